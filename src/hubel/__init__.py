@@ -1,0 +1,59 @@
+"""hubel: convolutional image classifiers. Train them on a folder of photos, see what every layer does, ship them.
+
+>>> import hubel
+>>> network = hubel.create_model("lenet5", num_classes=10)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hubel.core.errors import HubelError as HubelError
+    from hubel.models.catalogue import create_model as create_model
+    from hubel.models.catalogue import list_models as list_models
+    from hubel.runtime.predictor import Predictor as Predictor
+    from hubel.runtime.predictor import load as load
+    from hubel.training.estimator import ImageClassifier as ImageClassifier
+    from hubel.training.recipe import Recipe as Recipe
+    from hubel.training.run import resume as resume
+    from hubel.training.run import train as train
+
+__version__ = "0.1.0"
+
+# Where each name lives; nothing is imported before it is used, so that `import hubel` is instant.
+_HOMES = {
+    "HubelError": "hubel.core.errors",
+    "ImageClassifier": "hubel.training.estimator",
+    "Predictor": "hubel.runtime.predictor",
+    "Recipe": "hubel.training.recipe",
+    "create_model": "hubel.models.catalogue",
+    "list_models": "hubel.models.catalogue",
+    "load": "hubel.runtime.predictor",
+    "resume": "hubel.training.run",
+    "train": "hubel.training.run",
+}
+
+__all__ = [
+    "HubelError",
+    "ImageClassifier",
+    "Predictor",
+    "Recipe",
+    "__version__",
+    "create_model",
+    "list_models",
+    "load",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hubel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,92 @@
+"""The errors that hubel raises on purpose.
+
+```
+HubelError
+├── OptionError(ValueError)         a setting has a wrong value
+├── DataError(ValueError)           the images or labels cannot be used as they are
+├── UnknownNameError(LookupError)   no such model, option, class or policy: says the nearest ones
+├── DecodeError(OSError)            one image file cannot be read: says which and why
+├── ModelFileError(OSError)         a model file is damaged, or is not ours
+├── CheckpointError(OSError)        a run cannot be resumed
+└── DivergedError(ValueError)       the loss became NaN or infinite
+```
+
+Each message is one line that says what was got and what was expected. The command line prints it and exits
+with status 2; a user never sees a traceback from a mistake of their own.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "DecodeError",
+    "DivergedError",
+    "HubelError",
+    "ModelFileError",
+    "OptionError",
+    "UnknownNameError",
+]
+
+
+class HubelError(Exception):
+    """Whatever hubel raises on purpose; catch this to catch them all."""
+
+
+class OptionError(HubelError, ValueError):
+    """A setting has a value that cannot work."""
+
+
+class DataError(HubelError, ValueError):
+    """The images or labels cannot be used as they are."""
+
+
+class UnknownNameError(HubelError, LookupError):
+    """A name that is not in a table; the message offers the nearest ones.
+
+    Args:
+        kind: what the name is of, such as "model".
+        name: what was asked for.
+        known: the valid names.
+
+    >>> print(UnknownNameError("model", "resnet21", ["resnet20", "lenet5"]))
+    no model is called 'resnet21'; did you mean resnet20?
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the known ones are: {', '.join(known)}"
+        super().__init__(f"no {kind} is called {name!r}; {hint}")
+
+
+class DecodeError(HubelError, OSError):
+    """One image cannot be read.
+
+    Attributes:
+        name: the file, as the user would know it.
+        reason: why, without the name.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[DecodeError], tuple[str, str]]:
+        return type(self), (self.name, self.reason)
+
+
+class ModelFileError(HubelError, OSError):
+    """A model file is missing, damaged, or was not written by hubel."""
+
+
+class CheckpointError(HubelError, OSError):
+    """A run cannot be resumed from what lies in its folder."""
+
+
+class DivergedError(HubelError, ValueError):
+    """Training stopped because the loss is no longer a finite number."""

@@ -1,0 +1,110 @@
+"""Files that are either whole or absent, and where hubel keeps its own.
+
+The order of operations is the one that survives a crash at any instant: write beside the target, fsync the file,
+rename over the target, fsync the folder (DESIGN: "Checkpoints are atomic").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["cache_root", "fsync_folder", "publish_folder", "write_atomic", "write_json"]
+
+
+def cache_root() -> Path:
+    """The folder for what hubel can make again: `$HUBEL_CACHE`, or the system's folder for caches."""
+    if chosen := os.environ.get("HUBEL_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hubel"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "hubel"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubel"
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable. Windows cannot open a folder, and needs no such call."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Put `content` at `path`; a reader sees the old file or the new one, never a part."""
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files that only their owner can read; results are meant to be shared.
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN is refused: it is not JSON."""
+    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def publish_folder(target: Path, fill: Callable[[Path], None], *, manifest: str) -> None:
+    """Make folder `target` appear whole: `fill` writes into a new folder, which is then renamed to `target`.
+
+    The manifest (file sizes and SHA-256) is written last, so that a folder without one, or with one that does not
+    match, is known to be incomplete. An existing `target` is replaced.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        fill(making)
+        listed = {}
+        for file in sorted(making.iterdir()):
+            data = file.read_bytes()
+            listed[file.name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            with file.open("rb+") as opened:
+                os.fsync(opened.fileno())
+        write_json(making / manifest, listed)
+        if target.exists():
+            shutil.rmtree(target)
+        making.rename(target)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+    fsync_folder(target.parent)
+
+
+def is_whole(folder: Path, *, manifest: str) -> bool:
+    """Whether every file that the folder's manifest lists is there, with its size and SHA-256."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        listed = json.loads((folder / manifest).read_text())
+        return all(
+            (folder / name).stat().st_size == facts["size"]
+            and hashlib.sha256((folder / name).read_bytes()).hexdigest() == facts["sha256"]
+            for name, facts in listed.items()
+        )
+    return False
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

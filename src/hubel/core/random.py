@@ -1,0 +1,54 @@
+"""Random numbers without state: each is a function of what it is for.
+
+The order of epoch `e` is a function of `(seed, e)`; the augmentation of a sample is a function of `(seed, e, sample)`.
+So a run can be resumed from `(epoch, step)` alone, and the number of loading threads changes nothing.
+
+The mixing function is SplitMix64's finaliser (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
+generators", with Stafford's constants): 64-bit arithmetic only, so that every platform gives the same numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["bits", "permutation", "scalar", "uniform"]
+
+Keys = int | NDArray[Any]
+
+
+def bits(*keys: Keys) -> NDArray[np.uint64]:
+    """64 random bits for each combination of keys; arrays broadcast.
+
+    >>> int(bits(0, 1)), bits(0, np.arange(2)).tolist()
+    (533277651790633397, [9263801033069360685, 533277651790633397])
+    """
+    state = np.asarray(0x9E3779B97F4A7C15, dtype=np.uint64)
+    with np.errstate(over="ignore"):  # wrapping around is what the arithmetic means
+        for key in keys:
+            word = np.asarray(key).astype(np.int64, copy=False).astype(np.uint64)
+            state = _mix(state * np.uint64(0xD1342543DE82EF95) + word + np.uint64(0x9E3779B97F4A7C15))
+    return state
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))
+
+
+def uniform(*keys: Keys) -> NDArray[np.float64]:
+    """A number in [0, 1) for each combination of keys, from the upper 53 of its 64 bits."""
+    return (bits(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def permutation(n: int, *keys: int) -> NDArray[np.int64]:
+    """A random order of `range(n)`: the ranks of one random word each."""
+    return np.argsort(bits(*keys, np.arange(n)), kind="stable")
+
+
+def scalar(*keys: int) -> int:
+    """One non-negative 63-bit number, such as a generator elsewhere takes for its seed."""
+    return int(bits(*keys)) >> 1

@@ -1,0 +1,265 @@
+"""The index: one scan decodes every image fully once and records what it found, as flat arrays.
+
+It is kept in hubel's cache folder as `.npy` files that are memory-mapped, and used again while files do not change.
+A file that cannot be read is named with its reason, left out, and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DataError, DecodeError
+from hubel.core.files import cache_root, is_whole, publish_folder
+from hubel.core.process import usable_cores
+from hubel.core.progress import bar
+from hubel.core.window import in_order
+from hubel.data.decode import Decoded, decode
+from hubel.data.sources.listing import Listing, Source, TextColumn, class_names
+
+__all__ = ["OK", "UNREADABLE", "Index", "decode_row", "scan"]
+
+OK, UNREADABLE = 0, 1
+_VERSION = 1
+_MANIFEST = "manifest.json"
+_CHUNK = 256  # rows that one task decodes
+_THUMBNAIL = (64, 64)  # a JPEG's whole data stream is read at any scale; a small one costs the least arithmetic
+
+# What one row costs beside its path: 59 bytes.
+_COLUMNS: dict[str, Any] = {
+    "size": np.int64,  # bytes of the encoded image, or of the pixels
+    "digest": "V16",  # BLAKE2b of these bytes
+    "width": np.int32,  # pixels, upright
+    "height": np.int32,
+    "channels": np.uint8,  # 1 grey, 3 RGB
+    "orientation": np.uint8,  # EXIF, 1 to 8
+    "status": np.uint8,
+}
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is known of every image of a source.
+
+    Attributes:
+        name: the source's.
+        paths: how each image is named.
+        label: per row, a place in `labels`; -1 without one.
+        split: per row, a code of a split.
+        stamp: per row, 64 bits that change when the file does.
+        columns: the arrays of `_COLUMNS`.
+        labels: label texts.
+        skipped: files passed over, by reason.
+        reasons: why each unreadable row is unreadable.
+        reused: rows that were known from an earlier scan.
+    """
+
+    name: str
+    paths: TextColumn
+    label: NDArray[np.int32]
+    split: NDArray[np.int8]
+    stamp: NDArray[np.uint64]
+    columns: dict[str, NDArray[Any]]
+    labels: tuple[str, ...]
+    skipped: dict[str, int]
+    reasons: dict[int, str]
+    reused: int = 0
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def usable(self) -> NDArray[np.int64]:
+        """The rows that can be read and have a label."""
+        return np.flatnonzero((self.columns["status"] == OK) & (self.label >= 0))
+
+    def unreadable(self) -> list[tuple[str, str]]:
+        """Path and reason of each file that cannot be read, in order."""
+        return [(self.paths[row], reason) for row, reason in sorted(self.reasons.items())]
+
+    def classes(self, *, multi_label: bool = False) -> tuple[str, ...]:
+        """The names of the classes with a usable image in any split, naturally sorted.
+
+        Raises:
+            DataError: fewer than two.
+        """
+        used = np.unique(self.label[self.usable()])
+        return class_names((self.labels[code] for code in used), multi_label=multi_label)
+
+    def targets(
+        self, rows: NDArray[np.int64], classes: tuple[str, ...], *, multi_label: bool = False
+    ) -> NDArray[Any]:
+        """Class numbers int64 `(n,)`; with several labels an image, 0 and 1 as float32 `(n, classes)`.
+
+        Raises:
+            DataError: a label is none of the classes.
+        """
+        place = {name: i for i, name in enumerate(classes)}
+        codes = self.label[rows]
+        try:
+            if not multi_label:
+                table = {code: place[self.labels[code]] for code in np.unique(codes)}
+                return np.array([table[code] for code in codes.tolist()], np.int64)
+            result = np.zeros((len(rows), len(classes)), np.float32)
+            for code in np.unique(codes):
+                parts = [place[part] for part in self.labels[code].split("|") if part]
+                result[np.ix_(codes == code, parts)] = 1
+            return result
+        except KeyError as error:
+            known = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+            raise DataError(f"the data has a class {error.args[0]!r} that the model does not know; it knows {known}") from None
+
+    def fingerprint(self) -> str:
+        """A short hash of all images, labels and splits, wherever they lie."""
+        digest = hashlib.sha256()
+        for values in (self.columns["digest"], self.label, self.split):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        digest.update("\0".join(self.labels).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:16]
+
+    def notes(self) -> list[str]:
+        """What the scan left out, a line each."""
+        notes = [f"{_count(n, 'file')} passed over: {why}" for why, n in self.skipped.items()]
+        if bad := self.unreadable():
+            notes.append(f"{_count(len(bad), 'file')} left out because unreadable:")
+            notes += [f"  {path}: {reason}" for path, reason in bad]
+        if unlabelled := int(((self.label < 0) & (self.columns["status"] == OK)).sum()):
+            notes.append(f"{_count(unlabelled, 'image')} left out for want of a label")
+        return notes
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | None = None) -> tuple[Decoded, bytes]:
+    """One image of a source, decoded, and the bytes it came from.
+
+    Raises:
+        DecodeError: it cannot be read.
+    """
+    data = source.read(row, path)
+    if isinstance(data, bytes):
+        return decode(data, name=path, min_size=min_size), data
+    height, width = data.shape[:2]
+    return Decoded(data, width, height, "L" if data.ndim == 2 else "RGB", "array", 1), data.tobytes()
+
+
+def scan(source: Source, *, threads: int | None = None) -> Index:
+    """The index of a source, decoding only what an earlier scan has not seen.
+
+    Raises:
+        DataError: there is no image at all, or none that can be read.
+    """
+    listing = source.listing()
+    if not len(listing):
+        raise DataError(f"{source.name}: there is no image")
+    folder = _folder(source)
+    known = _load(folder) if folder else {}
+    columns = {name: np.zeros(len(listing), kind) for name, kind in _COLUMNS.items()}
+    reasons: dict[int, str] = {}
+    todo = np.arange(len(listing))
+    if known:
+        todo = _reuse(listing, known, columns, reasons)
+    chunks = [todo[i : i + _CHUNK] for i in range(0, len(todo), _CHUNK)]
+    workers = threads if threads is not None else usable_cores()
+    with ThreadPoolExecutor(max(1, workers)) as pool, bar("looking at every image", len(todo)) as progress:
+        for rows, facts, problems in in_order(pool, lambda rows: _look(source, listing, rows), chunks, ahead=2 * workers):
+            for name, values in facts.items():
+                columns[name][rows] = values
+            reasons |= problems
+            progress.step(len(rows))
+    index = Index(
+        source.name,
+        listing.paths,
+        listing.label,
+        listing.split,
+        listing.stamp,
+        columns,
+        listing.labels,
+        dict(listing.skipped),
+        reasons,
+        len(listing) - len(todo),
+    )
+    if (columns["status"] != OK).all():
+        path, reason = index.unreadable()[0]
+        raise DataError(f"none of the {len(index)} images of {source.name} can be read; the first, {path}: {reason}")
+    if folder and (len(todo) or not known):
+        _save(folder, index)
+    return index
+
+
+def _look(
+    source: Source, listing: Listing, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], dict[str, list[Any]], dict[int, str]]:
+    """The facts of some rows: what one task of the scan does."""
+    facts: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    reasons = {}
+    for row in rows.tolist():
+        path = listing.paths[row]
+        try:
+            image, data = decode_row(source, row, path, _THUMBNAIL)
+        except DecodeError as error:
+            reasons[row] = error.reason
+            found: tuple[Any, ...] = (0, b"\0" * 16, 0, 0, 0, 0, UNREADABLE)
+        else:
+            channels = 1 if image.pixels.ndim == 2 else 3
+            digest = hashlib.blake2b(data, digest_size=16).digest()
+            found = (len(data), digest, image.width, image.height, channels, image.orientation, OK)
+        for name, value in zip(_COLUMNS, found, strict=True):
+            facts[name].append(np.void(value) if isinstance(value, bytes) else value)
+    return rows, facts, reasons
+
+
+def _folder(source: Source) -> Path | None:
+    if not source.location:
+        return None
+    key = hashlib.sha256(source.location.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return cache_root() / "index" / f"v{_VERSION}-{key}"
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    """The stamps, columns and reasons of an earlier scan, memory-mapped; empty where there is none that is whole."""
+    if not is_whole(folder, manifest=_MANIFEST):
+        return {}
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("stamp", *_COLUMNS)}
+    reasons = json.loads((folder / "reasons.json").read_text(encoding="utf-8"))
+    return arrays | {"reasons": {int(row): reason for row, reason in reasons.items()}}
+
+
+def _reuse(
+    listing: Listing, known: dict[str, Any], columns: dict[str, NDArray[Any]], reasons: dict[int, str]
+) -> NDArray[np.int64]:
+    """Fill in the rows whose stamp an earlier scan knows; the rows that remain to be looked at.
+
+    A stamp stands for one file's path, size and time, so that it finds the row wherever it was in the earlier scan.
+    """
+    order = np.argsort(known["stamp"], kind="stable")
+    place = np.minimum(np.searchsorted(known["stamp"], listing.stamp, sorter=order), len(order) - 1)
+    old = order[place]
+    same = (known["stamp"][old] == listing.stamp) & (listing.stamp != 0)
+    for name in _COLUMNS:
+        columns[name][same] = known[name][old[same]]
+    for row in np.flatnonzero(same & (columns["status"] != OK)).tolist():
+        reasons[row] = known["reasons"][int(old[row])]
+    return np.flatnonzero(~same)
+
+
+def _save(folder: Path, index: Index) -> None:
+    def fill(new: Path) -> None:
+        for name, values in {"stamp": index.stamp, **index.columns}.items():
+            np.save(new / f"{name}.npy", values, allow_pickle=False)
+        (new / "reasons.json").write_text(json.dumps(index.reasons), encoding="utf-8")
+
+    try:
+        publish_folder(folder, fill, manifest=_MANIFEST)
+    except OSError:
+        # A full or read-only cache folder costs the next run a scan, nothing else.
+        shutil.rmtree(folder, ignore_errors=True)

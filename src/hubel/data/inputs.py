@@ -1,0 +1,96 @@
+"""What people point at when they want predictions: files, folders, patterns, standard input."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from hubel.core.errors import DataError, DecodeError
+from hubel.data.decode import EXTENSIONS, Decoded, decode, read_regular
+from hubel.data.sources.listing import natural_key
+
+__all__ = ["Input", "collect"]
+
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+_MOST_INPUT = 2**30
+
+
+@dataclass(frozen=True)
+class Input:
+    """One image to be.
+
+    Attributes:
+        name: as the user knows it.
+        root: the folder that a link must not leave; None for a file that the user named.
+        data: the file's bytes where they did not come from a file.
+    """
+
+    name: str
+    root: Path | None = None
+    data: bytes | None = None
+
+    def decode(self, min_size: tuple[int, int] | None = None) -> Decoded:
+        """The image.
+
+        Raises:
+            DecodeError: it cannot be read.
+        """
+        data = self.data if self.data is not None else read_regular(Path(self.name), root=self.root)
+        return decode(data, name=self.name, min_size=min_size)
+
+
+def collect(sources: Sequence[str | Path], standard_input: BinaryIO | None = None) -> Iterator[Input]:
+    """The images that sources name, one after another.
+
+    Args:
+        sources: files, folders (all images in them, at any depth), patterns such as `photos/**/*.jpg`, or "-": an
+            image, or paths one a line, from standard input.
+        standard_input: what "-" means.
+
+    Raises:
+        DataError: none of the sources exists. If some exist, the others come as inputs that cannot be read.
+    """
+    found = [(source, _expand(str(source))) for source in sources]
+    if not sources or not any(paths or source == "-" for source, paths in found):
+        names = ", ".join(map(str, sources)) or "nothing"
+        raise DataError(f"{names}: no such file or folder")
+    for source, paths in found:
+        if source == "-" and standard_input is not None:
+            yield from _from_stream(standard_input)
+        elif not paths:
+            yield Input(str(source))
+        for path in paths:
+            yield from _images_in(path) if path.is_dir() else [Input(str(path))]
+
+
+def _expand(source: str) -> list[Path]:
+    path = Path(source).expanduser()
+    if path.exists() or path.is_symlink():
+        return [path]
+    return [Path(name) for name in sorted(glob.glob(str(path), recursive=True), key=natural_key)]  # noqa: PTH207
+
+
+def _images_in(folder: Path) -> Iterator[Input]:
+    n = 0
+    for path in sorted(folder.rglob("*"), key=lambda path: natural_key(path.as_posix())):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in EXTENSIONS and not hidden and not path.is_dir():
+            yield Input(str(path), root=folder)
+            n += 1
+    if not n:
+        raise DataError(f"{folder}: there is no image in this folder")
+
+
+def _from_stream(stream: BinaryIO) -> Iterator[Input]:
+    data = stream.read(_MOST_INPUT)
+    if data.startswith(_MAGIC) or (data[:2] == b"BM" and b"\0" in data[:14]):
+        yield Input("-", data=data)
+        return
+    try:
+        lines = data.decode().splitlines()
+    except UnicodeDecodeError:
+        raise DecodeError("standard input", "neither an image nor a list of paths") from None
+    yield from (Input(line.strip()) for line in lines if line.strip())

@@ -1,0 +1,175 @@
+"""Images of an index on their way to the network: decoded by threads, in an order that is a pure function.
+
+Small sets are decoded once and stay in memory as bytes; large ones are decoded again in each epoch, by threads that
+work a bounded number of batches ahead. The number of threads changes nothing but the time.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hubel.core.process import usable_cores
+from hubel.core.progress import bar
+from hubel.core.random import permutation
+from hubel.core.window import in_order
+from hubel.data.augment import Policy, augment
+from hubel.data.index import Index, decode_row
+from hubel.data.preprocess import Preprocess
+from hubel.data.sources.listing import Source
+
+__all__ = ["Batch", "Images", "network_input", "steps_per_epoch"]
+
+RESIDENT_BYTES = 2 * 2**30
+_AHEAD = 3  # batches that are being decoded while one is used
+_COLOUR_SAMPLE = 4096
+_CHUNK = 64  # images that one task decodes for the memory
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples.
+
+    Attributes:
+        positions: their places among the images, int64 `(n,)`.
+        pixels: uint8 `(n, h, w, c)`, resized and augmented, not yet normalised.
+    """
+
+    positions: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+
+
+def network_input(pixels: NDArray[np.uint8], preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 `(n, h, w, c)` as the normalised float32 `(n, c, h, w)` that a network sees.
+
+    The values are those of `Preprocess.normalise`; the memory stays in channels-last order, which convolutions on
+    processors with wide vectors prefer.
+    """
+    scale, shift = (torch.from_numpy(values).to(device) for values in preprocess.scale_shift())
+    # A read-only array (of a memory map, or of a user) is copied: torch has no read-only tensors.
+    tensor = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy()).to(device, non_blocking=True)
+    return tensor.to(torch.float32).mul_(scale).add_(shift).permute(0, 3, 1, 2)
+
+
+def steps_per_epoch(n: int, batch_size: int) -> int:
+    """How many batches of nearly equal size, none larger than `batch_size`, hold n samples."""
+    return -(-n // batch_size)
+
+
+class Images:
+    """Rows of an index at the network's size.
+
+    Args:
+        source: where the images are.
+        index: what is known of them.
+        rows: which of them, in this order; positions below count within these.
+        preprocess: the size and the colours.
+        threads: that decode; 0 decodes in the calling thread, None uses every core.
+        resident_bytes: the most that all decoded images may take to be kept in memory.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        index: Index,
+        rows: NDArray[np.int64],
+        preprocess: Preprocess,
+        *,
+        threads: int | None = None,
+        resident_bytes: int = RESIDENT_BYTES,
+    ) -> None:
+        self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
+        self._threads = usable_cores() if threads is None else threads
+        self._resident: NDArray[np.uint8] | None = None
+        if self._bytes(len(rows)) <= resident_bytes:
+            self._resident = self._decode_all()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def path(self, position: int) -> str:
+        """How an image is named to the user."""
+        return self.index.paths[int(self.rows[position])]
+
+    def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, in units of full scale, over at most 4,096 of the images."""
+        some = self.pixels(np.sort(permutation(len(self), 0)[:_COLOUR_SAMPLE]))
+        values = some.reshape(-1, self.preprocess.channels)
+        mean = (values.mean(0, dtype=np.float64) / 255).round(4)
+        std = (values.std(0, dtype=np.float64) / 255).round(4)
+        return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
+
+    def normalised_by(self, preprocess: Preprocess) -> Images:
+        """The same images for a network with another mean and standard deviation; nothing is decoded again."""
+        other = copy.copy(self)
+        other.preprocess = preprocess
+        return other
+
+    def pixels(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Some images, uint8 `(n, h, w, c)`.
+
+        Raises:
+            DecodeError: a file that the index knows as good can no longer be read.
+        """
+        if self._resident is not None:
+            return self._resident[positions]
+        out = self._empty(len(positions))
+        for place, position in enumerate(positions.tolist()):
+            out[place] = self._decode(position)
+        return out
+
+    def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
+        """The training batches of an epoch from step `start` on; every image comes once."""
+        order = permutation(len(self), seed, epoch)
+        steps = np.array_split(order, steps_per_epoch(len(self), batch_size))[start:]
+
+        def make(positions: NDArray[np.int64]) -> Batch:
+            samples = self.rows[positions]
+            return Batch(positions, augment(self.pixels(positions), what, seed=seed, epoch=epoch, samples=samples))
+
+        return self._made(make, steps)
+
+    def in_sequence(self, batch_size: int) -> Iterator[Batch]:
+        """All images in order and unchanged, as evaluation sees them."""
+        steps = np.split(np.arange(len(self)), range(batch_size, len(self), batch_size))
+        return self._made(lambda positions: Batch(positions, self.pixels(positions)), steps)
+
+    def _made(self, make: Any, steps: list[NDArray[np.int64]]) -> Iterator[Batch]:
+        if self._resident is not None or self._threads == 0:
+            yield from map(make, steps)
+            return
+        with ThreadPoolExecutor(self._threads) as pool:
+            yield from in_order(pool, make, steps, ahead=max(_AHEAD, self._threads))
+
+    def _decode(self, position: int) -> NDArray[np.uint8]:
+        row = int(self.rows[position])
+        size = (self.preprocess.width, self.preprocess.height)
+        return self.preprocess.resize(decode_row(self.source, row, self.index.paths[row], size)[0].pixels)
+
+    def _decode_all(self) -> NDArray[np.uint8]:
+        out = self._empty(len(self))
+
+        def fill(chunk: range) -> int:
+            for position in chunk:
+                out[position] = self._decode(position)
+            return len(chunk)
+
+        chunks = [range(i, min(i + _CHUNK, len(self))) for i in range(0, len(self), _CHUNK)]
+        with ThreadPoolExecutor(max(1, self._threads)) as pool, bar("decoding", len(self)) as progress:
+            for done in in_order(pool, fill, chunks, ahead=2 * max(1, self._threads)):
+                progress.step(done)
+        return out
+
+    def _empty(self, n: int) -> NDArray[np.uint8]:
+        return np.empty((n, self.preprocess.height, self.preprocess.width, self.preprocess.channels), np.uint8)
+
+    def _bytes(self, n: int) -> int:
+        return n * self.preprocess.height * self.preprocess.width * self.preprocess.channels

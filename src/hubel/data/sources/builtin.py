@@ -1,0 +1,103 @@
+"""Data sets that need no file: real handwritten digits, and the teaching set of X and O pictures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import OptionError
+from hubel.core.random import uniform
+from hubel.data.sources.arrays import ArraySource
+
+__all__ = ["DATA_SETS", "XO", "digits", "draw_xo", "xo"]
+
+
+def digits() -> ArraySource:
+    """The 1,797 handwritten digits of scikit-learn: 8x8 pixels, 16 grey levels above black.
+
+    Source: Alpaydin & Kaynak 1998, "Optical recognition of handwritten digits", UCI Machine Learning Repository.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return ArraySource(np.rint(data.images * (255 / 16)).astype(np.uint8), data.target, name="digits")
+
+
+@dataclass(frozen=True)
+class XO:
+    """The X and O pictures: white strokes on black, half of each.
+
+    Attributes:
+        size: height and width in pixels, at least 5.
+        count: pictures in all.
+        shift: how far the centre may move, as a share of the size, 0 to 0.5.
+        scale: the smallest size of the letter as a share of the largest, above 0, up to 1.
+        rotate: the largest turn either way, in degrees.
+        thicker: the largest thickness of the stroke as a multiple of the smallest, at least 1.
+        noise: the share of pixels that are inverted, 0 to 0.5.
+        seed: another seed draws other pictures.
+    """
+
+    size: int = 9
+    count: int = 1000
+    shift: float = 0.0
+    scale: float = 1.0
+    rotate: float = 0.0
+    thicker: float = 1.0
+    noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "size": (5, 1024),
+            "count": (2, 10_000_000),
+            "shift": (0, 0.5),
+            "scale": (0.05, 1),
+            "rotate": (0, 180),
+            "thicker": (1, 10),
+            "noise": (0, 0.5),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise OptionError(f"the X and O pictures take a {name} from {low} to {high}, not {value}")
+
+
+def draw_xo(spec: XO, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The pictures with these numbers, uint8 `(n, size, size)`, 0 or 255; even numbers are X, odd ones O.
+
+    A pixel is white where its centre lies within half a stroke of the letter: of the two diagonals of a square, or of
+    the circle in it.
+    """
+
+    def drawn(what: int, low: float, high: float) -> NDArray[np.float64]:
+        return low + (high - low) * uniform(spec.seed, what, numbers)[:, None, None]
+
+    centre = (spec.size - 1) / 2
+    row, column = np.mgrid[: spec.size, : spec.size] - centre
+    x = column - drawn(0, -spec.shift, spec.shift) * spec.size
+    y = row - drawn(1, -spec.shift, spec.shift) * spec.size
+    turn = np.radians(drawn(2, -spec.rotate, spec.rotate))
+    x, y = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    reach = (centre - 0.5) * drawn(3, spec.scale, 1.0)
+    stroke = spec.size / 9 * drawn(4, 1.0, spec.thicker)
+    to_diagonal = np.abs(np.abs(x) - np.abs(y)) / math.sqrt(2)
+    cross = (to_diagonal <= stroke / 2) & (np.maximum(np.abs(x), np.abs(y)) <= reach)
+    circle = np.abs(np.hypot(x, y) - reach + stroke / 4) <= stroke / 2
+    white = np.where((numbers % 2 == 0)[:, None, None], cross, circle)
+    pixel = np.arange(spec.size**2).reshape(spec.size, spec.size)
+    inverted = uniform(spec.seed, 5, numbers[:, None, None], pixel) < spec.noise
+    return np.where(white ^ inverted, 255, 0).astype(np.uint8)
+
+
+def xo(spec: XO | None = None) -> ArraySource:
+    """The X and O pictures of a description."""
+    spec = spec or XO()
+    numbers = np.arange(spec.count)
+    return ArraySource(draw_xo(spec, numbers), np.where(numbers % 2 == 0, "X", "O"), name="xo")
+
+
+DATA_SETS = {"digits": digits, "xo": xo}

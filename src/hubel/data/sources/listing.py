@@ -1,0 +1,154 @@
+"""What a source says of its images before any is decoded: flat arrays, so that a million rows stay small."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DataError
+
+__all__ = ["SPLITS", "Listing", "ListingBuilder", "Source", "TextColumn", "natural_key", "split_code"]
+
+# The code of a split is its place here; rows without one have code 0.
+SPLITS = ("", "train", "val", "test")
+_SPLIT_NAMES = {"train": 1, "training": 1, "val": 2, "valid": 2, "validation": 2, "dev": 2, "test": 3, "testing": 3}
+
+
+def split_code(name: str) -> int | None:
+    """The code of a split by any of its usual names, or None.
+
+    >>> split_code("Validation"), split_code("trousers")
+    (2, None)
+    """
+    return _SPLIT_NAMES.get(name.lower())
+
+
+def natural_key(text: str) -> tuple[object, ...]:
+    """Sorts numbers inside names by their value: 2 before 10.
+
+    >>> sorted(["10", "a10", "2", "a2"], key=natural_key)
+    ['2', '10', 'a2', 'a10']
+    """
+    parts = re.split(r"(\d+)", text)
+    # A number starts with an empty text part, so numbers meet numbers and texts meet texts.
+    return (*((int(part) if i % 2 else part.casefold()) for i, part in enumerate(parts)), text)
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """Many short texts in one block of UTF-8 and one array of ends."""
+
+    block: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, row: int) -> str:
+        start = self.ends[row - 1] if row else 0
+        # Names of files may hold bytes that are no UTF-8; they must come back as they went in.
+        return self.block[start : self.ends[row]].tobytes().decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The rows of a source, undecoded.
+
+    Attributes:
+        paths: how each image is named to the user, and found by the source.
+        label: per row, a place in `labels`; -1 without a label.
+        split: per row, a place in `SPLITS`.
+        stamp: per row, 64 bits that change when the file does (size and modification time); 0 where nothing can tell.
+        labels: label texts; the label of an image of several classes joins them with "|".
+        skipped: how many files were passed over, by reason.
+    """
+
+    paths: TextColumn
+    label: NDArray[np.int32]
+    split: NDArray[np.int8]
+    stamp: NDArray[np.uint64]
+    labels: tuple[str, ...]
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+class ListingBuilder:
+    """Collects rows into flat arrays as they are found."""
+
+    def __init__(self) -> None:
+        self._block = bytearray()
+        self._ends = array("q")
+        self._label = array("i")
+        self._split = array("b")
+        self._stamp = array("Q")
+        self._labels: dict[str, int] = {}
+        self.skipped: dict[str, int] = {}
+
+    def add(self, path: str, label: str | None, split: int = 0, stamp: int = 0) -> None:
+        """One more row."""
+        self._block += path.encode("utf-8", "surrogateescape")
+        self._ends.append(len(self._block))
+        self._label.append(-1 if label is None else self._labels.setdefault(label, len(self._labels)))
+        self._split.append(split)
+        self._stamp.append(stamp)
+
+    def skip(self, reason: str, n: int = 1) -> None:
+        """`n` files are passed over."""
+        self.skipped[reason] = self.skipped.get(reason, 0) + n
+
+    def build(self) -> Listing:
+        """The rows so far."""
+        return Listing(
+            TextColumn(np.frombuffer(self._block, np.uint8), np.frombuffer(self._ends, np.int64)),
+            np.frombuffer(self._label, np.int32),
+            np.frombuffer(self._split, np.int8),
+            np.frombuffer(self._stamp, np.uint64),
+            tuple(self._labels),
+            self.skipped,
+        )
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A set of images, most with labels.
+
+    Attributes:
+        name: a short name for run folders and reports.
+        location: what identifies the data between runs, or "" where nothing is worth remembering.
+    """
+
+    name: str
+    location: str
+
+    def listing(self) -> Listing:
+        """All rows; cheap, nothing is decoded."""
+
+    def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:
+        """One image, as a file's bytes or as pixels uint8 `(h, w)` or `(h, w, 3)`.
+
+        Raises:
+            DecodeError: it cannot be read.
+        """
+
+
+def class_names(labels: Iterable[str], *, multi_label: bool = False) -> tuple[str, ...]:
+    """The classes among label texts, naturally sorted.
+
+    Raises:
+        DataError: fewer than two.
+    """
+    names = {part for label in labels for part in (label.split("|") if multi_label else (label,)) if part}
+    classes = tuple(sorted(names, key=natural_key))
+    if not classes:
+        raise DataError("there is no labelled image")
+    if len(classes) == 1:
+        raise DataError(f"there is only one class, {classes[0]!r}; a classifier needs at least two")
+    return classes

@@ -1,0 +1,83 @@
+"""A table that names image files: CSV, TSV or Parquet with `image_path`, `label` and, if there are splits, `split`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from hubel.core.errors import DataError
+from hubel.data.decode import read_regular
+from hubel.data.sources.folder import stamp
+from hubel.data.sources.listing import Listing, ListingBuilder, split_code
+
+__all__ = ["TableSource", "recognises"]
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_REQUIRED = ("image_path", "label")
+
+
+def recognises(path: Path) -> bool:
+    """Whether this is a table of image paths."""
+    if path.suffix.lower() == ".parquet" and path.is_file():
+        from hubel.data.sources.parquet import columns
+
+        return "image_path" in columns(path)
+    return path.suffix.lower() in _DELIMITERS and path.is_file()
+
+
+class TableSource:
+    """Rows of a table; relative paths start at the table's own folder."""
+
+    def __init__(self, path: Path, *, multi_label: bool = False) -> None:
+        self.path, self.multi_label = path, multi_label
+        self.name = path.stem
+        self.location = str(path.resolve())
+
+    def listing(self) -> Listing:
+        """One row a line.
+
+        Raises:
+            DataError: a column is missing, a split is unknown, or a named file does not exist.
+        """
+        rows, missing = ListingBuilder(), []
+        for line, (path, label, split) in enumerate(self._lines(), start=2):
+            code = split_code(split) if split else 0
+            if code is None:
+                raise DataError(f"{self.path}, line {line}: split is train, val or test, not {split!r}")
+            try:
+                status = (self.path.parent / path).stat()
+            except OSError:
+                missing.append((line, path))
+                continue
+            rows.add(path, label or None, code, stamp(path, status))
+        if missing:
+            line, path = missing[0]
+            files = "a file" if len(missing) == 1 else f"{len(missing)} files"
+            raise DataError(f"{self.path} names {files} that cannot be found; the first is {path!r} in line {line}")
+        return rows.build()
+
+    def read(self, row: int, path: str) -> bytes:
+        """The bytes of one file. A path of the table may lie anywhere, but a link inside its folder may not leave it."""
+        file, folder = self.path.parent / path, self.path.parent
+        inside = not Path(path).is_absolute() and ".." not in Path(path).parts
+        return read_regular(file, root=folder if inside else None)
+
+    def _lines(self) -> Iterator[tuple[str, str, str]]:
+        if self.path.suffix.lower() == ".parquet":
+            from hubel.data.sources.parquet import text_rows
+
+            for path, label, split in text_rows(self.path, (*_REQUIRED, "split")):
+                yield path, label, split
+            return
+        try:
+            with self.path.open(newline="", encoding="utf-8-sig") as file:
+                reader = csv.DictReader(file, delimiter=_DELIMITERS[self.path.suffix.lower()])
+                absent = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
+                if absent:
+                    has = ", ".join(reader.fieldnames or ()) or "nothing"
+                    raise DataError(f"{self.path} has no column {' or '.join(absent)} in its first line; it has {has}")
+                for row in reader:
+                    yield row["image_path"] or "", row["label"] or "", row.get("split") or ""
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{self.path} is no readable table: {error}") from None

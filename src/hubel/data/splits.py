@@ -1,0 +1,133 @@
+"""Which images train, which choose, which measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DataError, OptionError
+from hubel.core.random import bits
+from hubel.data.index import Index
+from hubel.data.sources.listing import SPLITS
+
+__all__ = ["Splits", "split"]
+
+_TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
+_ORDER_OF_SAMPLES = 101  # keeps these draws apart from others with the same seed
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows of an index.
+
+    Attributes:
+        train: rows to learn from.
+        val: rows that choose the epoch and the temperature.
+        test: rows that measure; the same as `val` where the user gave `val` but no `test`.
+        notes: what a person should know, a line each.
+    """
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    test: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def test_is_val(self) -> bool:
+        """Whether the images that measure have also chosen the epoch."""
+        return np.array_equal(self.val, self.test)
+
+
+def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2) -> Splits:
+    """The user's own splits where there are any; what is missing is held out by seed, class by class.
+
+    Exact duplicates (same bytes) are kept on one side of a split that is made here; between the user's own splits they
+    are reported.
+
+    Args:
+        index: what there is.
+        seed: another seed holds out other images.
+        val: share of the training images that chooses, when there is no `val`.
+        test: share of all images that measures, when there is neither `val` nor `test`.
+
+    Raises:
+        DataError: nothing to train on, or a class with one image.
+        OptionError: shares out of range.
+    """
+    if not 0 < val < 1 or not 0 <= test < 1:
+        raise OptionError(f"val ({val}) and test ({test}) are shares of the images, between 0 and 1")
+    rows = index.usable()
+    _check_counts(index, rows)
+    own = index.split[rows]
+    notes = []
+    if not own.any():
+        testing, rest = _hold_out(index, rows, test, seed)
+    else:
+        testing, rest = rows[own == _TEST], rows[(own == _TRAIN)]
+        if (own == 0).any():
+            notes.append(f"{(own == 0).sum()} images are in no split and are not used")
+        if not len(rest):
+            raise DataError("there is no training image: the split train is empty")
+        notes += _shared_between_splits(index, rows)
+    choosing = rows[own == _VAL]
+    training = rest
+    if not len(choosing):
+        choosing, training = _hold_out(index, rest, val, seed + 1)
+    if not len(testing):
+        testing = choosing
+    notes += _untrained(index, training, np.union1d(choosing, testing))
+    return Splits(training, choosing, testing, tuple(notes))
+
+
+def _check_counts(index: Index, rows: NDArray[np.int64]) -> None:
+    counts = np.bincount(index.label[rows], minlength=len(index.labels))
+    alone = [index.labels[code] for code in np.flatnonzero(counts == 1)]
+    if alone:
+        more = f" (and {len(alone) - 1} more such)" if len(alone) > 1 else ""
+        raise DataError(
+            f"class {alone[0]!r} has one readable image{more}; each needs at least two: one to learn, one to measure"
+        )
+
+
+def _hold_out(
+    index: Index, rows: NDArray[np.int64], share: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows held out and rows that remain, each sorted: of every label its share of groups of equal files.
+
+    A label keeps at least one group; one with two or more gives at least one when the share is not zero.
+    """
+    _, group = np.unique(index.columns["digest"][rows], return_inverse=True)
+    first = np.unique(group, return_index=True)[1]  # a group counts for the label of its first image
+    label = index.label[rows[first]]
+    luck = bits(seed, _ORDER_OF_SAMPLES, first)
+    held = np.zeros(len(first), bool)
+    for code in np.unique(label):
+        members = np.flatnonzero(label == code)
+        wanted = min(len(members) - 1, max(round(share * len(members)), int(share > 0)))
+        held[members[np.argsort(luck[members], kind="stable")[:wanted]]] = True
+    return rows[held[group]], rows[~held[group]]
+
+
+def _shared_between_splits(index: Index, rows: NDArray[np.int64]) -> list[str]:
+    """Notes on equal files in several of the user's own splits."""
+    _, group = np.unique(index.columns["digest"][rows], return_inverse=True)
+    found = []
+    for one, other in ((_TRAIN, _VAL), (_TRAIN, _TEST), (_VAL, _TEST)):
+        left, right = (rows[index.split[rows] == code] for code in (one, other))
+        shared = np.isin(group[index.split[rows] == other], group[index.split[rows] == one])
+        if len(left) and shared.any():
+            example = index.paths[int(right[shared][0])]
+            n = int(shared.sum())
+            images = "image is" if n == 1 else "images are"
+            found.append(f"{n} {images} in {SPLITS[one]} and again in {SPLITS[other]}, byte for byte, such as {example}")
+    return found
+
+
+def _untrained(index: Index, training: NDArray[np.int64], others: NDArray[np.int64]) -> list[str]:
+    absent = np.setdiff1d(index.label[others], index.label[training])
+    if not len(absent):
+        return []
+    names = ", ".join(index.labels[code] for code in absent[:5])
+    return [f"never seen in training, so never predicted: {names}{', ...' if len(absent) > 5 else ''}"]

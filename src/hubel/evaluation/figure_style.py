@@ -1,0 +1,133 @@
+"""What the figures share: colours, quiet axes, and text that any font can draw."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "BLUE", "DPI", "FAINT", "GREEN", "INK", "MUTED", "ORANGE", "PALE_BLUE",
+    "canvas", "class_labels", "drawable", "ems", "finish", "heading", "legend_below", "quiet",
+]  # fmt: skip
+
+# Okabe and Ito's colours, which people with any kind of colour blindness can tell apart.
+BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
+PALE_BLUE = "#b5d6ec"
+INK, MUTED, FAINT = "#1f2933", "#616e7c", "#e4e7eb"
+DPI = 150
+
+Layout = Literal["constrained", "compressed"]
+Grid = Literal["x", "y"]
+
+# Matplotlib brings DejaVu Sans, which lacks East Asian scripts and emoji. Systems usually have one of these.
+FALLBACK_FAMILIES = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+    "Droid Sans Fallback", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans",
+    "Arial Unicode MS", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Nirmala UI",
+    "Leelawadee UI", "Noto Emoji", "Segoe UI Symbol", "Segoe UI Emoji",
+)  # fmt: skip
+MISSING = "\N{WHITE SQUARE}"
+
+
+def canvas(width: float, height: float, layout: Layout | None = "constrained") -> Figure:
+    """An empty figure of `width` by `height` inches that no global state knows of."""
+    from matplotlib.figure import Figure
+
+    return Figure((width, height), dpi=DPI, facecolor="white", layout=layout)
+
+
+def drawable(text: str, *, limit: float = 1000.0) -> str:
+    """`text` on one line as matplotlib can draw it, at most about `limit` ems wide.
+
+    A character that no installed font has becomes a white square, control characters vanish, a dollar sign
+    starts no formula, and what is too long loses its middle: names often differ only at their ends.
+    """
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    visible = "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cf"))
+    has = _glyphs(fallback=not _glyphs(fallback=False).issuperset(map(ord, visible)))
+    return _shortened("".join(c if ord(c) in has else MISSING for c in visible), limit).replace("$", r"\$")
+
+
+def class_labels(classes: Sequence[str], *, limit: float) -> list[str]:
+    """Names as `drawable` ones; those that lose characters get their number, so that they stay apart."""
+    labels = [drawable(name, limit=limit) for name in classes]
+    return [f"#{place} {label}" if MISSING in label else label for place, label in enumerate(labels)]
+
+
+def ems(text: str) -> float:
+    """About how wide DejaVu Sans draws `text`, in units of the font size."""
+    return sum(map(_em, text))
+
+
+def heading(axes: Axes, text: str, aside: str = "") -> None:
+    """A title at the left above `axes`, and a quieter remark at the right."""
+    axes.set_title(text, loc="left", fontsize=11, fontweight="bold", color=INK, pad=8)
+    axes.set_title(aside, loc="right", fontsize=9, color=MUTED, pad=8)
+
+
+def legend_below(figure: Figure) -> None:
+    """One legend for all axes of `figure`, under them, where it covers nothing."""
+    figure.legend(frameon=False, fontsize=9, labelcolor=INK, loc="outside lower center", ncols=3)
+
+
+def quiet(axes: Axes, *, grid: Grid | None = "y") -> None:
+    """Leave of the frame and the grid only what helps to read values; `grid` lines mark values of x or y."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#9aa5b1")
+    axes.tick_params(colors=MUTED, labelsize=9, length=3)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color=FAINT, linewidth=0.8)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set(color=INK, fontsize=9.5)
+
+
+def finish(figure: Figure) -> Figure:
+    """`figure`, its text set in fonts that have the characters."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_fontfamily(_families())
+    return figure
+
+
+def _em(character: str) -> float:
+    if unicodedata.east_asian_width(character) in "WF" or character in "MWmw@%":
+        return 1.0
+    if character in " .,:;|!'ijlIft()[]-":
+        return 0.4
+    return 0.75 if unicodedata.category(character) == "Lu" else 0.64
+
+
+def _shortened(text: str, limit: float) -> str:
+    keep, short = min(len(text), int(limit / 0.4) + 1), text
+    while ems(short) > limit and keep:
+        keep -= 1
+        short = f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}"
+    return short
+
+
+@cache
+def _families() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(family for family in FALLBACK_FAMILIES if family in installed)]
+
+
+@cache
+def _glyphs(*, fallback: bool) -> frozenset[int]:
+    """The characters that DejaVu Sans has, regular and bold; with `fallback` the other families' too."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    def of(family: str, weight: str = "normal") -> frozenset[int]:
+        return frozenset(get_font(findfont(FontProperties(family=[family], weight=weight))).get_charmap())
+
+    own = of("DejaVu Sans") & of("DejaVu Sans", "bold")
+    return own.union(*(of(family) for family in _families()[1:])) if fallback else own

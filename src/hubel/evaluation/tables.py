@@ -1,0 +1,31 @@
+"""Measurements as CSV, for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import astuple, fields
+from typing import Any
+
+from hubel.evaluation.metrics import Metrics, MultiLabelMetrics
+
+__all__ = ["confusion_csv", "per_class_csv"]
+
+
+def confusion_csv(metrics: Metrics) -> str:
+    r"""The confusion matrix: a header of predicted classes, then a row of counts for each true class."""
+    rows = zip(metrics.classes, metrics.confusion.tolist(), strict=True)
+    return _csv([["true \\ predicted", *metrics.classes], *([name, *counts] for name, counts in rows)])
+
+
+def per_class_csv(metrics: Metrics | MultiLabelMetrics) -> str:
+    """A header, then a row for each class: its name, precision, recall, F1 and so on, as fractions."""
+    header = [field.name for field in fields(metrics.per_class[0])]
+    return _csv([header, *(astuple(one) for one in metrics.per_class)])
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,139 @@
+"""Every network by name.
+
+A family is one file and one line in `FAMILIES`. The file has `VARIANTS`, a table of `Variant`, and `build`, a pure
+function `(layout, shape, num_classes) -> nn.Module`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import types
+import typing
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from hubel.core.errors import OptionError, UnknownNameError
+from hubel.models.variant import InputShape, Variant
+
+__all__ = ["create_model", "find", "list_models", "options_of"]
+
+FAMILIES = (
+    "baselines",
+    "neighbours",
+    "lenet",
+    "convnet",
+    "resnet",
+)
+
+# Names that people type for a network whose exact name says more.
+ALIASES = {"lenet": "lenet5_modern", "lenet5": "lenet5_modern"}
+
+
+@cache
+def _families() -> dict[str, tuple[ModuleType, Variant]]:
+    modules = [importlib.import_module(f"hubel.models.{family}") for family in FAMILIES]
+    return {name: (module, variant) for module in modules for name, variant in module.VARIANTS.items()}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """The names that match a glob such as "*resnet*", sorted.
+
+    >>> list_models("le*")
+    ['lenet5_modern']
+    """
+    return sorted(name for name in _families() if fnmatchcase(name, pattern))
+
+
+def find(name: str) -> tuple[str, Variant]:
+    """The exact name of a network, and its variant.
+
+    Raises:
+        UnknownNameError: there is no such network; the message names the nearest ones.
+    """
+    exact = ALIASES.get(name, name)
+    if exact not in _families():
+        raise UnknownNameError("model", name, [*_families(), *ALIASES])
+    return exact, _families()[exact][1]
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    input_size: tuple[int, int] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """A network with fresh weights, drawn from torch's global generator.
+
+    Args:
+        name: as in `list_models()`.
+        num_classes: outputs; the published number if not given.
+        in_channels: channels of the image; the published number if not given.
+        input_size: height and width in pixels; the published ones if not given.
+        options: fields of the network's layout to change, as values or as text (`{"filters": "16,32"}`).
+
+    Raises:
+        UnknownNameError: no such network or option.
+        OptionError: a value that cannot work.
+
+    >>> sum(p.numel() for p in create_model("lenet5_modern").parameters())
+    61706
+    """
+    exact, variant = find(name)
+    family = _families()[exact][0]
+    height, width = input_size or variant.shape[1:]
+    shape = InputShape(in_channels or variant.shape.channels, height, width)
+    if variant.fixed_size and shape[1:] != variant.shape[1:]:
+        expected = "x".join(map(str, variant.shape[1:]))
+        raise OptionError(f"{exact} takes images of {expected} pixels, not {height}x{width}")
+    outputs = num_classes if num_classes is not None else variant.num_classes
+    if outputs < 1:
+        raise OptionError(f"a classifier needs at least one class, not {outputs}")
+    layout = _with_options(exact, variant.layout, options or {})
+    network = family.build(layout, shape, outputs)
+    assert isinstance(network, nn.Module)
+    return network
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """The options of a network and their values, as its layout has them."""
+    layout = find(name)[1].layout
+    return {field.name: getattr(layout, field.name) for field in dataclasses.fields(layout)}
+
+
+def _with_options(name: str, layout: Any, options: Mapping[str, Any]) -> Any:
+    kinds = typing.get_type_hints(type(layout))
+    for option in options:
+        if option not in kinds:
+            raise UnknownNameError(f"option of {name}", option, kinds)
+    return dataclasses.replace(layout, **{key: _parse(key, kinds[key], value) for key, value in options.items()})
+
+
+def _parse(option: str, kind: Any, value: Any) -> Any:
+    """`value` as the type that a layout's field states: int, float, bool, str, or a tuple of one of these."""
+    if typing.get_origin(kind) is tuple:
+        element = typing.get_args(kind)[0]
+        if isinstance(value, str):
+            value = [part for part in value.split(",") if part.strip()]
+        parts = value if isinstance(value, list | tuple) else [value]
+        return tuple(_parse(option, element, part) for part in parts)
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Literal:
+        raise TypeError(f"layout fields are plain types, but {option} is {kind}")
+    if kind is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() in words:
+            return words[str(value).lower()]
+    else:
+        try:
+            if kind is not int or float(value) == int(value):
+                return kind(value)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise OptionError(f"{option} takes {kind.__name__} values, not {value!r}")

@@ -1,0 +1,63 @@
+"""k nearest neighbours on the pixels (Cover & Hart 1967; LeCun et al. 1998, Section III.C.2).
+
+The weights of this "network" are the training images themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hubel.core.errors import OptionError
+from hubel.models.variant import InputShape, Variant
+
+_VOTE_FLOOR = 1e-3  # votes that a class without a neighbour gets, so that its logarithm is finite
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many neighbours vote, among how many images."""
+
+    k: int = 5
+    samples: int = 0  # training images that are kept; known once they have been seen
+
+
+class Neighbours(nn.Module):
+    """Each of the `k` nearest training images (Euclidean distance of normalised pixels) has one vote."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __init__(self, layout: Layout, shape: InputShape, num_classes: int) -> None:
+        super().__init__()
+        self.k, self.num_classes = layout.k, num_classes
+        pixels = shape.channels * shape.height * shape.width
+        self.register_buffer("images", torch.zeros(layout.samples, pixels))
+        self.register_buffer("labels", torch.zeros(layout.samples, dtype=torch.int64))
+
+    def fit(self, images: Tensor, labels: Tensor) -> dict[str, int]:
+        """Remember images `(n, c, h, w)` and their classes `(n,)`; returns the options of the network that results."""
+        self.images, self.labels = images.flatten(1).clone(), labels.clone()
+        return {"k": self.k, "samples": len(labels)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images `(n, c, h, w)` to logits `(n, classes)`: the logarithm of each class's share of the votes."""
+        queries = x.flatten(1)
+        # |q - t|^2 without |q|^2, which is the same for every t; larger is nearer.
+        nearness = queries @ self.images.T
+        nearness.sub_(self.images.square().sum(1) / 2)
+        nearest = nearness.topk(min(self.k, len(self.labels)), dim=1).indices
+        votes = nn.functional.one_hot(self.labels[nearest], self.num_classes).sum(1) + _VOTE_FLOOR
+        return torch.log(votes / votes.sum(1, keepdim=True))
+
+
+def build(layout: Layout, shape: InputShape, num_classes: int) -> Neighbours:
+    """The network of a layout."""
+    if layout.k < 1 or layout.samples < 0:
+        raise OptionError(f"k is at least 1, not {layout.k}")
+    return Neighbours(layout, shape, num_classes)
+
+
+VARIANTS = {"knn": Variant(Layout(), "k nearest neighbours on the pixels", InputShape(1, 28, 28))}

@@ -1,0 +1,50 @@
+"""One image after another through a network, with nothing of the network changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hubel.data.loading import Images, network_input
+from hubel.data.preprocess import Preprocess
+
+__all__ = ["evaluating", "forward", "outputs"]
+
+_PIXELS_A_BATCH = 2**20  # keeps the activations of one batch within the processor's caches or near it
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode and without gradients; each module gets its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def forward(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
+    """Outputs `(n, c)` for resized images uint8 `(n, h, w, c)`, computed in float32."""
+    device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+    with evaluating(network):
+        return network(network_input(pixels, preprocess, device)).float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def batch_size(preprocess: Preprocess) -> int:
+    """How many images go through a network at once when nothing is learnt."""
+    return max(1, min(256, _PIXELS_A_BATCH // (preprocess.height * preprocess.width)))
+
+
+def outputs(network: nn.Module, images: Images) -> NDArray[np.float32]:
+    """Outputs `(n, c)` for all images, in their order."""
+    size = batch_size(images.preprocess)
+    parts = [forward(network, batch.pixels, images.preprocess) for batch in images.in_sequence(size)]
+    return np.concatenate(parts)

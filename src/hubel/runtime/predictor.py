@@ -1,0 +1,133 @@
+"""A trained model, ready to name what is on images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from hubel.core.errors import DecodeError
+from hubel.core.process import usable_cores
+from hubel.core.window import in_order
+from hubel.data.inputs import Input, collect
+from hubel.data.sources.arrays import as_pixels
+from hubel.nn.layers import channels_last
+from hubel.runtime.device import pick_device
+from hubel.runtime.forward import batch_size, forward
+from hubel.runtime.scores import scores
+from hubel.weights.model_file import ModelCard, load_model
+
+__all__ = ["Prediction", "Predictor", "load"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        path: the image.
+        ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read.
+        reason: why it cannot be read; None where it can.
+    """
+
+    path: str
+    ranking: tuple[tuple[str, float], ...] = ()
+    reason: str | None = None
+
+
+class Predictor:
+    """A network with its card.
+
+    Args:
+        network: on the device where it is to run.
+        card: classes, preprocessing, kind of scores.
+    """
+
+    def __init__(self, network: nn.Module, card: ModelCard) -> None:
+        self.network = channels_last(network)
+        self.card = card
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the columns of `predict_proba`."""
+        return self.card.classes
+
+    def predict(self, images: Any) -> NDArray[np.str_]:
+        """The name of the class with the highest score for each image; see `predict_proba`."""
+        return np.asarray(np.asarray(self.classes)[self.predict_proba(images).argmax(1)])
+
+    def predict_proba(self, images: Any) -> NDArray[np.float64]:
+        """Scores `(n, classes)` from 0 to 1, calibrated.
+
+        Args:
+            images: an array `(n, h, w)` or `(n, h, w, 3)`, uint8 or floats from 0 to 1; or a path, folder or pattern;
+                or several of these.
+
+        Raises:
+            DecodeError: a file cannot be read.
+            DataError: an array has another shape, or a path does not exist.
+        """
+        if isinstance(images, np.ndarray) and images.dtype.kind in "fiub":
+            size = batch_size(self.card.preprocess)
+            prepared = (self.card.preprocess.resize(image) for image in as_pixels(images))
+            groups = iter(lambda: list(itertools.islice(prepared, size)), [])
+            parts = [self._scores(group) for group in groups]
+            return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
+        sources = [images] if isinstance(images, str | Path) else list(images)
+        rows = []
+        for item, row in self._stream(collect(sources)):
+            if isinstance(row, DecodeError):
+                raise row
+            rows.append(row)
+            del item
+        return np.stack(rows)
+
+    def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[Prediction]:
+        """The best `top_k` classes of each image, in order, as they are found; bad files come with their reason."""
+        for item, row in self._stream(inputs):
+            if isinstance(row, DecodeError):
+                yield Prediction(item.name, reason=row.reason)
+                continue
+            best = np.argsort(-row, kind="stable")[:top_k]
+            yield Prediction(item.name, tuple((self.classes[i], float(row[i])) for i in best))
+
+    def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
+        """Each input with its scores, or with why it has none; decoding runs ahead in threads."""
+        preprocess = self.card.preprocess
+
+        def prepare(item: Input) -> tuple[Input, NDArray[np.uint8] | DecodeError]:
+            try:
+                return item, preprocess.resize(item.decode((preprocess.width, preprocess.height)).pixels)
+            except DecodeError as error:
+                return item, error
+
+        size = batch_size(preprocess)
+        threads = usable_cores()
+        with ThreadPoolExecutor(threads) as pool:
+            prepared = in_order(pool, prepare, inputs, ahead=size + threads)
+            while group := list(itertools.islice(prepared, size)):
+                good = [pixels for _, pixels in group if not isinstance(pixels, DecodeError)]
+                rows = iter(self._scores(good)) if good else iter(())
+                for item, pixels in group:
+                    yield item, pixels if isinstance(pixels, DecodeError) else next(rows)
+
+    def _scores(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        logits = forward(self.network, np.stack(pixels), self.card.preprocess)
+        return scores(logits, self.card.scores, self.card.temperature)
+
+
+def load(path: str | Path, *, device: str = "auto") -> Predictor:
+    """The model in a file, ready to predict.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, or was not written by hubel.
+    """
+    network, card = load_model(Path(path))
+    return Predictor(network.to(pick_device(device)), card)

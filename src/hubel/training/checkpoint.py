@@ -1,0 +1,88 @@
+"""Checkpoints that are whole or absent: `last/step-00000120/`, and the file `last/pointer` that names the newest.
+
+Each folder holds the weights, the optimizer's state, the moving average and the progress, without pickle, and a
+manifest of sizes and SHA-256 that is written last. A checkpoint is chosen by its step, never by the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from hubel.core.errors import CheckpointError
+from hubel.core.files import is_whole, publish_folder, write_atomic
+
+__all__ = ["Checkpoint", "load_newest", "save"]
+
+_MANIFEST = "manifest.json"
+_POINTER = "pointer"
+_KEPT = 2  # the newest, and one to fall back to if the disk damages it
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that a run needs to go on as if it had never stopped.
+
+    Attributes:
+        tensors: groups of named tensors ("network", "optimizer", "average").
+        progress: plain JSON values.
+    """
+
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    progress: Mapping[str, Any]
+
+
+def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
+    """Add a checkpoint, point to it, and remove those that are no longer needed."""
+
+    def fill(new: Path) -> None:
+        for group, named in checkpoint.tensors.items():
+            plain = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+            save_file(plain, new / f"{group}.safetensors")
+        (new / "progress.json").write_text(json.dumps(checkpoint.progress), encoding="utf-8")
+
+    target = folder / f"step-{step:08d}"
+    publish_folder(target, fill, manifest=_MANIFEST)
+    write_atomic(folder / _POINTER, target.name + "\n")
+    for old in _by_step(folder)[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    for unfinished in folder.glob(".*.tmp"):
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished, ignore_errors=True)
+        else:
+            unfinished.unlink(missing_ok=True)
+
+
+def load_newest(folder: Path) -> Checkpoint | None:
+    """The checkpoint that the pointer names, or the newest whole one; None where there is none.
+
+    Raises:
+        CheckpointError: there are checkpoints, but each is damaged.
+    """
+    found = _by_step(folder)
+    pointer = folder / _POINTER
+    if pointer.is_file():
+        named = pointer.read_text(encoding="utf-8", errors="replace").strip()
+        found.sort(key=lambda path: path.name != named)
+    for path in found:
+        if is_whole(path, manifest=_MANIFEST):
+            files = path.glob("*.safetensors")
+            progress = json.loads((path / "progress.json").read_text(encoding="utf-8"))
+            return Checkpoint({file.stem: load_file(file) for file in files}, progress)
+    if found:
+        raise CheckpointError(f"{folder}: every checkpoint is damaged; start a new run")
+    return None
+
+
+def _by_step(folder: Path) -> list[Path]:
+    """The folders of checkpoints, newest step first."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name.startswith("step-")), reverse=True)

@@ -1,0 +1,129 @@
+"""hubel with the manners of scikit-learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+
+from hubel.core.errors import DataError
+from hubel.data.sources import ArraySource, Source, open_source
+from hubel.data.sources.paths import PathSource
+from hubel.runtime.predictor import Predictor, load
+from hubel.training.plan import make_plan
+from hubel.training.recipe import Recipe
+from hubel.training.run import fit_model
+
+__all__ = ["ImageClassifier"]
+
+
+class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """An image classifier that works in `cross_val_score`, `GridSearchCV` and pipelines.
+
+    Args:
+        model: name of the network.
+        epochs: passes over the training images.
+        lr: the highest learning rate; 0 is the optimizer's usual one.
+        augment: how training images are changed.
+        options: options of the network.
+        seed: another seed gives other weights and another order.
+        recipe: every other setting.
+
+    Attributes:
+        classes_: the classes, sorted, in the type of the labels that `fit` saw.
+        predictor_: the trained model.
+
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits().images / 16, load_digits().target
+    >>> classifier = ImageClassifier("knn").fit(X[:1000], y[:1000])
+    >>> bool(classifier.score(X[1000:], y[1000:]) > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        model: str = "convnet",
+        *,
+        epochs: int = 15,
+        lr: float = 0.0,
+        augment: str = "auto",
+        options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        recipe: Recipe | None = None,
+    ) -> None:
+        self.model = model
+        self.epochs = epochs
+        self.lr = lr
+        self.augment = augment
+        self.options = options
+        self.seed = seed
+        self.recipe = recipe
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
+        """Train.
+
+        Args:
+            X: an array of images `(n, h, w[, c])` (uint8, or floats from 0 to 1), a sequence of paths, or a folder or
+                table that has its own labels.
+            y: n labels of any type that sorts; None with a folder or table.
+
+        Raises:
+            DataError: the images or labels cannot be used.
+        """
+        recipe = dataclasses.replace(
+            self.recipe or Recipe(test_share=0.0),
+            model=self.model,
+            epochs=self.epochs,
+            lr=self.lr,
+            augment=self.augment,
+            options={name: str(value) for name, value in (self.options or {}).items()},
+            seed=self.seed,
+        )
+        source, values = _source(X, y)
+        with tempfile.TemporaryDirectory(prefix="hubel-") as folder:
+            fitted = fit_model(make_plan(source, recipe), Path(folder))
+            self.predictor_: Predictor = load(fitted.model, device=recipe.device)
+        names = self.predictor_.classes
+        self.classes_ = np.unique([values.get(name, name) for name in names])
+        place = {name: i for i, name in enumerate(names)}
+        back = {value: name for name, value in values.items()}
+        self._order = [place[str(back.get(value, value))] for value in self.classes_.tolist()]
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """The class of each image, in the type of the labels that `fit` saw."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Calibrated scores `(n, classes)`, in the order of `classes_`.
+
+        Raises:
+            NotFittedError: `fit` has not been called.
+        """
+        if not hasattr(self, "predictor_"):
+            raise NotFittedError("this ImageClassifier is not fitted yet; call fit first")
+        return self.predictor_.predict_proba(X)[:, self._order]
+
+
+def _source(images: Any, labels: Any) -> tuple[Source, dict[str, Any]]:
+    """A source, and the label that each class name stands for."""
+    if labels is None:
+        if not isinstance(images, str | Path):
+            raise DataError("arrays and lists of paths need labels: fit(X, y)")
+        return open_source(images), {}
+    labels = np.asarray(labels)
+    values = {str(value): value for value in np.unique(labels).tolist()}
+    names = [str(value) for value in labels.tolist()]
+    if isinstance(images, Sequence) and all(isinstance(image, str | Path) for image in images):
+        return PathSource(images, names), values
+    array = np.asarray(images)
+    if array.dtype.kind in "UO" and array.ndim == 1:
+        return PathSource(array.tolist(), names), values
+    return ArraySource(array, names), values

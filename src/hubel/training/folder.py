@@ -1,0 +1,99 @@
+"""The folder of a run: `config.json`, `metrics.csv`, `log.txt`, `model.safetensors`, `last/`, figures, `report.html`."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hubel.core.errors import CheckpointError
+from hubel.core.files import write_atomic, write_json
+from hubel.core.progress import say
+
+__all__ = ["RUNS", "RunFolder", "new_folder", "only_unfinished"]
+
+RUNS = Path("runs")
+
+
+class RunFolder:
+    """Paths and records of one run; a quiet one says nothing."""
+
+    def __init__(self, path: Path, *, quiet: bool = False) -> None:
+        self.path, self.quiet = path, quiet
+        self.model = path / "model.safetensors"
+        self.checkpoints = path / "last"
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the resolved settings."""
+        write_json(self.path / "config.json", config)
+
+    def config(self) -> dict[str, Any]:
+        """The settings of the run.
+
+        Raises:
+            CheckpointError: this is no folder of a run.
+        """
+        try:
+            return dict(json.loads((self.path / "config.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            raise CheckpointError(f"{self.path} is not the folder of a run: it has no readable config.json") from None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end: then its measurements are there."""
+        return (self.path / "metrics.json").is_file()
+
+    def tell(self, text: str) -> None:
+        """A line for the person who watches, and for `log.txt`."""
+        if self.quiet:
+            return
+        say(text)
+        with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text + "\n")
+
+    def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Write `metrics.csv`, a row an epoch; TensorBoard's events too, if it is installed."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        write_atomic(self.path / "metrics.csv", text.getvalue())
+        if importlib.util.find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            with SummaryWriter(self.path) as events:
+                row = history[-1]
+                for name in row.keys() - {"epoch"}:
+                    events.add_scalar(name, row[name], int(row["epoch"]))
+
+
+def new_folder(name: str) -> Path:
+    """The first of `runs/NAME-1`, `runs/NAME-2`, ... that does not exist, now made."""
+    number = 1
+    while True:
+        path = RUNS / f"{name}-{number}"
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def only_unfinished() -> Path:
+    """The one run below `runs/` that has not come to its end.
+
+    Raises:
+        CheckpointError: there is none, or more than one.
+    """
+    configs = sorted(RUNS.glob("*/config.json"))
+    open_runs = [config.parent for config in configs if not RunFolder(config.parent).finished]
+    if not open_runs:
+        raise CheckpointError(f"there is no unfinished run in {RUNS}/ to resume")
+    if len(open_runs) > 1:
+        names = ", ".join(map(str, open_runs))
+        raise CheckpointError(f"there are {len(open_runs)} unfinished runs ({names}); name one with --resume --out FOLDER")
+    return open_runs[0]

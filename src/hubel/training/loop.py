@@ -1,0 +1,281 @@
+"""The training loop: forward, backward and step are written once, here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from hubel.core.errors import DivergedError
+from hubel.core.progress import bar
+from hubel.core.random import scalar
+from hubel.core.stopping import Stop
+from hubel.data.augment import policy
+from hubel.data.loading import Batch, Images, network_input, steps_per_epoch
+from hubel.nn.layers import channels_last
+from hubel.runtime.device import pick_precision
+from hubel.runtime.forward import outputs
+from hubel.training.checkpoint import Checkpoint
+from hubel.training.losses import Loss, class_weights
+from hubel.training.optimizer import load_tensors, make_optimizer, tensors
+from hubel.training.recipe import Recipe
+from hubel.training.schedule import factor
+
+__all__ = ["Labelled", "Loop", "Progress"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images with their targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`."""
+
+    images: Images
+    targets: NDArray[Any]
+
+
+@dataclass
+class Progress:
+    """Where a run stands: with the tensors, all that it takes to go on.
+
+    Attributes:
+        epoch: epochs that are finished.
+        step: steps that are finished in the epoch under way.
+        epochs: epochs in all; fewer than the recipe's when time is short.
+        divisor: parts into which a batch is divided because memory ran out.
+        loss_sum: sum of the training losses of the epoch under way.
+        seen: images of the epoch under way.
+        seconds: time spent on the epoch under way.
+        minutes: time spent on the whole run.
+        best: validation score and negative loss of the best epoch.
+        best_epoch: its number, from 1; 0 before there is one.
+        history: a row of numbers for each finished epoch.
+    """
+
+    epochs: int
+    epoch: int = 0
+    step: int = 0
+    divisor: int = 1
+    loss_sum: float = 0.0
+    seen: int = 0
+    seconds: float = 0.0
+    minutes: float = 0.0
+    best: tuple[float, float] | None = None
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Loop:
+    """One network being trained.
+
+    Args:
+        network: with fresh weights; it is trained in place.
+        train: what it learns from.
+        val: what chooses the best epoch.
+        recipe: how; its batch size is decided.
+        keep: called with the weights whenever an epoch is the best so far.
+        save: called with the number of steps done and a checkpoint.
+        tell: called with each finished epoch's row.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train: Labelled,
+        val: Labelled,
+        recipe: Recipe,
+        *,
+        keep: Callable[[dict[str, Tensor]], None],
+        save: Callable[[int, Checkpoint], None],
+        tell: Callable[[dict[str, float]], None],
+    ) -> None:
+        self.train, self.val, self.recipe = train, val, recipe
+        self._keep, self._save, self._tell = keep, save, tell
+        self.device = next(network.parameters()).device
+        self.network = channels_last(network)
+        self.optimizer = make_optimizer(self.network, recipe)
+        self.average = (
+            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)  # type: ignore[no-untyped-call]
+            if recipe.ema
+            else None
+        )
+        self.precision = pick_precision(recipe.precision, self.device)
+        self.policy = policy(recipe.augment, channels=train.images.preprocess.channels)
+        self.steps = steps_per_epoch(len(train.images), recipe.batch_size)
+        self.progress = Progress(recipe.epochs)
+        classes = int(train.targets.max()) + 1 if train.targets.ndim == 1 else train.targets.shape[1]
+        weights = class_weights(train.targets, classes).to(self.device) if recipe.class_weights else None
+        self.loss = Loss(recipe.loss, recipe.label_smoothing, weights)
+        self._val_loss = Loss(recipe.loss)
+
+    def run(self, stop: Stop) -> bool:
+        """Train until the end, or until somebody asks to stop; whether it came to the end.
+
+        Raises:
+            DivergedError: the loss is no longer finite.
+        """
+        progress, recipe = self.progress, self.recipe
+        saved = time.monotonic()
+        while progress.epoch < progress.epochs and not self._out_of_patience() and not self._out_of_time():
+            title = f"epoch {progress.epoch + 1}/{progress.epochs}"
+            batches = self.train.images.epoch(
+                recipe.seed, progress.epoch, recipe.batch_size, self.policy, start=progress.step
+            )
+            with bar(title, self.steps, done=progress.step) as shown:
+                clock = time.monotonic()
+                for batch in batches:
+                    self._learn(batch)
+                    now = time.monotonic()
+                    progress.seconds += now - clock
+                    progress.minutes += (now - clock) / 60
+                    clock = now
+                    shown.step(note=f"loss {progress.loss_sum / progress.seen:.3f}, {self._rate():.0f} images/s")
+                    if stop.asked or (now - saved) / 60 >= recipe.checkpoint_minutes or self._out_of_time():
+                        self.checkpoint()
+                        saved = clock = time.monotonic()
+                        if stop.asked:
+                            return False
+                        if self._out_of_time():
+                            break
+            self._finish_epoch()
+            self.checkpoint()
+            saved = time.monotonic()
+            if stop.asked and progress.epoch < progress.epochs:
+                return False
+        return True
+
+    def checkpoint(self) -> None:
+        """Save where the run stands. A state that is not finite is never saved."""
+        self._check_finite(self.progress.loss_sum)
+        groups: dict[str, dict[str, Tensor]] = {
+            "network": self.network.state_dict(),
+            "optimizer": tensors(self.optimizer),
+        }
+        if self.average is not None:
+            groups["average"] = self.average.state_dict()
+        self._save(self.progress.epoch * self.steps + self.progress.step, Checkpoint(groups, asdict(self.progress)))
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of the same recipe and data."""
+        self.network.load_state_dict(dict(checkpoint.tensors["network"]))
+        load_tensors(self.optimizer, checkpoint.tensors["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(dict(checkpoint.tensors["average"]))
+        self.progress = Progress(**checkpoint.progress)
+        if self.progress.best is not None:
+            self.progress.best = (self.progress.best[0], self.progress.best[1])
+
+    def _learn(self, batch: Batch) -> None:
+        """One step on one batch; when memory runs out, the same step in smaller parts."""
+        while True:
+            try:
+                loss = self._step(batch)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error) or 2 * self.progress.divisor > len(batch.positions):
+                    raise
+                self.progress.divisor *= 2
+        self._check_finite(loss)
+        self.progress.loss_sum += loss
+        self.progress.seen += len(batch.positions)
+        self.progress.step += 1
+
+    def _step(self, batch: Batch) -> float:
+        """Forward, backward, step; the sum of the samples' losses."""
+        progress, recipe = self.progress, self.recipe
+        self._set_learning_rate()
+        # Dropout draws from torch's generator: its state must be a function of the step, too.
+        torch.manual_seed(scalar(recipe.seed, progress.epoch, progress.step))
+        self.network.train()
+        self.optimizer.zero_grad()
+        n, total = len(batch.positions), 0.0
+        for part in np.array_split(np.arange(n), progress.divisor):
+            x = network_input(batch.pixels[part], self.train.images.preprocess, self.device)
+            targets = torch.from_numpy(self.train.targets[batch.positions[part]]).to(self.device)
+            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+                logits = self.network(x)
+            loss = self.loss(logits, targets).sum()
+            (loss / n).backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return total
+
+    def _set_learning_rate(self) -> None:
+        done = self.progress.epoch * self.steps + self.progress.step + 0.5
+        now = factor(self.recipe.schedule, min(1.0, done / (self.progress.epochs * self.steps)), self.recipe.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["highest_lr"] * now
+
+    def _finish_epoch(self) -> None:
+        """Validate, remember the row, keep the weights if they are the best."""
+        progress = self.progress
+        network = self.average.module if self.average is not None else self.network
+        started = time.monotonic()
+        logits = outputs(network, self.val.images)
+        loss = float(self._val_loss(torch.from_numpy(logits), torch.from_numpy(self.val.targets)).double().mean())
+        score = _score(logits, self.val.targets)
+        row = {
+            "epoch": progress.epoch + 1,
+            "train_loss": progress.loss_sum / progress.seen,
+            "val_loss": loss,
+            "val_top1" if self.val.targets.ndim == 1 else "val_exact": score,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "images_per_second": round(self._rate(), 1),
+        }
+        self._check_finite(loss)
+        if progress.best is None or (score, -loss) > progress.best:
+            progress.best, progress.best_epoch = (score, -loss), progress.epoch + 1
+            self._keep(network.state_dict())
+        progress.history.append(row)
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        progress.loss_sum, progress.seen, progress.seconds = 0.0, 0, 0.0
+        progress.minutes += (time.monotonic() - started) / 60
+        self._fit_into_time()
+        self._tell(row)
+
+    def _fit_into_time(self) -> None:
+        """After the first epoch, plan as many as there is time for, so that the learning rate still falls to its end."""
+        if self.recipe.max_minutes and self.progress.epoch == 1:
+            affordable = int(self.recipe.max_minutes / self.progress.minutes)
+            self.progress.epochs = max(1, min(self.progress.epochs, affordable))
+
+    def _out_of_time(self) -> bool:
+        return bool(self.recipe.max_minutes) and self.progress.minutes >= self.recipe.max_minutes
+
+    def _out_of_patience(self) -> bool:
+        waited = self.progress.epoch - self.progress.best_epoch
+        return bool(self.recipe.patience) and waited >= self.recipe.patience
+
+    def _rate(self) -> float:
+        # A resumed epoch has time only for what this checkpoint has seen: both are saved together.
+        return self.progress.seen / self.progress.seconds if self.progress.seconds else 0.0
+
+    def _check_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            lr = self.optimizer.param_groups[0]["lr"]
+            raise DivergedError(
+                f"the loss became {loss} in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}, at a learning "
+                f"rate of {lr:.3g}; try a tenth of it (--lr {self.optimizer.param_groups[0]['highest_lr'] / 10:g}) or --clip 1"
+            )
+
+
+def _score(logits: NDArray[np.float32], targets: NDArray[Any]) -> float:
+    """The share of images with exactly the right class, or set of classes."""
+    if targets.ndim == 1:
+        return float((logits.argmax(1) == targets).mean())
+    return float(((logits > 0) == (targets > 0.5)).all(1).mean())
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Accelerators have an error of their own; the CPU's allocator only has words."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,64 @@
+"""Optimizers with fused steps, and their state as named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hubel.core.errors import CheckpointError
+from hubel.training.recipe import Recipe
+
+__all__ = ["load_tensors", "make_optimizer", "tensors"]
+
+_LR = {"sgd": 0.1, "adamw": 0.002}
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer; its groups decay weights only, not biases and the factors of norms."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    lr = recipe.lr or _LR[recipe.optimizer]
+    optimizer: torch.optim.Optimizer
+    if recipe.optimizer == "sgd":
+        nesterov = recipe.momentum > 0
+        optimizer = torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
+    else:
+        optimizer = torch.optim.AdamW(groups, lr, fused=True)
+    for group in optimizer.param_groups:
+        group["highest_lr"] = lr
+    return optimizer
+
+
+def tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state of an optimizer: "3.momentum_buffer" belongs to its parameter number 3."""
+    return {
+        f"{number}.{name}": value
+        for number, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_tensors(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
+    """The inverse of `tensors`.
+
+    Raises:
+        CheckpointError: they belong to another optimizer.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in named.items():
+        number, _, name = key.partition(".")
+        if not number.isdecimal() or int(number) >= len(parameters):
+            raise CheckpointError(f"the checkpoint has the state of another optimizer: {key}")
+        parameter = parameters[int(number)]
+        if value.shape == parameter.shape:
+            # Fused steps walk through memory: state must lie in the order of its parameter (channels last).
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,152 @@
+"""Everything that decides how a model is trained: one flat table of settings. It imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from hubel.core.errors import OptionError, UnknownNameError
+
+__all__ = ["Recipe"]
+
+# Lowest value, highest value of each number; None where there is no bound.
+_RANGES: dict[str, tuple[float, float | None]] = {
+    "epochs": (1, None),
+    "batch_size": (0, None),
+    "lr": (0, None),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, None),
+    "warmup": (0, 0.9),
+    "label_smoothing": (0, 0.99),
+    "ema": (0, 0.99999),
+    "clip": (0, None),
+    "patience": (0, None),
+    "max_minutes": (0, None),
+    "val_share": (0.001, 0.9),
+    "test_share": (0, 0.9),
+    "checkpoint_minutes": (0, None),
+    "loading_threads": (-1, 256),
+    "threads": (0, 1024),
+}
+_CHOICES = {
+    "fit": ("auto", "squash", "pad"),
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("onecycle", "cosine", "step", "constant"),
+    "loss": ("softmax", "sigmoid", "mse"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training run. Each has a value that works; 0 or "auto" means that hubel decides.
+
+    Attributes:
+        model: name of the network; `hubel models` lists them.
+        options: options of the network, NAME=VALUE, such as filters=16,32.
+        size: height and width of the network's input in pixels, such as 64 or 48x64.
+        fit: how an image gets that size: squash it, or pad it with black.
+        augment: how training images are changed: none, shift, light (and mirrored), strong (and partly erased).
+        epochs: passes over the training images.
+        batch_size: images a step; halved, with as many steps accumulated, when memory runs out.
+        optimizer: sgd (with Nesterov momentum) or adamw.
+        lr: the highest learning rate; auto is 0.1 for sgd and 0.002 for adamw.
+        momentum: of sgd.
+        weight_decay: of weights; never of norms and biases.
+        schedule: how the learning rate changes: onecycle, cosine, step or constant.
+        warmup: share of the steps in which the learning rate rises.
+        loss: softmax (cross-entropy), sigmoid (binary cross-entropy for each class) or mse.
+        label_smoothing: share of the target that is spread over all classes.
+        class_weights: weight each class by the inverse of its frequency.
+        ema: decay of the moving average of the weights, such as 0.99; 0 uses the weights themselves.
+        clip: largest norm of the gradient; 0 does not clip.
+        patience: epochs without improvement before training stops; 0 never stops early.
+        max_minutes: time for training; fewer epochs are made when they would take longer. 0 sets no limit.
+        val_share: share of the training images that chooses the epoch, when the data has no split for it.
+        test_share: share of all images that measures the result, when the data has no split at all.
+        multi_label: a label of the table may name several classes, separated by "|".
+        seed: another seed gives other weights, another order, another split.
+        precision: of the convolutions: float32, bfloat16, or auto (bfloat16 where the hardware has units for it).
+        device: cpu, cuda, mps or auto.
+        threads: of the computation; 0 uses every core.
+        loading_threads: that decode images; 0 decodes between the steps, -1 uses every core.
+        checkpoint_minutes: time between two checkpoints inside an epoch; 0 makes one at every step.
+    """
+
+    model: str = "convnet"
+    options: dict[str, str] = field(default_factory=dict)
+    size: str = "auto"
+    fit: str = "auto"
+    augment: str = "auto"
+    epochs: int = 15
+    batch_size: int = 0
+    optimizer: str = "sgd"
+    lr: float = 0.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "onecycle"
+    warmup: float = 0.2
+    loss: str = "softmax"
+    label_smoothing: float = 0.0
+    class_weights: bool = False
+    ema: float = 0.0
+    clip: float = 0.0
+    patience: int = 0
+    max_minutes: float = 0.0
+    val_share: float = 0.1
+    test_share: float = 0.2
+    multi_label: bool = False
+    seed: int = 0
+    precision: str = "auto"
+    device: str = "auto"
+    threads: int = 0
+    loading_threads: int = -1
+    checkpoint_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not (low <= value and (high is None or value <= high)):
+                bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+                raise OptionError(f"{name} is {bounds}, not {value}")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UnknownNameError(name, getattr(self, name), known)
+        if self.multi_label and self.loss != "sigmoid":
+            raise OptionError("several labels an image need a score for each class by itself: add --loss sigmoid")
+        self.input_size()
+
+    def input_size(self) -> tuple[int, int] | None:
+        """Height and width in pixels, or None where hubel decides.
+
+        >>> Recipe(size="64").input_size(), Recipe(size="48x64").input_size(), Recipe().input_size()
+        ((64, 64), (48, 64), None)
+        """
+        if self.size == "auto":
+            return None
+        sides = self.size.lower().split("x")
+        if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+            raise OptionError(f"size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not {self.size!r}")
+        return int(sides[0]), int(sides[-1])
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Recipe:
+        """The inverse of `to_json`; what is missing has its usual value.
+
+        Raises:
+            UnknownNameError: a setting that does not exist.
+            OptionError: a value out of range.
+        """
+        known = {entry.name for entry in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise UnknownNameError("setting", name, known)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise OptionError(f"a setting has a value of the wrong type: {error}") from None

@@ -1,0 +1,271 @@
+"""One run from data to report: plan, train, calibrate, measure, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import hubel
+from hubel.core.errors import CheckpointError
+from hubel.core.process import usable_cores
+from hubel.core.random import scalar
+from hubel.core.stopping import listening
+from hubel.data.sources import open_source
+from hubel.data.sources.builtin import XO
+from hubel.evaluation.calibration import fit_temperature
+from hubel.evaluation.evaluate import Evaluation, evaluate, headline, write_evaluation
+from hubel.models.catalogue import find
+from hubel.models.neighbours import Neighbours
+from hubel.runtime.device import pick_device
+from hubel.runtime.forward import outputs
+from hubel.training.checkpoint import load_newest, save
+from hubel.training.folder import RunFolder, new_folder, only_unfinished
+from hubel.training.loop import Loop
+from hubel.training.neighbours import remember
+from hubel.training.plan import Plan, make_plan
+from hubel.training.recipe import Recipe
+from hubel.weights.model_file import ModelCard, load_model, save_model
+
+__all__ = ["Fitted", "Outcome", "fit_model", "resume", "train"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has left behind.
+
+    Attributes:
+        folder: where everything is.
+        model: the model file.
+        evaluation: the measurement; None when the run was stopped before its end.
+        which: the images that were measured: "test" or "validation".
+        report: the page; None when the run was stopped.
+        stopped_by: the number of the signal that stopped it; 0 when it came to its end.
+        minutes: time spent on training.
+        images_per_second: of the last epoch; None where there were no epochs.
+    """
+
+    folder: Path
+    model: Path
+    evaluation: Evaluation | None
+    which: str
+    report: Path | None
+    stopped_by: int = 0
+    minutes: float = 0.0
+    images_per_second: float | None = None
+
+
+def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, xo: XO | None = None) -> Outcome:
+    """Train a classifier on images, from nothing to a measured model in a folder.
+
+    Args:
+        data: a folder, table, built-in data set or pair of arrays; see `open_source`.
+        recipe: how.
+        out: the folder of the run; a new one below `runs/` if not given.
+        xo: the description of the pictures when `data` is "xo".
+
+    Raises:
+        HubelError: the data or a setting cannot be used; or the loss diverged.
+    """
+    recipe = recipe or Recipe()
+    source = open_source(data, multi_label=recipe.multi_label, xo=xo)
+    plan = make_plan(source, recipe)
+    name = find(recipe.model)[0]
+    if out is not None:
+        if (out / "config.json").exists():
+            raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
+        out.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(out or new_folder(f"{source.name}-{name}"))
+    folder.write_config(
+        {
+            "hubel": hubel.__version__,
+            "data": str(Path(data).resolve()) if source.location else str(data) if isinstance(data, str) else None,
+            "xo": dataclasses.asdict(xo) if xo else None,
+            "recipe": plan.recipe.to_json(),
+            "classes": plan.classes,
+            "preprocess": plan.preprocess.to_json(),
+            "images": {"train": len(plan.splits.train), "val": len(plan.splits.val), "test": len(plan.splits.test)},
+            "fingerprint": plan.fingerprint,
+            "environment": {"python": platform.python_version(), "torch": torch.__version__},
+        }
+    )
+    return _carry_out(folder, plan)
+
+
+def resume(folder: Path | None = None) -> Outcome:
+    """Go on with an unfinished run: the one in `folder`, or the only one below `runs/`.
+
+    Raises:
+        CheckpointError: there is no such run, it is finished, or its data has changed.
+    """
+    run = RunFolder(folder or only_unfinished())
+    config = run.config()
+    if run.finished:
+        raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
+    if config["data"] is None:
+        raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
+    recipe = Recipe.from_json(config["recipe"])
+    xo = XO(**config["xo"]) if config["xo"] else None
+    source = open_source(config["data"], multi_label=recipe.multi_label, xo=xo)
+    plan = make_plan(source, recipe)
+    if plan.fingerprint != config["fingerprint"]:
+        raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
+    return _carry_out(run, plan)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained and calibrated model file.
+
+    Attributes:
+        model: the file.
+        history: a row an epoch.
+        minutes: time spent on training.
+        stopped_by: the number of the signal that stopped the training; 0 when it came to its end.
+    """
+
+    model: Path
+    history: list[dict[str, float]]
+    minutes: float
+    stopped_by: int = 0
+
+
+def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
+    """Train what a plan describes, from the checkpoint in the folder `path` if there is one, and calibrate the best.
+
+    Raises:
+        DivergedError: the loss is no longer finite.
+    """
+    recipe, folder = plan.recipe, RunFolder(path, quiet=quiet)
+    torch.set_num_threads(recipe.threads or usable_cores())
+    device = pick_device(recipe.device)
+    card = ModelCard(
+        find(recipe.model)[0],
+        plan.classes,
+        plan.preprocess,
+        recipe.options,
+        "sigmoid" if recipe.loss == "sigmoid" else "softmax",
+        provenance={
+            "data": plan.index.name,
+            "fingerprint": plan.fingerprint,
+            "hubel": hubel.__version__,
+            "seed": recipe.seed,
+            "shares": [recipe.val_share, recipe.test_share],
+        },
+    )
+    started = time.monotonic()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):  # the caller's stays as it was
+        torch.manual_seed(scalar(recipe.seed))
+        network = card.create().to(device)
+        if isinstance(network, Neighbours):
+            card = dataclasses.replace(card, options=remember(network, plan.train))
+            save_model(folder.model, network.state_dict(), card)
+            fitted = Fitted(folder.model, [], (time.monotonic() - started) / 60)
+        else:
+            loop = _loop(folder, network, plan, card)
+            with listening() as stop:
+                finished = loop.run(stop)
+            progress = loop.progress
+            fitted = Fitted(folder.model, progress.history, progress.minutes, 0 if finished else stop.asked)
+    if not fitted.stopped_by:
+        _calibrate(folder.model, plan)
+    return fitted
+
+
+def _calibrate(model: Path, plan: Plan) -> None:
+    """Store the temperature that suits the validation images."""
+    network, card = load_model(model)
+    if card.scores == "softmax":
+        logits = outputs(network.to(pick_device(plan.recipe.device)), plan.val.images)
+        temperature = round(fit_temperature(logits, plan.val.targets), 6)
+        save_model(model, network.state_dict(), dataclasses.replace(card, temperature=temperature))
+
+
+def _carry_out(folder: RunFolder, plan: Plan) -> Outcome:
+    _announce(folder, plan)
+    fitted = fit_model(plan, folder.path, quiet=False)
+    if fitted.stopped_by:
+        return Outcome(folder.path, fitted.model, None, "", None, fitted.stopped_by, fitted.minutes)
+    return _measure(folder, plan, fitted)
+
+
+def _loop(folder: RunFolder, network: nn.Module, plan: Plan, card: ModelCard) -> Loop:
+    def keep(weights: dict[str, Tensor]) -> None:
+        save_model(folder.model, weights, card)
+
+    def tell(row: dict[str, float]) -> None:
+        folder.write_history(loop.progress.history)
+        score = f"{row['val_top1']:.1%} right" if "val_top1" in row else f"{row['val_exact']:.1%} exactly right"
+        best = "  best so far" if loop.progress.best_epoch == row["epoch"] else ""
+        folder.tell(
+            f"epoch {row['epoch']:>3.0f}/{loop.progress.epochs}   loss {row['train_loss']:.4f}   "
+            f"validation {row['val_loss']:.4f}, {score}   {row['images_per_second']:,.0f} images/s{best}"
+        )
+
+    loop = Loop(
+        network, plan.train, plan.val, plan.recipe,
+        keep=keep, save=lambda step, checkpoint: save(folder.checkpoints, step, checkpoint), tell=tell,
+    )  # fmt: skip
+    checkpoint = load_newest(folder.checkpoints)
+    if checkpoint is not None:
+        loop.restore(checkpoint)
+        folder.tell(f"going on after epoch {loop.progress.epoch}, step {loop.progress.step}")
+    return loop
+
+
+def _announce(folder: RunFolder, plan: Plan) -> None:
+    for note in plan.notes:
+        folder.tell(note if note.startswith(" ") else f"note: {note}")
+    p, sizes = plan.preprocess, plan.splits
+    testing = "the validation images measure, too" if sizes.test_is_val else f"{len(sizes.test):,} to test"
+    folder.tell(
+        f"{plan.index.name}: {len(plan.classes)} classes, {len(sizes.train):,} images to train, "
+        f"{len(sizes.val):,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.fit})"
+    )
+    folder.tell(
+        f"{find(plan.recipe.model)[0]}, {plan.recipe.epochs} epochs, batches of {plan.recipe.batch_size}; "
+        f"run folder {folder.path}"
+    )
+
+
+def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
+    """Measure the model on the test images and write the report."""
+    network, card = load_model(fitted.model)
+    network = network.to(pick_device(plan.recipe.device))
+    evaluation = evaluate(network, card, plan.test.images, plan.test.targets)
+    splits = plan.splits
+    which = "validation" if splits.test_is_val else "test"
+    params = sum(p.numel() for p in network.parameters())
+    p = plan.preprocess
+    facts = {
+        "Data": f"{plan.index.name}: {len(plan.classes)} classes",
+        "Images": f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} {which}",
+        "Left out": f"{len(plan.index.reasons):,} unreadable",
+        "Network": f"{card.model}, {params:,} parameters",
+        "Input": f"{p.channels}x{p.height}x{p.width}, {p.fit}, {p.interpolation}",
+        "Training": f"{len(fitted.history)} epochs, batches of {plan.recipe.batch_size}, {fitted.minutes:.1f} minutes",
+        "Temperature": f"{card.temperature:.3f}",
+        "Seed": str(plan.recipe.seed),
+        "Made with": f"hubel {hubel.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+    }
+    notes = list(plan.notes)
+    if splits.test_is_val:
+        notes.append("The images that measure have also chosen the epoch, so the numbers are a little too good.")
+    report = write_evaluation(
+        folder.path,
+        evaluation,
+        title=f"{card.model} on {plan.index.name}",
+        which=which,
+        facts=list(facts.items()),
+        notes=notes,
+        history=fitted.history,
+    )
+    folder.tell(headline(evaluation.metrics, which))
+    rate = fitted.history[-1]["images_per_second"] if fitted.history else None
+    return Outcome(folder.path, fitted.model, evaluation, which, report, 0, fitted.minutes, rate)

@@ -1,0 +1,1 @@
+"""Weights on disk: the model file."""

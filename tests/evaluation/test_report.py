@@ -1,0 +1,105 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from hubel.evaluation.figures import confusion_matrix, to_png
+from hubel.evaluation.metrics import measure, measure_multilabel
+from hubel.evaluation.report import Report, write_report
+
+HOSTILE = "<script>alert(1)</script>"
+NAMES = ["cat", 'a "quoted" & <b>bold</b> name', HOSTILE, "猫", "🐸", "bad\udcff name", "unseen"]
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with attributes, and the text of each."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self.open = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def single():
+    labels = np.array([0, 1, 2, 3, 4, 5, 5])
+    return measure(np.eye(7)[[0, 2, 2, 3, 1, 5, 0]], labels, NAMES)
+
+
+def several():
+    targets = np.eye(7, dtype=int)[:6]
+    return measure_multilabel(np.clip(targets * 0.8, 0.1, 0.9), targets, NAMES)
+
+
+def read(tmp_path, **parts):
+    path = tmp_path / "report.html"
+    facts = [("Model", "resnet18"), (HOSTILE, HOSTILE)]
+    write_report(path, Report(HOSTILE, f"85.7 % {HOSTILE}", facts, **parts))
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("metrics", [single(), several(), None], ids=["one label", "many labels", "none"])
+def test_is_whole_and_refers_to_nothing_outside(tmp_path, metrics):
+    picture = to_png(confusion_matrix(single().confusion, NAMES))
+    source = read(
+        tmp_path,
+        notes=[f"{HOSTILE}.jpg: broken"] * 30,
+        metrics=metrics,
+        figures=[(HOSTILE, HOSTILE, picture)],
+    )
+    page = Page(source)
+    assert page.open == []
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"script", "link", "iframe", "object", "embed", "base", "form", "b"}
+    for tag, attributes in page.elements:
+        assert not any(name.startswith("on") for name in attributes)
+        assert "href" not in attributes
+        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,"), tag
+    assert not re.search(r"https?:|url\(|@import", source)
+    assert "default-src 'none'" in source
+
+
+@pytest.mark.parametrize("metrics", [single(), several()], ids=["one label", "many labels"])
+def test_lists_every_class_by_its_own_name(tmp_path, metrics):
+    page = Page(read(tmp_path, metrics=metrics))
+    for name in NAMES:
+        assert name.encode("utf-8", "backslashreplace").decode() in page.text
+
+
+def test_says_the_numbers(tmp_path):
+    text = " ".join(" ".join(Page(read(tmp_path, metrics=single())).text).split())
+    assert "Top-1 57.1 %" in text
+    assert "Most confused" in text
+    assert "Each class" in text
+
+
+def test_folds_long_lists_of_notes_away_but_keeps_them(tmp_path):
+    source = read(tmp_path, notes=[f"image {i}.jpg: truncated" for i in range(50)])
+    page = Page(source)
+    assert "42 more" in page.text
+    assert all(f"image {i}.jpg: truncated" in page.text for i in range(50))
+    assert "<details" not in read(tmp_path, notes=["only one"])
+
+
+def test_leaves_out_what_is_not_there(tmp_path):
+    text = " ".join(Page(read(tmp_path)).text)
+    for heading in ("Please note", "Most confused", "Each class"):
+        assert heading not in text
+
+
+def test_the_same_report_gives_the_same_bytes(tmp_path):
+    assert read(tmp_path, metrics=single()) == read(tmp_path, metrics=single())
