@@ -61,8 +61,7 @@ def png(size: tuple[int, int], depth: int, colour: int, rows: bytes, *extra: tup
         (b"IEND", b""),
     ]
     written = (
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(written)
 
@@ -101,9 +100,7 @@ def exif(orientation: int, order: str = ">", kind: str = "H") -> bytes:
 
 def over_white(colour: Pixels, alpha: Pixels) -> NDArray[np.float64]:
     a = alpha.astype(float) / 255
-    return colour * (a if colour.ndim == 2 else a[..., None]) + 255 * (
-        1 - (a if colour.ndim == 2 else a[..., None])
-    )
+    return colour * (a if colour.ndim == 2 else a[..., None]) + 255 * (1 - (a if colour.ndim == 2 else a[..., None]))
 
 
 def assert_near(decoded: Decoded, expected: NDArray[Any], tolerance: float = 0.501) -> None:
@@ -128,9 +125,7 @@ SAMPLES = {
     "JPEG TIFF": encode(RGB, "TIFF", compression="jpeg"),
     "fax TIFF": encode(Image.fromarray(GREY).convert("1"), "TIFF", compression="group4"),
     "GIF": encode(Image.fromarray(GREY), "GIF"),
-    "animated GIF": encode(
-        Image.fromarray(RGB), "GIF", save_all=True, append_images=[Image.new("RGB", (56, 40))]
-    ),
+    "animated GIF": encode(Image.fromarray(RGB), "GIF", save_all=True, append_images=[Image.new("RGB", (56, 40))]),
     "MPO": encode(RGB, "MPO", save_all=True, append_images=[Image.fromarray(255 - RGB)]),
 }
 
@@ -183,9 +178,7 @@ def test_grey_stays_grey(kind: str) -> None:
     options = {"optimize": False} if kind == "GIF" else {}  # its palette is then the ramp of all greys
     assert np.array_equal(decode(encode(GREY, kind, **options), name="f").pixels, GREY)
     black_white = decode(encode(Image.fromarray(GREY > 99), kind), name="f").pixels
-    assert np.array_equal(
-        black_white if black_white.ndim == 2 else black_white[..., 0], (GREY > 99) * np.uint8(255)
-    )
+    assert np.array_equal(black_white if black_white.ndim == 2 else black_white[..., 0], (GREY > 99) * np.uint8(255))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
@@ -224,9 +217,7 @@ def test_palette_with_every_kind_of_transparency() -> None:
 
     alphas = np.random.default_rng(2).integers(0, 256, 256).astype(np.uint8)
     for transparency in (bytes(alphas), 77):
-        alpha = (
-            alphas[GREY] if isinstance(transparency, bytes) else np.where(GREY == 77, 0, 255).astype(np.uint8)
-        )
+        alpha = alphas[GREY] if isinstance(transparency, bytes) else np.where(GREY == 77, 0, 255).astype(np.uint8)
         decoded = decode(encode(image, "PNG", transparency=transparency), name="f")
         assert decoded.mode == "P"
         assert_near(decoded, over_white(palette[GREY], alpha))
@@ -236,9 +227,7 @@ def test_palette_with_every_kind_of_transparency() -> None:
 
 
 def test_palette_with_an_alpha_channel() -> None:
-    image = Image.merge(
-        "PA", (Image.fromarray(RGB).convert("P", palette=Image.Palette.WEB), Image.fromarray(ALPHA))
-    )
+    image = Image.merge("PA", (Image.fromarray(RGB).convert("P", palette=Image.Palette.WEB), Image.fromarray(ALPHA)))
     solid = np.asarray(image.getchannel("P").convert("L"))
     assert solid.shape == GREY.shape
     palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
@@ -277,9 +266,7 @@ def test_key_grey_of_every_depth(depth: int) -> None:
 
 def test_key_colour_of_sixteen_bits_hides_no_other_colour() -> None:
     rows = b"\0" + struct.pack(">6H", 0x1020, 0x1020, 0x1020, 0x2000, 0x2000, 0x2000)
-    decoded = decode(
-        png((2, 1), 16, 2, rows, (b"tRNS", struct.pack(">3H", 0x0020, 0x0020, 0x0020))), name="f"
-    )
+    decoded = decode(png((2, 1), 16, 2, rows, (b"tRNS", struct.pack(">3H", 0x0020, 0x0020, 0x0020))), name="f")
     assert decoded.pixels.tolist() == [[[16] * 3, [32] * 3]]
 
 
@@ -313,9 +300,7 @@ def test_cmyk_jpeg_holds_inverted_inks() -> None:
 
 def test_ycck_jpeg() -> None:
     """YCCK is YCbCr and K: the CMYK file relabelled shows what becomes of its samples."""
-    samples = np.full(
-        (16, 16, 4), (55, 127, 127, 0), np.uint8
-    )  # stored inverted: Y 200, Cb 128, Cr 128, K 255
+    samples = np.full((16, 16, 4), (55, 127, 127, 0), np.uint8)  # stored inverted: Y 200, Cb 128, Cr 128, K 255
     data = encode(Image.frombytes("CMYK", (16, 16), samples.tobytes()), "JPEG", quality=100)
     at = data.index(b"Adobe") + 11
     assert data[at] == 0
@@ -329,9 +314,7 @@ def test_ycbcr() -> None:
     decoded = decode(encode(image, "TIFF"), name="f")
     assert decoded.mode == "YCbCr"
     y, cb, cr = np.moveaxis(np.asarray(image).astype(float), 2, 0)
-    full = np.stack(
-        [y + 1.402 * (cr - 128), y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128), y + 1.772 * (cb - 128)]
-    )
+    full = np.stack([y + 1.402 * (cr - 128), y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128), y + 1.772 * (cb - 128)])
     assert_near(decoded, np.moveaxis(full, 0, 2).clip(0, 255), 1.5)
 
 
@@ -374,9 +357,7 @@ def test_sixteen_bits_scale_by_257() -> None:
         decoded = decode(encode(Image.fromarray(levels), kind), name="f")
         assert decoded.mode == mode
         assert_near(decoded, expected, 0)
-    big_endian = decode(
-        encode(Image.frombytes("I;16B", (256, 256), levels.astype(">u2").tobytes()), "TIFF"), name="f"
-    )
+    big_endian = decode(encode(Image.frombytes("I;16B", (256, 256), levels.astype(">u2").tobytes()), "TIFF"), name="f")
     assert_near(big_endian, expected, 0)
     wide = decode(encode(Image.fromarray(levels.astype(np.int32)), "TIFF"), name="f")
     assert wide.mode == "I"
@@ -451,9 +432,7 @@ def test_malformed_exif_is_no_error(cut: int) -> None:
     assert decode(encode(RGB, "JPEG", exif=exif(99)), name="f").orientation == 1
 
 
-@given(
-    st.binary(max_size=80), st.sampled_from([b"", b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0*\0\0\0\x08"])
-)
+@given(st.binary(max_size=80), st.sampled_from([b"", b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0*\0\0\0\x08"]))
 def test_any_exif_gives_an_orientation(block: bytes, head: bytes) -> None:
     assert module._orientation(b"Exif\0\0" + head + block) in range(1, 9)
 
@@ -467,9 +446,7 @@ def test_any_exif_gives_an_orientation(block: bytes, head: bytes) -> None:
     st.tuples(st.integers(1, 150), st.integers(1, 150)),
     st.sampled_from(sorted(UPRIGHT)),
 )
-def test_reduced_scale_leaves_twice_the_size(
-    size: tuple[int, int], wanted: tuple[int, int], turn: int
-) -> None:
+def test_reduced_scale_leaves_twice_the_size(size: tuple[int, int], wanted: tuple[int, int], turn: int) -> None:
     data = encode(Image.new("RGB", size, "teal"), "JPEG", exif=exif(turn))
     full, reduced = decode(data, name="f"), decode(data, name="f", min_size=wanted)
     assert (reduced.width, reduced.height) == (full.width, full.height)
@@ -485,9 +462,7 @@ def test_reduced_scale_is_used(turn: int, shape: tuple[int, int]) -> None:
     assert reduced.pixels.shape == shape  # an eighth would be less than twice the wanted size
     colour = encode(Image.new("CMYK", (800, 400)), "JPEG")
     assert decode(colour, name="f", min_size=(50, 50)).pixels.shape == (100, 200, 3)
-    assert decode(encode(Image.new("RGB", (800, 400)), "PNG"), name="f", min_size=(5, 5)).pixels.shape[
-        :2
-    ] == (400, 800)
+    assert decode(encode(Image.new("RGB", (800, 400)), "PNG"), name="f", min_size=(5, 5)).pixels.shape[:2] == (400, 800)
 
 
 # Damage -------------------------------------------------------------------------------------------------
@@ -664,19 +639,10 @@ HUGE = {
         + struct.pack("<4HB", 9, 9, 60000, 60000, 0)
     )
     + b"\2\0;",
-    "BMP": b"BM"
-    + struct.pack("<IHHI", 54, 0, 0, 54)
-    + struct.pack("<IiiHH6I", 40, 60000, 60000, 1, 24, *[0] * 6),
-    "WEBP": b"RIFF"
-    + struct.pack("<I", 22)
-    + b"WEBPVP8X"
-    + struct.pack("<I", 10)
-    + bytes(4)
-    + b"\x5f\xea\0" * 2,
+    "BMP": b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + struct.pack("<IiiHH6I", 40, 60000, 60000, 1, 24, *[0] * 6),
+    "WEBP": b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + bytes(4) + b"\x5f\xea\0" * 2,
     "TIFF": tiff((60000, 60000), b"", {258: [8], 262: [1]}),
-    "JPEG": b"\xff\xd8\xff\xc0"
-    + struct.pack(">HB2HB9B", 17, 8, 60000, 60000, 3, *[1, 17, 0] * 3)
-    + b"\xff\xda\0\0",
+    "JPEG": b"\xff\xd8\xff\xc0" + struct.pack(">HB2HB9B", 17, 8, 60000, 60000, 3, *[1, 17, 0] * 3) + b"\xff\xda\0\0",
 }
 
 
@@ -690,9 +656,7 @@ def test_huge_headers_cost_nothing(kind: str) -> None:
 
 def test_limits() -> None:
     data = SAMPLES["PNG"]
-    assert (
-        reason(data, limits=Limits(max_pixels=56 * 40 - 1)) == "56x40 pixels are more than the limit of 2,239"
-    )
+    assert reason(data, limits=Limits(max_pixels=56 * 40 - 1)) == "56x40 pixels are more than the limit of 2,239"
     assert "more than the limit of 20" in reason(data, limits=Limits(max_bytes=20))
     assert decode(data, name="f", limits=Limits(len(data), 56 * 40)).width == 56
 
@@ -742,9 +706,7 @@ def test_read_regular(tmp_path: Path) -> None:
     assert read_regular(tmp_path / "empty") == b""
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything"
-)
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
 def test_permission_denied(tmp_path: Path) -> None:
     path = tmp_path / "secret"
     path.write_bytes(b"x")
@@ -819,9 +781,7 @@ def test_the_byte_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.skipif(not (PHOTOS / "clothing" / "train").is_dir(), reason="needs ../shared/data/clothing")
 def test_real_photos_are_what_pillow_gives() -> None:
-    paths = sorted(p for p in (PHOTOS / "clothing" / "train").rglob("*") if p.suffix.lower() in EXTENSIONS)[
-        ::40
-    ]
+    paths = sorted(p for p in (PHOTOS / "clothing" / "train").rglob("*") if p.suffix.lower() in EXTENSIONS)[::40]
     paths += sorted((PHOTOS / "imagenet-100").glob("*.JPEG"))[::10]
     assert len(paths) > 20
     for path in paths:

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from scipy import special
 
 from hubel.core.errors import DataError, OptionError
-from hubel.evaluation.calibration import fit_temperature, sigmoid, softmax
+from hubel.evaluation.calibration import fit_temperature
 from hubel.evaluation.metrics import measure
+from hubel.runtime.scores import sigmoid, softmax
 
 
 def drawn_from(logits, temperature, rng):
@@ -24,9 +25,7 @@ def test_recovers_the_temperature_that_made_the_labels(temperature, dtype):
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.03)
 
 
-@given(
-    st.integers(1, 40), st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.1, 3.0, 1e3])
-)
+@given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.1, 3.0, 1e3]))
 @settings(max_examples=100, deadline=None)
 def test_never_worse_than_no_temperature_and_the_accuracy_stays(n, c, seed, spread):
     rng = np.random.default_rng(seed)
@@ -53,9 +52,7 @@ def test_overconfidence_is_corrected():
 def test_softmax_and_sigmoid_agree_with_scipy_and_do_not_overflow():
     logits = np.random.default_rng(2).normal(0, 50, (100, 7)).astype(np.float32)
     assert softmax(logits).dtype == np.float64
-    np.testing.assert_allclose(
-        softmax(logits, 2.0), special.softmax(logits.astype(float) / 2, axis=1), rtol=1e-12
-    )
+    np.testing.assert_allclose(softmax(logits, 2.0), special.softmax(logits.astype(float) / 2, axis=1), rtol=1e-12)
     np.testing.assert_allclose(sigmoid(logits), special.expit(logits.astype(float)), rtol=1e-12)
     assert softmax([1e30, -1e30]).tolist() == [1, 0]
     assert sigmoid([1e30, -1e30]).tolist() == [1, 0]

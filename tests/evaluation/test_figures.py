@@ -69,9 +69,7 @@ def test_awkward_names_are_drawn_without_warnings():
     metrics = measure(p, labels, AWKWARD)
     drawn(figures.confusion_matrix(metrics.confusion, AWKWARD))
     drawn(figures.class_bars(metrics))
-    drawn(
-        figures.contact_sheet([np.zeros((4, 4), np.uint8)] * len(AWKWARD), AWKWARD, AWKWARD[0] + AWKWARD[-3])
-    )
+    drawn(figures.contact_sheet([np.zeros((4, 4), np.uint8)] * len(AWKWARD), AWKWARD, AWKWARD[0] + AWKWARD[-3]))
 
 
 def test_characters_that_no_font_has_are_replaced_and_the_names_stay_apart():
@@ -125,9 +123,7 @@ def test_learning_curves(history):
 
 
 def test_learning_curves_mark_the_best_epoch():
-    history = [
-        {"epoch": e, "val_top1": top1, "val_loss": 1 / e} for e, top1 in [(1, 0.5), (2, 0.9), (3, 0.8)]
-    ]
+    history = [{"epoch": e, "val_top1": top1, "val_loss": 1 / e} for e, top1 in [(1, 0.5), (2, 0.9), (3, 0.8)]]
     loss, accuracy = figures.learning_curves(history).axes
     assert accuracy.get_title(loc="right") == "best: 90.0 % in epoch 2"
     assert loss.get_title(loc="right") == ""
@@ -171,9 +167,7 @@ def test_contact_sheet_shows_the_pixels():
     red = np.zeros((3, 2, 3), np.uint8)
     red[..., 0] = 255
     grey = np.full((500, 400), 128, np.uint8)
-    picture = drawn(
-        figures.contact_sheet([red, grey, grey[:5, :5, None]], ["red", "grey\n2\n3\n4", ""], "Three")
-    )
+    picture = drawn(figures.contact_sheet([red, grey, grey[:5, :5, None]], ["red", "grey\n2\n3\n4", ""], "Three"))
     for colour in ((255, 0, 0), (128, 128, 128)):
         assert (picture == colour).all(axis=2).mean() > 0.05
 

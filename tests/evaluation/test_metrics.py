@@ -50,9 +50,7 @@ def test_agrees_with_scikit_learn_and_a_naive_loop(case):
     found, predicted = measure(p, labels, names(c)), p.argmax(axis=1)
 
     everything = {"labels": np.arange(c), "zero_division": 0}
-    precision, recall, f1, support = reference.precision_recall_fscore_support(
-        labels, predicted, **everything
-    )
+    precision, recall, f1, support = reference.precision_recall_fscore_support(labels, predicted, **everything)
     assert [m.precision for m in found.per_class] == pytest.approx(precision)
     assert [m.recall for m in found.per_class] == pytest.approx(recall)
     assert [m.f1 for m in found.per_class] == pytest.approx(f1)
@@ -171,9 +169,7 @@ def test_multilabel_agrees_with_scikit_learn(n, c, seed, step):
     found = measure_multilabel(p, targets, names(c), threshold=0.5)
     given_labels = p >= 0.5
 
-    precision, recall, f1, support = reference.precision_recall_fscore_support(
-        targets, given_labels, zero_division=0
-    )
+    precision, recall, f1, support = reference.precision_recall_fscore_support(targets, given_labels, zero_division=0)
     assert [m.support for m in found.per_class] == support.tolist()
     assert [m.precision for m in found.per_class] == pytest.approx(precision)
     assert [m.recall for m in found.per_class] == pytest.approx(recall)
@@ -184,9 +180,7 @@ def test_multilabel_agrees_with_scikit_learn(n, c, seed, step):
     assert all(m.average_precision is None for m in found.per_class if not m.support)
     assert found.mean_average_precision == pytest.approx(np.mean(average))
     assert found.macro_f1 == pytest.approx(np.asarray(f1)[seen].mean())
-    assert found.micro_f1 == pytest.approx(
-        reference.f1_score(targets.ravel(), given_labels.ravel(), zero_division=0)
-    )
+    assert found.micro_f1 == pytest.approx(reference.f1_score(targets.ravel(), given_labels.ravel(), zero_division=0))
     assert found.subset_accuracy == pytest.approx((targets == given_labels).all(axis=1).mean())
     json.dumps(found.to_json(), allow_nan=False)
 

@@ -17,7 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cache_root", "fsync_folder", "publish_folder", "write_atomic", "write_json"]
+__all__ = [
+    "cache_root",
+    "folder_bytes",
+    "fsync_folder",
+    "is_whole",
+    "numbered_folder",
+    "publish_folder",
+    "write_atomic",
+    "write_json",
+]
 
 
 def cache_root() -> Path:
@@ -29,6 +38,18 @@ def cache_root() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "hubel"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubel"
+
+
+def numbered_folder(parent: Path, name: str) -> Path:
+    """The first of `parent/name-1`, `parent/name-2`, ... that does not exist, now made."""
+    number = 1
+    while True:
+        path = parent / f"{name}-{number}"
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            number += 1
 
 
 def fsync_folder(folder: Path) -> None:
@@ -90,6 +111,11 @@ def publish_folder(target: Path, fill: Callable[[Path], None], *, manifest: str)
         shutil.rmtree(making, ignore_errors=True)
         raise
     fsync_folder(target.parent)
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of all files in a folder; 0 where there is none."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def is_whole(folder: Path, *, manifest: str) -> bool:

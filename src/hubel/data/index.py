@@ -31,7 +31,10 @@ OK, UNREADABLE = 0, 1
 _VERSION = 1
 _MANIFEST = "manifest.json"
 _CHUNK = 256  # rows that one task decodes
-_THUMBNAIL = (64, 64)  # a JPEG's whole data stream is read at any scale; a small one costs the least arithmetic
+_THUMBNAIL = (
+    64,
+    64,
+)  # a JPEG's whole data stream is read at any scale; a small one costs the least arithmetic
 
 # What one row costs beside its path: 59 bytes.
 _COLUMNS: dict[str, Any] = {
@@ -93,9 +96,7 @@ class Index:
         used = np.unique(self.label[self.usable()])
         return class_names((self.labels[code] for code in used), multi_label=multi_label)
 
-    def targets(
-        self, rows: NDArray[np.int64], classes: tuple[str, ...], *, multi_label: bool = False
-    ) -> NDArray[Any]:
+    def targets(self, rows: NDArray[np.int64], classes: tuple[str, ...], *, multi_label: bool = False) -> NDArray[Any]:
         """Class numbers int64 `(n,)`; with several labels an image, 0 and 1 as float32 `(n, classes)`.
 
         Raises:
@@ -114,7 +115,9 @@ class Index:
             return result
         except KeyError as error:
             known = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
-            raise DataError(f"the data has a class {error.args[0]!r} that the model does not know; it knows {known}") from None
+            raise DataError(
+                f"the data has a class {error.args[0]!r} that the model does not know; it knows {known}"
+            ) from None
 
     def fingerprint(self) -> str:
         """A short hash of all images, labels and splits, wherever they lie."""
@@ -171,7 +174,9 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
     chunks = [todo[i : i + _CHUNK] for i in range(0, len(todo), _CHUNK)]
     workers = threads if threads is not None else usable_cores()
     with ThreadPoolExecutor(max(1, workers)) as pool, bar("looking at every image", len(todo)) as progress:
-        for rows, facts, problems in in_order(pool, lambda rows: _look(source, listing, rows), chunks, ahead=2 * workers):
+        for rows, facts, problems in in_order(
+            pool, lambda rows: _look(source, listing, rows), chunks, ahead=2 * workers
+        ):
             for name, values in facts.items():
                 columns[name][rows] = values
             reasons |= problems

@@ -121,7 +121,9 @@ def _shared_between_splits(index: Index, rows: NDArray[np.int64]) -> list[str]:
             example = index.paths[int(right[shared][0])]
             n = int(shared.sum())
             images = "image is" if n == 1 else "images are"
-            found.append(f"{n} {images} in {SPLITS[one]} and again in {SPLITS[other]}, byte for byte, such as {example}")
+            found.append(
+                f"{n} {images} in {SPLITS[one]} and again in {SPLITS[other]}, byte for byte, such as {example}"
+            )
     return found
 
 

@@ -10,44 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from hubel.core.errors import OptionError
 from hubel.evaluation.checks import checked_pair
 
-__all__ = ["BINS", "ReliabilityBins", "fit_temperature", "reliability_bins", "sigmoid", "softmax"]
+__all__ = ["BINS", "ReliabilityBins", "fit_temperature", "reliability_bins"]
 
 BINS = 15  # the number that Guo et al. use, and most of the field after them
 LOWEST, HIGHEST = 0.05, 20.0
-
-
-def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities `exp(z / T) / sum(exp(z / T))` over the last axis, without overflow.
-
-    Args:
-        logits: finite scores, shape (..., c).
-        temperature: T > 0; above 1 it flattens, below 1 it sharpens.
-
-    Raises:
-        OptionError: the temperature is not a positive finite number.
-
-    >>> softmax([[1000.0, 1000.0]])
-    array([[0.5, 0.5]])
-    """
-    if not 0 < temperature < np.inf:
-        raise OptionError(f"the temperature must be a positive number, not {temperature}")
-    scores = np.asarray(logits, dtype=np.float64)
-    powers = np.exp((scores - scores.max(axis=-1, keepdims=True)) / temperature)
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
-    """Probabilities `1 / (1 + exp(-z))`, element by element, without overflow.
-
-    >>> sigmoid([-1000.0, 0.0, 1000.0])
-    array([0. , 0.5, 1. ])
-    """
-    return np.asarray(np.exp(-np.logaddexp(0.0, -np.asarray(logits, dtype=np.float64))))
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> float:
@@ -102,9 +72,7 @@ class ReliabilityBins:
         return float(np.abs(self.correct - self.confidence).sum() / self.count.sum())
 
 
-def reliability_bins(
-    confidence: NDArray[Any], correct: NDArray[np.bool_], *, bins: int = BINS
-) -> ReliabilityBins:
+def reliability_bins(confidence: NDArray[Any], correct: NDArray[np.bool_], *, bins: int = BINS) -> ReliabilityBins:
     """Sort images by how sure the network was, into bins of equal width. Eq. 1 and 2.
 
     Args:

@@ -33,20 +33,15 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
         DataError: there is no image, one is of another shape or type, or the captions are not as many.
     """
     if not images or len(images) != len(captions):
-        raise DataError(
-            f"a contact sheet needs images and as many captions, not {len(images)} and {len(captions)}"
-        )
+        raise DataError(f"a contact sheet needs images and as many captions, not {len(images)} and {len(captions)}")
     for place, pixels in enumerate(images):
         shape = np.shape(pixels)
         if pixels.dtype != np.uint8 or 0 in shape or len(shape) not in (2, 3) or (*shape, 1)[2] not in (1, 3):
-            raise DataError(
-                f"image {place} must be uint8 (h, w), (h, w, 1) or (h, w, 3), not {pixels.dtype} {shape}"
-            )
+            raise DataError(f"image {place} must be uint8 (h, w), (h, w, 1) or (h, w, 3), not {pixels.dtype} {shape}")
 
     columns = min(len(images), max(4, min(8, ceil(sqrt(1.5 * len(images))))))
     texts = [
-        [drawable(part, limit=72 * (TILE + GAP / 2) / TYPE) for part in text.splitlines()[:3]]
-        for text in captions
+        [drawable(part, limit=72 * (TILE + GAP / 2) / TYPE) for part in text.splitlines()[:3]] for text in captions
     ]
     pitch = TILE + GAP + LINE * max(map(len, texts))
     width = max(columns * (TILE + GAP) + GAP, 5.0)

@@ -51,9 +51,7 @@ def evaluate(network: nn.Module, card: ModelCard, images: Images, targets: NDArr
         metrics = measure_multilabel(probabilities, targets, card.classes)
     else:
         # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
-        shares = (
-            probabilities / probabilities.sum(1, keepdims=True) if card.scores == "sigmoid" else probabilities
-        )
+        shares = probabilities / probabilities.sum(1, keepdims=True) if card.scores == "sigmoid" else probabilities
         probabilities = shares
         metrics = measure(shares, targets, card.classes)
     return Evaluation(metrics, probabilities, targets, images)
@@ -62,9 +60,7 @@ def evaluate(network: nn.Module, card: ModelCard, images: Images, targets: NDArr
 def headline(metrics: Metrics | MultiLabelMetrics, which: str) -> str:
     """One sentence with the number that matters most."""
     if isinstance(metrics, MultiLabelMetrics):
-        return (
-            f"{metrics.subset_accuracy:.1%} of {metrics.n:,} {which} images have exactly the right classes."
-        )
+        return f"{metrics.subset_accuracy:.1%} of {metrics.n:,} {which} images have exactly the right classes."
     return f"{metrics.top1:.1%} of {metrics.n:,} {which} images are right."
 
 

@@ -58,9 +58,7 @@ MOST_BARS = 100  # more than this do not fit a page; the weakest are what one lo
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file, the same bytes each time."""
     buffer = io.BytesIO()
-    figure.savefig(
-        buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.15, metadata={"Software": None}
-    )
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.15, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -83,9 +81,7 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str]) -> Fi
 
     c = len(classes)
     if c == 0 or np.shape(confusion) != (c, c):
-        raise DataError(
-            f"{c} classes need a confusion matrix of the shape ({c}, {c}), not {np.shape(confusion)}"
-        )
+        raise DataError(f"{c} classes need a confusion matrix of the shape ({c}, {c}), not {np.shape(confusion)}")
     side = max(3.0, 0.45 * c) if c <= MOST_COUNTS else min(max(9.0, 0.11 * c), 20.0)  # inches
     cell = 72 * side / c  # points
     font = min(9.0, 0.75 * cell * ceil(c / MOST_NAMES))

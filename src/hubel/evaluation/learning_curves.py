@@ -70,9 +70,7 @@ def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
     return finish(figure)
 
 
-def _plot(
-    axes: Axes, epochs: Numbers, label: str, lines: dict[str, tuple[Numbers, str]], *, from_zero: bool
-) -> None:
+def _plot(axes: Axes, epochs: Numbers, label: str, lines: dict[str, tuple[Numbers, str]], *, from_zero: bool) -> None:
     """Draw the named and coloured lines that have a value at all."""
     quiet(axes)
     axes.set_ylabel(label)

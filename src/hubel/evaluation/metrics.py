@@ -195,9 +195,7 @@ def measure_multilabel(
         raise OptionError(f"the threshold must be above 0 and at most 1, not {threshold}")
     p, target = checked_probabilities(probabilities, exclusive=False), np.asarray(targets)
     if target.shape != p.shape:
-        raise DataError(
-            f"probabilities of the shape {p.shape} need targets of that shape, not {target.shape}"
-        )
+        raise DataError(f"probabilities of the shape {p.shape} need targets of that shape, not {target.shape}")
     if not np.isin(target, (0, 1)).all():
         raise DataError("targets must be 0 or 1: whether the image has the label")
     truth, given = target.astype(bool), p >= threshold
@@ -218,9 +216,7 @@ def measure_multilabel(
         macro_f1=float(f1[support > 0].mean()),
         mean_average_precision=sum(known) / len(known),
         per_class=tuple(
-            LabelMetrics(
-                name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]), average[i]
-            )
+            LabelMetrics(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]), average[i])
             for i, name in enumerate(names)
         ),
     )

@@ -45,9 +45,7 @@ def write_report(path: Path, report: Report) -> None:
     """Write the report to `path`, atomically. The same report gives the same bytes."""
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": _percent, "grouped": "{:,}".format}
     source = files("hubel.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
     metrics = report.metrics
@@ -84,11 +82,7 @@ def _tiles(metrics: Metrics | MultiLabelMetrics | None) -> list[tuple[str, str, 
             ("Macro F1", f"{_percent(metrics.macro_f1)} %", "each label counts the same"),
             ("Micro F1", f"{_percent(metrics.micro_f1)} %", "each decision counts the same"),
         ]
-    top5 = (
-        []
-        if metrics.top5 is None
-        else [("Top-5", f"{_percent(metrics.top5)} %", "true class among five guesses")]
-    )
+    top5 = [] if metrics.top5 is None else [("Top-5", f"{_percent(metrics.top5)} %", "true class among five guesses")]
     return [
         ("Top-1", f"{_percent(metrics.top1)} %", "first guess is right"),
         *top5,

@@ -49,11 +49,13 @@ VARIANTS = {
         "softmax regression on the pixels",
         _DIGIT,
         published=Published("LeCun 1998, III.C.1: 7,850 parameters on 28x28", params=7_850, macs=7_840),
+        augment="none",
     ),
     "mlp": Variant(
         Layout(hidden=(300, 100)),
         "multilayer perceptron with two hidden layers",
         _DIGIT,
         published=Published("LeCun 1998, III.C.4: 28x28-300-100-10", params=266_610, macs=266_200),
+        augment="none",
     ),
 }

@@ -16,12 +16,13 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.models.variant import InputShape, Variant
 
-__all__ = ["create_model", "find", "list_models", "options_of"]
+__all__ = ["count_parameters", "create_model", "find", "list_models", "options_of"]
 
 FAMILIES = (
     "baselines",
@@ -100,6 +101,12 @@ def create_model(
     network = family.build(layout, shape, outputs)
     assert isinstance(network, nn.Module)
     return network
+
+
+def count_parameters(name: str) -> int:
+    """Trainable parameters of a network as published; nothing is allocated."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in create_model(name).parameters())
 
 
 def options_of(name: str) -> dict[str, Any]:

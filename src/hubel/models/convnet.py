@@ -38,9 +38,7 @@ class ConvBlock(nn.Sequential):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, layout: Layout) -> None:
         norm = nn.BatchNorm2d(out_channels) if layout.batch_norm else nn.Identity()
-        convolution = nn.Conv2d(
-            in_channels, out_channels, kernel, padding=kernel // 2, bias=not layout.batch_norm
-        )
+        convolution = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not layout.batch_norm)
         super().__init__(convolution, norm, activation(layout.activation))
 
 

@@ -74,5 +74,6 @@ VARIANTS = {
             },
         ),
         fixed_size=True,
+        augment="none",
     )
 }

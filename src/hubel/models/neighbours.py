@@ -60,4 +60,4 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Neighbours:
     return Neighbours(layout, shape, num_classes)
 
 
-VARIANTS = {"knn": Variant(Layout(), "k nearest neighbours on the pixels", InputShape(1, 28, 28))}
+VARIANTS = {"knn": Variant(Layout(), "k nearest neighbours on the pixels", InputShape(1, 28, 28), augment="none")}

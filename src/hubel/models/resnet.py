@@ -57,7 +57,9 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
         raise OptionError(f"depths {layout.depths} and widths {layout.widths} are one positive number for each stage")
     channels = layout.widths[0]
     stem = nn.Sequential(
-        nn.Conv2d(shape.channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+        nn.Conv2d(shape.channels, channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
     )
     stages = []
     for number, (depth, width) in enumerate(zip(layout.depths, layout.widths, strict=True)):

@@ -45,6 +45,8 @@ class Variant:
         num_classes: outputs it was published with.
         published: facts to verify.
         fixed_size: whether it takes no other height and width than `shape`'s.
+        augment: the augmentation policy that suits it by default; changed images only confuse a network that is too
+            small, or not made, to learn that they are alike.
     """
 
     layout: Any
@@ -53,3 +55,4 @@ class Variant:
     num_classes: int = 10
     published: Published = field(default_factory=lambda: Published("no publication"))
     fixed_size: bool = False
+    augment: str = "auto"

@@ -22,7 +22,7 @@ from hubel.nn.layers import channels_last
 from hubel.runtime.device import pick_device
 from hubel.runtime.forward import batch_size, forward
 from hubel.runtime.scores import scores
-from hubel.weights.model_file import ModelCard, load_model
+from hubel.weights.model_file import ModelCard, load_model, model_path
 
 __all__ = ["Prediction", "Predictor", "load"]
 
@@ -82,21 +82,20 @@ class Predictor:
             return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
         sources = [images] if isinstance(images, str | Path) else list(images)
         rows = []
-        for item, row in self._stream(collect(sources)):
+        for _, row in self._stream(collect(sources)):
             if isinstance(row, DecodeError):
                 raise row
             rows.append(row)
-            del item
         return np.stack(rows)
 
-    def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[Prediction]:
+    def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[tuple[Input, Prediction]]:
         """The best `top_k` classes of each image, in order, as they are found; bad files come with their reason."""
         for item, row in self._stream(inputs):
             if isinstance(row, DecodeError):
-                yield Prediction(item.name, reason=row.reason)
+                yield item, Prediction(item.name, reason=row.reason)
                 continue
             best = np.argsort(-row, kind="stable")[:top_k]
-            yield Prediction(item.name, tuple((self.classes[i], float(row[i])) for i in best))
+            yield item, Prediction(item.name, tuple((self.classes[i], float(row[i])) for i in best))
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
         """Each input with its scores, or with why it has none; decoding runs ahead in threads."""
@@ -124,10 +123,10 @@ class Predictor:
 
 
 def load(path: str | Path, *, device: str = "auto") -> Predictor:
-    """The model in a file, ready to predict.
+    """The model in a file, or in the folder of a run, ready to predict.
 
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
     """
-    network, card = load_model(Path(path))
+    network, card = load_model(model_path(Path(path)))
     return Predictor(network.to(pick_device(device)), card)

@@ -11,24 +11,32 @@ __all__ = ["scores", "sigmoid", "softmax"]
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities `(n, c)` of outputs `(n, c)` divided by a temperature above 0; each row sums to 1.
+    """Probabilities `exp(z / T) / sum(exp(z / T))` over the last axis, without overflow.
+
+    Args:
+        logits: finite scores, shape (..., c).
+        temperature: T > 0; above 1 it flattens, below 1 it sharpens.
 
     Raises:
-        OptionError: the temperature is not above 0.
+        OptionError: the temperature is not a positive finite number.
 
-    >>> softmax([[0.0, 0.0]]).tolist()
-    [[0.5, 0.5]]
+    >>> softmax([[1000.0, 1000.0]])
+    array([[0.5, 0.5]])
     """
-    if not temperature > 0:
-        raise OptionError(f"a temperature is above 0, not {temperature}")
-    z = np.asarray(logits, np.float64) / temperature
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+    if not 0 < temperature < np.inf:
+        raise OptionError(f"the temperature must be a positive number, not {temperature}")
+    z = np.asarray(logits, dtype=np.float64)
+    powers = np.exp((z - z.max(axis=-1, keepdims=True)) / temperature)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
-    """The score of each output by itself, `1 / (1 + exp(-x))`, without overflow."""
-    return np.asarray(0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / 2)))
+    """Probabilities `1 / (1 + exp(-z))`, element by element, without overflow.
+
+    >>> sigmoid([-1000.0, 0.0, 1000.0])
+    array([0. , 0.5, 1. ])
+    """
+    return np.asarray(np.exp(-np.logaddexp(0.0, -np.asarray(logits, dtype=np.float64))))
 
 
 def scores(logits: ArrayLike, kind: str, temperature: float) -> NDArray[np.float64]:

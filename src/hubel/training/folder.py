@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hubel.core.errors import CheckpointError
 from hubel.core.files import write_atomic, write_json
 from hubel.core.progress import say
 
-__all__ = ["RUNS", "RunFolder", "new_folder", "only_unfinished"]
+__all__ = ["RUNS", "RunFolder", "Summary", "only_unfinished", "summaries"]
 
 RUNS = Path("runs")
 
@@ -71,16 +72,31 @@ class RunFolder:
                     events.add_scalar(name, row[name], int(row["epoch"]))
 
 
-def new_folder(name: str) -> Path:
-    """The first of `runs/NAME-1`, `runs/NAME-2`, ... that does not exist, now made."""
-    number = 1
-    while True:
-        path = RUNS / f"{name}-{number}"
-        try:
-            path.mkdir(parents=True)
-            return path
-        except FileExistsError:
-            number += 1
+@dataclass(frozen=True)
+class Summary:
+    """One line of a comparison; None where the run is not finished."""
+
+    path: Path
+    data: str
+    model: str
+    score: float | None
+    macro_f1: float | None
+    images: int | None
+
+
+def summaries(folder: Path) -> list[Summary]:
+    """All runs in a folder, at any depth: by data set, the best first."""
+    found = []
+    for config in folder.rglob("config.json"):
+        run = RunFolder(config.parent)
+        settings = run.config()
+        metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8")) if run.finished else {}
+        score = metrics.get("top1", metrics.get("subset_accuracy"))
+        name = Path(settings["data"] or "arrays").name
+        found.append(
+            Summary(run.path, name, settings["recipe"]["model"], score, metrics.get("macro_f1"), metrics.get("n"))
+        )
+    return sorted(found, key=lambda run: (run.data, -(run.score or 0), run.path))
 
 
 def only_unfinished() -> Path:
@@ -95,5 +111,7 @@ def only_unfinished() -> Path:
         raise CheckpointError(f"there is no unfinished run in {RUNS}/ to resume")
     if len(open_runs) > 1:
         names = ", ".join(map(str, open_runs))
-        raise CheckpointError(f"there are {len(open_runs)} unfinished runs ({names}); name one with --resume --out FOLDER")
+        raise CheckpointError(
+            f"there are {len(open_runs)} unfinished runs ({names}); name one with --resume --out FOLDER"
+        )
     return open_runs[0]

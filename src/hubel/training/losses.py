@@ -36,7 +36,11 @@ def _mse(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     return (logits - _one_hot(targets, logits.shape[1], smoothing)).square().sum(1)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"softmax": _softmax, "sigmoid": _sigmoid, "mse": _mse}
+LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "softmax": _softmax,
+    "sigmoid": _sigmoid,
+    "mse": _mse,
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Loss:
 
 
 def class_weights(targets: NDArray[np.generic], classes: int) -> Tensor:
-    """n / (classes * n_c) for each class: a rare class counts as much as a common one, and the mean weight is 1.
+    """N / (classes * n_c) for each class: a rare class counts as much as a common one, and the mean weight is 1.
 
     A class without samples has weight 0. Source: King & Zeng 2001, "Logistic regression in rare events data".
     """

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hubel.core.process import usable_cores
 from hubel.data.index import Index, scan
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
@@ -14,6 +15,7 @@ from hubel.data.sources import Source
 from hubel.data.splits import Splits, split
 from hubel.models.catalogue import find
 from hubel.models.variant import Variant
+from hubel.runtime.threads import probe_threads
 from hubel.training.loop import Labelled
 from hubel.training.recipe import Recipe
 
@@ -29,7 +31,7 @@ class Plan:
     """Everything that is decided before training.
 
     Attributes:
-        recipe: with its batch size decided.
+        recipe: with nothing left to decide.
         index: the images.
         splits: which rows do what.
         classes: names, in the order of the outputs.
@@ -75,8 +77,14 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         return Labelled(Images(source, index, rows, preprocess, threads=threads), targets)
 
     train, val = labelled(splits.train), labelled(splits.val)
+    decided = replace(
+        recipe,
+        batch_size=recipe.batch_size or _batch_size(len(splits.train)),
+        threads=recipe.threads or probe_threads(),
+        augment=variant.augment if recipe.augment == "auto" else recipe.augment,
+    )
     return Plan(
-        replace(recipe, batch_size=recipe.batch_size or _batch_size(len(splits.train))),
+        decided,
         index,
         splits,
         classes,
@@ -85,7 +93,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         val,
         val if splits.test_is_val else labelled(splits.test),
         index.fingerprint(),
-        (*index.notes(), *splits.notes),
+        (*index.notes(), *splits.notes, *_slower(decided)),
     )
 
 
@@ -119,3 +127,10 @@ def _batch_size(n: int) -> int:
     while size > 8 and n / size < _STEPS_AT_LEAST:
         size //= 2
     return size
+
+
+def _slower(recipe: Recipe) -> list[str]:
+    """A word where fewer threads compute than there are cores: the result differs from a run with all in its last bits."""
+    if recipe.threads >= usable_cores():
+        return []
+    return [f"other programs are using this machine; computing with {recipe.threads} of {usable_cores()} threads"]

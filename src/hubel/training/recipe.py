@@ -44,7 +44,7 @@ class Recipe:
 
     Attributes:
         model: name of the network; `hubel models` lists them.
-        options: options of the network, NAME=VALUE, such as filters=16,32.
+        options: options of the network, such as --options.filters 16,32; `hubel models NAME` lists them.
         size: height and width of the network's input in pixels, such as 64 or 48x64.
         fit: how an image gets that size: squash it, or pad it with black.
         augment: how training images are changed: none, shift, light (and mirrored), strong (and partly erased).
@@ -127,7 +127,9 @@ class Recipe:
             return None
         sides = self.size.lower().split("x")
         if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-            raise OptionError(f"size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not {self.size!r}")
+            raise OptionError(
+                f"size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not {self.size!r}"
+            )
         return int(sides[0]), int(sides[-1])
 
     def to_json(self) -> dict[str, Any]:

@@ -14,19 +14,20 @@ from torch import Tensor, nn
 
 import hubel
 from hubel.core.errors import CheckpointError
-from hubel.core.process import usable_cores
+from hubel.core.files import numbered_folder
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.sources import open_source
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.calibration import fit_temperature
 from hubel.evaluation.evaluate import Evaluation, evaluate, headline, write_evaluation
+from hubel.evaluation.metrics import Metrics
 from hubel.models.catalogue import find
 from hubel.models.neighbours import Neighbours
 from hubel.runtime.device import pick_device
 from hubel.runtime.forward import outputs
 from hubel.training.checkpoint import load_newest, save
-from hubel.training.folder import RunFolder, new_folder, only_unfinished
+from hubel.training.folder import RUNS, RunFolder, only_unfinished
 from hubel.training.loop import Loop
 from hubel.training.neighbours import remember
 from hubel.training.plan import Plan, make_plan
@@ -60,6 +61,13 @@ class Outcome:
     minutes: float = 0.0
     images_per_second: float | None = None
 
+    @property
+    def accuracy(self) -> float:
+        """Top-1 accuracy, or the share with exactly the right classes; 0 to 1."""
+        assert self.evaluation is not None, "the run was stopped"
+        metrics = self.evaluation.metrics
+        return metrics.top1 if isinstance(metrics, Metrics) else metrics.subset_accuracy
+
 
 def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, xo: XO | None = None) -> Outcome:
     """Train a classifier on images, from nothing to a measured model in a folder.
@@ -81,7 +89,7 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
         if (out / "config.json").exists():
             raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
         out.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(out or new_folder(f"{source.name}-{name}"))
+    folder = RunFolder(out or numbered_folder(RUNS, f"{source.name}-{name}"))
     folder.write_config(
         {
             "hubel": hubel.__version__,
@@ -90,7 +98,11 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
             "recipe": plan.recipe.to_json(),
             "classes": plan.classes,
             "preprocess": plan.preprocess.to_json(),
-            "images": {"train": len(plan.splits.train), "val": len(plan.splits.val), "test": len(plan.splits.test)},
+            "images": {
+                "train": len(plan.splits.train),
+                "val": len(plan.splits.val),
+                "test": len(plan.splits.test),
+            },
             "fingerprint": plan.fingerprint,
             "environment": {"python": platform.python_version(), "torch": torch.__version__},
         }
@@ -143,7 +155,7 @@ def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
         DivergedError: the loss is no longer finite.
     """
     recipe, folder = plan.recipe, RunFolder(path, quiet=quiet)
-    torch.set_num_threads(recipe.threads or usable_cores())
+    torch.set_num_threads(recipe.threads)
     device = pick_device(recipe.device)
     card = ModelCard(
         find(recipe.model)[0],
@@ -155,6 +167,7 @@ def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
             "data": plan.index.name,
             "fingerprint": plan.fingerprint,
             "hubel": hubel.__version__,
+            "multi_label": recipe.multi_label,
             "seed": recipe.seed,
             "shares": [recipe.val_share, recipe.test_share],
         },

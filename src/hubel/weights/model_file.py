@@ -26,7 +26,7 @@ from hubel.core.files import write_atomic
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import create_model
 
-__all__ = ["ModelCard", "load_model", "read_card", "save_model"]
+__all__ = ["ModelCard", "load_model", "model_path", "read_card", "save_model"]
 
 _FORMAT = 1
 _NO_DIGEST = b"the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 bytes, as long as the digest
@@ -76,6 +76,19 @@ def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> No
     write_atomic(path, data.replace(_NO_DIGEST, digest, 1))
 
 
+def model_path(path: Path) -> Path:
+    """The model file that a user means by a file, or by the folder of a run.
+
+    Raises:
+        ModelFileError: there is none.
+    """
+    file = path / "model.safetensors" if path.is_dir() else path
+    if not file.is_file():
+        inside = " in this folder" if path.is_dir() else ""
+        raise ModelFileError(f"{path}: no model file{inside}; expected model.safetensors or the folder of a run")
+    return file
+
+
 def read_card(path: Path) -> ModelCard:
     """The card of a model file, without its weights and without proof that these are whole.
 
@@ -121,7 +134,9 @@ def _header(path: Path) -> dict[str, Any]:
             header = json.loads(data[8 : 8 + length])
             ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
             if len(data) != 8 + length + max(ends, default=0):
-                raise ModelFileError(f"{path} is cut short: {len(data):,} bytes of {8 + length + max(ends, default=0):,}")
+                raise ModelFileError(
+                    f"{path} is cut short: {len(data):,} bytes of {8 + length + max(ends, default=0):,}"
+                )
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -138,11 +153,15 @@ def _header(path: Path) -> dict[str, Any]:
 def _card(path: Path, header: dict[str, Any]) -> ModelCard:
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or "hubel" not in metadata:
-        raise ModelFileError(f"{path} is a safetensors file, but not a model of hubel's: it names no classes and no network")
+        raise ModelFileError(
+            f"{path} is a safetensors file, but not a model of hubel's: it names no classes and no network"
+        )
     try:
         fields = json.loads(metadata["hubel"])
         if fields.pop("format") != _FORMAT:
-            raise ModelFileError(f"{path} was written by another version of hubel, in a format that this one cannot read")
+            raise ModelFileError(
+                f"{path} was written by another version of hubel, in a format that this one cannot read"
+            )
         if len(fields.pop("sha256")) != len(_NO_DIGEST):
             raise ValueError("no checksum")
         fields["preprocess"] = Preprocess.from_json(fields["preprocess"])

@@ -42,7 +42,9 @@ def open_source(data: Any, *, multi_label: bool = False, xo: XO | None = None) -
             raise UnknownNameError("folder, file or built-in data set", str(data), builtin.DATA_SETS)
         raise DataError(f"{data}: no such file or folder")
     if multi_label and not table.recognises(path):
-        raise DataError(f"{data}: several labels an image come from a table (CSV, TSV or Parquet with image_path, label)")
+        raise DataError(
+            f"{data}: several labels an image come from a table (CSV, TSV or Parquet with image_path, label)"
+        )
     if table.recognises(path):
         return table.TableSource(path, multi_label=multi_label)
     for recognises, open_path in _KINDS:

@@ -73,7 +73,9 @@ def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
     low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
     if pixels.dtype.kind == "f":
         if low < 0 or high > 1:
-            raise DataError(f"pixels given as floats lie between 0 and 1, not {low:g} to {high:g}; divide by the maximum")
+            raise DataError(
+                f"pixels given as floats lie between 0 and 1, not {low:g} to {high:g}; divide by the maximum"
+            )
         return np.asarray(np.rint(pixels * 255), np.uint8)
     if low < 0 or high > 255:
         raise DataError(f"pixels given as integers lie between 0 and 255, not {low:g} to {high:g}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import OptionError
+from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.random import uniform
 from hubel.data.sources.arrays import ArraySource
 
@@ -64,6 +65,19 @@ class XO:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise OptionError(f"the X and O pictures take a {name} from {low} to {high}, not {value}")
+
+    @classmethod
+    def from_numbers(cls, values: Mapping[str, float]) -> XO:
+        """A description from settings by name.
+
+        Raises:
+            UnknownNameError: there is no such setting.
+        """
+        usual = asdict(cls())
+        for name in values:
+            if name not in usual:
+                raise UnknownNameError("setting of the X and O pictures", name, usual)
+        return cls(**{name: type(usual[name])(value) for name, value in values.items()})
 
 
 def draw_xo(spec: XO, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -60,7 +60,9 @@ class FolderSource:
         listing = rows.build()
         if not len(listing):
             found = f"{loose} images, but no class folders" if loose else "no image"
-            raise DataError(f"{self.root}: found {found} in this folder; expected {self.root.name or 'folder'}/<class>/*.jpg")
+            raise DataError(
+                f"{self.root}: found {found} in this folder; expected {self.root.name or 'folder'}/<class>/*.jpg"
+            )
         return listing
 
     def read(self, row: int, path: str) -> bytes:

@@ -53,9 +53,7 @@ def open_path(path: Path) -> ArraySource:
             # MNIST's test files are called t10k: "test, ten thousand".
             code = 3 if match["split"] == "t10k" else split_code(match["split"]) or 0
             splits.append(np.full(len(images[-1]), code, np.int8))
-    return ArraySource(
-        np.concatenate(images), np.concatenate(labels), np.concatenate(splits), name=path.resolve().name
-    )
+    return ArraySource(np.concatenate(images), np.concatenate(labels), np.concatenate(splits), name=path.resolve().name)
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:

@@ -17,7 +17,16 @@ __all__ = ["SPLITS", "Listing", "ListingBuilder", "Source", "TextColumn", "natur
 
 # The code of a split is its place here; rows without one have code 0.
 SPLITS = ("", "train", "val", "test")
-_SPLIT_NAMES = {"train": 1, "training": 1, "val": 2, "valid": 2, "validation": 2, "dev": 2, "test": 3, "testing": 3}
+_SPLIT_NAMES = {
+    "train": 1,
+    "training": 1,
+    "val": 2,
+    "valid": 2,
+    "validation": 2,
+    "dev": 2,
+    "test": 3,
+    "testing": 3,
+}
 
 
 def split_code(name: str) -> int | None:

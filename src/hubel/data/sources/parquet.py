@@ -77,7 +77,9 @@ class ParquetSource:
             self._image_column(schema)
             label = _first(_LABELS, schema.names)
             if label is None:
-                raise DataError(f"{path} has no column of labels ({', '.join(_LABELS)}); it has {', '.join(schema.names)}")
+                raise DataError(
+                    f"{path} has no column of labels ({', '.join(_LABELS)}); it has {', '.join(schema.names)}"
+                )
             names = _class_names(schema, label)
             split = self._split_of(path)
             file_stamp = stamp(path.name, path.stat())

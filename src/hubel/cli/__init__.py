@@ -1,0 +1,131 @@
+"""The command: one file a verb, which parses flags, calls the package, prints. No logic.
+
+Nothing heavy is imported here or at the top of a verb's file, so that help and version answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Json
+
+from hubel import __version__
+from hubel.core.errors import HubelError
+from hubel.core.process import tune
+
+__all__ = ["app", "main"]
+
+# Exit codes, also in the documentation of `hubel predict`.
+OK, FAILED, WRONG_USE, SOME_UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+# Each verb in a line, and examples of its use; its own file says the rest.
+_VERBS = {
+    "train": (
+        "Train a classifier on labelled images, measure it, and write a report.",
+        "hubel train PHOTOS",
+        "hubel train PHOTOS --size 96 --epochs 30",
+        "hubel train photos.csv --model resnet20 --max-minutes 10",
+        "hubel train digits --model lenet5",
+        "hubel train PHOTOS --options.filters 16,32,64 --options.dense 128",
+        "hubel train xo --xo.size 15 --xo.noise 0.05 --loss sigmoid",
+        "hubel train PHOTOS --config runs/PHOTOS-convnet-1/config.json --epochs 50",
+        "hubel train --resume",
+    ),
+    "evaluate": (
+        "Measure a model on labelled images: accuracy, each class, confusions, calibration, the worst mistakes.",
+        "hubel evaluate runs/PHOTOS-convnet-1 PHOTOS",
+        "hubel evaluate model.safetensors other-photos --split all",
+        "hubel evaluate model.safetensors photos.csv --json",
+    ),
+    "predict": (
+        "Say what is on images. A file that cannot be read is named with its reason, and the others go on. "
+        "Exit code: 0 all well, 3 some files unreadable, 2 wrong use.",
+        "hubel predict runs/PHOTOS-convnet-1 photo.jpg",
+        "hubel predict model.safetensors holiday/ --csv > classes.csv",
+        'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
+        "cat photo.jpg | hubel predict model.safetensors -",
+        'find . -name "*.png" | hubel predict model.safetensors - --jsonl',
+    ),
+    "demo": (
+        "Train, measure and predict on data that needs no download, in a minute: LeNet-5 on 1,797 real handwritten "
+        "digits, beside two networks without convolution; then a network with two outputs that tells X from O.",
+        "hubel demo",
+        "hubel demo --out my-demo",
+    ),
+    "data": (
+        "Look at a data set: classes, sizes, splits, files that cannot be read. Nothing of it is changed.",
+        "hubel data PHOTOS",
+        "hubel data PHOTOS --unreadable > bad-files.txt",
+        "hubel data digits",
+    ),
+    "models": (
+        "List the networks, or describe one: options, parameters, published facts.",
+        "hubel models",
+        'hubel models "*net*"',
+        "hubel models lenet5",
+    ),
+    "runs": (
+        "Compare the runs of a folder side by side, the best of each data set first.",
+        "hubel runs",
+        "hubel runs experiments",
+    ),
+    "info": (
+        "Print versions, device, threads and caches: what belongs into a report of a problem.",
+        "hubel info",
+    ),
+}
+
+
+def app() -> App:
+    """The command line. A verb's module is imported when the verb is used."""
+    root = App(
+        name="hubel",
+        help="Convolutional image classifiers: train them on a folder of photos, see what they do, ship them.",
+        help_epilogue="Start with `hubel demo`, then `hubel train PHOTOS`: a folder with one folder for each class.",
+        version=__version__,
+        help_format="markdown",
+        default_parameter=Parameter(negative=""),
+        suppress_keyboard_interrupt=False,
+    )
+    for verb, (summary, *examples) in _VERBS.items():
+        shown = "Examples:\n\n```console\n" + "\n".join(examples) + "\n```"
+        root.command(f"hubel.cli.{verb}:{verb}", name=verb, help=summary, help_epilogue=shown)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with one of the codes above."""
+    tune()
+    # Warnings are for programmers; what a person must know, hubel says itself.
+    warnings.simplefilter("ignore")
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    command = app()
+    if "--config" in tokens[:-1]:
+        place = tokens.index("--config")
+        command.config = (Json(tokens[place + 1], root_keys=("recipe",), use_commands_as_keys=False, must_exist=True),)
+        del tokens[place : place + 2]
+    try:
+        status = command(tokens, exit_on_error=False, print_error=False)
+    except (HubelError, CycloptsError) as error:
+        _complain(str(error))
+        status = WRONG_USE
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = OK
+    except OSError as error:
+        _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+        status = FAILED
+    sys.exit(status if isinstance(status, int) else OK)
+
+
+def _complain(text: str) -> None:
+    """One line, whatever the error's own text looks like."""
+    print("hubel: " + " ".join(text.split()), file=sys.stderr)

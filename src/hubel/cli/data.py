@@ -1,0 +1,40 @@
+"""`hubel data`."""
+
+from __future__ import annotations
+
+
+def data(source: str, *, unreadable: bool = False) -> int:
+    """Look at a data set: classes, sizes, splits, files that cannot be read. Nothing of it is changed.
+
+    Args:
+        source: labelled images, as for hubel train.
+        unreadable: print only the files that cannot be read, one a line, with the reason after a tab.
+    """
+    import numpy as np
+
+    from hubel.cli.show import table
+    from hubel.data.index import scan
+    from hubel.data.sources import open_source
+    from hubel.data.sources.listing import SPLITS, natural_key
+
+    index = scan(open_source(source))
+    if unreadable:
+        for path, reason in index.unreadable():
+            print(f"{path}\t{reason}")
+        return 0
+    rows = index.usable()
+    present = [code for code in range(len(SPLITS)) if (index.split[rows] == code).any()]
+    counts = {
+        code: np.bincount(index.label[rows[index.split[rows] == code]], minlength=len(index.labels)) for code in present
+    }
+    order = sorted(range(len(index.labels)), key=lambda code: natural_key(index.labels[code]))
+    body = [(index.labels[i], *(f"{counts[code][i]:,}" for code in present)) for i in order]
+    total = ("all", *(f"{counts[code].sum():,}" for code in present))
+    table(["class", *(SPLITS[code] or "images" for code in present)], [*body, total], title=index.name)
+    heights, widths = index.columns["height"][rows], index.columns["width"][rows]
+    grey = int((index.columns["channels"][rows] == 1).sum())
+    print(f"sizes     {widths.min()}x{heights.min()} to {widths.max()}x{heights.max()} pixels (width x height)")
+    print(f"colours   {grey:,} grey, {len(rows) - grey:,} in colour")
+    for note in index.notes():
+        print(note)
+    return 0

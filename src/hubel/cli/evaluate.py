@@ -1,0 +1,50 @@
+"""`hubel evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+
+def evaluate(
+    model: Path,
+    data: str,
+    *,
+    split: Literal["auto", "train", "val", "test", "all"] = "auto",
+    out: Path | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> int:
+    """Measure a model on labelled images: accuracy, each class, confusions, calibration, the worst mistakes.
+
+    Args:
+        model: a model file, or the folder of a run.
+        data: labelled images, as for hubel train.
+        split: which images. auto: those that the training held out, when it was on these images; otherwise test, or
+            val, where the data has them; otherwise all.
+        out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
+        device: cpu, cuda, mps or auto.
+        json: print the numbers as JSON instead of a table.
+    """
+    import json as json_module
+
+    from hubel.cli.show import metrics_rows, table
+    from hubel.evaluation.metrics import Metrics
+    from hubel.evaluation.run import evaluate_file
+
+    result = evaluate_file(model, data, split=split, out=out, device=device)
+    metrics = result.evaluation.metrics
+    if json:
+        print(json_module.dumps(metrics.to_json(), indent=2))
+        return 0
+    for note in result.notes:
+        print(note)
+    table(["", str(result.folder)], metrics_rows(metrics, result.which))
+    if isinstance(metrics, Metrics) and (confused := metrics.most_confused(5)):
+        table(
+            ["it is", "the model says", "images"],
+            [(a, b, str(n)) for a, b, n in confused],
+            title="Most confused",
+        )
+    print(f"report  {result.report}")
+    return 0

@@ -1,0 +1,77 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from hubel.core.progress import say
+
+if TYPE_CHECKING:
+    from hubel.evaluation.metrics import Metrics, MultiLabelMetrics
+    from hubel.training.run import Outcome
+
+__all__ = ["metrics_rows", "table", "training_result"]
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+    """A table on standard output; numbers to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    drawn = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
+    for place, column in enumerate(columns):
+        cells = [row[place] for row in rows if row[place]]
+        numeric = bool(cells) and all(cell[0].isdigit() or cell[0] in "-–" for cell in cells) and place > 0
+        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        # As text: names of files and classes may look like markup.
+        drawn.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        # In a pipe a line must not depend on the width of a window that is not there.
+        console = Console(width=200)
+    console.print(drawn)
+
+
+def metrics_rows(metrics: Metrics | MultiLabelMetrics, which: str) -> list[tuple[str, str]]:
+    """The numbers of a measurement, name and value."""
+    from hubel.evaluation.metrics import Metrics
+
+    if not isinstance(metrics, Metrics):
+        return [
+            (f"exactly right ({which})", f"{metrics.subset_accuracy:.2%}"),
+            ("micro F1", f"{metrics.micro_f1:.4f}"),
+            ("macro F1", f"{metrics.macro_f1:.4f}"),
+            ("mean average precision", f"{metrics.mean_average_precision:.4f}"),
+        ]
+    rows = [(f"top-1 accuracy ({which})", f"{metrics.top1:.2%}")]
+    if metrics.top5 is not None:
+        rows.append(("top-5 accuracy", f"{metrics.top5:.2%}"))
+    return [
+        *rows,
+        ("macro precision", f"{metrics.macro_precision:.4f}"),
+        ("macro recall", f"{metrics.macro_recall:.4f}"),
+        ("macro F1", f"{metrics.macro_f1:.4f}"),
+        ("expected calibration error", f"{metrics.ece:.4f}"),
+        ("images", f"{metrics.n:,}"),
+    ]
+
+
+def training_result(outcome: Outcome) -> int:
+    """The final table of a run; the exit code of the command."""
+    if outcome.evaluation is None:
+        say(f"stopped; everything so far is saved. Go on with: hubel train --resume --out {outcome.folder}")
+        return 128 + outcome.stopped_by
+    rows = metrics_rows(outcome.evaluation.metrics, outcome.which)
+    rows.append(("training time", f"{outcome.minutes:.1f} min"))
+    if outcome.images_per_second:
+        rows.append(("training speed", f"{outcome.images_per_second:,.0f} images/s"))
+    table(["", str(outcome.folder)], rows)
+    print(f"model   {outcome.model}")
+    print(f"report  {outcome.report}")
+    print(f"use it  hubel predict {outcome.folder} IMAGE...")
+    return 0

@@ -1,0 +1,42 @@
+"""`hubel train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hubel.training.recipe import Recipe
+
+
+def train(
+    data: str = "",
+    *,
+    recipe: Annotated[Recipe | None, Parameter(name="*")] = None,
+    out: Path | None = None,
+    resume: bool = False,
+    xo: Annotated[dict[str, float], Parameter(help="Settings of the X and O pictures, such as --xo.size 15.")] = {},  # noqa: B006
+) -> int:
+    """Train a classifier on labelled images, measure it, and write a report.
+
+    Args:
+        data: a folder with one folder for each class (with train, val and test above them, if you like); a CSV, TSV or
+            Parquet file with image_path and label; Parquet files with images inside; a folder of IDX files; or digits
+            or xo, which are built in.
+        recipe: how.
+        out: folder of the run; runs/DATA-MODEL-1, -2, ... if not given.
+        resume: go on with the unfinished run, the one in --out if there are several.
+    """
+    from hubel.cli.show import training_result
+    from hubel.core.errors import OptionError
+    from hubel.data.sources.builtin import XO
+    from hubel.training import run
+
+    if resume:
+        if data or recipe is not None or xo:
+            raise OptionError("a resumed run keeps its data and settings; give nothing but --resume and --out")
+        return training_result(run.resume(out))
+    if not data:
+        raise OptionError("name the images: hubel train PHOTOS, or hubel train digits")
+    return training_result(run.train(data, recipe, out=out, xo=XO.from_numbers(xo) if xo else None))

@@ -1,0 +1,109 @@
+"""Measuring a model file on a data set, from paths to a folder with a report."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DataError
+from hubel.core.files import numbered_folder
+from hubel.data.index import Index, scan
+from hubel.data.loading import Images
+from hubel.data.sources import open_source
+from hubel.data.sources.listing import SPLITS
+from hubel.data.splits import split as split_rows
+from hubel.evaluation.evaluate import Evaluation, evaluate, write_evaluation
+from hubel.runtime.device import pick_device
+from hubel.weights.model_file import ModelCard, load_model, model_path
+
+__all__ = ["Measured", "evaluate_file"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement and where it was written.
+
+    Attributes:
+        evaluation: the numbers.
+        which: the images in words: "test", "validation", "training", "all".
+        folder: where everything is.
+        report: the page.
+        notes: what a person should know.
+    """
+
+    evaluation: Evaluation
+    which: str
+    folder: Path
+    report: Path
+    notes: tuple[str, ...]
+
+
+def evaluate_file(
+    model: Path, data: str, *, split: str = "auto", out: Path | None = None, device: str = "auto"
+) -> Measured:
+    """Measure a model on labelled images.
+
+    Args:
+        model: a model file, or the folder of a run.
+        data: see `open_source`.
+        split: "train", "val", "test", "all", or "auto": the images that the training held out, when it was on this very
+            data; otherwise the data's own test or val; otherwise all.
+        out: a new folder below `runs/` if not given.
+        device: where to run.
+
+    Raises:
+        HubelError: the model or the data cannot be used together.
+    """
+    path = model_path(model)
+    network, card = load_model(path)
+    multi_label = card.provenance.get("multi_label", False)
+    source = open_source(data, multi_label=multi_label)
+    index = scan(source)
+    rows, which = _choose(index, card, split)
+    targets = index.targets(rows, card.classes, multi_label=multi_label)
+    evaluation = evaluate(network.to(pick_device(device)), card, Images(source, index, rows, card.preprocess), targets)
+    notes = tuple(index.notes())
+    folder = out or numbered_folder(Path("runs"), f"evaluate-{source.name}")
+    facts = {
+        "Model": str(path),
+        "Network": card.model,
+        "Data": f"{source.name}: {len(rows):,} {which} images",
+        "Left out": f"{len(index.reasons):,} unreadable",
+        "Temperature": f"{card.temperature:.3f}",
+    }
+    report = write_evaluation(
+        folder,
+        evaluation,
+        title=f"{card.model} on {source.name}",
+        which=which,
+        facts=list(facts.items()),
+        notes=notes,
+    )
+    return Measured(evaluation, which, folder, report, notes)
+
+
+def _choose(index: Index, card: ModelCard, split: str) -> tuple[NDArray[np.int64], str]:
+    """The rows to measure, and what they are called."""
+    usable = index.usable()
+    own = index.split[usable]
+    words = {"train": "training", "val": "validation", "test": "test", "all": "labelled"}
+    if split == "all":
+        return usable, words["all"]
+    if card.provenance.get("fingerprint") == index.fingerprint():
+        val, test = card.provenance["shares"]
+        held = split_rows(index, seed=card.provenance["seed"], val=val, test=test)
+        wanted = split if split != "auto" else "val" if held.test_is_val else "test"
+        return dataclasses.asdict(held)[wanted], words[wanted]
+    if split == "auto":
+        present = [name for name in ("test", "val") if (own == SPLITS.index(name)).any()]
+        if not present:
+            return usable, words["all"]
+        split = present[0]
+    rows = usable[own == SPLITS.index(split)]
+    if not len(rows):
+        raise DataError(f"{index.name} has no split {split}; use --split all to measure on every image")
+    return rows, words[split]
