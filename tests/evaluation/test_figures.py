@@ -11,9 +11,9 @@ from PIL import Image
 
 from hubel.core.errors import DataError
 from hubel.evaluation import figures
-from hubel.evaluation.calibration import softmax
 from hubel.evaluation.figure_style import MISSING, class_labels, drawable, ems
 from hubel.evaluation.metrics import measure, measure_multilabel
+from hubel.runtime.scores import softmax
 
 AWKWARD = [
     "猫の写真",
@@ -125,7 +125,7 @@ def test_learning_curves(history):
 def test_learning_curves_mark_the_best_epoch():
     history = [{"epoch": e, "val_top1": top1, "val_loss": 1 / e} for e, top1 in [(1, 0.5), (2, 0.9), (3, 0.8)]]
     loss, accuracy = figures.learning_curves(history).axes
-    assert accuracy.get_title(loc="right") == "best: 90.0 % in epoch 2"
+    assert accuracy.get_title(loc="right") == "best: 90.0% in epoch 2"
     assert loss.get_title(loc="right") == ""
     for row in history:
         del row["val_top1"]
@@ -142,7 +142,7 @@ def test_reliability(c, n):
     drawn(figure)
     assert sum(bar.get_height() for bar in figure.axes[1].patches) == n
     ece = measure(p, labels, [str(i) for i in range(c)]).ece
-    assert figure.axes[0].get_title(loc="right") == f"calibration error {100 * ece:.1f} %"
+    assert figure.axes[0].get_title(loc="right") == f"calibration error {100 * ece:.1f}%"
 
 
 @pytest.mark.parametrize("c", [2, 10, 130])

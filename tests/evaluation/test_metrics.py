@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from hubel.core.errors import DataError, OptionError
-from hubel.evaluation.calibration import softmax
 from hubel.evaluation.metrics import measure, measure_multilabel, sample_losses
 from hubel.evaluation.tables import confusion_csv, per_class_csv
+from hubel.runtime.scores import softmax
 
 
 def names(c):

@@ -82,7 +82,7 @@ def test_lists_every_class_by_its_own_name(tmp_path, metrics):
 
 def test_says_the_numbers(tmp_path):
     text = " ".join(" ".join(Page(read(tmp_path, metrics=single())).text).split())
-    assert "Top-1 57.1 %" in text
+    assert "Top-1 57.1%" in text
     assert "Most confused" in text
     assert "Each class" in text
 

@@ -5,16 +5,21 @@ Nothing heavy is imported here or at the top of a verb's file, so that help and 
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.config import Json
+from cyclopts.config import Dict
 
 from hubel import __version__
-from hubel.core.errors import HubelError
+from hubel.cli.wording import in_words
+from hubel.core.errors import HubelError, OptionError
 from hubel.core.process import tune
 
 __all__ = ["app", "main"]
@@ -88,7 +93,7 @@ def app() -> App:
         help_epilogue="Start with `hubel demo`, then `hubel train PHOTOS`: a folder with one folder for each class.",
         version=__version__,
         help_format="markdown",
-        default_parameter=Parameter(negative=""),
+        default_parameter=Parameter(negative="", show_default=_shown_default),
         suppress_keyboard_interrupt=False,
     )
     for verb, (summary, *examples) in _VERBS.items():
@@ -97,21 +102,27 @@ def app() -> App:
     return root
 
 
+def _shown_default(value: Any) -> str | None:
+    """A default value in the help, where it says anything: that a flag is off goes without saying."""
+    return None if value is None or value is False or value in ("", {}) else str(value)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with one of the codes above."""
     tune()
     # Warnings are for programmers; what a person must know, hubel says itself.
     warnings.simplefilter("ignore")
-    tokens = list(sys.argv[1:] if arguments is None else arguments)
-    command = app()
-    if "--config" in tokens[:-1]:
-        place = tokens.index("--config")
-        command.config = (Json(tokens[place + 1], root_keys=("recipe",), use_commands_as_keys=False, must_exist=True),)
-        del tokens[place : place + 2]
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files and classes may hold what the terminal's encoding has no bytes for.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        status = command(tokens, exit_on_error=False, print_error=False)
-    except (HubelError, CycloptsError) as error:
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+    except HubelError as error:
         _complain(str(error))
+        status = WRONG_USE
+    except CycloptsError as error:
+        _complain(in_words(error))
         status = WRONG_USE
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -124,6 +135,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
         status = FAILED
     sys.exit(status if isinstance(status, int) else OK)
+
+
+def _run(tokens: list[str]) -> Any:
+    command = app()
+    tokens, config = _without_config(_with_standard_input(tokens))
+    if config is not None:
+        command.config = (Dict(_recipe_in(config), source=config, use_commands_as_keys=False),)
+    return command(tokens, exit_on_error=False, print_error=False)
+
+
+def _with_standard_input(tokens: list[str]) -> list[str]:
+    """The words with "-" where it cannot be taken for an option: after "--", behind all others."""
+    if tokens[:1] != ["predict"] or "-" not in tokens:
+        return tokens
+    others = [token for token in tokens if token != "-"]
+    return [*others, *([] if "--" in others else ["--"]), "-"]
+
+
+def _without_config(tokens: list[str]) -> tuple[list[str], str | None]:
+    """The words of a `hubel train` without `--config FILE`, which must be known before they are parsed; the file."""
+    for place, token in enumerate(tokens):
+        name, joined, value = token.partition("=")
+        if name == "--config" and tokens[0] == "train":
+            if joined:
+                return [*tokens[:place], *tokens[place + 1 :]], value
+            if place + 1 < len(tokens):
+                return [*tokens[:place], *tokens[place + 2 :]], tokens[place + 1]
+    return tokens, None
+
+
+def _recipe_in(file: str) -> dict[str, Any]:
+    """The settings in the config.json of a run."""
+    try:
+        recipe = json.loads(Path(file).read_text(encoding="utf-8"))["recipe"]
+    except FileNotFoundError:
+        raise OptionError(f"--config {file}: no such file; expected the config.json of a run") from None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        recipe = None
+    if not isinstance(recipe, dict):
+        raise OptionError(f'--config {file}: not the config.json of a run, which has its settings under "recipe"')
+    return recipe
 
 
 def _complain(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def data(source: str, *, unreadable: bool = False) -> int:
+def data(source: str, /, *, unreadable: bool = False) -> int:
     """Look at a data set: classes, sizes, splits, files that cannot be read. Nothing of it is changed.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Literal
 def evaluate(
     model: Path,
     data: str,
+    /,
     *,
     split: Literal["auto", "train", "val", "test", "all"] = "auto",
     out: Path | None = None,

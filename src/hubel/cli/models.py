@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 
-def models(name: str = "*") -> int:
+def models(name: str = "*", /) -> int:
     """List the networks, or describe one: options, parameters, published facts.
 
     Args:
         name: a name, or a pattern with * and ?.
     """
     from hubel.cli.show import table
-    from hubel.models.catalogue import count_parameters, find, list_models, options_of
+    from hubel.core.errors import UnknownNameError
+    from hubel.models.catalogue import ALIASES, count_parameters, find, list_models, options_of
 
     if any(sign in name for sign in "*?["):
         found = [(entry, find(entry)[1]) for entry in list_models(name)]
+        if not found:
+            raise UnknownNameError("model", name, list_models())
         rows = [
             (entry, f"{count_parameters(entry):,}", "x".join(map(str, variant.shape)), variant.summary)
             for entry, variant in found
         ]
         table(["model", "parameters", "input", "what it is"], rows)
-        return 0 if rows else 2
+        return 0
     exact, variant = find(name)
+    others = [alias for alias, meant in ALIASES.items() if meant == exact]
     published = variant.published
     print(f"{exact}: {variant.summary}\n")
+    if others:
+        print(f"also called {', '.join(others)}")
     print(f"input       {'x'.join(map(str, variant.shape))}{' only' if variant.fixed_size else ', other sizes too'}")
     print(f"parameters  {count_parameters(exact):,} with {variant.num_classes} classes")
     print(f"source      {published.source}")

@@ -9,6 +9,7 @@ from typing import Any
 
 def predict(
     model: Path,
+    /,
     *sources: str,
     top: int = 3,
     json: bool = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def runs(folder: Path = Path("runs")) -> int:
+def runs(folder: Path = Path("runs"), /) -> int:
     """Compare the runs of this folder side by side, the best of each data set first.
 
     Args:
@@ -13,15 +13,20 @@ def runs(folder: Path = Path("runs")) -> int:
     """
     from hubel.cli.show import table
     from hubel.core.errors import DataError
+    from hubel.evaluation.tables import percent
     from hubel.training.folder import summaries
 
     found = summaries(folder)
     if not found:
         raise DataError(f"{folder}: no run in this folder; make one with hubel train")
-    rows = [
-        (run.data, run.model, f"{run.score:.2%}" if run.score is not None else "unfinished",
-         f"{run.macro_f1:.4f}" if run.macro_f1 is not None else "", f"{run.images:,}" if run.images else "", str(run.path))
+    numbers = [
+        ("-", "-", "-")
+        if run.score is None
+        else (f"{percent(run.score, 2)}%", f"{run.macro_f1:.4f}", f"{run.images:,}")
         for run in found
-    ]  # fmt: skip
+    ]
+    rows = [(run.data, run.model, *values, str(run.path)) for run, values in zip(found, numbers, strict=True)]
     table(["data", "model", "accuracy", "macro F1", "images", "folder"], rows)
+    if any(run.score is None for run in found):
+        print("-  not finished: hubel train --resume --out FOLDER goes on")
     return 0

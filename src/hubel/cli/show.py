@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from hubel.training.run import Outcome
 
 __all__ = ["metrics_rows", "table", "training_result"]
+
+# With its unit; a dash stands for what is not known.
+_NUMBER = re.compile(r"-?\d[\d,.x]*(%| min| s| images/s)?|-")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
@@ -25,7 +29,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
     drawn = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
     for place, column in enumerate(columns):
         cells = [row[place] for row in rows if row[place]]
-        numeric = bool(cells) and all(cell[0].isdigit() or cell[0] in "-–" for cell in cells) and place > 0
+        numeric = place > 0 and bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         # As text: names of files and classes may look like markup.
@@ -33,24 +37,25 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
     console = Console()
     if not console.is_terminal:
         # In a pipe a line must not depend on the width of a window that is not there.
-        console = Console(width=200)
+        console = Console(width=10_000)
     console.print(drawn)
 
 
 def metrics_rows(metrics: Metrics | MultiLabelMetrics, which: str) -> list[tuple[str, str]]:
     """The numbers of a measurement, name and value."""
     from hubel.evaluation.metrics import Metrics
+    from hubel.evaluation.tables import percent
 
     if not isinstance(metrics, Metrics):
         return [
-            (f"exactly right ({which})", f"{metrics.subset_accuracy:.2%}"),
+            (f"exactly right ({which})", f"{percent(metrics.subset_accuracy, 2)}%"),
             ("micro F1", f"{metrics.micro_f1:.4f}"),
             ("macro F1", f"{metrics.macro_f1:.4f}"),
             ("mean average precision", f"{metrics.mean_average_precision:.4f}"),
         ]
-    rows = [(f"top-1 accuracy ({which})", f"{metrics.top1:.2%}")]
+    rows = [(f"top-1 accuracy ({which})", f"{percent(metrics.top1, 2)}%")]
     if metrics.top5 is not None:
-        rows.append(("top-5 accuracy", f"{metrics.top5:.2%}"))
+        rows.append(("top-5 accuracy", f"{percent(metrics.top5, 2)}%"))
     return [
         *rows,
         ("macro precision", f"{metrics.macro_precision:.4f}"),

@@ -12,11 +12,13 @@ from hubel.training.recipe import Recipe
 
 def train(
     data: str = "",
+    /,
     *,
     recipe: Annotated[Recipe | None, Parameter(name="*")] = None,
     out: Path | None = None,
     resume: bool = False,
-    xo: Annotated[dict[str, float], Parameter(help="Settings of the X and O pictures, such as --xo.size 15.")] = {},  # noqa: B006
+    config: Path | None = None,
+    xo: dict[str, float] = {},  # noqa: B006
 ) -> int:
     """Train a classifier on labelled images, measure it, and write a report.
 
@@ -26,6 +28,8 @@ def train(
             or xo, which are built in.
         recipe: how.
         out: folder of the run; runs/DATA-MODEL-1, -2, ... if not given.
+        config: the config.json of a former run, whose settings hold where no flag says otherwise.
+        xo: settings of the X and O pictures, such as --xo.size 15.
         resume: go on with the unfinished run, the one in --out if there are several.
     """
     from hubel.cli.show import training_result
@@ -33,6 +37,7 @@ def train(
     from hubel.data.sources.builtin import XO
     from hubel.training import run
 
+    assert config is None, "main() takes it away: it changes what the other flags are when they are not given"
     if resume:
         if data or recipe is not None or xo:
             raise OptionError("a resumed run keeps its data and settings; give nothing but --resume and --out")

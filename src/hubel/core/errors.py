@@ -61,6 +61,10 @@ class UnknownNameError(HubelError, LookupError):
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else f"the known ones are: {', '.join(known)}"
         super().__init__(f"no {kind} is called {name!r}; {hint}")
+        self._made_from = (kind, name, known)
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
+        return type(self), self._made_from
 
 
 class DecodeError(HubelError, OSError):

@@ -10,9 +10,9 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,12 @@ def cache_root() -> Path:
 
 def numbered_folder(parent: Path, name: str) -> Path:
     """The first of `parent/name-1`, `parent/name-2`, ... that does not exist, now made."""
+    parent.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
         path = parent / f"{name}-{number}"
         try:
-            path.mkdir(parents=True)
+            path.mkdir()
             return path
         except FileExistsError:
             number += 1
@@ -67,17 +68,15 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Put `content` at `path`; a reader sees the old file or the new one, never a part."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = _beside(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read; results are meant to be shared.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
 
@@ -94,14 +93,15 @@ def publish_folder(target: Path, fill: Callable[[Path], None], *, manifest: str)
     match, is known to be incomplete. An existing `target` is replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    making = _beside(target)
     try:
+        making.mkdir()
         fill(making)
         listed = {}
         for file in sorted(making.iterdir()):
-            data = file.read_bytes()
-            listed[file.name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             with file.open("rb+") as opened:
+                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+                listed[file.name] = {"size": opened.tell(), "sha256": sha256}
                 os.fsync(opened.fileno())
         write_json(making / manifest, listed)
         if target.exists():
@@ -121,16 +121,18 @@ def folder_bytes(folder: Path) -> int:
 def is_whole(folder: Path, *, manifest: str) -> bool:
     """Whether every file that the folder's manifest lists is there, with its size and SHA-256."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        listed = json.loads((folder / manifest).read_text())
-        return all(
-            (folder / name).stat().st_size == facts["size"]
-            and hashlib.sha256((folder / name).read_bytes()).hexdigest() == facts["sha256"]
-            for name, facts in listed.items()
-        )
+        listed = json.loads((folder / manifest).read_text(encoding="utf-8"))
+        return all(_matches(folder / name, facts) for name, facts in listed.items())
     return False
 
 
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _matches(path: Path, facts: dict[str, Any]) -> bool:
+    if path.stat().st_size != facts["size"]:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == str(facts["sha256"])
+
+
+def _beside(path: Path) -> Path:
+    """A new name in the same folder. Not by `tempfile`, whose files and folders only their owner may read."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")

@@ -20,7 +20,7 @@ Keys = int | NDArray[Any]
 
 
 def bits(*keys: Keys) -> NDArray[np.uint64]:
-    """64 random bits for each combination of keys; arrays broadcast.
+    """64 random bits for each combination of keys, of which the lowest 64 bits count; arrays broadcast.
 
     >>> int(bits(0, 1)), bits(0, np.arange(2)).tolist()
     (533277651790633397, [9263801033069360685, 533277651790633397])
@@ -28,7 +28,7 @@ def bits(*keys: Keys) -> NDArray[np.uint64]:
     state = np.asarray(0x9E3779B97F4A7C15, dtype=np.uint64)
     with np.errstate(over="ignore"):  # wrapping around is what the arithmetic means
         for key in keys:
-            word = np.asarray(key).astype(np.int64, copy=False).astype(np.uint64)
+            word = np.asarray(key % 2**64 if isinstance(key, int) else key).astype(np.uint64)
             state = _mix(state * np.uint64(0xD1342543DE82EF95) + word + np.uint64(0x9E3779B97F4A7C15))
     return state
 

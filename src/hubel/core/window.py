@@ -23,8 +23,10 @@ def in_order(pool: Executor, work: Callable[[Item], Result], items: Iterable[Ite
     [0, 1, 4, 9, 16]
     """
     remaining = iter(items)
-    waiting: deque[Future[Result]] = deque(pool.submit(work, item) for item in islice(remaining, max(1, ahead)))
+    waiting: deque[Future[Result]] = deque()
     try:
+        for item in islice(remaining, max(1, ahead)):
+            waiting.append(pool.submit(work, item))
         while waiting:
             result = waiting.popleft().result()
             for item in islice(remaining, 1):

@@ -35,7 +35,7 @@ class Policy:
 
 POLICIES = {
     "none": Policy(),
-    "shift": Policy(shift=0.125),
+    "shift": Policy(shift=0.0625),
     "light": Policy(shift=0.125, mirror=True),
     "strong": Policy(shift=0.125, mirror=True, erase=0.35),
 }
@@ -57,7 +57,10 @@ def policy(name: str, *, channels: int) -> Policy:
 def augment(
     images: NDArray[np.uint8], what: Policy, *, seed: int, epoch: int, samples: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """A changed copy of images uint8 `(n, h, w, c)`, whose numbers in the data set are `samples`."""
+    """Images uint8 `(n, h, w, c)`, whose numbers in the data set are `samples`, changed as a policy says.
+
+    The result is a new array, except under the policy that changes nothing.
+    """
     n, height, width, _ = images.shape
     if what == Policy():
         return images

@@ -6,8 +6,8 @@ A file that cannot be read is named with its reason, left out, and counted.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,20 +23,17 @@ from hubel.core.process import usable_cores
 from hubel.core.progress import bar
 from hubel.core.window import in_order
 from hubel.data.decode import Decoded, decode
-from hubel.data.sources.listing import Listing, Source, TextColumn, class_names
+from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts
 
 __all__ = ["OK", "UNREADABLE", "Index", "decode_row", "scan"]
 
 OK, UNREADABLE = 0, 1
-_VERSION = 1
+_VERSION = 2
 _MANIFEST = "manifest.json"
 _CHUNK = 256  # rows that one task decodes
-_THUMBNAIL = (
-    64,
-    64,
-)  # a JPEG's whole data stream is read at any scale; a small one costs the least arithmetic
+_THUMBNAIL = (64, 64)  # a JPEG's whole data stream is read at any scale; a small one costs the least arithmetic
 
-# What one row costs beside its path: 59 bytes.
+# With the listing's four numbers, one row costs 56 bytes beside its path.
 _COLUMNS: dict[str, Any] = {
     "size": np.int64,  # bytes of the encoded image, or of the pixels
     "digest": "V16",  # BLAKE2b of these bytes
@@ -103,16 +100,16 @@ class Index:
             DataError: a label is none of the classes.
         """
         place = {name: i for i, name in enumerate(classes)}
-        codes = self.label[rows]
+        codes, where = np.unique(self.label[rows], return_inverse=True)
+        table: NDArray[Any]
         try:
-            if not multi_label:
-                table = {code: place[self.labels[code]] for code in np.unique(codes)}
-                return np.array([table[code] for code in codes.tolist()], np.int64)
-            result = np.zeros((len(rows), len(classes)), np.float32)
-            for code in np.unique(codes):
-                parts = [place[part] for part in self.labels[code].split("|") if part]
-                result[np.ix_(codes == code, parts)] = 1
-            return result
+            if multi_label:
+                table = np.zeros((len(codes), len(classes)), np.float32)
+                for values, code in zip(table, codes, strict=True):
+                    values[[place[part] for part in label_parts(self.labels[code], multi_label=True)]] = 1
+            else:
+                table = np.array([place[self.labels[code]] for code in codes], np.int64)
+            return table[where]
         except KeyError as error:
             known = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
             raise DataError(
@@ -170,7 +167,7 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
     reasons: dict[int, str] = {}
     todo = np.arange(len(listing))
     if known:
-        todo = _reuse(listing, known, columns, reasons)
+        todo = _reuse(listing, known, columns)
     chunks = [todo[i : i + _CHUNK] for i in range(0, len(todo), _CHUNK)]
     workers = threads if threads is not None else usable_cores()
     with ThreadPoolExecutor(max(1, workers)) as pool, bar("looking at every image", len(todo)) as progress:
@@ -196,7 +193,8 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
     if (columns["status"] != OK).all():
         path, reason = index.unreadable()[0]
         raise DataError(f"none of the {len(index)} images of {source.name} can be read; the first, {path}: {reason}")
-    if folder and (len(todo) or not known):
+    del known  # Windows replaces no file that is still mapped
+    if folder and (columns["status"][todo] == OK).any():
         _save(folder, index)
     return index
 
@@ -231,29 +229,25 @@ def _folder(source: Source) -> Path | None:
 
 
 def _load(folder: Path) -> dict[str, Any]:
-    """The stamps, columns and reasons of an earlier scan, memory-mapped; empty where there is none that is whole."""
-    if not is_whole(folder, manifest=_MANIFEST):
-        return {}
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("stamp", *_COLUMNS)}
-    reasons = json.loads((folder / "reasons.json").read_text(encoding="utf-8"))
-    return arrays | {"reasons": {int(row): reason for row, reason in reasons.items()}}
+    """The stamps and columns of an earlier scan, memory-mapped; empty where there is none that is whole."""
+    if is_whole(folder, manifest=_MANIFEST):
+        with contextlib.suppress(OSError, ValueError):  # another process may be replacing the folder
+            return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("stamp", *_COLUMNS)}
+    return {}
 
 
-def _reuse(
-    listing: Listing, known: dict[str, Any], columns: dict[str, NDArray[Any]], reasons: dict[int, str]
-) -> NDArray[np.int64]:
-    """Fill in the rows whose stamp an earlier scan knows; the rows that remain to be looked at.
+def _reuse(listing: Listing, known: dict[str, Any], columns: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Fill in the rows whose stamp an earlier scan knows as readable; the rows that remain to be looked at.
 
     A stamp stands for one file's path, size and time, so that it finds the row wherever it was in the earlier scan.
+    What made a file unreadable, such as its permissions, may have gone without a trace in these.
     """
     order = np.argsort(known["stamp"], kind="stable")
     place = np.minimum(np.searchsorted(known["stamp"], listing.stamp, sorter=order), len(order) - 1)
     old = order[place]
-    same = (known["stamp"][old] == listing.stamp) & (listing.stamp != 0)
+    same = (known["stamp"][old] == listing.stamp) & (listing.stamp != 0) & (known["status"][old] == OK)
     for name in _COLUMNS:
         columns[name][same] = known[name][old[same]]
-    for row in np.flatnonzero(same & (columns["status"] != OK)).tolist():
-        reasons[row] = known["reasons"][int(old[row])]
     return np.flatnonzero(~same)
 
 
@@ -261,7 +255,6 @@ def _save(folder: Path, index: Index) -> None:
     def fill(new: Path) -> None:
         for name, values in {"stamp": index.stamp, **index.columns}.items():
             np.save(new / f"{name}.npy", values, allow_pickle=False)
-        (new / "reasons.json").write_text(json.dumps(index.reasons), encoding="utf-8")
 
     try:
         publish_folder(folder, fill, manifest=_MANIFEST)

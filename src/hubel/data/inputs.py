@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from hubel.core.errors import DataError, DecodeError
-from hubel.data.decode import EXTENSIONS, Decoded, decode, read_regular
+from hubel.data.containers import format_of
+from hubel.data.decode import Decoded, decode
+from hubel.data.reading import read_regular
 from hubel.data.sources.listing import natural_key
+from hubel.data.sources.walk import image_files
 
 __all__ = ["Input", "collect"]
 
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 _MOST_INPUT = 2**30
 
 
@@ -68,29 +71,29 @@ def collect(sources: Sequence[str | Path], standard_input: BinaryIO | None = Non
 
 def _expand(source: str) -> list[Path]:
     path = Path(source).expanduser()
-    if path.exists() or path.is_symlink():
+    if os.path.lexists(path):
         return [path]
     return [Path(name) for name in sorted(glob.glob(str(path), recursive=True), key=natural_key)]  # noqa: PTH207
 
 
 def _images_in(folder: Path) -> Iterator[Input]:
-    n = 0
-    for path in sorted(folder.rglob("*"), key=lambda path: natural_key(path.as_posix())):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in EXTENSIONS and not hidden and not path.is_dir():
-            yield Input(str(path), root=folder)
-            n += 1
-    if not n:
+    empty = True
+    for path, _ in image_files(folder, lambda reason: None):
+        yield Input(str(folder / path), root=folder)
+        empty = False
+    if empty:
         raise DataError(f"{folder}: there is no image in this folder")
 
 
 def _from_stream(stream: BinaryIO) -> Iterator[Input]:
     data = stream.read(_MOST_INPUT)
-    if data.startswith(_MAGIC) or (data[:2] == b"BM" and b"\0" in data[:14]):
+    if format_of(data) and b"\0" in data:  # a list of paths may begin with the letters of a format, too
         yield Input("-", data=data)
         return
     try:
-        lines = data.decode().splitlines()
+        names = [line.strip() for line in data.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError:
         raise DecodeError("standard input", "neither an image nor a list of paths") from None
-    yield from (Input(line.strip()) for line in lines if line.strip())
+    if not names:
+        raise DataError("standard input is empty; expected an image, or paths one a line")
+    yield from map(Input, names)

@@ -7,10 +7,9 @@ work a bounded number of batches ahead. The number of threads changes nothing bu
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ __all__ = ["Batch", "Images", "network_input", "steps_per_epoch"]
 RESIDENT_BYTES = 2 * 2**30
 _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
-_CHUNK = 64  # images that one task decodes for the memory
+_CHUNK = 64  # images that one task decodes for the memory, or for the colours
 
 
 @dataclass(frozen=True)
@@ -101,11 +100,15 @@ class Images:
 
     def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, in units of full scale, over at most 4,096 of the images."""
-        some = self.pixels(np.sort(permutation(len(self), 0)[:_COLOUR_SAMPLE]))
-        values = some.reshape(-1, self.preprocess.channels)
-        mean = (values.mean(0, dtype=np.float64) / 255).round(4)
-        std = (values.std(0, dtype=np.float64) / 255).round(4)
-        return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
+        some = np.sort(permutation(len(self), 0)[:_COLOUR_SAMPLE])
+        counts = np.zeros((self.preprocess.channels, 256), np.int64)
+        for batch in self._plain(some, _CHUNK):
+            for channel, count in enumerate(counts):
+                count += np.bincount(batch.pixels[..., channel].ravel(), minlength=256)
+        level, share = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
+        mean = share @ level
+        std = np.sqrt((share * (level - mean[:, None]) ** 2).sum(1)).round(4)
+        return tuple(mean.round(4).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
 
     def normalised_by(self, preprocess: Preprocess) -> Images:
         """The same images for a network with another mean and standard deviation; nothing is decoded again."""
@@ -139,10 +142,13 @@ class Images:
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
         """All images in order and unchanged, as evaluation sees them."""
-        steps = np.split(np.arange(len(self)), range(batch_size, len(self), batch_size))
-        return self._made(lambda positions: Batch(positions, self.pixels(positions)), steps)
+        return self._plain(np.arange(len(self)), batch_size)
 
-    def _made(self, make: Any, steps: list[NDArray[np.int64]]) -> Iterator[Batch]:
+    def _plain(self, positions: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
+        steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+        return self._made(lambda some: Batch(some, self.pixels(some)), steps)
+
+    def _made(self, make: Callable[[NDArray[np.int64]], Batch], steps: list[NDArray[np.int64]]) -> Iterator[Batch]:
         if self._resident is not None or self._threads == 0:
             yield from map(make, steps)
             return

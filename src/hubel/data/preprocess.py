@@ -6,6 +6,7 @@ everywhere. Nothing is cropped away: the whole picture is kept, squashed or padd
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -45,16 +46,17 @@ class Preprocess:
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
 
     def __post_init__(self) -> None:
-        if self.height < 1 or self.width < 1:
-            raise OptionError(f"an input of {self.height}x{self.width} pixels has no pixels")
+        if not all(isinstance(side, int) and side >= 1 for side in (self.height, self.width)):
+            raise OptionError(f"an input has whole numbers of pixels from 1 on, not {self.height}x{self.width}")
         if self.channels not in (1, 3):
             raise OptionError(f"an image has 1 (grey) or 3 (RGB) channels, not {self.channels}")
         if self.fit not in get_args(Fit):
             raise OptionError(f"fit is one of {', '.join(get_args(Fit))}, not {self.fit!r}")
         if self.interpolation not in _FILTERS:
             raise OptionError(f"interpolation is one of {', '.join(_FILTERS)}, not {self.interpolation!r}")
-        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
-            raise OptionError(f"mean and std need {self.channels} numbers each, std positive")
+        numbers = all(math.isfinite(value) for value in (*self.mean, *self.std))
+        if len(self.mean) != self.channels or len(self.std) != self.channels or not numbers or min(self.std) <= 0:
+            raise OptionError(f"mean and std need {self.channels} finite numbers each, std positive")
 
     def resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A decoded image, uint8 `(h, w)` grey or `(h, w, 3)` RGB, as uint8 `(height, width, channels)`."""

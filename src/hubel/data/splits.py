@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError, OptionError
 from hubel.core.random import bits
 from hubel.data.index import Index
-from hubel.data.sources.listing import SPLITS
+from hubel.data.sources.listing import SPLITS, label_parts, natural_key
 
 __all__ = ["Splits", "split"]
 
@@ -40,7 +40,7 @@ class Splits:
         return np.array_equal(self.val, self.test)
 
 
-def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2) -> Splits:
+def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, multi_label: bool = False) -> Splits:
     """The user's own splits where there are any; what is missing is held out by seed, class by class.
 
     Exact duplicates (same bytes) are kept on one side of a split that is made here; between the user's own splits they
@@ -51,33 +51,41 @@ def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2) -
         seed: another seed holds out other images.
         val: share of the training images that chooses, when there is no `val`.
         test: share of all images that measures, when there is neither `val` nor `test`.
+        multi_label: whether a label may name several classes. What is held out is then chosen combination by
+            combination, and those that occur once are taken together.
 
     Raises:
-        DataError: nothing to train on, or a class with one image.
+        DataError: nothing to train on, a class with one image, or too few images to hold any out.
         OptionError: shares out of range.
     """
     if not 0 < val < 1 or not 0 <= test < 1:
         raise OptionError(f"val ({val}) and test ({test}) are shares of the images, between 0 and 1")
     rows = index.usable()
-    _check_counts(index, rows)
+    if not multi_label:
+        _check_counts(index, rows)
     own = index.split[rows]
     notes = []
     if not own.any():
-        testing, rest = _hold_out(index, rows, test, seed)
+        testing, rest = _hold_out(index, rows, test, seed, pool=multi_label)
     else:
-        testing, rest = rows[own == _TEST], rows[(own == _TRAIN)]
-        if (own == 0).any():
-            notes.append(f"{(own == 0).sum()} images are in no split and are not used")
+        testing, rest = rows[own == _TEST], rows[own == _TRAIN]
+        if n := int((own == 0).sum()):
+            notes.append(f"{n} {'image is' if n == 1 else 'images are'} in no split and not used")
         if not len(rest):
             raise DataError("there is no training image: the split train is empty")
         notes += _shared_between_splits(index, rows)
     choosing = rows[own == _VAL]
     training = rest
     if not len(choosing):
-        choosing, training = _hold_out(index, rest, val, seed + 1)
+        choosing, training = _hold_out(index, rest, val, seed + 1, pool=multi_label)
     if not len(testing):
         testing = choosing
-    notes += _untrained(index, training, np.union1d(choosing, testing))
+    if not len(choosing):
+        notes.append("too few images to hold some out for choosing; the test images choose, too")
+        choosing = testing
+    if not len(choosing):
+        raise DataError("there are too few different images to hold any out; each class needs at least two")
+    notes += _untrained(index, training, np.union1d(choosing, testing), multi_label=multi_label)
     return Splits(training, choosing, testing, tuple(notes))
 
 
@@ -92,21 +100,24 @@ def _check_counts(index: Index, rows: NDArray[np.int64]) -> None:
 
 
 def _hold_out(
-    index: Index, rows: NDArray[np.int64], share: float, seed: int
+    index: Index, rows: NDArray[np.int64], share: float, seed: int, *, pool: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows held out and rows that remain, each sorted: of every label its share of groups of equal files.
 
-    A label keeps at least one group; one with two or more gives at least one when the share is not zero.
+    A label keeps at least one group; one with two or more gives at least one when the share is not zero. With `pool`,
+    labels with a single group count as one label.
     """
     _, group = np.unique(index.columns["digest"][rows], return_inverse=True)
     first = np.unique(group, return_index=True)[1]  # a group counts for the label of its first image
     label = index.label[rows[first]]
-    luck = bits(seed, _ORDER_OF_SAMPLES, first)
+    if pool:
+        label = np.where(np.bincount(label)[label] == 1, -1, label)
+    _, stratum, members = np.unique(label, return_inverse=True, return_counts=True)
+    wanted = np.minimum(members - 1, np.maximum(np.rint(share * members).astype(np.int64), int(share > 0)))
+    drawn = np.lexsort((bits(seed, _ORDER_OF_SAMPLES, first), stratum))
+    rank = np.arange(len(first)) - np.repeat(np.cumsum(members) - members, members)
     held = np.zeros(len(first), bool)
-    for code in np.unique(label):
-        members = np.flatnonzero(label == code)
-        wanted = min(len(members) - 1, max(round(share * len(members)), int(share > 0)))
-        held[members[np.argsort(luck[members], kind="stable")[:wanted]]] = True
+    held[drawn] = rank < wanted[stratum[drawn]]
     return rows[held[group]], rows[~held[group]]
 
 
@@ -127,9 +138,17 @@ def _shared_between_splits(index: Index, rows: NDArray[np.int64]) -> list[str]:
     return found
 
 
-def _untrained(index: Index, training: NDArray[np.int64], others: NDArray[np.int64]) -> list[str]:
-    absent = np.setdiff1d(index.label[others], index.label[training])
-    if not len(absent):
+def _untrained(index: Index, training: NDArray[np.int64], others: NDArray[np.int64], *, multi_label: bool) -> list[str]:
+    asked, taught = (
+        {
+            part
+            for code in np.unique(index.label[rows])
+            for part in label_parts(index.labels[code], multi_label=multi_label)
+        }
+        for rows in (others, training)
+    )
+    absent = sorted(asked - taught, key=natural_key)
+    if not absent:
         return []
-    names = ", ".join(index.labels[code] for code in absent[:5])
+    names = ", ".join(absent[:5])
     return [f"never seen in training, so never predicted: {names}{', ...' if len(absent) > 5 else ''}"]

@@ -16,7 +16,7 @@ from hubel.data.loading import Images
 from hubel.evaluation import figures
 from hubel.evaluation.metrics import Metrics, MultiLabelMetrics, measure, measure_multilabel, sample_losses
 from hubel.evaluation.report import Report, write_report
-from hubel.evaluation.tables import confusion_csv, per_class_csv
+from hubel.evaluation.tables import confusion_csv, per_class_csv, percent
 from hubel.runtime.forward import outputs
 from hubel.runtime.scores import scores
 from hubel.weights.model_file import ModelCard
@@ -51,17 +51,17 @@ def evaluate(network: nn.Module, card: ModelCard, images: Images, targets: NDArr
         metrics = measure_multilabel(probabilities, targets, card.classes)
     else:
         # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
-        shares = probabilities / probabilities.sum(1, keepdims=True) if card.scores == "sigmoid" else probabilities
-        probabilities = shares
-        metrics = measure(shares, targets, card.classes)
+        if card.scores == "sigmoid":
+            probabilities = probabilities / probabilities.sum(1, keepdims=True)
+        metrics = measure(probabilities, targets, card.classes)
     return Evaluation(metrics, probabilities, targets, images)
 
 
 def headline(metrics: Metrics | MultiLabelMetrics, which: str) -> str:
     """One sentence with the number that matters most."""
     if isinstance(metrics, MultiLabelMetrics):
-        return f"{metrics.subset_accuracy:.1%} of {metrics.n:,} {which} images have exactly the right classes."
-    return f"{metrics.top1:.1%} of {metrics.n:,} {which} images are right."
+        return f"{percent(metrics.subset_accuracy)}% of {metrics.n:,} {which} images have exactly the right classes."
+    return f"{percent(metrics.top1)}% of {metrics.n:,} {which} images are right."
 
 
 def write_evaluation(

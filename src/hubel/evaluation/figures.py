@@ -142,7 +142,7 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike) -> Figure:
     top.set_ylim(0, 100)
     top.set_xlim(0, 100)
     top.set_ylabel("Images that are right (%)")
-    heading(top, "Reliability", f"calibration error {100 * bins.expected_error:.1f} %")
+    heading(top, "Reliability", f"calibration error {100 * bins.expected_error:.1f}%")
     bottom.bar(left, bins.count[used], color=MUTED, **style)
     bottom.set_ylabel("Images")
     bottom.set_xlabel("Confidence: probability of the predicted class (%)")

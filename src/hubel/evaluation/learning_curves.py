@@ -90,7 +90,7 @@ def _mark_best(grid: NDArray[Any], epochs: Numbers, accuracy: Numbers, val_loss:
     """Mark the best epoch, by accuracy or else by loss, in all of `grid`, and say its value above one."""
     if np.isfinite(accuracy).any():
         axes, values, best = grid[0, 1], accuracy, np.nanargmax(accuracy)
-        remark = f"best: {accuracy[best]:.1f} % in epoch {epochs[best]:g}"
+        remark = f"best: {accuracy[best]:.1f}% in epoch {epochs[best]:g}"
     elif np.isfinite(val_loss).any():
         axes, values, best = grid[0, 0], val_loss, np.nanargmin(val_loss)
         remark = f"lowest: {val_loss[best]:.3g} in epoch {epochs[best]:g}"

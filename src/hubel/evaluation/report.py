@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hubel.core.files import write_atomic
 from hubel.evaluation.metrics import Metrics, MultiLabelMetrics
+from hubel.evaluation.tables import percent
 
 __all__ = ["Report", "write_report"]
 
@@ -26,7 +27,7 @@ class Report:
 
     Attributes:
         title: the name of the report.
-        headline: the result in one sentence, such as "98.6 % of 360 held-out images are right."
+        headline: the result in one sentence, such as "98.6% of 360 held-out images are right."
         facts: rows of the summary, each a name and a value.
         notes: warnings, such as the unreadable files with their reasons.
         metrics: the numbers; None leaves their tables out.
@@ -46,7 +47,7 @@ def write_report(path: Path, report: Report) -> None:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": _percent, "grouped": "{:,}".format}
+    environment.filters |= {"percent": percent, "grouped": "{:,}".format}
     source = files("hubel.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
     metrics = report.metrics
     page = environment.from_string(source).render(
@@ -62,31 +63,22 @@ def write_report(path: Path, report: Report) -> None:
     write_atomic(path, page.encode("utf-8", "backslashreplace"))
 
 
-def _percent(fraction: float) -> str:
-    """One decimal, and 100 only for what is whole.
-
-    >>> _percent(1.0), _percent(0.9999), _percent(0.5)
-    ('100', '99.9', '50.0')
-    """
-    return "100" if fraction == 1 else f"{min(100 * fraction, 99.9):.1f}"
-
-
 def _tiles(metrics: Metrics | MultiLabelMetrics | None) -> list[tuple[str, str, str]]:
     """The headline numbers: name, value with its unit, and what it means in a few words."""
     if metrics is None:
         return []
     if isinstance(metrics, MultiLabelMetrics):
         return [
-            ("All labels right", f"{_percent(metrics.subset_accuracy)} %", "images without any mistake"),
-            ("Mean average precision", f"{_percent(metrics.mean_average_precision)} %", "needs no threshold"),
-            ("Macro F1", f"{_percent(metrics.macro_f1)} %", "each label counts the same"),
-            ("Micro F1", f"{_percent(metrics.micro_f1)} %", "each decision counts the same"),
+            ("All labels right", f"{percent(metrics.subset_accuracy)}%", "images without any mistake"),
+            ("Mean average precision", f"{percent(metrics.mean_average_precision)}%", "needs no threshold"),
+            ("Macro F1", f"{percent(metrics.macro_f1)}%", "each label counts the same"),
+            ("Micro F1", f"{percent(metrics.micro_f1)}%", "each decision counts the same"),
         ]
-    top5 = [] if metrics.top5 is None else [("Top-5", f"{_percent(metrics.top5)} %", "true class among five guesses")]
+    top5 = [] if metrics.top5 is None else [("Top-5", f"{percent(metrics.top5)}%", "true class among five guesses")]
     return [
-        ("Top-1", f"{_percent(metrics.top1)} %", "first guess is right"),
+        ("Top-1", f"{percent(metrics.top1)}%", "first guess is right"),
         *top5,
-        ("Macro F1", f"{_percent(metrics.macro_f1)} %", "each class counts the same"),
+        ("Macro F1", f"{percent(metrics.macro_f1)}%", "each class counts the same"),
         ("Loss", f"{metrics.nll:.3f}", "mean negative log-likelihood, nats"),
-        ("Calibration error", f"{_percent(metrics.ece)} %", "mean gap of confidence to accuracy"),
+        ("Calibration error", f"{percent(metrics.ece)}%", "mean gap of confidence to accuracy"),
     ]

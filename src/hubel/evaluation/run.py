@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +57,8 @@ def evaluate_file(
     Raises:
         HubelError: the model or the data cannot be used together.
     """
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # first: nobody waits for a result that cannot be written
     path = model_path(model)
     network, card = load_model(path)
     multi_label = card.provenance.get("multi_label", False)
@@ -97,7 +98,7 @@ def _choose(index: Index, card: ModelCard, split: str) -> tuple[NDArray[np.int64
         val, test = card.provenance["shares"]
         held = split_rows(index, seed=card.provenance["seed"], val=val, test=test)
         wanted = split if split != "auto" else "val" if held.test_is_val else "test"
-        return dataclasses.asdict(held)[wanted], words[wanted]
+        return getattr(held, wanted), words[wanted]
     if split == "auto":
         present = [name for name in ("test", "val") if (own == SPLITS.index(name)).any()]
         if not present:

@@ -1,4 +1,4 @@
-"""Measurements as CSV, for a spreadsheet."""
+"""Measurements as text: CSV for a spreadsheet, fractions for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from hubel.evaluation.metrics import Metrics, MultiLabelMetrics
 
-__all__ = ["confusion_csv", "per_class_csv"]
+__all__ = ["confusion_csv", "per_class_csv", "percent"]
 
 
 def confusion_csv(metrics: Metrics) -> str:
@@ -23,6 +23,15 @@ def per_class_csv(metrics: Metrics | MultiLabelMetrics) -> str:
     """A header, then a row for each class: its name, precision, recall, F1 and so on, as fractions."""
     header = [field.name for field in fields(metrics.per_class[0])]
     return _csv([header, *(astuple(one) for one in metrics.per_class)])
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """A fraction in hundredths, and 100 only for what is whole.
+
+    >>> percent(1.0), percent(0.9999), percent(0.5), percent(0.99999, 2)
+    ('100', '99.9', '50.0', '99.99')
+    """
+    return "100" if fraction == 1 else f"{min(100 * fraction, 100 - 10**-digits):.{digits}f}"
 
 
 def _csv(rows: Iterable[Iterable[Any]]) -> str:

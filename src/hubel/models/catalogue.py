@@ -22,7 +22,7 @@ from torch import nn
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.models.variant import InputShape, Variant
 
-__all__ = ["count_parameters", "create_model", "find", "list_models", "options_of"]
+__all__ = ["ALIASES", "count_parameters", "create_model", "find", "list_models", "options_of"]
 
 FAMILIES = (
     "baselines",
@@ -32,8 +32,11 @@ FAMILIES = (
     "resnet",
 )
 
+_MOST_VALUES = 1000  # of one option; a description from a stranger's file must not build without end
+
 # Names that people type for a network whose exact name says more.
 ALIASES = {"lenet": "lenet5_modern", "lenet5": "lenet5_modern"}
+_KINDS = {int: "whole numbers", float: "numbers", bool: "true or false", str: "words"}
 
 
 @cache
@@ -89,8 +92,10 @@ def create_model(
     """
     exact, variant = find(name)
     family = _families()[exact][0]
-    height, width = input_size or variant.shape[1:]
-    shape = InputShape(in_channels or variant.shape.channels, height, width)
+    height, width = variant.shape[1:] if input_size is None else input_size
+    shape = InputShape(variant.shape.channels if in_channels is None else in_channels, height, width)
+    if min(shape) < 1:
+        raise OptionError(f"an image has at least one channel, row and column, not {'x'.join(map(str, shape))}")
     if variant.fixed_size and shape[1:] != variant.shape[1:]:
         expected = "x".join(map(str, variant.shape[1:]))
         raise OptionError(f"{exact} takes images of {expected} pixels, not {height}x{width}")
@@ -98,8 +103,11 @@ def create_model(
     if outputs < 1:
         raise OptionError(f"a classifier needs at least one class, not {outputs}")
     layout = _with_options(exact, variant.layout, options or {})
-    network = family.build(layout, shape, outputs)
-    assert isinstance(network, nn.Module)
+    try:
+        network: nn.Module = family.build(layout, shape, outputs)
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:  # what torch says of sizes beyond all memory
+        why = next(iter(str(error).splitlines()), "out of memory")
+        raise OptionError(f"{exact} cannot be made as large as this: {why}") from None
     return network
 
 
@@ -130,6 +138,8 @@ def _parse(option: str, kind: Any, value: Any) -> Any:
         if isinstance(value, str):
             value = [part for part in value.split(",") if part.strip()]
         parts = value if isinstance(value, list | tuple) else [value]
+        if len(parts) > _MOST_VALUES:
+            raise OptionError(f"{option} takes at most {_MOST_VALUES} values, not {len(parts)}")
         return tuple(_parse(option, element, part) for part in parts)
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Literal:
         raise TypeError(f"layout fields are plain types, but {option} is {kind}")
@@ -143,4 +153,4 @@ def _parse(option: str, kind: Any, value: Any) -> Any:
                 return kind(value)
         except (TypeError, ValueError, OverflowError):
             pass
-    raise OptionError(f"{option} takes {kind.__name__} values, not {value!r}")
+    raise OptionError(f"{option} takes {_KINDS[kind]}, not {value!r}")

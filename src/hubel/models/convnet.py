@@ -13,7 +13,7 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.models.variant import InputShape, Variant
-from hubel.nn.layers import activation, he_initialise
+from hubel.nn.layers import activation, check_depth, he_initialise
 from hubel.nn.network import Network
 
 
@@ -87,6 +87,7 @@ def _check(layout: Layout, kernels: tuple[int, ...]) -> None:
     positive = (*layout.filters, *kernels, *layout.repeat, *layout.dense, layout.pool, layout.pool_stride)
     if min(positive) < 1:
         raise OptionError("filters, kernel, repeat, pool, pool_stride and dense are at least 1")
+    check_depth(_for_each_stage(layout, "repeat"))
     if not 0 <= layout.dropout < 1:
         raise OptionError(f"dropout is a probability below 1, not {layout.dropout}")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from hubel.core.errors import OptionError
 from hubel.models.variant import InputShape, Published, Variant
 from hubel.nn.layers import activation
 from hubel.nn.network import Network
@@ -31,6 +32,10 @@ class Layout:
 
 def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout, with torch's default weights: uniform within 1 / sqrt(fan_in)."""
+    if min(layout.c1, layout.c3, layout.c5, layout.f6) < 1:
+        raise OptionError(
+            f"c1, c3, c5 and f6 are at least 1, not {layout.c1}, {layout.c3}, {layout.c5} and {layout.f6}"
+        )
 
     def stage(name: str, in_channels: int, out_channels: int) -> nn.Sequential:
         convolution = OrderedDict(conv=nn.Conv2d(in_channels, out_channels, 5), act=activation(layout.activation))
@@ -74,6 +79,5 @@ VARIANTS = {
             },
         ),
         fixed_size=True,
-        augment="none",
     )
 }

@@ -56,7 +56,7 @@ class Neighbours(nn.Module):
 def build(layout: Layout, shape: InputShape, num_classes: int) -> Neighbours:
     """The network of a layout."""
     if layout.k < 1 or layout.samples < 0:
-        raise OptionError(f"k is at least 1, not {layout.k}")
+        raise OptionError(f"k is at least 1 and samples at least 0, not {layout.k} and {layout.samples}")
     return Neighbours(layout, shape, num_classes)
 
 

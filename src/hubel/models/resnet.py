@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from hubel.core.errors import OptionError
 from hubel.models.variant import InputShape, Published, Variant
-from hubel.nn.layers import he_initialise
+from hubel.nn.layers import check_depth, he_initialise
 from hubel.nn.network import Network
 
 
@@ -53,16 +53,20 @@ class Layout:
 
 def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout; He initialisation (Section 3.4)."""
-    if len(layout.depths) != len(layout.widths) or min(*layout.depths, *layout.widths) < 1:
-        raise OptionError(f"depths {layout.depths} and widths {layout.widths} are one positive number for each stage")
-    channels = layout.widths[0]
+    depths, widths = layout.depths, layout.widths
+    if len(depths) != len(widths) or min((*depths, *widths), default=0) < 1:
+        raise OptionError(f"depths {depths} and widths {widths} are one positive number for each stage")
+    if list(widths) != sorted(widths):
+        raise OptionError(f"shortcuts without parameters can add maps but not merge them, so widths grow; got {widths}")
+    check_depth(depths)
+    channels = widths[0]
     stem = nn.Sequential(
         nn.Conv2d(shape.channels, channels, 3, padding=1, bias=False),
         nn.BatchNorm2d(channels),
         nn.ReLU(inplace=True),
     )
     stages = []
-    for number, (depth, width) in enumerate(zip(layout.depths, layout.widths, strict=True)):
+    for number, (depth, width) in enumerate(zip(depths, widths, strict=True)):
         strides = [2 if number > 0 else 1] + [1] * (depth - 1)
         ins = [channels] + [width] * (depth - 1)
         stages.append(nn.Sequential(*(Basic(i, width, s) for i, s in zip(ins, strides, strict=True))))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
-from hubel.core.errors import UnknownNameError
+from hubel.core.errors import OptionError, UnknownNameError
 
-__all__ = ["activation", "channels_last", "he_initialise"]
+__all__ = ["activation", "channels_last", "check_depth", "he_initialise"]
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -18,6 +20,20 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
+_MOST_BLOCKS = 2000
+
+
+def check_depth(blocks: Iterable[int]) -> None:
+    """Refuse a network whose building would take all memory or no end, as a mistyped number may ask for.
+
+    Args:
+        blocks: how many blocks each stage has.
+
+    Raises:
+        OptionError: there are more than 2,000.
+    """
+    if (number := sum(blocks)) > _MOST_BLOCKS:
+        raise OptionError(f"a network of {number:,} blocks is too deep; {_MOST_BLOCKS:,} is the most")
 
 
 def activation(name: str) -> nn.Module:

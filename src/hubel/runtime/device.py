@@ -10,6 +10,8 @@ from hubel.core.errors import OptionError
 
 __all__ = ["has_matrix_unit", "pick_device", "pick_precision"]
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu")  # a number may follow, as in cuda:1
+
 
 def pick_device(name: str = "auto") -> torch.device:
     """A device by name; "auto" is the first of CUDA, Apple's MPS and the CPU that works here.
@@ -21,6 +23,8 @@ def pick_device(name: str = "auto") -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name.partition(":")[0] not in _DEVICES:
+        raise OptionError(f"device is auto, {', '.join(_DEVICES)}, not {name!r}")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -67,26 +67,22 @@ class Predictor:
         """Scores `(n, classes)` from 0 to 1, calibrated.
 
         Args:
-            images: an array `(n, h, w)` or `(n, h, w, 3)`, uint8 or floats from 0 to 1; or a path, folder or pattern;
-                or several of these.
+            images: an array `(n, h, w)` or `(n, h, w, 3)`, uint8 or floats from 0 to 1, or a list of images as arrays
+                of any size; or a path, folder or pattern, or several of these.
 
         Raises:
             DecodeError: a file cannot be read.
             DataError: an array has another shape, or a path does not exist.
         """
-        if isinstance(images, np.ndarray) and images.dtype.kind in "fiub":
-            size = batch_size(self.card.preprocess)
-            prepared = (self.card.preprocess.resize(image) for image in as_pixels(images))
-            groups = iter(lambda: list(itertools.islice(prepared, size)), [])
-            parts = [self._scores(group) for group in groups]
-            return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
-        sources = [images] if isinstance(images, str | Path) else list(images)
-        rows = []
-        for _, row in self._stream(collect(sources)):
-            if isinstance(row, DecodeError):
-                raise row
-            rows.append(row)
-        return np.stack(rows)
+        if isinstance(images, str | Path):
+            images = [images]
+        if all(isinstance(image, str | Path) for image in images) and len(images):
+            return np.stack([_readable(row) for _, row in self._stream(collect(images))])
+        pixels = as_pixels(images) if isinstance(images, np.ndarray) else (as_pixels([image])[0] for image in images)
+        prepared = (self.card.preprocess.resize(image) for image in pixels)
+        groups = iter(lambda: list(itertools.islice(prepared, batch_size(self.card.preprocess))), [])
+        parts = [self._scores(group) for group in groups]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
 
     def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[tuple[Input, Prediction]]:
         """The best `top_k` classes of each image, in order, as they are found; bad files come with their reason."""
@@ -120,6 +116,12 @@ class Predictor:
     def _scores(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
         logits = forward(self.network, np.stack(pixels), self.card.preprocess)
         return scores(logits, self.card.scores, self.card.temperature)
+
+
+def _readable(row: NDArray[np.float64] | DecodeError) -> NDArray[np.float64]:
+    if isinstance(row, DecodeError):
+        raise row
+    return row
 
 
 def load(path: str | Path, *, device: str = "auto") -> Predictor:

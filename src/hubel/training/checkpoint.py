@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from hubel.core.errors import CheckpointError
 from hubel.core.files import is_whole, publish_folder, write_atomic
 
-__all__ = ["Checkpoint", "load_newest", "save"]
+__all__ = ["Checkpoint", "load_newest", "remove_leftovers", "save"]
 
 _MANIFEST = "manifest.json"
 _POINTER = "pointer"
+_LEFTOVER = ".*." + "[0-9a-f]" * 16 + ".tmp"  # as `hubel.core.files` names them, and nobody else
 _KEPT = 2  # the newest, and one to fall back to if the disk damages it
 
 
@@ -45,15 +47,24 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     def fill(new: Path) -> None:
         for group, named in checkpoint.tensors.items():
             plain = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
-            save_file(plain, new / f"{group}.safetensors")
+            (new / f"{group}.safetensors").write_bytes(to_bytes(plain))
         (new / "progress.json").write_text(json.dumps(checkpoint.progress), encoding="utf-8")
 
     target = folder / f"step-{step:08d}"
     publish_folder(target, fill, manifest=_MANIFEST)
     write_atomic(folder / _POINTER, target.name + "\n")
-    for old in _by_step(folder)[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
-    for unfinished in folder.glob(".*.tmp"):
+    found = _by_step(folder)
+    # What is newer than this one is damaged, or was never pointed to: the run went on from an older one.
+    keep = [path for path in found if path.name <= target.name][:_KEPT]
+    for path in found:
+        if path not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+    remove_leftovers(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing: files and folders that have not got their names yet, at any depth."""
+    for unfinished in list(folder.rglob(_LEFTOVER)):
         if unfinished.is_dir():
             shutil.rmtree(unfinished, ignore_errors=True)
         else:

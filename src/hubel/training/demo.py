@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hubel.data.sources.builtin import XO, digits
+from hubel.data.sources.builtin import digits
 from hubel.runtime.predictor import load
 from hubel.training.recipe import Recipe
 from hubel.training.run import Outcome, train
@@ -52,4 +52,4 @@ def xo_demo(folder: Path) -> Outcome:
         augment="none",
         epochs=10,
     )
-    return train("xo", recipe, out=folder / "xo", xo=XO(size=15, shift=0.1, scale=0.7, rotate=20, noise=0.02))
+    return train("xo", recipe, out=folder / "xo")

@@ -17,9 +17,9 @@ from hubel.core.errors import DataError
 from hubel.data.sources import ArraySource, Source, open_source
 from hubel.data.sources.paths import PathSource
 from hubel.runtime.predictor import Predictor, load
+from hubel.training.fit import fit_model
 from hubel.training.plan import make_plan
 from hubel.training.recipe import Recipe
-from hubel.training.run import fit_model
 
 __all__ = ["ImageClassifier"]
 
@@ -29,7 +29,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         model: name of the network.
-        epochs: passes over the training images.
+        epochs: passes over the training images; 0 makes 15, and more of a small set.
         lr: the highest learning rate; 0 is the optimizer's usual one.
         augment: how training images are changed.
         options: options of the network.
@@ -51,7 +51,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         model: str = "convnet",
         *,
-        epochs: int = 15,
+        epochs: int = 0,
         lr: float = 0.0,
         augment: str = "auto",
         options: Mapping[str, Any] | None = None,
@@ -76,19 +76,23 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             DataError: the images or labels cannot be used.
+            KeyboardInterrupt: training was stopped by Ctrl-C or SIGTERM.
         """
         recipe = dataclasses.replace(
-            self.recipe or Recipe(test_share=0.0),
+            self.recipe or Recipe(),
             model=self.model,
             epochs=self.epochs,
             lr=self.lr,
             augment=self.augment,
-            options={name: str(value) for name, value in (self.options or {}).items()},
+            options={name: _text(value) for name, value in (self.options or {}).items()},
             seed=self.seed,
+            test_share=0.0,  # whoever calls measures with images of their own
         )
         source, values = _source(X, y)
         with tempfile.TemporaryDirectory(prefix="hubel-") as folder:
             fitted = fit_model(make_plan(source, recipe), Path(folder))
+            if fitted.stopped_by:
+                raise KeyboardInterrupt
             self.predictor_: Predictor = load(fitted.model, device=recipe.device)
         names = self.predictor_.classes
         self.classes_ = np.unique([values.get(name, name) for name in names])
@@ -99,7 +103,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The class of each image, in the type of the labels that `fit` saw."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+        best = self.predict_proba(X).argmax(1)
+        return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """Calibrated scores `(n, classes)`, in the order of `classes_`.
@@ -112,13 +117,22 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.predictor_.predict_proba(X)[:, self._order]
 
 
+def _text(option: Any) -> str:
+    """The value of an option as a recipe has it: "16,32" for (16, 32)."""
+    return ",".join(map(str, option)) if isinstance(option, list | tuple) else str(option)
+
+
 def _source(images: Any, labels: Any) -> tuple[Source, dict[str, Any]]:
     """A source, and the label that each class name stands for."""
     if labels is None:
         if not isinstance(images, str | Path):
             raise DataError("arrays and lists of paths need labels: fit(X, y)")
         return open_source(images), {}
+    if isinstance(images, str | Path):
+        raise DataError(f"{images} has labels of its own; fit(X, y) takes arrays or a list of paths")
     labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise DataError(f"labels have the shape (n,), not {labels.shape}")
     values = {str(value): value for value in np.unique(labels).tolist()}
     names = [str(value) for value in labels.tolist()]
     if isinstance(images, Sequence) and all(isinstance(image, str | Path) for image in images):

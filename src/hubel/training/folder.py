@@ -1,12 +1,13 @@
-"""The folder of a run: `config.json`, `metrics.csv`, `log.txt`, `model.safetensors`, `last/`, figures, `report.html`."""
+"""The folder of a run: config.json, metrics.csv, log.txt, model.safetensors, last/, figures, report, metrics.json."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.util
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hubel.core.progress import say
 __all__ = ["RUNS", "RunFolder", "Summary", "only_unfinished", "summaries"]
 
 RUNS = Path("runs")
+_CONFIG = {"hubel", "data", "xo", "recipe", "fingerprint"}  # what a run's config.json has at least
 
 
 class RunFolder:
@@ -39,9 +41,12 @@ class RunFolder:
             CheckpointError: this is no folder of a run.
         """
         try:
-            return dict(json.loads((self.path / "config.json").read_text(encoding="utf-8")))
+            config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise CheckpointError(f"{self.path} is not the folder of a run: it has no readable config.json") from None
+            config = None
+        if not isinstance(config, dict) or not config.keys() >= _CONFIG:
+            raise CheckpointError(f"{self.path} is not the folder of a run: it has no readable config.json of hubel's")
+        return config
 
     @property
     def finished(self) -> bool:
@@ -87,9 +92,7 @@ class Summary:
 def summaries(folder: Path) -> list[Summary]:
     """All runs in a folder, at any depth: by data set, the best first."""
     found = []
-    for config in folder.rglob("config.json"):
-        run = RunFolder(config.parent)
-        settings = run.config()
+    for run, settings in _runs(folder.rglob("config.json")):
         metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8")) if run.finished else {}
         score = metrics.get("top1", metrics.get("subset_accuracy"))
         name = Path(settings["data"] or "arrays").name
@@ -99,14 +102,21 @@ def summaries(folder: Path) -> list[Summary]:
     return sorted(found, key=lambda run: (run.data, -(run.score or 0), run.path))
 
 
+def _runs(configs: Iterable[Path]) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
+    """The runs among folders with a `config.json`: other programs have files of this name, too."""
+    for config in configs:
+        run = RunFolder(config.parent)
+        with contextlib.suppress(CheckpointError):
+            yield run, run.config()
+
+
 def only_unfinished() -> Path:
     """The one run below `runs/` that has not come to its end.
 
     Raises:
         CheckpointError: there is none, or more than one.
     """
-    configs = sorted(RUNS.glob("*/config.json"))
-    open_runs = [config.parent for config in configs if not RunFolder(config.parent).finished]
+    open_runs = sorted(run.path for run, _ in _runs(RUNS.glob("*/config.json")) if not run.finished)
     if not open_runs:
         raise CheckpointError(f"there is no unfinished run in {RUNS}/ to resume")
     if len(open_runs) > 1:

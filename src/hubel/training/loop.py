@@ -80,7 +80,7 @@ class Loop:
         val: what chooses the best epoch.
         recipe: how; its batch size is decided.
         keep: called with the weights whenever an epoch is the best so far.
-        save: called with the number of steps done and a checkpoint.
+        save: called with a number that grows over the run, and a checkpoint.
         tell: called with each finished epoch's row.
     """
 
@@ -136,13 +136,13 @@ class Loop:
                     progress.minutes += (now - clock) / 60
                     clock = now
                     shown.step(note=f"loss {progress.loss_sum / progress.seen:.3f}, {self._rate():.0f} images/s")
-                    if stop.asked or (now - saved) / 60 >= recipe.checkpoint_minutes or self._out_of_time():
+                    if self._out_of_time():
+                        break
+                    if stop.asked or (now - saved) / 60 >= recipe.checkpoint_minutes:
                         self.checkpoint()
                         saved = clock = time.monotonic()
                         if stop.asked:
                             return False
-                        if self._out_of_time():
-                            break
             self._finish_epoch()
             self.checkpoint()
             saved = time.monotonic()
@@ -152,14 +152,16 @@ class Loop:
 
     def checkpoint(self) -> None:
         """Save where the run stands. A state that is not finite is never saved."""
-        self._check_finite(self.progress.loss_sum)
+        self._check_finite(sum(float(p.detach().sum()) for p in self.network.parameters()), "sum of the weights")
         groups: dict[str, dict[str, Tensor]] = {
             "network": self.network.state_dict(),
             "optimizer": tensors(self.optimizer),
         }
         if self.average is not None:
             groups["average"] = self.average.state_dict()
-        self._save(self.progress.epoch * self.steps + self.progress.step, Checkpoint(groups, asdict(self.progress)))
+        # The end of an epoch counts as a step: no two checkpoints of a run have the same number.
+        number = self.progress.epoch * (self.steps + 1) + self.progress.step
+        self._save(number, Checkpoint(groups, asdict(self.progress)))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of the same recipe and data."""
@@ -181,7 +183,7 @@ class Loop:
                 if not _is_out_of_memory(error) or 2 * self.progress.divisor > len(batch.positions):
                     raise
                 self.progress.divisor *= 2
-        self._check_finite(loss)
+        self._check_finite(loss, "loss")
         self.progress.loss_sum += loss
         self.progress.seen += len(batch.positions)
         self.progress.step += 1
@@ -189,7 +191,7 @@ class Loop:
     def _step(self, batch: Batch) -> float:
         """Forward, backward, step; the sum of the samples' losses."""
         progress, recipe = self.progress, self.recipe
-        self._set_learning_rate()
+        self._set_learning_rate(progress.step)
         # Dropout draws from torch's generator: its state must be a function of the step, too.
         torch.manual_seed(scalar(recipe.seed, progress.epoch, progress.step))
         self.network.train()
@@ -210,8 +212,9 @@ class Loop:
             self.average.update_parameters(self.network)
         return total
 
-    def _set_learning_rate(self) -> None:
-        done = self.progress.epoch * self.steps + self.progress.step + 0.5
+    def _set_learning_rate(self, step: int) -> None:
+        """That of the middle of a step of the epoch under way."""
+        done = self.progress.epoch * self.steps + step + 0.5
         now = factor(self.recipe.schedule, min(1.0, done / (self.progress.epochs * self.steps)), self.recipe.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest_lr"] * now
@@ -224,6 +227,8 @@ class Loop:
         logits = outputs(network, self.val.images)
         loss = float(self._val_loss(torch.from_numpy(logits), torch.from_numpy(self.val.targets)).double().mean())
         score = _score(logits, self.val.targets)
+        self._check_finite(loss, "validation loss")
+        self._set_learning_rate(progress.step - 1)  # a run that is resumed just here has made no step yet
         row = {
             "epoch": progress.epoch + 1,
             "train_loss": progress.loss_sum / progress.seen,
@@ -232,7 +237,6 @@ class Loop:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": round(self._rate(), 1),
         }
-        self._check_finite(loss)
         if progress.best is None or (score, -loss) > progress.best:
             progress.best, progress.best_epoch = (score, -loss), progress.epoch + 1
             self._keep(network.state_dict())
@@ -244,7 +248,7 @@ class Loop:
         self._tell(row)
 
     def _fit_into_time(self) -> None:
-        """After the first epoch, plan as many as there is time for, so that the learning rate still falls to its end."""
+        """After the first epoch, plan as many as there is time for: the learning rate still falls to its end."""
         if self.recipe.max_minutes and self.progress.epoch == 1:
             affordable = int(self.recipe.max_minutes / self.progress.minutes)
             self.progress.epochs = max(1, min(self.progress.epochs, affordable))
@@ -260,12 +264,12 @@ class Loop:
         # A resumed epoch has time only for what this checkpoint has seen: both are saved together.
         return self.progress.seen / self.progress.seconds if self.progress.seconds else 0.0
 
-    def _check_finite(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            lr = self.optimizer.param_groups[0]["lr"]
+    def _check_finite(self, value: float, name: str) -> None:
+        if not math.isfinite(value):
+            group, progress = self.optimizer.param_groups[0], self.progress
             raise DivergedError(
-                f"the loss became {loss} in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}, at a learning "
-                f"rate of {lr:.3g}; try a tenth of it (--lr {self.optimizer.param_groups[0]['highest_lr'] / 10:g}) or --clip 1"
+                f"the {name} became {value} in epoch {progress.epoch + 1}, after step {progress.step} of {self.steps}; "
+                f"the learning rate was {group['lr']:.3g}: try --lr {group['highest_lr'] / 10:g}, or --clip 1"
             )
 
 
@@ -277,5 +281,6 @@ def _score(logits: NDArray[np.float32], targets: NDArray[Any]) -> float:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Accelerators have an error of their own; the CPU's allocator only has words."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    """CUDA has an error of its own; MPS and the CPU's allocator only have words, which differ between systems."""
+    words = ("DefaultCPUAllocator", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in words)

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 __all__ = ["LOSSES", "Loss", "class_weights"]
 
 
-def _one_hot(targets: Tensor, classes: int, smoothing: float) -> Tensor:
-    """Targets as `(n, classes)`, with a share of each spread over all classes (Szegedy et al. 2015, arXiv:1512.00567)."""
-    hot = targets.float() if targets.ndim == 2 else F.one_hot(targets, classes).float()
-    return hot * (1 - smoothing) + smoothing / classes
+def _one_hot(targets: Tensor, logits: Tensor, smoothing: float) -> Tensor:
+    """Targets `(n, classes)`, a share of each spread over all classes (Szegedy et al. 2015, arXiv:1512.00567)."""
+    classes = logits.shape[1]
+    hot = targets if targets.ndim == 2 else F.one_hot(targets, classes)
+    return hot.to(logits.dtype) * (1 - smoothing) + smoothing / classes
 
 
 def _softmax(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
@@ -27,13 +28,13 @@ def _softmax(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
 
 def _sigmoid(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     """Binary cross-entropy, summed over the classes: each output is a classifier of its own."""
-    hot = _one_hot(targets, logits.shape[1], smoothing)
+    hot = _one_hot(targets, logits, smoothing)
     return F.binary_cross_entropy_with_logits(logits, hot, reduction="none").sum(1)
 
 
 def _mse(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Squared error of the outputs against 0 and 1, summed over the classes (LeCun 1998, Eq. 8, without its bitmaps)."""
-    return (logits - _one_hot(targets, logits.shape[1], smoothing)).square().sum(1)
+    """Squared error of outputs against 0 and 1, summed over the classes (LeCun 1998, Eq. 8, without its bitmaps)."""
+    return (logits - _one_hot(targets, logits, smoothing)).square().sum(1)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
@@ -68,10 +69,11 @@ class Loss:
 
 
 def class_weights(targets: NDArray[np.generic], classes: int) -> Tensor:
-    """N / (classes * n_c) for each class: a rare class counts as much as a common one, and the mean weight is 1.
+    """N / (C * n_c) for each of the C classes that have samples: a rare class counts as much as a common one.
 
-    A class without samples has weight 0. Source: King & Zeng 2001, "Logistic regression in rare events data".
+    N is the number of labels, over which the mean weight is 1. A class without samples has weight 0.
+    Source: King & Zeng 2001, "Logistic regression in rare events data".
     """
     counts = targets.sum(0) if targets.ndim == 2 else np.bincount(targets.astype(np.int64), minlength=classes)
-    weights = np.divide(counts.sum(), classes * counts, out=np.zeros(classes), where=counts > 0)
+    weights = np.divide(counts.sum(), np.count_nonzero(counts) * counts, out=np.zeros(classes), where=counts > 0)
     return torch.from_numpy(weights.astype(np.float32))

@@ -9,7 +9,7 @@ import numpy as np
 
 from hubel.core.process import usable_cores
 from hubel.data.index import Index, scan
-from hubel.data.loading import Images
+from hubel.data.loading import Images, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source
 from hubel.data.splits import Splits, split
@@ -23,6 +23,7 @@ __all__ = ["Plan", "choose_preprocess", "make_plan"]
 
 _LARGEST_AUTOMATIC = 64  # pixels; what a processor without accelerator trains from scratch in minutes
 _LARGEST_BATCH = 128
+_EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
 _STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
 
 
@@ -77,9 +78,11 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         return Labelled(Images(source, index, rows, preprocess, threads=threads), targets)
 
     train, val = labelled(splits.train), labelled(splits.val)
+    batch_size = recipe.batch_size or _batch_size(len(splits.train))
     decided = replace(
         recipe,
-        batch_size=recipe.batch_size or _batch_size(len(splits.train)),
+        batch_size=batch_size,
+        epochs=recipe.epochs or _epochs(steps_per_epoch(len(splits.train), batch_size)),
         threads=recipe.threads or probe_threads(),
         augment=variant.augment if recipe.augment == "auto" else recipe.augment,
     )
@@ -93,7 +96,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         val,
         val if splits.test_is_val else labelled(splits.test),
         index.fingerprint(),
-        (*index.notes(), *splits.notes, *_slower(decided)),
+        (*index.notes(), *splits.notes, *([] if recipe.threads else _slower(decided))),
     )
 
 
@@ -129,8 +132,13 @@ def _batch_size(n: int) -> int:
     return size
 
 
+def _epochs(steps: int) -> int:
+    """15; of a small set as many as make enough steps, up to 60."""
+    return min(_EPOCHS_AT_MOST, max(_EPOCHS, -(-_STEPS_IN_ALL // steps)))
+
+
 def _slower(recipe: Recipe) -> list[str]:
-    """A word where fewer threads compute than there are cores: the result differs from a run with all in its last bits."""
+    """A word where fewer threads compute than there are cores: the last bits of the result depend on the number."""
     if recipe.threads >= usable_cores():
         return []
     return [f"other programs are using this machine; computing with {recipe.threads} of {usable_cores()} threads"]

@@ -12,7 +12,7 @@ __all__ = ["Recipe"]
 
 # Lowest value, highest value of each number; None where there is no bound.
 _RANGES: dict[str, tuple[float, float | None]] = {
-    "epochs": (1, None),
+    "epochs": (0, None),
     "batch_size": (0, None),
     "lr": (0, None),
     "momentum": (0, 0.9999),
@@ -48,7 +48,7 @@ class Recipe:
         size: height and width of the network's input in pixels, such as 64 or 48x64.
         fit: how an image gets that size: squash it, or pad it with black.
         augment: how training images are changed: none, shift, light (and mirrored), strong (and partly erased).
-        epochs: passes over the training images.
+        epochs: passes over the training images; 0 makes 15, and more of a small set.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out.
         optimizer: sgd (with Nesterov momentum) or adamw.
         lr: the highest learning rate; auto is 0.1 for sgd and 0.002 for adamw.
@@ -79,7 +79,7 @@ class Recipe:
     size: str = "auto"
     fit: str = "auto"
     augment: str = "auto"
-    epochs: int = 15
+    epochs: int = 0
     batch_size: int = 0
     optimizer: str = "sgd"
     lr: float = 0.0

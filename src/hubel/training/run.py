@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 import hubel
 from hubel.core.errors import CheckpointError
 from hubel.core.files import numbered_folder
-from hubel.core.random import scalar
-from hubel.core.stopping import listening
-from hubel.data.sources import open_source
+from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
-from hubel.evaluation.calibration import fit_temperature
 from hubel.evaluation.evaluate import Evaluation, evaluate, headline, write_evaluation
 from hubel.evaluation.metrics import Metrics
 from hubel.models.catalogue import find
-from hubel.models.neighbours import Neighbours
 from hubel.runtime.device import pick_device
-from hubel.runtime.forward import outputs
-from hubel.training.checkpoint import load_newest, save
+from hubel.training.checkpoint import remove_leftovers
+from hubel.training.fit import Fitted, fit_model
 from hubel.training.folder import RUNS, RunFolder, only_unfinished
-from hubel.training.loop import Loop
-from hubel.training.neighbours import remember
 from hubel.training.plan import Plan, make_plan
 from hubel.training.recipe import Recipe
-from hubel.weights.model_file import ModelCard, load_model, save_model
+from hubel.weights.model_file import load_model
 
-__all__ = ["Fitted", "Outcome", "fit_model", "resume", "train"]
+__all__ = ["Outcome", "resume", "train"]
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
     folder.write_config(
         {
             "hubel": hubel.__version__,
-            "data": str(Path(data).resolve()) if source.location else str(data) if isinstance(data, str) else None,
+            "data": _found_again(data, source),
             "xo": dataclasses.asdict(xo) if xo else None,
             "recipe": plan.recipe.to_json(),
             "classes": plan.classes,
@@ -108,6 +100,14 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
         }
     )
     return _carry_out(folder, plan)
+
+
+def _found_again(data: Any, source: Source) -> str | None:
+    """What `open_source` takes to find the data from any folder; None for arrays."""
+    if not isinstance(data, str | Path):
+        return source.location or None
+    path = Path(data).expanduser()
+    return str(path.resolve()) if path.exists() else str(data)
 
 
 def resume(folder: Path | None = None) -> Outcome:
@@ -131,105 +131,13 @@ def resume(folder: Path | None = None) -> Outcome:
     return _carry_out(run, plan)
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A trained and calibrated model file.
-
-    Attributes:
-        model: the file.
-        history: a row an epoch.
-        minutes: time spent on training.
-        stopped_by: the number of the signal that stopped the training; 0 when it came to its end.
-    """
-
-    model: Path
-    history: list[dict[str, float]]
-    minutes: float
-    stopped_by: int = 0
-
-
-def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
-    """Train what a plan describes, from the checkpoint in the folder `path` if there is one, and calibrate the best.
-
-    Raises:
-        DivergedError: the loss is no longer finite.
-    """
-    recipe, folder = plan.recipe, RunFolder(path, quiet=quiet)
-    torch.set_num_threads(recipe.threads)
-    device = pick_device(recipe.device)
-    card = ModelCard(
-        find(recipe.model)[0],
-        plan.classes,
-        plan.preprocess,
-        recipe.options,
-        "sigmoid" if recipe.loss == "sigmoid" else "softmax",
-        provenance={
-            "data": plan.index.name,
-            "fingerprint": plan.fingerprint,
-            "hubel": hubel.__version__,
-            "multi_label": recipe.multi_label,
-            "seed": recipe.seed,
-            "shares": [recipe.val_share, recipe.test_share],
-        },
-    )
-    started = time.monotonic()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):  # the caller's stays as it was
-        torch.manual_seed(scalar(recipe.seed))
-        network = card.create().to(device)
-        if isinstance(network, Neighbours):
-            card = dataclasses.replace(card, options=remember(network, plan.train))
-            save_model(folder.model, network.state_dict(), card)
-            fitted = Fitted(folder.model, [], (time.monotonic() - started) / 60)
-        else:
-            loop = _loop(folder, network, plan, card)
-            with listening() as stop:
-                finished = loop.run(stop)
-            progress = loop.progress
-            fitted = Fitted(folder.model, progress.history, progress.minutes, 0 if finished else stop.asked)
-    if not fitted.stopped_by:
-        _calibrate(folder.model, plan)
-    return fitted
-
-
-def _calibrate(model: Path, plan: Plan) -> None:
-    """Store the temperature that suits the validation images."""
-    network, card = load_model(model)
-    if card.scores == "softmax":
-        logits = outputs(network.to(pick_device(plan.recipe.device)), plan.val.images)
-        temperature = round(fit_temperature(logits, plan.val.targets), 6)
-        save_model(model, network.state_dict(), dataclasses.replace(card, temperature=temperature))
-
-
 def _carry_out(folder: RunFolder, plan: Plan) -> Outcome:
+    remove_leftovers(folder.path)
     _announce(folder, plan)
     fitted = fit_model(plan, folder.path, quiet=False)
     if fitted.stopped_by:
         return Outcome(folder.path, fitted.model, None, "", None, fitted.stopped_by, fitted.minutes)
     return _measure(folder, plan, fitted)
-
-
-def _loop(folder: RunFolder, network: nn.Module, plan: Plan, card: ModelCard) -> Loop:
-    def keep(weights: dict[str, Tensor]) -> None:
-        save_model(folder.model, weights, card)
-
-    def tell(row: dict[str, float]) -> None:
-        folder.write_history(loop.progress.history)
-        score = f"{row['val_top1']:.1%} right" if "val_top1" in row else f"{row['val_exact']:.1%} exactly right"
-        best = "  best so far" if loop.progress.best_epoch == row["epoch"] else ""
-        folder.tell(
-            f"epoch {row['epoch']:>3.0f}/{loop.progress.epochs}   loss {row['train_loss']:.4f}   "
-            f"validation {row['val_loss']:.4f}, {score}   {row['images_per_second']:,.0f} images/s{best}"
-        )
-
-    loop = Loop(
-        network, plan.train, plan.val, plan.recipe,
-        keep=keep, save=lambda step, checkpoint: save(folder.checkpoints, step, checkpoint), tell=tell,
-    )  # fmt: skip
-    checkpoint = load_newest(folder.checkpoints)
-    if checkpoint is not None:
-        loop.restore(checkpoint)
-        folder.tell(f"going on after epoch {loop.progress.epoch}, step {loop.progress.step}")
-    return loop
 
 
 def _announce(folder: RunFolder, plan: Plan) -> None:

@@ -1,7 +1,7 @@
 """The model file: one `.safetensors` file with the weights and everything that is needed to use them.
 
-The metadata of the file has one key, "hubel": the card as JSON. It states a SHA-256 of the whole file (taken with the
-a placeholder instead of the digest), so that a single changed byte anywhere is noticed. Nothing in it depends on the clock.
+The metadata of the file has one key, "hubel": the card as JSON. It states a SHA-256 of the whole file (taken with a
+placeholder instead of the digest), so that a single changed byte anywhere is noticed. Nothing depends on the clock.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import mmap
 import struct
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from hubel.core.errors import HubelError, ModelFileError
+from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.core.files import write_atomic
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import create_model
@@ -29,8 +30,9 @@ from hubel.models.catalogue import create_model
 __all__ = ["ModelCard", "load_model", "model_path", "read_card", "save_model"]
 
 _FORMAT = 1
-_NO_DIGEST = b"the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 bytes, as long as the digest
+_NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, as the digest has
 _MAX_HEADER = 100 * 2**20
+_MAX_PIXELS = 2**26  # of one input; a damaged or hostile card must not make a prediction take all memory
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class ModelCard:
         scores: how outputs become scores: "softmax" (one class an image) or "sigmoid" (any number of classes).
         temperature: outputs are divided by it before they become scores; above 0.
         provenance: where the model came from; plain JSON values.
+
+    Raises:
+        OptionError: a value that no model can have.
     """
 
     model: str
@@ -54,6 +59,18 @@ class ModelCard:
     scores: str = "softmax"
     temperature: float = 1.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.classes or not all(isinstance(name, str) for name in self.classes):
+            raise OptionError("a model has at least one class, and names are text")
+        if len(set(self.classes)) != len(self.classes):
+            raise OptionError("two classes have the same name")
+        if self.scores not in ("softmax", "sigmoid"):
+            raise OptionError(f"scores are softmax or sigmoid, not {self.scores!r}")
+        if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
+            raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
+        if (pixels := self.preprocess.height * self.preprocess.width) > _MAX_PIXELS:
+            raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
     def create(self) -> nn.Module:
         """A network of this description, with fresh weights."""
@@ -68,12 +85,12 @@ class ModelCard:
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
     """Write a model file atomically. Equal weights and cards give equal bytes."""
-    described = {**dataclasses.asdict(card), "format": _FORMAT, "sha256": _NO_DIGEST.decode()}
+    described = {**dataclasses.asdict(card), "format": _FORMAT, "sha256": _NO_DIGEST}
     # Contiguous copies: tensors in channels-last order would be stored otherwise than they are read.
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())}
     data = save(plain, {"hubel": json.dumps(described, sort_keys=True, allow_nan=False)})
-    digest = hashlib.sha256(data).hexdigest().encode()
-    write_atomic(path, data.replace(_NO_DIGEST, digest, 1))
+    digest = hashlib.sha256(data).hexdigest()
+    write_atomic(path, data.replace(_as_stored(_NO_DIGEST), _as_stored(digest), 1))
 
 
 def model_path(path: Path) -> Path:
@@ -108,44 +125,64 @@ def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
     card = _card(path, header)
     data = path.read_bytes()
     stated = json.loads(header["__metadata__"]["hubel"])["sha256"]
-    if hashlib.sha256(data.replace(stated.encode(), _NO_DIGEST, 1)).hexdigest() != stated:
+    if hashlib.sha256(data.replace(_as_stored(stated), _as_stored(_NO_DIGEST), 1)).hexdigest() != stated:
         raise ModelFileError(f"{path} is damaged: its content does not match the checksum in it")
     try:
         tensors = load(data)
         with torch.device("meta"):
             network = card.create()
-            other = [name for name, tensor in network.state_dict().items() if tensors[name].dtype != tensor.dtype]
-        if other:
-            raise ModelFileError(f"the weights {other[0]} are of another type")
+        if misfit := _misfit(network.state_dict(), tensors):
+            raise OptionError(misfit)
         network.load_state_dict(tensors, assign=True)
-    except (SafetensorError, HubelError, RuntimeError, KeyError) as error:
+    except (SafetensorError, HubelError, RuntimeError) as error:
         first = str(error).splitlines()[0]
         raise ModelFileError(f"{path} does not fit the network {card.model!r} that it names: {first}") from None
     return network.eval(), card
 
 
+def _as_stored(digest: str) -> bytes:
+    """The digest as the bytes of a file have it, with its key: these letters alone could be a class's name."""
+    return json.dumps(json.dumps({"sha256": digest}))[2:-2].encode()
+
+
+def _misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """The first difference in names, shapes and types; empty when there is none."""
+
+    def described(tensor: Tensor | None) -> str:
+        if tensor is None:
+            return "absent"
+        return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+    for name in sorted({*expected, *found}):
+        got, wanted = described(found.get(name)), described(expected.get(name))
+        if got != wanted:
+            return f"{name!r} is {got} in the file and {wanted} in the network"
+    return ""
+
+
 def _header(path: Path) -> dict[str, Any]:
     """The JSON header of a safetensors file."""
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder; expected a model file such as model.safetensors")
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such file")
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             (length,) = struct.unpack_from("<Q", data)
             if length > min(_MAX_HEADER, len(data) - 8):
                 raise ModelFileError(f"{path} is cut short, or is no safetensors file")
             header = json.loads(data[8 : 8 + length])
-            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
-            if len(data) != 8 + length + max(ends, default=0):
-                raise ModelFileError(
-                    f"{path} is cut short: {len(data):,} bytes of {8 + length + max(ends, default=0):,}"
-                )
-    except FileNotFoundError:
-        raise ModelFileError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise ModelFileError(f"{path} is a folder; expected a model file such as model.safetensors") from None
+            whole = (
+                8 + length + max((t["data_offsets"][1] for n, t in header.items() if n != "__metadata__"), default=0)
+            )
+            if len(data) != whole:
+                what = "is cut short" if len(data) < whole else "has something added at its end"
+                raise ModelFileError(f"{path} {what}: {len(data):,} bytes, expected {whole:,}")
+    except ModelFileError:
+        raise
     except OSError as error:
-        if isinstance(error, ModelFileError):
-            raise
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, struct.error, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, struct.error, LookupError, TypeError, AttributeError, RecursionError):
         raise ModelFileError(f"{path} is damaged, or is no safetensors file: it has no readable header") from None
     return dict(header)
 
@@ -158,14 +195,17 @@ def _card(path: Path, header: dict[str, Any]) -> ModelCard:
         )
     try:
         fields = json.loads(metadata["hubel"])
-        if fields.pop("format") != _FORMAT:
-            raise ModelFileError(
-                f"{path} was written by another version of hubel, in a format that this one cannot read"
-            )
+        if (written := fields.pop("format")) != _FORMAT:
+            raise ModelFileError(f"{path} has format {written!r} of hubel's model files; this version reads {_FORMAT}")
+        for name, kind in {"sha256": str, "model": str, "classes": list, "options": dict, "provenance": dict}.items():
+            if not isinstance(fields[name], kind):
+                raise TypeError(f"{name} is no {kind.__name__}")
         if len(fields.pop("sha256")) != len(_NO_DIGEST):
             raise ValueError("no checksum")
         fields["preprocess"] = Preprocess.from_json(fields["preprocess"])
-        fields["classes"] = tuple(str(name) for name in fields["classes"])
+        fields["classes"] = tuple(fields["classes"])
         return ModelCard(**fields)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except ModelFileError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: its description cannot be read ({error})") from None

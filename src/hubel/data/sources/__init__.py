@@ -41,12 +41,12 @@ def open_source(data: Any, *, multi_label: bool = False, xo: XO | None = None) -
                 return builtin.DATA_SETS[str(data)]()
             raise UnknownNameError("folder, file or built-in data set", str(data), builtin.DATA_SETS)
         raise DataError(f"{data}: no such file or folder")
-    if multi_label and not table.recognises(path):
+    if table.recognises(path):
+        return table.TableSource(path)
+    if multi_label:
         raise DataError(
             f"{data}: several labels an image come from a table (CSV, TSV or Parquet with image_path, label)"
         )
-    if table.recognises(path):
-        return table.TableSource(path, multi_label=multi_label)
     for recognises, open_path in _KINDS:
         if recognises(path):
             return open_path(path)

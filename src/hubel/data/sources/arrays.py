@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import DataError
-from hubel.data.sources.listing import Listing, ListingBuilder
+from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder
 
 __all__ = ["ArraySource", "as_pixels"]
 
@@ -17,9 +17,10 @@ class ArraySource:
     """Arrays of images.
 
     Args:
-        images: `(n, h, w)` grey, `(n, h, w, 1)` grey or `(n, h, w, 3)` RGB; uint8, or floats from 0 to 1.
+        images: `(n, h, w)` grey, `(n, h, w, 1)` grey or `(n, h, w, 3)` RGB; whole numbers from 0 to 255,
+            floats from 0 to 1, or booleans.
         labels: n class names or numbers; None where there are none.
-        splits: n codes of splits (see `SPLITS`); None where there are none.
+        splits: n codes of splits (see `hubel.data.sources.listing.SPLITS`); None where there are none.
         name: for reports.
 
     Raises:
@@ -33,23 +34,29 @@ class ArraySource:
     ) -> None:
         self.name = name
         self._images = as_pixels(images)
-        self._labels = None if labels is None else [str(label) for label in np.asarray(labels).tolist()]
-        self._splits = None if splits is None else np.asarray(splits, np.int8)
-        for what, values in (("labels", self._labels), ("splits", self._splits)):
-            if values is not None and len(values) != len(self._images):
-                raise DataError(f"{len(self._images)} images cannot have {len(values)} {what}")
+        n = len(self._images)
+        self._labels = [None] * n if labels is None else _column("labels", labels, n)
+        self._splits = [0] * n if splits is None else _column("splits", splits, n)
+        if not set(self._splits) <= set(range(len(SPLITS))):
+            raise DataError(f"splits are numbers from 0 to {len(SPLITS) - 1}, for none, train, val and test")
 
     def listing(self) -> Listing:
         """One row an image, called by its number."""
         rows = ListingBuilder()
-        for row in range(len(self._images)):
-            label = None if self._labels is None else self._labels[row]
-            rows.add(f"{self.name}[{row}]", label, 0 if self._splits is None else int(self._splits[row]))
+        for row, (label, split) in enumerate(zip(self._labels, self._splits, strict=True)):
+            rows.add(f"{self.name}[{row}]", None if label is None else str(label), int(split))
         return rows.build()
 
     def read(self, row: int, path: str) -> NDArray[np.uint8]:
         """The pixels of one image."""
         return np.asarray(self._images[row])
+
+
+def _column(what: str, values: Any, n: int) -> list[Any]:
+    shape = np.shape(values)
+    if shape != (n,):
+        raise DataError(f"{n} images need {n} {what} in one dimension, not an array of shape {shape}")
+    return list(np.asarray(values).tolist())
 
 
 def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
@@ -61,14 +68,19 @@ def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
     >>> as_pixels(np.array([[[0.0, 0.5, 1.0]]])).tolist()
     [[[0, 128, 255]]]
     """
-    pixels = np.asarray(images)
+    try:
+        pixels = np.asarray(images)
+    except ValueError:
+        raise DataError("the images have different sizes; an array holds images of one size") from None
     if pixels.ndim == 4 and pixels.shape[3] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[3] != 3) or 0 in pixels.shape[1:]:
         raise DataError(f"images have the shape (n, h, w), (n, h, w, 1) or (n, h, w, 3), not {pixels.shape}")
+    if pixels.dtype.kind == "b":
+        return np.where(pixels, np.uint8(255), np.uint8(0))
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, np.uint8)
-    if pixels.dtype.kind not in "fiub" or not np.isfinite(pixels).all():
+    if pixels.dtype.kind not in "fiu" or not np.isfinite(pixels).all():
         raise DataError(f"pixels are finite numbers, not {pixels.dtype}")
     low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
     if pixels.dtype.kind == "f":

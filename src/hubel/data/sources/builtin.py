@@ -15,6 +15,9 @@ from hubel.data.sources.arrays import ArraySource
 
 __all__ = ["DATA_SETS", "XO", "digits", "draw_xo", "xo"]
 
+_MOST_PIXELS = 2**32
+_DRAWN_AT_ONCE = 256
+
 
 def digits() -> ArraySource:
     """The 1,797 handwritten digits of scikit-learn: 8x8 pixels, 16 grey levels above black.
@@ -42,13 +45,13 @@ class XO:
         seed: another seed draws other pictures.
     """
 
-    size: int = 9
+    size: int = 15
     count: int = 1000
-    shift: float = 0.0
-    scale: float = 1.0
-    rotate: float = 0.0
-    thicker: float = 1.0
-    noise: float = 0.0
+    shift: float = 0.1
+    scale: float = 0.7
+    rotate: float = 15.0
+    thicker: float = 1.5
+    noise: float = 0.02
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +68,8 @@ class XO:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise OptionError(f"the X and O pictures take a {name} from {low} to {high}, not {value}")
+        if self.count * self.size**2 > _MOST_PIXELS:
+            raise OptionError(f"{self.count:,} pictures of {self.size}x{self.size} pixels are more than memory holds")
 
     @classmethod
     def from_numbers(cls, values: Mapping[str, float]) -> XO:
@@ -72,11 +77,14 @@ class XO:
 
         Raises:
             UnknownNameError: there is no such setting.
+            OptionError: a value is out of range, or a fraction where a whole number is meant.
         """
         usual = asdict(cls())
-        for name in values:
+        for name, value in values.items():
             if name not in usual:
                 raise UnknownNameError("setting of the X and O pictures", name, usual)
+            if isinstance(usual[name], int) and value % 1 != 0:
+                raise OptionError(f"the X and O pictures take a whole number for {name}, not {value}")
         return cls(**{name: type(usual[name])(value) for name, value in values.items()})
 
 
@@ -111,7 +119,9 @@ def xo(spec: XO | None = None) -> ArraySource:
     """The X and O pictures of a description."""
     spec = spec or XO()
     numbers = np.arange(spec.count)
-    return ArraySource(draw_xo(spec, numbers), np.where(numbers % 2 == 0, "X", "O"), name="xo")
+    # Drawing takes many times the memory of what is drawn.
+    parts = [draw_xo(spec, numbers[i : i + _DRAWN_AT_ONCE]) for i in range(0, spec.count, _DRAWN_AT_ONCE)]
+    return ArraySource(np.concatenate(parts), np.where(numbers % 2 == 0, "X", "O"), name="xo")
 
 
 DATA_SETS = {"digits": digits, "xo": xo}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from hubel.core.errors import DataError
-from hubel.core.random import bits
-from hubel.data.decode import EXTENSIONS, read_regular
-from hubel.data.sources.listing import Listing, ListingBuilder, natural_key, split_code
+from hubel.data.reading import read_regular
+from hubel.data.sources.listing import Listing, ListingBuilder, split_code
+from hubel.data.sources.walk import image_files
 
 __all__ = ["FolderSource", "open_path", "recognises", "stamp"]
 
@@ -22,8 +21,8 @@ def recognises(path: Path) -> bool:
 
 def stamp(path: str, status: os.stat_result) -> int:
     """64 bits that stand for a file's path, size and modification time; never 0."""
-    name = hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int(bits(int.from_bytes(name, "little", signed=True), status.st_size, status.st_mtime_ns)) or 1
+    told = f"{status.st_size} {status.st_mtime_ns} {path}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest()) or 1
 
 
 class FolderSource:
@@ -43,10 +42,10 @@ class FolderSource:
         rows = ListingBuilder()
         tops = _folders(self.root)
         splits = {top: code for top in tops if (code := split_code(top)) and _folders(self.root / top)}
-        if 1 not in splits.values():
-            splits = {}
+        if 1 not in splits.values() and len(splits) < len(tops):
+            splits = {}  # classes that happen to be called so
         loose = 0
-        for path, status in _walk(self.root, "", rows):
+        for path, status in image_files(self.root, rows.skip):
             split, _, rest = path.partition("/") if splits else ("", "", path)
             label, _, inside = rest.partition("/")
             if splits and split not in splits:
@@ -80,21 +79,3 @@ def _folders(folder: Path) -> list[str]:
         return sorted(
             entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
         )
-
-
-def _walk(root: Path, inside: str, rows: ListingBuilder) -> Iterator[tuple[str, os.stat_result]]:
-    """Image files below `root/inside`, as paths relative to root with "/" between."""
-    with os.scandir(root / inside) as found:
-        entries = sorted(found, key=lambda entry: natural_key(entry.name))
-    for entry in entries:
-        path = f"{inside}/{entry.name}" if inside else entry.name
-        if entry.name.startswith(".") or entry.name in ("Thumbs.db", "desktop.ini", "__MACOSX"):
-            rows.skip("hidden")
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, path, rows)
-        elif entry.is_symlink() and entry.is_dir():
-            rows.skip("links to folders")
-        elif Path(entry.name).suffix.lower() not in EXTENSIONS:
-            rows.skip("not images")
-        else:
-            yield path, entry.stat(follow_symlinks=False)

@@ -40,13 +40,17 @@ def open_path(path: Path) -> ArraySource:
     labels: list[NDArray[np.uint8]] = []
     splits: list[NDArray[np.int8]] = []
     for file in sorted(path.iterdir()):
-        if match := _IMAGES.fullmatch(file.name):
+        # Where a download was unpacked beside itself, the same images lie there twice.
+        twice = file.suffix == ".gz" and file.with_suffix("").is_file()
+        if (match := _IMAGES.fullmatch(file.name)) and not twice:
             words = file.name.replace("images", "labels").replace("idx3", "idx1")
             base = words.removesuffix(".gz")
             partner = next((path / name for name in (words, base, f"{base}.gz") if (path / name).is_file()), None)
             if partner is None:
                 raise DataError(f"{file} has no file of labels beside it; expected {words}")
             images.append(read_idx(file, dimensions=3))
+            if images[-1].shape[1:] != images[0].shape[1:]:
+                raise DataError(f"{file} has images of another size than the files before it")
             labels.append(read_idx(partner, dimensions=1))
             if len(images[-1]) != len(labels[-1]):
                 raise DataError(f"{file} has {len(images[-1])} images, and {partner.name} {len(labels[-1])} labels")

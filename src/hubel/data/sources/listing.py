@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 
-__all__ = ["SPLITS", "Listing", "ListingBuilder", "Source", "TextColumn", "natural_key", "split_code"]
+__all__ = [
+    "SPLITS",
+    "Listing",
+    "ListingBuilder",
+    "Source",
+    "TextColumn",
+    "class_names",
+    "label_parts",
+    "natural_key",
+    "split_code",
+]
 
 # The code of a split is its place here; rows without one have code 0.
 SPLITS = ("", "train", "val", "test")
@@ -38,7 +48,7 @@ def split_code(name: str) -> int | None:
     return _SPLIT_NAMES.get(name.lower())
 
 
-def natural_key(text: str) -> tuple[object, ...]:
+def natural_key(text: str) -> tuple[tuple[object, ...], str]:
     """Sorts numbers inside names by their value: 2 before 10.
 
     >>> sorted(["10", "a10", "2", "a2"], key=natural_key)
@@ -46,7 +56,7 @@ def natural_key(text: str) -> tuple[object, ...]:
     """
     parts = re.split(r"(\d+)", text)
     # A number starts with an empty text part, so numbers meet numbers and texts meet texts.
-    return (*((int(part) if i % 2 else part.casefold()) for i, part in enumerate(parts)), text)
+    return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), text
 
 
 @dataclass(frozen=True)
@@ -148,13 +158,22 @@ class Source(Protocol):
         """
 
 
+def label_parts(label: str, *, multi_label: bool) -> list[str]:
+    """The classes that one label text names.
+
+    >>> label_parts("cat|dog", multi_label=True), label_parts("cat|dog", multi_label=False)
+    (['cat', 'dog'], ['cat|dog'])
+    """
+    return [part for part in (label.split("|") if multi_label else [label]) if part]
+
+
 def class_names(labels: Iterable[str], *, multi_label: bool = False) -> tuple[str, ...]:
     """The classes among label texts, naturally sorted.
 
     Raises:
         DataError: fewer than two.
     """
-    names = {part for label in labels for part in (label.split("|") if multi_label else (label,)) if part}
+    names = {part for label in labels for part in label_parts(label, multi_label=multi_label)}
     classes = tuple(sorted(names, key=natural_key))
     if not classes:
         raise DataError("there is no labelled image")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ _LABELS = ("label", "labels", "class", "fine_label", "category", "cls")
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a Parquet file, or a folder that has some and no class folders with images of their own."""
+    """Whether this is a Parquet file, or a folder that has some, at most one folder down."""
     return (path.is_file() and path.suffix.lower() == ".parquet") or (path.is_dir() and bool(_files(path)))
 
 
@@ -50,9 +51,10 @@ def text_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     file = _open(path)
     present = [name for name in names if name in file.schema_arrow.names]
     for batch in file.iter_batches(columns=present):
-        values = batch.to_pydict()
-        for row in range(batch.num_rows):
-            yield tuple("" if values.get(n, [None] * (row + 1))[row] is None else str(values[n][row]) for n in names)
+        nothing = [None] * batch.num_rows
+        values = [batch.column(name).to_pylist() if name in present else nothing for name in names]
+        for row in zip(*values, strict=True):
+            yield tuple("" if value is None else str(value) for value in row)
 
 
 class ParquetSource:
@@ -63,12 +65,13 @@ class ParquetSource:
         self.name = path.stem if path.is_file() else path.resolve().name
         self.location = str(path.resolve())
         self._files = [path] if path.is_file() else _files(path)
+        self._reading = Lock()
 
     def listing(self) -> Listing:
         """One row an image.
 
         Raises:
-            DataError: a file has no column of images or of labels.
+            DataError: a file has no column of images or of labels, or a label without a name.
         """
         rows = ListingBuilder()
         for path in self._files:
@@ -82,18 +85,22 @@ class ParquetSource:
                 )
             names = _class_names(schema, label)
             split = self._split_of(path)
-            file_stamp = stamp(path.name, path.stat())
-            row = 0
-            for batch in file.iter_batches(columns=[label]):
-                for value in batch.column(0).to_pylist():
-                    text = None if value is None else names[value] if names else str(value)
-                    rows.add(f"{path.name}[{row}]", text, split, int(bits(file_stamp, row)) or 1)
-                    row += 1
+            stamps = bits(
+                stamp(path.relative_to(self.path).as_posix(), path.stat()), np.arange(file.metadata.num_rows)
+            ).tolist()
+            values = (v for batch in file.iter_batches(columns=[label]) for v in batch.column(0).to_pylist())
+            for row, (value, mark) in enumerate(zip(values, stamps, strict=True)):
+                try:
+                    text = _label_text(value, names)
+                except (IndexError, TypeError):
+                    raise DataError(f"{path}, row {row}: no class has the number {value!r}") from None
+                rows.add(f"{path.name}[{row}]", text, split, mark or 1)
         return rows.build()
 
     def read(self, row: int, path: str) -> bytes:
         """The encoded bytes of one image."""
-        starts, chunks = self._encoded
+        with self._reading:  # many threads come for their first image at once; one of them reads
+            starts, chunks = self._encoded
         chunk = int(np.searchsorted(starts, row, side="right")) - 1
         data = chunks[chunk][row - int(starts[chunk])].as_py()
         if data is None:
@@ -140,6 +147,13 @@ def _files(folder: Path) -> list[Path]:
 
 def _first(wanted: tuple[str, ...], present: list[str]) -> str | None:
     return next((name for name in wanted if name in present), None)
+
+
+def _label_text(value: Any, names: list[str] | None) -> str | None:
+    if value is None or names is None:
+        return None if value is None else str(value)
+    # Hugging Face marks an image without a label by -1.
+    return names[value] if value >= 0 else None
 
 
 def _class_names(schema: Any, label: str) -> list[str] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hubel.core.errors import DataError
-from hubel.data.decode import read_regular
+from hubel.data.reading import read_regular
 from hubel.data.sources.listing import Listing, ListingBuilder
 
 __all__ = ["PathSource"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hubel.core.errors import DataError
-from hubel.data.decode import read_regular
+from hubel.data.reading import read_regular
 from hubel.data.sources.folder import stamp
 from hubel.data.sources.listing import Listing, ListingBuilder, split_code
 
@@ -29,8 +29,8 @@ def recognises(path: Path) -> bool:
 class TableSource:
     """Rows of a table; relative paths start at the table's own folder."""
 
-    def __init__(self, path: Path, *, multi_label: bool = False) -> None:
-        self.path, self.multi_label = path, multi_label
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.name = path.stem
         self.location = str(path.resolve())
 
@@ -41,16 +41,18 @@ class TableSource:
             DataError: a column is missing, a split is unknown, or a named file does not exist.
         """
         rows, missing = ListingBuilder(), []
-        for line, (path, label, split) in enumerate(self._lines(), start=2):
+        for line, path, label, split in self._lines():
             code = split_code(split) if split else 0
             if code is None:
                 raise DataError(f"{self.path}, line {line}: split is train, val or test, not {split!r}")
             try:
-                status = (self.path.parent / path).stat()
-            except OSError:
+                status = (self.path.parent / path).stat() if path else None
+            except (OSError, ValueError):  # ValueError: a name that no file can have
+                status = None
+            if status is None:
                 missing.append((line, path))
-                continue
-            rows.add(path, label or None, code, stamp(path, status))
+            else:
+                rows.add(path, label or None, code, stamp(path, status))
         if missing:
             line, path = missing[0]
             files = "a file" if len(missing) == 1 else f"{len(missing)} files"
@@ -58,26 +60,30 @@ class TableSource:
         return rows.build()
 
     def read(self, row: int, path: str) -> bytes:
-        """The bytes of one file. A path of the table may lie anywhere, but a link inside its folder may not leave it."""
+        """The bytes of one file. A path may lie anywhere, but a link inside the table's folder may not leave it."""
         file, folder = self.path.parent / path, self.path.parent
         inside = not Path(path).is_absolute() and ".." not in Path(path).parts
         return read_regular(file, root=folder if inside else None)
 
-    def _lines(self) -> Iterator[tuple[str, str, str]]:
+    def _lines(self) -> Iterator[tuple[int, str, str, str]]:
+        """The number of each line (of a Parquet file: of each row), its path, label and split."""
         if self.path.suffix.lower() == ".parquet":
-            from hubel.data.sources.parquet import text_rows
+            from hubel.data.sources.parquet import columns, text_rows
 
-            for path, label, split in text_rows(self.path, (*_REQUIRED, "split")):
-                yield path, label, split
+            self._check(columns(self.path))
+            for number, (path, label, split) in enumerate(text_rows(self.path, (*_REQUIRED, "split")), start=1):
+                yield number, path, label, split
             return
         try:
             with self.path.open(newline="", encoding="utf-8-sig") as file:
                 reader = csv.DictReader(file, delimiter=_DELIMITERS[self.path.suffix.lower()])
-                absent = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
-                if absent:
-                    has = ", ".join(reader.fieldnames or ()) or "nothing"
-                    raise DataError(f"{self.path} has no column {' or '.join(absent)} in its first line; it has {has}")
+                self._check(reader.fieldnames or ())
                 for row in reader:
-                    yield row["image_path"] or "", row["label"] or "", row.get("split") or ""
-        except (UnicodeDecodeError, csv.Error) as error:
+                    yield reader.line_num, row["image_path"] or "", row["label"] or "", row.get("split") or ""
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{self.path} is no readable table: {error}") from None
+
+    def _check(self, present: Sequence[str]) -> None:
+        if absent := [name for name in _REQUIRED if name not in present]:
+            has = ", ".join(present) or "nothing"
+            raise DataError(f"{self.path} has no column {' or '.join(absent)}; its columns are {has}")

@@ -1,0 +1,69 @@
+"""What is wrong with a command line, in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal, get_args, get_origin
+
+from cyclopts import (
+    CycloptsError,
+    MissingArgumentError,
+    Token,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
+from cyclopts.exceptions import CoercionError
+
+__all__ = ["in_words"]
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def in_words(error: CycloptsError) -> str:
+    """What was got, what was expected, and where to read more."""
+    verb = " ".join(error.command_chain or ())
+    what = _what(error, verb)
+    return f"{what}{' See' if what.endswith('?') else '; see'} {' '.join(filter(None, ('hubel', verb)))} --help"
+
+
+def _what(error: CycloptsError, verb: str) -> str:
+    name = error.argument.name if error.argument else ""
+    match error:
+        case UnknownCommandError(unused_tokens=[word, *_], app=app):
+            verbs = [entry for entry in app or () if not entry.startswith("-")]
+            return f"no command is called {word!r}{_near(word, verbs) or '; there are ' + ', '.join(verbs)}"
+        case UnknownOptionError(token=token):
+            word = (token.keyword or token.value).partition("=")[0]
+            known = {known for argument in error.argument_collection for known in argument.names}
+            return f"{verb} has no option {_flag(word)}{_source(token)}{_near(_flag(word), known)}"
+        case UnusedCliTokensError(unused_tokens=words):
+            return f"{verb} has no use for {' '.join(map(repr, words or ()))}"
+        case MissingArgumentError(keyword=str(option)):
+            return f"{option} needs a value"
+        case MissingArgumentError():
+            return f"{verb} needs {name.lstrip('-').upper()}"
+        case CoercionError(token=token, target_type=kind) if token and kind and error.msg is None:
+            if get_origin(kind) is Literal:
+                expected = f"one of {', '.join(map(str, get_args(kind)))}"
+            else:
+                expected = _KINDS.get(kind, f"a value of the type {kind.__name__}")
+            return f"{_flag(token.keyword or name)} is {expected}, not {token.value!r}{_source(token)}"
+    return str(error).rstrip(".")
+
+
+def _flag(word: str) -> str:
+    """An option as it is typed; cyclopts calls those of a file [so][and][so]."""
+    return "--" + word[1:-1].replace("][", ".") if word.startswith("[") else word
+
+
+def _source(token: Token) -> str:
+    return "" if token.source == "cli" else f" (from {token.source})"
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """The names that somebody who typed `word` may have meant."""
+    by_letters = {name.lstrip("-"): name for name in sorted(known)}
+    near = difflib.get_close_matches(word.lstrip("-"), by_letters, cutoff=0.6)
+    return f"; did you mean {' or '.join(by_letters[letters] for letters in near)}?" if near else ""

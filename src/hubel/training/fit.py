@@ -1,0 +1,140 @@
+"""From a plan to a trained and calibrated model file."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import hubel
+from hubel.core.random import scalar
+from hubel.core.stopping import listening
+from hubel.evaluation.calibration import fit_temperature
+from hubel.models.catalogue import find
+from hubel.models.neighbours import Neighbours
+from hubel.runtime.device import pick_device
+from hubel.runtime.forward import outputs
+from hubel.training.checkpoint import load_newest, save
+from hubel.training.folder import RunFolder
+from hubel.training.loop import Loop
+from hubel.training.neighbours import remember
+from hubel.training.plan import Plan
+from hubel.weights.model_file import ModelCard, load_model, save_model
+
+__all__ = ["Fitted", "fit_model"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained and calibrated model file.
+
+    Attributes:
+        model: the file.
+        history: a row an epoch.
+        minutes: time spent on training.
+        stopped_by: the number of the signal that stopped the training; 0 when it came to its end.
+    """
+
+    model: Path
+    history: list[dict[str, float]]
+    minutes: float
+    stopped_by: int = 0
+
+
+def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
+    """Train what a plan describes, from the checkpoint in the folder `path` if there is one, and calibrate the best.
+
+    Raises:
+        DivergedError: the loss is no longer finite.
+    """
+    folder = RunFolder(path, quiet=quiet)
+    device = pick_device(plan.recipe.device)
+    with _own_settings(plan.recipe.threads, device):
+        fitted = _fit(plan, folder, device)
+        if not fitted.stopped_by:
+            _calibrate(folder.model, plan)
+    return fitted
+
+
+@contextmanager
+def _own_settings(threads: int, device: torch.device) -> Iterator[None]:
+    """Threads, gradients and random numbers as training needs them; afterwards they are as the caller had them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with (
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fit(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
+    recipe, started = plan.recipe, time.monotonic()
+    card = ModelCard(
+        find(recipe.model)[0],
+        plan.classes,
+        plan.preprocess,
+        recipe.options,
+        "sigmoid" if recipe.loss == "sigmoid" else "softmax",
+        provenance={
+            "data": plan.index.name,
+            "fingerprint": plan.fingerprint,
+            "hubel": hubel.__version__,
+            "multi_label": recipe.multi_label,
+            "seed": recipe.seed,
+            "shares": [recipe.val_share, recipe.test_share],
+        },
+    )
+    torch.manual_seed(scalar(recipe.seed))
+    network = card.create().to(device)
+    if isinstance(network, Neighbours):
+        card = dataclasses.replace(card, options=remember(network, plan.train))
+        save_model(folder.model, network.state_dict(), card)
+        return Fitted(folder.model, [], (time.monotonic() - started) / 60)
+    loop = _loop(folder, network, plan, card)
+    with listening() as stop:
+        finished = loop.run(stop)
+    return Fitted(folder.model, loop.progress.history, loop.progress.minutes, 0 if finished else stop.asked)
+
+
+def _loop(folder: RunFolder, network: nn.Module, plan: Plan, card: ModelCard) -> Loop:
+    def keep(weights: dict[str, Tensor]) -> None:
+        save_model(folder.model, weights, card)
+
+    def tell(row: dict[str, float]) -> None:
+        folder.write_history(loop.progress.history)
+        score = f"{row['val_top1']:.1%} right" if "val_top1" in row else f"{row['val_exact']:.1%} exactly right"
+        best = "  best so far" if loop.progress.best_epoch == row["epoch"] else ""
+        folder.tell(
+            f"epoch {row['epoch']:>3.0f}/{loop.progress.epochs}   loss {row['train_loss']:.4f}   "
+            f"validation {row['val_loss']:.4f}, {score}   {row['images_per_second']:,.0f} images/s{best}"
+        )
+
+    loop = Loop(
+        network, plan.train, plan.val, plan.recipe,
+        keep=keep, save=lambda step, checkpoint: save(folder.checkpoints, step, checkpoint), tell=tell,
+    )  # fmt: skip
+    checkpoint = load_newest(folder.checkpoints)
+    if checkpoint is not None:
+        loop.restore(checkpoint)
+        folder.tell(f"going on after epoch {loop.progress.epoch}, step {loop.progress.step}")
+    return loop
+
+
+def _calibrate(model: Path, plan: Plan) -> None:
+    """Store the temperature that suits the validation images."""
+    network, card = load_model(model)
+    if card.scores == "softmax":
+        logits = outputs(network.to(pick_device(plan.recipe.device)), plan.val.images)
+        temperature = round(fit_temperature(logits, plan.val.targets), 6)
+        save_model(model, network.state_dict(), dataclasses.replace(card, temperature=temperature))

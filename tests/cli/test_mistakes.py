@@ -1,0 +1,159 @@
+"""A user's mistake is one line that says what was got and what was expected, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+Call = Callable[..., Any]
+
+
+def line(answer: Any, *, code: int = 2) -> str:
+    """The one line of an error."""
+    assert answer.out == ""
+    (only,) = answer.err.splitlines()
+    assert answer.code == code, only
+    assert only.startswith("hubel: ")
+    return only.removeprefix("hubel: ")
+
+
+COMMAND_LINES = {
+    "train": "name the images: hubel train PHOTOS, or hubel train digits",
+    "predict": "predict needs MODEL; see hubel predict --help",
+    "predict run": "name the images: hubel predict MODEL IMAGE...",
+    "evaluate run": "evaluate needs DATA; see hubel evaluate --help",
+    "data": "data needs SOURCE; see hubel data --help",
+    "trian photos": "no command is called 'trian'; did you mean train? See hubel --help",
+    "classify": "no command is called 'classify'; there are train, evaluate, predict, demo, data, models, runs, info; "
+    "see hubel --help",
+    "train digits --epochs many": "--epochs is a whole number, not 'many'; see hubel train --help",
+    "train digits --lr fast": "--lr is a number, not 'fast'; see hubel train --help",
+    "train digits --class-weights=maybe": "--class-weights is true or false, not 'maybe'; see hubel train --help",
+    "train digits --epoch 3": "train has no option --epoch; did you mean --epochs? See hubel train --help",
+    "train digits --quickly": "train has no option --quickly; see hubel train --help",
+    "train digits --size": "--size needs a value; see hubel train --help",
+    "train digits more": "train has no use for 'more'; see hubel train --help",
+    "train digits --config": "--config needs a value; see hubel train --help",
+    "train digits --config no.json": "--config no.json: no such file; expected the config.json of a run",
+    "evaluate a b --split tst": "--split is one of auto, train, val, test, all, not 'tst'; see hubel evaluate --help",
+    "predict a b --top 0": "--top is at least 1, not 0",
+    "predict a b --json --csv": "choose one of --json and --csv",
+    "train digits --lr -1": "lr is at least 0, not -1.0",
+    "train digits --size 64x": "size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not '64x'",
+    "train digits --model resnet21": "no model is called 'resnet21'; did you mean resnet20",
+    "models zzz*": "no model is called 'zzz*'; the known ones are: ",
+    "models lenet6": "no model is called 'lenet6'; did you mean lenet or lenet5?",
+    "train digits --resume": "a resumed run keeps its data and settings; give nothing but --resume and --out",
+    "train nowhere": "nowhere",
+    "data nowhere": "nowhere",
+    "predict nowhere x.png": "nowhere: no model file",
+    "runs nowhere": "nowhere: no run in this folder; make one with hubel train",
+}
+
+
+@pytest.mark.parametrize(("words", "message"), COMMAND_LINES.items(), ids=COMMAND_LINES)
+def test_command_lines(hubel: Call, words: str, message: str) -> None:
+    assert message in line(hubel(*words.split()))
+    assert not Path("runs").exists()
+
+
+def test_misspelt_option_of_a_network(hubel: Call) -> None:
+    answer = hubel("train", "digits", "--options.filtres", "3")
+    assert (answer.code, answer.out) == (2, "")
+    assert "no option of convnet is called 'filtres'; did you mean filters?" in answer.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("not JSON", "not the config.json of a run"),
+        ("[]", "not the config.json of a run"),
+        ('{"recipe": 3}', "not the config.json of a run"),
+        ("{}", "not the config.json of a run"),
+        ("[" * 100_000, "not the config.json of a run"),
+        ('{"recipe": {"epoch": 3}}', "train has no option --epoch (from config.json); did you mean --epochs?"),
+        ('{"recipe": {"epochs": "x"}}', "--epochs is a whole number, not 'x' (from config.json)"),
+    ],
+)
+def test_config_files(hubel: Call, text: str, message: str) -> None:
+    Path("config.json").write_text(text)
+    assert message in line(hubel("train", "digits", "--config", "config.json"))
+
+
+def test_data_sets(hubel: Call, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "empty" in line(hubel("train", "empty"))
+    for name in ("blue", "green"):
+        shutil.rmtree(photos / name)
+    assert "red" in line(hubel("train", photos))
+    (photos / "blue").mkdir()
+    shutil.copy(photos / "red" / "1.png", photos / "blue" / "copy.png")
+    assert "blue" in line(hubel("train", photos))
+
+
+def test_only_broken_images(hubel: Call, photos: Path) -> None:
+    for path in photos.rglob("*.png"):
+        path.write_bytes(b"broken")
+    assert "photos" in line(hubel("train", photos))
+
+
+def test_table_that_names_missing_files(hubel: Call, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("image_path,label\na.png,x\nb.png,y\n")
+    message = line(hubel("train", "list.csv"))
+    assert "list" in message or "a.png" in message
+    (tmp_path / "other.csv").write_text("file,kind\na.png,x\n")
+    assert "image_path" in line(hubel("train", "other.csv"))
+
+
+def test_model_files(hubel: Call, model: Path, photos: Path, tmp_path: Path) -> None:
+    whole = (model / "model.safetensors").read_bytes()
+    image = photos / "red" / "1.png"
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(whole[:-100])
+    assert "m.safetensors is cut short" in line(hubel("predict", path, image))
+    path.write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
+    assert "m.safetensors is damaged" in line(hubel("predict", path, image))
+    assert "m.safetensors is damaged" in line(hubel("evaluate", path, photos))
+    save_file({"w": torch.zeros(2)}, path)
+    assert "not a model of hubel's" in line(hubel("predict", path, image))
+    assert "no model file in this folder" in line(hubel("predict", photos, image))
+
+
+def test_missing_images(hubel: Call, model: Path, tmp_path: Path) -> None:
+    assert line(hubel("predict", model, "missing.png")) == "missing.png: no such file or folder"
+    (tmp_path / "nothing").mkdir()
+    assert "there is no image in this folder" in line(hubel("predict", model, "nothing"))
+
+
+def test_classes_that_the_model_does_not_know(hubel: Call, model: Path, photos: Path) -> None:
+    (photos / "red").rename(photos / "violet")
+    assert "violet" in line(hubel("evaluate", model, photos, "--split", "all"))
+
+
+def test_places_that_cannot_be_written(hubel: Call, model: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for words in (["train", photos], ["evaluate", model, photos]):
+        assert "file" in line(hubel(*words, "--out", "file/inside"), code=1)
+
+
+def test_an_existing_run_is_not_overwritten(hubel: Call, model: Path, photos: Path) -> None:
+    before = json.loads((model / "config.json").read_text())
+    assert "already holds a run" in line(hubel("train", photos, "--out", model))
+    assert json.loads((model / "config.json").read_text()) == before
+
+
+def test_from_a_shell() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hubel", "train", "nowhere"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1

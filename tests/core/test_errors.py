@@ -1,0 +1,48 @@
+"""The tree of errors, and what they say."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import re
+
+import pytest
+
+from hubel.core import errors
+from hubel.core.errors import DecodeError, HubelError, UnknownNameError
+
+CLASSES = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
+
+
+def test_all_is_complete() -> None:
+    assert sorted(CLASSES) == sorted(errors.__all__)
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
+    drawn = re.findall(r"[├└]── (\w+)\((\w+)\)", errors.__doc__ or "")
+    assert {name: {"HubelError", base} for name, base in drawn} == {
+        name: {base.__name__ for base in kind.__bases__} for name, kind in CLASSES.items() if kind is not HubelError
+    }
+    assert (errors.__doc__ or "").split("```\n")[1].startswith("HubelError\n")
+    assert all(kind.__doc__ for kind in CLASSES.values())
+
+
+def test_a_decode_error_travels_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(DecodeError("a/b.jpg", "the file is empty")))
+    assert (type(error), error.name, error.reason) == (DecodeError, "a/b.jpg", "the file is empty")
+    assert str(error) == "a/b.jpg: the file is empty"
+
+
+@pytest.mark.parametrize("name", sorted(set(CLASSES) - {"UnknownNameError", "DecodeError"}))
+def test_the_others_travel_too(name: str) -> None:
+    error = pickle.loads(pickle.dumps(CLASSES[name]("why")))
+    assert (type(error), str(error)) == (CLASSES[name], "why")
+
+
+def test_an_unknown_name() -> None:
+    known = ["lenet5", "resnet20", "resnet32"]
+    assert str(UnknownNameError("model", "resnet21", known)).endswith("did you mean resnet32 or resnet20?")
+    text = str(UnknownNameError("model", "zzz", iter(known)))
+    assert text == "no model is called 'zzz'; the known ones are: lenet5, resnet20, resnet32"
+    error = pickle.loads(pickle.dumps(UnknownNameError("model", "zzz", known)))
+    assert (type(error), str(error)) == (UnknownNameError, text)

@@ -1,0 +1,46 @@
+"""The process itself, and its progress bar."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from hubel.core.process import tune, usable_cores
+from hubel.core.progress import bar, say
+
+
+def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1
+
+
+def test_tune_leaves_what_the_user_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")  # the allocator of this process stays as it is
+    monkeypatch.setenv("GOMP_SPINCOUNT", "5")
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")
+    tune()
+    assert os.environ["GOMP_SPINCOUNT"] == "5"
+
+
+def test_no_bar_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar("working", 3) as progress:
+        progress.step()
+        progress.step(2, "almost")
+    say("done")
+    assert capsys.readouterr() == ("", "done\n")
+
+
+def test_a_bar_for_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with bar("working", 3, done=1) as progress:
+        progress.step()
+        progress.step(1, "almost")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "working" in err
+    assert "almost" in err

@@ -1,0 +1,199 @@
+"""Folders of class folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from picture_files import SAMPLES
+
+from hubel.core.errors import DataError, DecodeError
+from hubel.data.decode import decode
+from hubel.data.sources.folder import FolderSource, stamp
+from hubel.data.sources.listing import SPLITS, Listing
+
+
+def made(root: Path, names: Iterable[str]) -> FolderSource:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(SAMPLES["PNG"])
+    return FolderSource(root)
+
+
+def rows(listing: Listing) -> list[tuple[str, str, str]]:
+    return [(listing.paths[i], listing.labels[listing.label[i]], SPLITS[listing.split[i]]) for i in range(len(listing))]
+
+
+def link(path: Path, target: Path) -> None:
+    try:
+        path.symlink_to(target, target_is_directory=target.is_dir())
+    except OSError:
+        pytest.skip("links are not allowed here")
+
+
+def test_without_splits_in_natural_order(tmp_path: Path) -> None:
+    source = made(
+        tmp_path / "pets", ["dog/10.png", "dog/2.png", "dog/1.PNG", "Cat/b.png", "Cat/a.png", "cow/deep/x.png"]
+    )
+    assert source.name == "pets"
+    assert rows(source.listing()) == [
+        ("Cat/a.png", "Cat", ""),
+        ("Cat/b.png", "Cat", ""),
+        ("cow/deep/x.png", "cow", ""),
+        ("dog/1.PNG", "dog", ""),
+        ("dog/2.png", "dog", ""),
+        ("dog/10.png", "dog", ""),
+    ]
+    assert source.read(0, "Cat/a.png") == SAMPLES["PNG"]
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Validation", "dev"])
+def test_with_splits(tmp_path: Path, val: str) -> None:
+    """A class may be absent in one split, and a split may come in two folders."""
+    source = made(tmp_path, ["train/a/1.png", "train/b/sub/1.png", f"{val}/b/1.png", "TEST/a/1.png", "testing/c/1.png"])
+    assert sorted(rows(source.listing())) == sorted(
+        [
+            ("train/a/1.png", "a", "train"),
+            ("train/b/sub/1.png", "b", "train"),
+            (f"{val}/b/1.png", "b", "val"),
+            ("TEST/a/1.png", "a", "test"),
+            ("testing/c/1.png", "c", "test"),
+        ]
+    )
+
+
+def test_what_lies_outside_the_splits_is_counted(tmp_path: Path) -> None:
+    names = ["train/a/1.png", "train/b/1.png", "train/loose.png", "val/a/1.png", "extra/a/1.png", "loose.png"]
+    listing = made(tmp_path, names).listing()
+    assert [path for path, _, _ in rows(listing)] == ["train/a/1.png", "train/b/1.png", "val/a/1.png"]
+    assert listing.skipped == {"outside train, val and test": 2, "in no class folder": 1}
+
+
+def test_a_class_called_train(tmp_path: Path) -> None:
+    listing = made(tmp_path, ["train/1.png", "plane/1.png", "test/1.png"]).listing()
+    assert {label for _, label, _ in rows(listing)} == {"train", "plane", "test"}
+    assert not listing.split.any()
+
+
+def test_a_test_folder_with_class_folders_is_a_class_where_there_is_no_train(tmp_path: Path) -> None:
+    listing = made(tmp_path, ["test/big/1.png", "plane/1.png"]).listing()
+    assert rows(listing) == [("plane/1.png", "plane", ""), ("test/big/1.png", "test", "")]
+
+
+def test_splits_without_train_are_splits_where_there_is_nothing_else(tmp_path: Path) -> None:
+    listing = made(tmp_path, ["test/a/1.png", "val/b/1.png"]).listing()
+    assert rows(listing) == [("test/a/1.png", "a", "test"), ("val/b/1.png", "b", "val")]
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+    names = ["a/1.png", "b/1.png", "loose.png", "a/.hidden.png", ".git/x.png", "a/Thumbs.db", "a/notes.txt", "b/noend"]
+    listing = made(tmp_path, names).listing()
+    assert [path for path, _, _ in rows(listing)] == ["a/1.png", "b/1.png"]
+    assert listing.skipped == {"in no class folder": 1, "hidden": 3, "not images": 2}
+
+
+def test_links(tmp_path: Path) -> None:
+    """Links to folders are passed over; a linked file is read if it lies in the data, and refused if it does not."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    source = made(root, ["a/1.png", "b/1.png"])
+    made(outside, ["x/1.png"])
+    link(root / "a" / "inside.png", root / "b" / "1.png")
+    link(root / "a" / "outside.png", outside / "x" / "1.png")
+    link(root / "a" / "nowhere.png", root / "nothing")
+    link(root / "c", outside / "x")
+    link(root / "a" / "loop", root)
+    listing = source.listing()
+    assert [path for path, _, _ in rows(listing)] == [
+        "a/1.png",
+        "a/inside.png",
+        "a/nowhere.png",
+        "a/outside.png",
+        "b/1.png",
+    ]
+    assert listing.skipped == {"links to folders": 2}
+    assert source.read(1, "a/inside.png") == SAMPLES["PNG"]
+    for name, reason in (("a/outside.png", "its real path lies outside"), ("a/nowhere.png", "there is no such file")):
+        with pytest.raises(DecodeError, match=reason):
+            source.read(0, name)
+
+
+def test_the_stamp_of_a_link_changes_with_what_it_leads_to(tmp_path: Path) -> None:
+    source = made(tmp_path, ["a/1.png", "b/1.png"])
+    link(tmp_path / "a" / "link.png", tmp_path / "b" / "1.png")
+    before = source.listing()
+    (tmp_path / "b" / "1.png").write_bytes(SAMPLES["GIF"])
+    assert (before.stamp != source.listing().stamp).tolist() == [False, True, True]
+
+
+def test_stamps_change_with_path_size_and_time(tmp_path: Path) -> None:
+    def status(size: int, time_ns: int) -> os.stat_result:
+        os.utime(file, ns=(time_ns, time_ns))
+        os.truncate(file, size)
+        os.utime(file, ns=(time_ns, time_ns))
+        return file.stat()
+
+    file = tmp_path / "f"
+    file.touch()
+    facts = [
+        ("a", status(3, 10**18)),
+        ("b", status(3, 10**18)),
+        ("a", status(4, 10**18)),
+        ("a", status(3, 10**18 + 1000)),
+    ]
+    stamps = [stamp(path, told) for path, told in facts]
+    assert len({0, *stamps}) == 5
+    assert all(0 < value < 2**64 for value in stamps)
+    assert stamp(*facts[0]) == stamps[0]
+
+
+def test_a_folder_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = made(tmp_path, ["a/1.png", "b/1.png", "c/1.png"])
+    scandir = os.scandir
+
+    def refusing(path: Path) -> object:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    listing = source.listing()
+    assert [path for path, _, _ in rows(listing)] == ["a/1.png", "c/1.png"]
+    assert listing.skipped == {"folders that may not be opened": 1}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are no bytes")
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    made(tmp_path, ["a/1.png", "b/1.png"])
+    name = os.fsdecode(b"\xff\xfe.png")
+    try:
+        (tmp_path / "a" / name).write_bytes(SAMPLES["PNG"])
+    except OSError:
+        pytest.skip("this file system wants text")
+    source = FolderSource(tmp_path)
+    path = source.listing().paths[1]
+    assert path == f"a/{name}"
+    assert decode(source.read(1, path), name=path).width == 56
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"found no image in this folder; expected pets/<class>/\*.jpg"),
+        (["1.png", "2.png"], "found 2 images, but no class folders"),
+        (["a/readme.txt"], "found no image"),
+    ],
+)
+def test_nothing_to_learn_from(tmp_path: Path, names: list[str], message: str) -> None:
+    (tmp_path / "pets").mkdir()
+    with pytest.raises(DataError, match=message):
+        made(tmp_path / "pets", names).listing()
+
+
+def test_real_photos(shared: Path) -> None:
+    if not (shared / "clothing").is_dir():
+        pytest.skip("needs ../shared/data/clothing")
+    listing = FolderSource(shared / "clothing").listing()
+    assert len(listing.labels) == 10
+    assert [int((listing.split == code).sum()) for code in range(4)] == [0, 1000, 0, 293]

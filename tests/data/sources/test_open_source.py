@@ -1,0 +1,143 @@
+"""Which kind of source a thing is; files given by hand; the listing."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from picture_files import SAMPLES
+
+from hubel.core.errors import DataError, DecodeError, OptionError, UnknownNameError
+from hubel.data.sources import ArraySource, Source, open_source
+from hubel.data.sources.builtin import XO
+from hubel.data.sources.folder import FolderSource
+from hubel.data.sources.listing import ListingBuilder, class_names, natural_key
+from hubel.data.sources.parquet import ParquetSource
+from hubel.data.sources.paths import PathSource
+from hubel.data.sources.table import TableSource
+
+
+def test_each_kind_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("folder/a/1.png", "folder/b/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(SAMPLES["PNG"])
+    for end, mark in (("csv", ","), ("TSV", "\t")):
+        (tmp_path / f"t.{end}").write_text(f"image_path{mark}label\n")
+    pq.write_table(pa.table({"image_path": ["x"], "label": ["a"]}), tmp_path / "paths.parquet")
+    (tmp_path / "set").mkdir()
+    pq.write_table(pa.table({"image": [b"x"], "label": ["a"]}), tmp_path / "set" / "train.parquet")
+    (tmp_path / "idx").mkdir()
+    for kind, head in (("images-idx3", b"\0\0\x08\x03" + bytes(3) + b"\1" * 9), ("labels-idx1", b"\0\0\x08\x01")):
+        data = b"\0\0\x08\x03" + b"\0\0\0\1" * 3 + b"\7" if kind[0] == "i" else head + b"\0\0\0\1\2"
+        (tmp_path / "idx" / f"train-{kind}-ubyte.gz").write_bytes(gzip.compress(data))
+    kinds = {
+        "folder": FolderSource,
+        "t.csv": TableSource,
+        "t.TSV": TableSource,
+        "paths.parquet": TableSource,
+        "set": ParquetSource,
+        "set/train.parquet": ParquetSource,
+        "idx": ArraySource,
+    }
+    for name, kind in kinds.items():
+        for path in (tmp_path / name, str(tmp_path / name)):
+            source = open_source(path)
+            assert isinstance(source, kind)
+            assert isinstance(source, Source)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert isinstance(open_source("~/folder"), FolderSource)
+    assert open_source(source) is source
+    assert open_source("xo", xo=XO(count=4)).listing().label.tolist() == [0, 1, 0, 1]
+
+
+def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError, match="'digit'; did you mean digits"):
+        open_source("digit")
+    with pytest.raises(UnknownNameError, match="known ones are: digits, xo"):
+        open_source("photographs")
+    for name in ("photos.zip", "no/where", str(tmp_path / "gone")):
+        with pytest.raises(DataError, match="no such file or folder"):
+            open_source(name)
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"photos\.zip is no data set that hubel reads; expected a folder of class"):
+        open_source("photos.zip")
+    with pytest.raises(OptionError, match="belong to the data set xo, not to digits"):
+        open_source("digits", xo=XO())
+    with pytest.raises(DataError, match="several labels an image come from a table"):
+        open_source(tmp_path, multi_label=True)
+
+
+def test_files_given_by_hand(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_bytes(SAMPLES["PNG"])
+    paths = [tmp_path / "a.png", str(tmp_path / "b.png"), "gone.png"]
+    source = PathSource(paths, ["x", "y", "x"])
+    listing = source.listing()
+    assert listing.label.tolist() == [0, 1, 0]
+    assert source.read(1, listing.paths[1]) == SAMPLES["PNG"]
+    with pytest.raises(DecodeError, match=r"gone\.png: there is no such file"):
+        source.read(2, listing.paths[2])
+    with pytest.raises(DataError, match="3 files cannot have 1 labels"):
+        PathSource(paths, ["x"])
+
+
+@given(st.lists(st.tuples(st.text(), st.none() | st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 2**64 - 1))))
+def test_a_listing_holds_what_went_in(rows: list[tuple[str, str | None, int, int]]) -> None:
+    builder = ListingBuilder()
+    for path, label, split, stamp in rows:
+        builder.add(path, label, split, stamp)
+    listing = builder.build()
+    assert len(listing) == len(listing.paths) == len(rows)
+    for i, (path, label, split, stamp) in enumerate(rows):
+        assert listing.paths[i] == path
+        assert (None if listing.label[i] < 0 else listing.labels[listing.label[i]]) == label
+        assert (listing.split[i], listing.stamp[i]) == (split, stamp)
+
+
+def test_a_listing_is_small() -> None:
+    n = 40_000
+    tracemalloc.start()
+    builder = ListingBuilder()
+    for i in range(n):
+        builder.add(f"train/class-{i % 100:03d}/image-{i:016d}.jpg", f"class-{i % 100:03d}", 1, i + 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / n < 150
+    listing = builder.build()
+    arrays = (listing.paths.block, listing.paths.ends, listing.label, listing.split, listing.stamp)
+    assert sum(array.nbytes for array in arrays) / n < 70
+
+
+@given(st.lists(st.text(alphabet="aA19.\u0663é", max_size=6)), st.randoms())
+def test_natural_order_is_an_order(names: list[str], luck: random.Random) -> None:
+    ordered = sorted(names, key=natural_key)
+    luck.shuffle(names)
+    assert sorted(names, key=natural_key) == ordered
+
+
+def test_natural_order() -> None:
+    names = ["b", "10", "a2", "A10", "2", "1", "a02", "", "a"]
+    assert sorted(names, key=natural_key) == ["", "1", "2", "10", "a", "a02", "a2", "A10", "b"]
+
+
+def test_class_names() -> None:
+    assert class_names(["10", "9", "9"]) == ("9", "10")
+    with pytest.raises(DataError, match="only one class, 'cat'"):
+        class_names(["cat", "cat"])
+    with pytest.raises(DataError, match="no labelled image"):
+        class_names([])
+
+
+def test_empty_listing() -> None:
+    assert len(ListingBuilder().build()) == 0
+    assert np.array_equal(ListingBuilder().build().label, [])

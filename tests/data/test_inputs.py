@@ -1,0 +1,112 @@
+"""What people point at when they want predictions."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from picture_files import SAMPLES
+
+from hubel.core.errors import DataError, DecodeError
+from hubel.data.inputs import Input, collect
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("photos/10.png", "photos/9.png", "photos/deep/er/x.PNG", "photos/.hidden/x.png", "photos/[1]/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(SAMPLES["PNG"])
+    (tmp_path / "photos" / "notes.txt").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*sources: str | Path) -> list[str]:
+    return [Path(found.name).as_posix() for found in collect(sources)]
+
+
+def from_stream(data: bytes) -> list[Input]:
+    return list(collect(["-"], io.BytesIO(data)))
+
+
+def test_files(photos: Path) -> None:
+    assert names("photos/9.png", Path("photos/10.png")) == ["photos/9.png", "photos/10.png"]
+    (found,) = collect([photos / "photos" / "9.png"])
+    assert found.root is None
+    assert found.decode().width == 56
+
+
+def test_a_folder_at_any_depth_in_natural_order(photos: Path) -> None:
+    assert names("photos") == ["photos/9.png", "photos/10.png", "photos/[1]/a.png", "photos/deep/er/x.PNG"]
+    assert all(found.decode((9, 9)).height == 40 for found in collect(["photos"]))
+
+
+def test_patterns(photos: Path) -> None:
+    assert names("photos/*.png") == ["photos/9.png", "photos/10.png"]
+    assert names("photos/**/*.png")[-1] == "photos/[1]/a.png"
+    assert names("photos/[1]") == ["photos/[1]/a.png"]
+    assert names("photos/de*") == ["photos/deep/er/x.PNG"]
+
+
+def test_the_home_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photos))
+    monkeypatch.setenv("USERPROFILE", str(photos))
+    assert names("~/photos/9.png") == [(photos / "photos" / "9.png").as_posix()]
+
+
+@pytest.mark.parametrize("sources", [[], ["gone.png"], ["gone.png", "no/*.jpg"], ["x" * 5000], ["a\0b"]])
+def test_nothing_is_there(photos: Path, sources: list[str]) -> None:
+    with pytest.raises(DataError, match="no such file or folder"):
+        list(collect(sources))
+
+
+def test_one_missing_file_does_not_stop_the_others(photos: Path) -> None:
+    missing, there = collect(["gone.png", "photos/9.png"])
+    with pytest.raises(DecodeError, match=r"gone\.png: there is no such file"):
+        missing.decode()
+    assert there.decode().width == 56
+
+
+def test_a_folder_without_images(photos: Path) -> None:
+    with pytest.raises(DataError, match="empty: there is no image in this folder"):
+        list(collect(["empty"]))
+
+
+def test_a_link_may_not_leave_its_folder(photos: Path) -> None:
+    try:
+        (photos / "empty" / "out.png").symlink_to(photos / "photos" / "9.png")
+    except OSError:
+        pytest.skip("links are not allowed here")
+    (found,) = collect(["empty"])
+    with pytest.raises(DecodeError, match="lies outside"):
+        found.decode()
+    assert next(collect(["empty/out.png"])).decode().width == 56
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_an_image_from_standard_input(kind: str) -> None:
+    (found,) = from_stream(SAMPLES[kind])
+    assert found.name == "-"
+    assert found.decode().width == 56
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_paths_from_standard_input(photos: Path, start: bytes) -> None:
+    found = from_stream(start + "photos/9.png\r\n\n  BMW.jpg \nGIF89a.gif\nphotos/größe.png".encode())
+    assert [one.name for one in found] == ["photos/9.png", "BMW.jpg", "GIF89a.gif", "photos/größe.png"]
+    assert found[0].decode().width == 56
+
+
+@pytest.mark.parametrize("first", ["BMW.jpg", "GIF87a.png", "RIFF1234WEBP.webp", "II.png"])
+def test_a_list_may_begin_with_the_letters_of_a_format(first: str) -> None:
+    assert [one.name for one in from_stream(f"{first}\nb.png\n".encode())] == [first, "b.png"]
+
+
+def test_standard_input_that_is_nothing(photos: Path) -> None:
+    for data in (b"", b" \n\n"):
+        with pytest.raises(DataError, match="standard input is empty"):
+            from_stream(data)
+    with pytest.raises(DecodeError, match="neither an image nor a list of paths"):
+        from_stream(b"\x80\x81\x82 no text")

@@ -1,0 +1,59 @@
+"""README.md says what is so."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hubel.cli import _VERBS
+from hubel.models.catalogue import find
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return [text.strip() for text in re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)]
+
+
+def test_two_commands_set_up_everything() -> None:
+    demo, tests = blocks("bash")[:2]
+    assert len(demo.splitlines()) == len(tests.splitlines()) == 1
+    assert demo.endswith("/hubel demo")
+    assert tests.endswith("/pytest")
+    assert tests in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def test_python_example_runs(tmp_path: Path) -> None:
+    (example, *_) = blocks("python")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", example],
+        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 0.5 < float(done.stdout.split()[-1]) <= 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_commands_exist() -> None:
+    used = set(re.findall(r"(?:`|\$ |/|\\)hubel (\w+)", README))
+    assert {"train", "predict", "evaluate", "demo", "models"} <= used
+    assert used - {"VERB"} <= set(_VERBS)
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet20", "lenet5", "linear", "mlp", "knn"])
+def test_networks_exist(name: str) -> None:
+    assert f"`{name}`" in README
+    assert find(name)
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target

@@ -1,0 +1,387 @@
+"""The loop: what a resumed run shares with one left alone, and what it does when things go wrong."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hubel.core.errors import DivergedError
+from hubel.core.stopping import Stop
+from hubel.data.loading import Images, network_input
+from hubel.training import loop as module
+from hubel.training.loop import Labelled, Loop
+from hubel.training.plan import Plan
+from hubel.training.schedule import factor
+
+MakeRun = Callable[..., Any]
+MakePlan = Callable[..., Plan]
+
+SETTINGS = {
+    "sgd": {},
+    "adamw": {"optimizer": "adamw"},
+    "ema": {"ema": 0.9},
+    "dropout": {"options": {"filters": "4,8", "repeat": "1", "dropout": "0.3", "dense": "8"}},
+    "clip": {"clip": 0.1, "schedule": "cosine"},
+    "shifted": {"augment": "strong", "label_smoothing": 0.1, "class_weights": True},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_resumed_run_is_the_same_run(run_of: MakeRun, settings: dict[str, Any]) -> None:
+    whole = run_of(**settings)
+    assert whole.go()
+    for k in (1, 5, 7, 14):  # 5 steps an epoch
+        first = run_of(**settings)
+        assert not first.go(stop_after=k)
+        second = run_of(**settings)
+        second.loop.restore(first.saved[-1][1])
+        assert second.go()
+        assert same(second.state(), whole.state())
+        assert second.numbers() == whole.numbers()
+        assert same((first.kept + second.kept)[-1], whole.kept[-1])
+
+
+def test_a_run_resumed_at_every_step_is_the_same_run(run_of: MakeRun) -> None:
+    whole = run_of(ema=0.9, checkpoint_minutes=0)
+    whole.go()
+    numbers = [number for number, _ in whole.saved]
+    assert numbers == sorted(set(numbers)) == list(range(1, 19))  # 5 steps and the end, three times
+    for _, checkpoint in whole.saved[:-1]:
+        other = run_of(ema=0.9)
+        other.loop.restore(checkpoint)
+        other.go()
+        assert same(other.state(), whole.state())
+        assert other.numbers() == whole.numbers()
+
+
+def test_accumulation_goes_on_after_a_resume(run_of: MakeRun) -> None:
+    def parts(run: Any) -> Any:
+        run.loop.progress.divisor = 3
+        return run
+
+    whole, first = parts(run_of()), parts(run_of())
+    whole.go()
+    first.go(stop_after=4)
+    second = run_of()
+    second.loop.restore(first.saved[-1][1])
+    assert second.loop.progress.divisor == 3
+    second.go()
+    assert same(second.state(), whole.state())
+
+
+def test_stops_where_it_is_asked_to(run_of: MakeRun) -> None:
+    for k in (1, 4, 5, 6, 13):
+        run = run_of()
+        assert not run.go(stop_after=k)
+        progress = run.saved[-1][1].progress
+        assert progress["epoch"] * 5 + progress["step"] == k
+    run = run_of()
+    assert not run.go(stop_after=15)  # the last step: what follows is measured by the run that goes on
+    other = run_of()
+    other.loop.restore(run.saved[-1][1])
+    assert other.go()
+
+
+def test_asked_while_the_last_epoch_is_validated(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(epochs=1)
+
+    def validate(*args: Any) -> Any:
+        run.stop.asked = 2
+        return original(*args)
+
+    original = module.outputs
+    monkeypatch.setattr(module, "outputs", validate)
+    assert run.go()
+
+
+def test_threads_and_memory_change_nothing(plan_of: MakePlan, run_of: MakeRun) -> None:
+    expected = run_of()
+    expected.go()
+    for threads in (0, 2, 4):
+        run = run_of()
+        images = run.loop.train.images
+        streaming = Images(
+            images.source, images.index, images.rows, images.preprocess, threads=threads, resident_bytes=0
+        )
+        run.loop.train = Labelled(streaming, run.loop.train.targets)
+        run.go()
+        assert same(run.state(), expected.state())
+
+
+def test_another_seed_is_another_run(run_of: MakeRun) -> None:
+    runs = [run_of(seed=seed) for seed in (0, 0, 1)]
+    for run in runs:
+        run.go()
+    assert same(runs[0].state(), runs[1].state())
+    assert not same(runs[0].state(), runs[2].state())
+
+
+def test_every_image_counts_once_and_the_last_batch_counts(run_of: MakeRun) -> None:
+    run = run_of(batch_size=31)
+    seen: list[int] = []
+    learn = run.loop._learn
+
+    def watched(batch: Any) -> None:
+        seen.extend(batch.positions.tolist())
+        learn(batch)
+
+    run.loop._learn = watched
+    run.loop.run(Stop())
+    n = len(run.loop.train.images)
+    assert n % 31
+    for epoch in range(3):
+        assert sorted(seen[epoch * n : (epoch + 1) * n]) == list(range(n))
+    assert seen[:n] != seen[n : 2 * n]
+
+
+def test_validation_is_exact(run_of: MakeRun) -> None:
+    run = run_of(epochs=1, label_smoothing=0.2, class_weights=True)
+    run.go()
+    loop, network = run.loop, run.loop.network.eval()
+    row = loop.progress.history[-1]
+    losses, right = [], 0
+    for position, target in enumerate(loop.val.targets.tolist()):
+        pixels = loop.val.images.pixels(np.array([position]))
+        with torch.no_grad():
+            z = network(network_input(pixels, loop.val.images.preprocess))[0].double().numpy()
+        losses.append(np.log(np.exp(z).sum()) - z[target])
+        right += int(z.argmax() == target)
+    assert row["val_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert row["val_top1"] == right / len(losses)
+
+
+def test_training_loss_is_the_mean_over_samples(run_of: MakeRun) -> None:
+    run = run_of(epochs=1, batch_size=31)
+    step, sums = run.loop._step, []
+    run.loop._step = lambda batch: sums.append(step(batch)) or sums[-1]
+    run.go()
+    assert run.loop.progress.history[0]["train_loss"] == pytest.approx(sum(sums) / len(run.loop.train.images))
+
+
+def test_learning_rates_of_the_steps(run_of: MakeRun) -> None:
+    run = run_of(lr=0.3)
+    step, rates = run.loop._step, []
+
+    def watched(batch: Any) -> float:
+        loss = step(batch)
+        rates.append({group["lr"] for group in run.loop.optimizer.param_groups})
+        return float(loss)
+
+    run.loop._step = watched
+    run.go()
+    assert rates == [{0.3 * factor("onecycle", (i + 0.5) / 15, 0.2)} for i in range(15)]
+    assert [row["learning_rate"] for row in run.loop.progress.history] == [max(rates[i]) for i in (4, 9, 14)]
+
+
+def test_the_average_is_the_one_of_its_formula(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = itertools.count()
+    monkeypatch.setattr(module, "_score", lambda *_: float(next(scores)))  # every epoch is the best so far
+    run = run_of(ema=0.8)
+    step, average = run.loop._step, {}
+
+    def watched(batch: Any) -> float:
+        loss = step(batch)
+        for name, value in run.loop.network.state_dict().items():
+            now = value.double().clone()
+            average[name] = now if name not in average else 0.8 * average[name] + 0.2 * now
+        return float(loss)
+
+    run.loop._step = watched
+    run.go()
+    for name, value in run.loop.average.module.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value.double(), average[name], rtol=1e-4, atol=1e-6)
+    assert same(run.kept[-1], dict(run.loop.average.module.state_dict()))
+
+
+def test_the_best_epoch_is_kept(run_of: MakeRun) -> None:
+    run = run_of(epochs=6)
+    states = []
+    run.loop._tell = lambda row: states.append({k: v.clone() for k, v in run.loop.network.state_dict().items()})
+    run.go()
+    rows = run.loop.progress.history
+    best = max(range(6), key=lambda i: (rows[i]["val_top1"], -rows[i]["val_loss"]))
+    assert run.loop.progress.best_epoch == best + 1
+    assert same(run.kept[-1], states[best])
+
+
+def test_patience(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.5, 0.7, 0.6, 0.65, 0.69, 0.9])
+    monkeypatch.setattr(module, "_score", lambda *_: next(scores))
+    run = run_of(epochs=6, patience=3)
+    assert run.go()
+    assert run.loop.progress.epoch == 5
+    assert run.loop.progress.best_epoch == 2
+    other = run_of(epochs=6, patience=3)
+    other.loop.restore(run.saved[-1][1])
+    assert other.go()
+    assert other.loop.progress.epoch == 5
+
+
+@pytest.mark.parametrize("changes", [{"lr": 1e9}, {"lr": 1e30, "optimizer": "adamw"}])
+def test_a_diverging_run_says_so_and_spoils_nothing(run_of: MakeRun, changes: dict[str, Any]) -> None:
+    run = run_of(**changes, checkpoint_minutes=0, loss="mse", options={"filters": "4", "batch_norm": "false"})
+    with pytest.raises(DivergedError, match=r"became (nan|inf|-inf) in epoch \d+, after step \d+ of 5; .*--lr"):
+        run.go()
+    for _, checkpoint in run.saved:
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.tensors["network"].values())
+    for weights in run.kept:
+        assert all(torch.isfinite(tensor).all() for tensor in weights.values())
+
+
+def test_spoilt_weights_are_never_saved(run_of: MakeRun) -> None:
+    run = run_of(checkpoint_minutes=0)
+    step = run.loop._step
+
+    def spoil(batch: Any) -> float:
+        loss = step(batch)
+        with torch.no_grad():
+            next(run.loop.network.parameters()).fill_(torch.nan)  # the loss was finite, the step was not
+        return float(loss)
+
+    run.loop._step = spoil
+    with pytest.raises(DivergedError, match="weights"):
+        run.go()
+    assert not run.saved
+    assert not run.kept
+
+
+class Narrow(nn.Module):
+    """A network that has no memory for more than some images at once."""
+
+    def __init__(self, most: int, error: BaseException) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(147, 2))
+        self.most, self.error, self.sizes = most, error, []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(x))
+        if len(x) > self.most and self.training:
+            raise self.error
+        return self.net(x)
+
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    MemoryError(),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_out_of_memory_halves_the_batch_and_keeps_the_gradient(run_of: MakeRun, error: BaseException) -> None:
+    narrow, wide = run_of(Narrow(10, error), augment="none"), run_of(Narrow(1000, error), augment="none")
+    for run in (narrow, wide):
+        batch = next(run.loop.train.images.epoch(0, 0, 32, run.loop.policy))
+        run.loop._learn(batch)
+    assert narrow.loop.progress.divisor == 4
+    assert narrow.loop.network.sizes == [29, 15, 8, 7, 7, 7]
+    assert narrow.loop.progress.loss_sum == pytest.approx(wide.loop.progress.loss_sum, rel=1e-5)
+    for one, other in zip(narrow.loop.network.parameters(), wide.loop.network.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    narrow.loop.progress.step = 0
+    assert narrow.go()
+
+
+def test_the_allocator_s_own_words_are_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert module._is_out_of_memory(caught.value)
+
+
+def test_memory_for_not_even_one_image(run_of: MakeRun) -> None:
+    run = run_of(Narrow(0, ERRORS[0]))
+    with pytest.raises(torch.OutOfMemoryError):
+        run.go()
+
+
+def test_other_errors_are_not_swallowed(run_of: MakeRun) -> None:
+    with pytest.raises(RuntimeError, match="of another kind"):
+        run_of(Narrow(0, RuntimeError("of another kind"))).go()
+
+
+class Clock:
+    """Time that passes by a second at each look."""
+
+    def __init__(self, seconds: float) -> None:
+        self.ticks = itertools.count(0, seconds)
+
+    def monotonic(self) -> float:
+        return float(next(self.ticks))
+
+
+def test_as_many_epochs_as_there_is_time_for(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", Clock(1.0))
+    # An epoch is 5 steps and a validation of a second each: 6 seconds.
+    run = run_of(epochs=50, max_minutes=0.45)
+    assert run.go()
+    progress = run.loop.progress
+    assert progress.epochs == progress.epoch == 4
+    assert progress.minutes <= 0.45
+    rates = [row["learning_rate"] for row in progress.history]
+    assert rates[-1] == pytest.approx(0.1 * factor("onecycle", (20 - 0.5) / 20, 0.2))
+
+
+def test_time_is_up_within_the_first_epoch(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", Clock(1.0))
+    run = run_of(epochs=50, max_minutes=0.05)
+    assert run.go()
+    assert run.loop.progress.epoch == 1
+    assert run.kept
+    other = run_of(epochs=50, max_minutes=0.05)
+    other.loop.restore(run.saved[-1][1])
+    assert other.go()
+    assert other.loop.progress.epoch == 1
+
+
+def test_stopped_just_when_time_is_up(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", Clock(1.0))
+    run = run_of(epochs=50, max_minutes=0.05)
+    run.go(stop_after=3)
+    other = run_of(epochs=50, max_minutes=0.05)
+    other.loop.restore(run.saved[-1][1])
+    assert other.go()
+    assert len(other.loop.progress.history) == 1
+
+
+def test_checkpoints_between_epochs_by_the_clock(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", Clock(1.0))
+    run = run_of(epochs=1, checkpoint_minutes=2.5 / 60)
+    run.go()
+    assert len(run.saved) > 1
+    monkeypatch.setattr(module, "time", time)
+    quiet = run_of(epochs=1)
+    quiet.go()
+    assert [number for number, _ in quiet.saved] == [6]
+
+
+def test_class_weights_reach_the_loss(run_of: MakeRun) -> None:
+    run = run_of(class_weights=True)
+    counts = np.bincount(run.loop.train.targets)
+    np.testing.assert_allclose(run.loop.loss.weights, counts.sum() / (2 * counts), rtol=1e-6)
+    assert run_of().loop.loss.weights is None
+
+
+def test_several_classes_an_image(plan_of: MakePlan) -> None:
+    plan = plan_of(loss="sigmoid", epochs=8)
+    hot = [Labelled(part.images, np.eye(2, dtype=np.float32)[part.targets]) for part in (plan.train, plan.val)]
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(81, 2))
+    loop = Loop(network, *hot, plan.recipe, keep=lambda _: None, save=lambda *_: None, tell=lambda _: None)
+    assert loop.run(Stop())
+    assert loop.progress.history[-1]["val_exact"] > 0.9

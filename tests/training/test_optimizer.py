@@ -1,0 +1,128 @@
+"""Fused steps against the formulae and torch's plain loops, and state that comes back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hubel.core.errors import CheckpointError
+from hubel.nn.layers import channels_last
+from hubel.training.optimizer import load_tensors, make_optimizer, tensors
+from hubel.training.recipe import Recipe
+
+X = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+
+
+def network(*, last: bool = True) -> nn.Module:
+    torch.manual_seed(0)
+    made = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.Flatten(), nn.Linear(80, 4))
+    return channels_last(made) if last else made
+
+
+def train(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    for _ in range(steps):
+        optimizer.zero_grad()
+        net(X).square().sum().backward()
+        optimizer.step()
+
+
+def parameters(net: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach().clone().contiguous() for name, p in net.named_parameters()}
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_only_weights_decay(kind: str) -> None:
+    net = network()
+    optimizer = make_optimizer(net, Recipe(optimizer=kind, weight_decay=0.3))
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    got = {name: decay[id(p)] for name, p in net.named_parameters()}
+    assert got == {"0.weight": 0.3, "0.bias": 0, "1.weight": 0, "1.bias": 0, "4.weight": 0.3, "4.bias": 0}
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    net = network()
+    net[0].requires_grad_(False)
+    held = [p for group in make_optimizer(net, Recipe()).param_groups for p in group["params"]]
+    assert len(held) == 4
+
+
+@pytest.mark.parametrize(("kind", "lr"), [("sgd", 0.1), ("adamw", 0.002)])
+def test_usual_learning_rates(kind: str, lr: float) -> None:
+    assert make_optimizer(network(), Recipe(optimizer=kind)).param_groups[0]["highest_lr"] == lr
+    assert make_optimizer(network(), Recipe(optimizer=kind, lr=0.7)).param_groups[0]["highest_lr"] == 0.7
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_nesterov_as_written(momentum: float) -> None:
+    lr, decay = 1e-3, 0.05
+    net = network()
+    optimizer = make_optimizer(net, Recipe(lr=lr, momentum=momentum, weight_decay=decay))
+    expected = {name: value.numpy() for name, value in parameters(net).items()}
+    velocity = dict.fromkeys(expected, 0.0)
+    for _ in range(3):
+        optimizer.zero_grad()
+        net(X).square().sum().backward()
+        for name, p in net.named_parameters():
+            assert p.grad is not None
+            gradient = p.grad.numpy() + (decay * expected[name] if p.ndim > 1 else 0)
+            velocity[name] = momentum * velocity[name] + gradient
+            expected[name] = expected[name] - lr * (gradient + momentum * velocity[name])
+        optimizer.step()
+    for name, value in parameters(net).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_fused_adamw_is_the_plain_one() -> None:
+    net, plain = network(), network(last=False)
+    train(net, make_optimizer(net, Recipe(optimizer="adamw", lr=0.01, weight_decay=0.1)), 3)
+    groups = [
+        {"params": [p for p in plain.parameters() if p.ndim > 1], "weight_decay": 0.1},
+        {"params": [p for p in plain.parameters() if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    train(plain, torch.optim.AdamW(groups, 0.01, fused=False, foreach=False), 3)
+    for name, value in parameters(plain).items():
+        # A gradient of nearly 0 (a bias before batch norm) is rounding, whose sign Adam makes a whole step of.
+        if name != "0.bias":
+            torch.testing.assert_close(parameters(net)[name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("last", [True, False])
+def test_state_comes_back_to_the_bit(kind: str, last: bool) -> None:
+    recipe = Recipe(optimizer=kind, lr=1e-3)
+    net = network(last=last)
+    optimizer = make_optimizer(net, recipe)
+    train(net, optimizer, 2)
+    weights = parameters(net)
+    buffers = {name: b.clone() for name, b in net.named_buffers()}
+    state = {name: value.clone().contiguous() for name, value in tensors(optimizer).items()}  # as a file holds it
+    train(net, optimizer, 3)
+
+    other = network(last=last)
+    other.load_state_dict(weights | buffers)
+    resumed = make_optimizer(other, recipe)
+    load_tensors(resumed, state)
+    train(other, resumed, 3)
+    for name, value in parameters(net).items():
+        assert torch.equal(parameters(other)[name], value), name
+
+
+def test_the_rates_are_those_of_the_recipe_not_of_the_state() -> None:
+    optimizer = make_optimizer(network(), Recipe(lr=0.5))
+    load_tensors(optimizer, {})
+    assert [group["highest_lr"] for group in optimizer.param_groups] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("key", ["99.momentum_buffer", "x.momentum_buffer", "momentum_buffer"])
+def test_state_of_another_optimizer(key: str) -> None:
+    with pytest.raises(CheckpointError, match=key):
+        load_tensors(make_optimizer(network(), Recipe()), {key: torch.zeros(1)})
+
+
+def test_without_momentum_there_is_no_state() -> None:
+    net = network()
+    optimizer = make_optimizer(net, Recipe(momentum=0.0))
+    train(net, optimizer, 1)
+    assert tensors(optimizer) == {}

@@ -1,0 +1,301 @@
+"""Whole runs: what a folder holds at the end, what can be resumed and what cannot."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import hubel
+from hubel.core.errors import CheckpointError, DataError, DivergedError
+from hubel.core.stopping import Stop
+from hubel.data import loading
+from hubel.data.sources.builtin import XO
+from hubel.models.convnet import ConvBlock
+from hubel.training import fit
+from hubel.training import run as module
+from hubel.training.folder import RunFolder, only_unfinished, summaries
+from hubel.training.recipe import Recipe
+from hubel.weights.model_file import read_card
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+FILES = {
+    "config.json", "metrics.csv", "model.safetensors", "last/pointer", "figures/learning.png", "report.html", "log.txt",
+    "metrics.json",
+}  # fmt: skip
+SMALL = XO(size=9, count=120)
+REAL_REPORT = module.write_evaluation
+
+
+@pytest.fixture(autouse=True)
+def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figures and no page, which take most of the time."""
+    monkeypatch.setattr(module, "write_evaluation", _write_metrics)
+
+
+def _write_metrics(folder: Path, evaluation: Any, **_: Any) -> Path:
+    (folder / "metrics.json").write_text(json.dumps(evaluation.metrics.to_json()))
+    return folder / "report.html"
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """The next run is asked to stop after some steps."""
+    original, done = fit.Loop._learn, 0
+
+    def counted(loop: Any, batch: Any) -> None:
+        nonlocal done
+        original(loop, batch)
+        done += 1
+        if done == steps:
+            raised.asked = 15
+
+    raised = Stop()
+
+    class Listening:
+        def __enter__(self) -> Stop:
+            raised.asked = 0
+            return raised
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(fit.Loop, "_learn", counted)
+    monkeypatch.setattr(fit, "listening", Listening)
+
+
+def photos(folder: Path, n: int = 12) -> Path:
+    """A folder of grey squares in two classes, dark and light."""
+    for i in range(n):
+        for name, grey in (("dark", 40), ("light", 200)):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8), grey + i).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("model", ["knn", "linear", "convnet"])
+def test_the_folder_of_a_run(tiny: Recipe, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "write_evaluation", REAL_REPORT)
+    options = tiny.options if model == "convnet" else {}
+    done = hubel.train("digits", replace(tiny, model=model, options=options, epochs=2, batch_size=64))
+    assert done.folder == Path("runs") / f"digits-{model}-1"
+    expected = FILES if model != "knn" else FILES - {"metrics.csv", "last/pointer", "figures/learning.png"}
+    assert expected <= {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")}
+    assert json.loads((done.folder / "metrics.json").read_text())["top1"] == done.accuracy
+    assert (done.evaluation is not None, done.which, done.stopped_by) == (True, "test", 0)
+    assert read_card(done.model).provenance["seed"] == 0
+    config = json.loads((done.folder / "config.json").read_text())
+    assert Recipe.from_json(config["recipe"]).batch_size == 64
+    assert sum(config["images"].values()) == 1797
+    if model != "knn":
+        rows = list(csv.DictReader((done.folder / "metrics.csv").read_text().splitlines()))
+        assert [row["epoch"] for row in rows] == ["1", "2"]
+        assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    assert "of 359 test images are right" in (done.folder / "log.txt").read_text()
+    with pytest.raises(CheckpointError, match="is finished"):
+        hubel.resume(done.folder)
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        hubel.train("digits", tiny, out=done.folder)
+
+
+def test_lenet_on_digits() -> None:
+    done = hubel.train("digits", Recipe(model="lenet5", threads=1, epochs=10, loading_threads=0))
+    assert done.accuracy >= 0.98
+
+
+def test_one_seed_one_file(tiny: Recipe) -> None:
+    files = [
+        hubel.train("xo", replace(tiny, seed=seed, loading_threads=threads), xo=SMALL).model.read_bytes()
+        for seed, threads in ((0, 0), (0, 2), (1, 0))
+    ]
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+def test_images_from_disk_are_images_from_memory(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = photos(tmp_path / "photos")
+    resident = hubel.train(str(data), tiny)
+    # A default value is fixed when its function is made: this is where it lives.
+    monkeypatch.setitem(loading.Images.__init__.__kwdefaults__, "resident_bytes", 0)
+    for threads in (0, 2, 4):
+        streamed = hubel.train(str(data), replace(tiny, loading_threads=threads))
+        assert streamed.model.read_bytes() == resident.model.read_bytes()
+
+
+def test_stop_and_go_on(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = hubel.train("xo", tiny, out=Path("whole"), xo=SMALL)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 4)
+        stopped = hubel.train("xo", tiny, xo=SMALL)
+        assert (stopped.stopped_by, stopped.evaluation) == (15, None)
+        again = hubel.resume()  # nobody asks this one to stop until it has made 4 steps in all, which are behind it
+    assert again.folder == stopped.folder
+    assert again.model.read_bytes() == whole.model.read_bytes()
+    assert "going on after epoch 1, step 1" in (again.folder / "log.txt").read_text()
+    with pytest.raises(CheckpointError, match="no unfinished run"):
+        hubel.resume()
+
+
+def test_only_one_unfinished_run_needs_no_name(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            stop_after(patched, 2)
+            hubel.train("xo", tiny, xo=SMALL)
+    with pytest.raises(CheckpointError, match=r"2 unfinished runs \(runs.xo-convnet-1, runs.xo-convnet-2\)"):
+        hubel.resume()
+    assert hubel.resume(Path("runs/xo-convnet-2")).accuracy > 0.4
+    assert only_unfinished() == Path("runs/xo-convnet-1")
+    assert [(run.path.name, run.score is None) for run in summaries(Path("runs"))] == [
+        ("xo-convnet-2", False),
+        ("xo-convnet-1", True),
+    ]
+
+
+def test_killed_before_the_first_checkpoint(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = hubel.train("xo", tiny, out=Path("whole"), xo=SMALL)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 2)
+        stopped = hubel.train("xo", tiny, xo=SMALL)
+    shutil.rmtree(stopped.folder / "last")
+    assert hubel.resume().model.read_bytes() == whole.model.read_bytes()
+
+
+@pytest.mark.parametrize("content", [None, "", "[1]", '{"architectures": ["Other"]}', '{"recipe": '])
+def test_killed_before_the_settings_were_written(content: str | None) -> None:
+    folder = Path("runs/xo-convnet-1")
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match="is not the folder of a run") as caught:
+        hubel.resume(folder)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError, match="no unfinished run"):
+        hubel.resume()
+    assert summaries(Path("runs")) == []
+
+
+def test_changed_data(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = photos(tmp_path / "photos")
+    with monkeypatch.context() as patched:
+        stop_after(patched, 1)
+        hubel.train(str(data), replace(tiny, batch_size=8))
+    Image.new("L", (8, 8), 99).save(data / "dark" / "3.png")
+    with pytest.raises(CheckpointError, match="has changed"):
+        hubel.resume()
+
+
+def test_resumed_from_another_folder(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos(tmp_path / "photos")
+    with monkeypatch.context() as patched:
+        stop_after(patched, 1)
+        run = hubel.train(Path("photos"), replace(tiny, batch_size=8))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert hubel.resume(tmp_path / run.folder).evaluation is not None
+
+
+def test_home_is_where_the_data_is(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    photos(tmp_path / "photos")
+    run = hubel.train("~/photos", replace(tiny, epochs=1))
+    assert RunFolder(run.folder).config()["data"] == str((tmp_path / "photos").resolve())
+
+
+def test_arrays_cannot_be_resumed(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(monkeypatch, 1)
+    images = np.zeros((20, 8, 8), np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None]
+    hubel.train((images, [i % 2 for i in range(20)]), replace(tiny, batch_size=4))
+    with pytest.raises(CheckpointError, match="arrays, which are gone"):
+        hubel.resume()
+
+
+def test_leftovers_are_removed(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_after(monkeypatch, 2)
+    run = hubel.train("xo", tiny, xo=SMALL)
+    left = run.folder / ".metrics.csv.0123456789abcdef.tmp"
+    left.write_text("epo")
+    hubel.resume()
+    assert not left.exists()
+
+
+def test_diverged(tiny: Recipe) -> None:
+    recipe = replace(tiny, lr=1e9, loss="mse", options={"filters": "4", "batch_norm": "false"})
+    with pytest.raises(DivergedError, match="--lr"):
+        hubel.train("xo", recipe, xo=SMALL)
+    assert not Path("runs/xo-convnet-1/model.safetensors").exists()
+    assert not Path("runs/xo-convnet-1/last").exists()
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_the_caller_s_torch_is_left_alone(tiny: Recipe, context: Callable[[], Any]) -> None:
+    torch.set_num_threads(2)
+    torch.manual_seed(123)
+    expected = torch.rand(3)
+    torch.manual_seed(123)
+    with context():
+        before = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        hubel.train("xo", replace(tiny, epochs=1), xo=SMALL)
+        assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == before
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+
+
+def test_out_of_memory_in_a_run(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = ConvBlock.forward
+
+    def narrow(block: ConvBlock, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 16 and block.training:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(block, x)
+
+    monkeypatch.setattr(ConvBlock, "forward", narrow)
+    done = hubel.train("xo", tiny, xo=SMALL)
+    progress = json.loads(sorted(done.folder.glob("last/step-*/progress.json"))[-1].read_text())
+    assert progress["divisor"] == 2
+
+
+def test_several_classes_an_image(tiny: Recipe, tmp_path: Path) -> None:
+    rows = ["image_path,label"]
+    rng = np.random.default_rng(0)
+    for i in range(90):
+        top, left = rng.integers(0, 2, 2)
+        if not top and not left:
+            top = 1
+        pixels = rng.integers(0, 60, (8, 8)).astype(np.uint8)
+        pixels[:4, 4:] += np.uint8(150 * top)
+        pixels[4:, :4] += np.uint8(150 * left)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+        rows.append(f"{i}.png,{'|'.join(['top'] * top + ['left'] * left)}")
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    recipe = replace(
+        tiny, model="linear", options={}, loss="sigmoid", multi_label=True, epochs=10, batch_size=8, class_weights=True
+    )
+    done = hubel.train(str(tmp_path / "table.csv"), recipe)
+    assert done.accuracy > 0.8
+    card = read_card(done.model)
+    assert (card.classes, card.scores) == (("left", "top"), "sigmoid")
+    rows = (done.folder / "metrics.csv").read_text().splitlines()
+    assert "val_exact" in rows[0]
+
+
+def test_tensorboard(tiny: Recipe) -> None:
+    pytest.importorskip("tensorboard")
+    done = hubel.train("xo", replace(tiny, epochs=2), xo=SMALL)
+    assert list(done.folder.glob("events.out.tfevents.*"))
+
+
+def test_no_such_data(tiny: Recipe) -> None:
+    with pytest.raises(DataError, match="no such file or folder"):
+        hubel.train("absent/photos", tiny)
+    assert not Path("runs").exists()
