@@ -89,7 +89,9 @@ def _plot(axes: Axes, epochs: Numbers, label: str, lines: dict[str, tuple[Number
 def _mark_best(grid: NDArray[Any], epochs: Numbers, accuracy: Numbers, val_loss: Numbers) -> None:
     """Mark the best epoch, by accuracy or else by loss, in all of `grid`, and say its value above one."""
     if np.isfinite(accuracy).any():
-        axes, values, best = grid[0, 1], accuracy, np.nanargmax(accuracy)
+        # The loop's own rule: of equal accuracies the one with the lower loss.
+        order = np.lexsort((-np.nan_to_num(val_loss, nan=np.inf), np.nan_to_num(accuracy, nan=-np.inf)))
+        axes, values, best = grid[0, 1], accuracy, order[-1]
         remark = f"best: {accuracy[best]:.1f}% in epoch {epochs[best]:g}"
     elif np.isfinite(val_loss).any():
         axes, values, best = grid[0, 0], val_loss, np.nanargmin(val_loss)
