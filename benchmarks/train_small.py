@@ -35,7 +35,9 @@ def main() -> None:
         work = {"plain": plain_epoch, "hubel": hubel_epoch, "eager-step": eager_step, "hubel-step": hubel_step}[kind]
         print(json.dumps(work(model, precision, options)))
         return
-    print(f"{options.data}, {options.images:,} images, batch {BATCH}, {os.cpu_count()} cores, {options.rounds} rounds\n")
+    print(
+        f"{options.data}, {options.images:,} images, batch {BATCH}, {os.cpu_count()} cores, {options.rounds} rounds\n"
+    )
     print(f"{'images/s (median)':<34} {'peer':>9} {'hubel':>9} {'ratio':>7}   pairs")
     compare("lenet5, whole epoch", "plain,lenet5,-", "hubel,lenet5,auto", options)
     compare("convnet, whole epoch", "plain,convnet,-", "hubel,convnet,auto", options)
@@ -104,7 +106,7 @@ def plain_epoch(model: str, _: str, options: argparse.Namespace) -> float:
 class PlainDataset:
     """Pad, crop at random, turn into a tensor, normalise: with Pillow and torch, image by image."""
 
-    def __init__(self, pixels, labels, side: int) -> None:  # noqa: ANN001
+    def __init__(self, pixels, labels, side: int) -> None:
         self.pixels, self.labels, self.side = pixels, labels, side
 
     def __len__(self) -> int:
@@ -123,7 +125,7 @@ class PlainDataset:
 
 
 def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: int) -> tuple:
-    """hubel's own loop, as `hubel train` sets it up."""
+    """The loop of hubel, as `hubel train` sets it up."""
     from hubel.core.process import tune
 
     tune()
@@ -160,7 +162,7 @@ def hubel_epoch(model: str, precision: str, options: argparse.Namespace) -> floa
     return loop.progress.history[-1]["images_per_second"]
 
 
-def median_rate(step) -> float:  # noqa: ANN001
+def median_rate(step) -> float:
     """Images a second of the median of 30 steps, after 10 to warm up."""
     times = []
     for _ in range(40):
@@ -196,8 +198,8 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     import numpy as np
     import torch
 
-    from hubel.data.loading import Batch, Images
     from hubel.data.index import scan
+    from hubel.data.loading import Batch, Images
     from hubel.data.preprocess import Preprocess
     from hubel.data.sources import ArraySource
     from hubel.models.catalogue import create_model

@@ -11,7 +11,6 @@ import torch
 from hubel.core.stopping import Stop
 from hubel.data.sources import open_source
 from hubel.data.sources.builtin import XO
-from hubel.models.catalogue import create_model
 from hubel.training.checkpoint import Checkpoint
 from hubel.training.loop import Loop
 from hubel.training.plan import Plan, make_plan
@@ -53,11 +52,7 @@ class Run:
         self.stop_after = -1
         if network is None:
             torch.manual_seed(5)
-            p = plan.preprocess
-            network = create_model(
-                plan.recipe.model, num_classes=len(plan.classes), in_channels=p.channels,
-                input_size=(p.height, p.width), options=plan.recipe.options,
-            )  # fmt: skip
+            network = plan.card.create()
         self.loop = Loop(
             network, plan.train, plan.val, plan.recipe, keep=self._keep, save=self._save, tell=lambda _: None
         )

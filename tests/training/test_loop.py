@@ -165,17 +165,20 @@ def test_training_loss_is_the_mean_over_samples(run_of: MakeRun) -> None:
     step, sums = run.loop._step, []
     run.loop._step = lambda batch: sums.append(step(batch)) or sums[-1]
     run.go()
-    assert run.loop.progress.history[0]["train_loss"] == pytest.approx(sum(sums) / len(run.loop.train.images))
+    assert run.loop.progress.history[0]["train_loss"] == pytest.approx(
+        sum(loss for loss, _ in sums) / len(run.loop.train.images)
+    )
+    assert run.loop.progress.history[0]["train_top1"] == sum(right for _, right in sums) / len(run.loop.train.images)
 
 
 def test_learning_rates_of_the_steps(run_of: MakeRun) -> None:
     run = run_of(lr=0.3)
     step, rates = run.loop._step, []
 
-    def watched(batch: Any) -> float:
+    def watched(batch: Any) -> tuple[float, int]:
         loss = step(batch)
         rates.append({group["lr"] for group in run.loop.optimizer.param_groups})
-        return float(loss)
+        return loss
 
     run.loop._step = watched
     run.go()
@@ -189,12 +192,12 @@ def test_the_average_is_the_one_of_its_formula(run_of: MakeRun, monkeypatch: pyt
     run = run_of(ema=0.8)
     step, average = run.loop._step, {}
 
-    def watched(batch: Any) -> float:
+    def watched(batch: Any) -> tuple[float, int]:
         loss = step(batch)
         for name, value in run.loop.network.state_dict().items():
             now = value.double().clone()
             average[name] = now if name not in average else 0.8 * average[name] + 0.2 * now
-        return float(loss)
+        return loss
 
     run.loop._step = watched
     run.go()

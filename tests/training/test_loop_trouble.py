@@ -35,11 +35,11 @@ def test_spoilt_weights_are_never_saved(run_of: MakeRun) -> None:
     run = run_of(checkpoint_minutes=0)
     step = run.loop._step
 
-    def spoil(batch: Any) -> float:
+    def spoil(batch: Any) -> tuple[float, int]:
         loss = step(batch)
         with torch.no_grad():
             next(run.loop.network.parameters()).fill_(torch.nan)  # the loss was finite, the step was not
-        return float(loss)
+        return loss
 
     run.loop._step = spoil
     with pytest.raises(DivergedError, match="weights"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Bar", "bar", "say"]
+__all__ = ["Bar", "bar", "counted", "say"]
 
 
 class Bar(Protocol):
@@ -49,6 +49,15 @@ def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
                     progress.update(task, advance=n)
 
         yield _Shown()
+
+
+def counted(n: int, what: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "file"), counted(1200, "image")
+    ('1 file', '1,200 images')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def say(text: str) -> None:

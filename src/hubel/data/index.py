@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import cache_root, is_whole, publish_folder
 from hubel.core.process import usable_cores
-from hubel.core.progress import bar
+from hubel.core.progress import bar, counted
 from hubel.core.window import in_order
 from hubel.data.decode import Decoded, decode
 from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts
@@ -126,17 +126,13 @@ class Index:
 
     def notes(self) -> list[str]:
         """What the scan left out, a line each."""
-        notes = [f"{_count(n, 'file')} passed over: {why}" for why, n in self.skipped.items()]
+        notes = [f"{counted(n, 'file')} passed over: {why}" for why, n in self.skipped.items()]
         if bad := self.unreadable():
-            notes.append(f"{_count(len(bad), 'file')} left out because unreadable:")
+            notes.append(f"{counted(len(bad), 'file')} left out because unreadable:")
             notes += [f"  {path}: {reason}" for path, reason in bad]
         if unlabelled := int(((self.label < 0) & (self.columns["status"] == OK)).sum()):
-            notes.append(f"{_count(unlabelled, 'image')} left out for want of a label")
+            notes.append(f"{counted(unlabelled, 'image')} left out for want of a label")
         return notes
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | None = None) -> tuple[Decoded, bytes]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ from hubel.runtime.forward import outputs
 from hubel.runtime.scores import scores
 from hubel.weights.model_file import ModelCard
 
-__all__ = ["Evaluation", "evaluate", "headline", "write_evaluation"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Drawing", "Evaluation", "evaluate", "headline", "write_evaluation"]
 
 _WORST = 24  # images on the contact sheet of the highest losses
 
@@ -64,38 +67,53 @@ def headline(metrics: Metrics | MultiLabelMetrics, which: str) -> str:
     return f"{percent(metrics.top1)}% of {metrics.n:,} {which} images are right."
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with the words that stand beside it.
+
+    Attributes:
+        name: of its file, without ".png".
+        heading: in the report.
+        caption: one sentence.
+        figure: what is drawn.
+    """
+
+    name: str
+    heading: str
+    caption: str
+    figure: Figure
+
+
 def write_evaluation(
     folder: Path,
     evaluation: Evaluation,
     *,
     title: str,
     which: str,
-    facts: Sequence[tuple[str, str]],
+    facts: Mapping[str, str],
     notes: Sequence[str],
-    history: Sequence[dict[str, float]] = (),
+    drawings: Sequence[Drawing] = (),
 ) -> Path:
     """Write metrics, tables, figures and a self-contained `report.html` into `folder`; the path of the report."""
     metrics = evaluation.metrics
-    drawn = []
-    if history:
-        drawn.append(("learning", "Learning curves", "One point an epoch.", figures.learning_curves(history)))
+    drawn = list(drawings)
     if isinstance(metrics, Metrics):
         write_atomic(folder / "confusion.csv", confusion_csv(metrics))
-        drawn += _single_label_figures(evaluation, metrics)
+        drawn += _drawings(evaluation, metrics)
     write_atomic(folder / "per_class.csv", per_class_csv(metrics))
     shown = []
-    for name, heading, caption, figure in drawn:
-        png = figures.to_png(figure)
-        write_atomic(folder / "figures" / f"{name}.png", png)
-        shown.append((heading, caption, png))
-    report = Report(title, headline(metrics, which), facts, notes, metrics, shown)
+    for drawing in drawn:
+        png = figures.to_png(drawing.figure)
+        write_atomic(folder / "figures" / f"{drawing.name}.png", png)
+        shown.append((drawing.heading, drawing.caption, png))
+    report = Report(title, headline(metrics, which), list(facts.items()), notes, metrics, shown)
     write_report(folder / "report.html", report)
     # Last: a folder with metrics.json is a finished one.
     write_json(folder / "metrics.json", metrics.to_json())
     return folder / "report.html"
 
 
-def _single_label_figures(evaluation: Evaluation, metrics: Metrics) -> list[tuple[str, str, str, Any]]:
+def _drawings(evaluation: Evaluation, metrics: Metrics) -> list[Drawing]:
     losses = sample_losses(evaluation.probabilities, evaluation.targets)
     worst = np.argsort(-losses, kind="stable")[:_WORST]
     guesses = evaluation.probabilities[worst].argmax(1)
@@ -104,12 +122,24 @@ def _single_label_figures(evaluation: Evaluation, metrics: Metrics) -> list[tupl
         f"is {metrics.classes[evaluation.targets[row]]}"
         for row, guess in zip(worst.tolist(), guesses.tolist(), strict=True)
     ]
-    sheet = figures.contact_sheet(list(evaluation.images.pixels(worst)), captions, "Highest losses")
     return [
-        ("confusion", "Confusion matrix", "Rows: what it is. Columns: what the model says.",
-         figures.confusion_matrix(metrics.confusion, metrics.classes)),
-        ("classes", "Classes", "F1 of each class, with precision and recall.", figures.class_bars(metrics)),
-        ("reliability", "Confidence", "How often the model is right when it says how sure it is.",
-         figures.reliability(evaluation.probabilities, evaluation.targets)),
-        ("worst", "Highest losses", "What the model says, how sure it is, and what the label says.", sheet),
-    ]  # fmt: skip
+        Drawing(
+            "confusion",
+            "Confusion matrix",
+            "Rows: what it is. Columns: what the model says.",
+            figures.confusion_matrix(metrics.confusion, metrics.classes),
+        ),
+        Drawing("classes", "Classes", "F1 of each class, with precision and recall.", figures.class_bars(metrics)),
+        Drawing(
+            "reliability",
+            "Confidence",
+            "How often the model is right when it says how sure it is.",
+            figures.reliability(evaluation.probabilities, evaluation.targets),
+        ),
+        Drawing(
+            "worst",
+            "Highest losses",
+            "What the model says, how sure it is, and what the label says.",
+            figures.contact_sheet(list(evaluation.images.pixels(worst)), captions, "Highest losses"),
+        ),
+    ]

@@ -81,7 +81,7 @@ def evaluate_file(
         evaluation,
         title=f"{card.model} on {source.name}",
         which=which,
-        facts=list(facts.items()),
+        facts=facts,
         notes=notes,
     )
     return Measured(evaluation, which, folder, report, notes)

@@ -12,11 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-import hubel
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.evaluation.calibration import fit_temperature
-from hubel.models.catalogue import find
 from hubel.models.neighbours import Neighbours
 from hubel.runtime.device import pick_device
 from hubel.runtime.forward import outputs
@@ -79,22 +77,7 @@ def _own_settings(threads: int, device: torch.device) -> Iterator[None]:
 
 
 def _fit(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
-    recipe, started = plan.recipe, time.monotonic()
-    card = ModelCard(
-        find(recipe.model)[0],
-        plan.classes,
-        plan.preprocess,
-        recipe.options,
-        "sigmoid" if recipe.loss == "sigmoid" else "softmax",
-        provenance={
-            "data": plan.index.name,
-            "fingerprint": plan.fingerprint,
-            "hubel": hubel.__version__,
-            "multi_label": recipe.multi_label,
-            "seed": recipe.seed,
-            "shares": [recipe.val_share, recipe.test_share],
-        },
-    )
+    card, recipe, started = plan.card, plan.recipe, time.monotonic()
     torch.manual_seed(scalar(recipe.seed))
     network = card.create().to(device)
     if isinstance(network, Neighbours):

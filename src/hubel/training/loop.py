@@ -50,6 +50,7 @@ class Progress:
         epochs: epochs in all; fewer than the recipe's when time is short.
         divisor: parts into which a batch is divided because memory ran out.
         loss_sum: sum of the training losses of the epoch under way.
+        right: how many of them the network named rightly while it learnt, changed as they were.
         seen: images of the epoch under way.
         seconds: time spent on the epoch under way.
         minutes: time spent on the whole run.
@@ -63,6 +64,7 @@ class Progress:
     step: int = 0
     divisor: int = 1
     loss_sum: float = 0.0
+    right: int = 0
     seen: int = 0
     seconds: float = 0.0
     minutes: float = 0.0
@@ -135,7 +137,7 @@ class Loop:
                     progress.seconds += now - clock
                     progress.minutes += (now - clock) / 60
                     clock = now
-                    shown.step(note=f"loss {progress.loss_sum / progress.seen:.3f}, {self._rate():.0f} images/s")
+                    shown.step(note=self._note())
                     if self._out_of_time():
                         break
                     if stop.asked or (now - saved) / 60 >= recipe.checkpoint_minutes:
@@ -177,7 +179,7 @@ class Loop:
         """One step on one batch; when memory runs out, the same step in smaller parts."""
         while True:
             try:
-                loss = self._step(batch)
+                loss, right = self._step(batch)
                 break
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error) or 2 * self.progress.divisor > len(batch.positions):
@@ -185,18 +187,19 @@ class Loop:
                 self.progress.divisor *= 2
         self._check_finite(loss, "loss")
         self.progress.loss_sum += loss
+        self.progress.right += right
         self.progress.seen += len(batch.positions)
         self.progress.step += 1
 
-    def _step(self, batch: Batch) -> float:
-        """Forward, backward, step; the sum of the samples' losses."""
+    def _step(self, batch: Batch) -> tuple[float, int]:
+        """Forward, backward, step; the sum of the samples' losses, and how many were named rightly."""
         progress, recipe = self.progress, self.recipe
         self._set_learning_rate(progress.step)
         # Dropout draws from torch's generator: its state must be a function of the step, too.
         torch.manual_seed(scalar(recipe.seed, progress.epoch, progress.step))
         self.network.train()
         self.optimizer.zero_grad()
-        n, total = len(batch.positions), 0.0
+        n, total, right = len(batch.positions), 0.0, 0
         for part in np.array_split(np.arange(n), progress.divisor):
             x = network_input(batch.pixels[part], self.train.images.preprocess, self.device)
             targets = torch.from_numpy(self.train.targets[batch.positions[part]]).to(self.device)
@@ -205,12 +208,13 @@ class Loop:
             loss = self.loss(logits, targets).sum()
             (loss / n).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
+            right += int(_right(logits.detach(), targets).sum())
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        return total
+        return total, right
 
     def _set_learning_rate(self, step: int) -> None:
         """That of the middle of a step of the epoch under way."""
@@ -227,13 +231,15 @@ class Loop:
         logits = outputs(network, self.val.images)
         loss = float(self._val_loss(torch.from_numpy(logits), torch.from_numpy(self.val.targets)).double().mean())
         score = _score(logits, self.val.targets)
+        kind = "top1" if self.val.targets.ndim == 1 else "exact"
         self._check_finite(loss, "validation loss")
         self._set_learning_rate(progress.step - 1)  # a run that is resumed just here has made no step yet
         row = {
             "epoch": progress.epoch + 1,
             "train_loss": progress.loss_sum / progress.seen,
+            f"train_{kind}": progress.right / progress.seen,
             "val_loss": loss,
-            "val_top1" if self.val.targets.ndim == 1 else "val_exact": score,
+            f"val_{kind}": score,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": round(self._rate(), 1),
         }
@@ -242,7 +248,7 @@ class Loop:
             self._keep(network.state_dict())
         progress.history.append(row)
         progress.epoch, progress.step = progress.epoch + 1, 0
-        progress.loss_sum, progress.seen, progress.seconds = 0.0, 0, 0.0
+        progress.loss_sum, progress.right, progress.seen, progress.seconds = 0.0, 0, 0, 0.0
         progress.minutes += (time.monotonic() - started) / 60
         self._fit_into_time()
         self._tell(row)
@@ -260,6 +266,10 @@ class Loop:
         waited = self.progress.epoch - self.progress.best_epoch
         return bool(self.recipe.patience) and waited >= self.recipe.patience
 
+    def _note(self) -> str:
+        p = self.progress
+        return f"loss {p.loss_sum / p.seen:.3f}, {p.right / p.seen:.1%} right, {self._rate():,.0f} images/s"
+
     def _rate(self) -> float:
         # A resumed epoch has time only for what this checkpoint has seen: both are saved together.
         return self.progress.seen / self.progress.seconds if self.progress.seconds else 0.0
@@ -273,11 +283,16 @@ class Loop:
             )
 
 
-def _score(logits: NDArray[np.float32], targets: NDArray[Any]) -> float:
-    """The share of images with exactly the right class, or set of classes."""
+def _right(logits: Tensor, targets: Tensor) -> Tensor:
+    """Which images `(n,)` have exactly the right class, or set of classes."""
     if targets.ndim == 1:
-        return float((logits.argmax(1) == targets).mean())
-    return float(((logits > 0) == (targets > 0.5)).all(1).mean())
+        return logits.argmax(1) == targets
+    return ((logits > 0) == (targets > 0.5)).all(1)
+
+
+def _score(logits: NDArray[np.float32], targets: NDArray[Any]) -> float:
+    """The share of images that are right, 0 to 1."""
+    return float(_right(torch.from_numpy(logits), torch.from_numpy(targets)).double().mean())
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+import hubel
 from hubel.core.process import usable_cores
+from hubel.data.augment import policy
 from hubel.data.index import Index, scan
 from hubel.data.loading import Images, steps_per_epoch
 from hubel.data.preprocess import Preprocess
@@ -15,9 +18,11 @@ from hubel.data.sources import Source
 from hubel.data.splits import Splits, split
 from hubel.models.catalogue import find
 from hubel.models.variant import Variant
+from hubel.runtime.device import pick_device, pick_precision
 from hubel.runtime.threads import probe_threads
 from hubel.training.loop import Labelled
 from hubel.training.recipe import Recipe
+from hubel.weights.model_file import ModelCard
 
 __all__ = ["Plan", "choose_preprocess", "make_plan"]
 
@@ -33,51 +38,70 @@ class Plan:
 
     Attributes:
         recipe: with nothing left to decide.
+        card: the model to be: its network, classes, preprocessing, and where it comes from.
         index: the images.
         splits: which rows do what.
-        classes: names, in the order of the outputs.
-        preprocess: what the network will see.
-        train: images that teach, val: that choose, test: that measure.
-        fingerprint: of the images, labels and splits.
+        train: images that teach.
+        val: images that choose the epoch.
+        test: images that measure.
         notes: what a person should know.
     """
 
     recipe: Recipe
+    card: ModelCard
     index: Index
     splits: Splits
-    classes: tuple[str, ...]
-    preprocess: Preprocess
     train: Labelled
     val: Labelled
     test: Labelled
-    fingerprint: str
     notes: tuple[str, ...]
 
 
 def make_plan(source: Source, recipe: Recipe) -> Plan:
-    """Look at the data and decide.
+    """Look at the data and decide. What cannot work is refused here, before a run has a folder.
 
     Raises:
         DataError: the data cannot be used.
-        UnknownNameError: there is no such network.
+        UnknownNameError: there is no such network, option or policy.
+        OptionError: the network cannot be built so, or the device is not there.
     """
-    _, variant = find(recipe.model)
-    threads = None if recipe.loading_threads < 0 else recipe.loading_threads
-    index = scan(source, threads=threads)
+    name, variant = find(recipe.model)
+    pick_precision(recipe.precision, pick_device(recipe.device))
+    loading = None if recipe.loading_threads < 0 else recipe.loading_threads
+    index = scan(source, threads=loading)
     classes = index.classes(multi_label=recipe.multi_label)
-    splits = split(index, seed=recipe.seed, val=recipe.val_share, test=recipe.test_share)
-    preprocess = choose_preprocess(recipe, variant, index)
-    images = Images(source, index, splits.train, preprocess, threads=threads)
-    mean, std = images.colours()
-    preprocess = replace(preprocess, mean=mean, std=std)
+    splits = split(
+        index, seed=recipe.seed, val=recipe.val_share, test=recipe.test_share, multi_label=recipe.multi_label
+    )
+    card = ModelCard(
+        name,
+        classes,
+        choose_preprocess(recipe, variant, index),
+        recipe.options,
+        "sigmoid" if recipe.loss == "sigmoid" else "softmax",
+        provenance={
+            "data": index.name,
+            "fingerprint": index.fingerprint(),
+            "hubel": hubel.__version__,
+            "multi_label": recipe.multi_label,
+            "seed": recipe.seed,
+            "shares": [recipe.val_share, recipe.test_share],
+        },
+    )
+    policy(recipe.augment, channels=card.preprocess.channels)
+    with torch.device("meta"):
+        card.create()
 
-    def labelled(rows: Any) -> Labelled:
-        targets = index.targets(rows, classes, multi_label=recipe.multi_label)
-        if np.array_equal(rows, splits.train):
-            return Labelled(images.normalised_by(preprocess), targets)
-        return Labelled(Images(source, index, rows, preprocess, threads=threads), targets)
+    def labelled(rows: NDArray[np.int64]) -> Labelled:
+        images = Images(source, index, rows, card.preprocess, threads=loading)
+        return Labelled(images, index.targets(rows, classes, multi_label=recipe.multi_label))
 
-    train, val = labelled(splits.train), labelled(splits.val)
+    train = labelled(splits.train)
+    mean, std = train.images.colours()
+    preprocess = replace(card.preprocess, mean=mean, std=std)
+    card = replace(card, preprocess=preprocess)
+    train = replace(train, images=train.images.normalised_by(preprocess))
+    val = train if np.array_equal(splits.val, splits.train) else labelled(splits.val)
     batch_size = recipe.batch_size or _batch_size(len(splits.train))
     decided = replace(
         recipe,
@@ -88,14 +112,12 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     )
     return Plan(
         decided,
+        card,
         index,
         splits,
-        classes,
-        preprocess,
         train,
         val,
         val if splits.test_is_val else labelled(splits.test),
-        index.fingerprint(),
         (*index.notes(), *splits.notes, *([] if recipe.threads else _slower(decided))),
     )
 

@@ -13,11 +13,13 @@ import torch
 import hubel
 from hubel.core.errors import CheckpointError
 from hubel.core.files import numbered_folder
+from hubel.core.progress import counted
+from hubel.data.augment import policy
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
-from hubel.evaluation.evaluate import Evaluation, evaluate, headline, write_evaluation
+from hubel.evaluation import figures
+from hubel.evaluation.evaluate import Drawing, Evaluation, evaluate, headline, write_evaluation
 from hubel.evaluation.metrics import Metrics
-from hubel.models.catalogue import find
 from hubel.runtime.device import pick_device
 from hubel.training.checkpoint import remove_leftovers
 from hubel.training.fit import Fitted, fit_model
@@ -27,6 +29,8 @@ from hubel.training.recipe import Recipe
 from hubel.weights.model_file import load_model
 
 __all__ = ["Outcome", "resume", "train"]
+
+_SAMPLE = 24  # training images that the report shows
 
 
 @dataclass(frozen=True)
@@ -76,26 +80,25 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
     recipe = recipe or Recipe()
     source = open_source(data, multi_label=recipe.multi_label, xo=xo)
     plan = make_plan(source, recipe)
-    name = find(recipe.model)[0]
     if out is not None:
         if (out / "config.json").exists():
             raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
         out.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(out or numbered_folder(RUNS, f"{source.name}-{name}"))
+    folder = RunFolder(out or numbered_folder(RUNS, f"{source.name}-{plan.card.model}"))
     folder.write_config(
         {
             "hubel": hubel.__version__,
             "data": _found_again(data, source),
             "xo": dataclasses.asdict(xo) if xo else None,
             "recipe": plan.recipe.to_json(),
-            "classes": plan.classes,
-            "preprocess": plan.preprocess.to_json(),
+            "classes": plan.card.classes,
+            "preprocess": plan.card.preprocess.to_json(),
             "images": {
                 "train": len(plan.splits.train),
                 "val": len(plan.splits.val),
                 "test": len(plan.splits.test),
             },
-            "fingerprint": plan.fingerprint,
+            "fingerprint": plan.card.provenance["fingerprint"],
             "environment": {"python": platform.python_version(), "torch": torch.__version__},
         }
     )
@@ -126,7 +129,7 @@ def resume(folder: Path | None = None) -> Outcome:
     xo = XO(**config["xo"]) if config["xo"] else None
     source = open_source(config["data"], multi_label=recipe.multi_label, xo=xo)
     plan = make_plan(source, recipe)
-    if plan.fingerprint != config["fingerprint"]:
+    if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
     return _carry_out(run, plan)
 
@@ -143,16 +146,28 @@ def _carry_out(folder: RunFolder, plan: Plan) -> Outcome:
 def _announce(folder: RunFolder, plan: Plan) -> None:
     for note in plan.notes:
         folder.tell(note if note.startswith(" ") else f"note: {note}")
-    p, sizes = plan.preprocess, plan.splits
+    p, sizes = plan.card.preprocess, plan.splits
     testing = "the validation images measure, too" if sizes.test_is_val else f"{len(sizes.test):,} to test"
     folder.tell(
-        f"{plan.index.name}: {len(plan.classes)} classes, {len(sizes.train):,} images to train, "
+        f"{plan.index.name}: {len(plan.card.classes)} classes, {len(sizes.train):,} images to train, "
         f"{len(sizes.val):,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.fit})"
     )
     folder.tell(
-        f"{find(plan.recipe.model)[0]}, {plan.recipe.epochs} epochs, batches of {plan.recipe.batch_size}; "
+        f"{plan.card.model}, {counted(plan.recipe.epochs, 'epoch')}, batches of {plan.recipe.batch_size}; "
         f"run folder {folder.path}"
     )
+
+
+def _drawings(plan: Plan, history: list[dict[str, float]]) -> list[Drawing]:
+    """What the network saw, and how it learnt."""
+    what = policy(plan.recipe.augment, channels=plan.card.preprocess.channels)
+    batch = next(plan.train.images.epoch(plan.recipe.seed, 0, min(_SAMPLE, plan.recipe.batch_size), what))
+    names = [plan.index.labels[code] for code in plan.index.label[plan.train.images.rows[batch.positions]]]
+    sheet = figures.contact_sheet(list(batch.pixels), names, "Training images")
+    seen = Drawing("training", "What the network saw", "Images as they were changed for the first epoch.", sheet)
+    if not history:
+        return [seen]
+    return [Drawing("learning", "Learning curves", "One point an epoch.", figures.learning_curves(history)), seen]
 
 
 def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
@@ -163,14 +178,14 @@ def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
     splits = plan.splits
     which = "validation" if splits.test_is_val else "test"
     params = sum(p.numel() for p in network.parameters())
-    p = plan.preprocess
+    p, epochs = card.preprocess, counted(len(fitted.history), "epoch")
     facts = {
-        "Data": f"{plan.index.name}: {len(plan.classes)} classes",
+        "Data": f"{plan.index.name}: {len(card.classes)} classes",
         "Images": f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} {which}",
         "Left out": f"{len(plan.index.reasons):,} unreadable",
         "Network": f"{card.model}, {params:,} parameters",
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.fit}, {p.interpolation}",
-        "Training": f"{len(fitted.history)} epochs, batches of {plan.recipe.batch_size}, {fitted.minutes:.1f} minutes",
+        "Training": f"{epochs}, batches of {plan.recipe.batch_size}, {fitted.minutes:.1f} minutes",
         "Temperature": f"{card.temperature:.3f}",
         "Seed": str(plan.recipe.seed),
         "Made with": f"hubel {hubel.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
@@ -183,9 +198,9 @@ def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
         evaluation,
         title=f"{card.model} on {plan.index.name}",
         which=which,
-        facts=list(facts.items()),
+        facts=facts,
         notes=notes,
-        history=fitted.history,
+        drawings=_drawings(plan, fitted.history),
     )
     folder.tell(headline(evaluation.metrics, which))
     rate = fitted.history[-1]["images_per_second"] if fitted.history else None
