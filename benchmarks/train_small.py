@@ -56,7 +56,7 @@ def compare(title: str, peer: str, ours: str, options: argparse.Namespace) -> No
 
 def measure(worker: str, options: argparse.Namespace) -> float:
     arguments = ["--worker", worker, "--images", str(options.images), "--data", options.data]
-    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -212,7 +212,7 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     source = ArraySource(pixels, labels)
     images = Images(source, scan(source), np.arange(BATCH), Preprocess(32, 32))
     labelled = Labelled(images, labels)
-    recipe = Recipe(model=model, batch_size=BATCH, precision=precision)
+    recipe = Recipe(model=model, epochs=1, batch_size=BATCH, precision=precision)
     ignore = lambda *_: None  # noqa: E731
     loop = Loop(create_model(model), labelled, labelled, recipe, keep=ignore, save=ignore, tell=ignore)
     batch = Batch(np.arange(BATCH), images.pixels(np.arange(BATCH)))
