@@ -10,8 +10,9 @@ import torch
 
 import hubel
 from hubel.core.errors import CheckpointError
+from hubel.core.files import remove_leftovers
 from hubel.training import checkpoint as module
-from hubel.training.checkpoint import Checkpoint, load_newest, remove_leftovers, save
+from hubel.training.checkpoint import Checkpoint, load_newest, save
 
 
 def made(value: float) -> Checkpoint:

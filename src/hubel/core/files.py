@@ -24,9 +24,12 @@ __all__ = [
     "is_whole",
     "numbered_folder",
     "publish_folder",
+    "remove_leftovers",
     "write_atomic",
     "write_json",
 ]
+
+_LUCK = 8  # random bytes in the name of what is being written
 
 
 def cache_root() -> Path:
@@ -113,6 +116,15 @@ def publish_folder(target: Path, fill: Callable[[Path], None], *, manifest: str)
     fsync_folder(target.parent)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing: files and folders that have not got their names yet, at any depth."""
+    for unfinished in list(folder.rglob(f".*.{'[0-9a-f]' * 2 * _LUCK}.tmp")):
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished, ignore_errors=True)
+        else:
+            unfinished.unlink(missing_ok=True)
+
+
 def folder_bytes(folder: Path) -> int:
     """The size of all files in a folder; 0 where there is none."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -122,7 +134,7 @@ def is_whole(folder: Path, *, manifest: str) -> bool:
     """Whether every file that the folder's manifest lists is there, with its size and SHA-256."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         listed = json.loads((folder / manifest).read_text(encoding="utf-8"))
-        return all(_matches(folder / name, facts) for name, facts in listed.items())
+        return bool(listed) and all(_matches(folder / name, facts) for name, facts in listed.items())
     return False
 
 
@@ -135,4 +147,4 @@ def _matches(path: Path, facts: dict[str, Any]) -> bool:
 
 def _beside(path: Path) -> Path:
     """A new name in the same folder. Not by `tempfile`, whose files and folders only their owner may read."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    return path.with_name(f".{path.name}.{secrets.token_hex(_LUCK)}.tmp")

@@ -33,7 +33,7 @@ def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}"),

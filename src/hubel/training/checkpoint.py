@@ -18,13 +18,12 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from hubel.core.errors import CheckpointError
-from hubel.core.files import is_whole, publish_folder, write_atomic
+from hubel.core.files import is_whole, publish_folder, remove_leftovers, write_atomic
 
-__all__ = ["Checkpoint", "load_newest", "remove_leftovers", "save"]
+__all__ = ["Checkpoint", "load_newest", "save"]
 
 _MANIFEST = "manifest.json"
 _POINTER = "pointer"
-_LEFTOVER = ".*." + "[0-9a-f]" * 16 + ".tmp"  # as `hubel.core.files` names them, and nobody else
 _KEPT = 2  # the newest, and one to fall back to if the disk damages it
 
 
@@ -60,15 +59,6 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
         if path not in keep:
             shutil.rmtree(path, ignore_errors=True)
     remove_leftovers(folder)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing: files and folders that have not got their names yet, at any depth."""
-    for unfinished in list(folder.rglob(_LEFTOVER)):
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished, ignore_errors=True)
-        else:
-            unfinished.unlink(missing_ok=True)
 
 
 def load_newest(folder: Path) -> Checkpoint | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from hubel.core.progress import bar
 from hubel.core.random import scalar
 from hubel.core.stopping import Stop
 from hubel.data.augment import policy
-from hubel.data.loading import Batch, Images, network_input, steps_per_epoch
+from hubel.data.loading import Batch, network_input, steps_per_epoch
 from hubel.nn.layers import channels_last
 from hubel.runtime.device import pick_precision
 from hubel.runtime.forward import outputs
@@ -28,49 +28,9 @@ from hubel.training.losses import Loss, class_weights
 from hubel.training.optimizer import load_tensors, make_optimizer, tensors
 from hubel.training.recipe import Recipe
 from hubel.training.schedule import factor
+from hubel.training.state import Labelled, Progress
 
-__all__ = ["Labelled", "Loop", "Progress"]
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Images with their targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`."""
-
-    images: Images
-    targets: NDArray[Any]
-
-
-@dataclass
-class Progress:
-    """Where a run stands: with the tensors, all that it takes to go on.
-
-    Attributes:
-        epoch: epochs that are finished.
-        step: steps that are finished in the epoch under way.
-        epochs: epochs in all; fewer than the recipe's when time is short.
-        divisor: parts into which a batch is divided because memory ran out.
-        loss_sum: sum of the training losses of the epoch under way.
-        right: how many of them the network named rightly while it learnt, changed as they were.
-        seen: images of the epoch under way.
-        seconds: time spent on the epoch under way.
-        minutes: time spent on the whole run.
-        best: validation score and negative loss of the best epoch.
-        best_epoch: its number, from 1; 0 before there is one.
-        history: a row of numbers for each finished epoch.
-    """
-
-    epochs: int
-    epoch: int = 0
-    step: int = 0
-    divisor: int = 1
-    loss_sum: float = 0.0
-    right: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-    minutes: float = 0.0
-    best: tuple[float, float] | None = None
-    best_epoch: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
+__all__ = ["Loop"]
 
 
 class Loop:
@@ -268,7 +228,7 @@ class Loop:
 
     def _note(self) -> str:
         p = self.progress
-        return f"loss {p.loss_sum / p.seen:.3f}, {p.right / p.seen:.1%} right, {self._rate():,.0f} images/s"
+        return f"loss {p.loss_sum / p.seen:.3f}  {p.right / p.seen:.1%}  {self._rate():,.0f} images/s"
 
     def _rate(self) -> float:
         # A resumed epoch has time only for what this checkpoint has seen: both are saved together.

@@ -7,7 +7,7 @@ import torch
 
 from hubel.data.loading import network_input
 from hubel.models.neighbours import Neighbours
-from hubel.training.loop import Labelled
+from hubel.training.state import Labelled
 
 __all__ = ["remember"]
 

@@ -20,8 +20,8 @@ from hubel.models.catalogue import find
 from hubel.models.variant import Variant
 from hubel.runtime.device import pick_device, pick_precision
 from hubel.runtime.threads import probe_threads
-from hubel.training.loop import Labelled
 from hubel.training.recipe import Recipe
+from hubel.training.state import Labelled
 from hubel.weights.model_file import ModelCard
 
 __all__ = ["Plan", "choose_preprocess", "make_plan"]

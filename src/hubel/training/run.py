@@ -12,7 +12,7 @@ import torch
 
 import hubel
 from hubel.core.errors import CheckpointError
-from hubel.core.files import numbered_folder
+from hubel.core.files import numbered_folder, remove_leftovers
 from hubel.core.progress import counted
 from hubel.data.augment import policy
 from hubel.data.sources import Source, open_source
@@ -21,7 +21,6 @@ from hubel.evaluation import figures
 from hubel.evaluation.evaluate import Drawing, Evaluation, evaluate, headline, write_evaluation
 from hubel.evaluation.metrics import Metrics
 from hubel.runtime.device import pick_device
-from hubel.training.checkpoint import remove_leftovers
 from hubel.training.fit import Fitted, fit_model
 from hubel.training.folder import RUNS, RunFolder, only_unfinished
 from hubel.training.plan import Plan, make_plan
