@@ -134,9 +134,10 @@ def campaign(work: Path, kills: int, in_save: int, luck: random.Random) -> Tally
             tally.kills += 1
             tally.in_save += ended.in_save
             tally.before_config += not (out / "config.json").exists()
-        else:
+        # A kill may also come when all is done and only the process has not ended: there is nothing to resume.
+        if ended.code is not None or (out / "metrics.json").exists():
             tally.completed += 1
-            if ended.code == 0 and same(out, left_alone):
+            if ended.code in (0, None) and same(out, left_alone):
                 tally.identical += 1
             else:
                 print(
