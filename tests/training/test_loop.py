@@ -93,16 +93,25 @@ def test_stops_where_it_is_asked_to(run_of: MakeRun) -> None:
     assert other.go()
 
 
-def test_asked_while_the_last_epoch_is_validated(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = run_of(epochs=1)
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_asked_while_an_epoch_is_validated(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
+    run, validate = run_of(epochs=epochs), module.output_batches
 
-    def validate(*args: Any) -> Any:
+    def interrupted(*args: Any) -> Any:
         run.stop.asked = 2
-        return original(*args)
+        return validate(*args)
 
-    original = module.outputs
-    monkeypatch.setattr(module, "outputs", validate)
-    assert run.go()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "output_batches", interrupted)
+        assert not run.go()
+    progress = run.saved[-1][1].progress
+    assert (progress["epoch"], progress["step"], progress["history"]) == (0, 5, [])
+    other, straight = run_of(epochs=epochs), run_of(epochs=epochs)
+    other.loop.restore(run.saved[-1][1])
+    assert other.go()
+    assert straight.go()
+    assert other.numbers() == straight.numbers()
+    assert all(torch.equal(value, straight.state()[name]) for name, value in other.state().items())
 
 
 def test_threads_and_memory_change_nothing(plan_of: MakePlan, run_of: MakeRun) -> None:

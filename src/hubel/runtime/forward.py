@@ -13,7 +13,7 @@ from torch import nn
 from hubel.data.loading import Images, network_input
 from hubel.data.preprocess import Preprocess
 
-__all__ = ["evaluating", "forward", "outputs"]
+__all__ = ["batch_size", "evaluating", "forward", "output_batches", "outputs"]
 
 _PIXELS_A_BATCH = 2**20  # keeps the activations of one batch within the processor's caches or near it
 
@@ -43,8 +43,12 @@ def batch_size(preprocess: Preprocess) -> int:
     return max(1, min(256, _PIXELS_A_BATCH // (preprocess.height * preprocess.width)))
 
 
+def output_batches(network: nn.Module, images: Images) -> Iterator[NDArray[np.float32]]:
+    """Outputs `(some, c)` for all images, in their order, batch by batch."""
+    for batch in images.in_sequence(batch_size(images.preprocess)):
+        yield forward(network, batch.pixels, images.preprocess)
+
+
 def outputs(network: nn.Module, images: Images) -> NDArray[np.float32]:
     """Outputs `(n, c)` for all images, in their order."""
-    size = batch_size(images.preprocess)
-    parts = [forward(network, batch.pixels, images.preprocess) for batch in images.in_sequence(size)]
-    return np.concatenate(parts)
+    return np.concatenate(list(output_batches(network, images)))

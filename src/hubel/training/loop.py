@@ -22,7 +22,7 @@ from hubel.data.augment import policy
 from hubel.data.loading import Batch, network_input, steps_per_epoch
 from hubel.nn.layers import channels_last
 from hubel.runtime.device import pick_precision
-from hubel.runtime.forward import outputs
+from hubel.runtime.forward import output_batches
 from hubel.training.checkpoint import Checkpoint
 from hubel.training.losses import Loss, class_weights
 from hubel.training.optimizer import load_tensors, make_optimizer, tensors
@@ -84,7 +84,7 @@ class Loop:
         """
         progress, recipe = self.progress, self.recipe
         saved = time.monotonic()
-        while progress.epoch < progress.epochs and not self._out_of_patience() and not self._out_of_time():
+        while not self._over():
             title = f"epoch {progress.epoch + 1}/{progress.epochs}"
             batches = self.train.images.epoch(
                 recipe.seed, progress.epoch, recipe.batch_size, self.policy, start=progress.step
@@ -92,23 +92,23 @@ class Loop:
             with bar(title, self.steps, done=progress.step) as shown:
                 clock = time.monotonic()
                 for batch in batches:
+                    if self._out_of_time():
+                        break
                     self._learn(batch)
                     now = time.monotonic()
                     progress.seconds += now - clock
                     progress.minutes += (now - clock) / 60
                     clock = now
                     shown.step(note=self._note())
-                    if self._out_of_time():
-                        break
                     if stop.asked or (now - saved) / 60 >= recipe.checkpoint_minutes:
                         self.checkpoint()
                         saved = clock = time.monotonic()
                         if stop.asked:
                             return False
-            self._finish_epoch()
+            finished = self._finish_epoch(stop)
             self.checkpoint()
             saved = time.monotonic()
-            if stop.asked and progress.epoch < progress.epochs:
+            if not finished or (stop.asked and progress.epoch < progress.epochs):
                 return False
         return True
 
@@ -183,12 +183,17 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest_lr"] * now
 
-    def _finish_epoch(self) -> None:
-        """Validate, remember the row, keep the weights if they are the best."""
+    def _finish_epoch(self, stop: Stop) -> bool:
+        """Validate, remember the row, keep the weights if they are the best; False when asked to stop before that."""
         progress = self.progress
         network = self.average.module if self.average is not None else self.network
         started = time.monotonic()
-        logits = outputs(network, self.val.images)
+        parts = []
+        for part in output_batches(network, self.val.images):
+            if stop.asked:
+                return False
+            parts.append(part)
+        logits = np.concatenate(parts)
         loss = float(self._val_loss(torch.from_numpy(logits), torch.from_numpy(self.val.targets)).double().mean())
         score = _score(logits, self.val.targets)
         kind = "top1" if self.val.targets.ndim == 1 else "exact"
@@ -212,12 +217,19 @@ class Loop:
         progress.minutes += (time.monotonic() - started) / 60
         self._fit_into_time()
         self._tell(row)
+        return True
 
     def _fit_into_time(self) -> None:
         """After the first epoch, plan as many as there is time for: the learning rate still falls to its end."""
         if self.recipe.max_minutes and self.progress.epoch == 1:
             affordable = int(self.recipe.max_minutes / self.progress.minutes)
             self.progress.epochs = max(1, min(self.progress.epochs, affordable))
+
+    def _over(self) -> bool:
+        """Whether all is done; an epoch that has begun is brought to its end, in a resumed run, too."""
+        if self.progress.step:
+            return False
+        return self.progress.epoch >= self.progress.epochs or self._out_of_patience() or self._out_of_time()
 
     def _out_of_time(self) -> bool:
         return bool(self.recipe.max_minutes) and self.progress.minutes >= self.recipe.max_minutes
