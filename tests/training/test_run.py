@@ -20,6 +20,7 @@ from hubel.core.errors import CheckpointError, DataError, DivergedError
 from hubel.core.stopping import Stop
 from hubel.data import loading
 from hubel.data.sources.builtin import XO
+from hubel.evaluation.run import evaluate_file
 from hubel.models.convnet import ConvBlock
 from hubel.training import fit
 from hubel.training import run as module
@@ -277,6 +278,7 @@ def test_several_classes_an_image(tiny: Recipe, tmp_path: Path) -> None:
         pixels[4:, :4] += np.uint8(150 * left)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
         rows.append(f"{i}.png,{'|'.join(['top'] * top + ['left'] * left)}")
+    rows[1] = "0.png,left|top|left"  # written as no other
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
     recipe = replace(
         tiny, model="linear", options={}, loss="sigmoid", multi_label=True, epochs=10, batch_size=8, class_weights=True
@@ -287,6 +289,9 @@ def test_several_classes_an_image(tiny: Recipe, tmp_path: Path) -> None:
     assert (card.classes, card.scores) == (("left", "top"), "sigmoid")
     rows = (done.folder / "metrics.csv").read_text().splitlines()
     assert "val_exact" in rows[0]
+    again = evaluate_file(done.folder, str(tmp_path / "table.csv"), out=tmp_path / "again").evaluation
+    np.testing.assert_array_equal(again.images.rows, done.evaluation.images.rows)
+    assert again.metrics.to_json() == done.evaluation.metrics.to_json()
 
 
 def test_tensorboard(tiny: Recipe) -> None:

@@ -96,7 +96,8 @@ def _choose(index: Index, card: ModelCard, split: str) -> tuple[NDArray[np.int64
         return usable, words["all"]
     if card.provenance.get("fingerprint") == index.fingerprint():
         val, test = card.provenance["shares"]
-        held = split_rows(index, seed=card.provenance["seed"], val=val, test=test)
+        multi_label = card.provenance["multi_label"]
+        held = split_rows(index, seed=card.provenance["seed"], val=val, test=test, multi_label=multi_label)
         wanted = split if split != "auto" else "val" if held.test_is_val else "test"
         return getattr(held, wanted), words[wanted]
     if split == "auto":
