@@ -11,7 +11,7 @@ def models(name: str = "*", /) -> int:
     """
     from hubel.cli.show import table
     from hubel.core.errors import UnknownNameError
-    from hubel.models.catalogue import ALIASES, count_parameters, find, list_models, options_of
+    from hubel.models.catalogue import ALIASES, count_parameters, find, list_models, option_text, options_of
 
     if any(sign in name for sign in "*?["):
         found = [(entry, find(entry)[1]) for entry in list_models(name)]
@@ -36,13 +36,9 @@ def models(name: str = "*", /) -> int:
         print(f"macs        {published.macs:,} multiply-adds an image")
     for map_name, shape in published.maps.items():
         print(f"map         {map_name:<14} {'x'.join(map(str, shape))}")
-    shown = [(option, _text(value)) for option, value in options_of(exact).items()]
+    shown = [(option, option_text(value)) for option, value in options_of(exact).items()]
     if shown:
         table(["option", "value"], shown)
         option, value = shown[0]
         print(f"change one with, say,  hubel train DATA --model {exact} --options.{option} {value or '128'}")
     return 0
-
-
-def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -22,7 +22,7 @@ from torch import nn
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.models.variant import InputShape, Variant
 
-__all__ = ["ALIASES", "count_parameters", "create_model", "find", "list_models", "options_of"]
+__all__ = ["ALIASES", "count_parameters", "create_model", "find", "list_models", "option_text", "options_of"]
 
 FAMILIES = (
     "baselines",
@@ -121,6 +121,15 @@ def options_of(name: str) -> dict[str, Any]:
     """The options of a network and their values, as its layout has them."""
     layout = find(name)[1].layout
     return {field.name: getattr(layout, field.name) for field in dataclasses.fields(layout)}
+
+
+def option_text(value: Any) -> str:
+    """An option's value as text that `create_model` takes.
+
+    >>> option_text((16, 32)), option_text(0.5)
+    ('16,32', '0.5')
+    """
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _with_options(name: str, layout: Any, options: Mapping[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 from hubel.core.errors import DataError
 from hubel.data.sources import ArraySource, Source, open_source
 from hubel.data.sources.paths import PathSource
+from hubel.models.catalogue import option_text
 from hubel.runtime.predictor import Predictor, load
 from hubel.training.fit import fit_model
 from hubel.training.plan import make_plan
@@ -84,7 +85,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             epochs=self.epochs,
             lr=self.lr,
             augment=self.augment,
-            options={name: _text(value) for name, value in (self.options or {}).items()},
+            options={name: option_text(value) for name, value in (self.options or {}).items()},
             seed=self.seed,
             test_share=0.0,  # whoever calls measures with images of their own
         )
@@ -115,11 +116,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "predictor_"):
             raise NotFittedError("this ImageClassifier is not fitted yet; call fit first")
         return self.predictor_.predict_proba(X)[:, self._order]
-
-
-def _text(option: Any) -> str:
-    """The value of an option as a recipe has it: "16,32" for (16, 32)."""
-    return ",".join(map(str, option)) if isinstance(option, list | tuple) else str(option)
 
 
 def _source(images: Any, labels: Any) -> tuple[Source, dict[str, Any]]:
