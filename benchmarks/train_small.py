@@ -39,7 +39,7 @@ def main() -> None:
         f"{options.data}, {options.images:,} images, batch {BATCH}, {os.cpu_count()} cores, {options.rounds} rounds\n"
     )
     print(f"{'images/s (median)':<34} {'peer':>9} {'hubel':>9} {'ratio':>7}   pairs")
-    compare("lenet5, whole epoch", "plain,lenet5,-", "hubel,lenet5,auto", options)
+    compare("lenet5_modern, whole epoch", "plain,lenet5_modern,-", "hubel,lenet5_modern,auto", options)
     compare("convnet, whole epoch", "plain,convnet,-", "hubel,convnet,auto", options)
     compare("resnet20, whole epoch", "plain,resnet20,-", "hubel,resnet20,auto", options)
     compare("resnet20, whole epoch, float32", "plain,resnet20,-", "hubel,resnet20,float32", options)
@@ -76,10 +76,10 @@ def images_of(options: argparse.Namespace) -> tuple:
 def network(model: str) -> object:
     import torch
 
-    from hubel.models.catalogue import create_model
+    from hubel import create_model
 
     torch.manual_seed(0)
-    side = 32 if model == "lenet5" else 28
+    side = 32 if model == "lenet5_modern" else 28
     return create_model(model, num_classes=10, in_channels=1, input_size=(side, side)), side
 
 
@@ -176,7 +176,7 @@ def median_rate(step) -> float:
 def eager_step(model: str, _: str, options: argparse.Namespace) -> float:
     import torch
 
-    from hubel.models.catalogue import create_model
+    from hubel import create_model
 
     torch.manual_seed(0)
     net = create_model(model)
@@ -203,7 +203,7 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     from hubel.data.loading import Batch, Images
     from hubel.data.preprocess import Preprocess
     from hubel.data.sources import ArraySource
-    from hubel.models.catalogue import create_model
+    from hubel import create_model
     from hubel.training.loop import Loop
     from hubel.training.recipe import Recipe
     from hubel.training.state import Labelled

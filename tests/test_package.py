@@ -53,7 +53,10 @@ def test_sources(path: Path) -> None:
     assert ast.get_docstring(tree), "no docstring"
     assert len(text.splitlines()) <= 300
     assert not re.search(r"^\s*(import|from)\s+(pickle|cPickle|dill|cloudpickle|joblib|shelve|marshal)\b", text, re.M)
-    assert "torch.load" not in text
+    # One place opens strangers' files, and it never runs what is in them.
+    loads = re.findall(r"torch\.load\(.*", text)
+    assert all("weights_only=True" in load for load in loads)
+    assert len(loads) == (path.name == "foreign.py")
     assert "weights_only=False" not in text
     assert "allow_pickle=True" not in text
 

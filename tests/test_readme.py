@@ -43,11 +43,13 @@ def test_python_example_runs(tmp_path: Path) -> None:
 
 def test_commands_exist() -> None:
     used = set(re.findall(r"(?:`|\$ |/|\\)hubel (\w+)", README))
-    assert {"train", "predict", "evaluate", "demo", "models"} <= used
+    assert {"train", "predict", "evaluate", "demo", "models", "verify"} <= used
     assert used - {"VERB"} <= set(_VERBS)
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet20", "lenet5", "linear", "mlp", "knn"])
+@pytest.mark.parametrize(
+    "name", re.findall(r"`(\w+)`", README[README.index("### Networks") : README.index("## Python")])
+)
 def test_networks_exist(name: str) -> None:
     assert f"`{name}`" in README
     assert find(name)

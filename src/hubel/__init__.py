@@ -1,7 +1,7 @@
 """hubel: convolutional image classifiers. Train them on a folder of photos, see what every layer does, ship them.
 
 >>> import hubel
->>> network = hubel.create_model("lenet5", num_classes=10)
+>>> network = hubel.create_model("resnet50", num_classes=10)
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hubel.core.errors import HubelError as HubelError
-    from hubel.models.catalogue import create_model as create_model
     from hubel.models.catalogue import list_models as list_models
     from hubel.runtime.predictor import Predictor as Predictor
     from hubel.runtime.predictor import load as load
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from hubel.training.recipe import Recipe as Recipe
     from hubel.training.run import resume as resume
     from hubel.training.run import train as train
+    from hubel.weights.create import create_model as create_model
 
 __version__ = "0.1.0"
 
@@ -28,7 +28,7 @@ _HOMES = {
     "ImageClassifier": "hubel.training.estimator",
     "Predictor": "hubel.runtime.predictor",
     "Recipe": "hubel.training.recipe",
-    "create_model": "hubel.models.catalogue",
+    "create_model": "hubel.weights.create",
     "list_models": "hubel.models.catalogue",
     "load": "hubel.runtime.predictor",
     "resume": "hubel.training.run",

@@ -33,8 +33,7 @@ COMMAND_LINES = {
     "evaluate run": "evaluate needs DATA; see hubel evaluate --help",
     "data": "data needs SOURCE; see hubel data --help",
     "trian photos": "no command is called 'trian'; did you mean train? See hubel --help",
-    "classify": "no command is called 'classify'; there are train, evaluate, predict, demo, data, models, runs, info; "
-    "see hubel --help",
+    "classify": "no command is called 'classify'; there are train, evaluate, predict, demo, data, models, verify, ",
     "train digits --epochs many": "--epochs is a whole number, not 'many'; see hubel train --help",
     "train digits --lr fast": "--lr is a number, not 'fast'; see hubel train --help",
     "train digits --class-weights=maybe": "--class-weights is true or false, not 'maybe'; see hubel train --help",
@@ -49,13 +48,25 @@ COMMAND_LINES = {
     "predict a b --json --csv": "choose one of --json and --csv",
     "train digits --lr -1": "lr is at least 0, not -1.0",
     "train digits --size 64x": "size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not '64x'",
-    "train digits --model resnet21": "no model is called 'resnet21'; did you mean resnet20",
+    "train digits --model resnet21": "no model is called 'resnet21'; did you mean resnet",
+    "train digits --task paint": "no task is called 'paint'; the known ones are: auto, classify, reconstruct",
+    "train digits --task reconstruct --model resnet20": "resnet20 cannot reconstruct images; those that can: "
+    "autoencoder_28, autoencoder_28_transposed",
+    "train digits --task classify --model autoencoder_28": "autoencoder_28 cannot classify images; those that can: ",
+    "train digits --task reconstruct --class-weights": "class_weights has no meaning where a network makes images",
+    "train digits --task reconstruct --size 32": "autoencoder_28 takes images of 28x28 pixels, not 32x32",
     "models zzz*": "no model is called 'zzz*'; the known ones are: ",
-    "models lenet6": "no model is called 'lenet6'; did you mean lenet or lenet5?",
+    "models lenet6": "no model is called 'lenet6'; did you mean lenet or lenet5 or alexnet?",
     "train digits --resume": "a resumed run keeps its data and settings; give nothing but --resume and --out",
     "train nowhere": "nowhere",
     "data nowhere": "nowhere",
-    "predict nowhere x.png": "nowhere: no model file",
+    "predict nowhere x.png": "no model file, run or network is called 'nowhere'; the known ones are: ",
+    "predict ./nowhere x.png": "nowhere: no model file",
+    "predict resnet20 x.png": "no model with pretrained weights is called 'resnet20'; did you mean",
+    "predict vgg16.best x.png": "no set of weights of vgg16 is called 'best'; the known ones are: ",
+    "verify zzz": "no model is called 'zzz'",
+    "weights convert a.pth": "weights convert needs --model",
+    "weights convert a.pth --model resnet20": "a.pth: no such file",
     "runs nowhere": "nowhere: no run in this folder; make one with hubel train",
 }
 
@@ -126,6 +137,15 @@ def test_model_files(hubel: Call, model: Path, photos: Path, tmp_path: Path) -> 
     save_file({"w": torch.zeros(2)}, path)
     assert "not a model of hubel's" in line(hubel("predict", path, image))
     assert "no model file in this folder" in line(hubel("predict", photos, image))
+
+
+def test_a_model_that_makes_images(hubel: Call, photos: Path) -> None:
+    words = ["--task", "reconstruct", "--epochs", 1, "--threads", 1, "--out", "made"]
+    assert hubel("train", photos, *words).code == 0
+    for words in (["predict", "made", photos / "red" / "1.png"], ["predict", "made/model.safetensors", photos]):
+        assert line(hubel(*words)) == (
+            "autoencoder_28 makes images, it names no classes; hubel evaluate MODEL DATA measures it"
+        )
 
 
 def test_missing_images(hubel: Call, model: Path, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import hubel as package
 from hubel.cli import _VERBS
+from hubel.models.catalogue import build_model
 
 Call = Callable[..., Any]
 QUICK = ["--epochs", "2", "--size", "12", "--options.filters", "4,8", "--options.repeat", "1", "--threads", "1"]
@@ -51,12 +53,12 @@ def test_help_and_version(hubel: Call) -> None:
         answer = hubel(*words)
         assert answer.code == 0
         for verb in _VERBS:
-            assert verb in answer.out
+            assert verb.split()[0] in answer.out
 
 
 @pytest.mark.parametrize("verb", _VERBS)
 def test_help_of_each_verb(hubel: Call, verb: str) -> None:
-    answer = hubel(verb, "--help")
+    answer = hubel(*verb.split(), "--help")
     assert answer.code == 0
     assert "Examples" in answer.out
     words = " ".join(answer.out.replace("│", " ").split())
@@ -82,11 +84,11 @@ def test_models(hubel: Call) -> None:
 
 
 def test_one_model(hubel: Call) -> None:
-    answer = hubel("models", "lenet5")
+    answer = hubel("models", "lenet")
     assert answer.code == 0
     for words in (
         "lenet5_modern",
-        "also called lenet, lenet5",
+        "also called lenet",
         "61,706",
         "416,520",
         "activation",
@@ -94,6 +96,42 @@ def test_one_model(hubel: Call) -> None:
         "LeCun 1998",
     ):
         assert words in answer.out
+
+
+def test_weights_of_a_model(hubel: Call) -> None:
+    answer = hubel("models", "efficientnet_lite0")
+    for words in ("75.10%", "apache-2.0", "package", "Tan & Le 2019", "32x112x112", "4,652,008"):
+        assert words in answer.out
+
+
+def test_verify(hubel: Call) -> None:
+    answer = hubel("verify", "lenet*")
+    assert answer.code == 0
+    assert "pass" in answer.out
+    assert "15 of 15 published facts of 2 networks hold" in answer.out
+    answer = hubel("verify", "lenet5", "--all")
+    assert "16x10x10" in answer.out
+
+
+def test_predict_by_name(hubel: Call, photos: Path) -> None:
+    answer = hubel("predict", "efficientnet_lite0", photos / "red", "--json")
+    assert answer.code == 0
+    assert len(json.loads(answer.out)) == 10
+
+
+def test_convert(hubel: Call, tmp_path: Path) -> None:
+    weights = build_model("resnet20", num_classes=3).state_dict()
+    torch.save({"state_dict": {f"module.{key}": value for key, value in weights.items()}}, tmp_path / "mine.pth")
+    answer = hubel("weights", "convert", tmp_path / "mine.pth", "--model", "resnet20")
+    assert answer.code == 0, answer.err
+    assert "resnet20, 3 classes, input 32x32" in answer.out
+    assert (tmp_path / "mine.safetensors").is_file()
+    answer = hubel("weights", "convert", tmp_path / "mine.pth", "--model", "resnet32")
+    assert (answer.code, answer.out) == (2, "")
+    first, *others = answer.err.splitlines()
+    assert first == "hubel: 116 weights fit the network, 60 do not"
+    assert len(others) == 20
+    assert all(line.startswith("  missing: ") for line in others[:-1])
 
 
 def test_data(hubel: Call, photos: Path) -> None:
@@ -148,6 +186,21 @@ def test_evaluate(hubel: Call, model: Path, photos: Path) -> None:
     assert numbers["n"] == 30
     held_out = json.loads(hubel("evaluate", model, model.parent / "photos", "--json").out)
     assert held_out["confusion"] == json.loads((model / "metrics.json").read_text())["confusion"]
+
+
+def test_images_made_again(hubel: Call, photos: Path) -> None:
+    trained = hubel("train", photos, "--task", "reconstruct", "--epochs", 1, "--threads", 1)
+    assert trained.code == 0, trained.err
+    assert "mean squared error of a pixel (test)" in trained.out
+    assert "hubel predict" not in trained.out
+    run = Path("runs/photos-autoencoder_28-1")
+    numbers = json.loads(hubel("evaluate", run, photos, "--json").out)
+    assert numbers == json.loads((run / "metrics.json").read_text())
+    assert "mean squared error of a pixel (labelled)" in hubel("evaluate", run, photos, "--split", "all").out
+    answer = hubel("runs")
+    assert "squared error" in answer.out
+    assert f"{numbers['mse']:.4f}" in answer.out
+    assert "not finished" not in answer.out
 
 
 def test_predict_formats_agree(hubel: Call, model: Path, photos: Path) -> None:

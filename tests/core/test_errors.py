@@ -9,7 +9,7 @@ import re
 import pytest
 
 from hubel.core import errors
-from hubel.core.errors import DecodeError, HubelError, UnknownNameError
+from hubel.core.errors import DecodeError, HubelError, MismatchError, UnknownNameError
 
 CLASSES = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
 
@@ -19,8 +19,13 @@ def test_all_is_complete() -> None:
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
-    drawn = re.findall(r"[├└]── (\w+)\((\w+)\)", errors.__doc__ or "")
-    assert {name: {"HubelError", base} for name, base in drawn} == {
+    drawn = re.findall(r"^([│ ]*)[├└]── (\w+)(?:\((\w+)\))?", errors.__doc__ or "", re.M)
+    stated: dict[str, set[str]] = {}
+    above = ""
+    for indent, name, base in drawn:
+        stated[name] = {above if indent else "HubelError", base} - {""}
+        above = above if indent else name
+    assert stated == {
         name: {base.__name__ for base in kind.__bases__} for name, kind in CLASSES.items() if kind is not HubelError
     }
     assert (errors.__doc__ or "").split("```\n")[1].startswith("HubelError\n")
@@ -33,10 +38,20 @@ def test_a_decode_error_travels_between_processes() -> None:
     assert str(error) == "a/b.jpg: the file is empty"
 
 
-@pytest.mark.parametrize("name", sorted(set(CLASSES) - {"UnknownNameError", "DecodeError"}))
+@pytest.mark.parametrize("name", sorted(set(CLASSES) - {"UnknownNameError", "DecodeError", "MismatchError"}))
 def test_the_others_travel_too(name: str) -> None:
     error = pickle.loads(pickle.dumps(CLASSES[name]("why")))
     assert (type(error), str(error)) == (CLASSES[name], "why")
+
+
+def test_a_mismatch_names_twenty_at_most() -> None:
+    error = MismatchError(7, [f"missing: layer{i:02}" for i in range(30)])
+    assert error.summary == "7 weights fit the network, 30 do not"
+    assert len(error.lines) == 20
+    assert error.lines[0] == "missing: layer00"
+    assert error.lines[-1] == "... and 11 more"
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.lines) == (MismatchError, str(error), error.lines)
 
 
 def test_an_unknown_name() -> None:

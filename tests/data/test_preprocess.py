@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+import peers
 from hubel.core.errors import OptionError
+from hubel.data.decode import decode
 from hubel.data.loading import network_input
 from hubel.data.preprocess import Preprocess
 
@@ -59,6 +63,105 @@ def test_squash_averages_when_it_shrinks() -> None:
     assert np.abs(Preprocess(4, 4, **GREY).resize(pixels).astype(int) - 127.5).max() < 3  # type: ignore[arg-type]
 
 
+# Crop ---------------------------------------------------------------------------------------------------
+
+SHARES = st.sampled_from([0.875, 0.9, 0.95, 0.965, 224 / 232, 299 / 342, 1.0])
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIDES, SIDES, st.integers(8, 40), SHARES, st.sampled_from(["bilinear", "bicubic"]))
+def test_crop(height: int, width: int, side: int, share: float, name: str) -> None:
+    """The shorter side becomes side / share, the longer one what keeps the shape; then the centre is cut out."""
+    if max(height, width) > 16 * min(height, width):
+        return
+    pixels = picture(height, width, 3)
+    shorter = math.floor(side / share + 1e-6)
+    longer = shorter * max(height, width) // min(height, width)
+    h, w = (shorter, longer) if height <= width else (longer, shorter)
+    whole = np.asarray(Image.fromarray(pixels).resize((w, h), Image.Resampling[name.upper()]))
+    top, left = round((h - side) / 2), round((w - side) / 2)
+    found = Preprocess(side, side, fit="crop", interpolation=name, crop=share).resize(pixels)
+    assert np.array_equal(found, whole[top : top + side, left : left + side])
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIDES, SIDES, SIDES, SIDES, SHARES)
+def test_crop_to_any_shape(height: int, width: int, to_height: int, to_width: int, share: float) -> None:
+    grey = np.full((height, width), 200, np.uint8)
+    found = Preprocess(to_height, to_width, fit="crop", crop=share, **GREY).resize(grey)  # type: ignore[arg-type]
+    assert found.shape == (to_height, to_width, 1)
+    assert (found == 200).all()  # nothing was added at the edges
+
+
+@pytest.mark.parametrize("share", [0.875, 0.9, 0.934, 0.95, 224 / 232, 1.0])
+@pytest.mark.parametrize("name", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(375, 500), (500, 333), (224, 224), (61, 200), (333, 1001)])
+def test_crop_is_torchvisions(shape: tuple[int, int], name: str, share: float) -> None:
+    v2 = peers.torchvision_transforms()
+    mode = v2.InterpolationMode(name)
+    resized = v2.Compose([v2.Resize(math.floor(224 / share + 1e-6), mode), v2.CenterCrop(224)])
+    pixels = picture(*shape, 3)
+    preprocess = Preprocess(224, 224, fit="crop", interpolation=name, crop=share)
+    assert np.array_equal(preprocess.resize(pixels), np.asarray(resized(Image.fromarray(pixels))))
+
+
+@pytest.mark.parametrize(("size", "share", "fit"), [(224, 0.95, "crop"), (299, 0.875, "crop"), (448, 1.0, "squash")])
+def test_the_network_sees_what_timms_sees(size: int, share: float, fit: Any) -> None:
+    peers.timm()
+    from timm.data.transforms_factory import transforms_imagenet_eval
+
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    mode = {"crop": "center"}.get(fit, fit)
+    theirs = transforms_imagenet_eval(
+        size, crop_pct=share, crop_mode=mode, interpolation="bicubic", mean=mean, std=std, use_prefetcher=False
+    )
+    pixels = picture(375, 500, 3)
+    preprocess = Preprocess(size, size, fit=fit, interpolation="bicubic", mean=mean, std=std, crop=share)
+    found = preprocess.normalise(preprocess.resize(pixels)[None])[0]
+    assert np.allclose(found, theirs(Image.fromarray(pixels)).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "least"),
+    [
+        (Preprocess(224, 160), (160, 224)),
+        (Preprocess(224, 160, fit="pad"), (160, 224)),
+        (Preprocess(224, 224, fit="crop", crop=0.875), (256, 256)),
+        (Preprocess(224, 224, fit="crop", crop=224 / 232), (232, 232)),
+        (Preprocess(299, 299, fit="crop", crop=299 / 342), (342, 342)),
+        (Preprocess(224, 224, fit="crop", crop=0.95), (235, 235)),
+        (Preprocess(100, 200, fit="crop", crop=0.5), (400, 200)),
+    ],
+)
+def test_min_size(preprocess: Preprocess, least: tuple[int, int]) -> None:
+    assert preprocess.min_size == least
+
+
+@pytest.mark.parametrize("fit", ["squash", "pad", "crop"])
+def test_reduced_decoding_loses_nothing(fit: Any) -> None:
+    smooth = Image.linear_gradient("L").resize((1900, 1300), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    smooth.convert("RGB").save(buffer, "JPEG", quality=95)
+    preprocess = Preprocess(224, 224, fit=fit, crop=0.875 if fit == "crop" else 1.0)
+    whole = decode(buffer.getvalue(), name="whole").pixels
+    reduced = decode(buffer.getvalue(), name="reduced", min_size=preprocess.min_size).pixels
+    assert whole.shape[0] == 1300
+    assert reduced.shape[0] == 650
+    difference = preprocess.resize(whole).astype(int) - preprocess.resize(reduced)
+    assert np.abs(difference).max() <= 2
+
+
+@pytest.mark.parametrize("shape", [(1, 60_000), (60_000, 1), (3, 40_000)])
+def test_a_sliver_is_cropped_without_being_enlarged(shape: tuple[int, int]) -> None:
+    pixels = np.zeros(shape, np.uint8)
+    pixels[shape[0] // 2 if shape[0] > shape[1] else ..., shape[1] // 2 if shape[1] > shape[0] else ...] = 255
+    found = Preprocess(224, 224, fit="crop", crop=0.875, **GREY).resize(pixels)  # type: ignore[arg-type]
+    assert found.max() > 200  # the middle of the picture is seen
+
+
+# Colours ------------------------------------------------------------------------------------------------
+
+
 def test_channels() -> None:
     grey, colour = picture(5, 7, 1), picture(5, 7, 3)
     assert np.array_equal(Preprocess(5, 7).resize(grey), np.stack([grey] * 3, axis=2))
@@ -91,10 +194,22 @@ def test_network_input_leaves_the_pixels_alone() -> None:
     assert np.array_equal(batch, before)
 
 
-@given(SIDES, SIDES, st.sampled_from(["squash", "pad"]), st.sampled_from(["bilinear", "bicubic"]), st.floats(0.01, 1))
+FITS = st.one_of(
+    st.tuples(st.sampled_from(["squash", "pad"]), st.just(1.0)), st.tuples(st.just("crop"), st.floats(0.1, 1))
+)
+
+
+@given(SIDES, SIDES, FITS, st.sampled_from(["bilinear", "bicubic"]), st.floats(0.01, 1))
 def test_json_round_trip(height: int, width: int, fit: Any, interpolation: str, std: float) -> None:
-    preprocess = Preprocess(height, width, 1, fit, interpolation, (0.1,), (std,))
+    preprocess = Preprocess(height, width, 1, fit[0], interpolation, (0.1,), (std,), fit[1])
     assert Preprocess.from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
+
+
+def test_a_description_from_before_there_was_crop() -> None:
+    preprocess = Preprocess(32, 16, fit="pad")
+    described = preprocess.to_json()
+    del described["crop"]
+    assert Preprocess.from_json(described) == preprocess
 
 
 WHOLE = Preprocess(32, 16).to_json()
@@ -108,7 +223,13 @@ WHOLE = Preprocess(32, 16).to_json()
         ({"height": 32.5}, "not 32.5x16"),
         ({"height": "32"}, "whole numbers of pixels"),
         ({"channels": 4}, r"1 \(grey\) or 3 \(RGB\) channels, not 4"),
-        ({"fit": "crop"}, "fit is one of squash, pad, not 'crop'"),
+        ({"fit": "stretch"}, "fit is one of squash, pad, crop, not 'stretch'"),
+        ({"fit": "crop", "crop": 0}, "crop is a share from 0.1 to 1, not 0"),
+        ({"fit": "crop", "crop": 1.5}, "crop is a share from 0.1 to 1, not 1.5"),
+        ({"fit": "crop", "crop": float("nan")}, "crop is a share"),
+        ({"fit": "crop", "crop": "0.9"}, "no description of a preprocessing"),
+        ({"crop": 0.875}, "squash needs crop 1, not 0.875"),
+        ({"fit": "pad", "crop": 0.5}, "pad needs crop 1, not 0.5"),
         ({"interpolation": "nearest"}, "interpolation is one of bilinear, bicubic, not 'nearest'"),
         ({"mean": [0.5]}, "mean and std need 3 finite numbers each"),
         ({"std": [1, 1, 0]}, "std positive"),

@@ -13,6 +13,7 @@ from hubel.core.errors import DataError
 from hubel.evaluation import figures
 from hubel.evaluation.figure_style import MISSING, class_labels, drawable, ems
 from hubel.evaluation.metrics import measure, measure_multilabel
+from hubel.evaluation.reconstruction import draw_reconstructions
 from hubel.runtime.scores import softmax
 
 AWKWARD = [
@@ -113,10 +114,11 @@ FULL = {
         [FULL | {"epoch": i, "val_loss": 2 / i} for i in range(1, 60)],
         [{"epoch": 1, "train_loss": 1.0}, {"epoch": 2}],
         [{"val_loss": 0.0, "images_per_second": 0.0}],
+        [{"epoch": i, "train_loss": 2 / i, "val_loss": 2 / i, "learning_rate": 0.1} for i in (1, 2)],
         [FULL | {"val_loss": float("nan"), "val_top1": float("nan")}, FULL | {"train_loss": float("inf")}],
         [{}],
     ],
-    ids=["one epoch", "many", "holes", "zeros", "not finite", "nothing"],
+    ids=["one epoch", "many", "holes", "zeros", "no accuracy", "not finite", "nothing"],
 )
 def test_learning_curves(history):
     drawn(figures.learning_curves(history))
@@ -129,7 +131,7 @@ def test_learning_curves_mark_the_best_epoch():
     assert loss.get_title(loc="right") == ""
     for row in history:
         del row["val_top1"]
-    loss, accuracy = figures.learning_curves(history).axes
+    (loss,) = figures.learning_curves(history).axes
     assert loss.get_title(loc="right") == "lowest: 0.333 in epoch 3"
     with pytest.raises(DataError, match="at least one epoch"):
         figures.learning_curves([])
@@ -170,6 +172,16 @@ def test_contact_sheet_shows_the_pixels():
     picture = drawn(figures.contact_sheet([red, grey, grey[:5, :5, None]], ["red", "grey\n2\n3\n4", ""], "Three"))
     for colour in ((255, 0, 0), (128, 128, 128)):
         assert (picture == colour).all(axis=2).mean() > 0.05
+
+
+@pytest.mark.parametrize("k", [1, 10])
+@pytest.mark.parametrize("shape", [(28, 28, 1), (20, 30, 3)])
+def test_reconstructions_show_the_pixels(k, shape):
+    white, black = np.full(shape, 255, np.uint8), np.zeros(shape, np.uint8)
+    figure = draw_reconstructions([white] * k, [black] * k, AWKWARD[:k])
+    picture = drawn(figure)
+    assert (picture == 0).all(axis=2).mean() > 0.1
+    assert len(figure.axes) == 2 * k
 
 
 @pytest.mark.parametrize(

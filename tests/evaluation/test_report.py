@@ -6,6 +6,7 @@ import pytest
 
 from hubel.evaluation.figures import confusion_matrix, to_png
 from hubel.evaluation.metrics import measure, measure_multilabel
+from hubel.evaluation.reconstruction import ReconstructionMetrics
 from hubel.evaluation.report import Report, write_report
 
 HOSTILE = "<script>alert(1)</script>"
@@ -52,7 +53,10 @@ def read(tmp_path, **parts):
     return path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("metrics", [single(), several(), None], ids=["one label", "many labels", "none"])
+MADE = ReconstructionMetrics(7, 0.0123, 0.29, 0.24)
+
+
+@pytest.mark.parametrize("metrics", [single(), several(), MADE, None], ids=["one label", "many labels", "made", "none"])
 def test_is_whole_and_refers_to_nothing_outside(tmp_path, metrics):
     picture = to_png(confusion_matrix(single().confusion, NAMES))
     source = read(
@@ -85,6 +89,13 @@ def test_says_the_numbers(tmp_path):
     assert "Top-1 57.1%" in text
     assert "Most confused" in text
     assert "Each class" in text
+
+
+def test_says_how_near_images_made_again_come(tmp_path):
+    text = " ".join(" ".join(Page(read(tmp_path, metrics=MADE)).text).split())
+    assert "Squared error 0.0123" in text
+    assert "Cross-entropy 0.2900" in text
+    assert "Each class" not in text
 
 
 def test_folds_long_lists_of_notes_away_but_keeps_them(tmp_path):

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.models.catalogue import create_model
+from hubel.models.catalogue import build_model
 
 
 def modules(kind: type[nn.Module], **options: Any) -> list[Any]:
     with torch.device("meta"):
-        return [m for m in create_model("convnet", options=options).modules() if isinstance(m, kind)]
+        return [m for m in build_model("convnet", options=options).modules() if isinstance(m, kind)]
 
 
 def test_each_option_has_its_effect() -> None:
@@ -57,7 +57,7 @@ small = st.lists(st.integers(0, 4), max_size=3)
 )
 def test_any_layout_works_or_is_refused(size: tuple[int, int], classes: int, **options: Any) -> None:
     try:
-        network = create_model("convnet", num_classes=classes, input_size=size, options=options).eval()
+        network = build_model("convnet", num_classes=classes, input_size=size, options=options).eval()
     except OptionError as error:
         one_line(error)
         return
@@ -67,18 +67,18 @@ def test_any_layout_works_or_is_refused(size: tuple[int, int], classes: int, **o
 
 def test_messages() -> None:
     with pytest.raises(OptionError, match="leave nothing of 8x8 pixels"):
-        create_model("convnet", input_size=(8, 8), options={"filters": "4,4,4,4"})
+        build_model("convnet", input_size=(8, 8), options={"filters": "4,4,4,4"})
     with pytest.raises(OptionError, match="kernel sizes are odd"):
-        create_model("convnet", options={"kernel": 4})
+        build_model("convnet", options={"kernel": 4})
     with pytest.raises(OptionError, match="kernel has 2 values for 3 stages"):
-        create_model("convnet", options={"kernel": "3,5"})
+        build_model("convnet", options={"kernel": "3,5"})
     with pytest.raises(UnknownNameError, match="no activation is called 'rellu'; did you mean relu"):
-        create_model("convnet", options={"activation": "rellu"})
+        build_model("convnet", options={"activation": "rellu"})
     with pytest.raises(OptionError, match=r"filters takes whole numbers, not '3\.5'"):
-        create_model("convnet", options={"filters": "3.5"})
+        build_model("convnet", options={"filters": "3.5"})
     with pytest.raises(OptionError, match="batch_norm takes true or false, not 'perhaps'"):
-        create_model("convnet", options={"batch_norm": "perhaps"})
+        build_model("convnet", options={"batch_norm": "perhaps"})
     with pytest.raises(OptionError, match="too deep"):
-        create_model("convnet", options={"repeat": 10**9})
+        build_model("convnet", options={"repeat": 10**9})
     with pytest.raises(OptionError, match="at most 1000 values"):
-        create_model("convnet", options={"dense": [1] * 1001})
+        build_model("convnet", options={"dense": [1] * 1001})

@@ -66,7 +66,7 @@ def straight(paths: list[Path]) -> NDArray[np.float64]:
     rows = []
     for path in paths:
         p = CARD.preprocess
-        pixels = p.resize(decode(path.read_bytes(), name=str(path), min_size=(p.width, p.height)).pixels)
+        pixels = p.resize(decode(path.read_bytes(), name=str(path), min_size=p.min_size).pixels)
         with torch.no_grad():
             rows.append(network()(torch.from_numpy(p.normalise(pixels[None])))[0].double().numpy() / CARD.temperature)
     powers = np.exp(np.stack(rows))

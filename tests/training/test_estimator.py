@@ -41,6 +41,11 @@ def test_parameters_and_clones() -> None:
         classifier.set_params(depth=3)
 
 
+def test_only_classifiers_classify() -> None:
+    with pytest.raises(OptionError, match="autoencoder_28 cannot classify"):
+        ImageClassifier("autoencoder_28", recipe=QUICK).fit(X, Y)
+
+
 def test_cross_validation() -> None:
     assert cross_val_score(knn(), X, Y, cv=3).min() > 0.85
 

@@ -198,7 +198,8 @@ def test_learning_rates_of_the_steps(run_of: MakeRun) -> None:
 
 def test_the_average_is_the_one_of_its_formula(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = itertools.count()
-    monkeypatch.setattr(module, "_score", lambda *_: float(next(scores)))  # every epoch is the best so far
+    # Every epoch is the best so far.
+    monkeypatch.setattr(Loop, "_validate", lambda *_: (1.0, float(next(scores))))
     run = run_of(ema=0.8)
     step, average = run.loop._step, {}
 
@@ -230,7 +231,7 @@ def test_the_best_epoch_is_kept(run_of: MakeRun) -> None:
 
 def test_patience(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.7, 0.6, 0.65, 0.69, 0.9])
-    monkeypatch.setattr(module, "_score", lambda *_: next(scores))
+    monkeypatch.setattr(Loop, "_validate", lambda *_: (1.0, next(scores)))
     run = run_of(epochs=6, patience=3)
     assert run.go()
     assert run.loop.progress.epoch == 5
@@ -244,8 +245,8 @@ def test_patience(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_class_weights_reach_the_loss(run_of: MakeRun) -> None:
     run = run_of(class_weights=True)
     counts = np.bincount(run.loop.train.targets)
-    np.testing.assert_allclose(run.loop.loss.weights, counts.sum() / (2 * counts), rtol=1e-6)
-    assert run_of().loop.loss.weights is None
+    np.testing.assert_allclose(run.loop.objective.losses.weights, counts.sum() / (2 * counts), rtol=1e-6)
+    assert run_of().loop.objective.losses.weights is None
 
 
 def test_several_classes_an_image(plan_of: MakePlan) -> None:

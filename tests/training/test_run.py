@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import hubel
-from hubel.core.errors import CheckpointError, DataError, DivergedError
+from hubel.core.errors import CheckpointError, DataError, DivergedError, OptionError
 from hubel.core.stopping import Stop
 from hubel.data import loading
 from hubel.data.sources.builtin import XO
@@ -26,7 +26,7 @@ from hubel.training import fit
 from hubel.training import run as module
 from hubel.training.folder import RunFolder, only_unfinished, summaries
 from hubel.training.recipe import Recipe
-from hubel.weights.model_file import read_card
+from hubel.weights.model_file import load_model, read_card
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -35,6 +35,7 @@ FILES = {
     "metrics.json",
 }  # fmt: skip
 SMALL = XO(size=9, count=120)
+MADE = Recipe(task="reconstruct", epochs=2, batch_size=32, threads=1, precision="float32", loading_threads=0)
 REAL_REPORT = module.write_evaluation
 
 
@@ -109,7 +110,7 @@ def test_the_folder_of_a_run(tiny: Recipe, model: str, monkeypatch: pytest.Monke
 
 
 def test_lenet_on_digits() -> None:
-    done = hubel.train("digits", Recipe(model="lenet5", threads=1, epochs=10, loading_threads=0))
+    done = hubel.train("digits", Recipe(model="lenet5_modern", threads=1, epochs=10, loading_threads=0))
     assert done.accuracy >= 0.98
 
 
@@ -292,6 +293,75 @@ def test_several_classes_an_image(tiny: Recipe, tmp_path: Path) -> None:
     again = evaluate_file(done.folder, str(tmp_path / "table.csv"), out=tmp_path / "again").evaluation
     np.testing.assert_array_equal(again.images.rows, done.evaluation.images.rows)
     assert again.metrics.to_json() == done.evaluation.metrics.to_json()
+
+
+def test_images_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "write_evaluation", REAL_REPORT)
+    done = hubel.train("xo", replace(MADE, epochs=3), xo=SMALL)
+    assert done.folder == Path("runs/xo-autoencoder_28-1")
+    files = {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")}
+    assert (FILES | {"figures/reconstructions.png"}) <= files
+    assert not {"confusion.csv", "per_class.csv"} & files
+    rows = list(csv.DictReader((done.folder / "metrics.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["epoch", "train_loss", "val_loss", "learning_rate", "images_per_second"]
+    assert float(rows[-1]["val_loss"]) < float(rows[0]["val_loss"])
+    network, card = load_model(done.model)
+    assert (card.classes, card.scores, card.temperature, card.task) == ((), "sigmoid", 1.0, "reconstruct")
+    assert (card.preprocess.mean, card.preprocess.std) == ((0.0,), (1.0,))
+
+    images = done.evaluation.images
+    x = images.pixels(np.arange(len(images))).transpose(0, 3, 1, 2) / 255
+    with torch.no_grad():
+        made = network(torch.from_numpy(x).float()).sigmoid().double().numpy()
+    metrics = json.loads((done.folder / "metrics.json").read_text())
+    assert metrics["mse"] == pytest.approx(np.square(made - x).mean(), rel=1e-4)
+    assert metrics["bce"] == pytest.approx(-(x * np.log(made) + (1 - x) * np.log(1 - made)).mean(), rel=1e-4)
+    assert 0 <= metrics["entropy"] < metrics["bce"]
+    shown = [images.index.labels[code] for code in images.index.label[images.rows[done.evaluation.shown]]]
+    assert shown[:2] == ["O", "X"]
+    assert len(shown) == len(done.evaluation.made) == 10
+    again = evaluate_file(done.folder, "xo", split="all", out=tmp_path / "again")
+    assert again.evaluation.metrics.n == 1000
+    assert (tmp_path / "again" / "figures" / "reconstructions.png").is_file()
+
+    log = (done.folder / "log.txt").read_text()
+    assert "xo: 86 images to train" in log
+    assert "right" not in log
+    assert f"mean squared error of {metrics['mse']:.4f} a pixel" in log
+    (summary,) = summaries(Path("runs"))
+    assert (summary.finished, summary.score, summary.mse) == (True, None, metrics["mse"])
+    assert summary.model == "autoencoder_28"
+    with pytest.raises(OptionError, match="autoencoder_28 makes images, it names no classes"):
+        hubel.load(done.model)
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema": 0.9, "options": {"dropout": "0.2"}, "augment": "light"}])
+def test_images_made_again_after_a_stop(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(MADE, **settings)
+    whole = hubel.train("xo", recipe, out=Path("whole"), xo=SMALL)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 4)
+        stopped = hubel.train("xo", recipe, xo=SMALL)
+        assert stopped.stopped_by == 15
+        again = hubel.resume()
+    assert again.folder == stopped.folder
+    assert again.model.read_bytes() == whole.model.read_bytes()
+    for name in ("metrics.json", "metrics.csv"):
+        one, other = ((run.folder / name).read_text().splitlines() for run in (again, whole))
+        assert [line.rsplit(",", 1)[0] for line in one] == [line.rsplit(",", 1)[0] for line in other]
+
+
+def test_images_without_labels(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    for number in range(24):
+        Image.new("RGB", (30, 20), (number, 9 * number, 200)).save(tmp_path / "plain" / f"{number}.png")
+    with pytest.raises(DataError, match="24 images, but no class folders"):
+        hubel.train(tmp_path / "plain")
+    done = hubel.train(tmp_path / "plain", MADE)
+    assert done.evaluation.metrics.n == 5
+    assert done.evaluation.made.shape == (5, 28, 28, 3)
+    again = evaluate_file(done.folder, str(tmp_path / "plain"), out=tmp_path / "again").evaluation
+    assert again.metrics == done.evaluation.metrics
 
 
 def test_tensorboard(tiny: Recipe) -> None:

@@ -83,6 +83,15 @@ def test_round_trip(place: Path) -> None:
     assert model_path(place) == model_path(place.parent) == place
 
 
+def test_no_classes_where_the_network_makes_images(place: Path) -> None:
+    card = ModelCard("autoencoder_28", (), Preprocess(28, 28, 1, mean=(0.0,), std=(1.0,)), scores="sigmoid")
+    save_model(place, weights(card), card)
+    network, found = load_model(place)
+    assert found == card == read_card(place)
+    assert (card.task, CARD.task) == ("reconstruct", "classify")
+    assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 1, 28, 28)
+
+
 def test_equal_input_gives_equal_bytes(place: Path, whole: bytes) -> None:
     backwards = dict(reversed(weights().items()))
     save_model(place, backwards, replace(CARD, provenance=dict(reversed(CARD.provenance.items()))))
@@ -220,11 +229,12 @@ PREPROCESS: dict[str, Any] = {
     "height": [0, -1, "2", 2.5, None, True, 10**12, [2]],
     "width": [0, float("nan"), float("inf")],
     "channels": [0, 2, 4, 3, "1", None],
-    "fit": ["crop", None, [], 3],
+    "fit": ["stretch", None, [], 3],
     "interpolation": ["lanczos", None, []],
     "mean": [[], [0.5, 0.5], ["a"], [float("nan")], [None], 3, "x"],
     "std": [[], [0.0], [-1.0], ["a"], [float("nan")], [float("inf")], None],
-    "crop": [1],
+    "crop": [0.5, 0, 2, float("nan"), "x", None, []],
+    "colour": [1],
 }
 
 

@@ -19,7 +19,7 @@ from cyclopts.config import Dict
 
 from hubel import __version__
 from hubel.cli.wording import in_words
-from hubel.core.errors import HubelError, OptionError
+from hubel.core.errors import HubelError, MismatchError, OptionError
 from hubel.core.process import tune
 
 __all__ = ["app", "main"]
@@ -37,6 +37,7 @@ _VERBS = {
         "hubel train digits --model lenet5",
         "hubel train PHOTOS --options.filters 16,32,64 --options.dense 128",
         "hubel train xo --xo.size 15 --xo.noise 0.05 --loss sigmoid",
+        "hubel train PHOTOS --task reconstruct",
         "hubel train PHOTOS --config runs/PHOTOS-convnet-1/config.json --epochs 50",
         "hubel train --resume",
     ),
@@ -50,6 +51,7 @@ _VERBS = {
         "Say what is on images. A file that cannot be read is named with its reason, and the others go on. "
         "Exit code: 0 all well, 3 some files unreadable, 2 wrong use.",
         "hubel predict runs/PHOTOS-convnet-1 photo.jpg",
+        "hubel predict efficientnet_lite0 photo.jpg",
         "hubel predict model.safetensors holiday/ --csv > classes.csv",
         'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
         "cat photo.jpg | hubel predict model.safetensors -",
@@ -72,6 +74,16 @@ _VERBS = {
         "hubel models",
         'hubel models "*net*"',
         "hubel models lenet5",
+    ),
+    "verify": (
+        "Compute every published fact of the networks again: parameters, multiply-adds, shapes of maps.",
+        "hubel verify",
+        'hubel verify "*resnet*" --all',
+    ),
+    "weights convert": (
+        "Turn weights of torchvision, timm or others into a model file of hubel's.",
+        "hubel weights convert resnet50-11ad3fa6.pth --model resnet50",
+        "hubel weights convert mine.pth --model resnet20 --classes names.txt --out mine.safetensors",
     ),
     "runs": (
         "Compare the runs of a folder side by side, the best of each data set first.",
@@ -96,9 +108,14 @@ def app() -> App:
         default_parameter=Parameter(negative="", show_default=_shown_default),
         suppress_keyboard_interrupt=False,
     )
+    groups: dict[str, App] = {}  # verbs of two words
     for verb, (summary, *examples) in _VERBS.items():
         shown = "Examples:\n\n```console\n" + "\n".join(examples) + "\n```"
-        root.command(f"hubel.cli.{verb}:{verb}", name=verb, help=summary, help_epilogue=shown)
+        module, _, name = verb.partition(" ")
+        group = groups.setdefault(module, App(name=module, help=f"{summary}")) if name else root
+        group.command(f"hubel.cli.{module}:{name or module}", name=name or module, help=summary, help_epilogue=shown)
+    for group in groups.values():
+        root.command(group)
     return root
 
 
@@ -119,7 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
     except HubelError as error:
-        _complain(str(error))
+        summary, *lines = [error.summary, *error.lines] if isinstance(error, MismatchError) else [str(error)]
+        _complain(summary)
+        for line in lines:
+            print(f"  {line}", file=sys.stderr)
         status = WRONG_USE
     except CycloptsError as error:
         _complain(in_words(error))

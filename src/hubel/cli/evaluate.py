@@ -18,9 +18,11 @@ def evaluate(
 ) -> int:
     """Measure a model on labelled images: accuracy, each class, confusions, calibration, the worst mistakes.
 
+    A model that makes images again is compared with the images themselves.
+
     Args:
         model: a model file, or the folder of a run.
-        data: labelled images, as for hubel train.
+        data: images, as for hubel train.
         split: which images. auto: those that the training held out, when it was on these images; otherwise test, or
             val, where the data has them; otherwise all.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.

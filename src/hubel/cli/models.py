@@ -4,41 +4,80 @@ from __future__ import annotations
 
 
 def models(name: str = "*", /) -> int:
-    """List the networks, or describe one: options, parameters, published facts.
+    """List the networks, or describe one: paper, options, published facts, weights.
 
     Args:
         name: a name, or a pattern with * and ?.
     """
+    return _list(name) if any(sign in name for sign in "*?[") else _describe(name)
+
+
+def _list(pattern: str) -> int:
     from hubel.cli.show import table
     from hubel.core.errors import UnknownNameError
-    from hubel.models.catalogue import ALIASES, count_parameters, find, list_models, option_text, options_of
+    from hubel.models.catalogue import count_parameters, find, list_models
+    from hubel.weights.pretrained import list_weights
 
-    if any(sign in name for sign in "*?["):
-        found = [(entry, find(entry)[1]) for entry in list_models(name)]
-        if not found:
-            raise UnknownNameError("model", name, list_models())
-        rows = [
-            (entry, f"{count_parameters(entry):,}", "x".join(map(str, variant.shape)), variant.summary)
-            for entry, variant in found
-        ]
-        table(["model", "parameters", "input", "what it is"], rows)
-        return 0
+    found = [(name, find(name)[1]) for name in list_models(pattern)]
+    if not found:
+        raise UnknownNameError("model", pattern, list_models())
+    sets: dict[str, int] = {}
+    for row in list_weights(pattern):
+        sets[row.model] = sets.get(row.model, 0) + 1
+    rows = [
+        (
+            name,
+            f"{variant.published.params or count_parameters(name):,}",
+            "x".join(map(str, variant.shape)),
+            str(sets.get(name, "")),
+            variant.summary,
+        )
+        for name, variant in found
+    ]
+    table(["model", "parameters", "input", "weights", "what it is"], rows)
+    return 0
+
+
+def _describe(name: str) -> int:
+    from hubel.cli.show import table
+    from hubel.models.catalogue import ALIASES, count_parameters, find, option_text, options_of, paper_of
+    from hubel.weights.pretrained import list_weights
+
     exact, variant = find(name)
     others = [alias for alias, meant in ALIASES.items() if meant == exact]
     published = variant.published
+    size = " only" if variant.fixed_size else f", other sizes from {variant.smallest} pixels on"
     print(f"{exact}: {variant.summary}\n")
     if others:
         print(f"also called {', '.join(others)}")
-    print(f"input       {'x'.join(map(str, variant.shape))}{' only' if variant.fixed_size else ', other sizes too'}")
+    print(f"paper       {paper_of(exact)}")
+    print(f"input       {'x'.join(map(str, variant.shape))}{size}")
     print(f"parameters  {count_parameters(exact):,} with {variant.num_classes} classes")
-    print(f"source      {published.source}")
+    if published.params_without_auxiliary:
+        print(f"            {published.params_without_auxiliary:,} without auxiliary classifiers")
     if published.macs:
         print(f"macs        {published.macs:,} multiply-adds an image")
+    print(f"source      {published.source}")
     for map_name, shape in published.maps.items():
         print(f"map         {map_name:<14} {'x'.join(map(str, shape))}")
-    shown = [(option, option_text(value)) for option, value in options_of(exact).items()]
-    if shown:
+    if shown := [(option, option_text(value)) for option, value in options_of(exact).items()]:
         table(["option", "value"], shown)
         option, value = shown[0]
         print(f"change one with, say,  hubel train DATA --model {exact} --options.{option} {value or '128'}")
+    if weights := list_weights(exact):
+        rows = [
+            (
+                row.tag,
+                f"{row.top1:.2f}%" if row.top1 else "-",
+                f"{row.top5:.2f}%" if row.top5 else "-",
+                f"{row.preprocess.height}x{row.preprocess.width}",
+                row.licence,
+                row.where,
+            )
+            for row in weights
+        ]
+        table(["weights", "top-1", "top-5", "input", "licence", "from"], rows)
+        print(
+            f"use them  hubel predict {exact} IMAGE... (the first), or hubel predict {exact}.{weights[-1].tag} IMAGE..."
+        )
     return 0

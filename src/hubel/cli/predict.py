@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 
 def predict(
-    model: Path,
+    model: str,
     /,
     *sources: str,
     top: int = 3,
@@ -23,7 +22,8 @@ def predict(
     Exit code: 0 all well, 3 some files unreadable, 2 wrong use.
 
     Args:
-        model: a model file, or the folder of a run.
+        model: a model file, or the folder of a run; or a network with ImageNet weights, such as efficientnet_lite0, or
+            resnet50.a1_in1k for other weights than its default ones (hubel models NAME lists them).
         sources: images, folders, patterns; "-" is standard input: an image, or paths one a line.
         top: how many classes to name for each image.
         json: one JSON list.

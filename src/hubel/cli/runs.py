@@ -19,14 +19,18 @@ def runs(folder: Path = Path("runs"), /) -> int:
     found = summaries(folder)
     if not found:
         raise DataError(f"{folder}: no run in this folder; make one with hubel train")
+    squared = ["squared error"] if any(run.mse is not None for run in found) else []
     numbers = [
-        ("-", "-", "-")
-        if run.score is None
-        else (f"{percent(run.score, 2)}%", f"{run.macro_f1:.4f}", f"{run.images:,}")
+        (
+            "-" if run.score is None else f"{percent(run.score, 2)}%",
+            "-" if run.macro_f1 is None else f"{run.macro_f1:.4f}",
+            *(["-" if run.mse is None else f"{run.mse:.4f}"] if squared else []),
+            "-" if run.images is None else f"{run.images:,}",
+        )
         for run in found
     ]
     rows = [(run.data, run.model, *values, str(run.path)) for run, values in zip(found, numbers, strict=True)]
-    table(["data", "model", "accuracy", "macro F1", "images", "folder"], rows)
-    if any(run.score is None for run in found):
+    table(["data", "model", "accuracy", "macro F1", *squared, "images", "folder"], rows)
+    if not all(run.finished for run in found):
         print("-  not finished: hubel train --resume --out FOLDER goes on")
     return 0

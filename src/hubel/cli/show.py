@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hubel.core.progress import say
 
 if TYPE_CHECKING:
-    from hubel.evaluation.metrics import Metrics, MultiLabelMetrics
+    from hubel.evaluation.report import AnyMetrics
     from hubel.training.run import Outcome
 
 __all__ = ["metrics_rows", "table", "training_result"]
@@ -41,12 +41,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
     console.print(drawn)
 
 
-def metrics_rows(metrics: Metrics | MultiLabelMetrics, which: str) -> list[tuple[str, str]]:
+def metrics_rows(metrics: AnyMetrics, which: str) -> list[tuple[str, str]]:
     """The numbers of a measurement, name and value."""
-    from hubel.evaluation.metrics import Metrics
+    from hubel.evaluation.metrics import MultiLabelMetrics
+    from hubel.evaluation.reconstruction import ReconstructionMetrics
     from hubel.evaluation.tables import percent
 
-    if not isinstance(metrics, Metrics):
+    if isinstance(metrics, ReconstructionMetrics):
+        return [
+            (f"mean squared error of a pixel ({which})", f"{metrics.mse:.4f}"),
+            ("binary cross-entropy of a pixel", f"{metrics.bce:.4f}"),
+            ("that of a perfect copy", f"{metrics.entropy:.4f}"),
+            ("images", f"{metrics.n:,}"),
+        ]
+    if isinstance(metrics, MultiLabelMetrics):
         return [
             (f"exactly right ({which})", f"{percent(metrics.subset_accuracy, 2)}%"),
             ("micro F1", f"{metrics.micro_f1:.4f}"),
@@ -68,6 +76,8 @@ def metrics_rows(metrics: Metrics | MultiLabelMetrics, which: str) -> list[tuple
 
 def training_result(outcome: Outcome) -> int:
     """The final table of a run; the exit code of the command."""
+    from hubel.evaluation.evaluate import Evaluation
+
     if outcome.evaluation is None:
         say(f"stopped; everything so far is saved. Go on with: hubel train --resume --out {outcome.folder}")
         return 128 + outcome.stopped_by
@@ -78,5 +88,6 @@ def training_result(outcome: Outcome) -> int:
     table(["", str(outcome.folder)], rows)
     print(f"model   {outcome.model}")
     print(f"report  {outcome.report}")
-    print(f"use it  hubel predict {outcome.folder} IMAGE...")
+    if isinstance(outcome.evaluation, Evaluation):
+        print(f"use it  hubel predict {outcome.folder} IMAGE...")
     return 0

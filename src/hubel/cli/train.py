@@ -20,12 +20,12 @@ def train(
     config: Path | None = None,
     xo: dict[str, float] = {},  # noqa: B006
 ) -> int:
-    """Train a classifier on labelled images, measure it, and write a report.
+    """Train a network on images, measure it, and write a report.
 
     Args:
         data: a folder with one folder for each class (with train, val and test above them, if you like); a CSV, TSV or
             Parquet file with image_path and label; Parquet files with images inside; a folder of IDX files; or digits
-            or xo, which are built in.
+            or xo, which are built in. To reconstruct, a plain folder of images will do.
         recipe: how.
         out: folder of the run; runs/DATA-MODEL-1, -2, ... if not given.
         config: the config.json of a former run, whose settings hold where no flag says otherwise.

@@ -43,7 +43,8 @@ def _what(error: CycloptsError, verb: str) -> str:
         case MissingArgumentError(keyword=str(option)):
             return f"{option} needs a value"
         case MissingArgumentError():
-            return f"{verb} needs {name.lstrip('-').upper()}"
+            flag = error.argument is not None and not error.argument.is_positional_only()
+            return f"{verb} needs {name if flag else name.lstrip('-').upper()}"
         case CoercionError(token=token, target_type=kind) if token and kind and error.msg is None:
             if get_origin(kind) is Literal:
                 expected = f"one of {', '.join(map(str, get_args(kind)))}"

@@ -7,18 +7,20 @@ HubelError
 ├── UnknownNameError(LookupError)   no such model, option, class or policy: says the nearest ones
 ├── DecodeError(OSError)            one image file cannot be read: says which and why
 ├── ModelFileError(OSError)         a model file is damaged, or is not ours
+├── WeightsError(OSError)           pretrained weights cannot be fetched: says what to do instead
+│   └── MismatchError               weights do not fit a network: names the keys, a line each
 ├── CheckpointError(OSError)        a run cannot be resumed
 └── DivergedError(ValueError)       the loss became NaN or infinite
 ```
 
-Each message is one line that says what was got and what was expected. The command line prints it and exits
-with status 2; a user never sees a traceback from a mistake of their own.
+Each message is one line (but for a mismatch of many weights) that says what was got and what was expected. The command
+line prints it and exits with status 2; a user never sees a traceback from a mistake of their own.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "CheckpointError",
@@ -26,10 +28,16 @@ __all__ = [
     "DecodeError",
     "DivergedError",
     "HubelError",
+    "MismatchError",
     "ModelFileError",
     "OptionError",
     "UnknownNameError",
+    "WeightsError",
 ]
+
+
+_MOST_LINES = 20  # of weights that do not fit
+_MOST_NAMES = 20  # of those that somebody may have meant
 
 
 class HubelError(Exception):
@@ -59,7 +67,10 @@ class UnknownNameError(HubelError, LookupError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"the known ones are: {', '.join(known)}"
+        shown = (
+            known if len(known) <= _MOST_NAMES else [*known[:_MOST_NAMES], f"... and {len(known) - _MOST_NAMES} more"]
+        )
+        hint = f"did you mean {' or '.join(near)}?" if near else f"the known ones are: {', '.join(shown)}"
         super().__init__(f"no {kind} is called {name!r}; {hint}")
         self._made_from = (kind, name, known)
 
@@ -86,6 +97,34 @@ class DecodeError(HubelError, OSError):
 
 class ModelFileError(HubelError, OSError):
     """A model file is missing, damaged, or was not written by hubel."""
+
+
+class WeightsError(HubelError, OSError):
+    """Pretrained weights cannot be fetched, or are damaged."""
+
+
+class MismatchError(WeightsError):
+    """Weights do not fit a network.
+
+    Attributes:
+        summary: one line.
+        lines: a line for each weight that is missing, unexpected or of another shape, sorted, at most 20.
+
+    >>> print(MismatchError(3, ["missing: head.linear.bias (10,)"]))
+    3 weights fit the network, 1 do not
+      missing: head.linear.bias (10,)
+    """
+
+    def __init__(self, fitting: int, wrong: Sequence[str]) -> None:
+        self.summary = f"{fitting:,} weights fit the network, {len(wrong):,} do not"
+        self.lines = list(wrong[:_MOST_LINES])
+        if len(wrong) > _MOST_LINES:
+            self.lines[-1] = f"... and {len(wrong) - _MOST_LINES + 1:,} more"
+        super().__init__("\n  ".join([self.summary, *self.lines]))
+        self._made_from = (fitting, list(wrong))
+
+    def __reduce__(self) -> tuple[type[MismatchError], tuple[int, list[str]]]:
+        return type(self), self._made_from
 
 
 class CheckpointError(HubelError, OSError):

@@ -94,11 +94,13 @@ class Index:
         return class_names((self.labels[code] for code in used), multi_label=multi_label)
 
     def targets(self, rows: NDArray[np.int64], classes: tuple[str, ...], *, multi_label: bool = False) -> NDArray[Any]:
-        """Class numbers int64 `(n,)`; with several labels an image, 0 and 1 as float32 `(n, classes)`.
+        """Class numbers int64 `(n,)`; with several labels an image, or no class, 0 and 1 as float32 `(n, classes)`.
 
         Raises:
             DataError: a label is none of the classes.
         """
+        if not classes:
+            return np.empty((len(rows), 0), np.float32)
         place = {name: i for i, name in enumerate(classes)}
         codes, where = np.unique(self.label[rows], return_inverse=True)
         table: NDArray[Any]

@@ -157,8 +157,8 @@ class Images:
 
     def _decode(self, position: int) -> NDArray[np.uint8]:
         row = int(self.rows[position])
-        size = (self.preprocess.width, self.preprocess.height)
-        return self.preprocess.resize(decode_row(self.source, row, self.index.paths[row], size)[0].pixels)
+        decoded, _ = decode_row(self.source, row, self.index.paths[row], self.preprocess.min_size)
+        return self.preprocess.resize(decoded.pixels)
 
     def _decode_all(self) -> NDArray[np.uint8]:
         out = self._empty(len(self))

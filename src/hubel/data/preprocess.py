@@ -1,7 +1,8 @@
 """How a decoded image becomes what the network sees: the one description that every path shares.
 
 Training, prediction, the server and the exported file all use one `Preprocess`, so the network sees the same numbers
-everywhere. Nothing is cropped away: the whole picture is kept, squashed or padded to the network's size.
+everywhere. The whole picture is kept, squashed or padded to the network's size, except by "crop", which is how networks
+trained on ImageNet are evaluated.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from hubel.core.errors import OptionError
 
 __all__ = ["Fit", "Preprocess"]
 
-Fit = Literal["squash", "pad"]
+Fit = Literal["squash", "pad", "crop"]
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_LEAST_CROP = 0.1  # less would enlarge a picture without end
+_LONGEST = 16  # times the shorter side; of a longer picture, resizing what a crop drops would take all memory
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,12 @@ class Preprocess:
         width: columns of the input, in pixels.
         channels: 1 for grey, 3 for RGB in that order.
         fit: "squash" resizes the whole picture to the size, whatever its shape; "pad" keeps its shape (enlarging never,
-            shrinking when needed) and surrounds it with black.
+            shrinking when needed) and surrounds it with black; "crop" keeps its shape, resizes it until it just covers
+            the size divided by `crop`, and cuts the size out of its centre.
         interpolation: "bilinear" or "bicubic"; both average over the source's pixels when they shrink (antialias).
         mean: per channel, in units of full scale (0 to 1).
         std: per channel, in units of full scale; positive.
+        crop: the share of the shorter side that "crop" keeps, 0.1 to 1; 1 for every other fit.
     """
 
     height: int
@@ -44,6 +49,7 @@ class Preprocess:
     interpolation: str = "bilinear"
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
+    crop: float = 1.0
 
     def __post_init__(self) -> None:
         if not all(isinstance(side, int) and side >= 1 for side in (self.height, self.width)):
@@ -57,6 +63,16 @@ class Preprocess:
         numbers = all(math.isfinite(value) for value in (*self.mean, *self.std))
         if len(self.mean) != self.channels or len(self.std) != self.channels or not numbers or min(self.std) <= 0:
             raise OptionError(f"mean and std need {self.channels} finite numbers each, std positive")
+        if not _LEAST_CROP <= self.crop <= 1:
+            raise OptionError(f"crop is a share from {_LEAST_CROP} to 1, not {self.crop!r}")
+        if self.crop != 1 and self.fit != "crop":
+            raise OptionError(f"only the fit crop cuts something away; {self.fit} needs crop 1, not {self.crop!r}")
+
+    @property
+    def min_size(self) -> tuple[int, int]:
+        """Width and height that a picture is shrunk to, at the least: what `decode` may reduce it for."""
+        # 224 / (224 / 232) is a little less than 232.
+        return math.floor(self.width / self.crop + 1e-6), math.floor(self.height / self.crop + 1e-6)
 
     def resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A decoded image, uint8 `(h, w)` grey or `(h, w, 3)` RGB, as uint8 `(height, width, channels)`."""
@@ -64,18 +80,27 @@ class Preprocess:
         wanted = "L" if self.channels == 1 else "RGB"
         if image.mode != wanted:
             image = image.convert(wanted)
+        if self.fit == "crop" and max(image.size) > (longest := _LONGEST * min(image.size)):
+            image = _centre(image, min(image.width, longest), min(image.height, longest))
         width, height = self._inner(image.width, image.height)
         if image.size != (width, height):
             image = image.resize((width, height), _FILTERS[self.interpolation])
-        if (width, height) != (self.width, self.height):
+        if self.fit == "crop":
+            image = _centre(image, self.width, self.height)
+        elif image.size != (self.width, self.height):
             canvas = Image.new(wanted, (self.width, self.height))
             canvas.paste(image, ((self.width - width) // 2, (self.height - height) // 2))
             image = canvas
         return np.asarray(image).reshape(self.height, self.width, self.channels)
 
     def _inner(self, width: int, height: int) -> tuple[int, int]:
+        """The size that a picture of this width and height is resized to, before it is padded or cropped."""
         if self.fit == "squash":
             return self.width, self.height
+        if self.fit == "crop":
+            across, down = self.min_size
+            by_width = width * down <= height * across
+            return (across, across * height // width) if by_width else (down * width // height, down)
         scale = min(1.0, self.width / width, self.height / height)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -104,3 +129,9 @@ class Preprocess:
             return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
         except (TypeError, KeyError) as error:
             raise OptionError(f"this is no description of a preprocessing: {error}") from None
+
+
+def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The middle of an image. Halves are rounded to even, as torchvision does."""
+    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+    return image.crop((left, top, left + width, top + height))

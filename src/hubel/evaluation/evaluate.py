@@ -1,4 +1,4 @@
-"""Measuring a model on labelled images, and writing down what was found."""
+"""Measuring a model on images, and writing down what was found."""
 
 from __future__ import annotations
 
@@ -13,58 +13,23 @@ from torch import nn
 
 from hubel.core.files import write_atomic, write_json
 from hubel.data.loading import Images
+from hubel.data.sources.listing import natural_key
 from hubel.evaluation import figures
 from hubel.evaluation.metrics import Metrics, MultiLabelMetrics, measure, measure_multilabel, sample_losses
-from hubel.evaluation.report import Report, write_report
+from hubel.evaluation.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
+from hubel.evaluation.report import AnyMetrics, Report, write_report
 from hubel.evaluation.tables import confusion_csv, per_class_csv, percent
-from hubel.runtime.forward import outputs
-from hubel.runtime.scores import scores
+from hubel.runtime.forward import forward, output_batches, outputs
+from hubel.runtime.scores import scores, sigmoid
 from hubel.weights.model_file import ModelCard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "Evaluation", "evaluate", "headline", "write_evaluation"]
+__all__ = ["Drawing", "Evaluation", "Reconstructed", "evaluate", "headline", "write_evaluation"]
 
 _WORST = 24  # images on the contact sheet of the highest losses
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a model says of labelled images, and how often it is right.
-
-    Attributes:
-        metrics: the numbers.
-        probabilities: scores `(n, classes)`, calibrated.
-        targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`.
-        images: what was looked at.
-    """
-
-    metrics: Metrics | MultiLabelMetrics
-    probabilities: NDArray[np.float64]
-    targets: NDArray[Any]
-    images: Images
-
-
-def evaluate(network: nn.Module, card: ModelCard, images: Images, targets: NDArray[Any]) -> Evaluation:
-    """Every image once through the network, in float32."""
-    probabilities = scores(outputs(network, images), card.scores, card.temperature)
-    metrics: Metrics | MultiLabelMetrics
-    if targets.ndim == 2:
-        metrics = measure_multilabel(probabilities, targets, card.classes)
-    else:
-        # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
-        if card.scores == "sigmoid":
-            probabilities = probabilities / probabilities.sum(1, keepdims=True)
-        metrics = measure(probabilities, targets, card.classes)
-    return Evaluation(metrics, probabilities, targets, images)
-
-
-def headline(metrics: Metrics | MultiLabelMetrics, which: str) -> str:
-    """One sentence with the number that matters most."""
-    if isinstance(metrics, MultiLabelMetrics):
-        return f"{percent(metrics.subset_accuracy)}% of {metrics.n:,} {which} images have exactly the right classes."
-    return f"{percent(metrics.top1)}% of {metrics.n:,} {which} images are right."
+_MADE = 10  # images that are shown above what a network makes of them
 
 
 @dataclass(frozen=True)
@@ -84,9 +49,100 @@ class Drawing:
     figure: Figure
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model says of labelled images, and how often it is right.
+
+    Attributes:
+        metrics: the numbers.
+        probabilities: scores `(n, classes)`, calibrated.
+        targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`.
+        images: what was looked at.
+    """
+
+    metrics: Metrics | MultiLabelMetrics
+    probabilities: NDArray[np.float64]
+    targets: NDArray[Any]
+    images: Images
+
+    def tables(self) -> dict[str, str]:
+        """CSV, by the name of its file."""
+        confusion = {"confusion.csv": confusion_csv(self.metrics)} if isinstance(self.metrics, Metrics) else {}
+        return confusion | {"per_class.csv": per_class_csv(self.metrics)}
+
+    def drawings(self) -> list[Drawing]:
+        """Confusions, classes, confidence and the worst mistakes; none where an image may have several classes."""
+        return _drawings(self, self.metrics) if isinstance(self.metrics, Metrics) else []
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """What a model makes of images, and how near it comes to them.
+
+    Attributes:
+        metrics: the numbers.
+        images: what was looked at.
+        shown: positions of some images, one of each class first.
+        made: what the model makes of these, uint8 `(k, h, w, c)`.
+    """
+
+    metrics: ReconstructionMetrics
+    images: Images
+    shown: NDArray[np.int64]
+    made: NDArray[np.uint8]
+
+    def tables(self) -> dict[str, str]:
+        """None: the metrics say it all."""
+        return {}
+
+    def drawings(self) -> list[Drawing]:
+        """Originals over reconstructions."""
+        index = self.images.index
+        names = [index.labels[code] for code in index.label[self.images.rows[self.shown]]]
+        figure = draw_reconstructions(list(self.images.pixels(self.shown)), list(self.made), names)
+        return [Drawing("reconstructions", "Reconstructions", "Above: images. Below: what is made of them.", figure)]
+
+
+def evaluate(network: nn.Module, card: ModelCard, images: Images, targets: NDArray[Any]) -> Evaluation | Reconstructed:
+    """Every image once through the network, in float32; a network that makes images is compared with its input."""
+    if card.task == "reconstruct":
+        return _reconstructed(network, images)
+    probabilities = scores(outputs(network, images), card.scores, card.temperature)
+    metrics: Metrics | MultiLabelMetrics
+    if targets.ndim == 2:
+        metrics = measure_multilabel(probabilities, targets, card.classes)
+    else:
+        # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
+        if card.scores == "sigmoid":
+            probabilities = probabilities / probabilities.sum(1, keepdims=True)
+        metrics = measure(probabilities, targets, card.classes)
+    return Evaluation(metrics, probabilities, targets, images)
+
+
+def _reconstructed(network: nn.Module, images: Images) -> Reconstructed:
+    preprocess = images.preprocess
+    metrics = measure_reconstruction(
+        (preprocess.normalise(batch.pixels), logits) for batch, logits in output_batches(network, images)
+    )
+    codes, first = np.unique(images.index.label[images.rows], return_index=True)
+    first = first[sorted(range(len(codes)), key=lambda i: natural_key(images.index.labels[codes[i]]))]
+    shown = np.concatenate([first, np.setdiff1d(np.arange(len(images)), first)])[:_MADE]
+    made = sigmoid(forward(network, images.pixels(shown), preprocess)).transpose(0, 2, 3, 1)
+    return Reconstructed(metrics, images, shown, np.rint(255 * made).astype(np.uint8))
+
+
+def headline(metrics: AnyMetrics, which: str) -> str:
+    """One sentence with the number that matters most."""
+    if isinstance(metrics, ReconstructionMetrics):
+        return f"{metrics.n:,} {which} images are made again with a mean squared error of {metrics.mse:.4f} a pixel."
+    if isinstance(metrics, MultiLabelMetrics):
+        return f"{percent(metrics.subset_accuracy)}% of {metrics.n:,} {which} images have exactly the right classes."
+    return f"{percent(metrics.top1)}% of {metrics.n:,} {which} images are right."
+
+
 def write_evaluation(
     folder: Path,
-    evaluation: Evaluation,
+    evaluation: Evaluation | Reconstructed,
     *,
     title: str,
     which: str,
@@ -96,13 +152,10 @@ def write_evaluation(
 ) -> Path:
     """Write metrics, tables, figures and a self-contained `report.html` into `folder`; the path of the report."""
     metrics = evaluation.metrics
-    drawn = list(drawings)
-    if isinstance(metrics, Metrics):
-        write_atomic(folder / "confusion.csv", confusion_csv(metrics))
-        drawn += _drawings(evaluation, metrics)
-    write_atomic(folder / "per_class.csv", per_class_csv(metrics))
+    for name, table in evaluation.tables().items():
+        write_atomic(folder / name, table)
     shown = []
-    for drawing in drawn:
+    for drawing in [*drawings, *evaluation.drawings()]:
         png = figures.to_png(drawing.figure)
         write_atomic(folder / "figures" / f"{drawing.name}.png", png)
         shown.append((drawing.heading, drawing.caption, png))

@@ -21,7 +21,7 @@ Numbers = NDArray[np.float64]
 
 
 def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
-    """Loss and accuracy over the epochs of a training run, and beneath them learning rate and speed if known.
+    """Loss and, if known, accuracy over the epochs of a training run; beneath them learning rate and speed if known.
 
     Args:
         history: one row per epoch with any of `epoch`, `train_loss` and `val_loss` (nats), `val_top1` (0 to
@@ -42,30 +42,27 @@ def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
     rate, speed = series("learning_rate"), series("images_per_second")
     below = bool(np.isfinite([rate, speed]).any())
     figure = canvas(9.5, 4.9 if below else 3.5)
-    grid = figure.subplots(
-        1 + below,
-        2,
-        squeeze=False,
-        sharex=True,
-        height_ratios=[3, 1][: 1 + below],
-        gridspec_kw={"wspace": 0.06},
+    rows: list[Any] = [["loss", "accuracy" if np.isfinite(accuracy).any() else "loss"], ["rate", "speed"]][: 1 + below]
+    grid: dict[str, Any] = figure.subplot_mosaic(
+        rows, sharex=True, height_ratios=[3, 1][: 1 + below], gridspec_kw={"wspace": 0.06}
     )
     losses = {"training": (series("train_loss"), ORANGE), "validation": (val_loss, BLUE)}
-    _plot(grid[0, 0], epochs, "Loss (nats)", losses, from_zero=True)
-    _plot(grid[0, 1], epochs, "Top-1 accuracy (%)", {"": (accuracy, BLUE)}, from_zero=False)
-    heading(grid[0, 0], "Loss")
-    heading(grid[0, 1], "Validation accuracy")
-    if grid[0, 0].lines:
-        grid[0, 0].legend(frameon=False, fontsize=9, labelcolor=INK)
+    _plot(grid["loss"], epochs, "Loss (nats)", losses, from_zero=True)
+    heading(grid["loss"], "Loss")
+    if grid["loss"].lines:
+        grid["loss"].legend(frameon=False, fontsize=9, labelcolor=INK)
+    if "accuracy" in grid:
+        _plot(grid["accuracy"], epochs, "Top-1 accuracy (%)", {"": (accuracy, BLUE)}, from_zero=False)
+        heading(grid["accuracy"], "Validation accuracy")
     if below:
-        _plot(grid[1, 0], epochs, "Learning rate", {"": (rate, MUTED)}, from_zero=True)
-        grid[1, 0].yaxis.set_major_formatter("{x:g}")
-        _plot(grid[1, 1], epochs, "Images / s", {"": (speed, MUTED)}, from_zero=True)
-    for axes in grid[-1]:
-        axes.set_xlabel("Epoch")
-        axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    figure.align_ylabels(grid)
+        _plot(grid["rate"], epochs, "Learning rate", {"": (rate, MUTED)}, from_zero=True)
+        grid["rate"].yaxis.set_major_formatter("{x:g}")
+        _plot(grid["speed"], epochs, "Images / s", {"": (speed, MUTED)}, from_zero=True)
+    for name in rows[-1]:
+        grid[name].set_xlabel("Epoch")
+        grid[name].set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
+        grid[name].xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    figure.align_ylabels(list(grid.values()))
     _mark_best(grid, epochs, accuracy, val_loss)
     return finish(figure)
 
@@ -86,20 +83,20 @@ def _plot(axes: Axes, epochs: Numbers, label: str, lines: dict[str, tuple[Number
         axes.set_ylim(0, 1.08 * highest if highest > 0 else 1)
 
 
-def _mark_best(grid: NDArray[Any], epochs: Numbers, accuracy: Numbers, val_loss: Numbers) -> None:
+def _mark_best(grid: dict[str, Any], epochs: Numbers, accuracy: Numbers, val_loss: Numbers) -> None:
     """Mark the best epoch, by accuracy or else by loss, in all of `grid`, and say its value above one."""
     if np.isfinite(accuracy).any():
         # The loop's own rule: of equal accuracies the one with the lower loss.
         order = np.lexsort((-np.nan_to_num(val_loss, nan=np.inf), np.nan_to_num(accuracy, nan=-np.inf)))
-        axes, values, best = grid[0, 1], accuracy, order[-1]
+        axes, values, best = grid["accuracy"], accuracy, order[-1]
         remark = f"best: {accuracy[best]:.1f}% in epoch {epochs[best]:g}"
     elif np.isfinite(val_loss).any():
-        axes, values, best = grid[0, 0], val_loss, np.nanargmin(val_loss)
+        axes, values, best = grid["loss"], val_loss, np.nanargmin(val_loss)
         remark = f"lowest: {val_loss[best]:.3g} in epoch {epochs[best]:g}"
     else:
         return
     axes.set_title(remark, loc="right", fontsize=9, color=GREEN, pad=8)
     axes.plot(epochs[best], values[best], "o", color=GREEN, markersize=6.5, zorder=3)
-    for each in grid.flat:
+    for each in grid.values():
         if each.lines:
             each.axvline(epochs[best], color=GREEN, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)

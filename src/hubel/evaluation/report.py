@@ -14,10 +14,12 @@ from pathlib import Path
 
 from hubel.core.files import write_atomic
 from hubel.evaluation.metrics import Metrics, MultiLabelMetrics
+from hubel.evaluation.reconstruction import ReconstructionMetrics
 from hubel.evaluation.tables import percent
 
-__all__ = ["Report", "write_report"]
+__all__ = ["AnyMetrics", "Report", "write_report"]
 
+AnyMetrics = Metrics | MultiLabelMetrics | ReconstructionMetrics
 MOST_NOTES = 8  # shown open; the others fold away
 
 
@@ -38,7 +40,7 @@ class Report:
     headline: str
     facts: Sequence[tuple[str, str]]
     notes: Sequence[str] = ()
-    metrics: Metrics | MultiLabelMetrics | None = None
+    metrics: AnyMetrics | None = None
     figures: Sequence[tuple[str, str, bytes]] = ()
 
 
@@ -56,17 +58,23 @@ def write_report(path: Path, report: Report) -> None:
         most_notes=MOST_NOTES,
         tiles=_tiles(metrics),
         confused=metrics.most_confused() if isinstance(metrics, Metrics) else [],
-        per_class=metrics.per_class if metrics else [],
+        per_class=getattr(metrics, "per_class", []),
         multilabel=isinstance(metrics, MultiLabelMetrics),
     )
     # File names that are no valid UTF-8 hold lone surrogates, which cannot be encoded.
     write_atomic(path, page.encode("utf-8", "backslashreplace"))
 
 
-def _tiles(metrics: Metrics | MultiLabelMetrics | None) -> list[tuple[str, str, str]]:
+def _tiles(metrics: AnyMetrics | None) -> list[tuple[str, str, str]]:
     """The headline numbers: name, value with its unit, and what it means in a few words."""
     if metrics is None:
         return []
+    if isinstance(metrics, ReconstructionMetrics):
+        return [
+            ("Squared error", f"{metrics.mse:.4f}", "mean of a pixel from 0 to 1"),
+            ("Cross-entropy", f"{metrics.bce:.4f}", "mean of a pixel, nats"),
+            ("of a perfect copy", f"{metrics.entropy:.4f}", "the least cross-entropy there can be"),
+        ]
     if isinstance(metrics, MultiLabelMetrics):
         return [
             ("All labels right", f"{percent(metrics.subset_accuracy)}%", "images without any mistake"),

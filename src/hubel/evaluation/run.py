@@ -15,7 +15,7 @@ from hubel.data.loading import Images
 from hubel.data.sources import open_source
 from hubel.data.sources.listing import SPLITS
 from hubel.data.splits import split as split_rows
-from hubel.evaluation.evaluate import Evaluation, evaluate, write_evaluation
+from hubel.evaluation.evaluate import Evaluation, Reconstructed, evaluate, write_evaluation
 from hubel.runtime.device import pick_device
 from hubel.weights.model_file import ModelCard, load_model, model_path
 
@@ -34,7 +34,7 @@ class Measured:
         notes: what a person should know.
     """
 
-    evaluation: Evaluation
+    evaluation: Evaluation | Reconstructed
     which: str
     folder: Path
     report: Path
@@ -44,7 +44,7 @@ class Measured:
 def evaluate_file(
     model: Path, data: str, *, split: str = "auto", out: Path | None = None, device: str = "auto"
 ) -> Measured:
-    """Measure a model on labelled images.
+    """Measure a model on labelled images; on any images, if it makes images again.
 
     Args:
         model: a model file, or the folder of a run.
@@ -62,7 +62,7 @@ def evaluate_file(
     path = model_path(model)
     network, card = load_model(path)
     multi_label = card.provenance.get("multi_label", False)
-    source = open_source(data, multi_label=multi_label)
+    source = open_source(data, multi_label=multi_label, labelled=card.task == "classify")
     index = scan(source)
     rows, which = _choose(index, card, split)
     targets = index.targets(rows, card.classes, multi_label=multi_label)
@@ -74,7 +74,7 @@ def evaluate_file(
         "Network": card.model,
         "Data": f"{source.name}: {len(rows):,} {which} images",
         "Left out": f"{len(index.reasons):,} unreadable",
-        "Temperature": f"{card.temperature:.3f}",
+        **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
     }
     report = write_evaluation(
         folder,

@@ -1,18 +1,18 @@
 """Networks without convolution, which show why convolution wins.
 
 `linear` is multinomial logistic regression on the pixels; `mlp` is the multilayer perceptron of Rumelhart, Hinton &
-Williams 1986, with ReLU (LeCun et al. 1998, Sections III.C.1 and III.C.3, measure both on handwritten digits).
+Williams 1986, with ReLU (LeCun et al. 1998, Sections III.C.1 and III.C.3, measure both on handwritten digits); `lstm`
+is the recurrent network of Hochreiter & Schmidhuber 1997, which reads an image row by row.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
-from hubel.core.errors import OptionError
 from hubel.models.variant import InputShape, Published, Variant
-from hubel.nn.layers import activation, he_initialise
+from hubel.nn.layers import activation, check_positive, check_share, he_initialise
 from hubel.nn.network import Network
 
 
@@ -25,12 +25,38 @@ class Layout:
     dropout: float = 0.0  # probability, after each hidden layer
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+@dataclass(frozen=True)
+class Recurrent:
+    """One LSTM layer, then a linear one."""
+
+    hidden: int = 128  # units of the state
+    dropout: float = 0.0  # probability, before the linear layer
+
+
+class RowByRow(nn.Module):
+    """The state of an LSTM after it has read the rows of an image from top to bottom."""
+
+    def __init__(self, in_channels: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(in_channels * width, hidden, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images `(n, c, h, w)` to states `(n, hidden)`."""
+        rows = x.transpose(1, 2).flatten(2)
+        states: Tensor = self.lstm(rows)[0]
+        return states[:, -1]
+
+
+def build(layout: Layout | Recurrent, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout."""
-    if not 0 <= layout.dropout < 1:
-        raise OptionError(f"dropout is a probability below 1, not {layout.dropout}")
-    if any(units < 1 for units in layout.hidden):
-        raise OptionError(f"each hidden layer needs at least one unit, not {layout.hidden}")
+    check_share(dropout=layout.dropout)
+    if isinstance(layout, Recurrent):
+        check_positive(hidden=layout.hidden)
+        stage = nn.Sequential(RowByRow(shape.channels, shape.width, layout.hidden))
+        head = nn.Sequential(nn.Dropout(layout.dropout), nn.Linear(layout.hidden, num_classes))
+        return Network(nn.Identity(), [stage], head)
+    if layout.hidden:
+        check_positive(hidden=layout.hidden)
     units = shape.channels * shape.height * shape.width
     layers: list[nn.Module] = [nn.Flatten()]
     for hidden in layout.hidden:
@@ -56,6 +82,13 @@ VARIANTS = {
         "multilayer perceptron with two hidden layers",
         _DIGIT,
         published=Published("LeCun 1998, III.C.4: 28x28-300-100-10", params=266_610, macs=266_200),
+        augment="none",
+    ),
+    "lstm": Variant(
+        Recurrent(),
+        "recurrent network that reads the image row by row",
+        _DIGIT,
+        published=Published("82,186 = 4 x 128 x (28 + 128 + 2) + 1,290 on 28x28", params=82_186),
         augment="none",
     ),
 }

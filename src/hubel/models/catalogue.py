@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -22,20 +23,39 @@ from torch import nn
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.models.variant import InputShape, Variant
 
-__all__ = ["ALIASES", "count_parameters", "create_model", "find", "list_models", "option_text", "options_of"]
+__all__ = [
+    "ALIASES",
+    "build_model",
+    "count_parameters",
+    "family_of",
+    "find",
+    "list_models",
+    "option_text",
+    "options_of",
+    "paper_of",
+]
 
 FAMILIES = (
     "baselines",
     "neighbours",
     "lenet",
     "convnet",
+    "alexnet",
+    "vgg",
+    "nin",
+    "googlenet",
+    "inception_v3",
     "resnet",
+    "mobilenet",
+    "densenet",
+    "efficientnet",
+    "autoencoder",
 )
 
 _MOST_VALUES = 1000  # of one option; a description from a stranger's file must not build without end
 
 # Names that people type for a network whose exact name says more.
-ALIASES = {"lenet": "lenet5_modern", "lenet5": "lenet5_modern"}
+ALIASES = {"lenet": "lenet5_modern"}
 _KINDS = {int: "whole numbers", float: "numbers", bool: "true or false", str: "words"}
 
 
@@ -46,12 +66,17 @@ def _families() -> dict[str, tuple[ModuleType, Variant]]:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The names that match a glob such as "*resnet*", sorted.
+    """The names that match a glob such as "*resnet*", sorted as people do: 18 before 101.
 
     >>> list_models("le*")
-    ['lenet5_modern']
+    ['lenet5', 'lenet5_modern']
     """
-    return sorted(name for name in _families() if fnmatchcase(name, pattern))
+    return sorted((name for name in _families() if fnmatchcase(name, pattern)), key=_natural)
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Letters and the number after them, again and again."""
+    return [(letters, int(digits or 0)) for letters, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def find(name: str) -> tuple[str, Variant]:
@@ -66,7 +91,7 @@ def find(name: str) -> tuple[str, Variant]:
     return exact, _families()[exact][1]
 
 
-def create_model(
+def build_model(
     name: str,
     *,
     num_classes: int | None = None,
@@ -87,7 +112,7 @@ def create_model(
         UnknownNameError: no such network or option.
         OptionError: a value that cannot work.
 
-    >>> sum(p.numel() for p in create_model("lenet5_modern").parameters())
+    >>> sum(p.numel() for p in build_model("lenet5_modern").parameters())
     61706
     """
     exact, variant = find(name)
@@ -96,11 +121,13 @@ def create_model(
     shape = InputShape(variant.shape.channels if in_channels is None else in_channels, height, width)
     if min(shape) < 1:
         raise OptionError(f"an image has at least one channel, row and column, not {'x'.join(map(str, shape))}")
+    if min(shape[1:]) < variant.smallest:
+        raise OptionError(f"{exact} needs images of at least {variant.smallest} pixels each way, not {height}x{width}")
     if variant.fixed_size and shape[1:] != variant.shape[1:]:
         expected = "x".join(map(str, variant.shape[1:]))
         raise OptionError(f"{exact} takes images of {expected} pixels, not {height}x{width}")
     outputs = num_classes if num_classes is not None else variant.num_classes
-    if outputs < 1:
+    if outputs < 1 and variant.task == "classify":
         raise OptionError(f"a classifier needs at least one class, not {outputs}")
     layout = _with_options(exact, variant.layout, options or {})
     try:
@@ -111,10 +138,28 @@ def create_model(
     return network
 
 
+def family_of(name: str) -> str:
+    """The family of a network: the name of its file.
+
+    >>> family_of("resnet50")
+    'resnet'
+    """
+    return _families()[find(name)[0]][0].__name__.rpartition(".")[2]
+
+
+def paper_of(name: str) -> str:
+    """Where a network's family was published, in one line.
+
+    >>> paper_of("nin")
+    'Network in Network. Lin, Chen & Yan 2013, arXiv:1312.4400.'
+    """
+    return str(_families()[find(name)[0]][0].__doc__).splitlines()[0]
+
+
 def count_parameters(name: str) -> int:
     """Trainable parameters of a network as published; nothing is allocated."""
     with torch.device("meta"):
-        return sum(p.numel() for p in create_model(name).parameters())
+        return sum(p.numel() for p in build_model(name).parameters())
 
 
 def options_of(name: str) -> dict[str, Any]:
@@ -124,7 +169,7 @@ def options_of(name: str) -> dict[str, Any]:
 
 
 def option_text(value: Any) -> str:
-    """An option's value as text that `create_model` takes.
+    """An option's value as text that `build_model` takes.
 
     >>> option_text((16, 32)), option_text(0.5)
     ('16,32', '0.5')

@@ -1,9 +1,15 @@
 """LeNet-5. LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document recognition".
 
+`lenet5` is Section II.B: each map of C3 sees some of the maps of S2 (Table I); S2 and S4 add four pixels and have a
+trainable factor and bias; tanh is scaled (Appendix A); an output is the Euclidean distance to a fixed bitmap of 7x12
+pixels (Eq. 7). 60,000 trainable parameters.
+Deviation: outputs are negative distances, so that the largest one wins and softmax cross-entropy is the criterion of
+Eq. 9 without its constant. The digits' bitmaps are drawn anew after Figure 3; classes beyond ten have random codes of
+-1 and +1, which the paper names as the alternative.
+
 `lenet5_modern` has the layers of Figure 2 in the form that everyone trains.
-Deviation: C3 sees all six maps of S2 (the paper: Table I, a sparse choice); S2 and S4 are plain average pooling (the
-paper: with a trainable factor and bias); tanh is not scaled; the output layer is linear with softmax (the paper:
-Euclidean distances to fixed bitmaps).
+Deviation: C3 sees all six maps of S2; S2 and S4 are plain average pooling; tanh is not scaled; the output layer is
+linear with softmax. 61,706 parameters.
 """
 
 from __future__ import annotations
@@ -11,16 +17,49 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from hubel.core.errors import OptionError
+from hubel.core.random import uniform
 from hubel.models.variant import InputShape, Published, Variant
-from hubel.nn.layers import activation
+from hubel.nn.layers import activation, check_positive, check_share
 from hubel.nn.network import Network
+
+# Table I: the maps of S2 that each map of C3 sees.
+_SEEN = (
+    (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
+    (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
+    (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5),
+)  # fmt: skip
+
+# After Figure 3; rows of 7 pixels, 12 of them.
+_DIGITS = """
+.......  .......  .......  .......  .......  .......  .......  .......  .......  .......
+..###..  ...##..  .#####.  #######  ....##.  #######  ..####.  #######  .#####.  .#####.
+.##.##.  .####..  ##...##  .....##  ...###.  ##.....  .##....  ##...##  ##...##  ##...##
+##...##  ...##..  .....##  ....##.  ..####.  ##.....  ##.....  .....##  ##...##  ##...##
+##...##  ...##..  .....##  ...##..  .##.##.  ######.  ##.....  ....##.  ##...##  ##...##
+##...##  ...##..  ....##.  ..####.  ##..##.  .....##  ######.  ...##..  .#####.  .######
+##...##  ...##..  ...##..  .....##  #######  .....##  ##...##  ...##..  ##...##  .....##
+##...##  ...##..  ..##...  .....##  ....##.  .....##  ##...##  ..##...  ##...##  .....##
+.##.##.  ...##..  .##....  ##...##  ....##.  ##...##  ##...##  ..##...  ##...##  ....##.
+..###..  .######  #######  .#####.  ....##.  .#####.  .#####.  ..##...  .#####.  .####..
+.......  .......  .......  .......  .......  .......  .......  .......  .......  .......
+.......  .......  .......  .......  .......  .......  .......  .......  .......  .......
+"""
 
 
 @dataclass(frozen=True)
-class Layout:
+class Paper:
+    """Section II.B states everything else."""
+
+    dropout: float = 0.0  # probability, before the output layer; the paper has none
+
+
+@dataclass(frozen=True)
+class Modern:
     """Figure 2: maps of C1, C3 and C5, units of F6."""
 
     c1: int = 6
@@ -28,56 +67,146 @@ class Layout:
     c5: int = 120
     f6: int = 84
     activation: str = "tanh"
+    dropout: float = 0.0  # probability, before the output layer; the paper has none
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout, with torch's default weights: uniform within 1 / sqrt(fan_in)."""
-    if min(layout.c1, layout.c3, layout.c5, layout.f6) < 1:
-        raise OptionError(
-            f"c1, c3, c5 and f6 are at least 1, not {layout.c1}, {layout.c3}, {layout.c5} and {layout.f6}"
-        )
+class SubSampling(nn.Module):
+    """w * (sum of 2x2 pixels) + b, with one w and one b for each map."""
 
-    def stage(name: str, in_channels: int, out_channels: int) -> nn.Sequential:
-        convolution = OrderedDict(conv=nn.Conv2d(in_channels, out_channels, 5), act=activation(layout.activation))
-        return nn.Sequential(
-            OrderedDict([(f"c{name}", nn.Sequential(convolution)), (f"s{int(name) + 1}", nn.AvgPool2d(2))])
-        )
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels))
 
-    c5 = nn.Sequential(OrderedDict(conv=nn.Conv2d(layout.c3, layout.c5, 5), act=activation(layout.activation)))
-    head = nn.Sequential(
-        OrderedDict(
-            flatten=nn.Flatten(),
-            f6=nn.Linear(layout.c5, layout.f6),
-            act=activation(layout.activation),
-            output=nn.Linear(layout.f6, num_classes),
-        )
-    )
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, c, h, w)` to `(n, c, h / 2, w / 2)`."""
+        return 4 * F.avg_pool2d(x, 2) * self.weight[:, 0] + self.bias[:, None, None]
+
+
+class SparseConv(nn.Module):
+    """C3: a 5x5 convolution whose maps each see some of the maps below, with weights for these only."""
+
+    def __init__(self, table: tuple[tuple[int, ...], ...]) -> None:
+        super().__init__()
+        self.outs = [out for out, seen in enumerate(table) for _ in seen]
+        self.ins = [below for seen in table for below in seen]
+        self.weight = nn.Parameter(torch.empty(len(self.ins), 5, 5))
+        self.bias = nn.Parameter(torch.zeros(len(table)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, in, h, w)` to `(n, out, h - 4, w - 4)`."""
+        full = self.weight.new_zeros(len(self.bias), x.shape[1], 5, 5)
+        full[self.outs, self.ins] = self.weight
+        return F.conv2d(x, full, self.bias)
+
+
+class Distances(nn.Module):
+    """The output layer: -|x - w|^2 for the fixed code w of each class (Eq. 7, with the sign turned)."""
+
+    codes: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("codes", torch.tensor(class_codes(num_classes).tolist()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """F6 `(n, 84)` to `(n, classes)`."""
+        return -(x[:, None, :] - self.codes).square().sum(2)
+
+
+def class_codes(num_classes: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Codes `(classes, 84)` of -1 and +1: the digits' bitmaps, row by row; random ones for further classes."""
+    rows = [row.split() for row in _DIGITS.split("\n") if row]
+    bitmaps = ["".join(row[digit] for row in rows) for digit in range(10)]
+    drawn = np.array([[1 if pixel == "#" else -1 for pixel in bitmap] for bitmap in bitmaps], np.float32)
+    more = np.arange(10, max(10, num_classes))[:, None]
+    further = np.where(uniform(84, more, np.arange(84)) < 0.5, np.float32(-1), np.float32(1))
+    return np.concatenate([drawn, further])[:num_classes]
+
+
+def build(layout: Paper | Modern, shape: InputShape, num_classes: int) -> Network:
+    """The network of a layout."""
+    check_share(dropout=layout.dropout)
+    return _paper(layout, shape, num_classes) if isinstance(layout, Paper) else _modern(layout, shape, num_classes)
+
+
+def _paper(layout: Paper, shape: InputShape, num_classes: int) -> Network:
+    """Section II.B; each weight is drawn uniformly within 2.4 / fan_in, as Appendix A has it."""
+
+    def squashed(layer: nn.Module) -> nn.Sequential:
+        return nn.Sequential(OrderedDict(layer=layer, act=activation("scaled_tanh")))
+
     stages = [
-        stage("1", shape.channels, layout.c1),
-        stage("3", layout.c1, layout.c3),
-        nn.Sequential(OrderedDict(c5=c5)),
+        nn.Sequential(OrderedDict(c1=squashed(nn.Conv2d(shape.channels, 6, 5)), s2=squashed(SubSampling(6)))),
+        nn.Sequential(OrderedDict(c3=squashed(SparseConv(_SEEN)), s4=squashed(SubSampling(16)))),
+        nn.Sequential(OrderedDict(c5=squashed(nn.Conv2d(16, 120, 5)))),
     ]
-    return Network(nn.Identity(), stages, head)
+    head = OrderedDict(
+        flatten=nn.Flatten(),
+        f6=squashed(nn.Linear(120, 84)),
+        dropout=nn.Dropout(layout.dropout),
+        output=Distances(num_classes),
+    )
+    network = Network(nn.Identity(), stages, nn.Sequential(head))
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            fan_in = {"s2": 4, "s4": 4, "c3": 25 * 60 // 16}.get(name.split(".")[-3], parameter[0].numel())
+            nn.init.uniform_(parameter, -2.4 / fan_in, 2.4 / fan_in)
+    return network
 
+
+def _modern(layout: Modern, shape: InputShape, num_classes: int) -> Network:
+    """With torch's default weights: uniform within 1 / sqrt(fan_in)."""
+    check_positive(c1=layout.c1, c3=layout.c3, c5=layout.c5, f6=layout.f6)
+
+    def convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+        layers = OrderedDict(conv=nn.Conv2d(in_channels, out_channels, 5), act=activation(layout.activation))
+        return nn.Sequential(layers)
+
+    stages = [
+        nn.Sequential(OrderedDict(c1=convolution(shape.channels, layout.c1), s2=nn.AvgPool2d(2))),
+        nn.Sequential(OrderedDict(c3=convolution(layout.c1, layout.c3), s4=nn.AvgPool2d(2))),
+        nn.Sequential(OrderedDict(c5=convolution(layout.c3, layout.c5))),
+    ]
+    head = OrderedDict(
+        flatten=nn.Flatten(),
+        f6=nn.Linear(layout.c5, layout.f6),
+        act=activation(layout.activation),
+        dropout=nn.Dropout(layout.dropout),
+        output=nn.Linear(layout.f6, num_classes),
+    )
+    return Network(nn.Identity(), stages, nn.Sequential(head))
+
+
+_MAPS = {
+    "stage1.block1": (6, 28, 28),
+    "stage1": (6, 14, 14),
+    "stage2.block1": (16, 10, 10),
+    "stage2": (16, 5, 5),
+    "stage3": (120, 1, 1),
+    "logits": (10,),
+}
 
 VARIANTS = {
+    "lenet5": Variant(
+        Paper(),
+        "LeNet-5 as in the paper: sparse C3, trainable sub-sampling, distances to bitmaps",
+        InputShape(1, 32, 32),
+        published=Published(
+            "LeCun 1998, Section II.B: 60,000 = 156 + 12 + 1,516 + 32 + 48,120 + 10,164", 60_000, maps=_MAPS
+        ),
+        fixed_size=True,
+        lr=0.01,
+    ),
     "lenet5_modern": Variant(
-        Layout(),
+        Modern(),
         "LeNet-5 as everyone trains it: full C3, average pooling, tanh, softmax",
         InputShape(1, 32, 32),
         published=Published(
-            "LeCun 1998, Figure 2 (shapes); 61,706 = 156 + 2,416 + 48,120 + 10,164 + 850",
-            params=61_706,
-            macs=416_520,
-            maps={
-                "stage1.block1": (6, 28, 28),
-                "stage1": (6, 14, 14),
-                "stage2.block1": (16, 10, 10),
-                "stage2": (16, 5, 5),
-                "stage3": (120, 1, 1),
-                "logits": (10,),
-            },
+            "LeCun 1998, Figure 2 (shapes); 61,706 = 156 + 2,416 + 48,120 + 10,164 + 850", 61_706, 416_520, _MAPS
         ),
         fixed_size=True,
-    )
+    ),
 }

@@ -1,8 +1,10 @@
-"""ResNet for small images. He, Zhang, Ren & Sun 2015, arXiv:1512.03385, Section 4.2.
+"""ResNet. He, Zhang, Ren & Sun 2015, "Deep residual learning for image recognition", arXiv:1512.03385.
 
-6n + 2 layers: one 3x3 convolution, then three stages of n units with 16, 32 and 64 maps of 32x32, 16x16 and 8x8
-pixels, global average pooling and a linear layer. Shortcuts are option A of Section 3.3: where the maps grow, every
-second pixel, with zeros for the new maps, so that they have no parameters.
+For ImageNet: Table 1; blocks: Figure 5. For small images: Section 4.2, 6n + 2 layers. Shortcuts where a unit changes
+the shape: options A, B and C of Section 3.3 and Section 4.1. `plain...` are the same networks without shortcuts
+(Figure 3, middle), for the degradation experiment.
+Deviation ("v1.5"): in `resnet50`, `resnet101` and `resnet152` the stride sits on the 3x3 convolution, as in all
+weights that the world has; in the paper and in `resnet50_v1` it sits on the first 1x1.
 """
 
 from __future__ import annotations
@@ -14,79 +16,191 @@ from torch.nn import functional as F
 
 from hubel.core.errors import OptionError
 from hubel.models.variant import InputShape, Published, Variant
-from hubel.nn.layers import check_depth, he_initialise
+from hubel.nn.blocks import ConvNorm, Style, pooled_head
+from hubel.nn.dilation import keep_stride
+from hubel.nn.layers import check_choice, check_depth, check_positive, check_share, he_initialise
 from hubel.nn.network import Network
 
-
-class Basic(nn.Module):
-    """relu(F(x) + shortcut(x)), F = 3x3 -> 3x3 (Figure 2; Eq. 1)."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(out_channels)
-        self.stride, self.new_channels = stride, out_channels - in_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, in, h, w)` to `(n, out, h / stride, w / stride)`."""
-        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        y = self.norm2(self.conv2(y))
-        return F.relu(y + self.shortcut(x), inplace=True)
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        """Option A: the identity, subsampled and padded with zero maps where the unit changes the shape."""
-        if self.stride == 1 and self.new_channels == 0:
-            return x
-        before = self.new_channels // 2
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.new_channels - before))
+_STYLE = Style("relu")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The table of Section 4.2."""
+    """The columns of Table 1, and what Section 4.2 changes for small images."""
 
-    depths: tuple[int, ...] = (3, 3, 3)  # units of each stage: n, n, n
-    widths: tuple[int, ...] = (16, 32, 64)  # maps of each stage
+    block: str = "basic"  # basic: 3x3 -> 3x3; bottleneck: 1x1 -> 3x3 -> 1x1 with four times the width
+    depths: tuple[int, ...] = (2, 2, 2, 2)  # units in conv2_x .. conv5_x
+    widths: tuple[int, ...] = (64, 128, 256, 512)  # maps within the units of each stage
+    stem: str = "7x7"  # 7x7: stride 2, then 3x3 max pooling of stride 2; 3x3: stride 1, for small images
+    shortcut: str = "B"  # A: no parameters; B: 1x1 where the shape changes; C: 1x1 everywhere; none: plain
+    stride_on: str = "3x3"  # of bottlenecks: 1x1 (the paper) or 3x3 ("v1.5")
+    dropout: float = 0.0  # probability, before the linear layer
+    output_stride: int = 32
+
+
+class ZeroMaps(nn.Module):
+    """Adds maps of zeros, half before and half after: the rest of option A."""
+
+    def __init__(self, new: int) -> None:
+        super().__init__()
+        self.new = new
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, c, h, w)` to `(n, c + new, h, w)`."""
+        return F.pad(x, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))
+
+
+class Residual(nn.Module):
+    """relu(F(x) + shortcut(x)) (Eq. 1 and 2).
+
+    Args:
+        residual: F; no activation after its last convolution.
+        shortcut: what is added; None makes a plain unit, relu(F(x)).
+    """
+
+    def __init__(self, residual: nn.Sequential, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.residual = residual
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps `(n, in, h, w)` to `(n, out, h / stride, w / stride)`."""
+        y = self.residual(x)
+        return F.relu(y if self.shortcut is None else y + self.shortcut(x), inplace=True)
+
+
+def basic(in_channels: int, width: int, stride: int) -> nn.Sequential:
+    """F = 3x3 -> 3x3 (Figure 5, left)."""
+    return nn.Sequential(
+        ConvNorm(in_channels, width, 3, stride, style=_STYLE), ConvNorm(width, width, 3, style=_STYLE.linear)
+    )
+
+
+def bottleneck(in_channels: int, width: int, stride: int, stride_on: str) -> nn.Sequential:
+    """F = 1x1 -> 3x3 -> 1x1 (Figure 5, right)."""
+    first, second = (stride, 1) if stride_on == "1x1" else (1, stride)
+    return nn.Sequential(
+        ConvNorm(in_channels, width, 1, first, style=_STYLE),
+        ConvNorm(width, width, 3, second, style=_STYLE),
+        ConvNorm(width, 4 * width, 1, style=_STYLE.linear),
+    )
+
+
+def shortcut(option: str, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    """What runs beside F: identity where shapes agree (except in option C); None in plain networks."""
+    if option == "none":
+        return None
+    same = in_channels == out_channels and stride == 1
+    if same and option != "C":
+        return nn.Identity()
+    if option == "A":
+        # Pooling over one pixel takes every stride-th one.
+        return nn.Sequential(nn.MaxPool2d(1, stride), ZeroMaps(out_channels - in_channels))
+    return ConvNorm(in_channels, out_channels, 1, stride, style=_STYLE.linear)
 
 
 def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout; He initialisation (Section 3.4)."""
-    depths, widths = layout.depths, layout.widths
-    if len(depths) != len(widths) or min((*depths, *widths), default=0) < 1:
-        raise OptionError(f"depths {depths} and widths {widths} are one positive number for each stage")
-    if list(widths) != sorted(widths):
-        raise OptionError(f"shortcuts without parameters can add maps but not merge them, so widths grow; got {widths}")
-    check_depth(depths)
-    channels = widths[0]
-    stem = nn.Sequential(
-        nn.Conv2d(shape.channels, channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(inplace=True),
-    )
+    _check(layout)
+    channels = layout.widths[0]
+    if layout.stem == "7x7":
+        stem = [ConvNorm(shape.channels, channels, 7, 2, style=_STYLE), nn.MaxPool2d(3, 2, padding=1)]
+    else:
+        stem = [ConvNorm(shape.channels, channels, 3, style=_STYLE)]
     stages = []
-    for number, (depth, width) in enumerate(zip(depths, widths, strict=True)):
-        strides = [2 if number > 0 else 1] + [1] * (depth - 1)
-        ins = [channels] + [width] * (depth - 1)
-        stages.append(nn.Sequential(*(Basic(i, width, s) for i, s in zip(ins, strides, strict=True))))
-        channels = width
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
-    network = Network(stem, stages, head)
+    for number, (depth, width) in enumerate(zip(layout.depths, layout.widths, strict=True)):
+        units = []
+        for unit in range(depth):
+            stride = 2 if number > 0 and unit == 0 else 1
+            if layout.block == "basic":
+                residual, out = basic(channels, width, stride), width
+            else:
+                residual, out = bottleneck(channels, width, stride, layout.stride_on), 4 * width
+            units.append(Residual(residual, shortcut(layout.shortcut, channels, out, stride)))
+            channels = out
+        stages.append(nn.Sequential(*units))
+    network = Network(nn.Sequential(*stem), stages, pooled_head(channels, num_classes, layout.dropout))
     he_initialise(network)
+    keep_stride(network, layout.output_stride)
     return network
 
 
-VARIANTS = {
-    "resnet20": Variant(
-        Layout(),
-        "ResNet-20 for small images, parameter-free shortcuts (option A)",
-        InputShape(3, 32, 32),
-        published=Published(
-            "He 2015, Table 6: 0.27 M parameters; 40.6 M multiply-adds follow from Section 4.2",
-            params=269_722,
-            macs=40_551_040,
-            maps={"stem": (16, 32, 32), "stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8)},
-        ),
+def _check(layout: Layout) -> None:
+    for option, known in {
+        "block": ("basic", "bottleneck"),
+        "stem": ("7x7", "3x3"),
+        "shortcut": ("A", "B", "C", "none"),
+        "stride_on": ("1x1", "3x3"),
+    }.items():
+        check_choice(option, getattr(layout, option), known)
+    check_positive(depths=layout.depths, widths=layout.widths)
+    check_share(dropout=layout.dropout)
+    check_depth(layout.depths)
+    if len(layout.depths) != len(layout.widths):
+        raise OptionError(f"depths {layout.depths} and widths {layout.widths} are one number for each stage")
+    if layout.shortcut == "A" and list(layout.widths) != sorted(layout.widths):
+        raise OptionError(
+            f"shortcuts without parameters add maps but cannot merge them, so widths grow; got {layout.widths}"
+        )
+
+
+def _maps(block: int) -> dict[str, tuple[int, ...]]:
+    """Table 1, with `block` times the width."""
+    stages = {f"stage{i + 1}": (block * 64 * 2**i, 56 // 2**i, 56 // 2**i) for i in range(4)}
+    return {"stem.block1": (64, 112, 112), "stem": (64, 56, 56), **stages}
+
+
+def _imagenet(depth: int, layout: Layout, params: int, macs: int, summary: str = "", source: str = "") -> Variant:
+    block = 1 if layout.block == "basic" else 4
+    return Variant(
+        layout,
+        summary or f"ResNet-{depth}, residual learning",
+        InputShape(3, 224, 224),
+        1000,
+        Published(source or "He 2015, Table 1 (shapes); torchvision (parameters)", params, macs, _maps(block)),
     )
+
+
+def _cifar(n: int, params: int, macs: int, option: str = "A") -> Variant:
+    """Section 4.2: 6n + 2 layers; Table 6."""
+    what = "ResNet" if option == "A" else "plain network"
+    maps = {"stem": (16, 32, 32), "stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8)}
+    return Variant(
+        Layout("basic", (n, n, n), (16, 32, 64), "3x3", option),
+        f"{what} of {6 * n + 2} layers for small images" + (", parameter-free shortcuts" if option == "A" else ""),
+        InputShape(3, 32, 32),
+        published=Published("He 2015, Table 6 (millions of parameters) and Section 4.2", params, macs, maps),
+    )
+
+
+VARIANTS = {
+    "resnet18": _imagenet(18, Layout("basic", (2, 2, 2, 2)), 11_689_512, 1_814_073_344),
+    "resnet34": _imagenet(34, Layout("basic", (3, 4, 6, 3)), 21_797_672, 3_663_761_408),
+    "resnet50": _imagenet(50, Layout("bottleneck", (3, 4, 6, 3)), 25_557_032, 4_089_184_256),
+    "resnet101": _imagenet(101, Layout("bottleneck", (3, 4, 23, 3)), 44_549_160, 7_801_405_440),
+    "resnet152": _imagenet(152, Layout("bottleneck", (3, 8, 36, 3)), 60_192_808, 11_513_626_624),
+    "resnet50_v1": _imagenet(
+        50,
+        Layout("bottleneck", (3, 4, 6, 3), stride_on="1x1"),
+        25_557_032,
+        3_857_973_248,
+        "ResNet-50 as in the paper: stride on the first 1x1",
+        "He 2015, Table 1: 3.8e9 multiply-adds",
+    ),
+    "plain18": _imagenet(
+        18, Layout("basic", (2, 2, 2, 2), shortcut="none"), 11_515_688, 1_794_805_760, "ResNet-18 without shortcuts"
+    ),
+    "plain34": _imagenet(
+        34, Layout("basic", (3, 4, 6, 3), shortcut="none"), 21_623_848, 3_644_493_824, "ResNet-34 without shortcuts"
+    ),
+    "resnet20": _cifar(3, 269_722, 40_551_040),
+    "resnet32": _cifar(5, 464_154, 68_862_592),
+    "resnet44": _cifar(7, 658_586, 97_174_144),
+    "resnet56": _cifar(9, 853_018, 125_485_696),
+    "resnet110": _cifar(18, 1_727_962, 252_887_680),
+    "resnet1202": _cifar(200, 19_421_274, 2_829_238_912),
+    "plain20": _cifar(3, 269_722, 40_551_040, "none"),
+    "plain32": _cifar(5, 464_154, 68_862_592, "none"),
+    "plain44": _cifar(7, 658_586, 97_174_144, "none"),
+    "plain56": _cifar(9, 853_018, 125_485_696, "none"),
 }

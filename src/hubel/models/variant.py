@@ -26,12 +26,14 @@ class Published:
         macs: multiply-adds of convolutions and linear layers, for one image of `Variant.shape`.
         maps: shape `(c, h, w)` of named intermediate maps.
         source: where the facts are stated.
+        params_without_auxiliary: parameters without the auxiliary classifiers, where there are any.
     """
 
     source: str
     params: int | None = None
     macs: int | None = None
     maps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    params_without_auxiliary: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,12 @@ class Variant:
         shape: the input it was published for.
         num_classes: outputs it was published with.
         published: facts to verify.
+        smallest: rows and columns that an image must have at least.
         fixed_size: whether it takes no other height and width than `shape`'s.
         augment: the augmentation policy that suits it by default; changed images only confuse a network that is too
             small, or not made, to learn that they are alike.
+        lr: the highest learning rate of SGD that suits it; 0 for the usual one. Without batch norm it is smaller.
+        task: what its output is: "classify" (a number for each class) or "reconstruct" (the image itself).
     """
 
     layout: Any
@@ -54,5 +59,8 @@ class Variant:
     shape: InputShape
     num_classes: int = 10
     published: Published = field(default_factory=lambda: Published("no publication"))
+    smallest: int = 1
     fixed_size: bool = False
     augment: str = "auto"
+    lr: float = 0.0
+    task: str = "classify"

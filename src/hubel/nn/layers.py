@@ -1,26 +1,83 @@
-"""Small parts: named activations, weight initialisation."""
+"""Small parts: named activations, normalisation across maps, weight initialisation, checks of numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hubel.core.errors import OptionError, UnknownNameError
 
-__all__ = ["activation", "channels_last", "check_depth", "he_initialise"]
+__all__ = [
+    "activation",
+    "channels_last",
+    "check_choice",
+    "check_depth",
+    "check_positive",
+    "check_share",
+    "he_initialise",
+    "response_norm",
+    "round_channels",
+]
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+
+class ScaledTanh(nn.Module):
+    """A tanh(S a) with A = 1.7159 and S = 2/3, so that f(1) = 1 and f(-1) = -1 (LeCun et al. 1998, Appendix A)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same shape."""
+        return 1.7159 * torch.tanh(2 / 3 * x)
+
+
+# In place where the gradient needs the result only: those save the memory of one map.
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "gelu": nn.GELU,
+    "hardsigmoid": nn.Hardsigmoid,
+    "hardswish": nn.Hardswish,
     "leaky_relu": nn.LeakyReLU,
-    "relu": nn.ReLU,
+    "relu": partial(nn.ReLU, inplace=True),
+    "relu6": partial(nn.ReLU6, inplace=True),
+    "scaled_tanh": ScaledTanh,
     "sigmoid": nn.Sigmoid,
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
 _MOST_BLOCKS = 2000
+
+
+def activation(name: str) -> nn.Module:
+    """A new activation layer.
+
+    Raises:
+        UnknownNameError: no activation has this name.
+    """
+    if name not in _ACTIVATIONS:
+        raise UnknownNameError("activation", name, _ACTIVATIONS)
+    return _ACTIVATIONS[name]()
+
+
+def response_norm(k: float = 2.0, n: int = 5, alpha: float = 1e-4, beta: float = 0.75) -> nn.LocalResponseNorm:
+    """b_i = a_i / (k + alpha * sum a_j^2)^beta over the n maps around i (Krizhevsky et al. 2012, Section 3.3).
+
+    Torch takes the mean of the squares where the paper takes their sum, hence n times its alpha.
+    """
+    return nn.LocalResponseNorm(n, alpha * n, beta, k)
+
+
+def round_channels(channels: float, divisor: int = 8) -> int:
+    """The multiple of `divisor` nearest to a scaled number of channels, but no more than a tenth below it.
+
+    >>> round_channels(32 * 1.1), round_channels(12), round_channels(11)
+    (32, 16, 16)
+    """
+    if not channels < math.inf:
+        raise OptionError(f"a layer cannot have {channels} channels")
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
 def check_depth(blocks: Iterable[int]) -> None:
@@ -36,15 +93,38 @@ def check_depth(blocks: Iterable[int]) -> None:
         raise OptionError(f"a network of {number:,} blocks is too deep; {_MOST_BLOCKS:,} is the most")
 
 
-def activation(name: str) -> nn.Module:
-    """A new activation layer.
+def check_positive(**values: float | tuple[int, ...]) -> None:
+    """Refuse numbers of things that must be there, and factors, that are not above zero.
 
     Raises:
-        UnknownNameError: no activation has this name.
+        OptionError: one of them, or one of a tuple's, is zero, negative or not finite.
     """
-    if name not in _ACTIVATIONS:
-        raise UnknownNameError("activation", name, _ACTIVATIONS)
-    return _ACTIVATIONS[name]()
+    for name, value in values.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not numbers or not all(0 < number < math.inf for number in numbers):
+            shown = ",".join(map(str, numbers)) or "nothing"
+            raise OptionError(f"{name} is above 0, not {shown}")
+
+
+def check_share(**values: float) -> None:
+    """Refuse probabilities of dropping something that are not from 0 to below 1.
+
+    Raises:
+        OptionError: one of them is not.
+    """
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise OptionError(f"{name} is a probability below 1, not {value}")
+
+
+def check_choice(option: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a word that an option does not know.
+
+    Raises:
+        UnknownNameError: the message has the nearest ones.
+    """
+    if value not in (known := tuple(known)):
+        raise UnknownNameError(option, value, known)
 
 
 @torch.no_grad()
@@ -53,16 +133,15 @@ def he_initialise(network: nn.Module) -> None:
 
     The last linear layer is left with small weights, so that every class starts about equally likely.
     """
-    linear = None
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        if isinstance(module, nn.Linear):
-            linear = module
-    if linear is not None:
-        nn.init.normal_(linear.weight, std=0.01)
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
+    for layer in layers:
+        if layer.weight.is_meta:
+            return
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    if linear := [layer for layer in layers if isinstance(layer, nn.Linear)]:
+        nn.init.normal_(linear[-1].weight, std=0.01)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hubel.data.loading import Images, network_input
+from hubel.data.loading import Batch, Images, network_input
 from hubel.data.preprocess import Preprocess
 
 __all__ = ["batch_size", "evaluating", "forward", "output_batches", "outputs"]
@@ -43,12 +43,12 @@ def batch_size(preprocess: Preprocess) -> int:
     return max(1, min(256, _PIXELS_A_BATCH // (preprocess.height * preprocess.width)))
 
 
-def output_batches(network: nn.Module, images: Images) -> Iterator[NDArray[np.float32]]:
-    """Outputs `(some, c)` for all images, in their order, batch by batch."""
+def output_batches(network: nn.Module, images: Images) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+    """All images in their order, batch by batch, each with its outputs `(some, c)`."""
     for batch in images.in_sequence(batch_size(images.preprocess)):
-        yield forward(network, batch.pixels, images.preprocess)
+        yield batch, forward(network, batch.pixels, images.preprocess)
 
 
 def outputs(network: nn.Module, images: Images) -> NDArray[np.float32]:
     """Outputs `(n, c)` for all images, in their order."""
-    return np.concatenate(list(output_batches(network, images)))
+    return np.concatenate([part for _, part in output_batches(network, images)])

@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from hubel.core.errors import DecodeError
+from hubel.core.errors import DecodeError, OptionError, UnknownNameError
 from hubel.core.process import usable_cores
 from hubel.core.window import in_order
 from hubel.data.inputs import Input, collect
 from hubel.data.sources.arrays import as_pixels
+from hubel.models.catalogue import ALIASES, list_models
 from hubel.nn.layers import channels_last
 from hubel.runtime.device import pick_device
 from hubel.runtime.forward import batch_size, forward
 from hubel.runtime.scores import scores
+from hubel.weights.create import is_file_name, load_pretrained
 from hubel.weights.model_file import ModelCard, load_model, model_path
 
 __all__ = ["Prediction", "Predictor", "load"]
@@ -48,9 +50,14 @@ class Predictor:
     Args:
         network: on the device where it is to run.
         card: classes, preprocessing, kind of scores.
+
+    Raises:
+        OptionError: the network names no classes.
     """
 
     def __init__(self, network: nn.Module, card: ModelCard) -> None:
+        if card.task != "classify":
+            raise OptionError(f"{card.model} makes images, it names no classes; hubel evaluate MODEL DATA measures it")
         self.network = channels_last(network)
         self.card = card
 
@@ -99,7 +106,7 @@ class Predictor:
 
         def prepare(item: Input) -> tuple[Input, NDArray[np.uint8] | DecodeError]:
             try:
-                return item, preprocess.resize(item.decode((preprocess.width, preprocess.height)).pixels)
+                return item, preprocess.resize(item.decode(preprocess.min_size).pixels)
             except DecodeError as error:
                 return item, error
 
@@ -124,11 +131,24 @@ def _readable(row: NDArray[np.float64] | DecodeError) -> NDArray[np.float64]:
     return row
 
 
-def load(path: str | Path, *, device: str = "auto") -> Predictor:
-    """The model in a file, or in the folder of a run, ready to predict.
+def load(model: str | Path, *, device: str = "auto") -> Predictor:
+    """A model that is ready to predict.
+
+    Args:
+        model: a model file, or the folder of a run; or a network with pretrained weights by its name, such as
+            "efficientnet_lite0", or "resnet50.a1_in1k" for other weights than its default ones.
+        device: cpu, cuda, mps or auto.
 
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
+        UnknownNameError: there are no such weights.
+        WeightsError: the weights cannot be had.
     """
-    network, card = load_model(model_path(Path(path)))
+    if is_file_name(model) or set(str(model)) & {"/", "\\"}:
+        network, card = load_model(model_path(Path(model)))
+    else:
+        name, _, tag = str(model).partition(".")
+        if name not in (known := [*list_models(), *ALIASES]):
+            raise UnknownNameError("model file, run or network", str(model), known)
+        network, card = load_pretrained(name, tag or "default")
     return Predictor(network.to(pick_device(device)), card)

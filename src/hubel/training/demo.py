@@ -13,7 +13,7 @@ from hubel.training.run import Outcome, train
 
 __all__ = ["digits_demo", "xo_demo"]
 
-_MODELS = ("linear", "knn", "lenet5")
+_MODELS = ("linear", "knn", "lenet5_modern")
 _SHOWN = 8
 
 

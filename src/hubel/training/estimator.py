@@ -81,6 +81,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         recipe = dataclasses.replace(
             self.recipe or Recipe(),
+            task="classify",
             model=self.model,
             epochs=self.epochs,
             lr=self.lr,

@@ -27,6 +27,8 @@ from hubel.weights.model_file import ModelCard, load_model, save_model
 
 __all__ = ["Fitted", "fit_model"]
 
+_SCORES = {"val_top1": "right", "val_exact": "exactly right"}
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -96,11 +98,11 @@ def _loop(folder: RunFolder, network: nn.Module, plan: Plan, card: ModelCard) ->
 
     def tell(row: dict[str, float]) -> None:
         folder.write_history(loop.progress.history)
-        score = f"{row['val_top1']:.1%} right" if "val_top1" in row else f"{row['val_exact']:.1%} exactly right"
+        scores = "".join(f", {row[name]:.1%} {words}" for name, words in _SCORES.items() if name in row)
         best = "  best so far" if loop.progress.best_epoch == row["epoch"] else ""
         folder.tell(
             f"epoch {row['epoch']:>3.0f}/{loop.progress.epochs}   loss {row['train_loss']:.4f}   "
-            f"validation {row['val_loss']:.4f}, {score}   {row['images_per_second']:,.0f} images/s{best}"
+            f"validation {row['val_loss']:.4f}{scores}   {row['images_per_second']:,.0f} images/s{best}"
         )
 
     loop = Loop(

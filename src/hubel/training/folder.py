@@ -79,14 +79,20 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Summary:
-    """One line of a comparison; None where the run is not finished."""
+    """One line of a comparison; None where the run is not finished, or has no such number."""
 
     path: Path
     data: str
     model: str
     score: float | None
     macro_f1: float | None
+    mse: float | None
     images: int | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.images is not None
 
 
 def summaries(folder: Path) -> list[Summary]:
@@ -96,10 +102,9 @@ def summaries(folder: Path) -> list[Summary]:
         metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8")) if run.finished else {}
         score = metrics.get("top1", metrics.get("subset_accuracy"))
         name = Path(settings["data"] or "arrays").name
-        found.append(
-            Summary(run.path, name, settings["recipe"]["model"], score, metrics.get("macro_f1"), metrics.get("n"))
-        )
-    return sorted(found, key=lambda run: (run.data, -(run.score or 0), run.path))
+        numbers = score, metrics.get("macro_f1"), metrics.get("mse"), metrics.get("n")
+        found.append(Summary(run.path, name, settings["recipe"]["model"], *numbers))
+    return sorted(found, key=lambda run: (run.data, -(run.score or 0), run.mse or 0, run.path))
 
 
 def _runs(configs: Iterable[Path]) -> Iterator[tuple[RunFolder, dict[str, Any]]]:

@@ -6,11 +6,9 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -24,7 +22,7 @@ from hubel.nn.layers import channels_last
 from hubel.runtime.device import pick_precision
 from hubel.runtime.forward import output_batches
 from hubel.training.checkpoint import Checkpoint
-from hubel.training.losses import Loss, class_weights
+from hubel.training.objective import OBJECTIVES, weighted_outputs
 from hubel.training.optimizer import load_tensors, make_optimizer, tensors
 from hubel.training.recipe import Recipe
 from hubel.training.schedule import factor
@@ -71,10 +69,7 @@ class Loop:
         self.policy = policy(recipe.augment, channels=train.images.preprocess.channels)
         self.steps = steps_per_epoch(len(train.images), recipe.batch_size)
         self.progress = Progress(recipe.epochs)
-        classes = int(train.targets.max()) + 1 if train.targets.ndim == 1 else train.targets.shape[1]
-        weights = class_weights(train.targets, classes).to(self.device) if recipe.class_weights else None
-        self.loss = Loss(recipe.loss, recipe.label_smoothing, weights)
-        self._val_loss = Loss(recipe.loss)
+        self.objective = OBJECTIVES[recipe.task](recipe, train.targets, self.device)
 
     def run(self, stop: Stop) -> bool:
         """Train until the end, or until somebody asks to stop; whether it came to the end.
@@ -160,15 +155,16 @@ class Loop:
         self.network.train()
         self.optimizer.zero_grad()
         n, total, right = len(batch.positions), 0.0, 0
-        for part in np.array_split(np.arange(n), progress.divisor):
-            x = network_input(batch.pixels[part], self.train.images.preprocess, self.device)
-            targets = torch.from_numpy(self.train.targets[batch.positions[part]]).to(self.device)
+        for some in np.array_split(np.arange(n), progress.divisor):
+            part = Batch(batch.positions[some], batch.pixels[some])
+            x = network_input(part.pixels, self.train.images.preprocess, self.device)
+            targets = self.objective.targets(self.train, part).to(self.device)
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-                logits = self.network(x)
-            loss = self.loss(logits, targets).sum()
+                outputs = weighted_outputs(self.network, x)
+            loss = torch.stack([weight * self.objective.losses(said, targets) for weight, said in outputs]).sum()
             (loss / n).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
-            right += int(_right(logits.detach(), targets).sum())
+            right += int(self.objective.right(outputs[0][1].detach(), targets).sum())
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimizer.step()
@@ -188,23 +184,16 @@ class Loop:
         progress = self.progress
         network = self.average.module if self.average is not None else self.network
         started = time.monotonic()
-        parts = []
-        for part in output_batches(network, self.val.images):
-            if stop.asked:
-                return False
-            parts.append(part)
-        logits = np.concatenate(parts)
-        loss = float(self._val_loss(torch.from_numpy(logits), torch.from_numpy(self.val.targets)).double().mean())
-        score = _score(logits, self.val.targets)
-        kind = "top1" if self.val.targets.ndim == 1 else "exact"
+        measured = self._validate(network, stop)
+        if measured is None:
+            return False
+        loss, score = measured
         self._check_finite(loss, "validation loss")
         self._set_learning_rate(progress.step - 1)  # a run that is resumed just here has made no step yet
         row = {
             "epoch": progress.epoch + 1,
-            "train_loss": progress.loss_sum / progress.seen,
-            f"train_{kind}": progress.right / progress.seen,
-            "val_loss": loss,
-            f"val_{kind}": score,
+            **self.objective.row("train", progress.loss_sum / progress.seen, progress.right / progress.seen),
+            **self.objective.row("val", loss, score),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": round(self._rate(), 1),
         }
@@ -218,6 +207,17 @@ class Loop:
         self._fit_into_time()
         self._tell(row)
         return True
+
+    def _validate(self, network: nn.Module, stop: Stop) -> tuple[float, float] | None:
+        """Mean loss of the validation images, and the share that is right; None when asked to stop before the end."""
+        losses, right = [], []
+        for batch, outputs in output_batches(network, self.val.images):
+            if stop.asked:
+                return None
+            said, targets = torch.from_numpy(outputs), self.objective.targets(self.val, batch)
+            losses.append(self.objective.plain_losses(said, targets))
+            right.append(self.objective.right(said, targets))
+        return float(torch.cat(losses).double().mean()), float(torch.cat(right).double().mean())
 
     def _fit_into_time(self) -> None:
         """After the first epoch, plan as many as there is time for: the learning rate still falls to its end."""
@@ -240,7 +240,8 @@ class Loop:
 
     def _note(self) -> str:
         p = self.progress
-        return f"loss {p.loss_sum / p.seen:.3f}  {p.right / p.seen:.1%}  {self._rate():,.0f} images/s"
+        loss, *right = self.objective.row("train", p.loss_sum / p.seen, p.right / p.seen).values()
+        return "  ".join([f"loss {loss:.3f}", *(f"{share:.1%}" for share in right), f"{self._rate():,.0f} images/s"])
 
     def _rate(self) -> float:
         # A resumed epoch has time only for what this checkpoint has seen: both are saved together.
@@ -253,18 +254,6 @@ class Loop:
                 f"the {name} became {value} in epoch {progress.epoch + 1}, after step {progress.step} of {self.steps}; "
                 f"the learning rate was {group['lr']:.3g}: try --lr {group['highest_lr'] / 10:g}, or --clip 1"
             )
-
-
-def _right(logits: Tensor, targets: Tensor) -> Tensor:
-    """Which images `(n,)` have exactly the right class, or set of classes."""
-    if targets.ndim == 1:
-        return logits.argmax(1) == targets
-    return ((logits > 0) == (targets > 0.5)).all(1)
-
-
-def _score(logits: NDArray[np.float32], targets: NDArray[Any]) -> float:
-    """The share of images that are right, 0 to 1."""
-    return float(_right(torch.from_numpy(logits), torch.from_numpy(targets)).double().mean())
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from hubel.training.recipe import Recipe
 
 __all__ = ["load_tensors", "make_optimizer", "tensors"]
 
-_LR = {"sgd": 0.1, "adamw": 0.002}
+_LR = {"classify": {"auto": 0.1, "sgd": 0.1, "adamw": 0.002}, "reconstruct": {"sgd": 0.1, "adamw": 0.02}}
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -22,13 +22,13 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    lr = recipe.lr or _LR[recipe.optimizer]
+    lr = recipe.lr or _LR.get(recipe.task, _LR["classify"])[recipe.optimizer]
     optimizer: torch.optim.Optimizer
-    if recipe.optimizer == "sgd":
+    if recipe.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(groups, lr, fused=True)
+    else:
         nesterov = recipe.momentum > 0
         optimizer = torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
-    else:
-        optimizer = torch.optim.AdamW(groups, lr, fused=True)
     for group in optimizer.param_groups:
         group["highest_lr"] = lr
     return optimizer

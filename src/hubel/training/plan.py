@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 import hubel
+from hubel.core.errors import OptionError
 from hubel.core.process import usable_cores
 from hubel.data.augment import policy
 from hubel.data.index import Index, scan
@@ -16,7 +17,7 @@ from hubel.data.loading import Images, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source
 from hubel.data.splits import Splits, split
-from hubel.models.catalogue import find
+from hubel.models.catalogue import find, list_models
 from hubel.models.variant import Variant
 from hubel.runtime.device import pick_device, pick_precision
 from hubel.runtime.threads import probe_threads
@@ -24,11 +25,17 @@ from hubel.training.recipe import Recipe
 from hubel.training.state import Labelled
 from hubel.weights.model_file import ModelCard
 
-__all__ = ["Plan", "choose_preprocess", "make_plan"]
+__all__ = ["Plan", "choose_preprocess", "make_plan", "with_task"]
+
+# By task: what "auto" stands for, and settings without meaning.
+_MODELS = {"auto": "convnet", "classify": "convnet", "reconstruct": "autoencoder_28"}
+_OPTIMIZERS = {"classify": "sgd", "reconstruct": "adamw"}
+_MEANINGLESS = {"classify": (), "reconstruct": ("loss", "label_smoothing", "class_weights", "multi_label")}
 
 _LARGEST_AUTOMATIC = 64  # pixels; what a processor without accelerator trains from scratch in minutes
 _LARGEST_BATCH = 128
 _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
+_MOST_NAMES = 20  # of networks in a message
 _STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
 
 
@@ -57,19 +64,43 @@ class Plan:
     notes: tuple[str, ...]
 
 
+def with_task(recipe: Recipe) -> Recipe:
+    """The recipe with its task, its network, its optimizer and what that network asks of it decided.
+
+    Raises:
+        UnknownNameError: there is no such network.
+        OptionError: the network is for another task, or a setting has no meaning for this one.
+    """
+    model = _MODELS[recipe.task] if recipe.model == "auto" else recipe.model
+    exact, variant = find(model)
+    if recipe.task not in ("auto", variant.task):
+        able = [name for name in list_models() if find(name)[1].task == recipe.task]
+        shown = ", ".join(able[:_MOST_NAMES]) + (", ..." if len(able) > _MOST_NAMES else "")
+        raise OptionError(f"{exact} cannot {recipe.task} images; those that can: {shown}")
+    for setting in _MEANINGLESS[variant.task]:
+        if getattr(recipe, setting) != getattr(Recipe, setting):
+            raise OptionError(
+                f"{setting} has no meaning where a network makes images and names no classes; leave it out"
+            )
+    optimizer = _OPTIMIZERS[variant.task] if recipe.optimizer == "auto" else recipe.optimizer
+    lr = recipe.lr or (variant.lr if optimizer == "sgd" else 0.0)
+    return replace(recipe, task=variant.task, model=model, optimizer=optimizer, lr=lr)
+
+
 def make_plan(source: Source, recipe: Recipe) -> Plan:
     """Look at the data and decide. What cannot work is refused here, before a run has a folder.
 
     Raises:
         DataError: the data cannot be used.
         UnknownNameError: there is no such network, option or policy.
-        OptionError: the network cannot be built so, or the device is not there.
+        OptionError: the network is for another task or cannot be built so, or the device is not there.
     """
+    recipe = with_task(recipe)
     name, variant = find(recipe.model)
     pick_precision(recipe.precision, pick_device(recipe.device))
     loading = None if recipe.loading_threads < 0 else recipe.loading_threads
     index = scan(source, threads=loading)
-    classes = index.classes(multi_label=recipe.multi_label)
+    classes = index.classes(multi_label=recipe.multi_label) if recipe.task == "classify" else ()
     splits = split(
         index, seed=recipe.seed, val=recipe.val_share, test=recipe.test_share, multi_label=recipe.multi_label
     )
@@ -78,7 +109,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         classes,
         choose_preprocess(recipe, variant, index),
         recipe.options,
-        "sigmoid" if recipe.loss == "sigmoid" else "softmax",
+        "sigmoid" if recipe.loss == "sigmoid" or not classes else "softmax",
         provenance={
             "data": index.name,
             "fingerprint": index.fingerprint(),
@@ -97,10 +128,11 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         return Labelled(images, index.targets(rows, classes, multi_label=recipe.multi_label))
 
     train = labelled(splits.train)
-    mean, std = train.images.colours()
-    preprocess = replace(card.preprocess, mean=mean, std=std)
-    card = replace(card, preprocess=preprocess)
-    train = replace(train, images=train.images.normalised_by(preprocess))
+    if classes:  # a network that makes images is compared with its input, which stays from 0 to 1
+        mean, std = train.images.colours()
+        preprocess = replace(card.preprocess, mean=mean, std=std)
+        card = replace(card, preprocess=preprocess)
+        train = replace(train, images=train.images.normalised_by(preprocess))
     val = train if np.array_equal(splits.val, splits.train) else labelled(splits.val)
     batch_size = recipe.batch_size or _batch_size(len(splits.train))
     decided = replace(
@@ -126,7 +158,7 @@ def choose_preprocess(recipe: Recipe, variant: Variant, index: Index) -> Preproc
     """The network's input: what the recipe says, and where it says nothing what suits the network and the images.
 
     Images of one size that is nearly the network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all
-    others are squashed. Grey images stay grey.
+    others are squashed. Grey images stay grey. The colours are not normalised yet.
     """
     rows = index.usable()
     heights, widths = index.columns["height"][rows], index.columns["width"][rows]
@@ -136,14 +168,14 @@ def choose_preprocess(recipe: Recipe, variant: Variant, index: Index) -> Preproc
         height, width = wanted
     elif variant.fixed_size:
         height, width = variant.shape.height, variant.shape.width
-    elif uniform and max(native) <= _LARGEST_AUTOMATIC:
-        height, width = native
     else:
-        height, width = _LARGEST_AUTOMATIC, _LARGEST_AUTOMATIC
+        small = uniform and max(native) <= _LARGEST_AUTOMATIC
+        sides = native if small else (_LARGEST_AUTOMATIC, _LARGEST_AUTOMATIC)
+        height, width = (max(side, variant.smallest) for side in sides)
     nearly = uniform and all(0.75 * s <= n <= s for n, s in zip(native, (height, width), strict=True))
     fit = recipe.fit if recipe.fit != "auto" else "pad" if nearly else "squash"
     channels = int(index.columns["channels"][rows].max())
-    return Preprocess(height, width, channels, fit, mean=(0.5,) * channels, std=(0.25,) * channels)  # type: ignore[arg-type]
+    return Preprocess(height, width, channels, fit, mean=(0.0,) * channels, std=(1.0,) * channels)  # type: ignore[arg-type]
 
 
 def _batch_size(n: int) -> int:

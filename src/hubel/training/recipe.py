@@ -30,8 +30,9 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "threads": (0, 1024),
 }
 _CHOICES = {
+    "task": ("auto", "classify", "reconstruct"),
     "fit": ("auto", "squash", "pad"),
-    "optimizer": ("sgd", "adamw"),
+    "optimizer": ("auto", "sgd", "adamw"),
     "schedule": ("onecycle", "cosine", "step", "constant"),
     "loss": ("softmax", "sigmoid", "mse"),
     "precision": ("auto", "float32", "bfloat16"),
@@ -43,15 +44,17 @@ class Recipe:
     """Settings of a training run. Each has a value that works; 0 or "auto" means that hubel decides.
 
     Attributes:
-        model: name of the network; `hubel models` lists them.
+        task: classify (name what is on images), reconstruct (make each image again), or auto: what the network is for.
+        model: name of the network; `hubel models` lists them. auto is convnet, and autoencoder_28 to reconstruct.
         options: options of the network, such as --options.filters 16,32; `hubel models NAME` lists them.
         size: height and width of the network's input in pixels, such as 64 or 48x64.
         fit: how an image gets that size: squash it, or pad it with black.
         augment: how training images are changed: none, shift, light (and mirrored), strong (and partly erased).
         epochs: passes over the training images; 0 makes 15, and more of a small set.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out.
-        optimizer: sgd (with Nesterov momentum) or adamw.
-        lr: the highest learning rate; auto is 0.1 for sgd and 0.002 for adamw.
+        optimizer: sgd (with Nesterov momentum) or adamw; auto is sgd, and adamw to reconstruct.
+        lr: the highest learning rate; 0 is the usual one, 0.1 for sgd (0.01 without batch norm) and 0.002 for
+            adamw (0.02 to reconstruct).
         momentum: of sgd.
         weight_decay: of weights; never of norms and biases.
         schedule: how the learning rate changes: onecycle, cosine, step or constant.
@@ -74,14 +77,15 @@ class Recipe:
         checkpoint_minutes: time between two checkpoints inside an epoch; 0 makes one at every step.
     """
 
-    model: str = "convnet"
+    task: str = "auto"
+    model: str = "auto"
     options: dict[str, str] = field(default_factory=dict)
     size: str = "auto"
     fit: str = "auto"
     augment: str = "auto"
     epochs: int = 0
     batch_size: int = 0
-    optimizer: str = "sgd"
+    optimizer: str = "auto"
     lr: float = 0.0
     momentum: float = 0.9
     weight_decay: float = 5e-4

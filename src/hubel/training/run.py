@@ -18,12 +18,12 @@ from hubel.data.augment import policy
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
 from hubel.evaluation import figures
-from hubel.evaluation.evaluate import Drawing, Evaluation, evaluate, headline, write_evaluation
+from hubel.evaluation.evaluate import Drawing, Evaluation, Reconstructed, evaluate, headline, write_evaluation
 from hubel.evaluation.metrics import Metrics
 from hubel.runtime.device import pick_device
 from hubel.training.fit import Fitted, fit_model
 from hubel.training.folder import RUNS, RunFolder, only_unfinished
-from hubel.training.plan import Plan, make_plan
+from hubel.training.plan import Plan, make_plan, with_task
 from hubel.training.recipe import Recipe
 from hubel.weights.model_file import load_model
 
@@ -49,7 +49,7 @@ class Outcome:
 
     folder: Path
     model: Path
-    evaluation: Evaluation | None
+    evaluation: Evaluation | Reconstructed | None
     which: str
     report: Path | None
     stopped_by: int = 0
@@ -58,14 +58,14 @@ class Outcome:
 
     @property
     def accuracy(self) -> float:
-        """Top-1 accuracy, or the share with exactly the right classes; 0 to 1."""
-        assert self.evaluation is not None, "the run was stopped"
+        """Top-1 accuracy, or the share with exactly the right classes; 0 to 1. Images made again have none."""
+        assert isinstance(self.evaluation, Evaluation), "the run was stopped, or its network makes images"
         metrics = self.evaluation.metrics
         return metrics.top1 if isinstance(metrics, Metrics) else metrics.subset_accuracy
 
 
 def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, xo: XO | None = None) -> Outcome:
-    """Train a classifier on images, from nothing to a measured model in a folder.
+    """Train a network on images, from nothing to a measured model in a folder.
 
     Args:
         data: a folder, table, built-in data set or pair of arrays; see `open_source`.
@@ -76,8 +76,8 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
     Raises:
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
-    recipe = recipe or Recipe()
-    source = open_source(data, multi_label=recipe.multi_label, xo=xo)
+    recipe = with_task(recipe or Recipe())
+    source = _source(data, recipe, xo)
     plan = make_plan(source, recipe)
     if out is not None:
         if (out / "config.json").exists():
@@ -104,6 +104,10 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
     return _carry_out(folder, plan)
 
 
+def _source(data: Any, recipe: Recipe, xo: XO | None) -> Source:
+    return open_source(data, multi_label=recipe.multi_label, labelled=recipe.task == "classify", xo=xo)
+
+
 def _found_again(data: Any, source: Source) -> str | None:
     """What `open_source` takes to find the data from any folder; None for arrays."""
     if not isinstance(data, str | Path):
@@ -126,7 +130,7 @@ def resume(folder: Path | None = None) -> Outcome:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
     recipe = Recipe.from_json(config["recipe"])
     xo = XO(**config["xo"]) if config["xo"] else None
-    source = open_source(config["data"], multi_label=recipe.multi_label, xo=xo)
+    source = _source(config["data"], recipe, xo)
     plan = make_plan(source, recipe)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
@@ -145,10 +149,10 @@ def _carry_out(folder: RunFolder, plan: Plan) -> Outcome:
 def _announce(folder: RunFolder, plan: Plan) -> None:
     for note in plan.notes:
         folder.tell(note if note.startswith(" ") else f"note: {note}")
-    p, sizes = plan.card.preprocess, plan.splits
+    p, sizes, classes = plan.card.preprocess, plan.splits, len(plan.card.classes)
     testing = "the validation images measure, too" if sizes.test_is_val else f"{len(sizes.test):,} to test"
     folder.tell(
-        f"{plan.index.name}: {len(plan.card.classes)} classes, {len(sizes.train):,} images to train, "
+        f"{plan.index.name}: {f'{classes} classes, ' if classes else ''}{len(sizes.train):,} images to train, "
         f"{len(sizes.val):,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.fit})"
     )
     folder.tell(
@@ -179,13 +183,13 @@ def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
     params = sum(p.numel() for p in network.parameters())
     p, epochs = card.preprocess, counted(len(fitted.history), "epoch")
     facts = {
-        "Data": f"{plan.index.name}: {len(card.classes)} classes",
+        "Data": f"{plan.index.name}: {len(card.classes)} classes" if card.classes else plan.index.name,
         "Images": f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} {which}",
         "Left out": f"{len(plan.index.reasons):,} unreadable",
         "Network": f"{card.model}, {params:,} parameters",
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.fit}, {p.interpolation}",
         "Training": f"{epochs}, batches of {plan.recipe.batch_size}, {fitted.minutes:.1f} minutes",
-        "Temperature": f"{card.temperature:.3f}",
+        **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
         "Seed": str(plan.recipe.seed),
         "Made with": f"hubel {hubel.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }

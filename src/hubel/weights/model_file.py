@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.core.files import write_atomic
 from hubel.data.preprocess import Preprocess
-from hubel.models.catalogue import create_model
+from hubel.models.catalogue import build_model, find
 
 __all__ = ["ModelCard", "load_model", "model_path", "read_card", "save_model"]
 
@@ -41,7 +41,7 @@ class ModelCard:
 
     Attributes:
         model: the name of the network in the catalogue.
-        classes: names, in the order of the network's outputs.
+        classes: names, in the order of the network's outputs; none where the network makes images.
         preprocess: how an image becomes the network's input.
         options: the network's options that differ from the catalogue's.
         scores: how outputs become scores: "softmax" (one class an image) or "sigmoid" (any number of classes).
@@ -50,6 +50,7 @@ class ModelCard:
 
     Raises:
         OptionError: a value that no model can have.
+        UnknownNameError: there are no classes, and no such network.
     """
 
     model: str
@@ -61,20 +62,31 @@ class ModelCard:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.classes or not all(isinstance(name, str) for name in self.classes):
-            raise OptionError("a model has at least one class, and names are text")
+        if not all(isinstance(name, str) for name in self.classes):
+            raise OptionError("names of classes are text")
+        if not self.classes and self.task == "classify":
+            raise OptionError("a model has at least one class")
         if len(set(self.classes)) != len(self.classes):
             raise OptionError("two classes have the same name")
         if self.scores not in ("softmax", "sigmoid"):
             raise OptionError(f"scores are softmax or sigmoid, not {self.scores!r}")
         if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
-        if (pixels := self.preprocess.height * self.preprocess.width) > _MAX_PIXELS:
+        if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
+
+    @property
+    def task(self) -> str:
+        """What the network does: see `Variant.task`.
+
+        Raises:
+            UnknownNameError: there is no such network.
+        """
+        return find(self.model)[1].task
 
     def create(self) -> nn.Module:
         """A network of this description, with fresh weights."""
-        return create_model(
+        return build_model(
             self.model,
             num_classes=len(self.classes),
             in_channels=self.preprocess.channels,

@@ -94,6 +94,23 @@ def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
     assert listing.skipped == {"in no class folder": 1, "hidden": 3, "not images": 2}
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["2.png", "10.png"], [("2.png", "", ""), ("10.png", "", "")]),
+        (["a/1.png", "2.png"], [("2.png", "", ""), ("a/1.png", "a", "")]),
+        (["train/1.png", "val/1.png"], [("train/1.png", "", "train"), ("val/1.png", "", "val")]),
+        (["train/a/1.png", "train/2.png", "val/3.png"],
+         [("train/2.png", "", "train"), ("train/a/1.png", "a", "train"), ("val/3.png", "", "val")]),
+    ],
+)  # fmt: skip
+def test_where_no_labels_are_needed(tmp_path: Path, names: list[str], expected: list[tuple[str, str, str]]) -> None:
+    made(tmp_path, names)
+    listing = FolderSource(tmp_path, labelled=False).listing()
+    assert sorted(rows(listing)) == sorted(expected)
+    assert listing.skipped == {}
+
+
 def test_links(tmp_path: Path) -> None:
     """Links to folders are passed over; a linked file is read if it lies in the data, and refused if it does not."""
     root, outside = tmp_path / "root", tmp_path / "outside"

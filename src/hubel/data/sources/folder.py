@@ -1,4 +1,7 @@
-"""A folder of class folders, with or without splits: `root/<class>/*` or `root/{train,val,test}/<class>/*`."""
+"""A folder of class folders, with or without splits: `root/<class>/*` or `root/{train,val,test}/<class>/*`.
+
+Where no labels are needed, the images may also lie in `root` or the folders of the splits themselves.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,7 @@ from hubel.data.reading import read_regular
 from hubel.data.sources.listing import Listing, ListingBuilder, split_code
 from hubel.data.sources.walk import image_files
 
-__all__ = ["FolderSource", "open_path", "recognises", "stamp"]
-
-
-def recognises(path: Path) -> bool:
-    """Whether there is a folder that can hold class folders."""
-    return path.is_dir()
+__all__ = ["FolderSource", "stamp"]
 
 
 def stamp(path: str, status: os.stat_result) -> int:
@@ -26,10 +24,15 @@ def stamp(path: str, status: os.stat_result) -> int:
 
 
 class FolderSource:
-    """Class folders; an image belongs to the class of the topmost folder it is in."""
+    """Class folders; an image belongs to the class of the topmost folder it is in.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        root: the folder.
+        labelled: whether images in no class folder are passed over; otherwise they have the label "".
+    """
+
+    def __init__(self, root: Path, *, labelled: bool = True) -> None:
+        self.root, self.labelled = root, labelled
         self.name = root.resolve().name or "data"
         self.location = str(root.resolve())
 
@@ -41,7 +44,9 @@ class FolderSource:
         """
         rows = ListingBuilder()
         tops = _folders(self.root)
-        splits = {top: code for top in tops if (code := split_code(top)) and _folders(self.root / top)}
+        splits = {
+            top: code for top in tops if (code := split_code(top)) and (not self.labelled or _folders(self.root / top))
+        }
         if 1 not in splits.values() and len(splits) < len(tops):
             splits = {}  # classes that happen to be called so
         loose = 0
@@ -50,10 +55,10 @@ class FolderSource:
             label, _, inside = rest.partition("/")
             if splits and split not in splits:
                 rows.skip("outside train, val and test")
-            elif not inside:
+            elif not inside and self.labelled:
                 loose += 1
             else:
-                rows.add(path, label, splits.get(split, 0), stamp(path, status))
+                rows.add(path, label if inside else "", splits.get(split, 0), stamp(path, status))
         if loose:
             rows.skip("in no class folder", loose)
         listing = rows.build()
@@ -67,11 +72,6 @@ class FolderSource:
     def read(self, row: int, path: str) -> bytes:
         """The bytes of one file."""
         return read_regular(self.root / path, root=self.root)
-
-
-def open_path(path: Path) -> FolderSource:
-    """The source at a path that `recognises` accepts."""
-    return FolderSource(path)
 
 
 def _folders(folder: Path) -> list[str]:

@@ -1,0 +1,49 @@
+"""`hubel verify`."""
+
+from __future__ import annotations
+
+
+def verify(name: str = "*", /, *, all: bool = False) -> int:  # noqa: A002
+    """Compute every published fact of the networks again: parameters, multiply-adds, shapes of maps.
+
+    Exit code: 0 all hold, 1 some do not.
+
+    Args:
+        name: a name, or a pattern with * and ?.
+        all: a line for each fact, instead of one for each network.
+    """
+    from hubel.analysis.verify import verify_all
+    from hubel.cli.show import table
+    from hubel.core.errors import UnknownNameError
+    from hubel.models.catalogue import list_models
+
+    def text(value: int | tuple[int, ...] | None) -> str:
+        if value is None:
+            return "absent"
+        return "x".join(map(str, value)) if isinstance(value, tuple) else f"{value:,}"
+
+    found = list(verify_all(name))
+    if not found:
+        raise UnknownNameError("model", name, list_models())
+    facts = [fact for _, some in found for fact in some]
+    failed = [fact for fact in facts if not fact.holds]
+    if all:
+        rows = [(f.model, f.what, text(f.published), text(f.computed), _verdict(f.holds)) for f in facts]
+        table(["model", "fact", "published", "computed", ""], rows)
+    else:
+        body = []
+        for model, some in found:
+            by_name = {fact.what: text(fact.computed) for fact in some}
+            maps = sum(isinstance(fact.published, tuple) for fact in some)
+            verdict = _verdict(holds=not any(fact.model == model for fact in failed)) if some else "nothing published"
+            body.append((model, by_name.get("parameters", "-"), by_name.get("macs", "-"), str(maps), verdict))
+        table(["model", "parameters", "macs", "maps", ""], body)
+    for fact in failed:
+        print(f"{fact.model}: {fact.what} is published as {text(fact.published)}, but is {text(fact.computed)}")
+    models = sum(bool(some) for _, some in found)
+    print(f"{len(facts) - len(failed):,} of {len(facts):,} published facts of {models} networks hold")
+    return 1 if failed else 0
+
+
+def _verdict(holds: bool) -> str:
+    return "pass" if holds else "FAIL"

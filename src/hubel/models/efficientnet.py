@@ -1,0 +1,146 @@
+"""EfficientNet. Tan & Le 2019, "Rethinking model scaling for convolutional neural networks", arXiv:1905.11946.
+
+Table 1 is the baseline, `efficientnet_b0`; the others are made from it by compound scaling (Section 3.3): depth
+1.2^phi, width 1.1^phi, resolution 1.15^phi. `_SCALING` has the coefficients with which the authors made the published
+networks: these powers, rounded by hand, for phi = 0, 0.5, 1 and 2 in b0 to b3; beyond, the depth is that of a smaller
+phi than width and resolution have, so no single one gives them (`tests/models/test_families.py` has each).
+Lite: the authors' variant for phones (TensorFlow, 2020): ReLU6, no squeeze-and-excite, stem and head not scaled.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import nn
+
+from hubel.models.variant import InputShape, Published, Variant
+from hubel.nn.blocks import ConvNorm, Inverted, InvertedResidual, Style, pooled_head
+from hubel.nn.dilation import keep_stride
+from hubel.nn.layers import check_depth, check_positive, check_share, he_initialise, round_channels
+from hubel.nn.network import Network
+
+
+class Row(NamedTuple):
+    """A row of Table 1: MBConv with its expansion, kernel, stride, output maps and layers."""
+
+    expansion: int
+    kernel: int
+    stride: int
+    channels: int
+    layers: int
+
+
+_TABLE_1 = (
+    Row(1, 3, 1, 16, 1),
+    Row(6, 3, 2, 24, 2),
+    Row(6, 5, 2, 40, 2),
+    Row(6, 3, 2, 80, 3),
+    Row(6, 5, 1, 112, 3),
+    Row(6, 5, 2, 192, 4),
+    Row(6, 3, 1, 320, 1),
+)
+_STEM, _HEAD = 32, 1280
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How far Table 1 is scaled."""
+
+    width: float = 1.0  # factor of all maps
+    depth: float = 1.0  # factor of the layers of each row
+    lite: bool = False
+    dropout: float = 0.2  # probability, before the linear layer
+    drop_path: float = 0.2  # probability of leaving out the last block; it grows from 0 with each block
+    norm_eps: float = 1e-3
+    same_padding: bool = False  # pad as TensorFlow does; needed by weights that were trained there
+    output_stride: int = 32
+
+
+def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+    """The network of a layout; He initialisation."""
+    check_positive(width=layout.width, depth=layout.depth, norm_eps=layout.norm_eps)
+    check_share(dropout=layout.dropout, drop_path=layout.drop_path)
+    style = Style("relu6" if layout.lite else "silu", norm_eps=layout.norm_eps, same_padding=layout.same_padding)
+    repeats = _repeats(layout)
+    stem_channels, head_channels = (c if layout.lite else round_channels(c * layout.width) for c in (_STEM, _HEAD))
+    stem = nn.Sequential(ConvNorm(shape.channels, stem_channels, 3, 2, style=style))
+    stages, channels, number = [], stem_channels, 0
+    for row, layers in zip(_TABLE_1, repeats, strict=True):
+        blocks = []
+        for layer in range(layers):
+            out = round_channels(row.channels * layout.width)
+            plan = Inverted(
+                row.kernel,
+                row.stride if layer == 0 else 1,
+                row.expansion * channels,
+                out,
+                squeezed=0 if layout.lite else max(1, channels // 4),
+                excite_act="silu",
+            )
+            blocks.append(InvertedResidual(channels, plan, style, layout.drop_path * number / sum(repeats)))
+            channels, number = out, number + 1
+        stages.append(nn.Sequential(*blocks))
+    conv = ConvNorm(channels, head_channels, 1, style=style)
+    network = Network(stem, stages, pooled_head(head_channels, num_classes, layout.dropout, [("conv", conv)]))
+    he_initialise(network)
+    keep_stride(network, layout.output_stride)
+    return network
+
+
+def _repeats(layout: Layout) -> list[int]:
+    """Layers of each row, rounded up; in the lite form the first and the last row stay as they are."""
+    repeats = [math.ceil(row.layers * layout.depth) for row in _TABLE_1]
+    if layout.lite:
+        repeats[0], repeats[-1] = _TABLE_1[0].layers, _TABLE_1[-1].layers
+    check_depth(repeats)
+    return repeats
+
+
+class Scaling(NamedTuple):
+    """Published coefficients of one variant, and facts that follow."""
+
+    width: float
+    depth: float
+    resolution: int
+    dropout: float
+    params: int
+    macs: int
+
+
+_SCALING = {
+    "b0": Scaling(1.0, 1.0, 224, 0.2, 5_288_548, 385_814_752),
+    "b1": Scaling(1.0, 1.1, 240, 0.2, 7_794_184, 686_802_832),
+    "b2": Scaling(1.1, 1.2, 260, 0.3, 9_109_994, 993_561_872),
+    "b3": Scaling(1.2, 1.4, 300, 0.3, 12_233_232, 1_827_141_392),
+    "b4": Scaling(1.4, 1.8, 380, 0.4, 19_341_616, 4_393_771_024),
+    "b5": Scaling(1.6, 2.2, 456, 0.4, 30_389_784, 10_266_384_752),
+    "b6": Scaling(1.8, 2.6, 528, 0.5, 43_040_704, 19_067_593_536),
+    "b7": Scaling(2.0, 3.1, 600, 0.5, 66_347_960, 37_745_884_192),
+    "lite0": Scaling(1.0, 1.0, 224, 0.2, 4_652_008, 385_187_552),
+    "lite1": Scaling(1.0, 1.1, 240, 0.2, 5_416_680, 600_185_232),
+    "lite2": Scaling(1.1, 1.2, 260, 0.3, 6_092_072, 859_736_272),
+    "lite3": Scaling(1.2, 1.4, 280, 0.3, 8_197_096, 1_383_321_872),
+    "lite4": Scaling(1.4, 1.8, 300, 0.3, 13_006_568, 2_553_034_336),
+}
+
+
+def _variant(name: str, scaling: Scaling) -> Variant:
+    lite = name.startswith("lite")
+    side, maps = scaling.resolution, {}
+    for place, row in enumerate((Row(1, 3, 2, _STEM, 1), *_TABLE_1)):
+        side = -(-side // row.stride)
+        channels = row.channels if lite and place == 0 else round_channels(row.channels * scaling.width)
+        maps["stem" if place == 0 else f"stage{place}"] = (channels, side, side)
+    source = "TensorFlow's efficientnet/lite" if lite else "Tan 2019, Tables 1 and 2"
+    return Variant(
+        Layout(scaling.width, scaling.depth, lite, scaling.dropout),
+        f"EfficientNet-{name.capitalize()}" + (": ReLU6, no squeeze-and-excite" if lite else ": compound scaling"),
+        InputShape(3, scaling.resolution, scaling.resolution),
+        1000,
+        Published(source, scaling.params, scaling.macs, maps),
+    )
+
+
+VARIANTS = {f"efficientnet_{name}": _variant(name, scaling) for name, scaling in _SCALING.items()}

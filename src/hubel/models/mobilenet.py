@@ -1,0 +1,237 @@
+"""MobileNet, three generations.
+
+V1: Howard et al. 2017, arXiv:1704.04861, Table 1: depthwise separable convolutions.
+V2: Sandler et al. 2018, arXiv:1801.04381, Table 2: inverted residuals with linear bottlenecks.
+V3: Howard et al. 2019, arXiv:1905.02244, Tables 1 and 2: squeeze-and-excite, hard-swish, a cheaper head.
+
+`width` is the width multiplier (alpha) of each paper; the resolution multiplier (rho) is the size of the input.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import nn
+
+from hubel.models.variant import InputShape, Published, Variant
+from hubel.nn.blocks import ConvNorm, Inverted, InvertedResidual, Style, pooled_head
+from hubel.nn.dilation import keep_stride
+from hubel.nn.layers import activation, check_choice, check_positive, check_share, he_initialise, round_channels
+from hubel.nn.network import Network
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which table, and how wide."""
+
+    generation: str = "v1"  # v1, v2, v3_large or v3_small
+    width: float = 1.0  # multiplier of all maps
+    activation: str = "relu"  # of V1: relu (the paper) or relu6 (the authors' TensorFlow model)
+    dropout: float = 0.2  # probability, before the last linear layer
+    norm_eps: float = 1e-5
+    same_padding: bool = False  # pad as TensorFlow does
+    output_stride: int = 32
+
+
+class DepthwiseSeparable(nn.Sequential):
+    """A depthwise 3x3 convolution, then a 1x1 one: between 8 and 9 times fewer multiply-adds (V1, Section 3.1)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, style: Style) -> None:
+        super().__init__()
+        self.depthwise = ConvNorm(in_channels, in_channels, 3, stride, groups=in_channels, style=style)
+        self.pointwise = ConvNorm(in_channels, out_channels, 1, style=style)
+
+
+class Rows(NamedTuple):
+    """A row of V2's Table 2: expansion t, maps c, repeats n, stride s."""
+
+    t: int
+    c: int
+    n: int
+    s: int
+
+
+class Row(NamedTuple):
+    """A row of V3's Tables 1 and 2."""
+
+    kernel: int
+    expanded: int
+    out: int
+    excite: bool
+    act: str
+    stride: int
+
+
+# Each stage keeps one resolution; V1's rows are maps and stride.
+_V1 = (
+    ((64, 1),),
+    ((128, 2), (128, 1)),
+    ((256, 2), (256, 1)),
+    ((512, 2), *[(512, 1)] * 5),
+    ((1024, 2), (1024, 1)),
+)
+_V2 = (
+    (Rows(1, 16, 1, 1),),
+    (Rows(6, 24, 2, 2),),
+    (Rows(6, 32, 3, 2),),
+    (Rows(6, 64, 4, 2), Rows(6, 96, 3, 1)),
+    (Rows(6, 160, 3, 2), Rows(6, 320, 1, 1)),
+)
+_RE, _HS = "relu", "hardswish"
+_V3 = {
+    "v3_large": (
+        (Row(3, 16, 16, False, _RE, 1),),
+        (Row(3, 64, 24, False, _RE, 2), Row(3, 72, 24, False, _RE, 1)),
+        (Row(5, 72, 40, True, _RE, 2), *[Row(5, 120, 40, True, _RE, 1)] * 2),
+        (
+            Row(3, 240, 80, False, _HS, 2),
+            Row(3, 200, 80, False, _HS, 1),
+            *[Row(3, 184, 80, False, _HS, 1)] * 2,
+            Row(3, 480, 112, True, _HS, 1),
+            Row(3, 672, 112, True, _HS, 1),
+        ),
+        (Row(5, 672, 160, True, _HS, 2), *[Row(5, 960, 160, True, _HS, 1)] * 2),
+    ),
+    "v3_small": (
+        (Row(3, 16, 16, True, _RE, 2),),
+        (Row(3, 72, 24, False, _RE, 2), Row(3, 88, 24, False, _RE, 1)),
+        (
+            Row(5, 96, 40, True, _HS, 2),
+            *[Row(5, 240, 40, True, _HS, 1)] * 2,
+            Row(5, 120, 48, True, _HS, 1),
+            Row(5, 144, 48, True, _HS, 1),
+        ),
+        (Row(5, 288, 96, True, _HS, 2), *[Row(5, 576, 96, True, _HS, 1)] * 2),
+    ),
+}
+_V3_HEAD = {"v3_large": (960, 1280), "v3_small": (576, 1024)}
+
+
+def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+    """The network of a layout; He initialisation."""
+    check_choice("generation", layout.generation, _BUILDERS)
+    check_choice("activation", layout.activation, ("relu", "relu6"))
+    check_positive(width=layout.width, norm_eps=layout.norm_eps)
+    check_share(dropout=layout.dropout)
+    network = _BUILDERS[layout.generation](layout, shape, num_classes)
+    he_initialise(network)
+    keep_stride(network, layout.output_stride)
+    return network
+
+
+def _v1(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+    style = Style(layout.activation, norm_eps=layout.norm_eps, same_padding=layout.same_padding)
+    channels = round_channels(32 * layout.width)
+    stem = nn.Sequential(ConvNorm(shape.channels, channels, 3, 2, style=style))
+    stages = []
+    for rows in _V1:
+        blocks = []
+        for maps, stride in rows:
+            out = round_channels(maps * layout.width)
+            blocks.append(DepthwiseSeparable(channels, out, stride, style))
+            channels = out
+        stages.append(nn.Sequential(*blocks))
+    return Network(stem, stages, pooled_head(channels, num_classes, layout.dropout))
+
+
+def _v2(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+    style = Style("relu6", norm_eps=layout.norm_eps, same_padding=layout.same_padding)
+    channels = round_channels(32 * layout.width)
+    stem = nn.Sequential(ConvNorm(shape.channels, channels, 3, 2, style=style))
+    stages = []
+    for stage in _V2:
+        blocks = []
+        for row in stage:
+            out = round_channels(row.c * layout.width)
+            for unit in range(row.n):
+                plan = Inverted(3, row.s if unit == 0 else 1, row.t * channels, out)
+                blocks.append(InvertedResidual(channels, plan, style))
+                channels = out
+        stages.append(nn.Sequential(*blocks))
+    # A multiplier below one leaves the last convolution as it is (Section 4, last paragraph).
+    last = round_channels(1280 * max(1.0, layout.width))
+    conv = ConvNorm(channels, last, 1, style=style)
+    return Network(stem, stages, pooled_head(last, num_classes, layout.dropout, [("conv", conv)]))
+
+
+def _v3(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+    def style(act: str) -> Style:
+        return Style(act, norm_eps=layout.norm_eps, same_padding=layout.same_padding)
+
+    channels = round_channels(16 * layout.width)
+    stem = nn.Sequential(ConvNorm(shape.channels, channels, 3, 2, style=style(_HS)))
+    stages = []
+    for rows in _V3[layout.generation]:
+        blocks = []
+        for row in rows:
+            expanded, out = round_channels(row.expanded * layout.width), round_channels(row.out * layout.width)
+            squeezed = round_channels(expanded / 4) if row.excite else 0
+            plan = Inverted(row.kernel, row.stride, expanded, out, squeezed, gate="hardsigmoid")
+            blocks.append(InvertedResidual(channels, plan, style(row.act)))
+            channels = out
+        stages.append(nn.Sequential(*blocks))
+    pooled, hidden = (round_channels(units * layout.width) for units in _V3_HEAD[layout.generation])
+    # Pooling comes before the last hidden layer, which so costs nothing for each pixel (Section 5.1, Figure 5).
+    head = OrderedDict(
+        conv=ConvNorm(channels, pooled, 1, style=style(_HS)),
+        pool=nn.AdaptiveAvgPool2d(1),
+        flatten=nn.Flatten(),
+        hidden=nn.Linear(pooled, hidden),
+        act=activation(_HS),
+        dropout=nn.Dropout(layout.dropout),
+        linear=nn.Linear(hidden, num_classes),
+    )
+    return Network(stem, stages, nn.Sequential(head))
+
+
+_BUILDERS = {"v1": _v1, "v2": _v2, "v3_large": _v3, "v3_small": _v3}
+
+
+def _variant(layout: Layout, summary: str, params: int, macs: int, source: str, channels: tuple[int, ...]) -> Variant:
+    """A variant with the maps of its stem, of 112x112 pixels, and of its stages, of which the last has 7x7."""
+    sides = [112, *(7 * 2**i for i in reversed(range(len(channels) - 1)))]
+    names = ["stem", *(f"stage{number}" for number in range(1, len(channels)))]
+    maps = {name: (c, side, side) for name, c, side in zip(names, channels, sides, strict=True)}
+    return Variant(layout, summary, InputShape(3, 224, 224), 1000, Published(source, params, macs, maps))
+
+
+_V1_SOURCE = "Howard 2017, Table 6: 4.2, 2.6, 1.3, 0.5 million parameters; 569, 325, 149, 41 million multiply-adds"
+_V2_SOURCE = "Sandler 2018, Tables 2 and 4: 3.4 and 6.9 million parameters, 300 and 585 million multiply-adds"
+_V3_SOURCE = "Howard 2019, Tables 1 to 3: 5.4 and 2.5 million parameters, 219 and 56 million multiply-adds"
+
+VARIANTS = {
+    "mobilenet_v1": _variant(
+        Layout(dropout=0.0), "MobileNet: depthwise separable convolutions",
+        4_231_976, 568_740_352, _V1_SOURCE, (32, 64, 128, 256, 512, 1024),
+    ),
+    "mobilenet_v1_075": _variant(
+        Layout(width=0.75, dropout=0.0), "MobileNet, width 0.75",
+        2_585_560, 325_400_448, _V1_SOURCE, (24, 48, 96, 192, 384, 768),
+    ),
+    "mobilenet_v1_050": _variant(
+        Layout(width=0.5, dropout=0.0), "MobileNet, width 0.5",
+        1_331_592, 149_497_088, _V1_SOURCE, (16, 32, 64, 128, 256, 512),
+    ),
+    "mobilenet_v1_025": _variant(
+        Layout(width=0.25, dropout=0.0), "MobileNet, width 0.25",
+        470_072, 41_030_272, _V1_SOURCE, (8, 16, 32, 64, 128, 256),
+    ),
+    "mobilenet_v2": _variant(
+        Layout("v2"), "MobileNetV2: inverted residuals, linear bottlenecks",
+        3_504_872, 300_774_272, _V2_SOURCE, (32, 16, 24, 32, 96, 320),
+    ),
+    "mobilenet_v2_140": _variant(
+        Layout("v2", 1.4), "MobileNetV2, width 1.4",
+        6_108_776, 582_195_824, _V2_SOURCE, (48, 24, 32, 48, 136, 448),
+    ),
+    "mobilenet_v3_large": _variant(
+        Layout("v3_large", norm_eps=1e-3), "MobileNetV3: squeeze-and-excite, hard-swish",
+        5_483_032, 216_589_760, _V3_SOURCE, (16, 16, 24, 40, 112, 160),
+    ),
+    "mobilenet_v3_small": _variant(
+        Layout("v3_small", norm_eps=1e-3), "MobileNetV3, the small one",
+        2_542_856, 56_510_400, _V3_SOURCE, (16, 16, 24, 48, 96),
+    ),
+}  # fmt: skip

@@ -1,0 +1,105 @@
+"""Networks with weights: fresh ones, those of the world, those in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from hubel.core.errors import OptionError
+from hubel.models.catalogue import build_model, find
+from hubel.nn.features import Features, feature_maps
+from hubel.nn.network import Network
+from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
+from hubel.weights.imagenet import imagenet_classes
+from hubel.weights.model_file import ModelCard
+from hubel.weights.pretrained import Pretrained, fetch, find_weights
+
+__all__ = ["card_of", "create_model", "is_file_name", "load_pretrained"]
+
+_FILES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+def create_model(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    input_size: tuple[int, int] | None = None,
+    options: Mapping[str, Any] | None = None,
+    features_only: bool = False,
+) -> nn.Module:
+    """A network of the catalogue.
+
+    Args:
+        name: as in `list_models()`.
+        weights: a tag of pretrained weights ("default" is the best one, `hubel models NAME` lists them), or a file with
+            weights of ours, torchvision's, timm's and others; fresh ones, drawn from torch's global generator, if not
+            given.
+        num_classes: outputs; the published number if not given. With another number than the weights have, the last
+            layer is fresh, and every other weight as it was.
+        in_channels: channels of the image; the published number if not given. The first layer's weights are adapted.
+        input_size: height and width in pixels; the published ones if not given.
+        options: fields of the network's layout to change, as values or as text (`{"filters": "16,32"}`).
+        features_only: give no logits, but the maps by their stride, `{"stride4": ..., "stride8": ...}`.
+
+    Raises:
+        UnknownNameError: no such network, option or tag.
+        OptionError: a value that cannot work.
+        WeightsError: the weights cannot be had, or do not fit.
+
+    >>> sum(p.numel() for p in create_model("lenet5_modern").parameters())
+    61706
+    >>> [entry.stride for entry in create_model("resnet18", features_only=True).info]
+    [2, 4, 8, 16, 32]
+    """
+    exact, variant = find(name)
+    row = None
+    if weights is not None and not is_file_name(weights):
+        row = find_weights(exact, str(weights))
+    options = {**(row.options if row else {}), **(options or {})}
+
+    def make(classes: int | None, channels: int | None) -> nn.Module:
+        return build_model(exact, num_classes=classes, in_channels=channels, input_size=input_size, options=options)
+
+    network = make(num_classes, in_channels)
+    if weights is not None:
+        path = fetch(row) if row else Path(weights)
+        fit_weights(network, renamed(exact, network, read_weights(path)), Varying.of(make))
+    if not features_only:
+        return network
+    with torch.device("meta"):
+        twin = make(num_classes, in_channels)
+    shape = (in_channels or variant.shape.channels, *(input_size or variant.shape[1:]))
+    info = feature_maps(twin, shape) if isinstance(twin, Network) and variant.task == "classify" else []
+    if not info or not isinstance(network, Network):
+        raise OptionError(f"{exact} has no maps of falling resolution to hand out")
+    return Features(network, info)
+
+
+def load_pretrained(name: str, weights: str = "default") -> tuple[nn.Module, ModelCard]:
+    """A network as the world has trained it on ImageNet, in evaluation mode, and its card.
+
+    Raises:
+        UnknownNameError: no such network or tag.
+        WeightsError: the weights cannot be had.
+    """
+    exact, _ = find(name)
+    row = find_weights(exact, weights)
+    network = create_model(exact, weights=row.tag)
+    return network.eval(), card_of(row)
+
+
+def card_of(row: Pretrained) -> ModelCard:
+    """The card of pretrained weights."""
+    provenance = {"weights": f"{row.model}.{row.tag}", "from": row.where, "licence": row.licence}
+    return ModelCard(row.model, imagenet_classes(), row.preprocess, row.options, provenance=provenance)
+
+
+def is_file_name(weights: str | Path) -> bool:
+    """Whether somebody means a file, rather than a name from the catalogue."""
+    return isinstance(weights, Path) or weights.endswith(_FILES) or Path(weights).exists()

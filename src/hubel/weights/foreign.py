@@ -1,0 +1,154 @@
+"""Weights that other libraries have written, as weights of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from hubel.core.errors import MismatchError, WeightsError
+from hubel.data.reading import one_line
+from hubel.nn.network import Network
+from hubel.weights.keymaps import key_maps
+
+__all__ = ["Varying", "fit_weights", "read_weights", "renamed"]
+
+_WRAPPERS = ("state_dict", "model_state_dict", "state_dict_ema", "model_ema", "model", "net", "ema")
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+_PARAMETERS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors in a `.safetensors` file, or in one of torch's own (`.pth`, `.pt`, `.bin`), by name.
+
+    A file of torch's is a pickle; it is read with `weights_only`, which runs no code of a stranger's. What wraps the
+    weights ("state_dict", "model", "module.") is taken away.
+
+    Raises:
+        WeightsError: the file cannot be read, holds more than weights, or no weights.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            found = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a reader runs into on malformed bytes: any type is possible
+        if type(error).__name__ == "UnpicklingError":
+            raise WeightsError(
+                f"{path} holds Python objects beside weights, or is no file of torch's; such a file can run any "
+                "program, so it is not opened: save its state_dict() alone"
+            ) from None
+        raise WeightsError(f"{path} is damaged, or holds no weights ({one_line(error)})") from None
+    return _unwrapped(path, found)
+
+
+def _unwrapped(path: Path, found: Any) -> dict[str, Tensor]:
+    while isinstance(found, Mapping) and not any(isinstance(value, Tensor) for value in found.values()):
+        found = next((found[name] for name in _WRAPPERS if isinstance(found.get(name), Mapping)), None)
+    tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
+    if not tensors:
+        raise WeightsError(f"{path} holds no named tensors; expected the state_dict of a network")
+    while prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in tensors)), ""):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+def renamed(model: str, network: nn.Module, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under our names, from a file that has ours or those of the library that fits it best.
+
+    Names that fit nothing stay as they are. What belongs to a layer that only other options would make (an auxiliary
+    classifier) is left out.
+    """
+    ours = network.state_dict()
+    names, absent = {name: name for name in ours}, set[str]()
+    for key_map in key_maps(model).values():
+        assert isinstance(network, Network)
+        layers = {their: our for our, their in key_map(network)}
+        theirs: dict[str, str] = {}
+        for their, our in layers.items():
+            theirs |= {f"{their}.{part}": f"{our}.{part}" for part in _PARAMETERS if f"{our}.{part}" in ours}
+        if len(theirs.keys() & found.keys()) > len(names.keys() & found.keys()):
+            present = {our.rpartition(".")[0] for our in ours}
+            names, absent = theirs, {their for their, our in layers.items() if our not in present}
+    return {names.get(name, name): t for name, t in found.items() if name.rpartition(".")[0] not in absent}
+
+
+@dataclass(frozen=True)
+class Varying:
+    """Names of the weights whose shape depends on a number that users change.
+
+    Attributes:
+        classes: they stay fresh where the number of classes is another one.
+        channels: a first convolution among them is adapted to another number of input channels; others stay fresh.
+    """
+
+    classes: Collection[str]
+    channels: Collection[str]
+
+    @classmethod
+    def of(cls, make: Callable[[int, int], nn.Module]) -> Varying:
+        """Of a network that `make` makes for a number of classes and of channels; nothing is allocated."""
+        with torch.device("meta"):
+            plain, classes, channels = (make(*numbers).state_dict() for numbers in ((2, 3), (3, 3), (2, 4)))
+        return cls(
+            {name for name in plain if plain[name].shape != classes[name].shape},
+            {name for name in plain if plain[name].shape != channels[name].shape},
+        )
+
+
+def fit_weights(network: nn.Module, found: Mapping[str, Tensor], varying: Varying) -> list[str]:
+    """Load tensors under our names into a network; the names of its weights that stay as they were.
+
+    Weights of the classes stay where their number differs, and so do auxiliary classifiers that the file lacks.
+    A first convolution over RGB is adapted to other channels: summed for grey, which gives the same for a grey picture;
+    repeated and scaled for more. A fully connected layer takes what is a convolution over the whole map elsewhere.
+
+    Raises:
+        MismatchError: weights are missing, superfluous, or of another shape.
+    """
+    ours = network.state_dict()
+    first = next(iter(ours), "")
+    loaded, kept, wrong = {}, [], [f"unexpected: {name}" for name in found.keys() - ours.keys()]
+    has_auxiliary = any(name.startswith("auxiliary.") for name in found)
+    for name, our in ours.items():
+        tensor = found.get(name)
+        if tensor is None:
+            if name.endswith("num_batches_tracked"):  # files from before torch 0.4.1 lack it
+                continue
+            if name.startswith("auxiliary.") and not has_auxiliary:
+                kept.append(name)
+                continue
+            wrong.append(f"missing: {name} {tuple(our.shape)}")
+            continue
+        if name == first and our.ndim == tensor.ndim == 4 and name in varying.channels:
+            tensor = _for_channels(tensor, our.shape[1])
+        if 2 in (tensor.ndim, our.ndim) and tensor.numel() == our.numel():
+            tensor = tensor.reshape(our.shape)
+        if tensor.shape == our.shape:
+            loaded[name] = tensor.to(our.dtype)
+        elif name in varying.classes or name in varying.channels:
+            kept.append(name)
+        else:
+            wrong.append(f"other shape: {name} is {tuple(tensor.shape)} in the file, {tuple(our.shape)} in the network")
+    if wrong:
+        raise MismatchError(len(loaded), sorted(wrong))
+    network.load_state_dict(loaded, strict=False)
+    return kept
+
+
+def _for_channels(weight: Tensor, channels: int) -> Tensor:
+    """Weights `(out, in, h, w)` of a first layer for another number of channels."""
+    before = weight.shape[1]
+    if channels == before:
+        return weight
+    if channels == 1:
+        return weight.sum(1, keepdim=True)
+    repeats = -(-channels // before)
+    return weight.repeat(1, repeats, 1, 1)[:, :channels] * (before / channels)

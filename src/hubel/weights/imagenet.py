@@ -1,0 +1,38 @@
+"""The classes of ImageNet-1k, in the order of the outputs of every network that was trained on it.
+
+The file beside this one has one line for each class: its WordNet synset and the name that hubel uses. Names are
+WordNet's first lemma, or the later one that says more ("tabby" is "tabby cat") or is in common use ("ice bear" is
+"polar bear"); where a word means several things, what is meant stands in parentheses. Each name is unique.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["imagenet_classes", "imagenet_synsets"]
+
+
+def imagenet_classes() -> tuple[str, ...]:
+    """The 1,000 names.
+
+    >>> imagenet_classes()[281]
+    'tabby cat'
+    """
+    return _table()[1]
+
+
+def imagenet_synsets() -> tuple[str, ...]:
+    """The 1,000 synsets, which the folders and files of the data set are called by.
+
+    >>> imagenet_synsets()[281]
+    'n02123045'
+    """
+    return _table()[0]
+
+
+@cache
+def _table() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    text = files("hubel.weights").joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
+    synsets, names = zip(*(line.split("\t") for line in text.splitlines()), strict=True)
+    return synsets, names

@@ -1,0 +1,55 @@
+"""What other libraries call the layers of our networks.
+
+A key map is a function that yields `(our layer, their layer)` for a network of ours; the parameters of a layer (weight,
+bias, running mean, ...) have the same names everywhere. `MAPS` has one for each library and pattern of our networks'
+names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from hubel.nn.network import Network
+from hubel.weights.keymaps import classic, mobile
+from hubel.weights.keymaps.pairs import Pairs
+
+__all__ = ["MAPS", "key_maps"]
+
+KeyMap = Callable[[Network], Pairs]
+
+MAPS: dict[str, dict[str, KeyMap]] = {
+    "torchvision": {
+        "alexnet_tv": classic.alexnet_tv,
+        "densenet[12]*": classic.densenet,
+        "efficientnet_b*": mobile.efficientnet_tv,
+        "googlenet_bn_tv": classic.googlenet_tv,
+        "inception_v3": classic.inception_v3,
+        "mobilenet_v2*": mobile.mobilenet_tv,
+        "mobilenet_v3*": mobile.mobilenet_tv,
+        "resnet*": classic.resnet,
+        "vgg*": classic.vgg_tv,
+    },
+    "timm": {
+        "densenet[12]*": classic.densenet,
+        "efficientnet*": mobile.efficientnet_timm,
+        "inception_v3": classic.inception_v3,
+        "mobilenet_v1*": mobile.mobilenet_v1_timm,
+        "mobilenet_v2*": mobile.mobilenet_v2_timm,
+        "mobilenet_v3*": mobile.mobilenet_v3_timm,
+        "resnet*": classic.resnet,
+        "vgg*": classic.vgg_timm,
+    },
+    "efficientnet_pytorch": {"efficientnet*": mobile.efficientnet_lukemelas},
+    "akamaster": {"resnet*": classic.akamaster},
+}
+
+
+def key_maps(model: str) -> dict[str, KeyMap]:
+    """The key maps that a network has, by library."""
+    return {
+        library: families[family]
+        for library, families in MAPS.items()
+        for family in families
+        if fnmatchcase(model, family)
+    }

