@@ -199,11 +199,11 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     import numpy as np
     import torch
 
+    from hubel import create_model
     from hubel.data.index import scan
     from hubel.data.loading import Batch, Images
     from hubel.data.preprocess import Preprocess
     from hubel.data.sources import ArraySource
-    from hubel import create_model
     from hubel.training.loop import Loop
     from hubel.training.recipe import Recipe
     from hubel.training.state import Labelled

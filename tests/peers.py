@@ -87,3 +87,18 @@ def pytorch_grad_cam() -> Any:
     """pytorch-grad-cam, the reference of class-activation maps."""
     torchvision()  # which it imports
     return _peer("pytorch_grad_cam")
+
+
+def torchinfo() -> Any:
+    """Summaries of networks."""
+    return _peer("torchinfo")
+
+
+def fvcore_nn() -> Any:
+    """`fvcore.nn`, which counts multiply-adds by tracing."""
+    return _peer("fvcore.nn")
+
+
+def ptflops() -> Any:
+    """Another counter of multiply-adds."""
+    return _peer("ptflops")

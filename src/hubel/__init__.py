@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hubel.analysis.summary import summary as summary
     from hubel.core.errors import HubelError as HubelError
     from hubel.models.catalogue import list_models as list_models
     from hubel.runtime.predictor import Predictor as Predictor
@@ -32,6 +33,7 @@ _HOMES = {
     "list_models": "hubel.models.catalogue",
     "load": "hubel.runtime.predictor",
     "resume": "hubel.training.run",
+    "summary": "hubel.analysis.summary",
     "train": "hubel.training.run",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "list_models",
     "load",
     "resume",
+    "summary",
     "train",
 ]
 

@@ -319,3 +319,24 @@ def test_names_that_the_terminal_cannot_show(model: Path, photos: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["path"].endswith("猫.png")
+
+
+def test_summary(hubel: Call, model: Path) -> None:
+    answer = hubel("summary", "vgg11")
+    assert answer.code == 0
+    for words in ("132,863,336", "7,609,090,048", "stages.4.1.conv", "512x14x14", "150"):
+        assert words in answer.out
+    values = json.loads(hubel("summary", "resnet20", "--json").out)
+    assert values["params"] == 269_722
+    assert len(hubel("summary", "resnet20", "--csv", "--depth", "1").out.splitlines()) == 4
+    assert hubel("summary", "resnet20", "--markdown").out.startswith("| layer |")
+    assert "3x12x12" in hubel("summary", model).out
+
+
+def test_compare(hubel: Call, tmp_path: Path) -> None:
+    answer = hubel("compare", "resnet18", "efficientnet_lite?", "--figure", tmp_path / "a.png")
+    assert answer.code == 0
+    for words in ("11,689,512", "4,652,008", "75.10%", "435"):
+        assert words in answer.out
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(hubel("compare", "lenet5", "--time", "--json").out)[0]["latency_ms"] > 0

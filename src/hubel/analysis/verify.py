@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
-from hubel.analysis.counting import counting_macs, parameters
+from hubel.analysis.tracing import trace
 from hubel.models.catalogue import build_model, find, list_models
 from hubel.nn.network import Network
 
@@ -37,28 +38,35 @@ class Fact:
 
 
 def verify(model: str) -> list[Fact]:
-    """Every published fact of a network beside what its code gives; on the `meta` device, so nothing is allocated."""
+    """Every published fact of a network beside what its code gives; nothing of it is computed or allocated."""
     exact, variant = find(model)
     published = variant.published
     with torch.device("meta"):
-        network = build_model(exact).eval()
-        images = torch.empty(1, *variant.shape)
+        network = build_model(exact)
     facts = []
     if published.params is not None:
-        facts.append(Fact(exact, "parameters", published.params, parameters(network)))
+        facts.append(Fact(exact, "parameters", published.params, _parameters(network)))
     if published.params_without_auxiliary is not None:
         assert isinstance(network, Network)
-        without = parameters(network) - parameters(network.auxiliary)
+        without = _parameters(network) - _parameters(network.auxiliary)
         facts.append(Fact(exact, "parameters without auxiliary", published.params_without_auxiliary, without))
     if published.macs is None and not published.maps:
         return facts
-    with counting_macs(network) as macs, torch.no_grad():
-        maps = network.maps(images) if isinstance(network, Network) else {"logits": network(images)}
+    assert isinstance(network, Network)
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def look(images: Tensor) -> None:
+        shapes.update({name: tuple(x.shape[1:]) for name, x in network.maps(images).items()})
+
+    calls = trace(network, variant.shape, run=look)
     if published.macs is not None:
-        facts.append(Fact(exact, "macs", published.macs, macs.total))
-    shapes = {name: tuple(tensor.shape[1:]) for name, tensor in maps.items()}
+        facts.append(Fact(exact, "macs", published.macs, sum(call.macs for call in calls)))
     facts += [Fact(exact, name, shape, shapes.get(name)) for name, shape in published.maps.items()]
     return facts
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
 
 
 def verify_all(pattern: str = "*") -> Iterator[tuple[str, list[Fact]]]:

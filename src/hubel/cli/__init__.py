@@ -75,10 +75,36 @@ _VERBS = {
         'hubel models "*net*"',
         "hubel models lenet5",
     ),
+    "summary": (
+        "Show what each layer costs and sees: output, parameters, multiply-adds, memory, receptive field.",
+        "hubel summary resnet50",
+        "hubel summary googlenet --depth 0",
+        "hubel summary runs/PHOTOS-convnet-1 --csv > layers.csv",
+        "hubel summary mobilenet_v2 --input 3x160x160 --json",
+    ),
+    "compare": (
+        "Compare networks side by side: parameters, multiply-adds, depth, field, size, accuracy, speed.",
+        "hubel compare resnet50 mobilenet_v2 efficientnet_b0",
+        'hubel compare "vgg*" --time',
+        "hubel compare runs/PHOTOS-convnet-1 resnet18 --figure comparison.png",
+    ),
     "verify": (
         "Compute every published fact of the networks again: parameters, multiply-adds, shapes of maps.",
         "hubel verify",
         'hubel verify "*resnet*" --all',
+    ),
+    "conv": (
+        "Explain a convolution: its arithmetic and what others would cost, its steps, or its effect on a photo.",
+        "hubel conv 28x28x192 --out-channels 32 --kernel-size 5 --bottleneck 16",
+        "hubel conv 7x7x256 --out-channels 128 --kernel-size 4 --stride 2 --padding 1 --transposed",
+        "hubel conv --show",
+        "hubel conv 0,1,2,3,4 --kernel -1,0,1 --padding same --show",
+        "hubel conv --kernel sharpen photo.jpg --out sharpened.png",
+    ),
+    "walkthrough": (
+        "Write a page that explains from first principles how a network tells pictures apart, every number computed.",
+        "hubel walkthrough xo",
+        "hubel walkthrough xo --out xo.html",
     ),
     "weights convert": (
         "Turn weights of torchvision, timm or others into a model file of hubel's.",

@@ -1,0 +1,130 @@
+"""A summary as rows of text, JSON, CSV or Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hubel.analysis.receptive import Axis
+from hubel.analysis.summary import Layer, Summary
+
+__all__ = ["COLUMNS", "bars", "cells", "to_csv", "to_json", "to_markdown", "totals"]
+
+_MIB = 2**20
+_BAR = 24  # characters of a full bar
+COLUMNS = ("layer", "kind", "window", "output", "parameters", "MACs", "MiB", "field", "jump", "first centre")
+
+
+def cells(layer: Layer) -> list[str]:
+    """One row for people. "all": every number depends on the whole image; a star: also through averages over it."""
+    field = layer.field
+    seen = ["all", "", ""]
+    if field is not None:
+        star = "*" if field.whole else ""
+        seen = [
+            _both(field, lambda a: a.size) + star,
+            _both(field, lambda a: a.jump),
+            _both(field, lambda a: a.first_centre),
+        ]
+    return [
+        layer.name,
+        layer.kind,
+        layer.detail,
+        "x".join(map(str, layer.shape)),
+        f"{layer.params:,}" if layer.params else "",
+        f"{layer.macs:,}" if layer.macs else "",
+        f"{layer.memory / _MIB:.2f}" if layer.memory else "",
+        *seen,
+    ]
+
+
+def _both(field: Sequence[Any], number: Callable[[Axis], float]) -> str:
+    rows, columns = number(field[0]), number(field[1])
+    return f"{rows:g}" if rows == columns else f"{rows:g}x{columns:g}"
+
+
+def totals(summary: Summary) -> list[tuple[str, str]]:
+    """What is true of the whole network: name and value."""
+    field = summary.field
+    rows = [
+        ("input", ", ".join("x".join(map(str, shape)) for shape in summary.inputs)),
+        ("parameters", f"{summary.params:,}"),
+        ("MACs", f"{summary.macs:,} multiply-adds of convolutions and linear layers"),
+        ("weighted layers", f"{summary.weighted_layers:,}, those in shortcuts and gates included"),
+        ("weights", f"{summary.bytes / _MIB:.1f} MiB"),
+        ("results", f"{summary.memory / _MIB:.1f} MiB for one input, as float32"),
+        ("field", "the whole image" if field is None else f"{_both(field, lambda a: a.size)} pixels, last map"),
+    ]
+    if summary.trainable != summary.params:
+        rows.insert(2, ("trainable", f"{summary.trainable:,}"))
+    if summary.unused:
+        rows.insert(2, ("not used here", f"{summary.unused:,} parameters, such as those of auxiliary classifiers"))
+    return rows
+
+
+def bars(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+    """Each section's share of parameters and of multiply-adds, as bar and percentage."""
+    params = sum(p for p, _ in summary.sections().values()) or 1
+    macs = summary.macs or 1
+    return [
+        (name, "█" * round(_BAR * p / params), f"{p / params:.1%}", "█" * round(_BAR * m / macs), f"{m / macs:.1%}")
+        for name, (p, m) in summary.sections().items()
+    ]
+
+
+def to_json(summary: Summary, layers: Sequence[Layer]) -> dict[str, Any]:
+    """Plain values; sizes in bytes, fields in pixels; None where a number sees the whole image."""
+    return {
+        "model": summary.title,
+        "inputs": [list(shape) for shape in summary.inputs],
+        "params": summary.params,
+        "trainable": summary.trainable,
+        "unused": summary.unused,
+        "macs": summary.macs,
+        "weighted_layers": summary.weighted_layers,
+        "weights_bytes": summary.bytes,
+        "results_bytes": summary.memory,
+        "layers": [_record(layer) for layer in layers],
+    }
+
+
+def _record(layer: Layer) -> dict[str, Any]:
+    field = layer.field
+    seen = None
+    if field is not None:
+        seen = {
+            axis: {"size": a.size, "jump": a.jump, "first_centre": a.first_centre}
+            for axis, a in (("rows", field.rows), ("columns", field.columns))
+        }
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "window": layer.detail,
+        "shape": list(layer.shape),
+        "params": layer.params,
+        "macs": layer.macs,
+        "results_bytes": layer.memory,
+        "receptive_field": seen,
+        "sees_whole_image": field is None or field.whole,
+    }
+
+
+def to_csv(layers: Sequence[Layer]) -> str:
+    """A header and a line a layer; numbers without thousands separators."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["layer", "kind", "window", "output", "params", "macs", "results_bytes", "field", "jump", "first_centre"]
+    )
+    for layer in layers:
+        row = cells(layer)
+        writer.writerow([*row[:4], layer.params, layer.macs, layer.memory, *row[7:]])
+    return text.getvalue()
+
+
+def to_markdown(layers: Sequence[Layer]) -> str:
+    """A table of Markdown."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *map(cells, layers)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

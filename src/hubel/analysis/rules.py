@@ -1,0 +1,199 @@
+"""How torch's functions change the shape and the receptive field of a map.
+
+Each rule takes what its function takes. Where a case is unusual it leaves it to torch's own inference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hubel.analysis import receptive
+from hubel.analysis.traced import Traced, inferred, like, shape_of, together
+from hubel.core.errors import OptionError
+
+__all__ = ["OF_TORCH"]
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])
+
+
+def _same(x: Traced, *others: Any, **options: Any) -> Traced:
+    """What changes each number by itself, or with the others of its place."""
+    return x
+
+
+def _binary(x: Any, other: Any, **options: Any) -> Any:
+    if isinstance(x, Traced) and isinstance(other, Traced) and shape_of(x) == shape_of(other):
+        return like(x, shape_of(x), together(shape_of(x), (x, other)))
+    if isinstance(x, Traced) and not isinstance(other, Tensor):
+        return x
+    return inferred(torch.add, (x, other), {})
+
+
+def _cat(tensors: Sequence[Traced], dim: int = 0, **options: Any) -> Any:
+    shapes = [shape_of(x) for x in tensors if isinstance(x, Traced)]
+    if dim != 1 or len(shapes) != len(tensors) or len({(*s[:1], *s[2:]) for s in shapes}) > 1:
+        return inferred(torch.cat, (tensors, dim), options)
+    shape = (shapes[0][0], sum(s[1] for s in shapes), *shapes[0][2:])
+    return like(tensors[0], shape, together(shape, tensors))
+
+
+def _conv2d(
+    x: Traced, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    size = shape_of(x)
+    out, below, *kernel = weight.shape
+    if len(size) != 4 or size[1] != below * groups:
+        return inferred(torch.conv2d, (x, weight, bias, stride, padding, dilation, groups), {})
+    k, s, d = _pair(kernel), _pair(stride), _pair(dilation)
+    if padding == "same":
+        total = [d[i] * (k[i] - 1) for i in (0, 1)]
+        p, before = (total[0] / 2, total[1] / 2), (total[0] // 2, total[1] // 2)
+    else:
+        p = before = (0, 0) if padding == "valid" else _pair(padding)
+    sides = [int(size[2 + i] + 2 * p[i] - d[i] * (k[i] - 1) - 1) // s[i] + 1 for i in (0, 1)]
+    _check(size, k, sides)
+    x.calls[-1].macs += out * sides[0] * sides[1] * below * k[0] * k[1]
+    seen = x.seen and receptive.windowed(x.seen, k, s, before, d)
+    return like(x, (size[0], out, *sides), seen)
+
+
+def _conv_transpose2d(
+    x: Traced,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    result = inferred(torch.conv_transpose2d, (x, weight, bias, stride, padding, output_padding, groups, dilation), {})
+    x.calls[-1].macs += math.prod(shape_of(x)[1:]) * weight[0].numel()
+    kernel = _pair(weight.shape[2:])
+    result.seen = x.seen and receptive.transposed(x.seen, kernel, _pair(stride), _pair(padding), _pair(dilation))
+    return result
+
+
+def _linear(x: Traced, weight: Tensor, bias: Any = None) -> Any:
+    size = shape_of(x)
+    if size[-1] != weight.shape[1]:
+        return inferred(F.linear, (x, weight, bias), {})
+    x.calls[-1].macs += math.prod(size[1:-1]) * weight.numel()
+    return like(x, (*size[:-1], weight.shape[0]), None)
+
+
+def _pool(
+    x: Traced,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+) -> Traced:
+    size, k, p, d = shape_of(x), _pair(kernel), _pair(padding), _pair(dilation)
+    s = k if stride is None or stride == [] else _pair(stride)
+    sides = []
+    for i in (0, 1):
+        span = size[2 + i] + 2 * p[i] - d[i] * (k[i] - 1) - 1
+        out = (-(-span // s[i]) if ceil_mode else span // s[i]) + 1
+        sides.append(out - (ceil_mode and (out - 1) * s[i] >= size[2 + i] + p[i]))
+    _check(size, k, sides)
+    return like(x, (*size[:2], *sides), x.seen and receptive.windowed(x.seen, k, s, p, d))
+
+
+def _max_pool2d(
+    x: Traced,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    if return_indices or len(shape_of(x)) != 4:
+        return inferred(F.max_pool2d, (x, kernel_size, stride, padding, dilation, ceil_mode, return_indices), {})
+    return _pool(x, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def _avg_pool2d(
+    x: Traced,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    *more: Any,
+    **options: Any,
+) -> Any:
+    if len(shape_of(x)) != 4:
+        return inferred(F.avg_pool2d, (x, kernel_size, stride, padding, ceil_mode, *more), options)
+    return _pool(x, kernel_size, stride, padding, 1, ceil_mode)
+
+
+def _adaptive_pool2d(x: Traced, output_size: Any, **options: Any) -> Any:
+    size = shape_of(x)
+    wanted = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
+    sides = [given if given is not None else size[2 + i] for i, given in enumerate(wanted)]
+    if sides == list(size[2:]):
+        return x
+    seen = None
+    if x.seen is not None and sides != [1, 1]:
+        seen = receptive.averaged(x.seen, (size[2] / sides[0], size[3] / sides[1]))
+    return like(x, (*size[:2], *sides), seen)
+
+
+def _pad(x: Traced, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    result = inferred(F.pad, (x, tuple(pad)), {"mode": mode})
+    left, top = pad[0], pad[2] if len(pad) > 2 else 0
+    result.seen = x.seen and receptive.shifted(x.seen, top, left)
+    return result
+
+
+def _interpolate(x: Traced, *sizes: Any, **options: Any) -> Any:
+    result = inferred(F.interpolate, (x, *sizes), options)
+    if x.seen is not None and len(shape_of(x)) == 4:
+        factors = [after / before for before, after in zip(shape_of(x)[2:], shape_of(result)[2:], strict=True)]
+        result.seen = receptive.enlarged(x.seen, (factors[0], factors[1]))
+    return result
+
+
+def _check(size: Sequence[int], kernel: Sequence[int], sides: Sequence[int]) -> None:
+    if min(sides) < 1:
+        window, maps = ("x".join(map(str, value)) for value in (kernel, size[2:]))
+        raise OptionError(f"a window of {window} is larger than what is left of the image, {maps} pixels")
+
+
+def _dim(x: Traced) -> int:
+    return len(shape_of(x))
+
+
+OF_TORCH: dict[Any, Callable[..., Any]] = {
+    **dict.fromkeys(
+        (
+            F.batch_norm, F.dropout, F.dropout2d, F.elu, F.gelu, F.hardsigmoid, F.hardswish, F.hardtanh, F.leaky_relu,
+            F.local_response_norm, F.relu, F.relu6, F.silu, torch.relu, torch.sigmoid, torch.tanh, Tensor.contiguous,
+            Tensor.relu, Tensor.sigmoid, Tensor.tanh,
+        ),
+        _same,
+    ),
+    **dict.fromkeys((Tensor.add, Tensor.add_, Tensor.sub, Tensor.mul, torch.add, torch.mul), _binary),
+    torch.cat: _cat,
+    torch.conv2d: _conv2d,
+    torch.conv_transpose2d: _conv_transpose2d,
+    F.linear: _linear,
+    F.max_pool2d: _max_pool2d,
+    F.avg_pool2d: _avg_pool2d,
+    F.adaptive_avg_pool2d: _adaptive_pool2d,
+    F.adaptive_max_pool2d: _adaptive_pool2d,
+    F.pad: _pad,
+    F.interpolate: _interpolate,
+    Tensor.dim: _dim,
+    Tensor.shape.__get__: shape_of,  # type: ignore[attr-defined]
+}  # fmt: skip

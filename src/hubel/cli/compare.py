@@ -1,0 +1,83 @@
+"""`hubel compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from hubel.analysis.compare import Compared
+
+
+def compare(
+    *models: str,
+    timed: Annotated[bool, Parameter(name="--time")] = False,
+    figure: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Compare networks side by side: parameters, multiply-adds, depth, field, size, accuracy, speed.
+
+    Args:
+        models: networks of the catalogue, patterns such as "vgg*", model files, folders of runs.
+        timed: measure how long one image takes on this machine's processor, with torch.
+        figure: draw accuracy against multiply-adds into this PNG file.
+        json: print the numbers as JSON instead of a table.
+    """
+    import json as json_module
+
+    from hubel.analysis.compare import compare as compared
+    from hubel.analysis.compare import expanded
+    from hubel.cli.show import table
+    from hubel.core.errors import OptionError
+    from hubel.core.files import write_atomic
+
+    if not models:
+        raise OptionError("name the networks: hubel compare resnet50 mobilenet_v2")
+    found = compared(expanded(models), timed=timed)
+    records = [_record(network) for network in found]
+    if figure is not None:
+        from hubel.evaluation.comparison import accuracy_against_macs
+        from hubel.evaluation.figures import to_png
+
+        write_atomic(figure, to_png(accuracy_against_macs(found)))
+    if json:
+        print(json_module.dumps(records, indent=2))
+        return 0
+    rows = [
+        (
+            record["model"],
+            "x".join(map(str, record["input"])),
+            f"{record['params']:,}",
+            f"{record['macs']:,}",
+            str(record["weighted_layers"]),
+            "all" if record["field"] is None else f"{record['field']:g}",
+            f"{record['weights_mib']:.1f}",
+            f"{record['results_mib']:.1f}",
+            f"{record['top1']:.2f}%" if record["top1"] else "-",
+            *([f"{record['latency_ms']:.1f}"] if timed else []),
+        )
+        for record in records
+    ]
+    columns = ["model", "input", "parameters", "MACs", "layers", "field", "weights MiB", "results MiB", "top-1"]
+    table([*columns, *(["ms an image"] if timed else [])], rows)
+    if figure is not None:
+        print(f"figure  {figure}")
+    return 0
+
+
+def _record(network: Compared) -> dict[str, Any]:
+    found = network.summary
+    return {
+        "model": network.name,
+        "input": list(found.inputs[0]),
+        "params": found.params,
+        "macs": found.macs,
+        "weighted_layers": found.weighted_layers,
+        "field": None if found.field is None else found.field.rows.size,
+        "weights_mib": round(found.bytes / 2**20, 3),
+        "results_mib": round(found.memory / 2**20, 3),
+        "top1": network.top1,
+        "latency_ms": network.latency_ms,
+    }

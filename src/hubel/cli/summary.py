@@ -1,0 +1,62 @@
+"""`hubel summary`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def summary(
+    model: str,
+    /,
+    *,
+    input_shape: Annotated[str, Parameter(name="--input")] = "",
+    depth: int = -1,
+    csv: bool = False,
+    json: bool = False,
+    markdown: bool = False,
+) -> int:
+    """Show what each layer costs and sees: output, parameters, multiply-adds, memory, receptive field.
+
+    Args:
+        model: a network of the catalogue, a model file, or the folder of a run.
+        input_shape: channels, height and width, such as 3x224x224; what the network is made for if not given.
+        depth: how many modules deep to show, the rest in sums; 0 shows every layer; by itself as deep as fits a page.
+        csv: as CSV.
+        json: as JSON.
+        markdown: as a table of Markdown.
+    """
+    import json as json_module
+
+    from hubel.analysis import listing
+    from hubel.analysis.summary import summary as summarise
+    from hubel.cli.show import table
+    from hubel.core.errors import OptionError
+
+    chosen = [name for name, wanted in (("csv", csv), ("json", json), ("markdown", markdown)) if wanted]
+    if len(chosen) > 1:
+        raise OptionError(f"choose one of --{' and --'.join(chosen)}")
+    sides = input_shape.lower().split("x") if input_shape else []
+    if sides and (len(sides) != 3 or not all(side.isdecimal() and int(side) for side in sides)):
+        raise OptionError(f"--input is CHANNELSxHEIGHTxWIDTH such as 3x224x224, not {input_shape!r}")
+    found = summarise(model, *([tuple(map(int, sides))] if sides else []))
+    # A file is for programs, which want every layer.
+    layers = found.at_depth(depth if depth >= 0 else 0 if chosen else found.fitting(_PAGE))
+    if json:
+        print(json_module.dumps(listing.to_json(found, layers), indent=2))
+    elif csv or markdown:
+        print((listing.to_csv if csv else listing.to_markdown)(layers), end="")
+    else:
+        table(listing.COLUMNS, map(listing.cells, layers), title=found.title)
+        if any(layer.field is not None and layer.field.whole for layer in layers):
+            print("* and, through averages over whole maps (as squeeze-and-excite takes them), every pixel\n")
+        table(["", "parameters", "share", "MACs", "share "], listing.bars(found))
+        for name, value in listing.totals(found):
+            print(f"{name:<16} {value}")
+        if len(layers) < len(found.layers):
+            print(f"\n{len(layers)} rows for {len(found.layers)} layers; --depth 0 shows each")
+    return 0
+
+
+_PAGE = 60  # rows

@@ -1,0 +1,201 @@
+"""Pictures of numbers as inline SVG, whose colours are the page's own, so that they follow light and dark mode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+__all__ = ["curve", "grid", "loss_of", "number", "sheets", "squashed", "terms"]
+
+Floats = NDArray[np.float64]
+Window = tuple[int, int, int, int]  # row, column, height and width in cells
+
+_STRONGEST = 0.7  # of a colour under a number that must stay readable
+_MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float, digits: int = 2) -> str:
+    r"""A number for people: a true minus sign, and none before a zero.
+
+    >>> number(-0.111) == "\N{MINUS SIGN}0.11", number(-0.001), number(1, 0)
+    (True, '0.00', '1')
+    """
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def terms(values: Floats) -> str:
+    r"""A sum as it is written.
+
+    >>> terms(np.array([[1, -1], [0.5, 1]])) == "1 \N{MINUS SIGN} 1 + 0.5 + 1"
+    True
+    """
+    text = " + ".join(f"{value:g}" for value in values.flat)
+    return text.replace("+ -", f"{_MINUS} ").replace("-", _MINUS)
+
+
+def grid(
+    values: Floats,
+    label: str,
+    *,
+    cell: int = 34,
+    digits: int = 2,
+    full: float = 1.0,
+    windows: Iterable[Window] = (),
+    shape: Floats | None = None,
+    bare: bool = False,
+    name: str = "",
+) -> Markup:
+    """Numbers `(h, w)` in coloured cells: blue above zero, orange below, the stronger the farther.
+
+    Pixels, which are only -1 and +1, are given with `digits=0`, and are ink and paper instead.
+
+    Args:
+        values: the numbers.
+        label: what a person who does not see them is told.
+        cell: side in pixels.
+        digits: after the decimal point.
+        full: the value whose colour is the strongest.
+        windows: frames around some cells.
+        shape: a picture of -1 and +1 whose ink is dotted, so that it shows among the products made from it.
+        bare: leave the numbers out, where there is no room for them.
+        name: the id by which the picture can be drawn again.
+    """
+    height, width = values.shape
+    pixels = shape is None and digits == 0 and bool((np.abs(values) == 1).all())
+    parts = [f'<g class="cells" id="{name}">' if name else '<g class="cells">']
+    for (row, column), value in np.ndenumerate(values):
+        x, y = column * cell, row * cell
+        look = _pixel(value) if pixels else _tint(value / full)
+        parts.append(f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" {look}/>')
+        if shape is not None and shape[row, column] > 0:
+            parts.append(f'<circle class="dotted" cx="{x + cell / 2:g}" cy="{y + cell / 2:g}" r="{0.42 * cell:g}"/>')
+        if bare:
+            continue
+        kind = ' class="on"' if pixels and value > 0 else ' class="off"' if pixels else ""
+        parts.append(f'<text x="{x + cell / 2:g}" y="{y + cell / 2:g}"{kind}>{number(value, digits)}</text>')
+    parts.append("</g>")
+    parts += [_frame(window, cell) for window in windows]
+    return _svg(width * cell, height * cell, label, parts, f'font-size="{_type(cell, digits)}"')
+
+
+def sheets(maps: Floats, label: str, *, cell: int = 34, apart: int = 26) -> Markup:
+    """Maps `(k, h, w)` as sheets behind one another, the first in front."""
+    count, height, width = maps.shape
+    parts = []
+    for place in reversed(range(count)):
+        x, y = place * apart, (count - 1 - place) * apart
+        parts.append(f'<g class="cells" transform="translate({x} {y})">')
+        parts.append(f'<rect class="sheet" width="{width * cell}" height="{height * cell}"/>')
+        for (row, column), value in np.ndenumerate(maps[place]):
+            parts.append(f'<rect x="{column * cell}" y="{row * cell}" width="{cell}" height="{cell}" {_tint(value)}/>')
+            if place == 0:
+                middle = f'x="{(column + 0.5) * cell:g}" y="{(row + 0.5) * cell:g}"'
+                parts.append(f"<text {middle}>{number(value)}</text>")
+        parts.append("</g>")
+    more = (count - 1) * apart
+    return _svg(width * cell + more, height * cell + more, label, parts, f'font-size="{_type(cell)}"')
+
+
+def squashed(points: Sequence[tuple[str, float]]) -> Markup:
+    """The sigmoid, with two points on it, each with its name."""
+    named = [(name, x, 1 / (1 + math.exp(-x))) for name, x in points]
+    line = [(x, 1 / (1 + math.exp(-x))) for x in np.linspace(-6, 6, 121)]
+    label = f"The sigmoid curve. {', '.join(f'{name}: {number(x)} becomes {number(y)}' for name, x, y in named)}."
+    return _chart(
+        line, label, named, _Axes((_MINUS + "6", "6"), ("0", "1"), (-6, 6, 0, 1), (_LEFT_ABOVE, _RIGHT_BELOW))
+    )
+
+
+def loss_of(points: Sequence[tuple[str, float]]) -> Markup:
+    """-log(p), with two points on it, each with its name."""
+    named = [(name, p, -math.log(p)) for name, p in points]
+    line = [(p, -math.log(p)) for p in np.linspace(math.exp(-4), 1, 121)]
+    said = ", ".join(f"{name}: probability {number(p)}, loss {number(y)}" for name, p, y in named)
+    label = f"The curve of the loss over the probability. {said}."
+    return _chart(line, label, named, _Axes(("0", "1"), ("0", "4"), (0, 1, 0, 4), (_RIGHT_ABOVE, _LEFT_BELOW)))
+
+
+def curve(values: Floats) -> Markup:
+    """A loss over steps."""
+    top = math.ceil(values.max() * 2) / 2
+    line = [(float(place), float(value)) for place, value in enumerate(values, start=1)]
+    ends = [(number(y), x, y) for x, y in (line[0], line[-1])]
+    label = f"The loss over {len(values)} steps, from {ends[0][0]} to {ends[1][0]}."
+    frame = _Axes(
+        ("step 1", str(len(values))), ("0", f"{top:g}"), (1, len(values), 0, top), (_RIGHT_ABOVE, _LEFT_ABOVE)
+    )
+    return _chart(line, label, ends, frame)
+
+
+# Where a name stands beside its point: right and down of it, and which end of it is there.
+_LEFT_ABOVE, _RIGHT_ABOVE = (-8, -10, "end"), (9, -8, "start")
+_LEFT_BELOW, _RIGHT_BELOW = (-8, 18, "end"), (10, 16, "start")
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """A chart's words at the ends of the axes, its bounds (left, right, low, high), and where names stand."""
+
+    along: tuple[str, str]
+    up: tuple[str, str]
+    bounds: tuple[float, float, float, float]
+    sides: tuple[tuple[int, int, str], tuple[int, int, str]]
+
+
+def _chart(
+    line: Sequence[tuple[float, float]], label: str, named: Sequence[tuple[str, float, float]], frame: _Axes
+) -> Markup:
+    """A line of 300x150 pixels, with names at two points."""
+    left, right, low, high = frame.bounds
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return 34 + 300 * (x - left) / (right - left), 166 - 150 * (y - low) / (high - low)
+
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in line))
+    parts = ['<path class="axis" d="M34 16V166H334"/>', f'<polyline class="line" points="{path}"/>']
+    ticks = (
+        (34, 184, "start", frame.along[0]),
+        (334, 184, "end", frame.along[1]),
+        (27, 170, "end", frame.up[0]),
+        (27, 22, "end", frame.up[1]),
+    )
+    parts += [
+        f'<text class="tick" x="{x}" y="{y}" text-anchor="{end}">{escape(text)}</text>' for x, y, end, text in ticks
+    ]
+    for (name, *point), (right_by, down_by, end) in zip(named, frame.sides, strict=True):
+        x, y = at(*point)
+        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
+        parts.append(f'<text x="{x + right_by:.1f}" y="{y + down_by:.1f}" text-anchor="{end}">{escape(name)}</text>')
+    return _svg(350, 190, label, parts, 'class="chart" font-size="13"')
+
+
+def _type(cell: int, digits: int = 2) -> str:
+    """The size of type at which a number from -9 to 9 fits a cell."""
+    characters = len(number(-1, digits))
+    return f"{min(0.42 * cell, (cell - 4) / (0.62 * characters)):.1f}"
+
+
+def _pixel(value: float) -> str:
+    return 'class="ink"' if value > 0 else 'class="paper"'
+
+
+def _tint(value: float) -> str:
+    strength = _STRONGEST * min(1.0, abs(value))
+    return f'class="{"plus" if value > 0 else "minus"}" fill-opacity="{strength:.2f}"'
+
+
+def _frame(window: Window, cell: int) -> str:
+    row, column, height, width = (cell * side for side in window)
+    return f'<rect class="frame" x="{column + 1}" y="{row + 1}" width="{width - 2}" height="{height - 2}" rx="3"/>'
+
+
+def _svg(width: int, height: int, label: str, parts: Iterable[str], attributes: str) -> Markup:
+    # One pixel more on each side, which the outer lines need.
+    box = f'viewBox="-1 -1 {width + 2} {height + 2}" width="{width + 2}" height="{height + 2}"'
+    return Markup(f'<svg role="img" aria-label="{escape(label)}" {box} {attributes}>{"".join(parts)}</svg>')

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from hubel.analysis.receptive import of_image, shifted, union, windowed
+from hubel.analysis.tracing import trace
+
+
+def after(*layers: nn.Module, size: int = 64) -> tuple[float, float, float]:
+    """Size, jump and first centre of the field after some layers."""
+    field = trace(nn.Sequential(*layers), (1, size, size))[-1].field
+    assert field is not None
+    assert field.rows == field.columns
+    return field.rows.size, field.rows.jump, field.rows.first_centre
+
+
+def conv(kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(1, 1, kernel, stride, padding, dilation)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5, 7])
+@pytest.mark.parametrize("p", [1, 2, 3])
+def test_convolution_then_pooling(k: int, p: int) -> None:
+    """A KxK convolution followed by PxP pooling at stride 1 sees P + K - 1."""
+    assert after(conv(k), nn.MaxPool2d(p, 1))[0] == p + k - 1
+
+
+def test_stacks() -> None:
+    """Two 3x3 see 5, three see 7, and after a stride everything counts double."""
+    assert after(conv(3), conv(3))[0] == 5
+    assert after(conv(3), conv(3), conv(3))[0] == 7
+    assert after(conv(3, 2), conv(3))[:2] == (7, 2)
+
+
+@pytest.mark.parametrize(("k", "d"), [(3, 1), (3, 2), (3, 6), (5, 3)])
+def test_dilation(k: int, d: int) -> None:
+    assert after(conv(k, dilation=d))[0] == d * (k - 1) + 1
+
+
+def test_first_centre() -> None:
+    """Padding of half the window puts the first centre on the first pixel; none puts it half a window inside."""
+    assert after(conv(7, 2, 3))[2] == 0
+    assert after(conv(7, 2))[2] == 3
+    assert after(nn.AvgPool2d(2))[2] == 0.5
+
+
+def test_branches_meet() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = conv(3, padding=1), conv(7, padding=3), nn.Conv2d(1, 1, (1, 5), padding=(0, 2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.a(x), self.c(x)], 1) + self.b(x) * 0 + x
+
+    field = trace(Branches(), (1, 32, 32))[-1].field
+    assert field is not None
+    assert (field.rows.size, field.columns.size) == (7, 7)
+
+    class Thin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.c = nn.Conv2d(1, 1, (1, 5), padding=(0, 2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.c(x)
+
+    field = trace(Thin(), (1, 32, 32))[-1].field
+    assert field is not None
+    assert (field.rows.size, field.columns.size) == (1, 5)
+
+
+def test_gates_see_everything() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.gate = conv(3, padding=1), nn.Conv2d(1, 1, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x)
+            return y * torch.sigmoid(self.gate(y.mean((2, 3), keepdim=True)))
+
+    calls = trace(Gated(), (1, 16, 16))
+    gate = next(call for call in calls if call.name == "gate")
+    assert gate.field is None
+    field = calls[-1].field
+    assert field is not None
+    assert (field.rows.size, field.whole) == (3, True)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    layers=st.lists(
+        st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=4
+    )
+)
+def test_against_gradients(layers: list[tuple[int, int, int, int]]) -> None:
+    """Any stack of windows: the pixels with a gradient, for every unit of the last map."""
+    torch.manual_seed(0)
+    modules = [conv(k, s, min(p, k - 1), d) for k, s, p, d in layers]
+    network = nn.Sequential(*modules).double()
+    for module in modules:
+        nn.init.ones_(module.weight)
+    image = torch.ones(1, 1, 60, 60, dtype=torch.float64, requires_grad=True)
+    try:
+        values = network(image)
+    except RuntimeError:  # nothing is left
+        return
+    field = trace(network, (1, 60, 60))[-1].field
+    assert field is not None
+    n = values.shape[2]
+    for place in {0, n // 2, n - 1}:
+        (gradient,) = torch.autograd.grad(values[0, 0, place, place], image, retain_graph=True)
+        rows = (gradient[0, 0] > 0).any(1).nonzero().flatten().tolist()
+        low, high = (edge + place * field.rows.jump for edge in (field.rows.low, field.rows.high))
+        if not rows:  # padding only
+            assert high < 0 or low > 59 or high - low + 1 > 1
+            continue
+        assert low <= rows[0]
+        assert rows[-1] <= high
+        # With gaps between windows the outermost pixel may be padding; without padding the field is exact.
+        if all(p == 0 for _, _, p, _ in layers):
+            assert (rows[0], rows[-1]) == (low, high)
+
+
+def test_pure_functions() -> None:
+    field = windowed(of_image(), (3, 5), (2, 1), (1, 0))
+    assert (field.rows.low, field.rows.high, field.rows.jump) == (-1, 1, 2)
+    assert (field.columns.low, field.columns.high, field.columns.jump) == (0, 4, 1)
+    moved = shifted(field, 1, 2)
+    assert (moved.rows.low, moved.columns.low) == (-3, -2)
+    both = union([field, moved])
+    assert (both.rows.low, both.rows.high, both.columns.high) == (-3, 1, 4)

@@ -1,0 +1,234 @@
+"""Summaries against other libraries and against the catalogue; any module is left as it was."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+import hubel
+import peers
+from hubel.analysis.compare import compare, expanded
+from hubel.analysis.listing import COLUMNS, cells, to_csv, to_json, to_markdown, totals
+from hubel.analysis.summary import summary
+from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.data.preprocess import Preprocess
+from hubel.evaluation.comparison import accuracy_against_macs
+from hubel.models.catalogue import build_model, find, list_models
+from hubel.weights.model_file import ModelCard, save_model
+
+TWENTY = [
+    "alexnet", "alexnet_tv", "vgg11", "vgg16_bn", "nin", "googlenet_bn_tv", "inception_v3", "resnet18", "resnet50",
+    "resnet50_v1", "resnet152", "resnet20", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small",
+    "densenet121", "efficientnet_b0", "efficientnet_b3", "efficientnet_lite0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in list_models() if name != "knn"])
+def test_totals_are_the_published_ones(name: str) -> None:
+    found, published = summary(name), find(name)[1].published
+    assert published.params in (None, found.params)
+    assert published.macs in (None, found.macs)
+    if published.params_without_auxiliary:
+        assert found.params - found.unused == published.params_without_auxiliary
+    assert sum(p for p, _ in found.sections().values()) == found.params - found.unused
+    assert sum(m for _, m in found.sections().values()) == found.macs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TWENTY)
+def test_beside_fvcore(name: str) -> None:
+    """Parameters equal; multiply-adds of convolutions and linear layers equal, per layer."""
+    fvcore_nn = peers.fvcore_nn()
+    variant = find(name)[1]
+    network = build_model(name).eval()
+    analysis = fvcore_nn.FlopCountAnalysis(network, torch.zeros(1, *variant.shape))
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+    found = summary(name)
+    theirs = analysis.by_module_and_operator()
+    for layer in found.layers:
+        operators = theirs[layer.name]
+        assert operators.get("conv", 0) + operators.get("linear", 0) == layer.macs, layer.name
+    assert fvcore_nn.parameter_count(network)[""] == found.params
+
+
+@pytest.mark.parametrize("name", TWENTY)
+def test_beside_torchinfo(name: str) -> None:
+    """Parameters and output shapes of every layer; torchinfo's own multiply-adds also count norms and biases."""
+    torchinfo = peers.torchinfo()
+    variant = find(name)[1]
+    with torch.device("meta"):
+        network = build_model(name).eval()
+    theirs = torchinfo.summary(network, input_size=(1, *variant.shape), device="meta", verbose=0, depth=9)
+    found = summary(name)
+    assert theirs.total_params == found.params
+    shapes: dict[int, list[tuple[int, ...]]] = {}  # a module may be called more than once
+    for info in theirs.summary_list:
+        shapes.setdefault(info.layer_id, []).append(tuple(info.output_size[1:]))
+    names = dict(network.named_modules())
+    for row in found.rows:
+        assert shapes[id(names[row.name])].pop(0) == row.shape, row.name
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg11", "mobilenet_v2", "alexnet_tv"])
+def test_beside_ptflops(name: str) -> None:
+    """ptflops also counts biases, norms, activations and pooling, one operation a number; see docs/summary.md."""
+    ptflops = peers.ptflops()
+    variant = find(name)[1]
+    network = build_model(name).eval()
+    macs, params = ptflops.get_model_complexity_info(
+        network, tuple(variant.shape), as_strings=False, print_per_layer_stat=False, verbose=False, backend="pytorch"
+    )
+    found = summary(name)
+    assert params == found.params
+    assert found.macs < macs < 1.15 * found.macs
+
+
+def test_restores_everything() -> None:
+    torch.manual_seed(0)
+    network = build_model("densenet_bc_100", options={"depths": "2,2,2"}).train()
+    network.stages[0].eval()  # type: ignore[union-attr, index]
+    next(network.parameters()).requires_grad_(False)
+    x = torch.randn(2, 3, 32, 32)
+    network(x).sum().backward()
+    network.register_forward_hook(lambda *_: None)
+
+    def state() -> list[Any]:
+        return [
+            [m.training for m in network.modules()],
+            [(p.requires_grad, None if p.grad is None else p.grad.clone()) for p in network.parameters()],
+            [b.clone() for b in network.buffers()],
+            [list(m._forward_hooks) + list(m._forward_pre_hooks) for m in network.modules()],
+            torch.get_rng_state(),
+        ]
+
+    before = state()
+    hubel.summary(network, (3, 32, 32))
+    for one, other in zip(before, state(), strict=True):
+        torch.testing.assert_close(one, other) if isinstance(one, Tensor) else None
+        assert str(one) == str(other)
+    assert not torch.nn.modules.module._global_forward_hooks
+    assert not torch.nn.modules.module._global_forward_pre_hooks
+
+
+class Strange(nn.Module):
+    """What users write: functions instead of modules, views, two inputs, a shared layer, parameters of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Conv2d(4, 4, 3, padding=1)
+        self.entry = nn.Conv2d(3, 4, 3, 2, padding="valid")
+        self.scale = nn.Parameter(torch.ones(4, 1, 1))
+        self.head = nn.Linear(4 * 7 * 7, 5)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        x = F.gelu(self.entry(x)) * self.scale
+        x = self.shared(x) + self.shared(torch.tanh(x))
+        x = F.adaptive_max_pool2d(x, 7)
+        n = x.shape[0]
+        return torch.softmax(self.head(x.view(n, -1)), 1) + y.mean(1, keepdim=True)
+
+
+def test_any_module() -> None:
+    network = Strange()
+    found = hubel.summary(network, (3, 20, 20), (6,))
+    assert found.params == sum(p.numel() for p in network.parameters())
+    assert found.unused == 0
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 20, 20), torch.zeros(1, 6))
+    assert found.macs == counter.get_total_flops() // 2
+    shared = [layer for layer in found.layers if layer.name == "shared"]
+    assert [layer.params for layer in shared] == [4 * 4 * 9 + 4, 0]
+    assert shared[1].macs == 4 * 4 * 9 * 81
+    assert [layer.field.rows.size for layer in shared if layer.field] == [7, 7]
+    assert found.rows[-1].shape == (5,)
+
+
+def test_transformer_blocks_and_recurrent_nets_have_shapes() -> None:
+    found = hubel.summary(nn.TransformerEncoderLayer(32, 4, 64, batch_first=True), (10, 32))
+    assert found.rows[-1].shape == (10, 32)
+    assert found.unused == 0
+    assert hubel.summary(nn.Sequential(nn.Flatten(2), nn.LSTM(16, 8)), (3, 4, 4)).params == 4 * 8 * (16 + 8 + 2)
+
+
+class Looks(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if float(x.sum()) > 0 else -x
+
+
+def test_mistakes() -> None:
+    with pytest.raises(OptionError, match="give the shape of the input"):
+        summary(nn.Linear(2, 2))
+    with pytest.raises(OptionError, match="cannot be followed for an input of 3x8x8"):
+        summary(Looks(), (3, 8, 8))
+    with pytest.raises(OptionError, match=r"cannot be followed for an input of 4x32x32 in 0: .*channel"):
+        summary(nn.Sequential(nn.Conv2d(3, 4, 3)), (4, 32, 32))
+    with pytest.raises(OptionError, match="a window of 7x7 is larger than what is left of the image, 4x4 pixels"):
+        summary(nn.Sequential(nn.Conv2d(3, 4, 7)), (3, 4, 4))
+    with pytest.raises(UnknownNameError, match="resnet5O"):
+        summary("resnet5O")
+    with pytest.raises(OptionError, match="at least 67 pixels"):
+        summary("alexnet", (3, 32, 32))
+    assert not torch.nn.modules.module._global_forward_hooks
+
+
+def test_depth() -> None:
+    found = summary("resnet50")
+    every, blocks = found.at_depth(0), found.at_depth(3)
+    assert len(every) == len(found.layers)
+    for shown in (found.at_depth(1), found.at_depth(2), blocks, found.at_depth(4)):
+        assert sum(layer.params for layer in shown) == found.params
+        assert sum(layer.macs for layer in shown) == found.macs
+        assert sum(layer.memory for layer in shown) == found.memory
+    assert [layer.name for layer in found.at_depth(1)] == ["stem", "stages", "head"]
+    assert found.fitting(10_000) == 0
+    assert len(found.at_depth(found.fitting(40))) <= 40
+    assert list(found.sections()) == ["stem", "stage1", "stage2", "stage3", "stage4", "head"]
+
+
+def test_memory() -> None:
+    """Results in place and those that hand on their input take none."""
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.Dropout(), nn.Flatten(), nn.Linear(72, 3))
+    assert [layer.memory for layer in summary(network, (1, 8, 8)).layers] == [4 * 72, 0, 0, 0, 12]
+
+
+def test_listings() -> None:
+    found = summary("lenet5_modern")
+    rows = list(csv.reader(io.StringIO(to_csv(found.layers))))
+    assert [len(row) for row in rows] == [len(COLUMNS)] * (len(found.layers) + 1)
+    assert sum(int(row[4]) for row in rows[1:]) == 61_706
+    values = json.loads(json.dumps(to_json(found, found.layers)))
+    assert values["macs"] == 416_520
+    assert values["layers"][1]["receptive_field"]["rows"] == {"size": 5, "jump": 1, "first_centre": 2}
+    assert to_markdown(found.layers).count("\n") == len(found.layers) + 2
+    assert dict(totals(found))["parameters"] == "61,706"
+    gated = next(layer for layer in summary("efficientnet_b0").layers if layer.name == "head.conv.conv")
+    assert cells(gated)[7] == "851*"
+
+
+def test_of_a_model_file(tmp_path: Any) -> None:
+    network = build_model("resnet20", num_classes=3, input_size=(40, 24))
+    card = ModelCard("resnet20", ("a", "b", "c"), Preprocess(40, 24))
+    save_model(tmp_path / "model.safetensors", network.state_dict(), card)
+    found = summary(tmp_path)
+    assert found.inputs == ((3, 40, 24),)
+    assert found.rows[-1].shape == (3,)
+
+
+def test_compare() -> None:
+    one, other = compare(["resnet18", "lenet5"], timed=True)
+    assert (one.summary.params, other.summary.params) == (11_689_512, 60_000)
+    assert one.top1
+    assert other.top1 is None
+    assert (one.latency_ms or 0) > (other.latency_ms or 0) > 0
+    assert expanded(["vgg1?", "nin"]) == ["vgg11", "vgg13", "vgg16", "vgg19", "nin"]
+    assert accuracy_against_macs([one, other]).axes
+    with pytest.raises(DataError, match="published accuracy"):
+        accuracy_against_macs([other])
