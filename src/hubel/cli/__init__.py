@@ -93,6 +93,22 @@ _VERBS = {
         "hubel verify",
         'hubel verify "*resnet*" --all',
     ),
+    "explain": (
+        "Show where on an image a class comes from, and what a network sees and looks for, as pictures and arrays.",
+        "hubel explain runs/PHOTOS-convnet-1 photo.jpg",
+        "hubel explain efficientnet_lite0 photo.jpg --class goldfish --method layercam",
+        "hubel explain efficientnet_lite0 holiday/ --compare",
+        "hubel explain model.safetensors photo.jpg --maps",
+        "hubel explain model.safetensors photo.jpg --maps --layer stage2.block1",
+        "hubel explain model.safetensors photo.jpg --unit stage3:17 --patches PHOTOS",
+        "hubel explain model.safetensors --filters",
+        "hubel explain runs/digits-linear-1 --templates --beside runs/digits-lenet5-1",
+    ),
+    "embed": (
+        "Place all images of a data set by what a network makes of them: PCA and t-SNE of its features.",
+        "hubel embed efficientnet_lite0 PHOTOS",
+        "hubel embed runs/PHOTOS-convnet-1 PHOTOS --layer stage2",
+    ),
     "conv": (
         "Explain a convolution: its arithmetic and what others would cost, its steps, or its effect on a photo.",
         "hubel conv 28x28x192 --out-channels 32 --kernel-size 5 --bottleneck 16",

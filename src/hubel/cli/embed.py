@@ -1,0 +1,22 @@
+"""`hubel embed`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def embed(model: str, data: str, /, *, layer: str | None = None, out: Path | None = None, device: str = "auto") -> int:
+    """Place all images of a data set by what a network makes of them: PCA and t-SNE of its features, coloured by class.
+
+    Args:
+        model: a model file, or the folder of a run; or a network with ImageNet weights, as in hubel predict.
+        data: labelled images, as for hubel train; the classes need not be the model's.
+        layer: whose maps are pooled to features, such as stage3; the last one's if not given.
+        out: folder for the picture and the table (CSV); runs/embed-MODEL-1, -2, ... if not given.
+        device: cpu, cuda, mps or auto.
+    """
+    from hubel.cli.pictures import said
+    from hubel.explain.run import embed_data
+    from hubel.runtime.predictor import load
+
+    return said(embed_data(load(model, device=device), data, out, layer=layer))

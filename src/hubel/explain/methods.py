@@ -1,0 +1,38 @@
+"""The methods by their names: each takes `(network, x, targets, layer)` and gives maps `(n, h, w)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from hubel.core.errors import UnknownNameError
+from hubel.explain.cam import cam, eigen_cam, grad_cam, grad_cam_plus_plus, layer_cam
+from hubel.explain.gradients import integrated_gradients, smooth_grad
+from hubel.explain.occlusion import occlusion
+
+__all__ = ["METHODS", "Method", "find_method"]
+
+Method = Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
+
+METHODS: dict[str, Method] = {
+    "gradcam": grad_cam,
+    "gradcam++": grad_cam_plus_plus,
+    "layercam": layer_cam,
+    "eigencam": eigen_cam,
+    "cam": cam,
+    "occlusion": occlusion,
+    "integrated_gradients": integrated_gradients,
+    "smoothgrad": smooth_grad,
+}
+
+
+def find_method(name: str) -> Method:
+    """A method by its name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in METHODS:
+        raise UnknownNameError("method", name, METHODS)
+    return METHODS[name]
