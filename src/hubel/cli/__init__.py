@@ -93,6 +93,12 @@ _VERBS = {
         "hubel verify",
         'hubel verify "*resnet*" --all',
     ),
+    "robust": (
+        "Measure a model on changed images: noise, blur, weather, compression, shifts, crops, turns.",
+        "hubel robust runs/PHOTOS-convnet-1 PHOTOS",
+        "hubel robust runs/PHOTOS-convnet-1 PHOTOS --quick",
+        "hubel robust runs/PHOTOS-convnet-1 PHOTOS --baseline runs/PHOTOS-linear-1",
+    ),
     "explain": (
         "Show where on an image a class comes from, and what a network sees and looks for, as pictures and arrays.",
         "hubel explain runs/PHOTOS-convnet-1 photo.jpg",

@@ -1,0 +1,73 @@
+"""`hubel robust`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+
+def robust(
+    model: str,
+    data: str,
+    /,
+    *,
+    baseline: str | None = None,
+    only: str = "",
+    split: Literal["auto", "train", "val", "test", "all"] = "auto",
+    images: int | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    out: Path | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> int:
+    """Measure a model on images that noise, blur, weather, compression, shifts, crops and turns have changed.
+
+    The 15 corruptions of ImageNet-C at 5 severities, and plain changes in units that anyone can picture.
+
+    Args:
+        model: a model file, or the folder of a run; or a network with ImageNet weights, as in hubel predict.
+        data: labelled images, as for hubel train.
+        baseline: another model, measured on the same images and shown beside the first (first / baseline).
+        only: names of changes, such as shift,rotation,fog; all of them if not given.
+        split: which images; see hubel evaluate.
+        images: at most so many of them; 1,000 if not given, or 100 if quick.
+        quick: fewer images, and three strengths of each change instead of five.
+        seed: of the choice of images and of the changes.
+        out: folder for the numbers and curves; runs/robust-DATA-1, -2, ... if not given.
+        device: cpu, cuda, mps or auto.
+        json: print the numbers as JSON instead of tables.
+    """
+    import json as json_module
+
+    from hubel.cli.show import table
+    from hubel.evaluation.robustness_run import robustness_files, robustness_json
+    from hubel.evaluation.tables import percent
+
+    found = robustness_files(
+        model,
+        data,
+        baseline=baseline,
+        only=[name.strip() for name in only.split(",") if name.strip()],
+        split=split,
+        images=images,
+        quick=quick,
+        seed=seed,
+        out=out,
+        device=device,
+    )
+    if json:
+        print(json_module.dumps(robustness_json(found), indent=2))
+        return 0
+    for note in found.notes:
+        print(note)
+    first = found.results[0]
+    severities = ["1", "3", "5"] if quick else list("12345")
+    for title, simple in (("accuracy (%) at severity", False), ("accuracy (%) at strength", True)):
+        if rows := found.rows(simple=simple):
+            table([title, *severities], rows)
+    clean = [(f"clean accuracy of {one.model}", f"{percent(one.clean, 2)}%") for one in found.results]
+    means = [(name, "-" if value is None else f"{100 * value:.2f}%") for name, value in found.means.items()]
+    table(["", str(found.folder)], [*clean, *means, (f"{found.which} images", f"{first.n:,}")])
+    print(f"curves  {found.folder / 'robustness.png'}")
+    return 0
