@@ -23,7 +23,7 @@ from hubel.evaluation.corruptions import CORRUPTIONS, SIMPLE, Change, changes
 from hubel.evaluation.figures import save
 from hubel.evaluation.robustness import ALEXNET, ALEXNET_CLEAN, Robustness, mce, measure_robustness, relative_mce
 from hubel.evaluation.robustness_figure import robustness_curves
-from hubel.evaluation.run import _choose
+from hubel.evaluation.run import choose_rows
 from hubel.evaluation.tables import percent
 from hubel.runtime.predictor import Predictor, load
 from hubel.weights.imagenet import imagenet_classes
@@ -108,13 +108,13 @@ def robustness_files(
     source = open_source(data)
     index = scan(source)
     first, *others = models.values()
-    rows, which = _choose(index, first.card, split)
+    rows, which = choose_rows(index, first.card, split)
     most = images or (_QUICK_IMAGES if quick else 1000)
     rows = rows[np.sort(permutation(len(rows), seed)[:most])]
     notes = list(index.notes())
     if quick:
         notes.append("quick: the means are over three severities; compare them with no others")
-    if split == "auto" and any(not np.isin(rows, _choose(index, one.card, split)[0]).all() for one in others):
+    if split == "auto" and any(not np.isin(rows, choose_rows(index, one.card, split)[0]).all() for one in others):
         notes.append(f"{baseline} may have been trained on some of these images: they are those that {model} was not")
     results = tuple(_measured(name, one, source, index, rows, wanted, seed) for name, one in models.items())
     folder = out or numbered_folder(Path("runs"), f"robust-{source.name}")

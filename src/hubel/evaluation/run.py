@@ -19,7 +19,7 @@ from hubel.evaluation.evaluate import Evaluation, Reconstructed, evaluate, write
 from hubel.runtime.device import pick_device
 from hubel.weights.model_file import ModelCard, load_model, model_path
 
-__all__ = ["Measured", "evaluate_file"]
+__all__ = ["Measured", "choose_rows", "evaluate_file"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def evaluate_file(
     multi_label = card.provenance.get("multi_label", False)
     source = open_source(data, multi_label=multi_label, labelled=card.task == "classify")
     index = scan(source)
-    rows, which = _choose(index, card, split)
+    rows, which = choose_rows(index, card, split)
     targets = index.targets(rows, card.classes, multi_label=multi_label)
     evaluation = evaluate(network.to(pick_device(device)), card, Images(source, index, rows, card.preprocess), targets)
     notes = tuple(index.notes())
@@ -87,7 +87,7 @@ def evaluate_file(
     return Measured(evaluation, which, folder, report, notes)
 
 
-def _choose(index: Index, card: ModelCard, split: str) -> tuple[NDArray[np.int64], str]:
+def choose_rows(index: Index, card: ModelCard, split: str) -> tuple[NDArray[np.int64], str]:
     """The rows to measure, and what they are called."""
     usable = index.usable()
     own = index.split[usable]
