@@ -36,7 +36,7 @@ NAMES = list_models()
 # Fewer units of the widest fully connected layers; and fewer of 600 units in a row, each of which doubles the variance
 # as long as batch norm has seen nothing: that is beyond float32. What is promised does not depend on these.
 NARROW: dict[str, dict[str, Any]] = {name: {"dense": 32} for name in NAMES if name.startswith(("alexnet", "vgg"))}
-NARROW["resnet1202"] = {"depths": (30, 30, 30)}
+NARROW["resnet1202"] = {"depths": "30,30,30"}
 LARGE = 15_000_000  # parameters from which on a network is only tried with -m slow
 SIDE = 48  # pixels, or the least that a network takes
 
