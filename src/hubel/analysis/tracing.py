@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from hubel.analysis import receptive, rules
 from hubel.analysis.traced import RULES, Call, Traced, shape_of, traced
 from hubel.core.errors import OptionError
+from hubel.data.reading import one_line
+from hubel.runtime.forward import evaluating
 
 __all__ = ["Call", "trace"]
 
@@ -38,7 +39,7 @@ def trace(network: nn.Module, *shapes: Sequence[int], run: Callable[..., object]
     done: list[Call] = []
     inputs = [traced((1, *shape), receptive.of_image(), running) for shape in shapes]
     names = {id(module): name for name, module in network.named_modules()}
-    with _recording(names, running, done), _in_evaluation_mode(network), torch.no_grad():
+    with _recording(names, running, done), evaluating(network):
         try:
             (run or network)(*inputs)
         except OptionError:
@@ -46,7 +47,7 @@ def trace(network: nn.Module, *shapes: Sequence[int], run: Callable[..., object]
         except Exception as error:  # whatever a stranger's forward runs into
             shown = ", ".join("x".join(map(str, shape)) for shape in shapes)
             where = f" in {running[-1].name}" if running and running[-1].name else ""
-            what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            what = one_line(error) or type(error).__name__
             raise OptionError(f"the network cannot be followed for an input of {shown}{where}: {what}") from error
     return done
 
@@ -72,15 +73,3 @@ def _recording(names: dict[int, str], running: list[Call], done: list[Call]) -> 
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _in_evaluation_mode(network: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in network.modules()]
-    for module, _ in modes:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -160,7 +160,7 @@ def app() -> App:
     for verb, (summary, *examples) in _VERBS.items():
         shown = "Examples:\n\n```console\n" + "\n".join(examples) + "\n```"
         module, _, name = verb.partition(" ")
-        group = groups.setdefault(module, App(name=module, help=f"{summary}")) if name else root
+        group = groups.setdefault(module, App(name=module, help=summary)) if name else root
         group.command(f"hubel.cli.{module}:{name or module}", name=name or module, help=summary, help_epilogue=shown)
     for group in groups.values():
         root.command(group)
