@@ -14,6 +14,7 @@ def evaluate(
     split: Literal["auto", "train", "val", "test", "all"] = "auto",
     out: Path | None = None,
     device: str = "auto",
+    tta: bool = False,
     json: bool = False,
 ) -> int:
     """Measure a model on labelled images: accuracy, each class, confusions, calibration, the worst mistakes.
@@ -27,6 +28,7 @@ def evaluate(
             val, where the data has them; otherwise all.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
+        tta: score each image by the mean over it, its mirror image and its centre (grey: over small shifts of it).
         json: print the numbers as JSON instead of a table.
     """
     import json as json_module
@@ -34,14 +36,17 @@ def evaluate(
     from hubel.cli.show import metrics_rows, table
     from hubel.evaluation.metrics import Metrics
     from hubel.evaluation.run import evaluate_file
+    from hubel.runtime.tta import VIEWS
 
-    result = evaluate_file(model, data, split=split, out=out, device=device)
+    result = evaluate_file(model, data, split=split, out=out, device=device, tta=tta)
     metrics = result.evaluation.metrics
     if json:
-        print(json_module.dumps(metrics.to_json(), indent=2))
+        print(json_module.dumps(result.evaluation.to_json(), indent=2))
         return 0
     for note in result.notes:
         print(note)
+    if tta:
+        print(f"scores are the mean over {VIEWS[result.evaluation.images.preprocess.channels]}")
     table(["", str(result.folder)], metrics_rows(metrics, result.which))
     if isinstance(metrics, Metrics) and (confused := metrics.most_confused(5)):
         table(

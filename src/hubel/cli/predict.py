@@ -15,6 +15,7 @@ def predict(
     jsonl: bool = False,
     csv: bool = False,
     device: str = "auto",
+    tta: bool = False,
     debug_decode: bool = False,
 ) -> int:
     """Say what is on images. A file that cannot be read is named with its reason, and the others go on.
@@ -30,6 +31,7 @@ def predict(
         jsonl: one JSON object a line, as they are found.
         csv: a table with a header.
         device: cpu, cuda, mps or auto.
+        tta: score each image by the mean over it, its mirror image and its centre (grey: over small shifts of it).
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
     """
@@ -48,7 +50,7 @@ def predict(
     if not sources:
         raise OptionError("name the images: hubel predict MODEL IMAGE...")
     inputs = collect(sources, sys.stdin.buffer)
-    predictor = load(model, device=device)
+    predictor = load(model, device=device, tta=tta)
     unreadable = 0
 
     def rows() -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from hubel.core.errors import OptionError
 from hubel.core.files import write_atomic, write_json
 from hubel.data.loading import Images
 from hubel.data.sources.listing import natural_key
@@ -19,8 +20,9 @@ from hubel.evaluation.metrics import Metrics, MultiLabelMetrics, measure, measur
 from hubel.evaluation.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
 from hubel.evaluation.report import AnyMetrics, Report, write_report
 from hubel.evaluation.tables import confusion_csv, per_class_csv, percent
-from hubel.runtime.forward import forward, output_batches, outputs
+from hubel.runtime.forward import batch_size, forward, output_batches, outputs
 from hubel.runtime.scores import scores, sigmoid
+from hubel.runtime.tta import VIEWS, mean_scores
 from hubel.weights.model_file import ModelCard
 
 if TYPE_CHECKING:
@@ -58,12 +60,18 @@ class Evaluation:
         probabilities: scores `(n, classes)`, calibrated.
         targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`.
         images: what was looked at.
+        tta: the views of an image that the scores are the mean of, in words; "" for the image alone.
     """
 
     metrics: Metrics | MultiLabelMetrics
     probabilities: NDArray[np.float64]
     targets: NDArray[Any]
     images: Images
+    tta: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as plain JSON values, and the views if there were several."""
+        return self.metrics.to_json() | ({"tta": self.tta} if self.tta else {})
 
     def tables(self) -> dict[str, str]:
         """CSV, by the name of its file."""
@@ -91,6 +99,10 @@ class Reconstructed:
     shown: NDArray[np.int64]
     made: NDArray[np.uint8]
 
+    def to_json(self) -> dict[str, Any]:
+        """The numbers as plain JSON values."""
+        return self.metrics.to_json()
+
     def tables(self) -> dict[str, str]:
         """None: the metrics say it all."""
         return {}
@@ -103,11 +115,30 @@ class Reconstructed:
         return [Drawing("reconstructions", "Reconstructions", "Above: images. Below: what is made of them.", figure)]
 
 
-def evaluate(network: nn.Module, card: ModelCard, images: Images, targets: NDArray[Any]) -> Evaluation | Reconstructed:
-    """Every image once through the network, in float32; a network that makes images is compared with its input."""
+def evaluate(
+    network: nn.Module, card: ModelCard, images: Images, targets: NDArray[Any], *, tta: bool = False
+) -> Evaluation | Reconstructed:
+    """Every image once through the network, in float32; a network that makes images is compared with its input.
+
+    Args:
+        network: on the device where it is to run.
+        card: kind of scores, temperature, classes.
+        images: what to look at.
+        targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`.
+        tta: score each image by the mean over its views; see `hubel.runtime.tta`.
+
+    Raises:
+        OptionError: `tta` for a network that makes images.
+    """
     if card.task == "reconstruct":
+        if tta:
+            raise OptionError(f"{card.model} makes images, which have no scores to average; leave out --tta")
         return _reconstructed(network, images)
-    probabilities = scores(outputs(network, images), card.scores, card.temperature)
+    if tta:
+        batches = images.in_sequence(batch_size(images.preprocess))
+        probabilities = np.concatenate([mean_scores(network, b.pixels, card, images.preprocess) for b in batches])
+    else:
+        probabilities = scores(outputs(network, images), card.scores, card.temperature)
     metrics: Metrics | MultiLabelMetrics
     if targets.ndim == 2:
         metrics = measure_multilabel(probabilities, targets, card.classes)
@@ -116,7 +147,7 @@ def evaluate(network: nn.Module, card: ModelCard, images: Images, targets: NDArr
         if card.scores == "sigmoid":
             probabilities = probabilities / probabilities.sum(1, keepdims=True)
         metrics = measure(probabilities, targets, card.classes)
-    return Evaluation(metrics, probabilities, targets, images)
+    return Evaluation(metrics, probabilities, targets, images, VIEWS[images.preprocess.channels] if tta else "")
 
 
 def _reconstructed(network: nn.Module, images: Images) -> Reconstructed:
@@ -162,7 +193,7 @@ def write_evaluation(
     report = Report(title, headline(metrics, which), list(facts.items()), notes, metrics, shown)
     write_report(folder / "report.html", report)
     # Last: a folder with metrics.json is a finished one.
-    write_json(folder / "metrics.json", metrics.to_json())
+    write_json(folder / "metrics.json", evaluation.to_json())
     return folder / "report.html"
 
 

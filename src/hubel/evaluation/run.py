@@ -17,6 +17,7 @@ from hubel.data.sources.listing import SPLITS
 from hubel.data.splits import split as split_rows
 from hubel.evaluation.evaluate import Evaluation, Reconstructed, evaluate, write_evaluation
 from hubel.runtime.device import pick_device
+from hubel.runtime.tta import VIEWS
 from hubel.weights.model_file import ModelCard, load_model, model_path
 
 __all__ = ["Measured", "choose_rows", "evaluate_file"]
@@ -42,7 +43,13 @@ class Measured:
 
 
 def evaluate_file(
-    model: Path, data: str, *, split: str = "auto", out: Path | None = None, device: str = "auto"
+    model: Path,
+    data: str,
+    *,
+    split: str = "auto",
+    out: Path | None = None,
+    device: str = "auto",
+    tta: bool = False,
 ) -> Measured:
     """Measure a model on labelled images; on any images, if it makes images again.
 
@@ -53,6 +60,7 @@ def evaluate_file(
             data; otherwise the data's own test or val; otherwise all.
         out: a new folder below `runs/` if not given.
         device: where to run.
+        tta: score each image by the mean over its views; see `hubel.runtime.tta`.
 
     Raises:
         HubelError: the model or the data cannot be used together.
@@ -66,7 +74,8 @@ def evaluate_file(
     index = scan(source)
     rows, which = choose_rows(index, card, split)
     targets = index.targets(rows, card.classes, multi_label=multi_label)
-    evaluation = evaluate(network.to(pick_device(device)), card, Images(source, index, rows, card.preprocess), targets)
+    images = Images(source, index, rows, card.preprocess)
+    evaluation = evaluate(network.to(pick_device(device)), card, images, targets, tta=tta)
     notes = tuple(index.notes())
     folder = out or numbered_folder(Path("runs"), f"evaluate-{source.name}")
     facts = {
@@ -75,6 +84,7 @@ def evaluate_file(
         "Data": f"{source.name}: {len(rows):,} {which} images",
         "Left out": f"{len(index.reasons):,} unreadable",
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
+        **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta else {}),
     }
     report = write_evaluation(
         folder,

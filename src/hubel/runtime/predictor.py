@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,20 @@ from hubel.core.errors import DecodeError, OptionError, UnknownNameError
 from hubel.core.process import usable_cores
 from hubel.core.window import in_order
 from hubel.data.inputs import Input, collect
+from hubel.data.preprocess import Preprocess
 from hubel.data.sources.arrays import as_pixels
 from hubel.models.catalogue import ALIASES, list_models
 from hubel.nn.layers import channels_last
 from hubel.runtime.device import pick_device
 from hubel.runtime.forward import batch_size, forward
 from hubel.runtime.scores import scores
+from hubel.runtime.tta import mean_scores
 from hubel.weights.create import is_file_name, load_pretrained
 from hubel.weights.model_file import ModelCard, load_model, model_path
 
-__all__ = ["Prediction", "Predictor", "load"]
+__all__ = ["Prediction", "Predictor", "load", "stream"]
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,18 @@ class Predictor:
     Args:
         network: on the device where it is to run.
         card: classes, preprocessing, kind of scores.
+        tta: whether scores are the mean over an image and harmless changes of it; see `hubel.runtime.tta`.
 
     Raises:
         OptionError: the network names no classes.
     """
 
-    def __init__(self, network: nn.Module, card: ModelCard) -> None:
+    def __init__(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> None:
         if card.task != "classify":
             raise OptionError(f"{card.model} makes images, it names no classes; hubel evaluate MODEL DATA measures it")
         self.network = channels_last(network)
         self.card = card
+        self.tta = tta
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -101,28 +107,42 @@ class Predictor:
             yield item, Prediction(item.name, tuple((self.classes[i], float(row[i])) for i in best))
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
-        """Each input with its scores, or with why it has none; decoding runs ahead in threads."""
-        preprocess = self.card.preprocess
-
-        def prepare(item: Input) -> tuple[Input, NDArray[np.uint8] | DecodeError]:
-            try:
-                return item, preprocess.resize(item.decode(preprocess.min_size).pixels)
-            except DecodeError as error:
-                return item, error
-
-        size = batch_size(preprocess)
-        threads = usable_cores()
-        with ThreadPoolExecutor(threads) as pool:
-            prepared = in_order(pool, prepare, inputs, ahead=size + threads)
-            while group := list(itertools.islice(prepared, size)):
-                good = [pixels for _, pixels in group if not isinstance(pixels, DecodeError)]
-                rows = iter(self._scores(good)) if good else iter(())
-                for item, pixels in group:
-                    yield item, pixels if isinstance(pixels, DecodeError) else next(rows)
+        """Each input with its scores, or with why it has none."""
+        return stream(inputs, self.card.preprocess, self._scores)
 
     def _scores(self, pixels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        if self.tta:
+            return mean_scores(self.network, np.stack(pixels), self.card, self.card.preprocess)
         logits = forward(self.network, np.stack(pixels), self.card.preprocess)
         return scores(logits, self.card.scores, self.card.temperature)
+
+
+def stream(
+    inputs: Iterable[Input], preprocess: Preprocess, compute: Callable[[list[NDArray[np.uint8]]], Iterable[Row]]
+) -> Iterator[tuple[Input, Row | DecodeError]]:
+    """Each input with what is computed from it, or with why it cannot be read; decoding runs ahead in threads.
+
+    Args:
+        inputs: images to be.
+        preprocess: of the network.
+        compute: makes one row for each of a batch's resized images, uint8 `(height, width, channels)`.
+    """
+
+    def prepare(item: Input) -> tuple[Input, NDArray[np.uint8] | DecodeError]:
+        try:
+            return item, preprocess.resize(item.decode(preprocess.min_size).pixels)
+        except DecodeError as error:
+            return item, error
+
+    size = batch_size(preprocess)
+    threads = usable_cores()
+    with ThreadPoolExecutor(threads) as pool:
+        prepared = in_order(pool, prepare, inputs, ahead=size + threads)
+        while group := list(itertools.islice(prepared, size)):
+            good = [pixels for _, pixels in group if not isinstance(pixels, DecodeError)]
+            rows = iter(compute(good) if good else ())
+            for item, pixels in group:
+                yield item, pixels if isinstance(pixels, DecodeError) else next(rows)
 
 
 def _readable(row: NDArray[np.float64] | DecodeError) -> NDArray[np.float64]:
@@ -131,13 +151,14 @@ def _readable(row: NDArray[np.float64] | DecodeError) -> NDArray[np.float64]:
     return row
 
 
-def load(model: str | Path, *, device: str = "auto") -> Predictor:
+def load(model: str | Path, *, device: str = "auto", tta: bool = False) -> Predictor:
     """A model that is ready to predict.
 
     Args:
         model: a model file, or the folder of a run; or a network with pretrained weights by its name, such as
             "efficientnet_lite0", or "resnet50.a1_in1k" for other weights than its default ones.
         device: cpu, cuda, mps or auto.
+        tta: see `Predictor`.
 
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
@@ -151,4 +172,4 @@ def load(model: str | Path, *, device: str = "auto") -> Predictor:
         if name not in (known := [*list_models(), *ALIASES]):
             raise UnknownNameError("model file, run or network", str(model), known)
         network, card = load_pretrained(name, tag or "default")
-    return Predictor(network.to(pick_device(device)), card)
+    return Predictor(network.to(pick_device(device)), card, tta=tta)

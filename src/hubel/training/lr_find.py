@@ -1,0 +1,300 @@
+"""The learning-rate range test (Smith 2015, arXiv:1506.01186, Section 3.3): which rate suits a network and its data.
+
+The learning rate grows by the same factor at every step of one short run. At first nothing happens; then the loss
+falls, the faster the higher the rate; at last it explodes. The suggestion is where it falls fastest: the middle of the
+decade with the steepest straight line through its losses, before the smoothed loss is lowest. The other usual rule, a
+tenth of the rate where the loss is lowest, hangs on the one point that noise moves most. Deviation: Smith reads two
+rates off the accuracy, for a cycle between them.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hubel.core.errors import DivergedError, OptionError
+from hubel.core.files import numbered_folder, write_atomic
+from hubel.core.progress import bar, say
+from hubel.core.random import scalar
+from hubel.data.loading import Batch, Samples
+from hubel.data.sources import open_source
+from hubel.evaluation.figure_style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, quiet
+from hubel.evaluation.figures import save
+from hubel.models.neighbours import Neighbours
+from hubel.runtime.device import pick_device
+from hubel.training.fit import own_settings
+from hubel.training.folder import RUNS
+from hubel.training.loop import Loop
+from hubel.training.plan import Plan, make_plan, with_task
+from hubel.training.recipe import Recipe
+from hubel.training.state import Labelled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Found", "RangeTest", "draw_range_test", "find_lr", "range_test", "smoothed", "train_command"]
+
+LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
+_LEAST_STEPS = 20
+_EXPLODED = 4.0  # times the lowest smoothed loss so far
+_NOISE = 1.5  # standard deviations of single steps; 100 steps that learn nothing stay within 1.2
+_MEMORY = 0.8  # of the moving average, in decades: 10 of the usual 100 steps
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RangeTest:
+    """What happened at each step.
+
+    Attributes:
+        rates: learning rates `(n,)`, growing.
+        losses: mean loss of each step's images `(n,)`, nats, before its update.
+        exploded: whether the test ended because the loss exploded, rather than at the highest rate.
+    """
+
+    rates: Values
+    losses: Values
+    exploded: bool
+
+    @property
+    def smooth(self) -> Values:
+        """The losses, smoothed."""
+        return smoothed(self.rates, self.losses)
+
+    @property
+    def lowest(self) -> int:
+        """The step with the lowest smoothed loss, from where the average has enough to go by."""
+        begin = int(np.searchsorted(self.rates, self.rates[0] * 10**_MEMORY))
+        return begin + int(self.smooth[begin:].argmin()) if begin < len(self.rates) else len(self.rates) - 1
+
+    @property
+    def steepest(self) -> int:
+        """The step in the middle of the decade of rates in which the losses fall fastest, up to the lowest one.
+
+        The lines are those of least squares. A moving average would come too late, and single steps are noise.
+
+        Raises:
+            DivergedError: the loss never fell below the noise of the first quarter of the steps.
+        """
+        first = self.losses[: max(1, len(self.losses) // 4)]
+        decades = np.log10(self.rates)
+        slopes = np.full(self.lowest + 1, np.inf)
+        for step in range(self.lowest + 1):
+            near = np.abs(decades - decades[step]) <= 0.5
+            if near.sum() > 1 and decades[step] - 0.5 >= decades[0]:
+                x, y = decades[near] - decades[near].mean(), self.losses[near]
+                slopes[step] = (x @ y) / (x @ x)
+        if not slopes.min() < 0 or self.smooth[self.lowest] > first.mean() - _NOISE * first.std() - 1e-6:
+            raise DivergedError(
+                f"the loss fell at no learning rate from {self.rates[0]:.2g} to {self.rates[-1]:.2g}; "
+                "try a lower --lowest, more --steps, or other settings"
+            )
+        return int(slopes.argmin())
+
+    @property
+    def suggestion(self) -> float:
+        """The learning rate at the steepest descent, to two digits."""
+        return float(f"{self.rates[self.steepest]:.2g}")
+
+    def to_csv(self) -> str:
+        """A row for each step."""
+        columns = (self.rates, self.losses, self.smooth)
+        rows = [f"{i},{a:.6g},{b:.6g},{c:.6g}" for i, (a, b, c) in enumerate(zip(*columns, strict=True), start=1)]
+        return "\n".join(["step,learning_rate,loss,smoothed_loss", *rows, ""])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A range test and where it was written.
+
+    Attributes:
+        test: the numbers.
+        folder: with `lr_find.csv` and `lr_find.png`.
+        command: the training that uses the suggestion.
+        notes: what a person should know of the data.
+    """
+
+    test: RangeTest
+    folder: Path
+    command: str
+    notes: tuple[str, ...]
+
+
+def smoothed(rates: Values, losses: Values) -> Values:
+    """An exponential average over the last 0.8 decades of rates, without the pull of its start at zero.
+
+    The correction is that of Kingma & Ba 2014, arXiv:1412.6980, Section 3.
+
+    >>> smoothed(np.array([0.1, 0.2, 0.4]), np.array([2.0, 2.0, 2.0])).round(6).tolist()
+    [2.0, 2.0, 2.0]
+    """
+    if len(losses) < 2:
+        return losses.copy()
+    decades = math.log10(rates[1] / rates[0])  # a step
+    memory = 1 - min(0.5, decades / _MEMORY)
+    average, out = 0.0, np.empty(len(losses))
+    for step, loss in enumerate(losses):
+        average = memory * average + (1 - memory) * loss
+        out[step] = average / (1 - memory ** (step + 1))
+    return out
+
+
+def find_lr(
+    data: Any,
+    recipe: Recipe | None = None,
+    *,
+    steps: int = STEPS,
+    lowest: float = LOWEST,
+    highest: float = HIGHEST,
+    out: Path | None = None,
+) -> Found:
+    """Test learning rates on a fresh network, which is thrown away, and write a table and a picture.
+
+    Args:
+        data: as for `hubel.training.run.train`.
+        recipe: the training to be; its learning rate and schedule count for nothing here.
+        steps: how many, at least 20.
+        lowest: the first learning rate.
+        highest: the last one, unless the loss explodes before.
+        out: a new folder below `runs/` if not given.
+
+    Raises:
+        HubelError: the data or a setting cannot be used.
+        DivergedError: the loss fell at no learning rate.
+    """
+    given, recipe = recipe or Recipe(), with_task(recipe or Recipe())
+    if steps < _LEAST_STEPS:
+        raise OptionError(f"--steps is at least {_LEAST_STEPS}, not {steps}")
+    if not 0 < lowest < highest < math.inf:
+        raise OptionError(f"--lowest is above 0 and below --highest, not {lowest:g} and {highest:g}")
+    source = open_source(data, multi_label=recipe.multi_label, labelled=recipe.task == "classify")
+    plan = make_plan(source, recipe)
+    rates = np.geomspace(lowest, highest, steps)
+    device = pick_device(plan.recipe.device)
+    with own_settings(plan.recipe.threads, device):
+        test = range_test(*_beginning(plan, device), rates)
+    command = train_command(data, given, test.suggestion)
+    folder = out or numbered_folder(RUNS, f"lr-find-{source.name}")
+    write_atomic(folder / "lr_find.csv", test.to_csv())
+    save(draw_range_test(test, f"{plan.card.model} on {source.name}"), folder / "lr_find.png")
+    return Found(test, folder, command, tuple(plan.notes))
+
+
+def _beginning(plan: Plan, device: torch.device) -> tuple[nn.Module, Labelled[Samples], Recipe]:
+    """The network as the training begins with it, what it learns from, and how."""
+    torch.manual_seed(scalar(plan.recipe.seed))
+    if plan.weights is None:
+        return plan.card.create().to(device), plan.train, plan.recipe
+    from hubel.training.transfer import prepare
+
+    tuning = prepare(plan, device, lambda network: None, say)
+    if tuning.tuned is None:
+        raise OptionError(
+            "with these images only a new last layer is fitted, in one go and without a learning rate; "
+            "--freeze none tunes the whole network, and --weights none trains it from scratch"
+        )
+    return tuning.tuned, tuning.train, tuning.recipe
+
+
+def range_test(network: nn.Module, train: Labelled[Samples], recipe: Recipe, rates: Values) -> RangeTest:
+    """One step at each of the rates, until the loss explodes. The network is trained in place.
+
+    Raises:
+        OptionError: the network is not trained by steps.
+        DivergedError: the very first loss is not finite.
+    """
+    if isinstance(network, Neighbours):
+        raise OptionError(f"{recipe.model} remembers the images instead of learning; it has no learning rate")
+    loop, losses, best, exploded = _Rising(network, train, recipe, rates), list[float](), math.inf, False
+    with bar("learning rates", len(rates)) as shown:
+        for rate, batch in zip(rates, loop.batches(), strict=False):
+            try:
+                losses.append(loop.learn(batch))
+            except DivergedError:
+                if not losses:
+                    raise
+                exploded = True
+                break
+            now = float(smoothed(rates[: len(losses)], np.array(losses))[-1])
+            best = min(best, now)
+            shown.step(note=f"{rate:.1e}  loss {now:.3f}")
+            if exploded := now > _EXPLODED * best:
+                break
+    return RangeTest(rates[: len(losses)], np.array(losses), exploded)
+
+
+class _Rising(Loop):
+    """The loop of a training, whose learning rate is another one at each step."""
+
+    def __init__(self, network: nn.Module, train: Labelled[Samples], recipe: Recipe, rates: Values) -> None:
+        super().__init__(
+            network, train, train, recipe,
+            keep=lambda weights: None, save=lambda number, checkpoint: None, tell=lambda row: None,
+        )  # fmt: skip
+        self._rates = rates
+        self._highest = max(group["highest_lr"] for group in self.optimizer.param_groups)
+
+    def batches(self) -> Iterator[Batch]:
+        """Those of the training, epoch by epoch, without end."""
+        for epoch in count():
+            yield from self.train.images.epoch(self.recipe.seed, epoch, self.recipe.batch_size, self.policy)
+
+    def learn(self, batch: Batch) -> float:
+        """One step; the mean loss of its images before it.
+
+        Raises:
+            DivergedError: it is not finite.
+        """
+        before = self.progress.loss_sum
+        self._learn(batch)
+        return (self.progress.loss_sum - before) / len(batch.positions)
+
+    def _set_learning_rates(self, step: int) -> None:
+        """The rate of a step; groups of weights keep their proportions."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = float(self._rates[step]) * group["highest_lr"] / self._highest
+
+
+def train_command(data: Any, recipe: Recipe, lr: float) -> str:
+    """The words that train with this learning rate and with whatever is unusual in a recipe."""
+    words, usual = ["hubel", "train", str(data) if isinstance(data, str | Path) else "PHOTOS"], Recipe()
+    for entry in fields(Recipe):
+        value, name = getattr(recipe, entry.name), "--" + entry.name.replace("_", "-")
+        if entry.name == "options":
+            words += [word for key, text in value.items() for word in (f"{name}.{key}", str(text))]
+        elif entry.name != "lr" and value != getattr(usual, entry.name):
+            words += [name] if value is True else [name, str(value)]
+    return shlex.join([*words, "--lr", f"{lr:g}"])
+
+
+def draw_range_test(test: RangeTest, title: str) -> Figure:
+    """The loss over the learning rate, with the suggestion and the rate at which the loss is lowest."""
+    axes = (figure := canvas(8.5, 4.6)).subplots()
+    axes.plot(test.rates, test.losses, ".", color=PALE_BLUE, markersize=5, label="a step")
+    axes.plot(test.rates, test.smooth, color=BLUE, linewidth=1.9, label="smoothed")
+    low, high = float(test.smooth[test.lowest]), float(test.smooth[: test.lowest + 1].max())
+    axes.set_ylim(max(0.0, low - 0.5 * (high - low)), high + 0.5 * (high - low))
+    axes.set(xlabel="Learning rate", ylabel="Loss (nats)", xscale="log")
+    marks = ((test.steepest, GREEN, "falls fastest", "right"), (test.lowest, MUTED, "lowest", "left"))
+    for step, colour, words, side in marks:
+        axes.axvline(test.rates[step], color=colour, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            f"{words}\n{test.rates[step]:.2g}", (test.rates[step], 0.97), xycoords=("data", "axes fraction"),
+            xytext=(-5 if side == "right" else 5, 0), textcoords="offset points", va="top", ha=side, fontsize=9,
+            color=colour, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )  # fmt: skip
+    heading(axes, drawable(title, limit=45), f"suggestion: --lr {test.suggestion:g}")
+    quiet(axes)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
+    return finish(figure)
