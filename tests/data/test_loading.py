@@ -150,4 +150,4 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path, threads: int) -> None:
     with pytest.raises(DecodeError, match=r"there is no such file"):
         list(images.in_sequence(1))
     with pytest.raises(DecodeError, match=r"there is no such file"):
-        Images(source, index, np.arange(2), PREPROCESS, threads=threads)
+        list(Images(source, index, np.arange(2), PREPROCESS, threads=threads).in_sequence(1))

@@ -9,7 +9,7 @@ import torch
 from hubel.core.errors import OptionError
 from hubel.core.process import usable_cores
 from hubel.runtime import threads
-from hubel.runtime.device import has_matrix_unit, pick_device, pick_precision
+from hubel.runtime.device import has_bfloat16_unit, pick_device, pick_precision
 from hubel.runtime.scores import scores, sigmoid, softmax
 
 
@@ -35,7 +35,7 @@ def test_precisions() -> None:
     cpu = torch.device("cpu")
     assert pick_precision("float32", cpu) == torch.float32
     assert pick_precision("bfloat16", cpu) == torch.bfloat16
-    assert (pick_precision("auto", cpu) == torch.bfloat16) is has_matrix_unit()
+    assert (pick_precision("auto", cpu) == torch.bfloat16) is has_bfloat16_unit()
     with pytest.raises(OptionError, match="precision is auto, float32 or bfloat16, not 'half'"):
         pick_precision("half", cpu)
 

@@ -17,10 +17,10 @@ from hubel.core.errors import OptionError
 from hubel.data.index import scan
 from hubel.data.loading import Batch, Images, network_input
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import ArraySource
+from hubel.data.sources import ArraySource, open_source
 from hubel.nn.network import Network
 from hubel.training.objective import OBJECTIVES, Classification, Reconstruction, weighted_outputs
-from hubel.training.plan import with_task
+from hubel.training.plan import make_plan, with_task
 from hubel.training.recipe import Recipe
 from hubel.training.state import Labelled
 
@@ -116,16 +116,28 @@ def test_labels(pictures: Labelled) -> None:
 
 
 def test_what_auto_stands_for() -> None:
-    def decided(**settings: Any) -> tuple[str, str, str]:
+    def task(**settings: Any) -> tuple[str, str]:
         recipe = with_task(Recipe(**settings))
         assert with_task(recipe) == recipe
-        return recipe.task, recipe.model, recipe.optimizer
+        return recipe.task, recipe.model
 
-    assert decided() == ("classify", "convnet", "sgd")
-    assert decided(task="classify", optimizer="adamw") == ("classify", "convnet", "adamw")
-    assert decided(task="reconstruct") == ("reconstruct", "autoencoder_28", "adamw")
-    transposed = "autoencoder_28_transposed"
-    assert decided(model=transposed, optimizer="sgd") == ("reconstruct", transposed, "sgd")
+    # Which network names classes depends on the images.
+    assert task() == task(task="classify") == ("classify", "auto")
+    assert task(model="resnet20") == ("classify", "resnet20")
+    assert task(task="reconstruct") == ("reconstruct", "autoencoder_28")
+    assert task(model="autoencoder_28_transposed") == ("reconstruct", "autoencoder_28_transposed")
+
+
+def test_the_network_and_its_optimizer_suit_the_images() -> None:
+    def decided(pixels: np.ndarray, **settings: Any) -> tuple[str, str, float]:
+        recipe = make_plan(open_source((pixels, ["a", "b"] * 10)), Recipe(**settings)).recipe
+        return recipe.model, recipe.optimizer, recipe.lr
+
+    small, large = (np.random.default_rng(0).integers(0, 256, (20, n, n, 3), np.uint8) for n in (16, 96))
+    assert decided(small) == ("convnet", "sgd", 0.0)  # the usual one
+    assert decided(small, optimizer="adamw") == ("convnet", "adamw", 0.0)
+    assert decided(large) == ("efficientnet_lite0", "adamw", 5e-4)
+    assert decided(large, model="convnet") == ("convnet", "sgd", 0.0)
 
 
 @pytest.mark.parametrize(

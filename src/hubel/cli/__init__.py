@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +33,27 @@ _VERBS = {
     "train": (
         "Train a classifier on labelled images, measure it, and write a report.",
         "hubel train PHOTOS",
-        "hubel train PHOTOS --size 96 --epochs 30",
+        "hubel train PHOTOS --freeze all",
+        "hubel train PHOTOS --model resnet50 --weights default --freeze stage3",
+        "hubel train PHOTOS --model convnet --size 96 --epochs 30",
         "hubel train photos.csv --model resnet20 --max-minutes 10",
         "hubel train digits --model lenet5",
         "hubel train PHOTOS --options.filters 16,32,64 --options.dense 128",
         "hubel train xo --xo.size 15 --xo.noise 0.05 --loss sigmoid",
         "hubel train PHOTOS --task reconstruct",
-        "hubel train PHOTOS --config runs/PHOTOS-convnet-1/config.json --epochs 50",
+        "hubel train PHOTOS --config runs/PHOTOS-efficientnet_lite0-1/config.json --epochs 50",
         "hubel train --resume",
     ),
     "evaluate": (
         "Measure a model on labelled images: accuracy, each class, confusions, calibration, the worst mistakes.",
-        "hubel evaluate runs/PHOTOS-convnet-1 PHOTOS",
+        "hubel evaluate runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
         "hubel evaluate model.safetensors other-photos --split all",
         "hubel evaluate model.safetensors photos.csv --json",
     ),
     "predict": (
         "Say what is on images. A file that cannot be read is named with its reason, and the others go on. "
         "Exit code: 0 all well, 3 some files unreadable, 2 wrong use.",
-        "hubel predict runs/PHOTOS-convnet-1 photo.jpg",
+        "hubel predict runs/PHOTOS-efficientnet_lite0-1 photo.jpg",
         "hubel predict efficientnet_lite0 photo.jpg",
         "hubel predict model.safetensors holiday/ --csv > classes.csv",
         'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
@@ -69,6 +72,12 @@ _VERBS = {
         "hubel data PHOTOS --unreadable > bad-files.txt",
         "hubel data digits",
     ),
+    "data check": (
+        "Find labels that are probably wrong, pictures that are there twice, and pictures that do not belong.",
+        "hubel data check PHOTOS",
+        "hubel data check PHOTOS --model runs/PHOTOS-efficientnet_lite0-1",
+        "hubel data check photos.csv --json > found.json",
+    ),
     "models": (
         "List the networks, or describe one: options, parameters, published facts.",
         "hubel models",
@@ -79,14 +88,14 @@ _VERBS = {
         "Show what each layer costs and sees: output, parameters, multiply-adds, memory, receptive field.",
         "hubel summary resnet50",
         "hubel summary googlenet --depth 0",
-        "hubel summary runs/PHOTOS-convnet-1 --csv > layers.csv",
+        "hubel summary runs/PHOTOS-efficientnet_lite0-1 --csv > layers.csv",
         "hubel summary mobilenet_v2 --input 3x160x160 --json",
     ),
     "compare": (
         "Compare networks side by side: parameters, multiply-adds, depth, field, size, accuracy, speed.",
         "hubel compare resnet50 mobilenet_v2 efficientnet_b0",
         'hubel compare "vgg*" --time',
-        "hubel compare runs/PHOTOS-convnet-1 resnet18 --figure comparison.png",
+        "hubel compare runs/PHOTOS-efficientnet_lite0-1 resnet18 --figure comparison.png",
     ),
     "verify": (
         "Compute every published fact of the networks again: parameters, multiply-adds, shapes of maps.",
@@ -95,13 +104,13 @@ _VERBS = {
     ),
     "robust": (
         "Measure a model on changed images: noise, blur, weather, compression, shifts, crops, turns.",
-        "hubel robust runs/PHOTOS-convnet-1 PHOTOS",
-        "hubel robust runs/PHOTOS-convnet-1 PHOTOS --quick",
-        "hubel robust runs/PHOTOS-convnet-1 PHOTOS --baseline runs/PHOTOS-linear-1",
+        "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
+        "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS --quick",
+        "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS --baseline runs/PHOTOS-linear-1",
     ),
     "explain": (
         "Show where on an image a class comes from, and what a network sees and looks for, as pictures and arrays.",
-        "hubel explain runs/PHOTOS-convnet-1 photo.jpg",
+        "hubel explain runs/PHOTOS-efficientnet_lite0-1 photo.jpg",
         "hubel explain efficientnet_lite0 photo.jpg --class goldfish --method layercam",
         "hubel explain efficientnet_lite0 holiday/ --compare",
         "hubel explain model.safetensors photo.jpg --maps",
@@ -113,7 +122,17 @@ _VERBS = {
     "embed": (
         "Place all images of a data set by what a network makes of them: PCA and t-SNE of its features.",
         "hubel embed efficientnet_lite0 PHOTOS",
-        "hubel embed runs/PHOTOS-convnet-1 PHOTOS --layer stage2",
+        "hubel embed runs/PHOTOS-efficientnet_lite0-1 PHOTOS --layer stage2",
+    ),
+    "similar": (
+        "Find the images of a folder that look most like another one, as a network sees them.",
+        "hubel similar efficientnet_lite0 holiday/ photo.jpg",
+        "hubel similar runs/PHOTOS-efficientnet_lite0-1 holiday/ photo.jpg --top 20 --sheet found.png",
+    ),
+    "lr-find": (
+        "Find a learning rate: raise it step by step until the loss explodes, and see where it falls fastest.",
+        "hubel lr-find PHOTOS",
+        "hubel lr-find PHOTOS --model resnet20 --optimizer adamw",
     ),
     "conv": (
         "Explain a convolution: its arithmetic and what others would cost, its steps, or its effect on a photo.",
@@ -138,6 +157,11 @@ _VERBS = {
         "hubel runs",
         "hubel runs experiments",
     ),
+    "cache": (
+        "Show or remove what hubel keeps on the disk because making it again takes time.",
+        "hubel cache",
+        "hubel cache --clear activations",
+    ),
     "info": (
         "Print versions, device, threads and caches: what belongs into a report of a problem.",
         "hubel info",
@@ -156,14 +180,20 @@ def app() -> App:
         default_parameter=Parameter(negative="", show_default=_shown_default),
         suppress_keyboard_interrupt=False,
     )
-    groups: dict[str, App] = {}  # verbs of two words
+    groups = {verb.partition(" ")[0]: App() for verb in _VERBS if " " in verb}  # verbs of two words, and of one or two
     for verb, (summary, *examples) in _VERBS.items():
         shown = "Examples:\n\n```console\n" + "\n".join(examples) + "\n```"
         module, _, name = verb.partition(" ")
-        group = groups.setdefault(module, App(name=module, help=summary)) if name else root
-        group.command(f"hubel.cli.{module}:{name or module}", name=name or module, help=summary, help_epilogue=shown)
-    for group in groups.values():
-        root.command(group)
+        place = f"hubel.cli.{module}:{name or module}".replace("-", "_")
+        group = groups.get(module)
+        if group is not None and module not in root:
+            group.help, group.help_epilogue = summary, None if name else shown
+            root.command(group, name=module)
+        if group is not None and not name:
+            # A group's own function cannot be named by its place; to import its module costs a millisecond.
+            group.default(getattr(import_module(place.partition(":")[0]), module))
+        else:
+            (root if group is None else group).command(place, name=name or module, help=summary, help_epilogue=shown)
     return root
 
 
@@ -222,10 +252,10 @@ def _with_standard_input(tokens: list[str]) -> list[str]:
 
 
 def _without_config(tokens: list[str]) -> tuple[list[str], str | None]:
-    """The words of a `hubel train` without `--config FILE`, which must be known before they are parsed; the file."""
+    """The words of a training without `--config FILE`, which must be known before they are parsed; the file."""
     for place, token in enumerate(tokens):
         name, joined, value = token.partition("=")
-        if name == "--config" and tokens[0] == "train":
+        if name == "--config" and tokens[0] in ("train", "lr-find"):
             if joined:
                 return [*tokens[:place], *tokens[place + 1 :]], value
             if place + 1 < len(tokens):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["metrics_rows", "table", "training_result"]
 
 # With its unit; a dash stands for what is not known.
+_FEW_PHASES = 2  # of a run that only trains; the table says them already
 _NUMBER = re.compile(r"-?\d[\d,.x]*(%| min| s| images/s)?|-")
 
 
@@ -86,6 +87,10 @@ def training_result(outcome: Outcome) -> int:
     if outcome.images_per_second:
         rows.append(("training speed", f"{outcome.images_per_second:,.0f} images/s"))
     table(["", str(outcome.folder)], rows)
+    if len(outcome.seconds) > _FEW_PHASES:
+        table(["phase", "time"], [(name, f"{spent:.1f} s") for name, spent in outcome.seconds.items()])
+    for line in outcome.advice:
+        print(f"next    {line}")
     print(f"model   {outcome.model}")
     print(f"report  {outcome.report}")
     if isinstance(outcome.evaluation, Evaluation):

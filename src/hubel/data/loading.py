@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from hubel.data.index import Index, decode_row
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
-__all__ = ["Batch", "Images", "network_input", "steps_per_epoch"]
+__all__ = ["Batch", "Images", "Samples", "network_input", "steps_per_epoch"]
 
 RESIDENT_BYTES = 2 * 2**30
 _AHEAD = 3  # batches that are being decoded while one is used
@@ -39,11 +40,30 @@ class Batch:
 
     Attributes:
         positions: their places among the images, int64 `(n,)`.
-        pixels: uint8 `(n, h, w, c)`, resized and augmented, not yet normalised.
+        pixels: uint8 `(n, h, w, c)`, resized and augmented, not yet normalised; or maps.
     """
 
     positions: NDArray[np.int64]
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
+
+
+class Samples(Protocol):
+    """What a network learns from: images, or what the frozen part of a network has made of them."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How an image becomes the network's input."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
+        """The training batches of an epoch from step `start` on; every image comes once."""
+
+    def in_sequence(self, batch_size: int) -> Iterator[Batch]:
+        """All images in order and unchanged, as evaluation sees them."""
+
+    def network_input(self, pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
+        """A batch's pixels as the network sees them, `(n, c, h, w)`."""
 
 
 def network_input(pixels: NDArray[np.uint8], preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
@@ -86,10 +106,9 @@ class Images:
         resident_bytes: int = RESIDENT_BYTES,
     ) -> None:
         self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
-        self._threads = usable_cores() if threads is None else threads
+        self.threads = usable_cores() if threads is None else threads
+        self._stays = self._bytes(len(rows)) <= resident_bytes
         self._resident: NDArray[np.uint8] | None = None
-        if self._bytes(len(rows)) <= resident_bytes:
-            self._resident = self._decode_all()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -115,6 +134,10 @@ class Images:
         other = copy.copy(self)
         other.preprocess = preprocess
         return other
+
+    def network_input(self, pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
+        """A batch of these images as the network sees it; see `network_input`."""
+        return network_input(pixels, self.preprocess, device)
 
     def pixels(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Some images, uint8 `(n, h, w, c)`.
@@ -149,16 +172,26 @@ class Images:
         return self._made(lambda some: Batch(some, self.pixels(some)), steps)
 
     def _made(self, make: Callable[[NDArray[np.int64]], Batch], steps: list[NDArray[np.int64]]) -> Iterator[Batch]:
-        if self._resident is not None or self._threads == 0:
+        if self._stays and self._resident is None:
+            # Not before somebody walks through them: whoever has all features cached decodes none.
+            self._resident = self._decode_all()
+        if self._resident is not None or self.threads == 0:
             yield from map(make, steps)
             return
-        with ThreadPoolExecutor(self._threads) as pool:
-            yield from in_order(pool, make, steps, ahead=max(_AHEAD, self._threads))
+        with ThreadPoolExecutor(self.threads) as pool:
+            yield from in_order(pool, make, steps, ahead=max(_AHEAD, self.threads))
+
+    def decoded(self, position: int) -> NDArray[np.uint8]:
+        """An image as it is, `(h, w)` or `(h, w, 3)`, at the smallest scale that still makes the network's input.
+
+        Raises:
+            DecodeError: a file that the index knows as good can no longer be read.
+        """
+        row = int(self.rows[position])
+        return decode_row(self.source, row, self.index.paths[row], self.preprocess.min_size)[0].pixels
 
     def _decode(self, position: int) -> NDArray[np.uint8]:
-        row = int(self.rows[position])
-        decoded, _ = decode_row(self.source, row, self.index.paths[row], self.preprocess.min_size)
-        return self.preprocess.resize(decoded.pixels)
+        return self.preprocess.resize(self.decoded(position))
 
     def _decode_all(self) -> NDArray[np.uint8]:
         out = self._empty(len(self))
@@ -169,8 +202,8 @@ class Images:
             return len(chunk)
 
         chunks = [range(i, min(i + _CHUNK, len(self))) for i in range(0, len(self), _CHUNK)]
-        with ThreadPoolExecutor(max(1, self._threads)) as pool, bar("decoding", len(self)) as progress:
-            for done in in_order(pool, fill, chunks, ahead=2 * max(1, self._threads)):
+        with ThreadPoolExecutor(max(1, self.threads)) as pool, bar("decoding", len(self)) as progress:
+            for done in in_order(pool, fill, chunks, ahead=2 * max(1, self.threads)):
                 progress.step(done)
         return out
 

@@ -8,7 +8,7 @@ import torch
 
 from hubel.core.errors import OptionError
 
-__all__ = ["has_matrix_unit", "pick_device", "pick_precision"]
+__all__ = ["has_bfloat16_unit", "pick_device", "pick_precision"]
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")  # a number may follow, as in cuda:1
 
@@ -33,9 +33,11 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def has_matrix_unit() -> bool:
-    """Whether this processor multiplies matrices of bfloat16 in hardware (Intel AMX)."""
-    return platform.machine() in ("x86_64", "AMD64") and bool(torch.cpu._is_amx_tile_supported())
+def has_bfloat16_unit() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware: by Intel's AMX, or by AVX-512 as AMD does since Zen 4."""
+    return platform.machine() in ("x86_64", "AMD64") and (
+        bool(torch.cpu._is_amx_tile_supported()) or bool(torch.cpu._is_avx512_bf16_supported())
+    )
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
@@ -48,7 +50,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
         OptionError: there is no such precision.
     """
     if name == "auto":
-        fast = has_matrix_unit() if device.type == "cpu" else device.type == "cuda" and torch.cuda.is_bf16_supported()
+        fast = has_bfloat16_unit() if device.type == "cpu" else device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.bfloat16 if fast else torch.float32
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     if name not in kinds:

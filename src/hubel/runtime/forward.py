@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from hubel.data.loading import Batch, Images, network_input
+from hubel.data.loading import Batch, Samples, network_input
 from hubel.data.preprocess import Preprocess
 
 __all__ = ["batch_size", "evaluating", "forward", "output_batches", "outputs"]
@@ -33,9 +33,13 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 def forward(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
     """Outputs `(n, c)` for resized images uint8 `(n, h, w, c)`, computed in float32."""
+    return _outputs(network, network_input(pixels, preprocess))
+
+
+def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
     device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
     with evaluating(network):
-        return network(network_input(pixels, preprocess, device)).float().cpu().numpy()  # type: ignore[no-any-return]
+        return network(x.to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
 
 
 def batch_size(preprocess: Preprocess) -> int:
@@ -43,12 +47,12 @@ def batch_size(preprocess: Preprocess) -> int:
     return max(1, min(256, _PIXELS_A_BATCH // (preprocess.height * preprocess.width)))
 
 
-def output_batches(network: nn.Module, images: Images) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+def output_batches(network: nn.Module, images: Samples) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
     """All images in their order, batch by batch, each with its outputs `(some, c)`."""
     for batch in images.in_sequence(batch_size(images.preprocess)):
-        yield batch, forward(network, batch.pixels, images.preprocess)
+        yield batch, _outputs(network, images.network_input(batch.pixels))
 
 
-def outputs(network: nn.Module, images: Images) -> NDArray[np.float32]:
+def outputs(network: nn.Module, images: Samples) -> NDArray[np.float32]:
     """Outputs `(n, c)` for all images, in their order."""
     return np.concatenate([part for _, part in output_batches(network, images)])

@@ -29,7 +29,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An image classifier that works in `cross_val_score`, `GridSearchCV` and pipelines.
 
     Args:
-        model: name of the network.
+        model: name of the network; auto is a pretrained one for photos, and convnet for images of up to 64 pixels.
         epochs: passes over the training images; 0 makes 15, and more of a small set.
         lr: the highest learning rate; 0 is the optimizer's usual one.
         augment: how training images are changed.
@@ -50,7 +50,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: str = "convnet",
+        model: str = "auto",
         *,
         epochs: int = 0,
         lr: float = 0.0,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
+from hubel.data.loading import Samples
 from hubel.evaluation.calibration import fit_temperature
 from hubel.models.neighbours import Neighbours
 from hubel.runtime.device import pick_device
@@ -23,9 +24,12 @@ from hubel.training.folder import RunFolder
 from hubel.training.loop import Loop
 from hubel.training.neighbours import remember
 from hubel.training.plan import Plan
-from hubel.weights.model_file import ModelCard, load_model, save_model
+from hubel.training.recipe import Recipe
+from hubel.training.state import Labelled
+from hubel.training.transfer import prepare
+from hubel.weights.model_file import load_model, save_model
 
-__all__ = ["Fitted", "fit_model"]
+__all__ = ["Fitted", "fit_model", "own_settings"]
 
 _SCORES = {"val_top1": "right", "val_exact": "exactly right"}
 
@@ -39,12 +43,16 @@ class Fitted:
         history: a row an epoch.
         minutes: time spent on training.
         stopped_by: the number of the signal that stopped the training; 0 when it came to its end.
+        notes: what was found and decided on the way, in sentences.
+        seconds: spent, by phase.
     """
 
     model: Path
     history: list[dict[str, float]]
     minutes: float
     stopped_by: int = 0
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
@@ -55,7 +63,7 @@ def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
     """
     folder = RunFolder(path, quiet=quiet)
     device = pick_device(plan.recipe.device)
-    with _own_settings(plan.recipe.threads, device):
+    with own_settings(plan.recipe.threads, device):
         fitted = _fit(plan, folder, device)
         if not fitted.stopped_by:
             _calibrate(folder.model, plan)
@@ -63,7 +71,7 @@ def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
 
 
 @contextmanager
-def _own_settings(threads: int, device: torch.device) -> Iterator[None]:
+def own_settings(threads: int, device: torch.device) -> Iterator[None]:
     """Threads, gradients and random numbers as training needs them; afterwards they are as the caller had them."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -81,21 +89,57 @@ def _own_settings(threads: int, device: torch.device) -> Iterator[None]:
 def _fit(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
     card, recipe, started = plan.card, plan.recipe, time.monotonic()
     torch.manual_seed(scalar(recipe.seed))
+    if plan.weights is not None:
+        return _transfer(plan, folder, device)
     network = card.create().to(device)
     if isinstance(network, Neighbours):
         card = dataclasses.replace(card, options=remember(network, plan.train))
         save_model(folder.model, network.state_dict(), card)
         return Fitted(folder.model, [], (time.monotonic() - started) / 60)
-    loop = _loop(folder, network, plan, card)
+
+    def keep(weights: Mapping[str, Tensor]) -> None:
+        save_model(folder.model, weights, card)
+
+    loop = _loop(folder, network, plan.train, plan.val, recipe, keep)
     with listening() as stop:
         finished = loop.run(stop)
     return Fitted(folder.model, loop.progress.history, loop.progress.minutes, 0 if finished else stop.asked)
 
 
-def _loop(folder: RunFolder, network: nn.Module, plan: Plan, card: ModelCard) -> Loop:
-    def keep(weights: dict[str, Tensor]) -> None:
-        save_model(folder.model, weights, card)
+def _transfer(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
+    """A head on pretrained features; then the stages that the policy frees, if they make it better."""
 
+    def keep(weights: Mapping[str, Tensor]) -> None:
+        prefix = "network."  # of what is tuned as a part
+        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, plan.card)
+
+    tuning = prepare(plan, device, lambda network: keep(network.state_dict()), folder.tell)
+    minutes = sum(tuning.seconds.values()) / 60
+    if tuning.tuned is None:
+        return Fitted(folder.model, [], minutes, notes=tuning.notes, seconds=tuning.seconds)
+    loop = _loop(folder, tuning.tuned, tuning.train, tuning.val, tuning.recipe, keep)
+    if loop.progress.best is None and tuning.score[0] >= 0:
+        loop.progress.best = tuning.score  # only what is better than the head alone replaces it
+    with listening() as stop:
+        finished = loop.run(stop)
+    seconds = {**tuning.seconds, "fine-tuning": loop.progress.minutes * 60}
+    if finished and tuning.score[0] >= 0 and loop.progress.best_epoch == 0:
+        tuning.notes.append("fine-tuning made nothing better on the validation images: the head alone is kept")
+        folder.tell(tuning.notes[-1])
+    history = loop.progress.history
+    return Fitted(
+        folder.model, history, minutes + loop.progress.minutes, 0 if finished else stop.asked, tuning.notes, seconds
+    )
+
+
+def _loop(
+    folder: RunFolder,
+    network: nn.Module,
+    train: Labelled[Samples],
+    val: Labelled[Samples],
+    recipe: Recipe,
+    keep: Callable[[dict[str, Tensor]], None],
+) -> Loop:
     def tell(row: dict[str, float]) -> None:
         folder.write_history(loop.progress.history)
         scores = "".join(f", {row[name]:.1%} {words}" for name, words in _SCORES.items() if name in row)
@@ -106,7 +150,7 @@ def _loop(folder: RunFolder, network: nn.Module, plan: Plan, card: ModelCard) ->
         )
 
     loop = Loop(
-        network, plan.train, plan.val, plan.recipe,
+        network, train, val, recipe,
         keep=keep, save=lambda step, checkpoint: save(folder.checkpoints, step, checkpoint), tell=tell,
     )  # fmt: skip
     checkpoint = load_newest(folder.checkpoints)

@@ -17,7 +17,7 @@ from hubel.core.progress import bar
 from hubel.core.random import scalar
 from hubel.core.stopping import Stop
 from hubel.data.augment import policy
-from hubel.data.loading import Batch, network_input, steps_per_epoch
+from hubel.data.loading import Batch, Samples, steps_per_epoch
 from hubel.nn.layers import channels_last
 from hubel.runtime.device import pick_precision
 from hubel.runtime.forward import output_batches
@@ -47,8 +47,8 @@ class Loop:
     def __init__(
         self,
         network: nn.Module,
-        train: Labelled,
-        val: Labelled,
+        train: Labelled[Samples],
+        val: Labelled[Samples],
         recipe: Recipe,
         *,
         keep: Callable[[dict[str, Tensor]], None],
@@ -62,7 +62,7 @@ class Loop:
         self.optimizer = make_optimizer(self.network, recipe)
         self.average = (
             AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)  # type: ignore[no-untyped-call]
-            if recipe.ema
+            if recipe.ema > 0
             else None
         )
         self.precision = pick_precision(recipe.precision, self.device)
@@ -149,7 +149,7 @@ class Loop:
     def _step(self, batch: Batch) -> tuple[float, int]:
         """Forward, backward, step; the sum of the samples' losses, and how many were named rightly."""
         progress, recipe = self.progress, self.recipe
-        self._set_learning_rate(progress.step)
+        self._set_learning_rates(progress.step)
         # Dropout draws from torch's generator: its state must be a function of the step, too.
         torch.manual_seed(scalar(recipe.seed, progress.epoch, progress.step))
         self.network.train()
@@ -157,7 +157,7 @@ class Loop:
         n, total, right = len(batch.positions), 0.0, 0
         for some in np.array_split(np.arange(n), progress.divisor):
             part = Batch(batch.positions[some], batch.pixels[some])
-            x = network_input(part.pixels, self.train.images.preprocess, self.device)
+            x = self.train.images.network_input(part.pixels, self.device)
             targets = self.objective.targets(self.train, part).to(self.device)
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
                 outputs = weighted_outputs(self.network, x)
@@ -172,12 +172,15 @@ class Loop:
             self.average.update_parameters(self.network)
         return total, right
 
-    def _set_learning_rate(self, step: int) -> None:
-        """That of the middle of a step of the epoch under way."""
-        done = self.progress.epoch * self.steps + step + 0.5
-        now = factor(self.recipe.schedule, min(1.0, done / (self.progress.epochs * self.steps)), self.recipe.warmup)
+    def _set_learning_rates(self, step: int) -> None:
+        """Those of the middle of a step of the epoch under way; what learns only later needs no gradients yet."""
+        done = min(1.0, (self.progress.epoch * self.steps + step + 0.5) / (self.progress.epochs * self.steps))
+        now = factor(self.recipe.schedule, done, self.recipe.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["highest_lr"] * now
+            if group["begins"]:
+                for parameter in group["params"]:
+                    parameter.requires_grad_(done >= group["begins"])
 
     def _finish_epoch(self, stop: Stop) -> bool:
         """Validate, remember the row, keep the weights if they are the best; False when asked to stop before that."""
@@ -189,7 +192,7 @@ class Loop:
             return False
         loss, score = measured
         self._check_finite(loss, "validation loss")
-        self._set_learning_rate(progress.step - 1)  # a run that is resumed just here has made no step yet
+        self._set_learning_rates(progress.step - 1)  # a run that is resumed just here has made no step yet
         row = {
             "epoch": progress.epoch + 1,
             **self.objective.row("train", progress.loss_sum / progress.seen, progress.right / progress.seen),

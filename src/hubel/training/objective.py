@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hubel.data.loading import Batch, network_input
+from hubel.data.loading import Batch, Samples
 from hubel.nn.network import Network
 from hubel.training.losses import Loss, class_weights
 from hubel.training.recipe import Recipe
@@ -23,7 +23,7 @@ __all__ = ["OBJECTIVES", "Classification", "Objective", "Reconstruction", "weigh
 class Objective(Protocol):
     """All that the loop does not know of a task."""
 
-    def targets(self, data: Labelled, batch: Batch) -> Tensor:
+    def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """What the outputs for a batch of these images should be."""
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -58,10 +58,10 @@ class Classification:
         """What a recipe says, for the targets of the training images: `(n,)`, or 0 and 1 `(n, classes)`."""
         classes = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
         weights = class_weights(targets, classes).to(device) if recipe.class_weights else None
-        training = Loss(recipe.loss, recipe.label_smoothing, weights)
+        training = Loss(recipe.loss, max(0.0, recipe.label_smoothing), weights)
         return cls(training, Loss(recipe.loss), "top1" if targets.ndim == 1 else "exact")
 
-    def targets(self, data: Labelled, batch: Batch) -> Tensor:
+    def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """The labels."""
         return torch.from_numpy(data.targets[batch.positions])
 
@@ -79,9 +79,9 @@ class Classification:
 class Reconstruction:
     """An image of logits `(n, c, h, w)`, against the network's own input, which has pixels from 0 to 1."""
 
-    def targets(self, data: Labelled, batch: Batch) -> Tensor:
+    def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """The images, as they were changed."""
-        return network_input(batch.pixels, data.images.preprocess)
+        return data.images.network_input(batch.pixels)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Binary cross-entropies in nats, the mean over the pixels: one learning rate suits images of any size."""

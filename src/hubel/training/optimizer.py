@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import CheckpointError
+from hubel.nn.freezing import Tuned
 from hubel.training.recipe import Recipe
 
 __all__ = ["load_tensors", "make_optimizer", "tensors"]
@@ -16,21 +18,27 @@ _LR = {"classify": {"auto": 0.1, "sgd": 0.1, "adamw": 0.002}, "reconstruct": {"s
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; its groups decay weights only, not biases and the factors of norms."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """The recipe's optimizer; its groups decay weights only, not biases and the factors of norms.
+
+    A network that is fine-tuned learns more slowly the deeper a stage lies, and may begin later with it (Howard & Ruder
+    2018, arXiv:1801.06146, Sections 3.2 and 3.3).
+    """
+    levels = network.levels() if isinstance(network, Tuned) else [list(network.parameters())]
     lr = recipe.lr or _LR.get(recipe.task, _LR["classify"])[recipe.optimizer]
+    groups: list[dict[str, Any]] = []
+    for depth, level in enumerate(levels):
+        learning = [p for p in level if p.requires_grad]
+        shared = {"highest_lr": lr * recipe.lr_decay**depth, "begins": min(depth * recipe.gradual, 0.9)}
+        groups += [
+            {"params": [p for p in learning if p.ndim > 1], "weight_decay": recipe.weight_decay, **shared},
+            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0, **shared},
+        ]
     optimizer: torch.optim.Optimizer
     if recipe.optimizer == "adamw":
         optimizer = torch.optim.AdamW(groups, lr, fused=True)
     else:
         nesterov = recipe.momentum > 0
         optimizer = torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
-    for group in optimizer.param_groups:
-        group["highest_lr"] = lr
     return optimizer
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,18 +24,22 @@ from hubel.models.variant import Variant
 from hubel.runtime.device import pick_device, pick_precision
 from hubel.runtime.threads import probe_threads
 from hubel.training.recipe import Recipe
+from hubel.training.start import find_start
 from hubel.training.state import Labelled
 from hubel.weights.model_file import ModelCard
+from hubel.weights.pretrained import Pretrained
 
 __all__ = ["Plan", "choose_preprocess", "make_plan", "with_task"]
 
-# By task: what "auto" stands for, and settings without meaning.
-_MODELS = {"auto": "convnet", "classify": "convnet", "reconstruct": "autoencoder_28"}
+# By task: what "auto" stands for, and settings without meaning. A classifier's network depends on the images, too.
+_PHOTOS, _SMALL_IMAGES = "efficientnet_lite0", "convnet"
+_TUNING_LR = {"adamw": 5e-4, "sgd": 0.002}
+_TUNING_EMA, _TUNING_SMOOTHING = 0.9, 0.1
 _OPTIMIZERS = {"classify": "sgd", "reconstruct": "adamw"}
 _MEANINGLESS = {"classify": (), "reconstruct": ("loss", "label_smoothing", "class_weights", "multi_label")}
 
 _LARGEST_AUTOMATIC = 64  # pixels; what a processor without accelerator trains from scratch in minutes
-_LARGEST_BATCH = 128
+_LARGEST_BATCH, _LARGEST_TUNED_BATCH = 128, 32
 _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
 _MOST_NAMES = 20  # of networks in a message
 _STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
@@ -52,26 +58,32 @@ class Plan:
         val: images that choose the epoch.
         test: images that measure.
         notes: what a person should know.
+        weights: what training starts from, a tag or a file; None from scratch.
     """
 
     recipe: Recipe
     card: ModelCard
     index: Index
     splits: Splits
-    train: Labelled
-    val: Labelled
-    test: Labelled
+    train: Labelled[Images]
+    val: Labelled[Images]
+    test: Labelled[Images]
     notes: tuple[str, ...]
+    weights: str | Path | None = None
 
 
 def with_task(recipe: Recipe) -> Recipe:
-    """The recipe with its task, its network, its optimizer and what that network asks of it decided.
+    """The recipe with its task decided, and with what follows from it.
+
+    A classifier whose network is "auto" gets it with its optimizer when the images are known; see `make_plan`.
 
     Raises:
         UnknownNameError: there is no such network.
         OptionError: the network is for another task, or a setting has no meaning for this one.
     """
-    model = _MODELS[recipe.task] if recipe.model == "auto" else recipe.model
+    if recipe.model == "auto" and recipe.task in ("auto", "classify"):
+        return replace(recipe, task="classify")
+    model = "autoencoder_28" if recipe.model == "auto" else recipe.model
     exact, variant = find(model)
     if recipe.task not in ("auto", variant.task):
         able = [name for name in list_models() if find(name)[1].task == recipe.task]
@@ -82,9 +94,7 @@ def with_task(recipe: Recipe) -> Recipe:
             raise OptionError(
                 f"{setting} has no meaning where a network makes images and names no classes; leave it out"
             )
-    optimizer = _OPTIMIZERS[variant.task] if recipe.optimizer == "auto" else recipe.optimizer
-    lr = recipe.lr or (variant.lr if optimizer == "sgd" else 0.0)
-    return replace(recipe, task=variant.task, model=model, optimizer=optimizer, lr=lr)
+    return replace(recipe, task=variant.task, model=model)
 
 
 def make_plan(source: Source, recipe: Recipe) -> Plan:
@@ -96,10 +106,16 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         OptionError: the network is for another task or cannot be built so, or the device is not there.
     """
     recipe = with_task(recipe)
-    name, variant = find(recipe.model)
     pick_precision(recipe.precision, pick_device(recipe.device))
     loading = None if recipe.loading_threads < 0 else recipe.loading_threads
     index = scan(source, threads=loading)
+    if recipe.model == "auto":
+        recipe = with_task(
+            replace(recipe, model=_SMALL_IMAGES if _largest_side(index) <= _LARGEST_AUTOMATIC else _PHOTOS)
+        )
+    name, variant = find(recipe.model)
+    start = find_start(recipe, name, variant)
+    recipe = _with_optimizer(recipe, variant, tuned=start.weights is not None)
     classes = index.classes(multi_label=recipe.multi_label) if recipe.task == "classify" else ()
     splits = split(
         index, seed=recipe.seed, val=recipe.val_share, test=recipe.test_share, multi_label=recipe.multi_label
@@ -107,8 +123,8 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     card = ModelCard(
         name,
         classes,
-        choose_preprocess(recipe, variant, index),
-        recipe.options,
+        choose_preprocess(recipe, variant, index, start.row),
+        {**start.options, **recipe.options},
         "sigmoid" if recipe.loss == "sigmoid" or not classes else "softmax",
         provenance={
             "data": index.name,
@@ -117,28 +133,31 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
             "multi_label": recipe.multi_label,
             "seed": recipe.seed,
             "shares": [recipe.val_share, recipe.test_share],
+            **start.provenance,
         },
     )
     policy(recipe.augment, channels=card.preprocess.channels)
     with torch.device("meta"):
         card.create()
 
-    def labelled(rows: NDArray[np.int64]) -> Labelled:
+    def labelled(rows: NDArray[np.int64]) -> Labelled[Images]:
         images = Images(source, index, rows, card.preprocess, threads=loading)
         return Labelled(images, index.targets(rows, classes, multi_label=recipe.multi_label))
 
     train = labelled(splits.train)
-    if classes:  # a network that makes images is compared with its input, which stays from 0 to 1
+    if classes and start.row is None:  # a network that makes images is compared with its input, which stays from 0 to 1
         mean, std = train.images.colours()
         preprocess = replace(card.preprocess, mean=mean, std=std)
         card = replace(card, preprocess=preprocess)
         train = replace(train, images=train.images.normalised_by(preprocess))
     val = train if np.array_equal(splits.val, splits.train) else labelled(splits.val)
-    batch_size = recipe.batch_size or _batch_size(len(splits.train))
+    most = _LARGEST_BATCH if start.weights is None else _LARGEST_TUNED_BATCH
+    batch_size = recipe.batch_size or _batch_size(len(splits.train), most)
     decided = replace(
         recipe,
         batch_size=batch_size,
-        epochs=recipe.epochs or _epochs(steps_per_epoch(len(splits.train), batch_size)),
+        # How long a pretrained network is tuned depends on what its features show; see `freeze_policy`.
+        epochs=recipe.epochs or (0 if start.weights else _epochs(steps_per_epoch(len(splits.train), batch_size))),
         threads=recipe.threads or probe_threads(),
         augment=variant.augment if recipe.augment == "auto" else recipe.augment,
     )
@@ -150,16 +169,43 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         train,
         val,
         val if splits.test_is_val else labelled(splits.test),
-        (*index.notes(), *splits.notes, *([] if recipe.threads else _slower(decided))),
+        (*index.notes(), *splits.notes, *start.notes, *([] if recipe.threads else _slower(decided))),
+        start.weights,
     )
 
 
-def choose_preprocess(recipe: Recipe, variant: Variant, index: Index) -> Preprocess:
+def _with_optimizer(recipe: Recipe, variant: Variant, *, tuned: bool) -> Recipe:
+    """The recipe with what "auto" stands for in its optimizer: fine-tuning takes smaller steps than a fresh start."""
+    optimizer = recipe.optimizer
+    if optimizer == "auto":
+        optimizer = "adamw" if tuned else _OPTIMIZERS[variant.task]
+    usual = (_TUNING_LR[optimizer] if tuned else variant.lr) if tuned or optimizer == "sgd" else 0.0
+    decided: dict[str, Any] = {"optimizer": optimizer, "lr": recipe.lr or usual}
+    if recipe.ema < 0:
+        decided["ema"] = _TUNING_EMA if tuned else 0.0
+    if recipe.label_smoothing < 0 and tuned and recipe.loss == "softmax":
+        decided["label_smoothing"] = _TUNING_SMOOTHING
+    return replace(recipe, **decided)
+
+
+def _largest_side(index: Index) -> int:
+    """In pixels, of the usable images."""
+    rows = index.usable()
+    return int(max(index.columns[side][rows].max(initial=0) for side in ("height", "width")))
+
+
+def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, row: Pretrained | None = None) -> Preprocess:
     """The network's input: what the recipe says, and where it says nothing what suits the network and the images.
 
+    Pretrained weights want to see images as they were trained: in colour, with their mean and deviation, and in their
+    shape. So the centre is cropped from an image that is not of the input's shape, as large as it can be.
     Images of one size that is nearly the network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all
     others are squashed. Grey images stay grey. The colours are not normalised yet.
     """
+    if row is not None:
+        height, width = recipe.input_size() or (row.preprocess.height, row.preprocess.width)
+        fit: Any = "crop" if recipe.fit == "auto" else recipe.fit
+        return replace(row.preprocess, height=height, width=width, fit=fit, crop=1.0)
     rows = index.usable()
     heights, widths = index.columns["height"][rows], index.columns["width"][rows]
     native = (int(heights.max()), int(widths.max()))
@@ -175,12 +221,12 @@ def choose_preprocess(recipe: Recipe, variant: Variant, index: Index) -> Preproc
     nearly = uniform and all(0.75 * s <= n <= s for n, s in zip(native, (height, width), strict=True))
     fit = recipe.fit if recipe.fit != "auto" else "pad" if nearly else "squash"
     channels = int(index.columns["channels"][rows].max())
-    return Preprocess(height, width, channels, fit, mean=(0.0,) * channels, std=(1.0,) * channels)  # type: ignore[arg-type]
+    return Preprocess(height, width, channels, fit, mean=(0.0,) * channels, std=(1.0,) * channels)
 
 
-def _batch_size(n: int) -> int:
-    """The largest power of two that leaves enough steps in an epoch, from 8 to 128."""
-    size = _LARGEST_BATCH
+def _batch_size(n: int, most: int) -> int:
+    """The largest power of two that leaves enough steps in an epoch, from 8 to `most`."""
+    size = most
     while size > 8 and n / size < _STEPS_AT_LEAST:
         size //= 2
     return size

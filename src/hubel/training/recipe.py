@@ -18,8 +18,11 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "momentum": (0, 0.9999),
     "weight_decay": (0, None),
     "warmup": (0, 0.9),
-    "label_smoothing": (0, 0.99),
-    "ema": (0, 0.99999),
+    "label_smoothing": (-1, 0.99),
+    "ema": (-1, 0.99999),
+    "lr_decay": (0.01, 1),
+    "gradual": (0, 0.5),
+    "views": (0, 64),
     "clip": (0, None),
     "patience": (0, None),
     "max_minutes": (0, None),
@@ -31,7 +34,7 @@ _RANGES: dict[str, tuple[float, float | None]] = {
 }
 _CHOICES = {
     "task": ("auto", "classify", "reconstruct"),
-    "fit": ("auto", "squash", "pad"),
+    "fit": ("auto", "squash", "pad", "crop"),
     "optimizer": ("auto", "sgd", "adamw"),
     "schedule": ("onecycle", "cosine", "step", "constant"),
     "loss": ("softmax", "sigmoid", "mse"),
@@ -48,7 +51,14 @@ class Recipe:
         model: name of the network; `hubel models` lists them. auto is convnet, and autoencoder_28 to reconstruct.
         options: options of the network, such as --options.filters 16,32; `hubel models NAME` lists them.
         size: height and width of the network's input in pixels, such as 64 or 48x64.
-        fit: how an image gets that size: squash it, or pad it with black.
+        weights: what training starts from: a name of pretrained weights, as hubel models NAME lists them, or default,
+            or a file of weights; none starts from scratch; auto is the default ones where they need no download.
+        freeze: the part of a pretrained network that stays as it is: all (a new last layer learns), stage1 ... stageN
+            (what is above learns), none (all learns), or auto: what suits the number of images and what they show.
+        views: how many views of each image the frozen part looks at: the image, its mirror image, crops; 0 decides.
+        engine: what runs the frozen part: auto (the fastest), torch, openvino, onnxruntime or another of hubel info.
+        fit: how an image gets that size: squash it, pad it with black, or crop its centre. auto crops for a network
+            that is pretrained so; otherwise it pads images that are nearly of the size, and squashes all others.
         augment: how training images are changed: none, shift, light (and mirrored), strong (and partly erased).
         epochs: passes over the training images; 0 makes 15, and more of a small set.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out.
@@ -60,9 +70,12 @@ class Recipe:
         schedule: how the learning rate changes: onecycle, cosine, step or constant.
         warmup: share of the steps in which the learning rate rises.
         loss: softmax (cross-entropy), sigmoid (binary cross-entropy for each class) or mse.
-        label_smoothing: share of the target that is spread over all classes.
+        label_smoothing: share of the target that is spread over all classes; -1 is 0.1 in fine-tuning, 0 otherwise.
         class_weights: weight each class by the inverse of its frequency.
-        ema: decay of the moving average of the weights, such as 0.99; 0 uses the weights themselves.
+        ema: decay of the moving average of the weights, such as 0.99; 0 uses the weights themselves; -1 is 0.9 when
+            fine-tuning and 0 otherwise.
+        lr_decay: when fine-tuning, each stage learns at this share of the rate of the part above it.
+        gradual: when fine-tuning, each stage begins to learn by this share of the steps later than the part above it.
         clip: largest norm of the gradient; 0 does not clip.
         patience: epochs without improvement before training stops; 0 never stops early.
         max_minutes: time for training; fewer epochs are made when they would take longer. 0 sets no limit.
@@ -80,6 +93,10 @@ class Recipe:
     task: str = "auto"
     model: str = "auto"
     options: dict[str, str] = field(default_factory=dict)
+    weights: str = "auto"
+    freeze: str = "auto"
+    views: int = 0
+    engine: str = "auto"
     size: str = "auto"
     fit: str = "auto"
     augment: str = "auto"
@@ -92,9 +109,11 @@ class Recipe:
     schedule: str = "onecycle"
     warmup: float = 0.2
     loss: str = "softmax"
-    label_smoothing: float = 0.0
+    label_smoothing: float = -1.0
     class_weights: bool = False
-    ema: float = 0.0
+    ema: float = -1.0
+    lr_decay: float = 1.0
+    gradual: float = 0.0
     clip: float = 0.0
     patience: int = 0
     max_minutes: float = 0.0

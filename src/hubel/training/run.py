@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ import hubel
 from hubel.core.errors import CheckpointError
 from hubel.core.files import numbered_folder, remove_leftovers
 from hubel.core.progress import counted
+from hubel.core.random import permutation
 from hubel.data.augment import policy
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
+from hubel.data.views import image_view
 from hubel.evaluation import figures
+from hubel.evaluation.advice import advice
 from hubel.evaluation.evaluate import Drawing, Evaluation, Reconstructed, evaluate, headline, write_evaluation
 from hubel.evaluation.metrics import Metrics
 from hubel.runtime.device import pick_device
@@ -30,6 +35,7 @@ from hubel.weights.model_file import load_model
 __all__ = ["Outcome", "resume", "train"]
 
 _SAMPLE = 24  # training images that the report shows
+_VIEWS = 4  # of those that a frozen part may have looked at, one for each of them in turn
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Outcome:
         stopped_by: the number of the signal that stopped it; 0 when it came to its end.
         minutes: time spent on training.
         images_per_second: of the last epoch; None where there were no epochs.
+        seconds: spent, by phase.
+        advice: what to try next, in sentences.
     """
 
     folder: Path
@@ -55,6 +63,8 @@ class Outcome:
     stopped_by: int = 0
     minutes: float = 0.0
     images_per_second: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    advice: Sequence[str] = ()
 
     @property
     def accuracy(self) -> float:
@@ -77,8 +87,10 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
     recipe = with_task(recipe or Recipe())
+    started = time.monotonic()
     source = _source(data, recipe, xo)
     plan = make_plan(source, recipe)
+    seconds = {"looking at the images": time.monotonic() - started}
     if out is not None:
         if (out / "config.json").exists():
             raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
@@ -101,7 +113,7 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
             "environment": {"python": platform.python_version(), "torch": torch.__version__},
         }
     )
-    return _carry_out(folder, plan)
+    return _carry_out(folder, plan, seconds)
 
 
 def _source(data: Any, recipe: Recipe, xo: XO | None) -> Source:
@@ -134,13 +146,14 @@ def resume(folder: Path | None = None) -> Outcome:
     plan = make_plan(source, recipe)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
-    return _carry_out(run, plan)
+    return _carry_out(run, plan, {})
 
 
-def _carry_out(folder: RunFolder, plan: Plan) -> Outcome:
+def _carry_out(folder: RunFolder, plan: Plan, seconds: Mapping[str, float]) -> Outcome:
     remove_leftovers(folder.path)
     _announce(folder, plan)
     fitted = fit_model(plan, folder.path, quiet=False)
+    fitted = dataclasses.replace(fitted, seconds={**seconds, **fitted.seconds})
     if fitted.stopped_by:
         return Outcome(folder.path, fitted.model, None, "", None, fitted.stopped_by, fitted.minutes)
     return _measure(folder, plan, fitted)
@@ -155,19 +168,22 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
         f"{plan.index.name}: {f'{classes} classes, ' if classes else ''}{len(sizes.train):,} images to train, "
         f"{len(sizes.val):,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.fit})"
     )
-    folder.tell(
-        f"{plan.card.model}, {counted(plan.recipe.epochs, 'epoch')}, batches of {plan.recipe.batch_size}; "
-        f"run folder {folder.path}"
-    )
+    start = f"from the weights {plan.weights}" if plan.weights else counted(plan.recipe.epochs, "epoch")
+    folder.tell(f"{plan.card.model}, {start}, batches of {plan.recipe.batch_size}; run folder {folder.path}")
 
 
 def _drawings(plan: Plan, history: list[dict[str, float]]) -> list[Drawing]:
     """What the network saw, and how it learnt."""
-    what = policy(plan.recipe.augment, channels=plan.card.preprocess.channels)
-    batch = next(plan.train.images.epoch(plan.recipe.seed, 0, min(_SAMPLE, plan.recipe.batch_size), what))
-    names = [plan.index.labels[code] for code in plan.index.label[plan.train.images.rows[batch.positions]]]
-    sheet = figures.contact_sheet(list(batch.pixels), names, "Training images")
-    seen = Drawing("training", "What the network saw", "Images as they were changed for the first epoch.", sheet)
+    if plan.weights is None:
+        what = policy(plan.recipe.augment, channels=plan.card.preprocess.channels)
+        batch = next(plan.train.images.epoch(plan.recipe.seed, 0, min(_SAMPLE, plan.recipe.batch_size), what))
+        positions, pixels = batch.positions, list(batch.pixels)
+    else:
+        positions = permutation(len(plan.train.images), plan.recipe.seed)[:_SAMPLE]
+        pixels = [image_view(plan.train.images, int(position), i % _VIEWS) for i, position in enumerate(positions)]
+    names = [plan.index.labels[code] for code in plan.index.label[plan.train.images.rows[positions]]]
+    sheet = figures.contact_sheet(pixels, names, "Training images")
+    seen = Drawing("training", "What the network saw", "Images as they were changed for training.", sheet)
     if not history:
         return [seen]
     return [Drawing("learning", "Learning curves", "One point an epoch.", figures.learning_curves(history)), seen]
@@ -175,6 +191,7 @@ def _drawings(plan: Plan, history: list[dict[str, float]]) -> list[Drawing]:
 
 def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
     """Measure the model on the test images and write the report."""
+    started = time.monotonic()
     network, card = load_model(fitted.model)
     network = network.to(pick_device(plan.recipe.device))
     evaluation = evaluate(network, card, plan.test.images, plan.test.targets)
@@ -189,22 +206,31 @@ def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
         "Network": f"{card.model}, {params:,} parameters",
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.fit}, {p.interpolation}",
         "Training": f"{epochs}, batches of {plan.recipe.batch_size}, {fitted.minutes:.1f} minutes",
+        **({"Starts from": f"the weights {plan.weights}"} if plan.weights else {}),
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
         "Seed": str(plan.recipe.seed),
         "Made with": f"hubel {hubel.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }
-    notes = list(plan.notes)
+    notes = [*plan.notes, *fitted.notes]
     if splits.test_is_val:
         notes.append("The images that measure have also chosen the epoch, so the numbers are a little too good.")
+    next_steps = []
+    if isinstance(evaluation, Evaluation) and isinstance(evaluation.metrics, Metrics):
+        codes = plan.index.label[plan.train.images.rows]
+        taught = {name: int((codes == code).sum()) for code, name in enumerate(plan.index.labels)}
+        next_steps = advice(evaluation.metrics, taught)
     report = write_evaluation(
         folder.path,
         evaluation,
         title=f"{card.model} on {plan.index.name}",
         which=which,
         facts=facts,
-        notes=notes,
+        notes=[*notes, *next_steps],
         drawings=_drawings(plan, fitted.history),
     )
     folder.tell(headline(evaluation.metrics, which))
     rate = fitted.history[-1]["images_per_second"] if fitted.history else None
-    return Outcome(folder.path, fitted.model, evaluation, which, report, 0, fitted.minutes, rate)
+    seconds = {**fitted.seconds, "measuring and report": time.monotonic() - started}
+    return Outcome(
+        folder.path, fitted.model, evaluation, which, report, 0, fitted.minutes, rate, seconds, tuple(next_steps)
+    )

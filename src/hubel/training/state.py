@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from numpy.typing import NDArray
 
-from hubel.data.loading import Images
+from hubel.data.loading import Samples
 
 __all__ = ["Labelled", "Progress"]
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Images with their targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`."""
+Kind = TypeVar("Kind", bound=Samples, covariant=True)
 
-    images: Images
+
+@dataclass(frozen=True)
+class Labelled(Generic[Kind]):
+    """Images, or maps of them, with their targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`."""
+
+    images: Kind
     targets: NDArray[Any]
 
 

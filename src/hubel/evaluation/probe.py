@@ -1,0 +1,181 @@
+"""How well the classes can be told apart by a network's features: a linear head, and the nearest neighbours.
+
+The linear head is multinomial logistic regression, `p = softmax(W x + b)`, with a penalty on W that cross-validation
+chooses (Kornblith, Shlens & Le 2019, arXiv:1805.08974, Section 3, do the same).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
+
+from hubel.core.random import permutation
+
+__all__ = ["Probe", "fit_probe", "neighbours_accuracy"]
+
+# Inverse strengths of the penalty, for features whose components have a mean variance of 1, divided by their number.
+_STRENGTHS = (1.0, 3.0, 10.0)
+_FOLDS = 5
+_CHOOSING = 4_000  # images that choose the strength; the head learns from all
+_ITERATIONS = 200
+_TOLERANCE = 1e-3  # of the gradient; ten times less changes no accuracy and takes twice the time
+_NEIGHBOURS = 5
+_BLOCK = 1024  # images whose neighbours are looked for at once
+_ALL_CORES = 2**26  # numbers in the features from which on more threads than one are faster
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """A linear head.
+
+    Attributes:
+        weight: `(classes, d)`, for the features as they are.
+        bias: `(classes,)`.
+        strength: the inverse strength of the penalty that was chosen.
+        accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    strength: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    mean: NDArray[np.float32]
+    factor: float
+
+    @classmethod
+    def of(cls, features: NDArray[np.float32]) -> _Scaling:
+        """So that the mean of each component is 0, and the mean variance 1 divided by the number of components."""
+        spread = float(np.sqrt(features.var(0).sum()))
+        return cls(features.mean(0), 1 / spread if spread > 0 else 1.0)
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        return (features - self.mean) * np.float32(self.factor)
+
+
+def fit_probe(features: NDArray[np.float32], targets: NDArray[Any], classes: int, *, seed: int = 0) -> Probe:
+    """The best linear head for features.
+
+    Args:
+        features: `(n, d)`, finite.
+        targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`: then each class is judged by itself.
+        classes: how many there are; some may have no image.
+        seed: of the division into folds.
+    """
+    scaling = _Scaling.of(features)
+    x = scaling(features)
+    some = np.sort(permutation(len(x), seed)[:_CHOOSING])
+    with _few_threads(x.size):
+        scores = _cross_validate(x[some], targets[some], classes, seed)
+        best = int(np.argmax(scores))
+        weight, bias = _fit(x, targets, classes, [_STRENGTHS[best]])[0]
+    weight = weight * scaling.factor
+    bias = bias - weight @ scaling.mean
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], float(scores[best]))
+
+
+def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
+    """The share of images whose 5 nearest others, by the angle between features, mostly have its class.
+
+    Nearer ones count more: each votes with its cosine. Of several labels, those that most votes have.
+    """
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    hot = targets if targets.ndim == 2 else np.eye(classes, dtype=np.float32)[targets]
+    right = 0
+    k = min(_NEIGHBOURS, len(unit) - 1)
+    for start in range(0, len(unit) if k else 0, _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(unit)))
+        cosine = unit[rows] @ unit.T
+        cosine[np.arange(len(rows)), rows] = -np.inf
+        near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
+        weight = np.maximum(np.take_along_axis(cosine, near, 1), 0)
+        votes = (hot[near] * weight[:, :, None]).sum(1)
+        if targets.ndim == 2:
+            right += int(((votes > weight.sum(1, keepdims=True) / 2) == (hot[rows] > 0.5)).all(1).sum())
+        else:
+            right += int((votes.argmax(1) == targets[rows]).sum())
+    return right / len(unit)
+
+
+def _cross_validate(x: NDArray[np.float32], targets: NDArray[Any], classes: int, seed: int) -> NDArray[np.float64]:
+    """For each strength, the share of left-out images that is right."""
+    right = np.zeros(len(_STRENGTHS))
+    for train, held in _folds(targets, seed):
+        for place, (weight, bias) in enumerate(_fit(x[train], targets[train], classes, _STRENGTHS)):
+            logits = x[held] @ weight.T + bias
+            if targets.ndim == 2:
+                right[place] += ((logits > 0) == (targets[held] > 0.5)).all(1).sum()
+            else:
+                right[place] += (logits.argmax(1) == targets[held]).sum()
+    return right / len(x)
+
+
+def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    n = min(_FOLDS, len(targets))
+    if targets.ndim == 2:
+        yield from KFold(n, shuffle=True, random_state=seed).split(targets)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds is left out of some
+        if np.bincount(targets).max() < n:
+            n = max(2, int(np.bincount(targets).max()))
+        yield from StratifiedKFold(n, shuffle=True, random_state=seed).split(targets, targets)
+
+
+def _fit(
+    x: NDArray[np.float32], targets: NDArray[Any], classes: int, strengths: tuple[float, ...] | list[float]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Weights `(classes, d)` and biases for each strength; each fit starts from the one before."""
+    heads = [(np.zeros((classes, x.shape[1])), np.full(classes, _NEVER)) for _ in strengths]
+    if targets.ndim == 1:
+        for (weight, bias), (w, b, present) in zip(heads, _path(x, targets, strengths), strict=True):
+            weight[present], bias[present] = w, b
+        return heads
+    for number in range(classes):
+        has = targets[:, number] > 0.5
+        for (weight, bias), (w, b, _) in zip(heads, _path(x, has, strengths), strict=True):
+            # One logit says yes or no: the difference of those for the two.
+            weight[number], bias[number] = (w[1] - w[0], b[1] - b[0]) if len(w) > 1 else (0, b[0] * (2 * has[0] - 1))
+    return heads
+
+
+_NEVER = -30.0  # the logit of a class without an image
+
+
+def _path(
+    x: NDArray[np.float32], targets: NDArray[Any], strengths: tuple[float, ...] | list[float]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[Any]]]:
+    """Weights, biases and the classes that they are for; of two classes, too, a row for each."""
+    present = np.unique(targets)
+    if len(present) == 1:
+        yield from [(np.zeros((1, x.shape[1])), np.array([-_NEVER]), present)] * len(strengths)
+        return
+    model = LogisticRegression(max_iter=_ITERATIONS, tol=_TOLERANCE, warm_start=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a head that is nearly the best one is good
+        for strength in strengths:
+            model.set_params(C=strength).fit(x, targets)
+            weight, bias = model.coef_.copy(), model.intercept_.copy()
+            if len(present) == 2:
+                weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+            yield weight, bias, present
+
+
+@contextmanager
+def _few_threads(size: int) -> Iterator[None]:
+    """Linear algebra on small arrays in one thread: the threads of two libraries would wait for each other."""
+    with threadpool_limits(None if size > _ALL_CORES else 1):
+        yield

@@ -1,0 +1,284 @@
+"""What the frozen part of a network makes of images: computed once by the fastest engine, kept, and used again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hubel.core.errors import OptionError
+from hubel.core.files import cache_root, folder_bytes
+from hubel.core.progress import bar
+from hubel.core.random import permutation, uniform
+from hubel.data.augment import Policy
+from hubel.data.loading import Batch, Images, network_input, steps_per_epoch
+from hubel.data.preprocess import Preprocess
+from hubel.data.views import image_key, view
+from hubel.nn.freezing import ALL, boundaries, frozen_part
+from hubel.nn.network import Network
+from hubel.runtime.activation_store import ACTIVATIONS, Found, Series, make_room
+from hubel.runtime.engines import Engine, fastest
+from hubel.runtime.fold import folded
+from hubel.weights.model_file import ModelCard
+
+__all__ = ["LIMIT_VARIABLE", "Activations", "Frozen", "cache_limit", "features"]
+
+_VERSION = 1  # of what the values mean: of the views, the engines, the layout
+_SAMPLES = 32  # images that an engine is timed and calibrated with
+_STEP = 32  # images that go through at once
+_PART_BYTES = 2**28  # of memory that the values of one part take, all views together
+_LIMIT_BYTES = 10 * 2**30  # of the disk
+_DECODED = 128  # images that are decoded before the network has its turn
+_WORTH_A_WORD = 2**24  # bytes
+_LARGEST = float(np.finfo(np.float16).max)
+# Every other engine computes in float32.
+_PRECISION = {"torch bfloat16": "bfloat16", "openvino bfloat16": "bfloat16", "openvino int8": "int8"}
+_ENGINE = {"float32": "torch", "bfloat16": "torch bfloat16", "int8": "openvino int8"}  # to add to what is cached
+LIMIT_VARIABLE = "HUBEL_CACHE_GIB"
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Maps of images, one set for each view, as something that a network learns from.
+
+    Attributes:
+        images: what they were made from.
+        views: the maps of each view; view 0 is the image as evaluation sees it.
+        precision: that they were computed in.
+    """
+
+    images: Images
+    views: Sequence[Found]
+    precision: str
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How an image became the network's input."""
+        return self.images.preprocess
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, positions: NDArray[np.int64], number: int = 0) -> NDArray[Any]:
+        """Maps float16 `(n, h, w, c)` of one view, or features `(n, d)`."""
+        return self.views[number].take(positions)
+
+    def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
+        """The training batches of an epoch from step `start` on; every image comes once, in one of its views."""
+        order = permutation(len(self), seed, epoch)
+        chosen = (uniform(seed, epoch, self.images.rows) * len(self.views)).astype(np.int64)
+        for positions in np.array_split(order, steps_per_epoch(len(self), batch_size))[start:]:
+            first = self.take(positions[:1])
+            out = np.empty((len(positions), *first.shape[1:]), first.dtype)
+            for number in np.unique(chosen[positions]).tolist():
+                here = chosen[positions] == number
+                out[here] = self.take(positions[here], number)
+            yield Batch(positions, out)
+
+    def in_sequence(self, batch_size: int) -> Iterator[Batch]:
+        """All images in order, in view 0."""
+        for start in range(0, len(self), batch_size):
+            positions = np.arange(start, min(start + batch_size, len(self)))
+            yield Batch(positions, self.take(positions))
+
+    def network_input(self, pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
+        """Maps as the part of the network above the boundary sees them: float32 `(n, c, h, w)`, or `(n, d)`."""
+        tensor = torch.from_numpy(pixels).to(device).float()
+        return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
+
+
+class Frozen:
+    """The part of a network that stays as it is.
+
+    Args:
+        network: whose layers they are; with the weights that they will keep.
+        card: which network it is, and how an image becomes its input.
+        boundary: where the part ends; see `hubel.nn.freezing.boundaries`.
+        engine: what runs it; "auto" is the fastest.
+        threads: of the computation.
+        tell: takes what a person should know.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        card: ModelCard,
+        boundary: str,
+        *,
+        engine: str = "auto",
+        threads: int = 0,
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.part = frozen_part(network, boundary).eval()
+        self.preprocess, self.boundary = card.preprocess, boundary
+        self._asked, self._threads, self._tell = engine, threads or torch.get_num_threads(), tell
+        self._engine: Engine | None = None
+        digest = hashlib.blake2b(digest_size=16)
+        described = [_VERSION, card.model, dict(card.options), boundary, card.preprocess.to_json()]
+        digest.update(json.dumps(described, sort_keys=True).encode())
+        for name, tensor in self.part.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        self._key = digest.hexdigest()
+        with torch.inference_mode():
+            blank = torch.zeros(1, card.preprocess.channels, card.preprocess.height, card.preprocess.width)
+            device = next((p.device for p in self.part.parameters()), torch.device("cpu"))
+            made = _stored(self.part(blank.to(device)).float().cpu().numpy())
+        self.shape: tuple[int, ...] = made.shape[1:]
+
+    @property
+    def bytes_per_view(self) -> int:
+        """What one view of one image takes on the disk."""
+        return 2 * int(np.prod(self.shape))
+
+    def maps(self, images: Images, views: int = 1) -> Activations:
+        """What the part makes of images; what is not in the cache is computed, and kept there.
+
+        Raises:
+            DecodeError: a file that the index knows as good can no longer be read.
+            OptionError: there is no room for the cache; see `room_for`.
+        """
+        hashes = images.index.columns["digest"][images.rows]
+        precision, found = self._known(hashes, views)
+        if len(_missing(found)):
+            engine = self._pick(images, precision, len(images) * views)
+            precision = _PRECISION.get(engine.name, "float32")
+            series = self._series(precision, views)
+            missing = _missing([one.find(hashes) for one in series])
+            self._compute(engine, images, missing, series)
+            found = [one.find(hashes) for one in series]
+        return Activations(images, found, precision)
+
+    def maps_above(self, below: Activations, layers: nn.Module) -> Activations:
+        """What the part makes of view 0 of images, by its upper layers from maps of a boundary below; kept likewise."""
+        hashes = below.images.index.columns["digest"][below.images.rows]
+        series = self._series(below.precision, 1)[0]
+        found = series.find(hashes)
+        if len(missing := _missing([found])):
+            quick, parts = folded(layers), []
+            with torch.inference_mode(), bar("features", len(missing)) as progress:
+                for start in range(0, len(missing), _STEP):
+                    x = below.network_input(below.take(missing[start : start + _STEP]))
+                    parts.append(_stored(quick(x).float().numpy()))
+                    progress.step(len(x))
+            series.add(hashes[missing], np.concatenate(parts))
+            found = series.find(hashes)
+        return Activations(below.images, [found], below.precision)
+
+    def room_for(self, n: int, views: int) -> bool:
+        """Whether the cache may take so many views of n images; the oldest values of others make room."""
+        return make_room(n * views * self.bytes_per_view, cache_limit())
+
+    def _series(self, precision: str, views: int) -> list[Series]:
+        return [Series(f"{self._key}-{self.boundary}-{precision}-view{number}") for number in range(views)]
+
+    def _known(self, hashes: NDArray[np.void], views: int) -> tuple[str, list[Found]]:
+        """The values in the precision that has most of them; "" where none has any. Two are never mixed."""
+        wanted = tuple(_ENGINE)
+        if self._asked != "auto":
+            wanted = (_PRECISION.get(self._asked, "float32"),)
+        all_found = {name: [one.find(hashes) for one in self._series(name, views)] for name in wanted}
+        best = min(all_found, key=lambda name: len(_missing(all_found[name])))
+        return best if len(_missing(all_found[best])) < len(hashes) else "", all_found[best]
+
+    def _pick(self, images: Images, precision: str, count: int) -> Engine:
+        """The engine, chosen once; what is cached already decides the precision."""
+        device = next((p.device for p in self.part.parameters()), torch.device("cpu"))
+        if device.type != "cpu":
+            return Engine("torch", self._on_device(device), 0.0)
+        asked = _ENGINE[precision] if precision and self._asked == "auto" else self._asked
+        if self._engine is None or (precision and _PRECISION.get(self._engine.name, "float32") != precision):
+            some = permutation(len(images), 0)[:_SAMPLES]
+            pixels = network_input(images.pixels(np.sort(some)), self.preprocess)
+            self._engine = fastest(self.part, pixels.numpy(), images=count, threads=self._threads, engine=asked)
+            self._tell(f"{self.boundary} frozen, run by {self._engine.name}: {self._engine.note}")
+        return self._engine
+
+    def _on_device(self, device: torch.device) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+        def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                out: NDArray[np.float32] = self.part(torch.from_numpy(x).to(device)).float().cpu().numpy()
+            return out
+
+        return run
+
+    def _compute(self, engine: Engine, images: Images, missing: NDArray[np.int64], series: list[Series]) -> None:
+        """Decode each image once, make its views, and run them, part by part."""
+        wanted = len(missing) * len(series) * self.bytes_per_view
+        if not make_room(wanted, cache_limit()):
+            raise OptionError(
+                f"{wanted / 2**30:.1f} GiB of activations are more than the cache may take, "
+                f"{cache_limit() / 2**30:.1f} GiB; set {LIMIT_VARIABLE} to more, or freeze less"
+            )
+        if wanted > _WORTH_A_WORD:
+            self._tell(f"keeping {wanted / 2**20:,.0f} MiB of activations in the cache; `hubel cache` clears it")
+        hashes = images.index.columns["digest"][images.rows]
+
+        def prepare(position: int) -> list[NDArray[np.uint8]]:
+            pixels = images.decoded(position)
+            key = image_key(hashes[position])
+            return [view(pixels, self.preprocess, number, key) for number in range(len(series))]
+
+        n = max(_STEP, _PART_BYTES // (len(series) * self.bytes_per_view))
+        # Decoding and computing take turns: threads of a layer wait for each other, and for whoever takes their core.
+        with ThreadPoolExecutor(max(1, images.threads)) as pool, bar("frozen part", len(missing)) as progress:
+            for start in range(0, len(missing), n):
+                part = missing[start : start + n]
+                values = [np.empty((len(part), *self.shape), np.float16) for _ in series]
+                for at in range(0, len(part), _DECODED):
+                    prepared = list(pool.map(prepare, part[at : at + _DECODED].tolist()))
+                    for number in range(len(series)):
+                        pixels = np.stack([views[number] for views in prepared])
+                        for i in range(0, len(pixels), _STEP):
+                            x = network_input(pixels[i : i + _STEP], self.preprocess).numpy()
+                            values[number][at + i : at + i + len(x)] = _stored(engine.run(x))
+                    progress.step(len(prepared))
+                for one, array in zip(series, values, strict=True):
+                    one.add(hashes[part], array)
+
+
+def features(network: nn.Module, images: Images, *, card: ModelCard, engine: str = "auto") -> NDArray[np.float32]:
+    """What a network's last linear layer sees of images, `(n, d)`; from the cache where it has been computed before.
+
+    Raises:
+        OptionError: the network does not end in a linear layer.
+        DecodeError: a file that the index knows as good can no longer be read.
+    """
+    if not isinstance(network, Network) or ALL not in boundaries(network):
+        raise OptionError(f"{card.model} does not end in a linear layer, so it has no features to hand out")
+    found = Frozen(network, card, ALL, engine=engine).maps(images)
+    return found.take(np.arange(len(images))).astype(np.float32)
+
+
+def cache_limit() -> int:
+    """The bytes that activations may take on the disk: $HUBEL_CACHE_GIB, or 10 GiB and at most half of what is free."""
+    if chosen := os.environ.get(LIMIT_VARIABLE):
+        try:
+            return int(float(chosen) * 2**30)
+        except (ValueError, OverflowError):
+            raise OptionError(f"{LIMIT_VARIABLE} is a number of GiB such as 10, not {chosen!r}") from None
+    root = cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    held = folder_bytes(root / ACTIVATIONS)
+    return min(_LIMIT_BYTES, held + shutil.disk_usage(root).free // 2)
+
+
+def _missing(found: Sequence[Found]) -> NDArray[np.int64]:
+    """The positions without values in some view."""
+    return np.flatnonzero(np.any([one.part < 0 for one in found], axis=0))
+
+
+def _stored(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Outputs `(n, c, h, w)` or `(n, d)` as they are kept: `(n, h, w, c)`, in half the bytes and within their range."""
+    turned = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+    return np.clip(turned, -_LARGEST, _LARGEST).astype(np.float16)
