@@ -42,7 +42,8 @@ class Probe:
         weight: `(classes, d)`, for the features as they are.
         bias: `(classes,)`.
         strength: the inverse strength of the penalty that was chosen.
-        accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones.
+        accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones. 0
+            where no class has two images.
     """
 
     weight: NDArray[np.float32]
@@ -125,14 +126,17 @@ def _cross_validate(x: NDArray[np.float32], targets: NDArray[Any], classes: int,
 
 def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     n = min(_FOLDS, len(targets))
+    if n < 2:
+        return
     if targets.ndim == 2:
         yield from KFold(n, shuffle=True, random_state=seed).split(targets)
         return
+    most = int(np.bincount(targets).max())
+    if most < 2:
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds is left out of some
-        if np.bincount(targets).max() < n:
-            n = max(2, int(np.bincount(targets).max()))
-        yield from StratifiedKFold(n, shuffle=True, random_state=seed).split(targets, targets)
+        yield from StratifiedKFold(min(n, most), shuffle=True, random_state=seed).split(targets, targets)
 
 
 def _fit(

@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,23 @@ class Found:
         arrays: the memory-mapped values of each part.
         part: per image, the number of its part; -1 where there are no values yet.
         place: per image, its place in the part.
+        folders: of the parts that have any of the images.
     """
 
     arrays: list[NDArray[Any]]
     part: NDArray[np.int64]
     place: NDArray[np.int64]
+    folders: list[Path]
+
+    @property
+    def missing(self) -> NDArray[np.int64]:
+        """The positions of the images without values."""
+        return np.flatnonzero(self.part < 0)
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         """The values of some images, in this order, copied."""
         part, place = self.part[positions], self.place[positions]
+        assert len(positions) == 0 or part.min() >= 0, "values are taken that are not there"
         out = np.empty((len(positions), *self.arrays[0].shape[1:]), self.arrays[0].dtype)
         for number in np.unique(part):
             here = part == number
@@ -68,6 +77,7 @@ class Series:
     def find(self, hashes: NDArray[np.void]) -> Found:
         """What is known of images with these hashes of their bytes."""
         arrays: list[NDArray[Any]] = []
+        folders = []
         part, place = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
         for folder in sorted(self.folder.glob("part-*")):
             try:
@@ -76,12 +86,15 @@ class Series:
                 os.utime(folder)  # what is used stays longest
             except (OSError, ValueError, EOFError):
                 continue  # damaged, or just being removed: its images are computed again
+            before = (part < 0).sum()
             where = {known[i].tobytes(): i for i in range(len(known))}
             for i in np.flatnonzero(part < 0).tolist():
                 if (at := where.get(hashes[i].tobytes())) is not None:
                     part[i], place[i] = len(arrays), at
             arrays.append(values)
-        return Found(arrays, part, place)
+            if (part < 0).sum() < before:
+                folders.append(folder)
+        return Found(arrays, part, place, folders)
 
     def add(self, hashes: NDArray[np.void], values: NDArray[Any]) -> None:
         """Write a part: the values of images, in the order of their hashes."""
@@ -93,17 +106,22 @@ class Series:
         publish_folder(self.folder / f"part-{secrets.token_hex(8)}", fill, manifest=_MANIFEST)
 
 
-def make_room(wanted: int, limit: int) -> bool:
+def make_room(wanted: int, limit: int, needed: Collection[Path] = ()) -> bool:
     """Remove the parts that were not used for longest until `wanted` bytes more stay within `limit`.
+
+    Args:
+        wanted: bytes to come.
+        limit: of all parts together.
+        needed: parts that stay.
 
     Returns:
         whether they do; nothing is removed where they cannot.
     """
-    if wanted > limit:
-        return False
     parts = [(_age(path), path, folder_bytes(path)) for path in (cache_root() / ACTIVATIONS).glob("*/part-*")]
+    if wanted + sum(size for _, path, size in parts if path in needed) > limit:
+        return False
     held = sum(size for *_, size in parts)
-    for _, path, size in sorted(parts):
+    for _, path, size in sorted(entry for entry in parts if entry[1] not in needed):
         if held + wanted <= limit:
             break
         shutil.rmtree(path, ignore_errors=True)

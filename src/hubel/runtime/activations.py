@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,12 @@ from hubel.nn.network import Network
 from hubel.runtime.activation_store import ACTIVATIONS, Found, Series, make_room
 from hubel.runtime.engines import Engine, fastest
 from hubel.runtime.fold import folded
+from hubel.runtime.forward import evaluating
 from hubel.weights.model_file import ModelCard
 
 __all__ = ["LIMIT_VARIABLE", "Activations", "Frozen", "cache_limit", "features"]
 
+_VIEW = 1  # keeps the draws of views apart from those of the order
 _VERSION = 1  # of what the values mean: of the views, the engines, the layout
 _SAMPLES = 32  # images that an engine is timed and calibrated with
 _STEP = 32  # images that go through at once
@@ -76,7 +79,8 @@ class Activations:
     def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
         """The training batches of an epoch from step `start` on; every image comes once, in one of its views."""
         order = permutation(len(self), seed, epoch)
-        chosen = (uniform(seed, epoch, self.images.rows) * len(self.views)).astype(np.int64)
+        # Another key than those of the order: first images would else be first views.
+        chosen = (uniform(seed, epoch, self.images.rows, _VIEW) * len(self.views)).astype(np.int64)
         for positions in np.array_split(order, steps_per_epoch(len(self), batch_size))[start:]:
             first = self.take(positions[:1])
             out = np.empty((len(positions), *first.shape[1:]), first.dtype)
@@ -106,6 +110,8 @@ class Frozen:
         boundary: where the part ends; see `hubel.nn.freezing.boundaries`.
         engine: what runs it; "auto" is the fastest.
         threads: of the computation.
+        expected: images, all views together, that it will look at: an engine that takes time to set up pays from some
+            number on. 0: those of the first call.
         tell: takes what a person should know.
     """
 
@@ -117,12 +123,15 @@ class Frozen:
         *,
         engine: str = "auto",
         threads: int = 0,
+        expected: int = 0,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.part = frozen_part(network, boundary).eval()
+        self.part = frozen_part(network, boundary)
         self.preprocess, self.boundary = card.preprocess, boundary
         self._asked, self._threads, self._tell = engine, threads or torch.get_num_threads(), tell
+        self._expected = expected
         self._engine: Engine | None = None
+        self._device = next((p.device for p in self.part.parameters()), torch.device("cpu"))
         digest = hashlib.blake2b(digest_size=16)
         described = [_VERSION, card.model, dict(card.options), boundary, card.preprocess.to_json()]
         digest.update(json.dumps(described, sort_keys=True).encode())
@@ -130,10 +139,9 @@ class Frozen:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         self._key = digest.hexdigest()
-        with torch.inference_mode():
+        with evaluating(self.part):
             blank = torch.zeros(1, card.preprocess.channels, card.preprocess.height, card.preprocess.width)
-            device = next((p.device for p in self.part.parameters()), torch.device("cpu"))
-            made = _stored(self.part(blank.to(device)).float().cpu().numpy())
+            made = _stored(self.part(blank.to(self._device)).float().cpu().numpy())
         self.shape: tuple[int, ...] = made.shape[1:]
 
     @property
@@ -151,11 +159,10 @@ class Frozen:
         hashes = images.index.columns["digest"][images.rows]
         precision, found = self._known(hashes, views)
         if len(_missing(found)):
-            engine = self._pick(images, precision, len(images) * views)
+            engine = self._pick(images, precision, max(self._expected, len(images) * views))
             precision = _PRECISION.get(engine.name, "float32")
             series = self._series(precision, views)
-            missing = _missing([one.find(hashes) for one in series])
-            self._compute(engine, images, missing, series)
+            self._compute(engine, images, [one.find(hashes) for one in series], series)
             found = [one.find(hashes) for one in series]
         return Activations(images, found, precision)
 
@@ -168,16 +175,22 @@ class Frozen:
             quick, parts = folded(layers), []
             with torch.inference_mode(), bar("features", len(missing)) as progress:
                 for start in range(0, len(missing), _STEP):
-                    x = below.network_input(below.take(missing[start : start + _STEP]))
-                    parts.append(_stored(quick(x).float().numpy()))
+                    x = below.network_input(below.take(missing[start : start + _STEP]), self._device)
+                    parts.append(_stored(quick(x).float().cpu().numpy()))
                     progress.step(len(x))
+            make_room(len(missing) * self.bytes_per_view, cache_limit(), found.folders)
             series.add(hashes[missing], np.concatenate(parts))
             found = series.find(hashes)
         return Activations(below.images, [found], below.precision)
 
-    def room_for(self, n: int, views: int) -> bool:
-        """Whether the cache may take so many views of n images; the oldest values of others make room."""
-        return make_room(n * views * self.bytes_per_view, cache_limit())
+    def room_for(self, images: Sequence[Images], views: int) -> bool:
+        """Whether the cache may take so many views of images; the oldest values of others make room."""
+        wanted, needed = 0, set[Path]()
+        for some in images:
+            _, found = self._known(some.index.columns["digest"][some.rows], views)
+            wanted += len(_missing(found)) * views * self.bytes_per_view
+            needed |= {folder for one in found for folder in one.folders}
+        return make_room(wanted, cache_limit(), needed)
 
     def _series(self, precision: str, views: int) -> list[Series]:
         return [Series(f"{self._key}-{self.boundary}-{precision}-view{number}") for number in range(views)]
@@ -188,14 +201,14 @@ class Frozen:
         if self._asked != "auto":
             wanted = (_PRECISION.get(self._asked, "float32"),)
         all_found = {name: [one.find(hashes) for one in self._series(name, views)] for name in wanted}
-        best = min(all_found, key=lambda name: len(_missing(all_found[name])))
-        return best if len(_missing(all_found[best])) < len(hashes) else "", all_found[best]
+        lacking = {name: sum(len(one.missing) for one in found) for name, found in all_found.items()}
+        best = min(lacking, key=lambda name: lacking[name])
+        return best if lacking[best] < len(hashes) * views else "", all_found[best]
 
     def _pick(self, images: Images, precision: str, count: int) -> Engine:
         """The engine, chosen once; what is cached already decides the precision."""
-        device = next((p.device for p in self.part.parameters()), torch.device("cpu"))
-        if device.type != "cpu":
-            return Engine("torch", self._on_device(device), 0.0)
+        if self._device.type != "cpu":
+            return Engine("torch", self._on_device, 0.0)
         asked = _ENGINE[precision] if precision and self._asked == "auto" else self._asked
         if self._engine is None or (precision and _PRECISION.get(self._engine.name, "float32") != precision):
             some = permutation(len(images), 0)[:_SAMPLES]
@@ -204,18 +217,16 @@ class Frozen:
             self._tell(f"{self.boundary} frozen, run by {self._engine.name}: {self._engine.note}")
         return self._engine
 
-    def _on_device(self, device: torch.device) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        def run(x: NDArray[np.float32]) -> NDArray[np.float32]:
-            with torch.inference_mode():
-                out: NDArray[np.float32] = self.part(torch.from_numpy(x).to(device)).float().cpu().numpy()
-            return out
+    def _on_device(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        with evaluating(self.part):
+            out: NDArray[np.float32] = self.part(torch.from_numpy(x).to(self._device)).float().cpu().numpy()
+        return out
 
-        return run
-
-    def _compute(self, engine: Engine, images: Images, missing: NDArray[np.int64], series: list[Series]) -> None:
-        """Decode each image once, make its views, and run them, part by part."""
+    def _compute(self, engine: Engine, images: Images, found: list[Found], series: list[Series]) -> None:
+        """Decode each image that lacks a view once, make its views, and run them, part by part."""
+        missing = _missing(found)
         wanted = len(missing) * len(series) * self.bytes_per_view
-        if not make_room(wanted, cache_limit()):
+        if not make_room(wanted, cache_limit(), {folder for one in found for folder in one.folders}):
             raise OptionError(
                 f"{wanted / 2**30:.1f} GiB of activations are more than the cache may take, "
                 f"{cache_limit() / 2**30:.1f} GiB; set {LIMIT_VARIABLE} to more, or freeze less"

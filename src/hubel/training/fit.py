@@ -65,7 +65,8 @@ def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
     device = pick_device(plan.recipe.device)
     with own_settings(plan.recipe.threads, device):
         fitted = _fit(plan, folder, device)
-        if not fitted.stopped_by:
+        # Images that have taught the network say nothing of how sure it may be.
+        if not fitted.stopped_by and not plan.keeps_last:
             _calibrate(folder.model, plan)
     return fitted
 
@@ -113,11 +114,15 @@ def _transfer(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
         prefix = "network."  # of what is tuned as a part
         save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, plan.card)
 
-    tuning = prepare(plan, device, lambda network: keep(network.state_dict()), folder.tell)
+    def keep_head(network: nn.Module) -> None:
+        if load_newest(folder.checkpoints) is None:  # a run that goes on has a model already, perhaps a better one
+            keep(network.state_dict())
+
+    tuning = prepare(plan, device, keep_head, folder.tell)
     minutes = sum(tuning.seconds.values()) / 60
     if tuning.tuned is None:
         return Fitted(folder.model, [], minutes, notes=tuning.notes, seconds=tuning.seconds)
-    loop = _loop(folder, tuning.tuned, tuning.train, tuning.val, tuning.recipe, keep)
+    loop = _loop(folder, tuning.tuned, tuning.train, tuning.val, tuning.recipe, keep, keep_last=plan.keeps_last)
     if loop.progress.best is None and tuning.score[0] >= 0:
         loop.progress.best = tuning.score  # only what is better than the head alone replaces it
     with listening() as stop:
@@ -139,6 +144,8 @@ def _loop(
     val: Labelled[Samples],
     recipe: Recipe,
     keep: Callable[[dict[str, Tensor]], None],
+    *,
+    keep_last: bool = False,
 ) -> Loop:
     def tell(row: dict[str, float]) -> None:
         folder.write_history(loop.progress.history)
@@ -152,6 +159,7 @@ def _loop(
     loop = Loop(
         network, train, val, recipe,
         keep=keep, save=lambda step, checkpoint: save(folder.checkpoints, step, checkpoint), tell=tell,
+        keep_last=keep_last,
     )  # fmt: skip
     checkpoint = load_newest(folder.checkpoints)
     if checkpoint is not None:

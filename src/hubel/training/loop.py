@@ -40,6 +40,7 @@ class Loop:
         val: what chooses the best epoch.
         recipe: how; its batch size is decided.
         keep: called with the weights whenever an epoch is the best so far.
+        keep_last: each epoch counts as better than the one before.
         save: called with a number that grows over the run, and a checkpoint.
         tell: called with each finished epoch's row.
     """
@@ -54,7 +55,9 @@ class Loop:
         keep: Callable[[dict[str, Tensor]], None],
         save: Callable[[int, Checkpoint], None],
         tell: Callable[[dict[str, float]], None],
+        keep_last: bool = False,
     ) -> None:
+        self.keep_last = keep_last
         self.train, self.val, self.recipe = train, val, recipe
         self._keep, self._save, self._tell = keep, save, tell
         self.device = next(network.parameters()).device
@@ -185,7 +188,7 @@ class Loop:
     def _finish_epoch(self, stop: Stop) -> bool:
         """Validate, remember the row, keep the weights if they are the best; False when asked to stop before that."""
         progress = self.progress
-        network = self.average.module if self.average is not None else self.network
+        network = self._averaged()
         started = time.monotonic()
         measured = self._validate(network, stop)
         if measured is None:
@@ -200,7 +203,7 @@ class Loop:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": round(self._rate(), 1),
         }
-        if progress.best is None or (score, -loss) > progress.best:
+        if self.keep_last or progress.best is None or (score, -loss) > progress.best:
             progress.best, progress.best_epoch = (score, -loss), progress.epoch + 1
             self._keep(network.state_dict())
         progress.history.append(row)
@@ -210,6 +213,15 @@ class Loop:
         self._fit_into_time()
         self._tell(row)
         return True
+
+    def _averaged(self) -> nn.Module:
+        """The network whose weights count; a mean of whole numbers, which torch rounds down, means nothing."""
+        if self.average is None:
+            return self.network
+        for mean, now in zip(self.average.module.buffers(), self.network.buffers(), strict=True):
+            if not mean.is_floating_point():
+                mean.copy_(now)
+        return self.average.module
 
     def _validate(self, network: nn.Module, stop: Stop) -> tuple[float, float] | None:
         """Mean loss of the validation images, and the share that is right; None when asked to stop before the end."""

@@ -11,23 +11,27 @@ import torch
 from numpy.typing import NDArray
 
 import hubel
-from hubel.core.errors import OptionError
+from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.process import usable_cores
+from hubel.core.progress import counted
 from hubel.data.augment import policy
 from hubel.data.index import Index, scan
 from hubel.data.loading import Images, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source
+from hubel.data.sources.listing import SPLITS
 from hubel.data.splits import Splits, split
 from hubel.models.catalogue import find, list_models
 from hubel.models.variant import Variant
+from hubel.nn.freezing import boundaries
+from hubel.nn.network import Network
 from hubel.runtime.device import pick_device, pick_precision
+from hubel.runtime.engines import ENGINES
 from hubel.runtime.threads import probe_threads
 from hubel.training.recipe import Recipe
 from hubel.training.start import find_start
 from hubel.training.state import Labelled
 from hubel.weights.model_file import ModelCard
-from hubel.weights.pretrained import Pretrained
 
 __all__ = ["Plan", "choose_preprocess", "make_plan", "with_task"]
 
@@ -41,6 +45,8 @@ _MEANINGLESS = {"classify": (), "reconstruct": ("loss", "label_smoothing", "clas
 _LARGEST_AUTOMATIC = 64  # pixels; what a processor without accelerator trains from scratch in minutes
 _LARGEST_BATCH, _LARGEST_TUNED_BATCH = 128, 32
 _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
+_CHOOSERS = 50  # validation images; of fewer, the share that is right is a matter of luck
+_VAL = SPLITS.index("val")
 _MOST_NAMES = 20  # of networks in a message
 _STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
 
@@ -59,6 +65,7 @@ class Plan:
         test: images that measure.
         notes: what a person should know.
         weights: what training starts from, a tag or a file; None from scratch.
+        keeps_last: there are too few validation images to choose an epoch by, so the last one is kept.
     """
 
     recipe: Recipe
@@ -70,6 +77,7 @@ class Plan:
     test: Labelled[Images]
     notes: tuple[str, ...]
     weights: str | Path | None = None
+    keeps_last: bool = False
 
 
 def with_task(recipe: Recipe) -> Recipe:
@@ -120,10 +128,17 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     splits = split(
         index, seed=recipe.seed, val=recipe.val_share, test=recipe.test_share, multi_label=recipe.multi_label
     )
+    keeps_last = (
+        start.weights is not None and not (index.split[splits.val] == _VAL).any() and len(splits.val) < _CHOOSERS
+    )
+    if keeps_last:
+        note = f"{counted(len(splits.val), 'image')} would be too few to choose an epoch by: they teach, too"
+        teaching = np.union1d(splits.train, splits.val)
+        splits = replace(splits, train=teaching, val=teaching, notes=(*splits.notes, note))
     card = ModelCard(
         name,
         classes,
-        choose_preprocess(recipe, variant, index, start.row),
+        choose_preprocess(recipe, variant, index, start.preprocess),
         {**start.options, **recipe.options},
         "sigmoid" if recipe.loss == "sigmoid" or not classes else "softmax",
         provenance={
@@ -138,14 +153,24 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     )
     policy(recipe.augment, channels=card.preprocess.channels)
     with torch.device("meta"):
-        card.create()
+        network = card.create()
+    if start.weights is not None:
+        known = ("auto", *(boundaries(network) if isinstance(network, Network) else ()))
+        for setting, value, names in (
+            ("part to freeze", recipe.freeze, known),
+            ("engine", recipe.engine, ("auto", *ENGINES)),
+        ):
+            if value not in names:
+                raise UnknownNameError(setting, value, names)
 
     def labelled(rows: NDArray[np.int64]) -> Labelled[Images]:
         images = Images(source, index, rows, card.preprocess, threads=loading)
         return Labelled(images, index.targets(rows, classes, multi_label=recipe.multi_label))
 
     train = labelled(splits.train)
-    if classes and start.row is None:  # a network that makes images is compared with its input, which stays from 0 to 1
+    if (
+        classes and start.preprocess is None
+    ):  # a network that makes images is compared with its input, which stays from 0 to 1
         mean, std = train.images.colours()
         preprocess = replace(card.preprocess, mean=mean, std=std)
         card = replace(card, preprocess=preprocess)
@@ -156,6 +181,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     decided = replace(
         recipe,
         batch_size=batch_size,
+        weights=str(start.weights or "none"),
         # How long a pretrained network is tuned depends on what its features show; see `freeze_policy`.
         epochs=recipe.epochs or (0 if start.weights else _epochs(steps_per_epoch(len(splits.train), batch_size))),
         threads=recipe.threads or probe_threads(),
@@ -171,6 +197,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         val if splits.test_is_val else labelled(splits.test),
         (*index.notes(), *splits.notes, *start.notes, *([] if recipe.threads else _slower(decided))),
         start.weights,
+        keeps_last,
     )
 
 
@@ -194,7 +221,7 @@ def _largest_side(index: Index) -> int:
     return int(max(index.columns[side][rows].max(initial=0) for side in ("height", "width")))
 
 
-def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, row: Pretrained | None = None) -> Preprocess:
+def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, like: Preprocess | None = None) -> Preprocess:
     """The network's input: what the recipe says, and where it says nothing what suits the network and the images.
 
     Pretrained weights want to see images as they were trained: in colour, with their mean and deviation, and in their
@@ -202,10 +229,10 @@ def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, row: Pretr
     Images of one size that is nearly the network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all
     others are squashed. Grey images stay grey. The colours are not normalised yet.
     """
-    if row is not None:
-        height, width = recipe.input_size() or (row.preprocess.height, row.preprocess.width)
-        fit: Any = "crop" if recipe.fit == "auto" else recipe.fit
-        return replace(row.preprocess, height=height, width=width, fit=fit, crop=1.0)
+    if like is not None:
+        height, width = recipe.input_size() or (like.height, like.width)
+        fit: Any = like.fit if recipe.fit == "auto" else recipe.fit
+        return replace(like, height=height, width=width, fit=fit, crop=like.crop if fit == like.fit else 1.0)
     rows = index.usable()
     heights, widths = index.columns["height"][rows], index.columns["width"][rows]
     native = (int(heights.max()), int(widths.max()))

@@ -56,7 +56,8 @@ class Recipe:
         freeze: the part of a pretrained network that stays as it is: all (a new last layer learns), stage1 ... stageN
             (what is above learns), none (all learns), or auto: what suits the number of images and what they show.
         views: how many views of each image the frozen part looks at: the image, its mirror image, crops; 0 decides.
-        engine: what runs the frozen part: auto (the fastest), torch, openvino, onnxruntime or another of hubel info.
+        engine: what runs the frozen part: auto (the fastest), torch, "torch bfloat16", openvino, "openvino bfloat16",
+            "openvino int8" or onnxruntime.
         fit: how an image gets that size: squash it, pad it with black, or crop its centre. auto crops for a network
             that is pretrained so; otherwise it pads images that are nearly of the size, and squashes all others.
         augment: how training images are changed: none, shift, light (and mirrored), strong (and partly erased).

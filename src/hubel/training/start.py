@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hubel.core.errors import OptionError
+from hubel.core.errors import ModelFileError, OptionError
+from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import options_of
 from hubel.models.variant import Variant
 from hubel.training.recipe import Recipe
-from hubel.weights.create import is_file_name
+from hubel.weights.create import is_file_name, is_tag
+from hubel.weights.model_file import read_card
 from hubel.weights.pretrained import Pretrained, find_weights, list_weights
 
 __all__ = ["Start", "find_start"]
@@ -22,14 +25,14 @@ class Start:
 
     Attributes:
         weights: a tag of pretrained weights, or a file; None from scratch.
-        row: how the weights want to see an image; None from scratch.
+        preprocess: how the weights want to see an image; None from scratch, or where nobody knows.
         options: that the network needs for them.
         notes: what a person should know.
         provenance: for the model's card.
     """
 
     weights: str | Path | None = None
-    row: Pretrained | None = None
+    preprocess: Preprocess | None = None
     options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -47,28 +50,49 @@ def find_start(recipe: Recipe, name: str, variant: Variant) -> Start:
         UnknownNameError: there are no such weights.
         OptionError: a network without pretrained weights cannot be frozen, or makes images.
     """
-    rows = list_weights(name)
-    wanted: str | Path = recipe.weights
+    rows, wanted = list_weights(name), recipe.weights
     if wanted == "auto":
-        at_hand = [row for row in rows[:1] if row.origin == "package"]
+        at_hand = [row for row in rows[:1] if _installed(row)]
         wanted = at_hand[0].tag if at_hand and variant.task == "classify" else "none"
     if wanted == "none":
         if recipe.freeze not in ("auto", "none"):
             hint = "add --weights default" if rows else "it has none"
             raise OptionError(f"{name} starts from scratch, so nothing of it can be frozen without weights; {hint}")
-        notes = (
-            [f"{name} starts from scratch; --weights default starts from pretrained ones (a download)"] if rows else []
-        )
-        return Start(notes=tuple(notes) if recipe.weights == "auto" else ())
+        note = f"{name} starts from scratch; --weights default starts from pretrained ones (a download)"
+        return Start(notes=(note,) if rows and recipe.weights == "auto" else ())
     if variant.task != "classify":
         raise OptionError(f"{name} makes images; it has no pretrained weights to start from")
     # Auxiliary classifiers help a fresh network to learn; a pretrained one has no use for them.
     options = {"auxiliary": False} if "auxiliary" in options_of(name) else {}
-    if is_file_name(wanted):
-        path = Path(wanted)
-        if not path.is_file():
-            raise OptionError(f"--weights {path}: no such file")
-        row = rows[0] if rows else None
-        return Start(path, row, options, provenance={"weights": path.name})
-    row = find_weights(name, str(wanted))
-    return Start(row.tag, row, {**row.options, **options}, provenance={"weights": f"{name}.{row.tag}"})
+    if is_file_name(wanted) and not is_tag(name, wanted):
+        return _from_file(Path(wanted).expanduser().resolve(), rows, options)
+    row = find_weights(name, wanted)
+    provenance = {"weights": f"{name}.{row.tag}"}
+    return Start(row.tag, _in_shape(row), {**row.options, **options}, provenance=provenance)
+
+
+def _installed(row: Pretrained) -> bool:
+    """Whether weights come with a distribution that is here."""
+    if row.origin != "package":
+        return False
+    try:
+        metadata.distribution(row.where)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _from_file(path: Path, rows: list[Pretrained], options: dict[str, Any]) -> Start:
+    if not path.is_file():
+        raise OptionError(f"--weights {path}: no such file")
+    provenance = {"weights": path.name}
+    try:
+        card = read_card(path)
+    except ModelFileError:  # another library's, which says nothing of how it wants to see an image
+        return Start(path, _in_shape(rows[0]) if rows else None, options, provenance=provenance)
+    return Start(path, card.preprocess, {**card.options, **options}, provenance=provenance)
+
+
+def _in_shape(row: Pretrained) -> Preprocess:
+    """How weights want to see an image, and as much of it as has the shape of the input."""
+    return replace(row.preprocess, fit="crop", crop=1.0)

@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.errors import OptionError
 from hubel.data.loading import Samples
 from hubel.evaluation.probe import fit_probe, neighbours_accuracy
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear, last_stages
 from hubel.nn.network import Network
 from hubel.runtime.activations import Activations, Frozen
-from hubel.training.freeze_policy import Decision, Evidence, decide
+from hubel.training.freeze_policy import Decision, Evidence, decide, views_for
 from hubel.training.objective import Classification
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
@@ -85,7 +85,6 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
 
     Raises:
         WeightsError: the weights cannot be had.
-        UnknownNameError: the network has no such boundary.
     """
     recipe, seconds, notes = plan.recipe, dict[str, float](), list[str]()
 
@@ -94,13 +93,21 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
         tell(text)
 
     def frozen(boundary: str) -> Frozen:
-        return Frozen(network, plan.card, boundary, engine=recipe.engine, threads=recipe.threads, tell=tell)
+        n = len(plan.train.images)
+        expected = n * (1 if ALL in (boundary, recipe.freeze) else recipe.views or views_for(n))
+        return Frozen(
+            network,
+            plan.card,
+            boundary,
+            engine=recipe.engine,
+            threads=recipe.threads,
+            expected=expected,
+            tell=tell,
+        )
 
     with _clock(seconds, "loading weights"):
         network = _pretrained(plan).to(device)
         known = boundaries(network)
-        if recipe.freeze not in ("auto", *known):
-            raise UnknownNameError("part to freeze", recipe.freeze, ["auto", *known])
         lower = last_stages(network, _blank(plan.card, device))
         lower = recipe.freeze if recipe.freeze not in ("auto", ALL, NONE) else lower
         part = frozen(lower)
@@ -112,7 +119,8 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
             probe, below = _fit_head(plan, network, features, note)
             score = _score(network, features, plan)
         keep(network)
-        tell(f"a first model is saved: its head alone is right for {score[0]:.1%} of the validation images")
+        held_out = "" if plan.keeps_last else f": its head alone is right for {score[0]:.1%} of the validation images"
+        tell(f"a first model is saved{held_out}")
     evidence = Evidence(len(plan.train.images), len(plan.card.classes), probe, below, lower, tuple(known))
     decision = decide(evidence, recipe.freeze)
     note(decision.reason)
@@ -124,7 +132,7 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
         with _clock(seconds, "frozen part"):
             train, val = _to_learn_from(plan, part, decision)
         few, from_maps = len(plan.train.images) <= _FEW, train is not plan.train
-        tuned = Tuned(network, decision.freeze, from_maps=from_maps, hold_norms=few, hold_depthwise=few)
+        tuned = Tuned(network, decision.freeze, from_maps=from_maps, hold_norms=few, hold_depthwise=few and from_maps)
     return Tuning(network, tuned, train, val, recipe, score, notes, seconds)
 
 
@@ -151,7 +159,7 @@ def _blank(card: ModelCard, device: torch.device) -> Tensor:
 def _look(plan: Plan, network: Network, part: Frozen, whole: Frozen) -> _Features:
     """What the frozen part makes of the images as they are; through the maps that tuning needs later, if any."""
     images = [plan.train.images, plan.val.images]
-    if plan.recipe.freeze in (ALL, NONE) or not part.room_for(sum(map(len, images)), 1):
+    if plan.recipe.freeze in (ALL, NONE) or not part.room_for(images, 1):
         train, val = (whole.maps(some) for some in images)
         return _Features(_floats(train), _floats(val))
     maps = [part.maps(some) for some in images]
@@ -224,9 +232,9 @@ def _to_learn_from(plan: Plan, part: Frozen, decision: Decision) -> tuple[Labell
     """Maps of the boundary, as many views as the cache has room for; the images themselves where that is none."""
     if decision.freeze == NONE:
         return plan.train, plan.val
-    n = len(plan.train.images)
+    images = [plan.train.images, plan.val.images]
     wanted = plan.recipe.views or (1 if plan.recipe.augment == "none" else decision.views)
-    views = next((number for number in range(wanted, 0, -1) if part.room_for(number * n + len(plan.val.images), 1)), 0)
+    views = next((number for number in range(wanted, 0, -1) if part.room_for(images, number)), 0)
     if not views:
         return plan.train, plan.val
     train, val = part.maps(plan.train.images, views), part.maps(plan.val.images)

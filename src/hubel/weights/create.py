@@ -16,9 +16,9 @@ from hubel.nn.network import Network
 from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.model_file import ModelCard
-from hubel.weights.pretrained import Pretrained, fetch, find_weights
+from hubel.weights.pretrained import Pretrained, fetch, find_weights, list_weights
 
-__all__ = ["card_of", "create_model", "is_file_name", "load_pretrained"]
+__all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_pretrained"]
 
 _FILES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -59,7 +59,7 @@ def create_model(
     """
     exact, variant = find(name)
     row = None
-    if weights is not None and not is_file_name(weights):
+    if weights is not None and (is_tag(exact, weights) or not is_file_name(weights)):
         row = find_weights(exact, str(weights))
     options = {**(row.options if row else {}), **(options or {})}
 
@@ -98,6 +98,11 @@ def card_of(row: Pretrained) -> ModelCard:
     """The card of pretrained weights."""
     provenance = {"weights": f"{row.model}.{row.tag}", "from": row.where, "licence": row.licence}
     return ModelCard(row.model, imagenet_classes(), row.preprocess, row.options, provenance=provenance)
+
+
+def is_tag(model: str, weights: str | Path) -> bool:
+    """Whether somebody means weights from the catalogue; a folder of the same name is not meant."""
+    return isinstance(weights, str) and weights in ("default", *(row.tag for row in list_weights(model)))
 
 
 def is_file_name(weights: str | Path) -> bool:
