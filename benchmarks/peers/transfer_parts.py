@@ -30,14 +30,13 @@ def rows_of(photos: str, card: Any = None) -> tuple:
     from hubel.data.sources import open_source
     from hubel.data.sources.listing import SPLITS
     from hubel.models.catalogue import find
-    from hubel.training.plan import choose_preprocess
     from hubel.training.recipe import Recipe
-    from hubel.weights.pretrained import find_weights
+    from hubel.training.start import find_start
 
     source = open_source(photos)
     index = scan(source)
-    row = find_weights("efficientnet_lite0")
-    preprocess = card.preprocess if card else choose_preprocess(Recipe(), find("efficientnet_lite0")[1], index, row)
+    name, variant = find("efficientnet_lite0")
+    preprocess = card.preprocess if card else find_start(Recipe(), name, variant).preprocess
     rows = [index.usable()[index.split[index.usable()] == SPLITS.index(name)] for name in ("train", "test")]
     return tuple((Images(source, index, some, preprocess), index.label[some].astype(np.int64)) for some in rows)
 

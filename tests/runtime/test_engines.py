@@ -134,7 +134,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, rates: dict[str, float], agreements: d
     monkeypatch.setattr(engines._Frozen, "outputs", lambda _, run: run)
     monkeypatch.setattr(engines, "agreement", lambda _, run: (agreements or {}).get(run, 1.0))
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda package: package)
-    monkeypatch.setattr(engines, "_has_bfloat16", lambda: "torch bfloat16" in rates)
+    monkeypatch.setattr(engines, "has_bfloat16_unit", lambda: "torch bfloat16" in rates)
 
 
 PLAIN = {"torch": 100.0, "openvino": 150.0, "onnxruntime": 160.0, "openvino int8": 400.0}

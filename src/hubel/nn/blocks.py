@@ -51,7 +51,12 @@ class SameConv2d(nn.Conv2d):
             max(0, (-(-size // s) - 1) * s + d * (k - 1) + 1 - size)
             for size, k, s, d in zip(x.shape[2:], self.kernel_size, self.stride, self.dilation, strict=True)
         )
-        return super().forward(F.pad(x, (right // 2, right - right // 2, below // 2, below - below // 2)))
+        if right % 2 or below % 2:
+            x = F.pad(x, (right // 2, right - right // 2, below // 2, below - below // 2))
+            return super().forward(x)
+        # Padding within the convolution takes no copy of the maps.
+        padding = (below // 2, right // 2)
+        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class ConvNorm(nn.Sequential):

@@ -213,7 +213,15 @@ class Frozen:
         if self._engine is None or (precision and _PRECISION.get(self._engine.name, "float32") != precision):
             some = permutation(len(images), 0)[:_SAMPLES]
             pixels = network_input(images.pixels(np.sort(some)), self.preprocess)
-            self._engine = fastest(self.part, pixels.numpy(), images=count, threads=self._threads, engine=asked)
+            self._engine = fastest(
+                self.part,
+                pixels.numpy(),
+                images=count,
+                threads=self._threads,
+                engine=asked,
+                # A head learns the rounding of its features; what is tuned on rounded maps meets exact ones later.
+                int8=self.boundary == ALL or asked != "auto",
+            )
             self._tell(f"{self.boundary} frozen, run by {self._engine.name}: {self._engine.note}")
         return self._engine
 

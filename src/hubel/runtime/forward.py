@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hubel.data.loading import Batch, Samples, network_input
 from hubel.data.preprocess import Preprocess
+from hubel.runtime.fold import folded
 
 __all__ = ["batch_size", "evaluating", "forward", "output_batches", "outputs"]
 
@@ -49,8 +50,9 @@ def batch_size(preprocess: Preprocess) -> int:
 
 def output_batches(network: nn.Module, images: Samples) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
     """All images in their order, batch by batch, each with its outputs `(some, c)`."""
+    quick = folded(network)
     for batch in images.in_sequence(batch_size(images.preprocess)):
-        yield batch, _outputs(network, images.network_input(batch.pixels))
+        yield batch, _outputs(quick, images.network_input(batch.pixels))
 
 
 def outputs(network: nn.Module, images: Samples) -> NDArray[np.float32]:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.core.random import scalar
@@ -31,6 +33,7 @@ from hubel.weights.model_file import load_model, save_model
 
 __all__ = ["Fitted", "fit_model", "own_settings"]
 
+_CHOOSERS = 1000  # validation images that can tell one epoch of fine-tuning from the next
 _SCORES = {"val_top1": "right", "val_exact": "exactly right"}
 
 
@@ -45,6 +48,7 @@ class Fitted:
         stopped_by: the number of the signal that stopped the training; 0 when it came to its end.
         notes: what was found and decided on the way, in sentences.
         seconds: spent, by phase.
+        logits: of the model for the validation images, where they are known.
     """
 
     model: Path
@@ -53,6 +57,7 @@ class Fitted:
     stopped_by: int = 0
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    logits: NDArray[np.float32] | None = None
 
 
 def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
@@ -67,7 +72,7 @@ def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
         fitted = _fit(plan, folder, device)
         # Images that have taught the network say nothing of how sure it may be.
         if not fitted.stopped_by and not plan.keeps_last:
-            _calibrate(folder.model, plan)
+            _calibrate(folder.model, plan, fitted.logits)
     return fitted
 
 
@@ -121,14 +126,17 @@ def _transfer(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
     tuning = prepare(plan, device, keep_head, folder.tell)
     minutes = sum(tuning.seconds.values()) / 60
     if tuning.tuned is None:
-        return Fitted(folder.model, [], minutes, notes=tuning.notes, seconds=tuning.seconds)
-    loop = _loop(folder, tuning.tuned, tuning.train, tuning.val, tuning.recipe, keep, keep_last=plan.keeps_last)
-    if loop.progress.best is None and tuning.score[0] >= 0:
-        loop.progress.best = tuning.score  # only what is better than the head alone replaces it
+        return Fitted(folder.model, [], minutes, 0, tuning.notes, tuning.seconds, tuning.logits)
+    # The last epochs, whose learning rates are the lowest, are the best ones; few images cannot tell which.
+    few = len(plan.val.images) < _CHOOSERS
+    loop = _loop(folder, tuning.tuned, tuning.train, tuning.val, tuning.recipe, keep, keep_last=few)
+    if not plan.keeps_last:  # only what is better than the head alone replaces it
+        loop.floor = tuning.score
+        loop.progress.best = loop.progress.best or tuning.score
     with listening() as stop:
         finished = loop.run(stop)
     seconds = {**tuning.seconds, "fine-tuning": loop.progress.minutes * 60}
-    if finished and tuning.score[0] >= 0 and loop.progress.best_epoch == 0:
+    if finished and loop.progress.best_epoch == 0:
         tuning.notes.append("fine-tuning made nothing better on the validation images: the head alone is kept")
         folder.tell(tuning.notes[-1])
     history = loop.progress.history
@@ -168,10 +176,11 @@ def _loop(
     return loop
 
 
-def _calibrate(model: Path, plan: Plan) -> None:
+def _calibrate(model: Path, plan: Plan, logits: NDArray[np.float32] | None) -> None:
     """Store the temperature that suits the validation images."""
     network, card = load_model(model)
     if card.scores == "softmax":
-        logits = outputs(network.to(pick_device(plan.recipe.device)), plan.val.images)
+        if logits is None:
+            logits = outputs(network.to(pick_device(plan.recipe.device)), plan.val.images)
         temperature = round(fit_temperature(logits, plan.val.targets), 6)
         save_model(model, network.state_dict(), dataclasses.replace(card, temperature=temperature))

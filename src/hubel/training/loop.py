@@ -31,6 +31,9 @@ from hubel.training.state import Labelled, Progress
 __all__ = ["Loop"]
 
 
+_NOTHING = (-1.0, 0.0)  # score and negative loss that every network reaches
+
+
 class Loop:
     """One network being trained.
 
@@ -40,7 +43,7 @@ class Loop:
         val: what chooses the best epoch.
         recipe: how; its batch size is decided.
         keep: called with the weights whenever an epoch is the best so far.
-        keep_last: each epoch counts as better than the one before.
+        keep_last: each epoch that is better than `floor` counts as better than the one before.
         save: called with a number that grows over the run, and a checkpoint.
         tell: called with each finished epoch's row.
     """
@@ -57,7 +60,7 @@ class Loop:
         tell: Callable[[dict[str, float]], None],
         keep_last: bool = False,
     ) -> None:
-        self.keep_last = keep_last
+        self.keep_last, self.floor = keep_last, _NOTHING
         self.train, self.val, self.recipe = train, val, recipe
         self._keep, self._save, self._tell = keep, save, tell
         self.device = next(network.parameters()).device
@@ -203,7 +206,7 @@ class Loop:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": round(self._rate(), 1),
         }
-        if self.keep_last or progress.best is None or (score, -loss) > progress.best:
+        if (score, -loss) > ((progress.best or _NOTHING) if not self.keep_last else self.floor):
             progress.best, progress.best_epoch = (score, -loss), progress.epoch + 1
             self._keep(network.state_dict())
         progress.history.append(row)

@@ -53,6 +53,7 @@ class Tuning:
         score: validation score and negative loss of the head alone.
         notes: what was found and decided, in sentences.
         seconds: spent, by phase.
+        logits: of the head alone for the validation images.
     """
 
     network: Network
@@ -63,6 +64,7 @@ class Tuning:
     score: tuple[float, float]
     notes: list[str]
     seconds: dict[str, float]
+    logits: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,13 +113,14 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
         lower = last_stages(network, _blank(plan.card, device))
         lower = recipe.freeze if recipe.freeze not in ("auto", ALL, NONE) else lower
         part = frozen(lower)
-    score, probe, below = (-1.0, 0.0), 0.0, None
+    score, probe, below, logits = (-1.0, 0.0), 0.0, None, None
     if ALL in known:
         with _clock(seconds, "frozen part"):
             features = _look(plan, network, part, frozen(ALL))
         with _clock(seconds, "linear head"):
             probe, below = _fit_head(plan, network, features, note)
-            score = _score(network, features, plan)
+            logits = _logits(network, features.val)
+            score = _score(logits, plan)
         keep(network)
         held_out = "" if plan.keeps_last else f": its head alone is right for {score[0]:.1%} of the validation images"
         tell(f"a first model is saved{held_out}")
@@ -133,7 +136,7 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
             train, val = _to_learn_from(plan, part, decision)
         few, from_maps = len(plan.train.images) <= _FEW, train is not plan.train
         tuned = Tuned(network, decision.freeze, from_maps=from_maps, hold_norms=few, hold_depthwise=few and from_maps)
-    return Tuning(network, tuned, train, val, recipe, score, notes, seconds)
+    return Tuning(network, tuned, train, val, recipe, score, notes, seconds, logits)
 
 
 def _pretrained(plan: Plan) -> Network:
@@ -216,14 +219,19 @@ def _own_head(plan: Plan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | N
     return weight[rows], bias[rows]
 
 
-def _score(network: Network, features: _Features, plan: Plan) -> tuple[float, float]:
-    """Of the head alone on the validation images: the share that is right, and the negative loss."""
+def _logits(network: Network, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the head says of features `(n, d)`."""
     layer = last_linear(network)
     assert layer is not None
-    objective = Classification.of(plan.recipe, plan.train.targets, torch.device("cpu"))
     with torch.inference_mode():
-        said = layer(torch.from_numpy(features.val).to(layer.weight.device)).cpu()
-    targets = torch.from_numpy(plan.val.targets)
+        said: NDArray[np.float32] = layer(torch.from_numpy(features).to(layer.weight.device)).cpu().numpy()
+    return said
+
+
+def _score(logits: NDArray[np.float32], plan: Plan) -> tuple[float, float]:
+    """Of the head alone on the validation images: the share that is right, and the negative loss."""
+    objective = Classification.of(plan.recipe, plan.train.targets, torch.device("cpu"))
+    said, targets = torch.from_numpy(logits), torch.from_numpy(plan.val.targets)
     loss = objective.plain_losses(said, targets).double().mean()
     return float(objective.right(said, targets).double().mean()), -float(loss)
 
