@@ -42,6 +42,7 @@ Run = Callable[[Array], Array]
 LEAST_AGREEMENT = 0.95
 # Seconds that the steps of a conversion take, about those of EfficientNet-Lite0 at 224 pixels.
 _STEP_SECONDS = {"graph": 3.5, "export": 1.5, "compilation": 0.5, "calibration": 7.0}
+_CLEARLY = 0.75  # of the time without int8, for its calibration to be tried: it may round too much after all
 _TIMED_BATCH = 8  # images; more do not stay in the caches
 _TIMED_SECONDS = 0.2  # for each engine
 
@@ -239,7 +240,7 @@ def _first_through(frozen: _Frozen, images: int, *, int8: bool) -> tuple[str, Ru
     for other, candidate in _CANDIDATES.items():
         steps = [step for step in candidate.steps if step not in vars(frozen)]
         cost = sum(_STEP_SECONDS[step] for step in steps) + len(frozen.samples) / plain  # which are compared
-        pays = cost + images / (candidate.gain * plain) < images / rate
+        pays = cost + images / (candidate.gain * plain) < (_CLEARLY if "int8" in other else 1) * images / rate
         suits = (int8 or "int8" not in other) and ("bfloat16" not in other or has_bfloat16_unit())
         if not (pays and suits) or candidate.missing:
             continue
