@@ -30,8 +30,8 @@ from hubel.data.views import image_view
 from hubel.nn.freezing import ALL, between, frozen_part
 from hubel.nn.network import Network
 from hubel.runtime import activations as module
-from hubel.runtime.activation_store import ACTIVATIONS, Found, Series, make_room
-from hubel.runtime.activations import LIMIT_VARIABLE, Activations, Frozen, cache_limit, features
+from hubel.runtime.activation_store import ACTIVATIONS, LIMIT_VARIABLE, Found, Series, cache_limit, make_room
+from hubel.runtime.activations import Activations, Frozen, features
 from hubel.runtime.engines import Engine, fastest
 from hubel.weights.model_file import ModelCard
 
@@ -410,11 +410,11 @@ def test_a_limit_is_a_number(text: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_usual_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(LIMIT_VARIABLE, raising=False)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     assert cache_limit() == 500
     filled("a", 0)
     assert cache_limit() == 500 + folder_bytes(cache_root() / ACTIVATIONS)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**50))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**50))
     assert cache_limit() == 10 * 2**30
     monkeypatch.setenv(LIMIT_VARIABLE, "0.5")
     assert cache_limit() == 2**29

@@ -12,7 +12,7 @@ def cache(*, clear: tuple[str, ...] = ()) -> int:
     from hubel.cli.show import table
     from hubel.core.cache import clear_cache, contents
     from hubel.core.files import cache_root
-    from hubel.runtime.activations import LIMIT_VARIABLE, cache_limit
+    from hubel.runtime.activation_store import LIMIT_VARIABLE, cache_limit
 
     if clear:
         print(f"removed {clear_cache(clear) / 2**20:,.1f} MiB")

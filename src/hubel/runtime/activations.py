@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
-from hubel.core.files import cache_root, folder_bytes
 from hubel.core.progress import bar
 from hubel.core.random import permutation, uniform
 from hubel.data.augment import Policy
@@ -27,27 +24,25 @@ from hubel.data.preprocess import Preprocess
 from hubel.data.views import image_key, view
 from hubel.nn.freezing import ALL, boundaries, frozen_part
 from hubel.nn.network import Network
-from hubel.runtime.activation_store import ACTIVATIONS, Found, Series, make_room
+from hubel.runtime.activation_store import LIMIT_VARIABLE, Found, Series, cache_limit, make_room
 from hubel.runtime.engines import Engine, fastest
 from hubel.runtime.fold import folded
 from hubel.runtime.forward import evaluating
 from hubel.weights.model_file import ModelCard
 
-__all__ = ["LIMIT_VARIABLE", "Activations", "Frozen", "cache_limit", "features"]
+__all__ = ["Activations", "Frozen", "features"]
 
 _VIEW = 1  # keeps the draws of views apart from those of the order
 _VERSION = 1  # of what the values mean: of the views, the engines, the layout
 _SAMPLES = 32  # images that an engine is timed and calibrated with
 _STEP = 32  # images that go through at once
 _PART_BYTES = 2**28  # of memory that the values of one part take, all views together
-_LIMIT_BYTES = 10 * 2**30  # of the disk
 _DECODED = 128  # images that are decoded before the network has its turn
 _WORTH_A_WORD = 2**24  # bytes
 _LARGEST = float(np.finfo(np.float16).max)
 # Every other engine computes in float32.
 _PRECISION = {"torch bfloat16": "bfloat16", "openvino bfloat16": "bfloat16", "openvino int8": "int8"}
 _ENGINE = {"float32": "torch", "bfloat16": "torch bfloat16", "int8": "openvino int8"}  # to add to what is cached
-LIMIT_VARIABLE = "HUBEL_CACHE_GIB"
 
 
 @dataclass(frozen=True)
@@ -277,19 +272,6 @@ def features(network: nn.Module, images: Images, *, card: ModelCard, engine: str
         raise OptionError(f"{card.model} does not end in a linear layer, so it has no features to hand out")
     found = Frozen(network, card, ALL, engine=engine).maps(images)
     return found.take(np.arange(len(images))).astype(np.float32)
-
-
-def cache_limit() -> int:
-    """The bytes that activations may take on the disk: $HUBEL_CACHE_GIB, or 10 GiB and at most half of what is free."""
-    if chosen := os.environ.get(LIMIT_VARIABLE):
-        try:
-            return int(float(chosen) * 2**30)
-        except (ValueError, OverflowError):
-            raise OptionError(f"{LIMIT_VARIABLE} is a number of GiB such as 10, not {chosen!r}") from None
-    root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
-    held = folder_bytes(root / ACTIVATIONS)
-    return min(_LIMIT_BYTES, held + shutil.disk_usage(root).free // 2)
 
 
 def _missing(found: Sequence[Found]) -> NDArray[np.int64]:
