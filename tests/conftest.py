@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `peers`, which `--import-mode=importlib` does not arrange
+sys.path.insert(
+    0, str(Path(__file__).parent)
+)  # for `peers`, `pages` and `stopping`, which `--import-mode=importlib` does not arrange
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import io
 import json
 import re
 import runpy
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from hubel.evaluation import data_check as module
 from hubel.evaluation.data_check import check
 from hubel.runtime.predictor import Predictor
 from hubel.weights.model_file import ModelCard
+from pages import Page
 
 ROOT = Path(__file__).parents[2]
 CLOTHING = ROOT.parent / "shared" / "data" / "clothing"
@@ -69,28 +69,6 @@ def photos(tmp_path):
     Image.fromarray(np.full((30, 30, 3), 255, np.uint8)).save(root / "train" / "green" / "strange.png")
     (root / "train" / "green" / "broken.png").write_bytes(b"broken")
     return root
-
-
-class Page(HTMLParser):
-    """Elements with attributes, and the text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.text, self.open = [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in {"meta", "img"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text.append(data)
 
 
 def state(folder):

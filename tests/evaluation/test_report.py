@@ -1,5 +1,4 @@
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -8,32 +7,10 @@ from hubel.evaluation.figures import confusion_matrix, to_png
 from hubel.evaluation.metrics import measure, measure_multilabel
 from hubel.evaluation.reconstruction import ReconstructionMetrics
 from hubel.evaluation.report import Report, write_report
+from pages import Page
 
 HOSTILE = "<script>alert(1)</script>"
 NAMES = ["cat", 'a "quoted" & <b>bold</b> name', HOSTILE, "猫", "🐸", "bad\udcff name", "unseen"]
-VOID = {"meta", "img", "br", "link", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements with attributes, and the text of each."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.text, self.open = [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text.append(data)
 
 
 def single():

@@ -17,16 +17,15 @@ from PIL import Image
 
 import hubel
 from hubel.core.errors import CheckpointError, DataError, DivergedError, OptionError
-from hubel.core.stopping import Stop
 from hubel.data import loading
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.run import evaluate_file
 from hubel.models.convnet import ConvBlock
-from hubel.training import fit
 from hubel.training import run as module
 from hubel.training.folder import RunFolder, only_unfinished, summaries
 from hubel.training.recipe import Recipe
 from hubel.weights.model_file import load_model, read_card
+from stopping import stop_after
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -48,31 +47,6 @@ def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
 def _write_metrics(folder: Path, evaluation: Any, **_: Any) -> Path:
     (folder / "metrics.json").write_text(json.dumps(evaluation.metrics.to_json()))
     return folder / "report.html"
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """The next run is asked to stop after some steps."""
-    original, done = fit.Loop._learn, 0
-
-    def counted(loop: Any, batch: Any) -> None:
-        nonlocal done
-        original(loop, batch)
-        done += 1
-        if done == steps:
-            raised.asked = 15
-
-    raised = Stop()
-
-    class Listening:
-        def __enter__(self) -> Stop:
-            raised.asked = 0
-            return raised
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    monkeypatch.setattr(fit.Loop, "_learn", counted)
-    monkeypatch.setattr(fit, "listening", Listening)
 
 
 def photos(folder: Path, n: int = 12) -> Path:

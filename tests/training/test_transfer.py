@@ -33,6 +33,7 @@ from hubel.weights.create import create_model
 from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.model_file import load_model, read_card
 from hubel.weights.pretrained import find_weights
+from stopping import stop_after
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -150,29 +151,6 @@ def loaded(recipe: Recipe) -> dict[str, Tensor]:
     """The pretrained weights by our names."""
     network = create_model(recipe.model, weights=recipe.weights, num_classes=3, options=recipe.options)
     return network.state_dict()
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Whatever trains next is asked to stop after some steps."""
-    original, done, raised = Loop._learn, 0, Stop()
-
-    def counted(loop: Any, batch: Any) -> None:
-        nonlocal done
-        original(loop, batch)
-        done += 1
-        if done == steps:
-            raised.asked = 15
-
-    class Listening:
-        def __enter__(self) -> Stop:
-            raised.asked = 0
-            return raised
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    monkeypatch.setattr(Loop, "_learn", counted)
-    monkeypatch.setattr(fit, "listening", Listening)
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, best: int) -> None:

@@ -23,7 +23,7 @@ from hubel.runtime.device import pick_device
 from hubel.runtime.forward import outputs
 from hubel.training.checkpoint import load_newest, save
 from hubel.training.folder import RunFolder
-from hubel.training.loop import Loop
+from hubel.training.loop import NOTHING, Loop
 from hubel.training.neighbours import remember
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
@@ -129,10 +129,9 @@ def _transfer(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
         return Fitted(folder.model, [], minutes, 0, tuning.notes, tuning.seconds, tuning.logits)
     # The last epochs, whose learning rates are the lowest, are the best ones; few images cannot tell which.
     few = len(plan.val.images) < _CHOOSERS
-    loop = _loop(folder, tuning.tuned, tuning.train, tuning.val, tuning.recipe, keep, keep_last=few)
-    if not plan.keeps_last:  # only what is better than the head alone replaces it
-        loop.floor = tuning.score
-        loop.progress.best = loop.progress.best or tuning.score
+    # Only what is better than the head alone replaces it; images that teach cannot tell.
+    floor = NOTHING if plan.keeps_last else tuning.score
+    loop = _loop(folder, tuning.tuned, tuning.train, tuning.val, tuning.recipe, keep, floor=floor, keep_last=few)
     with listening() as stop:
         finished = loop.run(stop)
     seconds = {**tuning.seconds, "fine-tuning": loop.progress.minutes * 60}
@@ -153,6 +152,7 @@ def _loop(
     recipe: Recipe,
     keep: Callable[[dict[str, Tensor]], None],
     *,
+    floor: tuple[float, float] = NOTHING,
     keep_last: bool = False,
 ) -> Loop:
     def tell(row: dict[str, float]) -> None:
@@ -167,7 +167,7 @@ def _loop(
     loop = Loop(
         network, train, val, recipe,
         keep=keep, save=lambda step, checkpoint: save(folder.checkpoints, step, checkpoint), tell=tell,
-        keep_last=keep_last,
+        floor=floor, keep_last=keep_last,
     )  # fmt: skip
     checkpoint = load_newest(folder.checkpoints)
     if checkpoint is not None:

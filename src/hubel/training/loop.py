@@ -28,10 +28,10 @@ from hubel.training.recipe import Recipe
 from hubel.training.schedule import factor
 from hubel.training.state import Labelled, Progress
 
-__all__ = ["Loop"]
+__all__ = ["NOTHING", "Loop"]
 
 
-_NOTHING = (-1.0, 0.0)  # score and negative loss that every network reaches
+NOTHING = (-1.0, 0.0)  # score and negative loss that every network reaches
 
 
 class Loop:
@@ -43,7 +43,8 @@ class Loop:
         val: what chooses the best epoch.
         recipe: how; its batch size is decided.
         keep: called with the weights whenever an epoch is the best so far.
-        keep_last: each epoch that is better than `floor` counts as better than the one before.
+        floor: validation score and negative loss that an epoch must exceed to be kept at all.
+        keep_last: each epoch that exceeds the floor counts as better than the one before.
         save: called with a number that grows over the run, and a checkpoint.
         tell: called with each finished epoch's row.
     """
@@ -58,9 +59,10 @@ class Loop:
         keep: Callable[[dict[str, Tensor]], None],
         save: Callable[[int, Checkpoint], None],
         tell: Callable[[dict[str, float]], None],
+        floor: tuple[float, float] = NOTHING,
         keep_last: bool = False,
     ) -> None:
-        self.keep_last, self.floor = keep_last, _NOTHING
+        self.floor, self.keep_last = floor, keep_last
         self.train, self.val, self.recipe = train, val, recipe
         self._keep, self._save, self._tell = keep, save, tell
         self.device = next(network.parameters()).device
@@ -206,7 +208,7 @@ class Loop:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": round(self._rate(), 1),
         }
-        if (score, -loss) > ((progress.best or _NOTHING) if not self.keep_last else self.floor):
+        if (score, -loss) > (self.floor if self.keep_last or progress.best is None else progress.best):
             progress.best, progress.best_epoch = (score, -loss), progress.epoch + 1
             self._keep(network.state_dict())
         progress.history.append(row)

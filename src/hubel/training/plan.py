@@ -168,9 +168,8 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         return Labelled(images, index.targets(rows, classes, multi_label=recipe.multi_label))
 
     train = labelled(splits.train)
-    if (
-        classes and start.preprocess is None
-    ):  # a network that makes images is compared with its input, which stays from 0 to 1
+    # A pretrained network brings its colours along; one that makes images is compared with its input, from 0 to 1.
+    if classes and start.preprocess is None:
         mean, std = train.images.colours()
         preprocess = replace(card.preprocess, mean=mean, std=std)
         card = replace(card, preprocess=preprocess)

@@ -26,6 +26,7 @@ from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
 from hubel.runtime.activations import Activations, Frozen
 from hubel.training.freeze_policy import Decision, Evidence, decide, views_for
+from hubel.training.loop import NOTHING
 from hubel.training.objective import Classification
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
@@ -113,7 +114,7 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
         lower = last_stages(network, _blank(plan.card, device))
         lower = recipe.freeze if recipe.freeze not in ("auto", ALL, NONE) else lower
         part = frozen(lower)
-    score, probe, below, logits = (-1.0, 0.0), 0.0, None, None
+    score, probe, below, logits = NOTHING, 0.0, None, None
     if ALL in known:
         with _clock(seconds, "frozen part"):
             features = _look(plan, network, part, frozen(ALL))
