@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hubel.analysis.summary import summary as summary
     from hubel.core.errors import HubelError as HubelError
     from hubel.models.catalogue import list_models as list_models
+    from hubel.runtime.load import load as load
     from hubel.runtime.predictor import Predictor as Predictor
-    from hubel.runtime.predictor import load as load
     from hubel.training.estimator import ImageClassifier as ImageClassifier
     from hubel.training.recipe import Recipe as Recipe
     from hubel.training.run import resume as resume
@@ -31,7 +31,7 @@ _HOMES = {
     "Recipe": "hubel.training.recipe",
     "create_model": "hubel.weights.create",
     "list_models": "hubel.models.catalogue",
-    "load": "hubel.runtime.predictor",
+    "load": "hubel.runtime.load",
     "resume": "hubel.training.run",
     "summary": "hubel.analysis.summary",
     "train": "hubel.training.run",

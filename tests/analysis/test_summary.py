@@ -22,7 +22,8 @@ from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.data.preprocess import Preprocess
 from hubel.evaluation.comparison import accuracy_against_macs
 from hubel.models.catalogue import build_model, find, list_models
-from hubel.weights.model_file import ModelCard, save_model
+from hubel.weights.card import ModelCard
+from hubel.weights.model_file import save_model
 
 TWENTY = [
     "alexnet", "alexnet_tv", "vgg11", "vgg16_bn", "nin", "googlenet_bn_tv", "inception_v3", "resnet18", "resnet50",

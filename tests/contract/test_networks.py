@@ -27,10 +27,13 @@ from hubel.models.catalogue import (
 from hubel.models.neighbours import Neighbours
 from hubel.nn.features import Features
 from hubel.nn.network import Network
+from hubel.runtime.export import compare, onnx_network
 from hubel.runtime.forward import forward
+from hubel.runtime.onnx_file import described
+from hubel.weights.card import ModelCard
 from hubel.weights.create import create_model
 from hubel.weights.foreign import Varying, fit_weights
-from hubel.weights.model_file import ModelCard, load_model, save_model
+from hubel.weights.model_file import load_model, save_model
 
 NAMES = list_models()
 # Fewer units of the widest fully connected layers; and fewer of 600 units in a row, each of which doubles the variance
@@ -315,3 +318,40 @@ def test_unknown_model_offers_the_nearest() -> None:
 def test_fixed_size_is_named() -> None:
     with pytest.raises(OptionError, match="32x32 pixels, not 64x48"):
         build_model("lenet5_modern", input_size=(64, 48))
+
+
+def ready_for_export(name: str) -> tuple[nn.Module, ModelCard]:
+    """A network whose batch norms have seen images, so that its outputs differ from image to image."""
+    network = made(name)
+    pixels = images(name, 8)
+    for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+        norm.momentum = None  # the mean over all batches
+    with torch.no_grad():
+        network.train()(pixels)
+    variant = find(name)[1]
+    channels, (height, width) = variant.shape.channels, size_of(name)
+    classes = tuple(map(str, range(network(pixels[:2]).shape[1]))) if variant.task == "classify" else ()
+    preprocess = Preprocess(height, width, channels, mean=(0.5,) * channels, std=(0.3,) * channels)
+    options = NARROW.get(name, {})
+    return network.eval(), ModelCard(name, classes, preprocess, options, "softmax", temperature=1.5)
+
+
+def exported_as_it_is(name: str) -> None:
+    network, card = ready_for_export(name)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    p = card.preprocess
+    pixels = np.random.default_rng(0).integers(0, 256, (5, p.height, p.width, p.channels), np.uint8)
+    parity = compare(network, card, described(onnx_network(network, card), card, {}), pixels)  # raises if it differs
+    assert (parity.images, parity.top1_equal) == (5, 5)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if not is_large(name)])
+def test_each_family_exports(name: str) -> None:
+    exported_as_it_is(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_all_networks_export(name: str) -> None:
+    exported_as_it_is(name)

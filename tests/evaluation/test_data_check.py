@@ -19,7 +19,7 @@ from hubel.data.sources import ArraySource, open_source
 from hubel.evaluation import data_check as module
 from hubel.evaluation.data_check import check
 from hubel.runtime.predictor import Predictor
-from hubel.weights.model_file import ModelCard
+from hubel.weights.card import ModelCard
 from pages import Page
 
 ROOT = Path(__file__).parents[2]

@@ -21,8 +21,9 @@ from hubel.evaluation.robustness import ALEXNET, ALEXNET_CLEAN, Robustness, mce,
 from hubel.evaluation.robustness_figure import robustness_curves
 from hubel.evaluation.robustness_run import robustness_files
 from hubel.runtime.predictor import Predictor
+from hubel.weights.card import ModelCard
 from hubel.weights.imagenet import imagenet_classes
-from hubel.weights.model_file import ModelCard, save_model
+from hubel.weights.model_file import save_model
 
 CLASSES = ("dark", "light")
 

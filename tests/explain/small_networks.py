@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from hubel.data.preprocess import Preprocess
 from hubel.runtime.predictor import Predictor
+from hubel.weights.card import ModelCard
 from hubel.weights.create import create_model
-from hubel.weights.model_file import ModelCard
 
 CLASSES = ("a", "b", "c")
 

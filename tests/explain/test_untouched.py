@@ -28,7 +28,7 @@ from hubel.explain.methods import METHODS
 from hubel.explain.templates import class_templates, linear_weights
 from hubel.explain.units import Unit, exciting_patches, receptive_field, strongest
 from hubel.runtime.predictor import Predictor
-from hubel.weights.model_file import ModelCard
+from hubel.weights.card import ModelCard
 
 X, TARGETS = noise(), torch.tensor([0, 2, 1])
 PREPROCESS = Preprocess(16, 16)

@@ -33,7 +33,7 @@ from hubel.runtime import activations as module
 from hubel.runtime.activation_store import ACTIVATIONS, LIMIT_VARIABLE, Found, Series, cache_limit, make_room
 from hubel.runtime.activations import Activations, Frozen, features
 from hubel.runtime.engines import Engine, fastest
-from hubel.weights.model_file import ModelCard
+from hubel.weights.card import ModelCard
 
 PREPROCESS = Preprocess(16, 16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 CARD = ModelCard("resnet20", ("a", "b", "c"), PREPROCESS, {"depths": "1,1,1"})

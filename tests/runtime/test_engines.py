@@ -271,7 +271,7 @@ def test_reports_of_a_program_that_had_them_on(monkeypatch: pytest.MonkeyPatch) 
     package = types.ModuleType("openvino_telemetry")
     package.Telemetry = lambda **_: types.SimpleNamespace(send_event=sent.append)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "openvino_telemetry", package)
-    with engines._undisturbed():
+    with engines.undisturbed():
         package.Telemetry(tid="x").send_event("ovc")
     assert sent == []
     package.Telemetry(tid="x").send_event("ovc")

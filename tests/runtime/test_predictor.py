@@ -20,11 +20,12 @@ from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import open_source
 from hubel.evaluation.evaluate import evaluate
-from hubel.runtime import predictor as predictor_module
+from hubel.runtime import stream
 from hubel.runtime.forward import batch_size, evaluating, outputs
 from hubel.runtime.predictor import Predictor
 from hubel.runtime.scores import softmax
-from hubel.weights.model_file import ModelCard, save_model
+from hubel.weights.card import ModelCard
+from hubel.weights.model_file import save_model
 
 CLASSES = ("blue", "green", "red")
 CARD = ModelCard(
@@ -140,7 +141,7 @@ def test_the_network_sees_the_same_everywhere(photos: Path, monkeypatch: pytest.
     assert torch.equal(validated, all_seen())
     evaluate(watched, CARD, Images(source, index, rows, CARD.preprocess), index.targets(rows, CLASSES))
     assert torch.equal(validated, all_seen())
-    monkeypatch.setattr(predictor_module, "batch_size", lambda preprocess: 5)
+    monkeypatch.setattr(stream, "batch_size", lambda preprocess: 5)
     Predictor(watched, CARD).predict_proba(paths)
     assert torch.equal(validated, all_seen())
     list(Predictor(watched, CARD).rank(collect(paths)))

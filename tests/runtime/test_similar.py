@@ -21,7 +21,7 @@ from hubel.models.catalogue import build_model
 from hubel.runtime import similar as module
 from hubel.runtime.predictor import Predictor
 from hubel.runtime.similar import embed_images, index_folder, nearest, similar_images
-from hubel.weights.model_file import ModelCard
+from hubel.weights.card import ModelCard
 
 CARD = ModelCard("convnet", ("a", "b", "c"), Preprocess(16, 16), {"filters": [8, 16], "repeat": [1]})
 
@@ -212,7 +212,7 @@ def test_a_damaged_index_is_made_again(photos: Path, own_cache: Path, embedded: 
 
 
 def test_what_was_embedded_before_an_interruption_is_kept(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hubel.runtime.predictor.batch_size", lambda preprocess: 5)
+    monkeypatch.setattr("hubel.runtime.stream.batch_size", lambda preprocess: 5)
     calls = 0
 
     def interrupted(*given: Any) -> Any:

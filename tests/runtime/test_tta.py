@@ -21,7 +21,8 @@ from hubel.evaluation.evaluate import Evaluation, evaluate
 from hubel.evaluation.run import evaluate_file
 from hubel.runtime.predictor import Predictor
 from hubel.runtime.tta import VIEWS, views
-from hubel.weights.model_file import ModelCard, save_model
+from hubel.weights.card import ModelCard
+from hubel.weights.model_file import save_model
 
 COLOUR = ModelCard("convnet", ("a", "b"), Preprocess(12, 10), {"filters": [4], "repeat": [1]}, temperature=1.7)
 GREY = ModelCard(

@@ -18,7 +18,8 @@ from safetensors.torch import save, save_file
 from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.data.preprocess import Preprocess
 from hubel.weights import model_file
-from hubel.weights.model_file import ModelCard, load_model, model_path, read_card, save_model
+from hubel.weights.card import ModelCard
+from hubel.weights.model_file import load_model, model_path, read_card, save_model
 
 CARD = ModelCard(
     "linear",

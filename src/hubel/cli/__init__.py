@@ -57,8 +57,22 @@ _VERBS = {
         "hubel predict efficientnet_lite0 photo.jpg",
         "hubel predict model.safetensors holiday/ --csv > classes.csv",
         'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
+        "hubel predict model.onnx holiday/ -o answers.parquet --resume",
+        "hubel predict model.onnx holiday/ --shard 1/3 -o answers-1.csv",
         "cat photo.jpg | hubel predict model.safetensors -",
         'find . -name "*.png" | hubel predict model.safetensors - --jsonl',
+    ),
+    "export": (
+        "Write a model as one file that hubel predict runs without torch, and any ONNX tool opens.",
+        "hubel export runs/PHOTOS-efficientnet_lite0-1",
+        "hubel export runs/PHOTOS-efficientnet_lite0-1 --int8 --data PHOTOS",
+        "hubel export efficientnet_lite0 -o lite0.onnx",
+    ),
+    "serve": (
+        "Offer models over HTTP, on this computer only unless told otherwise, with a page to try them on a photo.",
+        "hubel serve runs/PHOTOS-efficientnet_lite0-1",
+        "hubel serve efficientnet_lite0 model.onnx --port 8080",
+        "HUBEL_TOKEN=secret hubel serve model.onnx --host 0.0.0.0 --allow-host photos.example.org",
     ),
     "demo": (
         "Train, measure and predict on data that needs no download, in a minute: LeNet-5 on 1,797 real handwritten "
@@ -221,6 +235,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = WRONG_USE
     except CycloptsError as error:
         _complain(in_words(error))
+        status = WRONG_USE
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("hubel"):
+            raise
+        _complain(f"this needs {error.name}, which is not installed: pip install {error.name}")
         status = WRONG_USE
     except KeyboardInterrupt:
         _complain("interrupted")

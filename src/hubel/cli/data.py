@@ -70,9 +70,9 @@ def check(
     from hubel.cli.show import table
     from hubel.core.progress import counted
     from hubel.evaluation.data_check import check as check_data
-    from hubel.runtime.predictor import load
+    from hubel.runtime.predictor import load_predictor
 
-    found = check_data(source, load(model, device=device), out)
+    found = check_data(source, load_predictor(model, device=device), out)
     if json:
         print(json_module.dumps(found.to_json(), indent=2))
         return 0

@@ -48,7 +48,7 @@ def explain(
     from hubel.cli.pictures import said
     from hubel.core.errors import OptionError
     from hubel.explain import run
-    from hubel.runtime.predictor import load
+    from hubel.runtime.predictor import load_predictor
 
     wanted = {"compare": compare, "maps": maps, "unit": unit, "filters": filters, "templates": templates}
     chosen = [name for name, value in wanted.items() if value]
@@ -58,9 +58,9 @@ def explain(
         raise OptionError("name the images: hubel explain MODEL IMAGE...")
     if patches and not unit:
         raise OptionError("--patches needs a unit to excite, such as --unit stage3:17")
-    predictor = load(model, device=device)
+    predictor = load_predictor(model, device=device)
     labels = [class_] if class_ else []
-    others = [load(beside, device=device)] if beside else []
+    others = [load_predictor(beside, device=device)] if beside else []
     verbs = {
         "compare": lambda: run.compare_files(predictor, images, out, label=class_, layer=layer),
         "maps": lambda: run.maps_files(predictor, images, out, layer=layer),

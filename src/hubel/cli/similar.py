@@ -47,12 +47,12 @@ def similar(
     from hubel.cli.show import table
     from hubel.core.errors import OptionError
     from hubel.core.progress import say
-    from hubel.runtime.predictor import load
+    from hubel.runtime.predictor import load_predictor
     from hubel.runtime.similar import similar_images
 
     if json and csv:
         raise OptionError("choose one of --json and --csv")
-    found, index = similar_images(load(model, device=device), folder, query, top_k=top)
+    found, index = similar_images(load_predictor(model, device=device), folder, query, top_k=top)
     if sheet is not None:
         _draw(sheet, query, found)
     if json:

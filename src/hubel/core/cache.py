@@ -15,6 +15,7 @@ KINDS = {
     "weights": "pretrained weights that were downloaded",
     "index": "what is known of the images of a data set: sizes, hashes, unreadable files",
     "activations": "what the frozen part of a network makes of images",
+    "engines": "which engine runs an exported file fastest here",
     "similar": "vectors of images that hubel similar searches",
 }
 

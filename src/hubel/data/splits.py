@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from hubel.core.random import bits
 from hubel.data.index import Index
 from hubel.data.sources.listing import SPLITS, label_parts, natural_key
 
-__all__ = ["Splits", "split"]
+__all__ = ["Splits", "choose_rows", "split"]
 
 _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
 _ORDER_OF_SAMPLES = 101  # keeps these draws apart from others with the same seed
@@ -87,6 +89,40 @@ def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, m
         raise DataError("there are too few different images to hold any out; each class needs at least two")
     notes += _untrained(index, training, np.union1d(choosing, testing), multi_label=multi_label)
     return Splits(training, choosing, testing, tuple(notes))
+
+
+def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> tuple[NDArray[np.int64], str]:
+    """The rows of one split, and what they are called in a report.
+
+    Args:
+        index: what there is.
+        trained: the provenance of a model; when it was trained on this very data, the splits are those of its training.
+        wanted: "train", "val", "test", "all", or "auto": what the training held out; otherwise the data's own test or
+            val; otherwise all.
+
+    Raises:
+        DataError: the data has no such split.
+    """
+    usable = index.usable()
+    own = index.split[usable]
+    words = {"train": "training", "val": "validation", "test": "test", "all": "labelled"}
+    if wanted == "all":
+        return usable, words["all"]
+    if trained.get("fingerprint") == index.fingerprint():
+        val, test = trained["shares"]
+        held = split(index, seed=trained["seed"], val=val, test=test, multi_label=trained["multi_label"])
+        if wanted == "auto":
+            wanted = "val" if held.test_is_val else "test"
+        return getattr(held, wanted), words[wanted]
+    if wanted == "auto":
+        present = [name for name in ("test", "val") if (own == SPLITS.index(name)).any()]
+        if not present:
+            return usable, words["all"]
+        wanted = present[0]
+    rows = usable[own == SPLITS.index(wanted)]
+    if not len(rows):
+        raise DataError(f"{index.name} has no split {wanted}; use --split all to measure on every image")
+    return rows, words[wanted]
 
 
 def _check_counts(index: Index, rows: NDArray[np.int64]) -> None:

@@ -20,10 +20,11 @@ from hubel.evaluation.metrics import Metrics, MultiLabelMetrics, measure, measur
 from hubel.evaluation.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
 from hubel.evaluation.report import AnyMetrics, Report, write_report
 from hubel.evaluation.tables import confusion_csv, per_class_csv, percent
-from hubel.runtime.forward import batch_size, forward, output_batches, outputs
+from hubel.runtime.forward import forward, output_batches, outputs
 from hubel.runtime.scores import scores, sigmoid
+from hubel.runtime.stream import batch_size
 from hubel.runtime.tta import VIEWS, mean_scores
-from hubel.weights.model_file import ModelCard
+from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,8 +136,12 @@ def evaluate(
             raise OptionError(f"{card.model} makes images, which have no scores to average; leave out --tta")
         return _reconstructed(network, images)
     if tta:
+
+        def compute(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+            return scores(forward(network, pixels, images.preprocess), card.scores, card.temperature)
+
         batches = images.in_sequence(batch_size(images.preprocess))
-        probabilities = np.concatenate([mean_scores(network, b.pixels, card, images.preprocess) for b in batches])
+        probabilities = np.concatenate([mean_scores(compute, batch.pixels) for batch in batches])
     else:
         probabilities = scores(outputs(network, images), card.scores, card.temperature)
     metrics: Metrics | MultiLabelMetrics

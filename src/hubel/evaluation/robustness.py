@@ -17,8 +17,9 @@ from hubel.core.progress import bar
 from hubel.core.window import in_order
 from hubel.data.loading import Images
 from hubel.evaluation.corruptions import CORRUPTIONS, Change, changes, corrupt
-from hubel.runtime.forward import batch_size, forward
+from hubel.runtime.forward import forward
 from hubel.runtime.predictor import Predictor
+from hubel.runtime.stream import batch_size
 
 __all__ = ["ALEXNET", "ALEXNET_CLEAN", "Robustness", "mce", "measure_robustness", "relative_mce"]
 

@@ -19,13 +19,13 @@ from hubel.data.index import Index, scan
 from hubel.data.loading import Images
 from hubel.data.sources import open_source
 from hubel.data.sources.listing import Source
+from hubel.data.splits import choose_rows
 from hubel.evaluation.corruptions import CORRUPTIONS, SIMPLE, Change, changes
 from hubel.evaluation.figures import save
 from hubel.evaluation.robustness import ALEXNET, ALEXNET_CLEAN, Robustness, mce, measure_robustness, relative_mce
 from hubel.evaluation.robustness_figure import robustness_curves
-from hubel.evaluation.run import choose_rows
 from hubel.evaluation.tables import percent
-from hubel.runtime.predictor import Predictor, load
+from hubel.runtime.predictor import Predictor, load_predictor
 from hubel.weights.imagenet import imagenet_classes
 
 __all__ = ["MeasuredRobustness", "robustness_csv", "robustness_files", "robustness_json"]
@@ -102,19 +102,20 @@ def robustness_files(
     wanted = changes(only, quick=quick)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # first: nobody waits for a result that cannot be written
-    models = {str(name): load(name, device=device) for name in (model, baseline) if name is not None}
+    models = {str(name): load_predictor(name, device=device) for name in (model, baseline) if name is not None}
     if any(one.card.provenance.get("multi_label", False) for one in models.values()):
         raise OptionError("robustness is measured of models that give an image one class")
     source = open_source(data)
     index = scan(source)
     first, *others = models.values()
-    rows, which = choose_rows(index, first.card, split)
+    rows, which = choose_rows(index, first.card.provenance, split)
     most = images or (_QUICK_IMAGES if quick else 1000)
     rows = rows[np.sort(permutation(len(rows), seed)[:most])]
     notes = list(index.notes())
     if quick:
         notes.append("quick: the means are over three severities; compare them with no others")
-    if split == "auto" and any(not np.isin(rows, choose_rows(index, one.card, split)[0]).all() for one in others):
+    held = [choose_rows(index, one.card.provenance, split)[0] for one in others]
+    if split == "auto" and any(not np.isin(rows, own).all() for own in held):
         notes.append(f"{baseline} may have been trained on some of these images: they are those that {model} was not")
     results = tuple(_measured(name, one, source, index, rows, wanted, seed) for name, one in models.items())
     folder = out or numbered_folder(Path("runs"), f"robust-{source.name}")

@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hubel.core.errors import DataError
 from hubel.core.files import numbered_folder
-from hubel.data.index import Index, scan
+from hubel.data.index import scan
 from hubel.data.loading import Images
 from hubel.data.sources import open_source
-from hubel.data.sources.listing import SPLITS
-from hubel.data.splits import split as split_rows
+from hubel.data.splits import choose_rows
 from hubel.evaluation.evaluate import Evaluation, Reconstructed, evaluate, write_evaluation
 from hubel.runtime.device import pick_device
 from hubel.runtime.tta import VIEWS
-from hubel.weights.model_file import ModelCard, load_model, model_path
+from hubel.weights.model_file import load_model, model_path
 
-__all__ = ["Measured", "choose_rows", "evaluate_file"]
+__all__ = ["Measured", "evaluate_file"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ def evaluate_file(
     multi_label = card.provenance.get("multi_label", False)
     source = open_source(data, multi_label=multi_label, labelled=card.task == "classify")
     index = scan(source)
-    rows, which = choose_rows(index, card, split)
+    rows, which = choose_rows(index, card.provenance, split)
     targets = index.targets(rows, card.classes, multi_label=multi_label)
     images = Images(source, index, rows, card.preprocess)
     evaluation = evaluate(network.to(pick_device(device)), card, images, targets, tta=tta)
@@ -95,27 +90,3 @@ def evaluate_file(
         notes=notes,
     )
     return Measured(evaluation, which, folder, report, notes)
-
-
-def choose_rows(index: Index, card: ModelCard, split: str) -> tuple[NDArray[np.int64], str]:
-    """The rows to measure, and what they are called."""
-    usable = index.usable()
-    own = index.split[usable]
-    words = {"train": "training", "val": "validation", "test": "test", "all": "labelled"}
-    if split == "all":
-        return usable, words["all"]
-    if card.provenance.get("fingerprint") == index.fingerprint():
-        val, test = card.provenance["shares"]
-        multi_label = card.provenance["multi_label"]
-        held = split_rows(index, seed=card.provenance["seed"], val=val, test=test, multi_label=multi_label)
-        wanted = split if split != "auto" else "val" if held.test_is_val else "test"
-        return getattr(held, wanted), words[wanted]
-    if split == "auto":
-        present = [name for name in ("test", "val") if (own == SPLITS.index(name)).any()]
-        if not present:
-            return usable, words["all"]
-        split = present[0]
-    rows = usable[own == SPLITS.index(split)]
-    if not len(rows):
-        raise DataError(f"{index.name} has no split {split}; use --split all to measure on every image")
-    return rows, words[split]

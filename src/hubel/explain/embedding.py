@@ -19,7 +19,7 @@ from hubel.data.loading import Images, network_input
 from hubel.evaluation.figure_style import INK, MUTED, canvas, class_labels, finish, heading
 from hubel.explain.layer import default_layer, maps_at
 from hubel.explain.untouched import untouched
-from hubel.runtime.forward import batch_size
+from hubel.runtime.stream import batch_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

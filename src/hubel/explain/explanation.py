@@ -24,9 +24,9 @@ from hubel.explain.faithfulness import CONTROLS, deletion, insertion
 from hubel.explain.methods import METHODS, Method, find_method
 from hubel.explain.occlusion import occlusion
 from hubel.explain.untouched import untouched
-from hubel.runtime.forward import batch_size
 from hubel.runtime.predictor import Predictor
 from hubel.runtime.scores import scores
+from hubel.runtime.stream import batch_size
 
 __all__ = ["Explanation", "Faithfulness", "Picture", "compare", "explain", "pictures", "readable", "to_input"]
 

@@ -17,8 +17,8 @@ from hubel.explain.explanation import Picture, pictures, to_input
 from hubel.explain.layer import maps_at
 from hubel.explain.tiles import Row, Tile, tiles
 from hubel.explain.untouched import untouched
-from hubel.runtime.forward import batch_size
 from hubel.runtime.predictor import Predictor
+from hubel.runtime.stream import batch_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

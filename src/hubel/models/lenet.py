@@ -88,16 +88,17 @@ class SparseConv(nn.Module):
 
     def __init__(self, table: tuple[tuple[int, ...], ...]) -> None:
         super().__init__()
-        self.outs = [out for out, seen in enumerate(table) for _ in seen]
-        self.ins = [below for seen in table for below in seen]
-        self.weight = nn.Parameter(torch.empty(len(self.ins), 5, 5))
+        pairs = [(out, below) for out, seen in enumerate(table) for below in seen]
+        self.shape = (len(table), 1 + max(below for _, below in pairs))
+        # For each map and each one below, which of the weights is theirs; the last, one too many, is zero.
+        self.places = [pairs.index(pair) if pair in pairs else len(pairs) for pair in np.ndindex(self.shape)]
+        self.weight = nn.Parameter(torch.empty(len(pairs), 5, 5))
         self.bias = nn.Parameter(torch.zeros(len(table)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `(n, in, h, w)` to `(n, out, h - 4, w - 4)`."""
-        full = self.weight.new_zeros(len(self.bias), x.shape[1], 5, 5)
-        full[self.outs, self.ins] = self.weight
-        return F.conv2d(x, full, self.bias)
+        padded = torch.cat([self.weight, self.weight.new_zeros(1, 5, 5)])
+        return F.conv2d(x, padded[self.places].view(*self.shape, 5, 5), self.bias)
 
 
 class Distances(nn.Module):

@@ -28,7 +28,7 @@ from hubel.runtime.activation_store import LIMIT_VARIABLE, Found, Series, cache_
 from hubel.runtime.engines import Engine, fastest
 from hubel.runtime.fold import folded
 from hubel.runtime.forward import evaluating
-from hubel.weights.model_file import ModelCard
+from hubel.weights.card import ModelCard
 
 __all__ = ["Activations", "Frozen", "features"]
 

@@ -7,21 +7,15 @@ rounded then, and are taken only if they agree with those in float32.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import importlib.util
 import io
 import logging
-import os
-import random
-import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -31,6 +25,7 @@ from torch import nn
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.runtime.device import has_bfloat16_unit
 from hubel.runtime.fold import folded
+from hubel.runtime.quiet import undisturbed
 
 __all__ = ["ENGINES", "Engine", "agreement", "fastest"]
 
@@ -91,7 +86,7 @@ class _Frozen:
     @cached_property
     def graph(self) -> Any:
         """For OpenVINO: any number of images of the samples' size."""
-        with _undisturbed():
+        with undisturbed():
             example = torch.from_numpy(self.samples[:2].copy())
             graph = importlib.import_module("openvino").convert_model(self.network, example_input=example)
         graph.reshape([-1, *self.samples.shape[1:]])
@@ -125,7 +120,7 @@ def _openvino(frozen: _Frozen, precision: str = "f32", graph: Any = None) -> Run
 
 def _openvino_int8(frozen: _Frozen) -> Run:
     graph = frozen.graph
-    with _undisturbed():
+    with undisturbed():
         nncf = importlib.import_module("nncf")
         nncf.set_log_level(logging.ERROR)
         images = [image[None] for image in np.ascontiguousarray(frozen.samples)]
@@ -146,7 +141,7 @@ def _onnxruntime(frozen: _Frozen) -> Run:
         "output_names": ["y"],
         "dynamic_axes": {"x": {0: "n"}, "y": {0: "n"}},
     }
-    with _undisturbed():
+    with undisturbed():
         ort = importlib.import_module("onnxruntime")
         torch.onnx.export(frozen.network, (example,), file, dynamo=False, **names)
     options = ort.SessionOptions()
@@ -265,31 +260,3 @@ def _rate(run: Run, samples: Array) -> float:
         run(batch)
         best = min(best, time.perf_counter() - before)
     return float(len(batch) / best)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Nothing is reported to anyone, printed or warned of; logging and random numbers stay as they were.
-
-    OpenVINO and NNCF report imports and conversions to their makers where `openvino_telemetry` is installed, and ONNX
-    Runtime 1.32 its sessions; all number their user in the home folder. Where that package seems absent, the first two
-    take stand-ins that do nothing; the third heeds a variable, once and for all when it is imported.
-    """
-    root, hidden = logging.getLogger(), "openvino_telemetry"
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    with contextlib.ExitStack() as stack, warnings.catch_warnings():
-        if hidden not in sys.modules:
-            sys.modules[hidden] = None  # type: ignore[assignment]
-            stack.callback(sys.modules.pop, hidden)
-        # A program that imported them before us has them bound to that package already.
-        for owner in map(sys.modules.get, (hidden, "nncf.telemetry.decorator")):
-            for name in {"Telemetry", "telemetry"} & set(dir(owner)):
-                stack.enter_context(mock.patch.object(owner, name))
-        # The converter sets up the root logger for itself; NNCF draws random numbers.
-        stack.callback(root.setLevel, root.level)
-        stack.callback(setattr, root, "handlers", list(root.handlers))
-        stack.callback(setattr, root, "filters", list(root.filters))
-        stack.callback(random.setstate, random.getstate())
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        warnings.simplefilter("ignore")
-        yield

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from hubel.data.loading import Batch, Samples, network_input
 from hubel.data.preprocess import Preprocess
 from hubel.runtime.fold import folded
+from hubel.runtime.stream import batch_size
 
-__all__ = ["batch_size", "evaluating", "forward", "output_batches", "outputs"]
-
-_PIXELS_A_BATCH = 2**20  # keeps the activations of one batch within the processor's caches or near it
+__all__ = ["evaluating", "forward", "output_batches", "outputs"]
 
 
 @contextmanager
@@ -41,11 +40,6 @@ def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
     device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
     with evaluating(network):
         return network(x.to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
-
-
-def batch_size(preprocess: Preprocess) -> int:
-    """How many images go through a network at once when nothing is learnt."""
-    return max(1, min(256, _PIXELS_A_BATCH // (preprocess.height * preprocess.width)))
 
 
 def output_batches(network: nn.Module, images: Samples) -> Iterator[tuple[Batch, NDArray[np.float32]]]:

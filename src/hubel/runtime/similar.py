@@ -28,7 +28,8 @@ from hubel.data.preprocess import Preprocess
 from hubel.data.sources.folder import stamp
 from hubel.data.sources.walk import image_files
 from hubel.runtime.forward import forward
-from hubel.runtime.predictor import Predictor, stream
+from hubel.runtime.predictor import Predictor
+from hubel.runtime.stream import stream
 
 __all__ = ["FolderIndex", "Neighbour", "embed_images", "index_folder", "nearest", "similar_images"]
 
@@ -192,11 +193,11 @@ def _products(vectors: NDArray[np.float16], query: NDArray[np.float32]) -> NDArr
         return torch.cat([part.float() @ wanted for part in parts]).numpy()
 
 
-def _embedder(predictor: Predictor) -> Callable[[list[NDArray[np.uint8]]], NDArray[np.float16]]:
+def _embedder(predictor: Predictor) -> Callable[[NDArray[np.uint8]], NDArray[np.float16]]:
     """Rows of the index for resized images."""
 
-    def embed(pixels: list[NDArray[np.uint8]]) -> NDArray[np.float16]:
-        return embed_images(predictor.network, np.stack(pixels), predictor.card.preprocess).astype(np.float16)
+    def embed(pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
+        return embed_images(predictor.network, pixels, predictor.card.preprocess).astype(np.float16)
 
     return embed
 

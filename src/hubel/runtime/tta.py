@@ -9,17 +9,16 @@ cost 1 to 7 points. Grey images move by 1/32 instead, which gains 0.3 and nothin
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
 
-from hubel.data.preprocess import Preprocess
-from hubel.runtime.forward import forward
-from hubel.runtime.scores import scores
-from hubel.weights.model_file import ModelCard
+__all__ = ["VIEWS", "Compute", "mean_scores", "views"]
 
-__all__ = ["VIEWS", "mean_scores", "views"]
+# From resized images uint8 `(n, h, w, c)` to their scores `(n, classes)`.
+Compute = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 _SHIFT = 1 / 32  # of height and width: one pixel of 28 or 32
 _CENTRE = 0.8  # of height and width
@@ -55,9 +54,6 @@ def _centre(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(part.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def mean_scores(
-    network: nn.Module, pixels: NDArray[np.uint8], card: ModelCard, preprocess: Preprocess
-) -> NDArray[np.float64]:
-    """Scores `(n, classes)` of resized images uint8 `(n, h, w, c)`: the mean of those of all views."""
-    said = [scores(forward(network, view, preprocess), card.scores, card.temperature) for view in views(pixels)]
-    return np.asarray(np.mean(said, axis=0))
+def mean_scores(compute: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What `compute` makes of resized images uint8 `(n, h, w, c)`, scores `(n, classes)`: the mean over all views."""
+    return np.asarray(np.mean([compute(view) for view in views(pixels)], axis=0))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hubel.data.sources.builtin import digits
-from hubel.runtime.predictor import load
+from hubel.runtime.predictor import load_predictor
 from hubel.training.recipe import Recipe
 from hubel.training.run import Outcome, train
 
@@ -26,7 +26,7 @@ def digits_demo(folder: Path) -> tuple[list[Outcome], list[tuple[str, str, str, 
             return runs, []
     assert runs[-1].evaluation is not None
     held_out = runs[-1].evaluation.images
-    predictor = load(runs[-1].model)
+    predictor = load_predictor(runs[-1].model)
     rows = held_out.rows[:_SHOWN]
     source = digits()
     pixels = np.stack([source.read(int(row), "") for row in rows])

@@ -17,7 +17,7 @@ from hubel.core.errors import DataError
 from hubel.data.sources import ArraySource, Source, open_source
 from hubel.data.sources.paths import PathSource
 from hubel.models.catalogue import option_text
-from hubel.runtime.predictor import Predictor, load
+from hubel.runtime.predictor import Predictor, load_predictor
 from hubel.training.fit import fit_model
 from hubel.training.plan import make_plan
 from hubel.training.recipe import Recipe
@@ -95,7 +95,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             fitted = fit_model(make_plan(source, recipe), Path(folder))
             if fitted.stopped_by:
                 raise KeyboardInterrupt
-            self.predictor_: Predictor = load(fitted.model, device=recipe.device)
+            self.predictor_: Predictor = load_predictor(fitted.model, device=recipe.device)
         names = self.predictor_.classes
         self.classes_ = np.unique([values.get(name, name) for name in names])
         place = {name: i for i, name in enumerate(names)}

@@ -31,7 +31,7 @@ from hubel.runtime.threads import probe_threads
 from hubel.training.recipe import Recipe
 from hubel.training.start import find_start
 from hubel.training.state import Labelled
-from hubel.weights.model_file import ModelCard
+from hubel.weights.card import ModelCard
 
 __all__ = ["Plan", "choose_preprocess", "make_plan", "with_task"]
 

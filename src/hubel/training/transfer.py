@@ -31,9 +31,9 @@ from hubel.training.objective import Classification
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.state import Labelled
+from hubel.weights.card import ModelCard
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
-from hubel.weights.model_file import ModelCard
 
 __all__ = ["Tuning", "prepare"]
 

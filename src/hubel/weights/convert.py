@@ -13,10 +13,11 @@ import torch
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import build_model, find
+from hubel.weights.card import ModelCard
 from hubel.weights.create import card_of
 from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
-from hubel.weights.model_file import ModelCard, save_model
+from hubel.weights.model_file import save_model
 from hubel.weights.pretrained import Pretrained, list_weights
 
 __all__ = ["Converted", "convert_file"]

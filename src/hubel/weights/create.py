@@ -13,9 +13,9 @@ from hubel.core.errors import OptionError
 from hubel.models.catalogue import build_model, find
 from hubel.nn.features import Features, feature_maps
 from hubel.nn.network import Network
+from hubel.weights.card import ModelCard
 from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
-from hubel.weights.model_file import ModelCard
 from hubel.weights.pretrained import Pretrained, fetch, find_weights, list_weights
 
 __all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_pretrained"]

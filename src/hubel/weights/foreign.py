@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hubel.core.errors import MismatchError, WeightsError
+from hubel.core.errors import MismatchError, OptionError, WeightsError
 from hubel.data.reading import one_line
 from hubel.nn.network import Network
 from hubel.weights.keymaps import key_maps
 
-__all__ = ["Varying", "fit_weights", "read_weights", "renamed"]
+__all__ = ["Varying", "fit_weights", "foreign_weights", "read_weights", "renamed"]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "state_dict_ema", "model_ema", "model", "net", "ema")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -71,13 +71,32 @@ def renamed(model: str, network: nn.Module, found: Mapping[str, Tensor]) -> dict
     for key_map in key_maps(model).values():
         assert isinstance(network, Network)
         layers = {their: our for our, their in key_map(network)}
-        theirs: dict[str, str] = {}
-        for their, our in layers.items():
-            theirs |= {f"{their}.{part}": f"{our}.{part}" for part in _PARAMETERS if f"{our}.{part}" in ours}
+        theirs = _parameters(layers, ours)
         if len(theirs.keys() & found.keys()) > len(names.keys() & found.keys()):
             present = {our.rpartition(".")[0] for our in ours}
             names, absent = theirs, {their for their, our in layers.items() if our not in present}
     return {names.get(name, name): t for name, t in found.items() if name.rpartition(".")[0] not in absent}
+
+
+def foreign_weights(library: str, model: str, network: nn.Module) -> dict[str, Tensor]:
+    """A network's weights under the names of another library, for its own network of the same layout.
+
+    Raises:
+        OptionError: that library has no such network, or arranges its weights otherwise.
+    """
+    key_map = key_maps(model).get(library)
+    if key_map is None or (library, model[:3]) == ("timm", "vgg"):  # whose fully connected layers are convolutions
+        raise OptionError(f"{library} has no network whose weights are those of {model} under other names")
+    assert isinstance(network, Network)
+    ours = network.state_dict()
+    names = _parameters({their: our for our, their in key_map(network)}, ours)
+    return {their: ours[our] for their, our in names.items()}
+
+
+def _parameters(layers: Mapping[str, str], ours: Collection[str]) -> dict[str, str]:
+    """Their names of parameters to ours, from their names of layers to ours."""
+    pairs = ((f"{their}.{part}", f"{our}.{part}") for their, our in layers.items() for part in _PARAMETERS)
+    return {their: our for their, our in pairs if our in ours}
 
 
 @dataclass(frozen=True)

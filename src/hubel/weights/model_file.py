@@ -9,11 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import mmap
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,75 +22,13 @@ from torch import Tensor, nn
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.core.files import write_atomic
-from hubel.data.preprocess import Preprocess
-from hubel.models.catalogue import build_model, find
+from hubel.weights.card import ModelCard
 
-__all__ = ["ModelCard", "load_model", "model_path", "read_card", "save_model"]
+__all__ = ["load_model", "model_path", "read_card", "save_model"]
 
 _FORMAT = 1
 _NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, as the digest has
 _MAX_HEADER = 100 * 2**20
-_MAX_PIXELS = 2**26  # of one input; a damaged or hostile card must not make a prediction take all memory
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a model is, beside its weights.
-
-    Attributes:
-        model: the name of the network in the catalogue.
-        classes: names, in the order of the network's outputs; none where the network makes images.
-        preprocess: how an image becomes the network's input.
-        options: the network's options that differ from the catalogue's.
-        scores: how outputs become scores: "softmax" (one class an image) or "sigmoid" (any number of classes).
-        temperature: outputs are divided by it before they become scores; above 0.
-        provenance: where the model came from; plain JSON values.
-
-    Raises:
-        OptionError: a value that no model can have.
-        UnknownNameError: there are no classes, and no such network.
-    """
-
-    model: str
-    classes: tuple[str, ...]
-    preprocess: Preprocess
-    options: Mapping[str, Any] = field(default_factory=dict)
-    scores: str = "softmax"
-    temperature: float = 1.0
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not all(isinstance(name, str) for name in self.classes):
-            raise OptionError("names of classes are text")
-        if not self.classes and self.task == "classify":
-            raise OptionError("a model has at least one class")
-        if len(set(self.classes)) != len(self.classes):
-            raise OptionError("two classes have the same name")
-        if self.scores not in ("softmax", "sigmoid"):
-            raise OptionError(f"scores are softmax or sigmoid, not {self.scores!r}")
-        if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
-            raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
-        if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
-            raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
-
-    @property
-    def task(self) -> str:
-        """What the network does: see `Variant.task`.
-
-        Raises:
-            UnknownNameError: there is no such network.
-        """
-        return find(self.model)[1].task
-
-    def create(self) -> nn.Module:
-        """A network of this description, with fresh weights."""
-        return build_model(
-            self.model,
-            num_classes=len(self.classes),
-            in_channels=self.preprocess.channels,
-            input_size=(self.preprocess.height, self.preprocess.width),
-            options=self.options,
-        )
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
@@ -209,14 +145,10 @@ def _card(path: Path, header: dict[str, Any]) -> ModelCard:
         fields = json.loads(metadata["hubel"])
         if (written := fields.pop("format")) != _FORMAT:
             raise ModelFileError(f"{path} has format {written!r} of hubel's model files; this version reads {_FORMAT}")
-        for name, kind in {"sha256": str, "model": str, "classes": list, "options": dict, "provenance": dict}.items():
-            if not isinstance(fields[name], kind):
-                raise TypeError(f"{name} is no {kind.__name__}")
-        if len(fields.pop("sha256")) != len(_NO_DIGEST):
+        digest = fields.pop("sha256")
+        if not isinstance(digest, str) or len(digest) != len(_NO_DIGEST):
             raise ValueError("no checksum")
-        fields["preprocess"] = Preprocess.from_json(fields["preprocess"])
-        fields["classes"] = tuple(fields["classes"])
-        return ModelCard(**fields)
+        return ModelCard.from_json(fields)
     except ModelFileError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -1,0 +1,1 @@
+"""Trained models behind HTTP, and a page to try them on a photo."""

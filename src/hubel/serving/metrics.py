@@ -1,0 +1,89 @@
+"""Counters for whoever watches the server, in the text format of Prometheus 0.0.4."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["Metrics", "gauge"]
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_IMAGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+_Labels = Mapping[str, str]
+
+
+class Metrics:
+    """What was counted since the start; any thread may count."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._requests: Counter[tuple[str, int]] = Counter()
+        self._seconds: dict[str, _Histogram] = {}
+        self._batches: dict[str, _Histogram] = {}
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """A request has its answer."""
+        with self._lock:
+            self._requests[path, status] += 1
+            self._seconds.setdefault(path, _Histogram(_SECONDS)).add(seconds)
+
+    def batch(self, model: str, images: int) -> None:
+        """Images went through a network together."""
+        with self._lock:
+            self._batches.setdefault(model, _Histogram(_IMAGES)).add(images)
+
+    def lines(self) -> list[str]:
+        """Everything as text."""
+        with self._lock:
+            return [
+                *_head("hubel_requests_total", "counter", "Requests by path and status."),
+                *(
+                    _line("hubel_requests_total", {"path": path, "status": str(status)}, count)
+                    for (path, status), count in sorted(self._requests.items())
+                ),
+                *_histograms("hubel_request_seconds", "Time until the answer.", "path", self._seconds),
+                *_histograms("hubel_batch_images", "Images in a batch.", "model", self._batches),
+            ]
+
+
+def gauge(name: str, text: str, values: Iterable[tuple[_Labels, float]]) -> list[str]:
+    """A value of now, for each set of labels."""
+    return [*_head(name, "gauge", text), *(_line(name, labels, value) for labels, value in values)]
+
+
+class _Histogram:
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def add(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def lines(self, name: str, labels: _Labels) -> list[str]:
+        found, total = [], 0
+        for bound, count in zip([*map(str, self._bounds), "+Inf"], self._counts, strict=True):
+            total += count
+            found.append(_line(f"{name}_bucket", {**labels, "le": bound}, total))
+        return [*found, _line(f"{name}_sum", labels, self._sum), _line(f"{name}_count", labels, total)]
+
+
+def _histograms(name: str, text: str, label: str, found: Mapping[str, _Histogram]) -> list[str]:
+    lines = (line for key, one in sorted(found.items()) for line in one.lines(name, {label: key}))
+    return [*_head(name, "histogram", text), *lines]
+
+
+def _head(name: str, kind: str, text: str) -> list[str]:
+    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+
+
+def _line(name: str, labels: _Labels, value: float) -> str:
+    shown = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+    return f"{name}{{{shown}}} {value!r}" if shown else f"{name} {value!r}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

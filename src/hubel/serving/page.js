@@ -1,0 +1,171 @@
+// The page: a photo goes to the server, classes come back. Whatever a stranger named (classes, files) is set as text.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const state = { token: "", models: [], file: null, turn: 0, chosen: "" };
+
+function make(tag, name, text) {
+  const element = document.createElement(tag);
+  element.className = name;
+  element.textContent = text;
+  return element;
+}
+
+// An answer, or an error in words.
+async function ask(path, options = {}) {
+  const headers = { ...options.headers };
+  if (state.token) headers.Authorization = `Bearer ${state.token}`;
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, headers });
+  } catch {
+    throw new Error("The server cannot be reached.");
+  }
+  if (answer.ok) return answer;
+  if (answer.status === 401) {
+    $("access").hidden = false;
+    throw new Error(state.token && "This is not the right token.");
+  }
+  const body = await answer.json().catch(() => ({}));
+  throw new Error(body.error ? sentence(body.error.message) : `The server answered ${answer.status}.`);
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
+}
+
+function post(path, query) {
+  const kind = state.file.type.startsWith("image/") ? state.file.type : "application/octet-stream";
+  return ask(`${path}?${new URLSearchParams(query)}`, {
+    method: "POST", body: state.file, headers: { "Content-Type": kind },
+  });
+}
+
+function complain(error) {
+  $("problem").textContent = error.message;
+  $("problem").hidden = !error.message;
+  $("state").textContent = "";
+}
+
+async function loadModels() {
+  try {
+    state.models = (await (await ask("/v1/models")).json()).models;
+  } catch (error) {
+    complain(error);
+    return;
+  }
+  $("access").hidden = true;
+  $("problem").hidden = true;
+  $("model").replaceChildren(...state.models.map((model) => new Option(model.name, model.name)));
+  $("choice").hidden = state.models.length < 2;
+}
+
+async function classify() {
+  const turn = ++state.turn, model = $("model").value;
+  $("problem").hidden = true;
+  $("state").textContent = "Looking …";
+  $("result").classList.add("waiting");
+  const began = performance.now();
+  try {
+    const answer = await (await post("/v1/predict", { model, top: 5 })).json();
+    if (turn !== state.turn) return;
+    const explains = state.models.some((one) => one.name === model && one.explains);
+    showPhoto();
+    showClasses(answer.images[0].top, explains);
+    $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
+    if (explains) showMap(answer.images[0].top[0].class);
+  } catch (error) {
+    if (turn !== state.turn) return;
+    $("result").hidden = true;
+    complain(error);
+  } finally {
+    if (turn === state.turn) $("result").classList.remove("waiting");
+  }
+}
+
+function showPhoto() {
+  const photo = $("photo");
+  URL.revokeObjectURL(photo.src);
+  photo.hidden = false;
+  photo.src = URL.createObjectURL(state.file);
+  $("name").textContent = state.file.name;
+  $("result").hidden = false;
+  document.body.classList.add("compact");
+}
+
+function showClasses(classes, explains) {
+  hideMap();
+  $("hint").hidden = !explains;
+  $("classes").replaceChildren(...classes.map(({ class: name, score }) => {
+    const row = make(explains ? "button" : "div", "plain", "");
+    const track = make("span", "track", ""), bar = make("i", "", "");
+    bar.style.width = `${100 * score}%`;
+    track.append(bar);
+    row.append(make("span", "class", name), make("span", "score", `${(100 * score).toFixed(1)} %`), track);
+    if (explains) {
+      row.type = "button";
+      row.setAttribute("aria-pressed", "false");
+      row.dataset.class = name;
+      row.addEventListener("click", () => showMap(name));
+    }
+    const item = document.createElement("li");
+    item.append(row);
+    return item;
+  }));
+}
+
+function hideMap() {
+  $("map-figure").hidden = true;
+  $("result").classList.remove("mapped");
+}
+
+async function showMap(name) {
+  const turn = state.turn;
+  state.chosen = name;
+  for (const row of $("classes").querySelectorAll("button")) {
+    row.setAttribute("aria-pressed", String(row.dataset.class === name));
+  }
+  try {
+    const picture = await (await post("/v1/explain", { model: $("model").value, class: name })).blob();
+    if (turn !== state.turn || state.chosen !== name) return;
+    URL.revokeObjectURL($("map").src);
+    $("map").src = URL.createObjectURL(picture);
+    $("map").alt = `where ${name} comes from`;
+    $("map-caption").textContent = `What the model sees; the brighter, the more it speaks for “${name}”.`;
+    $("map-figure").hidden = false;
+    $("result").classList.add("mapped");
+  } catch (error) {
+    if (turn === state.turn) {
+      hideMap();
+      complain(error);
+    }
+  }
+}
+
+function take(files) {
+  const file = [...(files || [])].find((one) => one);
+  if (!file) return;
+  state.file = file;
+  classify();
+}
+
+$("file").addEventListener("change", (event) => {
+  take(event.target.files);
+  event.target.value = "";
+});
+$("model").addEventListener("change", () => state.file && classify());
+$("photo").addEventListener("error", () => { $("photo").hidden = true; });
+$("access").addEventListener("submit", (event) => {
+  event.preventDefault();
+  state.token = $("token").value.trim();
+  loadModels();
+});
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    $("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    if (kind === "drop") take(event.dataTransfer.files);
+  });
+}
+document.addEventListener("paste", (event) => take(event.clipboardData.files));
+loadModels();

@@ -1,0 +1,95 @@
+"""What a model is, beside its weights. Reading this imports no torch: exported files have a card, too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hubel.core.errors import OptionError
+from hubel.data.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ModelCard"]
+
+_MAX_PIXELS = 2**26  # of one input; a damaged or hostile card must not make a prediction take all memory
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is, beside its weights.
+
+    Attributes:
+        model: the name of the network in the catalogue.
+        classes: names, in the order of the network's outputs; none where the network makes images.
+        preprocess: how an image becomes the network's input.
+        options: the network's options that differ from the catalogue's.
+        scores: how outputs become scores: "softmax" (one class an image) or "sigmoid" (any number of classes).
+        temperature: outputs are divided by it before they become scores; above 0.
+        provenance: where the model came from; plain JSON values.
+
+    Raises:
+        OptionError: a value that no model can have.
+        UnknownNameError: there are no classes, and no such network.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    options: Mapping[str, Any] = field(default_factory=dict)
+    scores: str = "softmax"
+    temperature: float = 1.0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(name, str) for name in self.classes):
+            raise OptionError("names of classes are text")
+        if not self.classes and self.task == "classify":
+            raise OptionError("a model has at least one class")
+        if len(set(self.classes)) != len(self.classes):
+            raise OptionError("two classes have the same name")
+        if self.scores not in ("softmax", "sigmoid"):
+            raise OptionError(f"scores are softmax or sigmoid, not {self.scores!r}")
+        if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
+            raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
+        if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
+            raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
+
+    @property
+    def task(self) -> str:
+        """What the network does: see `Variant.task`.
+
+        Raises:
+            UnknownNameError: there is no such network.
+        """
+        from hubel.models.catalogue import find
+
+        return find(self.model)[1].task
+
+    def create(self) -> nn.Module:
+        """A network of this description, with fresh weights."""
+        from hubel.models.catalogue import build_model
+
+        return build_model(
+            self.model,
+            num_classes=len(self.classes),
+            in_channels=self.preprocess.channels,
+            input_size=(self.preprocess.height, self.preprocess.width),
+            options=self.options,
+        )
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> ModelCard:
+        """The inverse of `dataclasses.asdict`, as far as JSON keeps it.
+
+        Raises:
+            TypeError, ValueError, LookupError: these are not the fields of a card.
+        """
+        for name, kind in {"model": str, "classes": list, "options": dict, "provenance": dict}.items():
+            if not isinstance(fields[name], kind):
+                raise TypeError(f"{name} is no {kind.__name__}")
+        preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
+        return cls(**{**fields, "preprocess": preprocess, "classes": classes})

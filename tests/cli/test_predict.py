@@ -1,0 +1,100 @@
+"""`hubel predict` into files and in parts; what it prints is tested with the other verbs."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+Call = Callable[..., Any]
+
+
+def test_files_hold_what_is_printed(hubel: Call, model: Path, photos: Path, here: Path) -> None:
+    printed = hubel("predict", model, photos, "--jsonl")
+    for suffix in ("jsonl", "csv", "parquet"):
+        answer = hubel("predict", model, photos, "-o", f"answers.{suffix}")
+        assert (answer.code, answer.out) == (0, "")
+        assert answer.err.startswith("30 images, 0 unreadable, ")
+        assert answer.err.endswith(f" images/s: answers.{suffix}\n")
+    assert (here / "answers.jsonl").read_text() == printed.out
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert parquet.read_table("answers.parquet").to_pylist() == rows
+    assert (here / "answers.csv").read_text() == hubel("predict", model, photos, "--csv").out
+    assert not list(here.glob("*.partial"))
+
+
+def test_bad_files_and_a_second_call(hubel: Call, model: Path, photos: Path) -> None:
+    (photos / "red" / "0.png").write_bytes(b"no picture")
+    answer = hubel("predict", model, photos, "--output", "new/answers.csv", "--top", 9)
+    assert answer.code == 3
+    assert answer.err.startswith("30 images, 1 unreadable, ")
+    with Path("new/answers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "class", "score", "class2", "score2", "class3", "score3", "error"]
+    (bad,) = [row for row in rows if row["error"]]
+    assert (Path(bad["path"]).name, bad["class"]) == ("0.png", "")
+
+    again = hubel("predict", model, photos, "-o", "new/answers.csv")
+    assert again.code == 2
+    assert "answers.csv is there already; " in again.err
+    assert "--resume" in again.err
+    done = hubel("predict", model, photos, "-o", "new/answers.csv", "--resume")
+    assert (done.code, done.err) == (0, "new/answers.csv is finished already\n")
+
+
+def test_goes_on(hubel: Call, model: Path, photos: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hubel("predict", model, photos, "-o", "whole.jsonl", "--resume").code == 0  # there is nothing to go on with
+    head = b'{"hubel predict": '
+    with monkeypatch.context() as patch:
+        patch.setattr("hubel.runtime.bulk._publish", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        answer = hubel("predict", model, photos, "-o", "answers.jsonl")
+    assert (answer.code, answer.err) == (1, "hubel: the system: No space left\n")
+    assert (here / "answers.jsonl.partial").read_bytes().startswith(head)
+    other = hubel("predict", model, photos, "-o", "answers.jsonl", "--resume", "--top", 2)
+    assert (other.code, "was begun with --top: 3, not 2" in other.err) == (2, True)
+    assert hubel("predict", model, photos, "-o", "answers.jsonl", "--resume").code == 0
+    assert (here / "answers.jsonl").read_bytes() == (here / "whole.jsonl").read_bytes()
+
+
+def test_shards_are_together_all(hubel: Call, model: Path, photos: Path) -> None:
+    def paths(*words: object) -> list[str]:
+        lines = hubel("predict", model, photos, "--jsonl", *words).out.splitlines()
+        return [json.loads(line)["path"] for line in lines]
+
+    parts = [paths("--shard", f"{part}/4") for part in (1, 2, 3, 4)]
+    assert [len(part) for part in parts] == [8, 8, 7, 7]
+    assert sorted(path for part in parts for path in part) == sorted(paths())
+    assert parts[1][0] == paths()[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("-o answers.txt", "--output answers.txt: the name says the format and ends in .jsonl, .csv or .parquet"),
+        ("-o a.csv --jsonl", "choose one of --jsonl and --output"),
+        ("--resume", "--resume goes on with a file: give --output FILE, too"),
+        ("--shard 4/3", "--shard is I/N with I from 1 to N, such as 1/3, 2/3 and 3/3; not '4/3'"),
+        ("--engine ray --device cuda", "--engine ray computes on processors, not on cuda"),
+    ],
+)
+def test_mistakes(words: str, message: str, hubel: Call) -> None:
+    answer = hubel("predict", "nowhere", "photos", *words.split())
+    assert (answer.code, answer.err) == (2, f"hubel: {message}\n")
+
+
+def test_a_missing_folder_leaves_no_file(hubel: Call, model: Path, here: Path) -> None:
+    assert hubel("predict", model, "missing", "-o", "answers.csv").code == 2
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
+def test_without_ray(hubel: Call, model: Path, photos: Path, here: Path) -> None:
+    answer = hubel("predict", model, photos, "-o", "answers.csv", "--engine", "ray")
+    assert (answer.code, answer.err) == (2, "hubel: --engine ray needs Ray: pip install 'hubel[ray]'\n")
+    assert list(here.iterdir()) == [photos]
