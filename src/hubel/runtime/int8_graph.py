@@ -180,14 +180,15 @@ class Int8Graph:
 
 
 def _keep_apart(graph: Any, kept: Collection[str]) -> None:
-    """Let layers in float be computed in float.
+    """Let some layers be computed in float.
 
-    Between rounded maps ONNX Runtime (1.32, `WeightBiasQuantization`) would round their weights after all, with one
-    scale for all channels. It does not where something else than rounding stands before them; this changes no number.
+    Between rounded maps ONNX Runtime (1.32) would compute them in 8 bits after all: layers that stay float with one
+    scale for all channels (`WeightBiasQuantization`), and means whose last window is cut off (`ceil_mode`) wrongly. It
+    does not where something else than rounding stands before them; this changes no number.
     """
     makers = {name: node for node in graph.node for name in node.output}
     limit = "lowest float32"
-    places = [(i, node) for i, node in enumerate(graph.node) if node.name in kept]
+    places = [(i, node) for i, node in enumerate(graph.node) if node.name in kept or _cuts_off(node)]
     for i, node in reversed(places):
         maker = makers.get(node.input[0])
         if maker is not None and maker.op_type == "DequantizeLinear":
@@ -197,6 +198,10 @@ def _keep_apart(graph: Any, kept: Collection[str]) -> None:
             node.input[0] = output
     if places:
         graph.initializer.append(numpy_helper.from_array(np.array(np.finfo(np.float32).min), limit))
+
+
+def _cuts_off(node: Any) -> bool:
+    return node.op_type == "AveragePool" and any(a.name == "ceil_mode" and a.i for a in node.attribute)
 
 
 def _simplified(model: bytes) -> Any:
