@@ -115,9 +115,10 @@ class Bench:
         path = self.folder / f"{network}.{precision}.onnx"
         if not path.exists():
             model = str(self.resnet50) if network == "resnet50" else network
-            # Random weights and a hundred classes nearly equal in score: agreement says nothing of them.
-            loose = ("--max-drop", "100") if network == "resnet50" else ()
-            words = ["--int8", "--data", str(CLOTHING / "train"), *loose] if precision == "int8" else []
+            # Without labels of ImageNet's classes the share of equal answers decides, which claim 4 wants to be 95 %.
+            # With random weights a thousand classes are nearly equal in score, and it says nothing.
+            most = "100" if network == "resnet50" else "5"
+            words = ["--int8", "--data", str(CLOTHING / "train"), "--max-drop", most] if precision == "int8" else []
             print(hubel("export", model, "-o", str(path), *words)[1].strip(), flush=True)
         return path
 
