@@ -33,6 +33,8 @@ from pathlib import Path
 
 import numpy as np
 
+from claims import Claims, chosen
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 PHOTOS = SHARED / "imagenet-100"
 CLOTHING = SHARED / "clothing"
@@ -49,16 +51,12 @@ def main() -> None:
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--run", type=Path, help="the folder of a run on clothing, for claim 4")
     options = parser.parse_args()
-    wanted = [int(number) for number in options.only.split(",") if number] or list(CLAIMS)
     with tempfile.TemporaryDirectory(prefix="hubel-shipping-") as folder:
         os.environ["HUBEL_CACHE"] = str(Path(folder) / "cache")
         bench = Bench(options, Path(folder))
-        for number in wanted:
+        for number in chosen(options.only, CLAIMS):
             CLAIMS[number](bench)
-        print("\n| claim | measured | holds |\n|---|---|---|")
-        for claim, measured, holds in bench.claims:
-            print(f"| {claim} | {measured} | {'yes' if holds else 'NO'} |")
-    sys.exit(0 if all(holds for *_, holds in bench.claims) else 1)
+    bench.claims.close()
 
 
 class Bench:
@@ -66,13 +64,8 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
-        self.claims: list[tuple[str, str, bool]] = []
+        self.claims = Claims()
         self.counter = itertools.count()
-
-    def claim(self, words: str, measured: str, holds: bool) -> None:
-        """Note and print a figure."""
-        self.claims.append((words, measured, holds))
-        print(f"  {words}: {measured}{'' if holds else '  FALLS SHORT'}", flush=True)
 
     @cached_property
     def photos(self) -> Path:
@@ -162,9 +155,9 @@ def bulk(bench: Bench) -> None:
             rate, (engine, computing) = n / statistics.median(taken[precision]), computing_rate(file)
             slower, both = min(decoding, computing), 1 / (1 / decoding + 1 / computing)
             claim = f"{network} {precision}: times the peer's speed, claim {GAINS[precision]}"
-            bench.claim(claim, f"{ratio:.1f} ({rate:.0f} images/s, {engine})", ratio >= GAINS[precision])
+            bench.claims.add(claim, f"{ratio:.1f} ({rate:.0f} images/s, {engine})", ratio >= GAINS[precision])
             words = f"{network} {precision}: of the slower of decoding {decoding:.0f} and computing {computing:.0f}"
-            bench.claim(
+            bench.claims.add(
                 f"{words}, claim 0.85",
                 f"{rate / slower:.2f}; of both together {rate / both:.2f}",
                 rate >= 0.85 * slower,
@@ -217,9 +210,9 @@ def start(bench: Bench) -> None:
         ours.append(hubel("predict", str(file), str(one / "photo.jpg"))[0])
         theirs.append(timed(peer)[0])
     seconds, ratio = statistics.median(ours), statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-    bench.claim("seconds for one photo, claim under 1.0", f"{seconds:.2f}", seconds < 1)
+    bench.claims.add("seconds for one photo, claim under 1.0", f"{seconds:.2f}", seconds < 1)
     words = f"{ratio:.2f} (timm {statistics.median(theirs):.2f} s)"
-    bench.claim("of the time of the script with timm, claim at most 0.25", words, ratio <= 0.25)
+    bench.claims.add("of the time of the script with timm, claim at most 0.25", words, ratio <= 0.25)
 
 
 def classes_of(model: str, folder: Path, out: Path, *words: str) -> dict[str, str]:
@@ -236,7 +229,7 @@ def int8(bench: Bench) -> None:
         classes_of(str(bench.exported("efficientnet_lite0", precision)), PHOTOS, bench.out()) for precision in GAINS
     )
     same = sum(rounded[name] == best for name, best in exact.items())
-    bench.claim(f"of {len(exact)} ImageNet photos have the class of float, claim 95", str(same), same >= 95)
+    bench.claims.add(f"of {len(exact)} ImageNet photos have the class of float, claim 95", str(same), same >= 95)
     if bench.options.run:
         from hubel.runtime.onnx_file import read_onnx
 
@@ -247,7 +240,7 @@ def int8(bench: Bench) -> None:
         words = (
             f"{drop:.2f} ({found['accuracy_before']:.2%} to {found['accuracy_after']:.2%}, {found['images']} photos)"
         )
-        bench.claim("points of accuracy lost by the clothing classifier, claim at most 1", words, drop <= 1)
+        bench.claims.add("points of accuracy lost by the clothing classifier, claim at most 1", words, drop <= 1)
 
 
 def same_everywhere(bench: Bench) -> None:
@@ -278,7 +271,7 @@ def same_everywhere(bench: Bench) -> None:
             ", ".join(f"{who}: {n} others" for who, n in other.items() if n)
             or f"all of {len(first)} in {len(found)} ways"
         )
-        bench.claim(f"{precision}: the same class for every photo", words, not any(other.values()))
+        bench.claims.add(f"{precision}: the same class for every photo", words, not any(other.values()))
 
 
 CLAIMS = {1: bulk, 2: start, 4: int8, 5: same_everywhere}

@@ -39,6 +39,8 @@ from typing import Any
 
 import numpy as np
 
+from claims import Claims, chosen
+
 CLOTHING = Path(__file__).parents[2] / "shared" / "data" / "clothing"
 PEERS = Path(__file__).parent / "peers"
 FIRST_MODEL = "a first model is saved"
@@ -58,16 +60,12 @@ def main() -> None:
     parser.add_argument("--tuned-images", type=int, default=160, help="an epoch of claim 7")
     parser.add_argument("--threads", type=int, default=0, help="of every process; 0 leaves it to each")
     options = parser.parse_args()
-    wanted = [int(number) for number in options.only.split(",") if number] or list(ITEMS)
     with tempfile.TemporaryDirectory(prefix="hubel-transfer-") as folder:
         bench = Bench(options, Path(folder))
         print(f"{bench.photos}: {bench.n:,} photos to train, {bench.n_test:,} to test; {os.cpu_count()} cores\n")
-        for number in wanted:
+        for number in chosen(options.only, ITEMS):
             ITEMS[number](bench)
-        print("\n| claim | measured | holds |\n|---|---|---|")
-        for claim, measured, holds in bench.claims:
-            print(f"| {claim} | {measured} | {'yes' if holds else 'NO'} |")
-    sys.exit(0 if all(holds for *_, holds in bench.claims) else 1)
+    bench.claims.close()
 
 
 # Whole processes ------------------------------------------------------------------------------------------
@@ -95,7 +93,7 @@ class Bench:
 
     options: argparse.Namespace
     folder: Path
-    claims: list[tuple[str, str, bool]] = field(default_factory=list)
+    claims: Claims = field(default_factory=Claims)
     runs: int = 0
 
     @cached_property
@@ -115,11 +113,6 @@ class Bench:
     def n_test(self) -> int:
         """Test photos."""
         return sum(path.is_file() for path in (self.photos / "test").rglob("*"))
-
-    def claim(self, claim: str, measured: str, holds: bool) -> None:
-        """Print a claim with what was measured, and remember it for the table."""
-        self.claims.append((claim, measured, holds))
-        print(f"    {claim}: {measured}{'' if holds else '   DOES NOT HOLD'}", flush=True)
 
     def environment(self, cache: str) -> dict[str, str]:
         """Of a process: which cache it has, and how many threads if that was asked for."""
@@ -225,7 +218,7 @@ def frozen_resnet50(bench: Bench) -> None:
         theirs = wall if measured else start + number * (first + rest) + evaluation
         ratio = theirs / ours.seconds
         how = "measured" if measured else "extrapolated"
-        bench.claim(
+        bench.claims.add(
             f"1: frozen ResNet-50, {number} epochs' worth: at least {least}x",
             f"{ratio:.1f}x: {theirs:.0f} s ({how}) / {ours.seconds:.1f} s",
             ratio >= least,
@@ -246,9 +239,9 @@ def without_flags(bench: Bench) -> None:
     for name, accuracy, first, seconds in rows:
         print(f"    {name:<24}{accuracy:>14}{first:>15}{seconds:>17}")
     print("\n" + "".join(f"      {line}\n" for line in ours.said.splitlines() if line.strip()))
-    bench.claim("2: first model within 35 s", f"{ours.first:.1f} s", ours.first <= 35)
-    bench.claim("2: all within 120 s", f"{ours.seconds:.1f} s", ours.seconds <= 120)
-    bench.claim("2: at least 90.5 % right", f"{ours.accuracy:.1%}", ours.accuracy >= 0.905)
+    bench.claims.add("2: first model within 35 s", f"{ours.first:.1f} s", ours.first <= 35)
+    bench.claims.add("2: all within 120 s", f"{ours.seconds:.1f} s", ours.seconds <= 120)
+    bench.claims.add("2: at least 90.5 % right", f"{ours.accuracy:.1%}", ours.accuracy >= 0.905)
 
 
 def few_photos(bench: Bench) -> None:
@@ -269,7 +262,7 @@ def few_photos(bench: Bench) -> None:
             )
             shutil.rmtree(photos)
         mean, beside = statistics.mean(ours), statistics.mean(plain)
-        bench.claim(
+        bench.claims.add(
             f"3: {number} photos a class, mean of {len(ours)} draws: at least {least:.0%}",
             f"{mean:.1%} (plain probe {beside:.1%})",
             mean >= least,
@@ -283,12 +276,14 @@ def another_head(bench: Bench) -> None:
     print(f"    before: hubel train PHOTOS, {before.seconds:.1f} s")
     second = bench.hubel(*other, cache="plain")
     print(f"    second: {second.phases}")
-    bench.claim("4: second run, after one without flags: under 10 s", f"{second.seconds:.1f} s", second.seconds < 10)
+    bench.claims.add(
+        "4: second run, after one without flags: under 10 s", f"{second.seconds:.1f} s", second.seconds < 10
+    )
     before = bench.hubel("--freeze", "all", cache="head-only")
     print(f"    before: hubel train PHOTOS --freeze all, {before.seconds:.1f} s")
     second = bench.hubel(*other, cache="head-only")
     print(f"    second: {second.phases}")
-    bench.claim(
+    bench.claims.add(
         "4: second run, after one with --freeze all: under 10 s", f"{second.seconds:.1f} s", second.seconds < 10
     )
 
@@ -300,11 +295,11 @@ def int8_features(bench: Bench) -> None:
     exact, rounded, shipped = (found[name] for name in ("float", "int8", "shipped"))
     print(f"    the same class for {found['agreement']:.1%} of the test photos, mean over seeds of folds")
     if found["precision"] != "int8":
-        bench.claim("5: features in int8", f"not measured: they are in {found['precision']}", False)
+        bench.claims.add("5: features in int8", f"not measured: they are in {found['precision']}", False)
         return
     for what, accuracy in (("on int8 features", rounded), ("fitted to int8 features, in the float network", shipped)):
         lost = 100 * (exact - accuracy)
-        bench.claim(
+        bench.claims.add(
             f"5: a head {what} loses at most 0.5 points",
             f"{lost:+.2f} points lost: {accuracy:.2%}, float {exact:.2%}",
             lost <= 0.5 + 1e-9,
@@ -327,7 +322,7 @@ def full_tuning(bench: Bench) -> None:
         theirs_rate, my_rate = (statistics.median(side) for side in zip(*pairs, strict=True))
         ratio = statistics.median(b / a for a, b in pairs)
         each = ", ".join(f"{b / a:.2f}" for a, b in pairs)
-        bench.claim(
+        bench.claims.add(
             f"7: full fine-tuning, {precision} ({mine['precision']} on both sides): ratio at least 1.0",
             f"{ratio:.2f} (pairs {each}): plain {theirs_rate:.1f}, hubel {my_rate:.1f} images/s; "
             f"plain with batch norms held, as hubel holds them: {statistics.median(held):.1f}",

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(
     0, str(Path(__file__).parent)
-)  # for `peers`, `pages` and `stopping`, which `--import-mode=importlib` does not arrange
+)  # for `peers`, `pages`, `small_card`, `stopping`, which `--import-mode=importlib` does not arrange
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -26,15 +27,10 @@ from hubel.runtime.onnx_engines import ENGINES, open_engine, versions
 from hubel.runtime.onnx_file import INPUT, OUTPUTS, described, read_onnx
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import save_model
+from small_card import CARD as SMALL
+from small_card import CLASSES
 
-CLASSES = ("blue", "green", "red")
-CARD = ModelCard(
-    "convnet",
-    CLASSES,
-    Preprocess(12, 10, 3, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)),
-    {"filters": [4, 8], "repeat": [1]},
-    temperature=0.3,
-)
+CARD = dataclasses.replace(SMALL, temperature=0.3)
 
 
 @pytest.fixture

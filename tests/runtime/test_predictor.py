@@ -21,20 +21,12 @@ from hubel.data.preprocess import Preprocess
 from hubel.data.sources import open_source
 from hubel.evaluation.evaluate import evaluate
 from hubel.runtime import stream
-from hubel.runtime.forward import batch_size, evaluating, outputs
+from hubel.runtime.forward import evaluating, outputs
 from hubel.runtime.predictor import Predictor
 from hubel.runtime.scores import softmax
-from hubel.weights.card import ModelCard
+from hubel.runtime.stream import batch_size
 from hubel.weights.model_file import save_model
-
-CLASSES = ("blue", "green", "red")
-CARD = ModelCard(
-    "convnet",
-    CLASSES,
-    Preprocess(12, 10, 3, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25)),
-    {"filters": [4, 8], "repeat": [1]},
-    temperature=1.7,
-)
+from small_card import CARD, CLASSES
 
 
 @pytest.fixture(autouse=True)

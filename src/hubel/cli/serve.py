@@ -44,8 +44,8 @@ def serve(
         device: cpu, cuda, mps or auto, for others.
     """
     from hubel.core.errors import OptionError
+    from hubel.core.process import give_back
     from hubel.core.progress import say
-    from hubel.serving.memory import give_back
     from hubel.serving.models import load_models
     from hubel.serving.server import serve as run
     from hubel.serving.settings import Settings

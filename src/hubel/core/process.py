@@ -11,10 +11,11 @@ import ctypes
 import os
 import sys
 
-__all__ = ["tune", "usable_cores"]
+__all__ = ["give_back", "tune", "usable_cores"]
 
 # From glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
+_LARGE = 8 * 2**20  # bytes; Pillow's blocks of large images have just below 16 MiB
 
 
 def tune() -> None:
@@ -27,11 +28,25 @@ def tune() -> None:
     # Threads that wait for each other look for work this often before they sleep. libgomp's default of minutes is what
     # makes two threads slower than one when another program takes a core.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    _allocate({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1})
+
+
+def give_back() -> None:
+    """Give large blocks back to the system as soon as they are free: for a process that serves strangers.
+
+    `tune` keeps them, each thread for itself, which is quicker while everything has the same size: here a single large
+    photo would take its memory for ever.
+    """
+    _allocate({_M_ARENA_MAX: 1, _M_MMAP_MAX: 2**16, _M_MMAP_THRESHOLD: _LARGE, _M_TRIM_THRESHOLD: 4 * _LARGE})
+
+
+def _allocate(settings: dict[int, int]) -> None:
+    """Set up the allocator, where it can be."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc: nothing to tune
             libc = ctypes.CDLL(None)
-            libc.mallopt(_M_MMAP_MAX, 0)
-            libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+            for setting, value in settings.items():
+                libc.mallopt(setting, value)
 
 
 def usable_cores() -> int:

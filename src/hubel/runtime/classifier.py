@@ -6,6 +6,7 @@ import abc
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,11 @@ class Classifier(abc.ABC):
 
     def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Scores `(n, classes)` from 0 to 1 for images uint8 `(n, h, w, c)` that `card.preprocess` has resized."""
-        return mean_scores(self._scores, pixels) if self.tta else self._scores(pixels)
+        return self._averaged(self._scores)(pixels)
+
+    def _averaged(self, compute: Compute) -> Compute:
+        """`compute` as `tta` wants it."""
+        return partial(mean_scores, compute) if self.tta else compute
 
     def predict(self, images: Any) -> NDArray[np.str_]:
         """The name of the class with the highest score for each image; see `predict_proba`."""
@@ -100,8 +105,11 @@ class Classifier(abc.ABC):
             if isinstance(row, DecodeError):
                 yield item, Prediction(item.name, reason=row.reason)
                 continue
-            best = np.argsort(-row, kind="stable")[:top_k]
-            yield item, Prediction(item.name, tuple((self.classes[i], float(row[i])) for i in best))
+            yield item, Prediction(item.name, self.best(row, top_k))
+
+    def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
+        """The classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first."""
+        return tuple((self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k])
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
         """Each input with its scores, or with why it has none."""

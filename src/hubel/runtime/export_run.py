@@ -23,7 +23,7 @@ from hubel.runtime.onnx_file import described
 from hubel.runtime.predictor import load_network
 from hubel.runtime.quantise import Quantised, quantise
 from hubel.weights.card import ModelCard
-from hubel.weights.create import is_file_name
+from hubel.weights.create import means_a_file
 from hubel.weights.model_file import model_path
 
 __all__ = ["Export", "export"]
@@ -134,7 +134,7 @@ def export(
 
 def _beside(model: str | Path, suffix: str, *, int8: bool) -> Path:
     name = ".int8" * int8 + suffix
-    if is_file_name(model) or set(str(model)) & {"/", "\\"}:
+    if means_a_file(model):
         file = model_path(Path(model))
         return file.with_name(file.stem + name)
     return Path(f"{model}{name}")

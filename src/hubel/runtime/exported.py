@@ -16,7 +16,7 @@ from hubel.runtime.classifier import Classifier
 from hubel.runtime.onnx_engines import ENGINES, Run, images_a_second, open_engine, versions
 from hubel.runtime.onnx_file import read_onnx
 from hubel.runtime.stream import MANY, batch_size
-from hubel.runtime.tta import Compute, mean_scores
+from hubel.runtime.tta import Compute
 
 __all__ = ["Exported"]
 
@@ -50,6 +50,11 @@ class Exported(Classifier):
         """All cores for one batch."""
         return open_engine(self._sooner, self.file.model, lanes=1)
 
+    @cached_property
+    def _all_lanes(self) -> Run:
+        """One core for each of as many batches."""
+        return open_engine(self.fastest(), self.file.model, lanes=usable_cores())
+
     @property
     def _sooner(self) -> str:
         return next(iter(ENGINES)) if self.engine == "auto" else self.engine
@@ -62,25 +67,21 @@ class Exported(Classifier):
         lanes = usable_cores()
         if images < MANY or lanes == 1:
             return self.scores, 1
-        run = open_engine(self.fastest() if self.engine == "auto" else self.engine, self.file.model, lanes=lanes)
-
-        def compute(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-            return run(pixels).astype(np.float64)
-
-        return (lambda pixels: mean_scores(compute, pixels)) if self.tta else compute, lanes
+        return self._averaged(lambda pixels: self._all_lanes(pixels).astype(np.float64)), lanes
 
     def fastest(self) -> str:
-        """The engine that runs most images a second here; measured once, and remembered."""
-        machine = {**versions(), "cores": str(usable_cores())}
-        if len(machine) == 2:
-            return self._sooner  # there is only one engine
+        """The engine that was asked for, or the one that runs most images a second here: measured once, remembered."""
+        installed = versions()
+        if self.engine != "auto" or len(installed) == 1:
+            return self._sooner
+        machine = {**installed, "cores": str(usable_cores())}
         place = cache_root() / "engines" / f"{self.file.digest}.json"
         rates = _remembered(place, machine)
         if not rates:
             p = self.card.preprocess
             noise = np.random.default_rng(0).integers(0, 256, (batch_size(p), p.height, p.width, p.channels), np.uint8)
             lanes = usable_cores()
-            opened = {name: open_engine(name, self.file.model, lanes=lanes) for name in ENGINES if name in machine}
+            opened = {name: open_engine(name, self.file.model, lanes=lanes) for name in ENGINES if name in installed}
             rates = {name: images_a_second(run, noise, lanes=lanes) for name, run in opened.items()}
             write_json(place, {"machine": machine, "images_a_second": rates})
         return max(rates, key=rates.__getitem__)

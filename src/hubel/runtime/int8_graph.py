@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.process import usable_cores
+from hubel.runtime.onnx_engines import session_options
 from hubel.runtime.onnx_file import INPUT, OUTPUTS
 from hubel.runtime.quiet import undisturbed
 
@@ -208,7 +209,7 @@ def _simplified(model: bytes) -> Any:
     """The graph with constants folded, a kind for every value and a name for every node."""
     with tempfile.TemporaryDirectory() as folder, undisturbed():
         path = Path(folder) / "simplified.onnx"  # ONNX Runtime hands it out in no other way
-        options = _options()
+        options = session_options(ort, usable_cores())
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(path)
         ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -220,13 +221,6 @@ def _simplified(model: bytes) -> Any:
 
 def run(model: bytes, images: Pixels, outputs: list[str] | None = None) -> Iterator[list[Any]]:
     """What a graph makes of some images, batch after batch."""
-    session = ort.InferenceSession(model, _options(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model, session_options(ort, usable_cores()), providers=["CPUExecutionProvider"])
     for start in range(0, len(images), _BATCH):
         yield session.run(outputs, {INPUT: np.ascontiguousarray(images[start : start + _BATCH])})
-
-
-def _options() -> Any:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    options.log_severity_level = 4  # its warnings go past Python to the terminal
-    return options

@@ -25,7 +25,7 @@ from hubel.core.process import usable_cores
 from hubel.runtime.onnx_file import INPUT, OUTPUTS
 from hubel.runtime.quiet import undisturbed
 
-__all__ = ["ENGINES", "Run", "images_a_second", "open_engine", "versions"]
+__all__ = ["ENGINES", "Run", "images_a_second", "open_engine", "session_options", "versions"]
 
 # Images uint8 `(n, height, width, channels)` to scores float32 `(n, classes)`; for as many threads as it has lanes.
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -44,11 +44,17 @@ class _Engine:
 def _onnxruntime(model: bytes, lanes: int, threads: int) -> Run:
     with undisturbed():
         ort = importlib.import_module("onnxruntime")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = max(1, threads // lanes)
-    options.log_severity_level = 4
+    options = session_options(ort, max(1, threads // lanes))
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return lambda images: session.run([OUTPUTS[0]], {INPUT: images})[0]
+
+
+def session_options(ort: Any, threads: int) -> Any:
+    """How ONNX Runtime is to run a file, with so many threads for each batch."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # its warnings go past Python to the terminal
+    return options
 
 
 def _openvino(model: bytes, lanes: int, threads: int) -> Run:

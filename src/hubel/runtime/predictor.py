@@ -17,7 +17,7 @@ from hubel.runtime.forward import forward
 from hubel.runtime.onnx_file import is_exported
 from hubel.runtime.scores import scores
 from hubel.weights.card import ModelCard
-from hubel.weights.create import is_file_name, load_pretrained
+from hubel.weights.create import load_pretrained, means_a_file
 from hubel.weights.model_file import load_model, model_path
 
 __all__ = ["Predictor", "load_network", "load_predictor"]
@@ -66,7 +66,7 @@ def load_network(model: str | Path) -> tuple[nn.Module, ModelCard]:
     """
     if is_exported(model):
         raise OptionError(f"{model} is an exported file; this needs the model file that it was made from")
-    if is_file_name(model) or set(str(model)) & {"/", "\\"}:
+    if means_a_file(model):
         return load_model(model_path(Path(model)))
     name, _, tag = str(model).partition(".")
     if name not in (known := [*list_models(), *ALIASES]):

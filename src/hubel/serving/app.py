@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hubel.core.errors import DecodeError, OptionError, UnknownNameError
+from hubel.runtime.classifier import Classifier
 from hubel.serving.body import Budget, Lease, read_body
 from hubel.serving.guard import Guard
 from hubel.serving.metrics import Metrics, gauge
@@ -90,7 +91,7 @@ class Api:
             rows = await self._answers(request, futures)
         if alone and isinstance(rows[0], DecodeError):
             raise _unreadable(rows[0])
-        answers = [_answer(name, row, model.classifier.classes, top) for name, row in zip(names, rows, strict=True)]
+        answers = [_answer(name, row, model.classifier, top) for name, row in zip(names, rows, strict=True)]
         return Json({"model": model.name, "images": answers})
 
     async def explain(self, request: Request) -> Response:
@@ -212,13 +213,12 @@ def _top(request: Request) -> int:
     return int(text)
 
 
-def _answer(name: str | None, row: NDArray[np.float64] | Exception, classes: Sequence[str], top: int) -> dict[str, Any]:
+def _answer(name: str | None, row: NDArray[np.float64] | Exception, model: Classifier, top: int) -> dict[str, Any]:
     if isinstance(row, DecodeError):
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
     if isinstance(row, Exception):
         raise row
-    best = np.argsort(-row, kind="stable")[:top].tolist()
-    return {"name": name, "top": [{"class": classes[i], "score": float(row[i])} for i in best]}
+    return {"name": name, "top": [{"class": label, "score": score} for label, score in model.best(row, top)]}
 
 
 def _described(model: Served) -> dict[str, Any]:

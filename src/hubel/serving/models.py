@@ -77,12 +77,9 @@ def load_models(models: Sequence[str], *, device: str = "auto", engine: str = "a
 def _load(model: str, device: str, engine: str) -> Classifier:
     if not is_exported(model):
         return load(model, device=device)
-    classifier = load(model, engine=engine)
-    return (
-        load(model, engine=classifier.fastest())
-        if isinstance(classifier, Exported) and engine == "auto"
-        else classifier
-    )
+    classifier = Exported(Path(model), engine=engine)
+    classifier.engine = classifier.fastest()
+    return classifier
 
 
 @contextmanager

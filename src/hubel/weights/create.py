@@ -18,7 +18,7 @@ from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.pretrained import Pretrained, fetch, find_weights, list_weights
 
-__all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_pretrained"]
+__all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_pretrained", "means_a_file"]
 
 _FILES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -103,6 +103,11 @@ def card_of(row: Pretrained) -> ModelCard:
 def is_tag(model: str, weights: str | Path) -> bool:
     """Whether somebody means weights from the catalogue; a folder of the same name is not meant."""
     return isinstance(weights, str) and weights in ("default", *(row.tag for row in list_weights(model)))
+
+
+def means_a_file(model: str | Path) -> bool:
+    """Whether somebody means a model file or the folder of a run, there or not, rather than a network."""
+    return is_file_name(model) or bool(set(str(model)) & {"/", "\\"})
 
 
 def is_file_name(weights: str | Path) -> bool:
