@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def evaluate(
-    model: Path,
+    model: str,
     data: str,
     /,
     *,
@@ -15,6 +15,7 @@ def evaluate(
     out: Path | None = None,
     device: str = "auto",
     tta: bool = False,
+    engine: str = "auto",
     json: bool = False,
 ) -> int:
     """Measure a model on labelled images: accuracy, each class, confusions, calibration, the worst mistakes.
@@ -22,13 +23,14 @@ def evaluate(
     A model that makes images again is compared with the images themselves.
 
     Args:
-        model: a model file, or the folder of a run.
+        model: a model file, the folder of a run, a file made by hubel export, or a pretrained network by its name.
         data: images, as for hubel train.
         split: which images. auto: those that the training held out, when it was on these images; otherwise test, or
             val, where the data has them; otherwise all.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         tta: score each image by the mean over it, its mirror image and its centre (grey: over small shifts of it).
+        engine: for exported files: onnxruntime, openvino, or auto for the faster one.
         json: print the numbers as JSON instead of a table.
     """
     import json as json_module
@@ -38,7 +40,7 @@ def evaluate(
     from hubel.evaluation.run import evaluate_file
     from hubel.runtime.tta import VIEWS
 
-    result = evaluate_file(model, data, split=split, out=out, device=device, tta=tta)
+    result = evaluate_file(model, data, split=split, out=out, device=device, tta=tta, engine=engine)
     metrics = result.evaluation.metrics
     if json:
         print(json_module.dumps(result.evaluation.to_json(), indent=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from hubel.core.errors import OptionError
 from hubel.core.files import write_atomic, write_json
+from hubel.core.window import in_order
 from hubel.data.loading import Images
 from hubel.data.sources.listing import natural_key
 from hubel.evaluation import figures
@@ -20,16 +21,17 @@ from hubel.evaluation.metrics import Metrics, MultiLabelMetrics, measure, measur
 from hubel.evaluation.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
 from hubel.evaluation.report import AnyMetrics, Report, write_report
 from hubel.evaluation.tables import confusion_csv, per_class_csv, percent
-from hubel.runtime.forward import forward, output_batches, outputs
-from hubel.runtime.scores import scores, sigmoid
+from hubel.runtime.classifier import Classifier
+from hubel.runtime.forward import forward, output_batches
+from hubel.runtime.scores import sigmoid
 from hubel.runtime.stream import batch_size
-from hubel.runtime.tta import VIEWS, mean_scores
+from hubel.runtime.tta import VIEWS
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "Evaluation", "Reconstructed", "evaluate", "headline", "write_evaluation"]
+__all__ = ["Drawing", "Evaluation", "Reconstructed", "evaluate", "headline", "judge", "reconstruct", "write_evaluation"]
 
 _WORST = 24  # images on the contact sheet of the highest losses
 _MADE = 10  # images that are shown above what a network makes of them
@@ -116,34 +118,25 @@ class Reconstructed:
         return [Drawing("reconstructions", "Reconstructions", "Above: images. Below: what is made of them.", figure)]
 
 
-def evaluate(
-    network: nn.Module, card: ModelCard, images: Images, targets: NDArray[Any], *, tta: bool = False
-) -> Evaluation | Reconstructed:
-    """Every image once through the network, in float32; a network that makes images is compared with its input.
+def evaluate(model: Classifier, images: Images, targets: NDArray[Any]) -> Evaluation:
+    """What a model says of labelled images, each looked at once.
 
     Args:
-        network: on the device where it is to run.
-        card: kind of scores, temperature, classes.
+        model: whose preprocessing the images have.
         images: what to look at.
         targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`.
-        tta: score each image by the mean over its views; see `hubel.runtime.tta`.
-
-    Raises:
-        OptionError: `tta` for a network that makes images.
     """
-    if card.task == "reconstruct":
-        if tta:
-            raise OptionError(f"{card.model} makes images, which have no scores to average; leave out --tta")
-        return _reconstructed(network, images)
-    if tta:
+    compute, lanes = model.for_many(len(images))
+    batches = images.in_sequence(batch_size(images.preprocess))
+    with ThreadPoolExecutor(lanes) as pool:
+        parts = list(in_order(pool, lambda batch: compute(batch.pixels), batches, ahead=lanes + 1))
+    return judge(np.concatenate(parts), model.card, images, targets, tta=model.tta)
 
-        def compute(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-            return scores(forward(network, pixels, images.preprocess), card.scores, card.temperature)
 
-        batches = images.in_sequence(batch_size(images.preprocess))
-        probabilities = np.concatenate([mean_scores(compute, batch.pixels) for batch in batches])
-    else:
-        probabilities = scores(outputs(network, images), card.scores, card.temperature)
+def judge(
+    probabilities: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], *, tta: bool = False
+) -> Evaluation:
+    """Scores `(n, classes)` of labelled images beside what these are; `tta` if they are means over views."""
     metrics: Metrics | MultiLabelMetrics
     if targets.ndim == 2:
         metrics = measure_multilabel(probabilities, targets, card.classes)
@@ -155,7 +148,8 @@ def evaluate(
     return Evaluation(metrics, probabilities, targets, images, VIEWS[images.preprocess.channels] if tta else "")
 
 
-def _reconstructed(network: nn.Module, images: Images) -> Reconstructed:
+def reconstruct(network: nn.Module, images: Images) -> Reconstructed:
+    """What a network that makes images makes of these, each compared with itself."""
     preprocess = images.preprocess
     metrics = measure_reconstruction(
         (preprocess.normalise(batch.pixels), logits) for batch, logits in output_batches(network, images)

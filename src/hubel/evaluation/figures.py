@@ -58,7 +58,15 @@ MOST_BARS = 100  # more than this do not fit a page; the weakest are what one lo
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file, the same bytes each time."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.15, metadata={"Software": None})
+    figure.savefig(
+        buffer,
+        format="png",
+        dpi=DPI,
+        bbox_inches="tight",
+        pad_inches=0.15,
+        metadata={"Software": None},
+        pil_kwargs={"compress_level": 4},  # of photos 4 % larger than by level 6, in half the time
+    )
     return buffer.getvalue()
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
+
+from hubel.core.errors import OptionError
 from hubel.core.files import numbered_folder
 from hubel.data.index import scan
 from hubel.data.loading import Images
 from hubel.data.sources import open_source
 from hubel.data.splits import choose_rows
-from hubel.evaluation.evaluate import Evaluation, Reconstructed, evaluate, write_evaluation
+from hubel.evaluation.evaluate import Evaluation, Reconstructed, evaluate, reconstruct, write_evaluation
 from hubel.runtime.device import pick_device
+from hubel.runtime.load import load
+from hubel.runtime.onnx_file import is_exported
+from hubel.runtime.predictor import load_network
 from hubel.runtime.tta import VIEWS
-from hubel.weights.model_file import load_model, model_path
+from hubel.weights.card import ModelCard
 
 __all__ = ["Measured", "evaluate_file"]
 
@@ -38,43 +47,44 @@ class Measured:
 
 
 def evaluate_file(
-    model: Path,
+    model: str | Path,
     data: str,
     *,
     split: str = "auto",
     out: Path | None = None,
     device: str = "auto",
     tta: bool = False,
+    engine: str = "auto",
 ) -> Measured:
     """Measure a model on labelled images; on any images, if it makes images again.
 
     Args:
-        model: a model file, or the folder of a run.
+        model: as `hubel.load` takes it, or one that makes images.
         data: see `open_source`.
         split: "train", "val", "test", "all", or "auto": the images that the training held out, when it was on this very
             data; otherwise the data's own test or val; otherwise all.
         out: a new folder below `runs/` if not given.
-        device: where to run.
+        device: where to run, for models that are not exported.
         tta: score each image by the mean over its views; see `hubel.runtime.tta`.
+        engine: for exported files; see `hubel.load`.
 
     Raises:
         HubelError: the model or the data cannot be used together.
     """
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # first: nobody waits for a result that cannot be written
-    path = model_path(model)
-    network, card = load_model(path)
+    card, measure = _opened(model, device, engine, tta=tta)
     multi_label = card.provenance.get("multi_label", False)
     source = open_source(data, multi_label=multi_label, labelled=card.task == "classify")
     index = scan(source)
     rows, which = choose_rows(index, card.provenance, split)
     targets = index.targets(rows, card.classes, multi_label=multi_label)
     images = Images(source, index, rows, card.preprocess)
-    evaluation = evaluate(network.to(pick_device(device)), card, images, targets, tta=tta)
+    evaluation = measure(images, targets)
     notes = tuple(index.notes())
     folder = out or numbered_folder(Path("runs"), f"evaluate-{source.name}")
     facts = {
-        "Model": str(path),
+        "Model": str(model),
         "Network": card.model,
         "Data": f"{source.name}: {len(rows):,} {which} images",
         "Left out": f"{len(index.reasons):,} unreadable",
@@ -90,3 +100,18 @@ def evaluate_file(
         notes=notes,
     )
     return Measured(evaluation, which, folder, report, notes)
+
+
+def _opened(
+    model: str | Path, device: str, engine: str, *, tta: bool
+) -> tuple[ModelCard, Callable[[Images, NDArray[Any]], Evaluation | Reconstructed]]:
+    """A model's card, and what measures the model on images and their targets."""
+    if not is_exported(model):
+        network, card = load_network(model)
+        if card.task == "reconstruct":
+            if tta:
+                raise OptionError(f"{card.model} makes images, which have no scores to average; leave out --tta")
+            network = network.to(pick_device(device))
+            return card, lambda images, targets: reconstruct(network, images)
+    classifier = load(model, device=device, tta=tta, engine=engine)
+    return classifier.card, partial(evaluate, classifier)

@@ -22,7 +22,7 @@ from hubel.data.augment import Policy
 from hubel.data.loading import Batch, Images, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.views import image_key, view
-from hubel.nn.freezing import ALL, boundaries, frozen_part
+from hubel.nn.freezing import ALL, boundaries, frozen_part, last_linear
 from hubel.nn.network import Network
 from hubel.runtime.activation_store import LIMIT_VARIABLE, Found, Series, cache_limit, make_room
 from hubel.runtime.engines import Engine, fastest
@@ -30,7 +30,7 @@ from hubel.runtime.fold import folded
 from hubel.runtime.forward import evaluating
 from hubel.weights.card import ModelCard
 
-__all__ = ["Activations", "Frozen", "features"]
+__all__ = ["Activations", "Frozen", "features", "head_logits"]
 
 _VIEW = 1  # keeps the draws of views apart from those of the order
 _VERSION = 1  # of what the values mean: of the views, the engines, the layout
@@ -107,6 +107,7 @@ class Frozen:
         threads: of the computation.
         expected: images, all views together, that it will look at: an engine that takes time to set up pays from some
             number on. 0: those of the first call.
+        exact: keep values in float32, rather than in half the bytes.
         tell: takes what a person should know.
     """
 
@@ -119,16 +120,17 @@ class Frozen:
         engine: str = "auto",
         threads: int = 0,
         expected: int = 0,
+        exact: bool = False,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.part = frozen_part(network, boundary)
         self.preprocess, self.boundary = card.preprocess, boundary
         self._asked, self._threads, self._tell = engine, threads or torch.get_num_threads(), tell
-        self._expected = expected
+        self._expected, self._type = expected, np.dtype(np.float32 if exact else np.float16)
         self._engine: Engine | None = None
         self._device = next((p.device for p in self.part.parameters()), torch.device("cpu"))
         digest = hashlib.blake2b(digest_size=16)
-        described = [_VERSION, card.model, dict(card.options), boundary, card.preprocess.to_json()]
+        described = [_VERSION, str(self._type), card.model, dict(card.options), boundary, card.preprocess.to_json()]
         digest.update(json.dumps(described, sort_keys=True).encode())
         for name, tensor in self.part.state_dict().items():
             digest.update(name.encode())
@@ -136,13 +138,13 @@ class Frozen:
         self._key = digest.hexdigest()
         with evaluating(self.part):
             blank = torch.zeros(1, card.preprocess.channels, card.preprocess.height, card.preprocess.width)
-            made = _stored(self.part(blank.to(self._device)).float().cpu().numpy())
+            made = _last_channels(self.part(blank.to(self._device)).float().cpu().numpy())
         self.shape: tuple[int, ...] = made.shape[1:]
 
     @property
     def bytes_per_view(self) -> int:
         """What one view of one image takes on the disk."""
-        return 2 * int(np.prod(self.shape))
+        return self._type.itemsize * int(np.prod(self.shape))
 
     def maps(self, images: Images, views: int = 1) -> Activations:
         """What the part makes of images; what is not in the cache is computed, and kept there.
@@ -171,7 +173,7 @@ class Frozen:
             with torch.inference_mode(), bar("features", len(missing)) as progress:
                 for start in range(0, len(missing), _STEP):
                     x = below.network_input(below.take(missing[start : start + _STEP]), self._device)
-                    parts.append(_stored(quick(x).float().cpu().numpy()))
+                    parts.append(self._stored(quick(x).float().cpu().numpy()))
                     progress.step(len(x))
             make_room(len(missing) * self.bytes_per_view, cache_limit(), found.folders)
             series.add(hashes[missing], np.concatenate(parts))
@@ -186,6 +188,10 @@ class Frozen:
             wanted += len(_missing(found)) * views * self.bytes_per_view
             needed |= {folder for one in found for folder in one.folders}
         return make_room(wanted, cache_limit(), needed)
+
+    def _stored(self, values: NDArray[np.float32]) -> NDArray[Any]:
+        """Outputs `(n, c, h, w)` or `(n, d)` as they are kept: channels last, and within the range of the type."""
+        return np.clip(_last_channels(values), -_LARGEST, _LARGEST).astype(self._type)
 
     def _series(self, precision: str, views: int) -> list[Series]:
         return [Series(f"{self._key}-{self.boundary}-{precision}-view{number}") for number in range(views)]
@@ -248,21 +254,30 @@ class Frozen:
         with ThreadPoolExecutor(max(1, images.threads)) as pool, bar("frozen part", len(missing)) as progress:
             for start in range(0, len(missing), n):
                 part = missing[start : start + n]
-                values = [np.empty((len(part), *self.shape), np.float16) for _ in series]
+                values = [np.empty((len(part), *self.shape), self._type) for _ in series]
                 for at in range(0, len(part), _DECODED):
                     prepared = list(pool.map(prepare, part[at : at + _DECODED].tolist()))
                     for number in range(len(series)):
                         pixels = np.stack([views[number] for views in prepared])
                         for i in range(0, len(pixels), _STEP):
                             x = network_input(pixels[i : i + _STEP], self.preprocess).numpy()
-                            values[number][at + i : at + i + len(x)] = _stored(engine.run(x))
+                            values[number][at + i : at + i + len(x)] = self._stored(engine.run(x))
                     progress.step(len(prepared))
                 for one, array in zip(series, values, strict=True):
                     one.add(hashes[part], array)
 
 
-def features(network: nn.Module, images: Images, *, card: ModelCard, engine: str = "auto") -> NDArray[np.float32]:
+def features(
+    network: nn.Module, images: Images, *, card: ModelCard, engine: str = "auto", exact: bool = False
+) -> NDArray[np.float32]:
     """What a network's last linear layer sees of images, `(n, d)`; from the cache where it has been computed before.
+
+    Args:
+        network: one that ends in a linear layer.
+        images: what to look at.
+        card: of the network.
+        engine: what runs it; "auto" is the fastest, which may round.
+        exact: compute and keep in float32, as the network itself does.
 
     Raises:
         OptionError: the network does not end in a linear layer.
@@ -270,8 +285,17 @@ def features(network: nn.Module, images: Images, *, card: ModelCard, engine: str
     """
     if not isinstance(network, Network) or ALL not in boundaries(network):
         raise OptionError(f"{card.model} does not end in a linear layer, so it has no features to hand out")
-    found = Frozen(network, card, ALL, engine=engine).maps(images)
+    found = Frozen(network, card, ALL, engine="torch" if exact else engine, exact=exact).maps(images)
     return found.take(np.arange(len(images))).astype(np.float32)
+
+
+def head_logits(network: Network, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the last layer says of features `(n, d)`."""
+    layer = last_linear(network)
+    assert layer is not None, "boundaries() has found one"
+    with torch.inference_mode():
+        said: NDArray[np.float32] = layer(torch.from_numpy(features).to(layer.weight.device)).cpu().numpy()
+    return said
 
 
 def _missing(found: Sequence[Found]) -> NDArray[np.int64]:
@@ -279,7 +303,6 @@ def _missing(found: Sequence[Found]) -> NDArray[np.int64]:
     return np.flatnonzero(np.any([one.part < 0 for one in found], axis=0))
 
 
-def _stored(values: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Outputs `(n, c, h, w)` or `(n, d)` as they are kept: `(n, h, w, c)`, in half the bytes and within their range."""
-    turned = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
-    return np.clip(turned, -_LARGEST, _LARGEST).astype(np.float16)
+def _last_channels(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Outputs `(n, c, h, w)` as `(n, h, w, c)`; features `(n, d)` as they are."""
+    return values.transpose(0, 2, 3, 1) if values.ndim == 4 else values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ from hubel.models.catalogue import ALIASES, list_models
 from hubel.nn.layers import channels_last
 from hubel.runtime.classifier import Classifier
 from hubel.runtime.device import pick_device
+from hubel.runtime.fold import folded
 from hubel.runtime.forward import forward
 from hubel.runtime.onnx_file import is_exported
 from hubel.runtime.scores import scores
+from hubel.runtime.stream import batch_size
+from hubel.runtime.tta import Compute
 from hubel.weights.card import ModelCard
 from hubel.weights.create import load_pretrained, means_a_file
 from hubel.weights.model_file import load_model, model_path
@@ -42,7 +46,16 @@ class Predictor(Classifier):
         self.network = channels_last(network)
 
     def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        logits = forward(self.network, pixels, self.card.preprocess)
+        return self._scores_by(self.network, pixels)
+
+    def for_many(self, images: int) -> tuple[Compute, int]:
+        """More than a batch pays for folding the batch norms."""
+        if images <= batch_size(self.card.preprocess):
+            return self.scores, 1
+        return self._averaged(partial(self._scores_by, folded(self.network))), 1
+
+    def _scores_by(self, network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        logits = forward(network, pixels, self.card.preprocess)
         return scores(logits, self.card.scores, self.card.temperature)
 
 

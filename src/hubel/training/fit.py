@@ -48,7 +48,7 @@ class Fitted:
         stopped_by: the number of the signal that stopped the training; 0 when it came to its end.
         notes: what was found and decided on the way, in sentences.
         seconds: spent, by phase.
-        logits: of the model for the validation images, where they are known.
+        logits: of the model for the validation images, where they are known: where only the head has learnt.
     """
 
     model: Path
@@ -58,6 +58,11 @@ class Fitted:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     logits: NDArray[np.float32] | None = None
+
+    @property
+    def head_only(self) -> bool:
+        """Whether all but the last layer is as it was before."""
+        return self.logits is not None
 
 
 def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:

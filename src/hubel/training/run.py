@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 import hubel
 from hubel.core.errors import CheckpointError
@@ -18,18 +19,34 @@ from hubel.core.files import numbered_folder, remove_leftovers
 from hubel.core.progress import counted
 from hubel.core.random import permutation
 from hubel.data.augment import policy
+from hubel.data.loading import Images
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
 from hubel.data.views import image_view
 from hubel.evaluation import figures
 from hubel.evaluation.advice import advice
-from hubel.evaluation.evaluate import Drawing, Evaluation, Reconstructed, evaluate, headline, write_evaluation
+from hubel.evaluation.evaluate import (
+    Drawing,
+    Evaluation,
+    Reconstructed,
+    evaluate,
+    headline,
+    judge,
+    reconstruct,
+    write_evaluation,
+)
 from hubel.evaluation.metrics import Metrics
+from hubel.nn.network import Network
+from hubel.runtime.activations import features, head_logits
 from hubel.runtime.device import pick_device
+from hubel.runtime.predictor import Predictor
+from hubel.runtime.scores import scores
 from hubel.training.fit import Fitted, fit_model
 from hubel.training.folder import RUNS, RunFolder, only_unfinished
 from hubel.training.plan import Plan, make_plan, with_task
 from hubel.training.recipe import Recipe
+from hubel.training.state import Labelled
+from hubel.weights.card import ModelCard
 from hubel.weights.model_file import load_model
 
 __all__ = ["Outcome", "resume", "train"]
@@ -189,12 +206,23 @@ def _drawings(plan: Plan, history: list[dict[str, float]]) -> list[Drawing]:
     return [Drawing("learning", "Learning curves", "One point an epoch.", figures.learning_curves(history)), seen]
 
 
+def _evaluation(
+    network: nn.Module, card: ModelCard, test: Labelled[Images], fitted: Fitted
+) -> Evaluation | Reconstructed:
+    if card.task == "reconstruct":
+        return reconstruct(network, test.images)
+    if fitted.head_only and isinstance(network, Network):
+        # What is below the head is the same in each run on these images, and is kept.
+        logits = head_logits(network, features(network, test.images, card=card, exact=True))
+        return judge(scores(logits, card.scores, card.temperature), card, test.images, test.targets)
+    return evaluate(Predictor(network, card), test.images, test.targets)
+
+
 def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
     """Measure the model on the test images and write the report."""
     started = time.monotonic()
     network, card = load_model(fitted.model)
-    network = network.to(pick_device(plan.recipe.device))
-    evaluation = evaluate(network, card, plan.test.images, plan.test.targets)
+    evaluation = _evaluation(network.to(pick_device(plan.recipe.device)), card, plan.test, fitted)
     splits = plan.splits
     which = "validation" if splits.test_is_val else "test"
     params = sum(p.numel() for p in network.parameters())

@@ -24,7 +24,7 @@ from hubel.data.loading import Samples
 from hubel.evaluation.probe import fit_probe, neighbours_accuracy
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear, last_stages
 from hubel.nn.network import Network
-from hubel.runtime.activations import Activations, Frozen
+from hubel.runtime.activations import Activations, Frozen, head_logits
 from hubel.training.freeze_policy import Decision, Evidence, decide, views_for
 from hubel.training.loop import NOTHING
 from hubel.training.objective import Classification
@@ -120,7 +120,7 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
             features = _look(plan, network, part, frozen(ALL))
         with _clock(seconds, "linear head"):
             probe, below = _fit_head(plan, network, features, note)
-            logits = _logits(network, features.val)
+            logits = head_logits(network, features.val)
             score = _score(logits, plan)
         keep(network)
         held_out = "" if plan.keeps_last else f": its head alone is right for {score[0]:.1%} of the validation images"
@@ -218,15 +218,6 @@ def _own_head(plan: Plan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | N
         return None
     weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
     return weight[rows], bias[rows]
-
-
-def _logits(network: Network, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the head says of features `(n, d)`."""
-    layer = last_linear(network)
-    assert layer is not None
-    with torch.inference_mode():
-        said: NDArray[np.float32] = layer(torch.from_numpy(features).to(layer.weight.device)).cpu().numpy()
-    return said
 
 
 def _score(logits: NDArray[np.float32], plan: Plan) -> tuple[float, float]:
