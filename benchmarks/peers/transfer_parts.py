@@ -67,7 +67,7 @@ def plain_probe(photos: str) -> float:
     from sklearn.linear_model import LogisticRegression
 
     import hubel
-    from hubel.runtime.activations import features
+    from hubel.runtime.features import features
 
     model = hubel.load("efficientnet_lite0")
     (train, labels), (test, truth) = rows_of(photos, model.card)

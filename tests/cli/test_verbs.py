@@ -188,6 +188,22 @@ def test_evaluate(hubel: Call, model: Path, photos: Path) -> None:
     assert held_out["confusion"] == json.loads((model / "metrics.json").read_text())["confusion"]
 
 
+def test_evaluate_an_exported_file(hubel: Call, model: Path, photos: Path) -> None:
+    exported = hubel("export", model, "-o", "small.onnx")
+    assert exported.code == 0, exported.err
+    found = [
+        json.loads(hubel("evaluate", which, photos, "--split", "all", "--json").out) for which in (model, "small.onnx")
+    ]
+    assert found[0]["confusion"] == found[1]["confusion"]
+    assert found[0]["nll"] == pytest.approx(found[1]["nll"], abs=1e-5)
+    twice = json.loads(hubel("evaluate", "small.onnx", photos, "--split", "all", "--json", "--tta").out)
+    assert twice["tta"]
+    other = hubel("evaluate", "small.onnx", photos, "--engine", "onnx")
+    assert (other.code, other.out) == (2, "")
+    assert "no engine is called 'onnx'" in other.err
+    assert "engines are for exported files" in hubel("evaluate", model, photos, "--engine", "onnxruntime").err
+
+
 def test_images_made_again(hubel: Call, photos: Path) -> None:
     trained = hubel("train", photos, "--task", "reconstruct", "--epochs", 1, "--threads", 1)
     assert trained.code == 0, trained.err

@@ -31,8 +31,9 @@ from hubel.nn.freezing import ALL, between, frozen_part
 from hubel.nn.network import Network
 from hubel.runtime import activations as module
 from hubel.runtime.activation_store import ACTIVATIONS, LIMIT_VARIABLE, Found, Series, cache_limit, make_room
-from hubel.runtime.activations import Activations, Frozen, features
+from hubel.runtime.activations import Activations, Frozen
 from hubel.runtime.engines import Engine, fastest
+from hubel.runtime.features import features
 from hubel.weights.card import ModelCard
 
 PREPROCESS = Preprocess(16, 16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
@@ -170,7 +171,9 @@ def test_what_overflows_is_clipped(images: Images) -> None:
     got = values(frozen(network).maps(images))
     assert np.isfinite(got).all()
     assert got.max() == np.finfo(np.float16).max
-    assert module._stored(np.array([[-1e9, 1e9, 1.5]], np.float32)).tolist() == [[-65504, 65504, 1.5]]
+    assert module._stored(np.array([[-1e9, 1e9, 1.5]], np.float32), np.dtype(np.float16)).tolist() == [
+        [-65504, 65504, 1.5]
+    ]
 
 
 def test_features_are_what_the_last_layer_sees(images: Images) -> None:

@@ -131,7 +131,7 @@ def test_the_network_sees_the_same_everywhere(photos: Path, monkeypatch: pytest.
     validated = all_seen()
     outputs(watched, Images(source, index, rows, CARD.preprocess, resident_bytes=0))
     assert torch.equal(validated, all_seen())
-    evaluate(watched, CARD, Images(source, index, rows, CARD.preprocess), index.targets(rows, CLASSES))
+    evaluate(Predictor(watched, CARD), Images(source, index, rows, CARD.preprocess), index.targets(rows, CLASSES))
     assert torch.equal(validated, all_seen())
     monkeypatch.setattr(stream, "batch_size", lambda preprocess: 5)
     Predictor(watched, CARD).predict_proba(paths)

@@ -112,7 +112,7 @@ def test_evaluate_and_predict_agree(photos: Path, tmp_path: Path) -> None:
     save_model(model, network(COLOUR).state_dict(), COLOUR)
     both = evaluate_file(model, str(photos), split="all", out=tmp_path / "out", device="cpu", tta=True).evaluation
     assert isinstance(both, Evaluation)
-    plain = evaluate(network(COLOUR), COLOUR, both.images, both.targets)
+    plain = evaluate(Predictor(network(COLOUR), COLOUR), both.images, both.targets)
     assert isinstance(plain, Evaluation)
     order = [photos / both.images.path(i) for i in range(8)]
     for tta, found in ((False, plain), (True, both)):

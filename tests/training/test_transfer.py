@@ -21,7 +21,10 @@ from torch import Tensor, nn
 import hubel
 from hubel.core.errors import UnknownNameError
 from hubel.core.stopping import Stop
+from hubel.data.loading import Images
 from hubel.data.sources import open_source
+from hubel.evaluation.evaluate import Evaluation
+from hubel.evaluation.run import evaluate_file
 from hubel.nn.freezing import last_linear
 from hubel.runtime.activations import Frozen
 from hubel.training import fit, transfer
@@ -226,6 +229,22 @@ def test_only_the_last_layer_differs_where_all_is_frozen(recipe: Recipe, data: s
     changed = [name for name in got if not torch.equal(got[name], before[name])]
     assert [name.rsplit(".", 1)[1] for name in changed] == ["weight", "bias"]
     assert all(name.startswith("head.") for name in changed)
+
+
+def test_what_is_measured_from_kept_features_is_what_evaluate_finds(
+    recipe: Recipe, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = hubel.train(data, replace(recipe, freeze="all"))
+    assert isinstance(done.evaluation, Evaluation)
+    again = evaluate_file(done.model, data, out=tmp_path / "again").evaluation
+    assert isinstance(again, Evaluation)
+    assert np.allclose(done.evaluation.probabilities, again.probabilities, atol=1e-4)
+    monkeypatch.setattr(Images, "decoded", lambda *_: pytest.fail("what is kept needs no image"))
+    monkeypatch.setattr(module, "_drawings", lambda *_: [])  # the report shows some
+    monkeypatch.setattr(Evaluation, "drawings", lambda _: [])
+    second = hubel.train(data, replace(recipe, freeze="all", label_smoothing=0.3)).evaluation
+    assert isinstance(second, Evaluation)
+    assert len(second.probabilities) == len(again.probabilities)
 
 
 def test_a_network_without_a_linear_layer_at_its_end(tmp_path: Path, data: str) -> None:

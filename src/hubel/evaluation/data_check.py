@@ -27,7 +27,7 @@ from hubel.data.sources.listing import SPLITS, Source
 from hubel.evaluation.duplicates import Duplicates, find_duplicates, thumbnails
 from hubel.evaluation.label_errors import LabelRanking, label_errors, out_of_fold
 from hubel.evaluation.outliers import Outliers, outliers
-from hubel.runtime.activations import features
+from hubel.runtime.features import features
 from hubel.runtime.predictor import Predictor
 
 __all__ = ["Checked", "Suspect", "check"]

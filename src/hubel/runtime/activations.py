@@ -22,7 +22,7 @@ from hubel.data.augment import Policy
 from hubel.data.loading import Batch, Images, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.views import image_key, view
-from hubel.nn.freezing import ALL, boundaries, frozen_part, last_linear
+from hubel.nn.freezing import ALL, frozen_part
 from hubel.nn.network import Network
 from hubel.runtime.activation_store import LIMIT_VARIABLE, Found, Series, cache_limit, make_room
 from hubel.runtime.engines import Engine, fastest
@@ -30,7 +30,7 @@ from hubel.runtime.fold import folded
 from hubel.runtime.forward import evaluating
 from hubel.weights.card import ModelCard
 
-__all__ = ["Activations", "Frozen", "features", "head_logits"]
+__all__ = ["Activations", "Frozen"]
 
 _VIEW = 1  # keeps the draws of views apart from those of the order
 _VERSION = 1  # of what the values mean: of the views, the engines, the layout
@@ -39,7 +39,6 @@ _STEP = 32  # images that go through at once
 _PART_BYTES = 2**28  # of memory that the values of one part take, all views together
 _DECODED = 128  # images that are decoded before the network has its turn
 _WORTH_A_WORD = 2**24  # bytes
-_LARGEST = float(np.finfo(np.float16).max)
 # Every other engine computes in float32.
 _PRECISION = {"torch bfloat16": "bfloat16", "openvino bfloat16": "bfloat16", "openvino int8": "int8"}
 _ENGINE = {"float32": "torch", "bfloat16": "torch bfloat16", "int8": "openvino int8"}  # to add to what is cached
@@ -138,7 +137,7 @@ class Frozen:
         self._key = digest.hexdigest()
         with evaluating(self.part):
             blank = torch.zeros(1, card.preprocess.channels, card.preprocess.height, card.preprocess.width)
-            made = _last_channels(self.part(blank.to(self._device)).float().cpu().numpy())
+            made = _stored(self.part(blank.to(self._device)).float().cpu().numpy(), self._type)
         self.shape: tuple[int, ...] = made.shape[1:]
 
     @property
@@ -173,7 +172,7 @@ class Frozen:
             with torch.inference_mode(), bar("features", len(missing)) as progress:
                 for start in range(0, len(missing), _STEP):
                     x = below.network_input(below.take(missing[start : start + _STEP]), self._device)
-                    parts.append(self._stored(quick(x).float().cpu().numpy()))
+                    parts.append(_stored(quick(x).float().cpu().numpy(), self._type))
                     progress.step(len(x))
             make_room(len(missing) * self.bytes_per_view, cache_limit(), found.folders)
             series.add(hashes[missing], np.concatenate(parts))
@@ -188,10 +187,6 @@ class Frozen:
             wanted += len(_missing(found)) * views * self.bytes_per_view
             needed |= {folder for one in found for folder in one.folders}
         return make_room(wanted, cache_limit(), needed)
-
-    def _stored(self, values: NDArray[np.float32]) -> NDArray[Any]:
-        """Outputs `(n, c, h, w)` or `(n, d)` as they are kept: channels last, and within the range of the type."""
-        return np.clip(_last_channels(values), -_LARGEST, _LARGEST).astype(self._type)
 
     def _series(self, precision: str, views: int) -> list[Series]:
         return [Series(f"{self._key}-{self.boundary}-{precision}-view{number}") for number in range(views)]
@@ -261,41 +256,10 @@ class Frozen:
                         pixels = np.stack([views[number] for views in prepared])
                         for i in range(0, len(pixels), _STEP):
                             x = network_input(pixels[i : i + _STEP], self.preprocess).numpy()
-                            values[number][at + i : at + i + len(x)] = self._stored(engine.run(x))
+                            values[number][at + i : at + i + len(x)] = _stored(engine.run(x), self._type)
                     progress.step(len(prepared))
                 for one, array in zip(series, values, strict=True):
                     one.add(hashes[part], array)
-
-
-def features(
-    network: nn.Module, images: Images, *, card: ModelCard, engine: str = "auto", exact: bool = False
-) -> NDArray[np.float32]:
-    """What a network's last linear layer sees of images, `(n, d)`; from the cache where it has been computed before.
-
-    Args:
-        network: one that ends in a linear layer.
-        images: what to look at.
-        card: of the network.
-        engine: what runs it; "auto" is the fastest, which may round.
-        exact: compute and keep in float32, as the network itself does.
-
-    Raises:
-        OptionError: the network does not end in a linear layer.
-        DecodeError: a file that the index knows as good can no longer be read.
-    """
-    if not isinstance(network, Network) or ALL not in boundaries(network):
-        raise OptionError(f"{card.model} does not end in a linear layer, so it has no features to hand out")
-    found = Frozen(network, card, ALL, engine="torch" if exact else engine, exact=exact).maps(images)
-    return found.take(np.arange(len(images))).astype(np.float32)
-
-
-def head_logits(network: Network, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the last layer says of features `(n, d)`."""
-    layer = last_linear(network)
-    assert layer is not None, "boundaries() has found one"
-    with torch.inference_mode():
-        said: NDArray[np.float32] = layer(torch.from_numpy(features).to(layer.weight.device)).cpu().numpy()
-    return said
 
 
 def _missing(found: Sequence[Found]) -> NDArray[np.int64]:
@@ -303,6 +267,8 @@ def _missing(found: Sequence[Found]) -> NDArray[np.int64]:
     return np.flatnonzero(np.any([one.part < 0 for one in found], axis=0))
 
 
-def _last_channels(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Outputs `(n, c, h, w)` as `(n, h, w, c)`; features `(n, d)` as they are."""
-    return values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+def _stored(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Outputs `(n, c, h, w)` or `(n, d)` as they are kept: channels last, and within the range of the type."""
+    turned = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+    largest = np.finfo(dtype).max
+    return np.clip(turned, -largest, largest).astype(dtype)

@@ -37,8 +37,8 @@ from hubel.evaluation.evaluate import (
 )
 from hubel.evaluation.metrics import Metrics
 from hubel.nn.network import Network
-from hubel.runtime.activations import features, head_logits
 from hubel.runtime.device import pick_device
+from hubel.runtime.features import features, head_logits
 from hubel.runtime.predictor import Predictor
 from hubel.runtime.scores import scores
 from hubel.training.fit import Fitted, fit_model

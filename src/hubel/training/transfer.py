@@ -24,7 +24,8 @@ from hubel.data.loading import Samples
 from hubel.evaluation.probe import fit_probe, neighbours_accuracy
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear, last_stages
 from hubel.nn.network import Network
-from hubel.runtime.activations import Activations, Frozen, head_logits
+from hubel.runtime.activations import Activations, Frozen
+from hubel.runtime.features import head_logits
 from hubel.training.freeze_policy import Decision, Evidence, decide, views_for
 from hubel.training.loop import NOTHING
 from hubel.training.objective import Classification
