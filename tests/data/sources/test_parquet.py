@@ -124,7 +124,8 @@ def test_null_bytes_are_named(tmp_path: Path, plain: bool) -> None:
     source = ParquetSource(written(tmp_path / "t.parquet", [1, None, 3], ["a", "b", "a"], plain=plain))
     with pytest.raises(DecodeError, match="the row has no image bytes"):
         source.read(1, "t.parquet[1]")
-    assert scan(source).unreadable() == [("t.parquet[1]", "the row has no image bytes")]
+    file = "" if plain else ", and its file x.png: there is no such file"
+    assert scan(source).unreadable() == [("t.parquet[1]", f"the row has no image bytes{file}")]
 
 
 def test_a_null_struct_is_named(tmp_path: Path) -> None:

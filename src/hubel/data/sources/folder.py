@@ -29,10 +29,11 @@ class FolderSource:
     Args:
         root: the folder.
         labelled: whether images in no class folder are passed over; otherwise they have the label "".
+        within: the folder that links must not leave; the root if not given.
     """
 
-    def __init__(self, root: Path, *, labelled: bool = True) -> None:
-        self.root, self.labelled = root, labelled
+    def __init__(self, root: Path, *, labelled: bool = True, within: Path | None = None) -> None:
+        self.root, self.labelled, self._within = root, labelled, within or root
         self.name = root.resolve().name or "data"
         self.location = str(root.resolve())
 
@@ -71,7 +72,7 @@ class FolderSource:
 
     def read(self, row: int, path: str) -> bytes:
         """The bytes of one file."""
-        return read_regular(self.root / path, root=self.root)
+        return read_regular(self.root / path, root=self._within)
 
 
 def _folders(folder: Path) -> list[str]:

@@ -27,10 +27,15 @@ def recognises(path: Path) -> bool:
 
 
 class TableSource:
-    """Rows of a table; relative paths start at the table's own folder."""
+    """Rows of a table; relative paths start at the table's own folder.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: the table.
+        within: the folder that links among relative paths must not leave; the table's own if not given.
+    """
+
+    def __init__(self, path: Path, *, within: Path | None = None) -> None:
+        self.path, self._within = path, within or path.parent
         self.name = path.stem
         self.location = str(path.resolve())
 
@@ -61,9 +66,8 @@ class TableSource:
 
     def read(self, row: int, path: str) -> bytes:
         """The bytes of one file. A path may lie anywhere, but a link inside the table's folder may not leave it."""
-        file, folder = self.path.parent / path, self.path.parent
         inside = not Path(path).is_absolute() and ".." not in Path(path).parts
-        return read_regular(file, root=folder if inside else None)
+        return read_regular(self.path.parent / path, root=self._within if inside else None)
 
     def _lines(self) -> Iterator[tuple[int, str, str, str]]:
         """The number of each line (of a Parquet file: of each row), its path, label and split."""

@@ -1,0 +1,135 @@
+"""Which files of a folder hold a data set, and to which split each belongs: by a README's word, or by their names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from hubel.core.errors import DataError
+from hubel.data.reading import one_line
+from hubel.data.sources.listing import natural_key, split_code
+
+__all__ = ["holds", "split_files", "split_in_name"]
+
+_README_BYTES = 16 * 2**20
+
+
+def split_in_name(path: PurePath) -> int:
+    """The code of the split that a file's name, or a folder it is in, states; 0 where none does.
+
+    >>> [split_in_name(PurePath(name)) for name in ("cifar-train-0001.tar", "val/0.tar", "a.tar")]
+    [1, 2, 0]
+    """
+    words = [*re.split(r"[-_.]", path.stem), *path.parts[:-1]]
+    return next((code for word in words if (code := split_code(word))), 0)
+
+
+def holds(folder: Path, suffix: str) -> bool:
+    """Whether a folder holds files of a data set with this ending, at most one folder down or where its README says."""
+    if _files_near(folder, suffix):
+        return True
+    with contextlib.suppress(DataError):  # a folder of images may have a README of any kind
+        return any(path.name.lower().endswith(suffix) for path, _ in _declared(folder))
+    return False
+
+
+def _files_near(folder: Path, suffix: str) -> list[Path]:
+    """Files with this ending in a folder and the folders inside it, but hidden ones, in natural order."""
+    found = []
+    for entry in _entries(folder):
+        if entry.is_dir():
+            found += [Path(inside.path) for inside in _entries(Path(entry.path)) if _ends(inside, suffix)]
+        elif _ends(entry, suffix):
+            found.append(Path(entry.path))
+    return sorted(found, key=lambda path: natural_key(path.as_posix()))
+
+
+def _ends(entry: os.DirEntry[str], suffix: str) -> bool:
+    return entry.name.lower().endswith(suffix) and entry.is_file()
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not entry.name.startswith("."))
+    except PermissionError:  # who lists the images counts such folders
+        return
+
+
+def split_files(folder: Path, suffix: str) -> list[tuple[Path, int]]:
+    """The files of a data set with this ending, each with the code of its split.
+
+    The `configs` in the YAML header of a README.md say so, as on the Hugging Face hub; where they name no such file,
+    the names of files and folders do.
+
+    Raises:
+        DataError: the header cannot be read, describes several data sets, or names files outside of the folder.
+    """
+    declared = [(path, code) for path, code in _declared(folder) if path.name.lower().endswith(suffix)]
+    return declared or [(path, split_in_name(path.relative_to(folder))) for path in _files_near(folder, suffix)]
+
+
+def _declared(folder: Path) -> list[tuple[Path, int]]:
+    readme = folder / "README.md"
+    config = _config(readme) if readme.is_file() else {}
+    files: dict[Path, int] = {}
+    for split, patterns in _patterns(config.get("data_files")):
+        for pattern in patterns:
+            for path in _matches(folder, _text(config.get("data_dir")), pattern, readme):
+                files.setdefault(path, split_code(split) or 0)
+    return sorted(files.items(), key=lambda item: natural_key(item[0].as_posix()))
+
+
+def _config(readme: Path) -> Mapping[str, Any]:
+    """The one configuration that counts; empty where none is described."""
+    from huggingface_hub import metadata_load
+
+    if (size := readme.stat().st_size) > _README_BYTES:
+        raise DataError(f"{readme} has {size:,} bytes; a description has at most {_README_BYTES:,}")
+    try:
+        if "<<" in readme.read_text(encoding="utf-8-sig").partition("\n---")[0]:
+            raise ValueError("it merges keys (<<), which may take more memory than there is")
+        header = metadata_load(readme) or {}
+    except Exception as error:  # those of the YAML reader have no base in common with the others
+        raise DataError(f"the YAML header of {readme} cannot be read: {one_line(error)}") from None
+    configs = header.get("configs")
+    configs = [c for c in configs if isinstance(c, dict) and "data_files" in c] if isinstance(configs, list) else []
+    chosen = [c for c in configs if c.get("default") is True] or [
+        c for c in configs if len(configs) == 1 or c.get("config_name") == "default"
+    ]
+    if configs and len(chosen) != 1:
+        names = one_line(", ".join(_text(c.get("config_name")) for c in configs))
+        raise DataError(f"{readme} describes {len(configs)} data sets ({names}); give the folder or the files of one")
+    return chosen[0] if chosen else {}
+
+
+def _patterns(value: Any) -> Iterator[tuple[str, list[str]]]:
+    """Each split with its patterns, from any of the forms that the hub takes."""
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        pairs = [(item.get("split"), item.get("path")) for item in value]
+    else:
+        pairs = list(value.items()) if isinstance(value, dict) else [("train", value)]
+    for split, patterns in pairs:
+        texts = map(_text, patterns if isinstance(patterns, list) else [patterns])
+        yield _text(split), [text for text in texts if text]
+
+
+def _text(value: Any) -> str:
+    # Lists in YAML can hold each other a thousand times over, so that none may be printed.
+    return value if isinstance(value, str) else ""
+
+
+def _matches(folder: Path, inside: str, pattern: str, readme: Path) -> Iterator[Path]:
+    place = PurePosixPath(inside) / pattern
+    if "://" in pattern or PureWindowsPath(place).anchor or ".." in PureWindowsPath(place).parts:
+        raise DataError(f"{readme} names {one_line(pattern)!r}; expected files inside its own folder")
+    if place.name == "**":  # on the hub it means the files at any depth, too
+        place /= "*"
+    try:
+        yield from (path for path in folder.glob(str(place)) if path.is_file())
+    except (IndexError, ValueError, NotImplementedError) as error:  # what `glob` has for patterns
+        raise DataError(f"{readme} names {one_line(pattern)!r}, which is no pattern: {one_line(error)}") from None

@@ -1,0 +1,142 @@
+"""The samples of one WebDataset archive: which members belong together, and what the label of each image is."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+from hubel.core.errors import DataError
+from hubel.data.containers import EXTENSIONS
+from hubel.data.reading import one_line
+from hubel.data.sources.features import LABELS, named_number
+from hubel.data.sources.tar import Member, members
+
+__all__ = ["Sample", "samples"]
+
+_LABEL_BYTES = {"cls": 4096, "json": 2**20, "txt": 4096}  # the first that a sample has counts
+# As the webdataset library has it: all before the first dot of the file's own name, which must not begin with one.
+_KEY = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)
+
+Skip = Callable[[str, str], None]
+Names = Sequence[str] | None
+
+
+class Sample(NamedTuple):
+    """An image in an archive.
+
+    Attributes:
+        name: its path there.
+        offset: where its bytes begin.
+        size: how many they are.
+        label: its class; None where none is given.
+    """
+
+    name: str
+    offset: int
+    size: int
+    label: str | None
+
+
+def samples(file: BinaryIO, archive: str, called: str, names: Names, skip: Skip) -> Iterator[Sample]:
+    """The images of an archive, in order.
+
+    Args:
+        file: the archive; it may be moved between two samples.
+        archive: its path, for errors.
+        called: what names of members are put after, for `skip`.
+        names: the classes by number; None where numbers are the names.
+        skip: is told the name and the reason of each member that is passed over; kinds that are merely of no use here
+            come without a name.
+
+    Raises:
+        DataError: the archive is damaged, or a label is a number without a name.
+    """
+    for key, group in itertools.groupby(_usable(file, archive, called, skip), key=lambda item: item[0]):
+        parts: dict[str, Member] = {}
+        for _, kind, member in group:
+            if kind in parts:
+                skip(f"{called}/{member.name}", "a sample has another file of this kind")
+            else:
+                parts[kind] = member
+        image = parts.get("image")
+        if image is None:
+            skip(f"{called}/{key}", "a label without an image next to it")
+            continue
+        try:
+            label = _label(file, parts, names)
+        except _NoLabelError as error:
+            skip(f"{called}/{key}", str(error))
+        except IndexError as error:
+            raise DataError(
+                f"{archive}, sample {one_line(key)}: no class has the number {error.args[0]}; "
+                f"{len(names or ())} classes are named"
+            ) from None
+        else:
+            yield Sample(image.name.removeprefix("./"), image.offset, image.size, label)
+
+
+class _NoLabelError(ValueError):
+    """What should be a label is none; the text says why."""
+
+
+def _usable(file: BinaryIO, archive: str, called: str, skip: Skip) -> Iterator[tuple[str, str, Member]]:
+    """Key, kind (`image`, or the ending of a label) and member, of all that can be used."""
+    for member in members(file, archive):
+        match = _KEY.fullmatch(member.name.removeprefix("./"))
+        ending = match[2].lower() if match else ""
+        if member.refused:
+            skip(f"{called}/{member.name}", member.refused)
+        elif match and f".{ending}" in EXTENSIONS:
+            yield match[1], "image", member
+        elif match and ending in _LABEL_BYTES:
+            yield match[1], ending, member
+        elif f".{ending.rpartition('.')[2]}" in EXTENSIONS:
+            skip(f"{called}/{member.name}", "the name has a second dot, which ends the key at the first")
+        else:
+            skip("", "neither images nor labels")
+
+
+def _label(file: BinaryIO, parts: dict[str, Member], names: Names) -> str | None:
+    """The class of a sample.
+
+    Raises:
+        _NoLabelError: a file for the label is none.
+        IndexError: no class has this number, which is the error's argument.
+    """
+    for kind, most in _LABEL_BYTES.items():
+        if (member := parts.get(kind)) is None:
+            continue
+        if member.size > most:
+            raise _NoLabelError(f".{kind} is too long for a label")
+        file.seek(member.offset)
+        try:
+            text = file.read(member.size).decode("utf-8-sig").strip()
+        except UnicodeDecodeError:
+            raise _NoLabelError(f".{kind} is no UTF-8 text") from None
+        label = _in_json(text) if kind == "json" else text
+        if label:
+            return _named(label, names)
+    return None
+
+
+def _in_json(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _NoLabelError(".json is no JSON") from None
+    found: Any = next((value[name] for name in LABELS if name in value), "") if isinstance(value, dict) else value
+    if isinstance(found, bool) or not isinstance(found, str | int | None):
+        raise _NoLabelError(".json has a label that is neither text nor a whole number")
+    return "" if found is None else str(found).strip()
+
+
+def _named(label: str, names: Names) -> str | None:
+    if not re.fullmatch(r"-?[0-9]{1,18}", label):
+        return label
+    try:
+        return named_number(int(label), names)
+    except IndexError:
+        raise IndexError(int(label)) from None

@@ -1,0 +1,198 @@
+"""WebDataset: images and their labels in tar archives, a sample being the files that follow each other with one key.
+
+The key is the path up to the first dot of the file's name: `a/0001.jpg` and `a/0001.cls`. The class stands in `.cls`
+(a number or a name), in `.json` (under "label" or another usual name) or in `.txt`; the names of numbers in a file
+`classes.txt` beside the archives, one a line. Format: https://github.com/webdataset/webdataset, "The WebDataset
+Format".
+
+Images are never extracted: one scan notes where the bytes of each lie, and they are read from there at random.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import stat
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DataError, DecodeError
+from hubel.core.progress import bar
+from hubel.data.reading import DEFAULT_LIMITS, RefusalError, check_bytes, one_line
+from hubel.data.sources.columns import stamps
+from hubel.data.sources.features import checked_names
+from hubel.data.sources.folder import stamp
+from hubel.data.sources.listing import Listing, ListingBuilder
+from hubel.data.sources.samples import Sample, samples
+from hubel.data.sources.tarfiles import Shards, find_shards
+
+__all__ = ["WebDatasetSource", "numbered_names", "opened", "read_sample"]
+
+_NAMES = ("classes.txt", "classnames.txt", "class_names.txt", "names.txt", "labels.txt")
+_NAMES_BYTES = 2**24
+_BY_NAME = 5  # of the members passed over for one reason
+
+
+def numbered_names(shards: Shards) -> list[str] | None:
+    """The names of classes in the order of their numbers, from a file beside the archives; None where there is none.
+
+    Raises:
+        DataError: it is no text, names a class twice, or has an empty line.
+    """
+    folders = dict.fromkeys([shards.root, *(path.parent for path in shards.paths)])
+    file = next((folder / name for folder in folders for name in _NAMES if (folder / name).is_file()), None)
+    if file is None:
+        return None
+    try:
+        if (size := file.stat().st_size) > _NAMES_BYTES:
+            raise DataError(f"{file} has {size:,} bytes; expected the name of one class a line")
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is no readable text: {one_line(error)}") from None
+    if "" in lines:
+        raise DataError(f"{file}, line {lines.index('') + 1} is empty; expected the name of one class a line")
+    return checked_names(lines, file)
+
+
+def opened(path: Path, *, buffering: int = -1) -> BinaryIO:
+    """An archive, open for reading.
+
+    Raises:
+        DataError: it cannot be opened, or is no regular file.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path} is no regular file; expected a tar archive")
+        return path.open("rb", buffering=buffering)
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened: {one_line(error.strerror or error)}") from None
+
+
+def read_sample(file: BinaryIO, offset: int, size: int, name: str) -> bytes:
+    """The bytes of an image in an open archive.
+
+    Raises:
+        DecodeError: they are too many, or no longer there.
+    """
+    try:
+        check_bytes(size, DEFAULT_LIMITS)
+        file.seek(offset)
+        data = file.read(size)
+    except (OSError, RefusalError) as error:
+        raise DecodeError(name, one_line(error)) from error
+    if len(data) < size:
+        raise DecodeError(name, f"its archive holds {len(data):,} of its {size:,} bytes")
+    return data
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where each row's bytes are: 20 bytes a row."""
+
+    shard: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+    states: list[tuple[int, int]]  # size and time of each archive
+
+
+class WebDatasetSource:
+    """The images in a folder of tar archives, in one, or in those that a pattern names.
+
+    Args:
+        what: a folder, a file, or a pattern such as `train-{0000..0009}.tar`.
+        labelled: whether images need a label; otherwise those without have the label "".
+
+    Raises:
+        DataError: there is no such archive.
+    """
+
+    def __init__(self, what: str | Path, *, labelled: bool = True) -> None:
+        self._shards = find_shards(what)
+        self._labelled = labelled
+        self.name, self.location = self._shards.name, self._shards.location
+        self._places: _Places | None = None
+        self._scanning = Lock()
+
+    def listing(self) -> Listing:
+        """One row an image, named by its archive and its path there.
+
+        Raises:
+            DataError: an archive is damaged; there is no image, or none with a label.
+        """
+        names = numbered_names(self._shards)
+        rows = ListingBuilder()
+        skip = _by_name(rows.skip)
+        shard, offset, size = array("i"), array("q"), array("q")
+        states, labelled = [], 0
+        with bar("looking into archives", len(self._shards.paths)) as progress:
+            for number, (path, called, split) in enumerate(self._shards):
+                with opened(path) as file:
+                    facts = os.fstat(file.fileno())
+                    states.append((facts.st_size, facts.st_mtime_ns))
+                    marks = stamps(stamp(called, facts))
+                    for sample, mark in zip(samples(file, str(path), called, names, skip), marks, strict=False):
+                        rows.add(f"{called}/{sample.name}", self._label(sample), split, mark)
+                        shard.append(number)
+                        offset.append(sample.offset)
+                        size.append(sample.size)
+                        labelled += sample.label is not None
+                progress.step()
+        self._places = _Places(
+            np.frombuffer(shard, np.int32), np.frombuffer(offset, np.int64), np.frombuffer(size, np.int64), states
+        )
+        self._check(len(shard), labelled, rows)
+        return rows.build()
+
+    def _label(self, sample: Sample) -> str | None:
+        return sample.label if self._labelled or sample.label is not None else ""
+
+    def _check(self, images: int, labelled: int, rows: ListingBuilder) -> None:
+        passed = "".join(f"; passed over: {n:,} {why}" for why, n in itertools.islice(rows.skipped.items(), 3))
+        where = self._shards.location
+        if not images:
+            raise DataError(f"{where}: found no image in the archives; expected key.jpg with key.cls, for one{passed}")
+        if self._labelled and not labelled:
+            raise DataError(
+                f"{where}: found {images:,} images, none with a label; "
+                f"expected key.cls, key.json or key.txt next to key.jpg{passed}"
+            )
+
+    def read(self, row: int, path: str) -> bytes:
+        """The encoded bytes of one image.
+
+        Raises:
+            DecodeError: the archive is gone or has changed, or the image is too large.
+        """
+        with self._scanning:
+            if self._places is None:
+                self.listing()
+            places = self._places
+        assert places is not None
+        number = int(places.shard[row])
+        try:
+            # A file object of its own for each image: no position is shared, so that any thread may read at any time.
+            with opened(self._shards.paths[number], buffering=0) as file:
+                facts = os.fstat(file.fileno())
+                if (facts.st_size, facts.st_mtime_ns) != places.states[number]:
+                    raise DecodeError(path, "its archive has changed since it was looked into")
+                return read_sample(file, int(places.offset[row]), int(places.size[row]), path)
+        except DataError as error:
+            raise DecodeError(path, str(error)) from error
+
+
+def _by_name(skip: Callable[[str, int], None]) -> Callable[[str, str], None]:
+    """Counts what is passed over: the first few for each reason by their names, the rest together."""
+    named: dict[str, int] = {}
+
+    def passed_over(name: str, reason: str) -> None:
+        named[reason] = named.get(reason, 0) + 1
+        skip(f"{reason}: {one_line(name)}" if name and named[reason] <= _BY_NAME else reason, 1)
+
+    return passed_over
