@@ -15,9 +15,9 @@ from picture_files import encode
 from hubel.core.errors import DecodeError
 from hubel.core.random import permutation
 from hubel.data import loading
-from hubel.data.augment import POLICIES, augment
+from hubel.data.augment import POLICIES, Policy, augment, changed, draw, mix
 from hubel.data.index import scan
-from hubel.data.loading import Batch, Images, steps_per_epoch
+from hubel.data.loading import Batch, Images, steps_per_epoch, suited
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource
 from hubel.data.sources.folder import FolderSource
@@ -26,6 +26,7 @@ PREPROCESS = Preprocess(8, 6)
 PIXELS = np.random.default_rng(0).integers(0, 256, (53, 9, 12, 3)).astype(np.uint8)
 ROWS = np.arange(3, 50)
 STRONG, NONE = POLICIES["strong"], POLICIES["none"]
+WHOLE = Policy(shift=0.125, mirror=True, erase=0.35)  # pixels
 
 
 def loaded(*, threads: int | None = 0, resident: bool = True) -> Images:
@@ -61,10 +62,14 @@ def test_an_epoch_is_a_permutation_in_nearly_equal_batches(batch_size: int) -> N
 
 def test_augmentation_is_that_of_the_rows() -> None:
     images = loaded()
-    for batch in images.epoch(3, 1, 10, STRONG):
+    for batch in images.epoch(3, 1, 10, WHOLE):
         plain = images.pixels(batch.positions)
-        expected = augment(plain, STRONG, seed=3, epoch=1, samples=ROWS[batch.positions])
+        expected = augment(plain, WHOLE, seed=3, epoch=1, samples=ROWS[batch.positions])
         assert np.array_equal(batch.pixels, expected)
+    for batch in images.epoch(3, 1, 10, STRONG):
+        for position, pixels in zip(batch.positions.tolist(), batch.pixels, strict=True):
+            change = draw(STRONG, 3, 1, int(ROWS[position]))[0]
+            assert np.array_equal(pixels, changed(PIXELS[ROWS[position]], PREPROCESS, change))
     orders = [np.concatenate([b.positions for b in images.epoch(3, epoch, 10, NONE)]).tolist() for epoch in (1, 2)]
     assert orders[0] != orders[1]
 
@@ -77,13 +82,87 @@ def test_starting_late_is_skipping(start: int, resident: bool) -> None:
     assert together(images.epoch(0, 2, 10, STRONG, start=start)) == (positions[start:], pixels[start:])
 
 
-@pytest.mark.parametrize("threads", [0, 2, 4])
+MIXED = Policy(mirror=True, pca=0.1, noise=0.05, mixup=0.3, cutmix=1.0, repeats=3)
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, 4, 8])
 @pytest.mark.parametrize("resident", [True, False])
 def test_threads_and_memory_change_nothing(threads: int, resident: bool) -> None:
     expected, images = loaded(), loaded(threads=threads, resident=resident)
-    assert together(images.epoch(1, 1, 9, STRONG)) == together(expected.epoch(1, 1, 9, STRONG))
+    for what in (STRONG, WHOLE, MIXED, POLICIES["trivialaugment"]):
+        assert together(images.epoch(1, 1, 9, what)) == together(expected.epoch(1, 1, 9, what))
     assert together(images.in_sequence(9)) == together(expected.in_sequence(9))
     assert images.colours() == expected.colours()
+
+
+@pytest.mark.parametrize("batch_size", [4, 9, 47])
+def test_a_sample_is_changed_alike_in_any_batch(batch_size: int) -> None:
+    def by_position(size: int) -> dict[int, bytes]:
+        batches = loaded(threads=2).epoch(5, 2, size, STRONG)
+        return {int(p): x.tobytes() for batch in batches for p, x in zip(batch.positions, batch.pixels, strict=True)}
+
+    assert by_position(batch_size) == by_position(16)
+
+
+@pytest.mark.parametrize("what", [STRONG, WHOLE])
+def test_repeated_images_stand_together_and_look_different(what: Policy) -> None:
+    images, twice = loaded(), replace(what, repeats=2)
+    once = np.concatenate([batch.pixels for batch in images.epoch(0, 1, 10, what)])
+    seen = list(images.epoch(0, 1, 10, twice))
+    positions = np.concatenate([batch.positions for batch in seen])
+    assert len(seen) == steps_per_epoch(47, 10)
+    assert np.array_equal(positions, np.repeat(permutation(47, 0, 1)[:24], 2)[:47])
+    pixels = np.concatenate([batch.pixels for batch in seen])
+    assert np.array_equal(pixels[::2], once[:24]), "its first turn is that of an epoch without repeats"
+    assert all((a != b).any() for a, b in zip(pixels[::2], pixels[1::2], strict=False))
+    assert together(images.epoch(0, 1, 10, twice, start=3))[1] == [batch.pixels.tobytes() for batch in seen[3:]]
+
+
+def test_mixed_batches_say_with_what() -> None:
+    images, what = loaded(), Policy(mixup=0.5)
+    for number, (plain, mixed) in enumerate(
+        zip(images.epoch(2, 3, 10, NONE), images.epoch(2, 3, 10, what), strict=True)
+    ):
+        pixels, others, share = mix(plain.pixels, what, 2, 3, number)
+        assert others is not None
+        assert mixed.others is not None
+        assert np.array_equal(mixed.positions, plain.positions)
+        assert np.array_equal(mixed.pixels, pixels)
+        assert np.array_equal(mixed.others, plain.positions[others])
+        assert mixed.share == share
+        part = mixed.part(np.array([3, 1]))
+        assert part.others is not None
+        assert np.array_equal(part.others, mixed.others[[3, 1]])
+        assert part.share == share
+        assert plain.others is None
+        assert plain.part(np.array([0])).others is None
+
+
+def test_pictures_are_decoded_only_where_the_change_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = loaded()
+    list(images.in_sequence(10))
+    decoded: list[int] = []
+    usual = Images.decoded
+    monkeypatch.setattr(Images, "decoded", lambda self, p: decoded.append(p) or usual(self, p))
+    for what in (NONE, WHOLE, POLICIES["light"], Policy(pca=0.1, jpeg=50)):
+        list(images.epoch(0, 0, 10, what))
+    assert decoded == []
+    list(images.epoch(0, 0, 10, POLICIES["standard"]))
+    assert sorted(decoded) == list(range(47))
+
+
+def test_principal_colours_are_those_of_the_images() -> None:
+    images = loaded()
+    values = np.cov(images.pixels(np.arange(47)).reshape(-1, 3).T / 255)
+    strengths = np.linalg.norm(images.principal_axes(), axis=1)
+    assert np.allclose(strengths, np.linalg.eigvalsh(values)[::-1], atol=1e-5)
+    what = POLICIES["standard"]
+    assert suited(what, images).axes == images.principal_axes()
+    assert replace(suited(what, images), axes=what.axes) == what
+    own = replace(what, axes=((0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.1)))
+    assert suited(own, images) is own
+    assert suited(STRONG, images).axes == images.principal_axes()
+    assert suited(WHOLE, images) is WHOLE
 
 
 def test_resident_chunks_cover_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hubel.core.errors import UnknownNameError
+from hubel.data.augment import POLICIES, VIEWS, Policy, changed, draw
 from hubel.data.index import scan
 from hubel.data.loading import Images
 from hubel.data.preprocess import Fit, Preprocess
 from hubel.data.sources import open_source
-from hubel.data.views import image_key, image_view, view
+from hubel.data.views import image_key, image_view, view, view_name, views_policy
 
 Pixels = NDArray[np.uint8]
 KEYS = st.integers(0, 2**64 - 1)
@@ -93,14 +96,14 @@ def where(made: Pixels, height: int, width: int) -> tuple[float, float, float, f
 
 
 @pytest.mark.parametrize(("height", "width"), [(200, 200), (150, 240), (256, 90)])
-def test_a_crop_is_at_least_half_of_the_picture(height: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hubel.data.views._LIGHT", 0.0)
+def test_a_crop_is_at_least_half_of_the_picture(height: int, width: int) -> None:
+    dull = replace(VIEWS, brightness=0.0, contrast=0.0)
     ramp = np.zeros((height, width, 3), np.uint8)
     ramp[..., 0] = (np.arange(height) / height * 255).round()[:, None]
     ramp[..., 1] = (np.arange(width) / width * 255).round()
     areas, middles, sides, shapes = [], [], 0, []
     for key in range(200):
-        top, bottom, left, right = where(view(ramp, preprocess(64, 64), 2, key), height, width)
+        top, bottom, left, right = where(view(ramp, preprocess(64, 64), 2, key, dull), height, width)
         sides += left > right
         rows, columns = (bottom - top) * 64 / 63, abs(right - left) * 64 / 63
         areas.append(rows * columns / (height * width))
@@ -163,3 +166,29 @@ def test_views_of_a_data_set_go_by_the_bytes_of_its_images() -> None:
         assert not np.array_equal(made[0][number], made[1][number])
     digest = index.columns["digest"][1]
     assert np.array_equal(made[1][3], view(arrays[1], preprocess(16, 16), 3, image_key(digest)))
+
+
+@pytest.mark.parametrize("name", ["light", "standard", "strong", "randaugment"])
+def test_views_of_another_policy(name: str) -> None:
+    pixels, wanted, what = picture(), preprocess(), POLICIES[name]
+    assert np.array_equal(view(pixels, wanted, 0, 5, what), wanted.resize(pixels))
+    assert np.array_equal(view(pixels, wanted, 1, 5, what), wanted.resize(pixels)[:, ::-1])
+    for number in (2, 3):
+        expected = changed(pixels, wanted, draw(what, 5, number)[0])
+        assert np.array_equal(view(pixels, wanted, number, 5, what), expected)
+    moved = Policy(shift=0.2)
+    assert np.array_equal(view(pixels, wanted, 1, 5, moved), changed(pixels, wanted, draw(moved, 5, 1)[0]))
+
+
+def test_views_have_the_policy_that_the_user_wants() -> None:
+    assert views_policy("auto", preprocess()) == views_policy("none", preprocess()) == VIEWS
+    assert views_policy("strong", preprocess()) == POLICIES["strong"]
+    with pytest.raises(UnknownNameError):
+        views_policy("stong", preprocess())
+
+
+def test_views_are_kept_under_the_name_of_their_policy() -> None:
+    assert [view_name(number) for number in range(3)] == ["view0", "view1", "view2"]
+    assert view_name(0, POLICIES["strong"]) == "view0"
+    names = {view_name(2, what) for what in (*POLICIES.values(), VIEWS)}
+    assert len(names) == len(POLICIES) + 1

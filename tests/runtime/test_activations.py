@@ -109,9 +109,9 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
     view = module.view
 
-    def counted(pixels: Any, preprocess: Preprocess, number: int, key: int) -> Any:
+    def counted(pixels: Any, preprocess: Preprocess, number: int, key: int, what: Any) -> Any:
         seen.append((key, number))
-        return view(pixels, preprocess, number, key)
+        return view(pixels, preprocess, number, key, what)
 
     monkeypatch.setattr(module, "view", counted)
     return seen

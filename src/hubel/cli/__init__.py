@@ -68,6 +68,12 @@ _VERBS = {
         "hubel export runs/PHOTOS-efficientnet_lite0-1 --int8 --data PHOTOS",
         "hubel export efficientnet_lite0 -o lite0.onnx",
     ),
+    "bench": (
+        "Measure how fast models are on this machine, with each engine: single images, many images, start, memory.",
+        "hubel bench resnet18 efficientnet_lite0 --int8",
+        "hubel bench model.onnx model.int8.onnx",
+        "hubel bench runs/PHOTOS-efficientnet_lite0-1 --int8 --data PHOTOS --json",
+    ),
     "serve": (
         "Offer models over HTTP, on this computer only unless told otherwise, with a page to try them on a photo.",
         "hubel serve runs/PHOTOS-efficientnet_lite0-1",
@@ -91,6 +97,12 @@ _VERBS = {
         "hubel data check PHOTOS",
         "hubel data check PHOTOS --model runs/PHOTOS-efficientnet_lite0-1",
         "hubel data check photos.csv --json > found.json",
+    ),
+    "data preview": (
+        "See what augmentation makes of some images before training: variants of each, and every change alone.",
+        "hubel data preview PHOTOS",
+        "hubel data preview PHOTOS --policy strong --out strong.png",
+        "hubel data preview PHOTOS --policy my.toml --size 128",
     ),
     "models": (
         "List the networks, or describe one: options, parameters, published facts.",

@@ -1,7 +1,8 @@
 """Images of an index on their way to the network: decoded by threads, in an order that is a pure function.
 
 Small sets are decoded once and stay in memory as bytes; large ones are decoded again in each epoch, by threads that
-work a bounded number of batches ahead. The number of threads changes nothing but the time.
+work a bounded number of batches ahead. So are those that are changed by more than whole pixels: such a change needs the
+picture as it is. The number of threads changes nothing but the time.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -21,17 +22,21 @@ from hubel.core.process import usable_cores
 from hubel.core.progress import bar
 from hubel.core.random import permutation
 from hubel.core.window import in_order
-from hubel.data.augment import Policy, augment
+from hubel.data.augment import Policy, augment, changed, draw, mix, principal_axes
 from hubel.data.index import Index, decode_row
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
-__all__ = ["Batch", "Images", "Samples", "network_input", "steps_per_epoch"]
+__all__ = ["Batch", "Images", "Samples", "network_input", "steps_per_epoch", "suited"]
 
 RESIDENT_BYTES = 2 * 2**30
 _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
+_AXES_SAMPLE = 256  # images, whose every pixel counts
 _CHUNK = 64  # images that one task decodes for the memory, or for the colours
+_TURN = 2**32  # epochs; what an image is drawn for when it stands in one again
+
+Step = TypeVar("Step")
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,19 @@ class Batch:
     Attributes:
         positions: their places among the images, int64 `(n,)`.
         pixels: uint8 `(n, h, w, c)`, resized and augmented, not yet normalised; or maps.
+        others: where images are mixed, int64 `(n,)`: the place among all images of the one that each is mixed with.
+        share: of each image that is its own; the rest is the other one's.
     """
 
     positions: NDArray[np.int64]
     pixels: NDArray[Any]
+    others: NDArray[np.int64] | None = None
+    share: float = 1.0
+
+    def part(self, some: NDArray[np.int64]) -> Batch:
+        """The samples at some places of the batch."""
+        others = None if self.others is None else self.others[some]
+        return Batch(self.positions[some], self.pixels[some], others, self.share)
 
 
 class Samples(Protocol):
@@ -57,7 +71,7 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
-        """The training batches of an epoch from step `start` on; every image comes once."""
+        """The training batches of an epoch from step `start` on; every image comes once, unless a policy repeats it."""
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
         """All images in order and unchanged, as evaluation sees them."""
@@ -76,6 +90,14 @@ def network_input(pixels: NDArray[np.uint8], preprocess: Preprocess, device: tor
     # A read-only array (of a memory map, or of a user) is copied: torch has no read-only tensors.
     tensor = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy()).to(device, non_blocking=True)
     return tensor.to(torch.float32).mul_(scale).add_(shift).permute(0, 3, 1, 2)
+
+
+def suited(what: Policy, images: Samples) -> Policy:
+    """A policy with the principal colours of these images, where it changes those and does not name them itself."""
+    if not what.pca or what.axes != Policy.axes or not isinstance(images, Images):
+        return what
+    colour = images.preprocess.channels == 3 and len(images) > 0
+    return replace(what, axes=images.principal_axes()) if colour else what
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
@@ -129,6 +151,11 @@ class Images:
         std = np.sqrt((share * (level - mean[:, None]) ** 2).sum(1)).round(4)
         return tuple(mean.round(4).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
 
+    def principal_axes(self) -> tuple[tuple[float, float, float], ...]:
+        """The principal colours of at most 256 of the images, as `Policy.axes` has them."""
+        some = np.sort(permutation(len(self), 0)[:_AXES_SAMPLE])
+        return principal_axes(np.concatenate([batch.pixels for batch in self._plain(some, _CHUNK)]))
+
     def normalised_by(self, preprocess: Preprocess) -> Images:
         """The same images for a network with another mean and standard deviation; nothing is decoded again."""
         other = copy.copy(self)
@@ -153,15 +180,36 @@ class Images:
         return out
 
     def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
-        """The training batches of an epoch from step `start` on; every image comes once."""
-        order = permutation(len(self), seed, epoch)
-        steps = np.array_split(order, steps_per_epoch(len(self), batch_size))[start:]
+        """The training batches of an epoch from step `start` on; every image comes once, unless a policy repeats it."""
+        n = len(self)
+        order = np.repeat(permutation(n, seed, epoch)[: -(-n // what.repeats)], what.repeats)[:n]
+        places = np.array_split(np.arange(n), steps_per_epoch(n, batch_size))
+        steps = list(enumerate(places))[start:]
 
-        def make(positions: NDArray[np.int64]) -> Batch:
-            samples = self.rows[positions]
-            return Batch(positions, augment(self.pixels(positions), what, seed=seed, epoch=epoch, samples=samples))
+        def make(step: tuple[int, NDArray[np.int64]]) -> Batch:
+            number, some = step
+            positions, drawn_for = order[some], epoch + _TURN * (some % what.repeats)
+            pixels = self.augmented(positions, what, seed, drawn_for)
+            mixed, others, share = mix(pixels, what, seed, epoch, number)
+            return Batch(positions, mixed, None if others is None else positions[others], share)
 
-        return self._made(make, steps)
+        return self._made(make, steps, as_they_are=what.keeps_pixels, at_once=what.keeps_pixels and what.keeps_colours)
+
+    def augmented(
+        self, positions: NDArray[np.int64], what: Policy, seed: int, epochs: NDArray[np.int64]
+    ) -> NDArray[np.uint8]:
+        """Some images, each changed as in one of the epochs, uint8 `(n, h, w, c)`; not mixed.
+
+        Raises:
+            DecodeError: a file that the index knows as good can no longer be read.
+        """
+        samples = self.rows[positions]
+        if what.keeps_pixels:
+            return augment(self.pixels(positions), what, seed=seed, epoch=epochs, samples=samples)
+        out = self._empty(len(positions))
+        for place, change in enumerate(draw(what, seed, epochs, samples)):
+            out[place] = changed(self.decoded(int(positions[place])), self.preprocess, change)
+        return out
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
         """All images in order and unchanged, as evaluation sees them."""
@@ -171,11 +219,21 @@ class Images:
         steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
         return self._made(lambda some: Batch(some, self.pixels(some)), steps)
 
-    def _made(self, make: Callable[[NDArray[np.int64]], Batch], steps: list[NDArray[np.int64]]) -> Iterator[Batch]:
-        if self._stays and self._resident is None:
+    def _made(
+        self, make: Callable[[Step], Batch], steps: list[Step], *, as_they_are: bool = True, at_once: bool = True
+    ) -> Iterator[Batch]:
+        """Batches, made by threads; by the caller where the images of the network's size are in memory and suffice.
+
+        Args:
+            make: a batch of a step.
+            steps: all of them.
+            as_they_are: whether the images of the network's size are what a batch is made of.
+            at_once: whether there is nothing to do that is worth a thread.
+        """
+        if as_they_are and self._stays and self._resident is None:
             # Not before somebody walks through them: whoever has all features cached decodes none.
             self._resident = self._decode_all()
-        if self._resident is not None or self.threads == 0:
+        if self.threads == 0 or (at_once and self._resident is not None):
             yield from map(make, steps)
             return
         with ThreadPoolExecutor(self.threads) as pool:

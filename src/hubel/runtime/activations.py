@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from hubel.core.errors import OptionError
 from hubel.core.progress import bar
 from hubel.core.random import permutation, uniform
-from hubel.data.augment import Policy
+from hubel.data.augment import VIEWS, Policy
 from hubel.data.loading import Batch, Images, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
-from hubel.data.views import image_key, view
+from hubel.data.views import image_key, view, view_name
 from hubel.nn.freezing import ALL, frozen_part
 from hubel.nn.network import Network
 from hubel.runtime.activation_store import LIMIT_VARIABLE, Found, Series, cache_limit, make_room
@@ -33,7 +33,7 @@ from hubel.weights.card import ModelCard
 __all__ = ["Activations", "Frozen"]
 
 _VIEW = 1  # keeps the draws of views apart from those of the order
-_VERSION = 1  # of what the values mean: of the views, the engines, the layout
+_VERSION = 2  # of what the values mean: of the views, the engines, the layout
 _SAMPLES = 32  # images that an engine is timed and calibrated with
 _STEP = 32  # images that go through at once
 _PART_BYTES = 2**28  # of memory that the values of one part take, all views together
@@ -106,6 +106,7 @@ class Frozen:
         threads: of the computation.
         expected: images, all views together, that it will look at: an engine that takes time to set up pays from some
             number on. 0: those of the first call.
+        views: the policy that views other than the plain and the mirrored one are drawn from.
         exact: keep values in float32, rather than in half the bytes.
         tell: takes what a person should know.
     """
@@ -119,6 +120,7 @@ class Frozen:
         engine: str = "auto",
         threads: int = 0,
         expected: int = 0,
+        views: Policy = VIEWS,
         exact: bool = False,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
@@ -126,6 +128,7 @@ class Frozen:
         self.preprocess, self.boundary = card.preprocess, boundary
         self._asked, self._threads, self._tell = engine, threads or torch.get_num_threads(), tell
         self._expected, self._type = expected, np.dtype(np.float32 if exact else np.float16)
+        self._views = views
         self._engine: Engine | None = None
         self._device = next((p.device for p in self.part.parameters()), torch.device("cpu"))
         digest = hashlib.blake2b(digest_size=16)
@@ -189,7 +192,8 @@ class Frozen:
         return make_room(wanted, cache_limit(), needed)
 
     def _series(self, precision: str, views: int) -> list[Series]:
-        return [Series(f"{self._key}-{self.boundary}-{precision}-view{number}") for number in range(views)]
+        start = f"{self._key}-{self.boundary}-{precision}"
+        return [Series(f"{start}-{view_name(number, self._views)}") for number in range(views)]
 
     def _known(self, hashes: NDArray[np.void], views: int) -> tuple[str, list[Found]]:
         """The values in the precision that has most of them; "" where none has any. Two are never mixed."""
@@ -242,7 +246,7 @@ class Frozen:
         def prepare(position: int) -> list[NDArray[np.uint8]]:
             pixels = images.decoded(position)
             key = image_key(hashes[position])
-            return [view(pixels, self.preprocess, number, key) for number in range(len(series))]
+            return [view(pixels, self.preprocess, number, key, self._views) for number in range(len(series))]
 
         n = max(_STEP, _PART_BYTES // (len(series) * self.bytes_per_view))
         # Decoding and computing take turns: threads of a layer wait for each other, and for whoever takes their core.

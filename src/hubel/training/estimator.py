@@ -32,7 +32,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model: name of the network; auto is a pretrained one for photos, and convnet for images of up to 64 pixels.
         epochs: passes over the training images; 0 makes 15, and more of a small set.
         lr: the highest learning rate; 0 is the optimizer's usual one.
-        augment: how training images are changed.
+        augment: how training images are changed: the name of a policy, or a .toml file.
         options: options of the network.
         seed: another seed gives other weights and another order.
         recipe: every other setting.

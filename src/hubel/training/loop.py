@@ -17,12 +17,12 @@ from hubel.core.progress import bar
 from hubel.core.random import scalar
 from hubel.core.stopping import Stop
 from hubel.data.augment import policy
-from hubel.data.loading import Batch, Samples, steps_per_epoch
+from hubel.data.loading import Batch, Samples, steps_per_epoch, suited
 from hubel.nn.layers import channels_last
 from hubel.runtime.device import pick_precision
 from hubel.runtime.forward import output_batches
 from hubel.training.checkpoint import Checkpoint
-from hubel.training.objective import OBJECTIVES, weighted_outputs
+from hubel.training.objective import OBJECTIVES, weighted_outputs, weighted_targets
 from hubel.training.optimizer import load_tensors, make_optimizer, tensors
 from hubel.training.recipe import Recipe
 from hubel.training.schedule import factor
@@ -74,7 +74,9 @@ class Loop:
             else None
         )
         self.precision = pick_precision(recipe.precision, self.device)
-        self.policy = policy(recipe.augment, channels=train.images.preprocess.channels)
+        p = train.images.preprocess
+        named = policy(recipe.augment, channels=p.channels, size=min(p.height, p.width))
+        self.policy = suited(named, train.images)
         self.steps = steps_per_epoch(len(train.images), recipe.batch_size)
         self.progress = Progress(recipe.epochs)
         self.objective = OBJECTIVES[recipe.task](recipe, train.targets, self.device)
@@ -164,15 +166,16 @@ class Loop:
         self.optimizer.zero_grad()
         n, total, right = len(batch.positions), 0.0, 0
         for some in np.array_split(np.arange(n), progress.divisor):
-            part = Batch(batch.positions[some], batch.pixels[some])
+            part = batch.part(some)
             x = self.train.images.network_input(part.pixels, self.device)
-            targets = self.objective.targets(self.train, part).to(self.device)
+            answers = [(share, t.to(self.device)) for share, t in weighted_targets(self.objective, self.train, part)]
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
                 outputs = weighted_outputs(self.network, x)
-            loss = torch.stack([weight * self.objective.losses(said, targets) for weight, said in outputs]).sum()
+            losses = [weight * share * self.objective.losses(o, t) for weight, o in outputs for share, t in answers]
+            loss = torch.stack(losses).sum()
             (loss / n).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
-            right += int(self.objective.right(outputs[0][1].detach(), targets).sum())
+            right += int(self.objective.right(outputs[0][1].detach(), answers[0][1]).sum())
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self.optimizer.step()

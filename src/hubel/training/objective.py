@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import torch
@@ -17,7 +17,7 @@ from hubel.training.losses import Loss, class_weights
 from hubel.training.recipe import Recipe
 from hubel.training.state import Labelled
 
-__all__ = ["OBJECTIVES", "Classification", "Objective", "Reconstruction", "weighted_outputs"]
+__all__ = ["OBJECTIVES", "Classification", "Objective", "Reconstruction", "weighted_outputs", "weighted_targets"]
 
 
 class Objective(Protocol):
@@ -104,6 +104,19 @@ OBJECTIVES: dict[str, Callable[[Recipe, NDArray[Any], torch.device], Objective]]
     "classify": Classification.of,
     "reconstruct": lambda *_: Reconstruction(),
 }
+
+
+def weighted_targets(objective: Objective, data: Labelled[Samples], batch: Batch) -> list[tuple[float, Tensor]]:
+    """What the outputs for a batch should be, with the share of each answer, the largest first.
+
+    There is one, but for images of which each is mixed of two: the losses of both answers are weighted, as mixup's
+    authors do it, and what counts as right is the answer that has the larger share.
+    """
+    if batch.others is None:
+        return [(1.0, objective.targets(data, batch))]
+    other = replace(batch, positions=batch.others)
+    answers = [(batch.share, objective.targets(data, batch)), (1 - batch.share, objective.targets(data, other))]
+    return answers if batch.share >= 0.5 else answers[::-1]
 
 
 def weighted_outputs(network: nn.Module, x: Tensor) -> list[tuple[float, Tensor]]:

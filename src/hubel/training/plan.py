@@ -14,7 +14,7 @@ import hubel
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.process import usable_cores
 from hubel.core.progress import counted
-from hubel.data.augment import policy
+from hubel.data.augment import Policy, policy
 from hubel.data.index import Index, scan
 from hubel.data.loading import Images, steps_per_epoch
 from hubel.data.preprocess import Preprocess
@@ -151,7 +151,8 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
             **start.provenance,
         },
     )
-    policy(recipe.augment, channels=card.preprocess.channels)
+    size = min(card.preprocess.height, card.preprocess.width)
+    changes = policy(recipe.augment, channels=card.preprocess.channels, size=size)
     with torch.device("meta"):
         network = card.create()
     if start.weights is not None:
@@ -184,7 +185,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         # How long a pretrained network is tuned depends on what its features show; see `freeze_policy`.
         epochs=recipe.epochs or (0 if start.weights else _epochs(steps_per_epoch(len(splits.train), batch_size))),
         threads=recipe.threads or probe_threads(),
-        augment=variant.augment if recipe.augment == "auto" else recipe.augment,
+        augment=_lasting(variant.augment if recipe.augment == "auto" else recipe.augment, changes),
     )
     return Plan(
         decided,
@@ -198,6 +199,11 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         start.weights,
         keeps_last,
     )
+
+
+def _lasting(name: str, what: Policy) -> str:
+    """The name of a policy; the settings themselves where they come from a file, which may change or go."""
+    return what.to_text() if name.lower().endswith(".toml") else name
 
 
 def _with_optimizer(recipe: Recipe, variant: Variant, *, tuned: bool) -> Recipe:

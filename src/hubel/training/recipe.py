@@ -60,7 +60,9 @@ class Recipe:
             "openvino int8" or onnxruntime.
         fit: how an image gets that size: squash it, pad it with black, or crop its centre. auto crops for a network
             that is pretrained so; otherwise it pads images that are nearly of the size, and squashes all others.
-        augment: how training images are changed: none, shift, light (and mirrored), strong (and partly erased).
+        augment: how training images are changed: none, shift, light (and mirrored), standard (cut, turned, other
+            colours), strong, trivialaugment, randaugment, or a file of settings that ends in .toml; auto is standard
+            for photos, light for small colour images, shift for grey ones.
         epochs: passes over the training images; 0 makes 15, and more of a small set.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out.
         optimizer: sgd (with Nesterov momentum) or adamw; auto is sgd, and adamw to reconstruct.

@@ -18,11 +18,11 @@ from hubel.core.errors import CheckpointError
 from hubel.core.files import numbered_folder, remove_leftovers
 from hubel.core.progress import counted
 from hubel.core.random import permutation
-from hubel.data.augment import policy
+from hubel.data.augment import Policy, policy
 from hubel.data.loading import Images
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
-from hubel.data.views import image_view
+from hubel.data.views import image_view, views_policy
 from hubel.evaluation import figures
 from hubel.evaluation.advice import advice
 from hubel.evaluation.evaluate import (
@@ -121,6 +121,7 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
             "recipe": plan.recipe.to_json(),
             "classes": plan.card.classes,
             "preprocess": plan.card.preprocess.to_json(),
+            "augmentation": _policy(plan).to_json(),
             "images": {
                 "train": len(plan.splits.train),
                 "val": len(plan.splits.val),
@@ -189,15 +190,21 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
     folder.tell(f"{plan.card.model}, {start}, batches of {plan.recipe.batch_size}; run folder {folder.path}")
 
 
+def _policy(plan: Plan) -> Policy:
+    """How training images are changed: what a name stands for."""
+    p = plan.card.preprocess
+    return policy(plan.recipe.augment, channels=p.channels, size=min(p.height, p.width))
+
+
 def _drawings(plan: Plan, history: list[dict[str, float]]) -> list[Drawing]:
     """What the network saw, and how it learnt."""
     if plan.weights is None:
-        what = policy(plan.recipe.augment, channels=plan.card.preprocess.channels)
-        batch = next(plan.train.images.epoch(plan.recipe.seed, 0, min(_SAMPLE, plan.recipe.batch_size), what))
+        batch = next(plan.train.images.epoch(plan.recipe.seed, 0, min(_SAMPLE, plan.recipe.batch_size), _policy(plan)))
         positions, pixels = batch.positions, list(batch.pixels)
     else:
         positions = permutation(len(plan.train.images), plan.recipe.seed)[:_SAMPLE]
-        pixels = [image_view(plan.train.images, int(position), i % _VIEWS) for i, position in enumerate(positions)]
+        images, what = plan.train.images, views_policy(plan.recipe.augment, plan.card.preprocess)
+        pixels = [image_view(images, int(position), i % _VIEWS, what) for i, position in enumerate(positions)]
     names = [plan.index.labels[code] for code in plan.index.label[plan.train.images.rows[positions]]]
     sheet = figures.contact_sheet(pixels, names, "Training images")
     seen = Drawing("training", "What the network saw", "Images as they were changed for training.", sheet)

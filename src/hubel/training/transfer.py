@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
 from hubel.data.loading import Samples
+from hubel.data.views import views_policy
 from hubel.evaluation.probe import fit_probe, neighbours_accuracy
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear, last_stages
 from hubel.nn.network import Network
@@ -106,6 +107,7 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
             engine=recipe.engine,
             threads=recipe.threads,
             expected=expected,
+            views=views_policy(recipe.augment, plan.card.preprocess),
             tell=tell,
         )
 

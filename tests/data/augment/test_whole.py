@@ -66,7 +66,7 @@ def changed(batch: Pixels, what: Policy, samples: Any = None, *, seed: int = 0, 
     SIDES,
     SIDES,
     st.sampled_from([1, 3]),
-    st.builds(Policy, st.floats(0, 0.6), st.booleans(), st.floats(0, 1)),
+    st.builds(Policy, shift=st.floats(0, 0.6), mirror=st.booleans(), erase=st.floats(0, 1)),
     st.integers(0, 2**62),
     st.integers(0, 500),
 )
@@ -129,7 +129,8 @@ def test_an_empty_batch() -> None:
 
 
 def test_policies_by_name() -> None:
-    assert policy("auto", channels=3) == POLICIES["light"]
+    assert policy("auto", channels=3, size=32) == policy("auto", channels=3, size=63) == POLICIES["light"]
+    assert policy("auto", channels=3, size=64) == policy("auto", channels=3, size=224) == POLICIES["standard"]
     assert policy("auto", channels=1) == POLICIES["shift"]
     assert not policy("auto", channels=1).mirror
     assert policy("strong", channels=1) == POLICIES["strong"]
