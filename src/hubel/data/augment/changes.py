@@ -30,6 +30,7 @@ _CELLS = 5  # of the field, in each direction, whose corners move
 _LEAST_BITS, _MOST_BITS = 3, 6
 
 Luck = list[float]  # of one image
+Keys = tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +82,6 @@ def draw_colours(what: Policy, *keys: int | NDArray[Any]) -> list[tuple[list[Ste
     """Of the same changes only those of values, and the key of their noise."""
     colourers = _switched_on(what, _COLOURS)
     return [(_made(what, row, colourers), noise) for row, noise in _luck(what, _whole(keys))]
-
-
-Keys = tuple[NDArray[Any], ...]
 
 
 def _whole(keys: tuple[int | NDArray[Any], ...]) -> Keys:
