@@ -91,7 +91,7 @@ class Plan:
         return int(self.starts[-1])
 
 
-def plan(shapes: NDArray[np.int32], digests: NDArray[np.void], how: Keep) -> Plan | None:
+def plan(shapes: NDArray[np.int32], digests: NDArray[np.void], how: Keep, *, made: str = "") -> Plan | None:
     """Whether, and where, pictures are kept; None where they are not. Says so where that takes much.
 
     "auto" takes the memory for up to 2 GiB or a quarter of it, then the disk, for what hubel's cache has room for.
@@ -100,6 +100,7 @@ def plan(shapes: NDArray[np.int32], digests: NDArray[np.void], how: Keep) -> Pla
         shapes: height, width and channels of each, `(n, 3)`.
         digests: of the encoded images, `(n,)`.
         how: one of `Keep`.
+        made: how they are made from the images; other ways make other files.
 
     Raises:
         OptionError: "disk" where there is no room, or no such way.
@@ -108,7 +109,7 @@ def plan(shapes: NDArray[np.int32], digests: NDArray[np.void], how: Keep) -> Pla
         raise OptionError(f"pictures are kept in one of {', '.join(get_args(Keep))}, not {how!r}")
     if how == "off" or not len(shapes):
         return None
-    hashed = hashlib.blake2b(str(_VERSION).encode(), digest_size=16)
+    hashed = hashlib.blake2b(f"{_VERSION} {made}".encode(), digest_size=16)
     for array in (shapes, digests):
         hashed.update(np.ascontiguousarray(array).tobytes())
     found = Plan(shapes, hashed.hexdigest(), "ram")
@@ -164,7 +165,8 @@ class Kept:
 
     def put(self, number: int, picture: NDArray[np.uint8]) -> None:
         """Keep a picture, of the shape that was planned."""
-        self._place(number)[...] = picture
+        place = self._place(number)
+        place[...] = picture.reshape(place.shape)
         self.there[number] = True
 
     def _place(self, number: int) -> NDArray[np.uint8]:
