@@ -24,6 +24,7 @@ from hubel.data.sources.listing import Source
 __all__ = ["Pictures", "least_size"]
 
 _CHUNK = 64  # pictures that one task decodes
+_MOST_DETAIL = 2.0
 
 Pixels = NDArray[np.uint8]
 
@@ -31,10 +32,13 @@ Pixels = NDArray[np.uint8]
 def least_size(preprocess: Preprocess, what: Policy) -> tuple[int, int]:
     """Width and height of a picture of which the smallest cut of a policy has a pixel for each of the network's.
 
-    >>> least_size(Preprocess(224, 224), Policy(crop=0.25))
-    (448, 448)
+    At most twice those of the network's input: from cuts below a quarter of the area, which few images get, a large
+    photo would show more, but it would cost many times as much to decode and to keep.
+
+    >>> least_size(Preprocess(224, 224), Policy(crop=0.36)), least_size(Preprocess(224, 224), Policy(crop=0.08))
+    ((374, 374), (448, 448))
     """
-    factor = what.scale / math.sqrt(what.crop)
+    factor = min(_MOST_DETAIL, what.scale / math.sqrt(what.crop))
     width, height = (math.ceil(side * factor - 1e-6) for side in preprocess.min_size)
     return width, height
 
