@@ -125,6 +125,8 @@ class Connection:
 
     async def post(self, body: bytes, path: str = "/v1/predict?top=1", kind: str = "image/jpeg") -> tuple[int, bytes]:
         """Status and body of the answer."""
+        if self._streams is not None and self._streams[0].at_eof():
+            self.close()  # the server has closed what was idle for too long, as it may between requests
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
@@ -254,9 +256,9 @@ async def lone(running: Server, image: bytes) -> float:
 
 async def overload(
     running: Server, data: list[bytes], truth: list[str | None], rate: float, seconds: float
-) -> tuple[Counter[int], int, list[float], int]:
+) -> tuple[Counter[int | str], int, list[float], int]:
     """Statuses, wrong answers, seconds of the accepted, and requests for which no client was free."""
-    statuses: Counter[int] = Counter()
+    statuses: Counter[int | str] = Counter()
     accepted: list[float] = []
     wrong = unsent = 0
     free = [Connection(running.port) for _ in range(CLIENTS)]
@@ -269,9 +271,9 @@ async def overload(
         connection, began = free.pop(), time.monotonic()
         try:
             status, answer = await connection.post(data[number])
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError) as error:
             connection.close()
-            status, answer = 0, b""
+            status, answer = f"{error!r:.60}", b""
         free.append(connection)
         statuses[status] += 1
         if status == 200:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hubel.cli import _VERBS
+from hubel.cli.verbs import VERBS
 from hubel.models.catalogue import find
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +44,7 @@ def test_python_example_runs(tmp_path: Path) -> None:
 def test_commands_exist() -> None:
     used = set(re.findall(r"(?:`|\$ |/|\\)hubel (\w+)", README))
     assert {"train", "predict", "evaluate", "demo", "models", "verify"} <= used
-    assert used - {"VERB"} <= set(_VERBS)
+    assert used - {"VERB"} <= set(VERBS)
 
 
 @pytest.mark.parametrize(

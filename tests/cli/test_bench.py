@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hubel.cli import _VERBS
+from hubel.cli.verbs import VERBS
 from hubel.runtime.bench_row import Speed
 from hubel.runtime.onnx_engines import versions
 
@@ -108,4 +108,4 @@ def test_mistakes(hubel: Call, file: Path, words: str, message: str) -> None:
 
 
 def test_it_stands_with_what_ships() -> None:
-    assert list(_VERBS)[:5] == ["train", "evaluate", "predict", "export", "bench"]
+    assert list(VERBS)[:5] == ["train", "evaluate", "predict", "export", "bench"]

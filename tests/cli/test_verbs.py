@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import hubel as package
-from hubel.cli import _VERBS
+from hubel.cli.verbs import VERBS
 from hubel.models.catalogue import build_model
 
 Call = Callable[..., Any]
@@ -52,17 +52,17 @@ def test_help_and_version(hubel: Call) -> None:
     for words in (["--help"], []):
         answer = hubel(*words)
         assert answer.code == 0
-        for verb in _VERBS:
+        for verb in VERBS:
             assert verb.split()[0] in answer.out
 
 
-@pytest.mark.parametrize("verb", _VERBS)
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_of_each_verb(hubel: Call, verb: str) -> None:
     answer = hubel(*verb.split(), "--help")
     assert answer.code == 0
     assert "Examples" in answer.out
     words = " ".join(answer.out.replace("│", " ").split())
-    for example in _VERBS[verb][1:]:
+    for example in VERBS[verb][1:]:
         assert " ".join(example.split()) in words
     assert "default: False" not in answer.out
     assert "default: None" not in answer.out

@@ -17,7 +17,9 @@ from hubel.core.random import permutation
 from hubel.data import loading
 from hubel.data.augment import POLICIES, Policy, augment, changed, draw, mix
 from hubel.data.index import scan
+from hubel.data.kept import Keep
 from hubel.data.loading import Batch, Images, steps_per_epoch, suited
+from hubel.data.pictures import Pictures
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource
 from hubel.data.sources.folder import FolderSource
@@ -31,8 +33,8 @@ WHOLE = Policy(shift=0.125, mirror=True, erase=0.35)  # pixels
 
 def loaded(*, threads: int | None = 0, resident: bool = True) -> Images:
     source = ArraySource(PIXELS, [*"ab"] * 26 + ["a"])
-    kept = 2**30 if resident else 0
-    return Images(source, scan(source, threads=1), ROWS, PREPROCESS, threads=threads, resident_bytes=kept)
+    keep: Keep = "ram" if resident else "off"
+    return Images(source, scan(source, threads=1), ROWS, PREPROCESS, threads=threads, keep=keep)
 
 
 def together(batches: Iterable[Batch]) -> tuple[list[list[int]], list[bytes]]:
@@ -142,13 +144,15 @@ def test_pictures_are_decoded_only_where_the_change_needs_them(monkeypatch: pyte
     images = loaded()
     list(images.in_sequence(10))
     decoded: list[int] = []
-    usual = Images.decoded
-    monkeypatch.setattr(Images, "decoded", lambda self, p: decoded.append(p) or usual(self, p))
+    usual = Pictures.decoded
+    monkeypatch.setattr(Pictures, "decoded", lambda self, p, size: decoded.append(p) or usual(self, p, size))
     for what in (NONE, WHOLE, POLICIES["light"], Policy(pca=0.1, jpeg=50)):
         list(images.epoch(0, 0, 10, what))
     assert decoded == []
     list(images.epoch(0, 0, 10, POLICIES["standard"]))
     assert sorted(decoded) == list(range(47))
+    list(images.epoch(0, 1, 10, POLICIES["standard"]))
+    assert len(decoded) == 47, "they are kept"
 
 
 def test_principal_colours_are_those_of_the_images() -> None:
@@ -224,7 +228,7 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path, threads: int) -> None:
         (tmp_path / name).write_bytes(encode(PIXELS[0], "PNG"))
     source = FolderSource(tmp_path)
     index = scan(source)
-    images = Images(source, index, np.arange(2), PREPROCESS, threads=threads, resident_bytes=0)
+    images = Images(source, index, np.arange(2), PREPROCESS, threads=threads, keep="off")
     (tmp_path / "b" / "1.png").unlink()
     with pytest.raises(DecodeError, match=r"there is no such file"):
         list(images.in_sequence(1))

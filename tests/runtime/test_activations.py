@@ -19,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 import hubel
+from hubel.core.cache import LIMIT_VARIABLE, cache_limit
 from hubel.core.errors import OptionError
 from hubel.core.files import cache_root, folder_bytes
 from hubel.data.augment import policy
@@ -30,7 +31,7 @@ from hubel.data.views import image_view
 from hubel.nn.freezing import ALL, between, frozen_part
 from hubel.nn.network import Network
 from hubel.runtime import activations as module
-from hubel.runtime.activation_store import ACTIVATIONS, LIMIT_VARIABLE, Found, Series, cache_limit, make_room
+from hubel.runtime.activation_store import ACTIVATIONS, Found, Series, make_room
 from hubel.runtime.activations import Activations, Frozen
 from hubel.runtime.engines import Engine, fastest
 from hubel.runtime.features import features
@@ -408,19 +409,19 @@ def test_no_room_at_all(images: Images, monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_limit_is_a_number(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMIT_VARIABLE, text)
     with pytest.raises(OptionError, match=f"{LIMIT_VARIABLE} is a number of GiB such as 10, not '{text}'"):
-        cache_limit()
+        cache_limit(ACTIVATIONS)
 
 
 def test_the_usual_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(LIMIT_VARIABLE, raising=False)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    assert cache_limit() == 500
+    assert cache_limit(ACTIVATIONS) == 500
     filled("a", 0)
-    assert cache_limit() == 500 + folder_bytes(cache_root() / ACTIVATIONS)
+    assert cache_limit(ACTIVATIONS) == 500 + folder_bytes(cache_root() / ACTIVATIONS)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**50))
-    assert cache_limit() == 10 * 2**30
+    assert cache_limit(ACTIVATIONS) == 10 * 2**30
     monkeypatch.setenv(LIMIT_VARIABLE, "0.5")
-    assert cache_limit() == 2**29
+    assert cache_limit(ACTIVATIONS) == 2**29
 
 
 def test_the_least_recently_used_goes_first() -> None:

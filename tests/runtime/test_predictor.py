@@ -129,7 +129,7 @@ def test_the_network_sees_the_same_everywhere(photos: Path, monkeypatch: pytest.
     paths = [photos / index.paths[row] for row in rows]
     outputs(watched, Images(source, index, rows, CARD.preprocess))
     validated = all_seen()
-    outputs(watched, Images(source, index, rows, CARD.preprocess, resident_bytes=0))
+    outputs(watched, Images(source, index, rows, CARD.preprocess, keep="off"))
     assert torch.equal(validated, all_seen())
     evaluate(Predictor(watched, CARD), Images(source, index, rows, CARD.preprocess), index.targets(rows, CLASSES))
     assert torch.equal(validated, all_seen())

@@ -101,7 +101,7 @@ def test_images_from_disk_are_images_from_memory(tiny: Recipe, tmp_path: Path, m
     data = photos(tmp_path / "photos")
     resident = hubel.train(str(data), tiny)
     # A default value is fixed when its function is made: this is where it lives.
-    monkeypatch.setitem(loading.Images.__init__.__kwdefaults__, "resident_bytes", 0)
+    monkeypatch.setitem(loading.Images.__init__.__kwdefaults__, "keep", "off")
     for threads in (0, 2, 4):
         streamed = hubel.train(str(data), replace(tiny, loading_threads=threads))
         assert streamed.model.read_bytes() == resident.model.read_bytes()

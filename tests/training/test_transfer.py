@@ -21,7 +21,6 @@ from torch import Tensor, nn
 import hubel
 from hubel.core.errors import UnknownNameError
 from hubel.core.stopping import Stop
-from hubel.data.loading import Images
 from hubel.data.sources import open_source
 from hubel.evaluation.evaluate import Evaluation
 from hubel.evaluation.run import evaluate_file
@@ -239,9 +238,7 @@ def test_what_is_measured_from_kept_features_is_what_evaluate_finds(
     again = evaluate_file(done.model, data, out=tmp_path / "again").evaluation
     assert isinstance(again, Evaluation)
     assert np.allclose(done.evaluation.probabilities, again.probabilities, atol=1e-4)
-    monkeypatch.setattr(Images, "decoded", lambda *_: pytest.fail("what is kept needs no image"))
-    monkeypatch.setattr(module, "_drawings", lambda *_: [])  # the report shows some
-    monkeypatch.setattr(Evaluation, "drawings", lambda _: [])
+    monkeypatch.setattr(Frozen, "_compute", lambda *_: pytest.fail("all of it is kept"))
     second = hubel.train(data, replace(recipe, freeze="all", label_smoothing=0.3)).evaluation
     assert isinstance(second, Evaluation)
     assert len(second.probabilities) == len(again.probabilities)

@@ -10,15 +10,15 @@ def cache(*, clear: tuple[str, ...] = ()) -> int:
         clear: what to remove: all, or kinds such as activations.
     """
     from hubel.cli.show import table
-    from hubel.core.cache import clear_cache, contents
+    from hubel.core.cache import LIMIT_VARIABLE, cache_limit, clear_cache, contents
     from hubel.core.files import cache_root
-    from hubel.runtime.activation_store import LIMIT_VARIABLE, cache_limit
 
     if clear:
         print(f"removed {clear_cache(clear) / 2**20:,.1f} MiB")
         return 0
     rows = [(kind, f"{size / 2**20:,.1f}", what) for kind, size, what in contents()]
     table(["kind", "MiB", "what it is"], rows, title=str(cache_root()))
-    print(f"activations may take {cache_limit() / 2**30:.1f} GiB; set {LIMIT_VARIABLE} to change it")
+    limits = " and ".join(f"{kind} {cache_limit(kind) / 2**30:.1f} GiB" for kind in ("activations", "pictures"))
+    print(f"{limits} may be taken; set {LIMIT_VARIABLE} to change it")
     print("remove with: hubel cache --clear all, or one kind")
     return 0

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hubel.training.recipe import Recipe
 
 _SHOWN = 10  # suspects, and outliers; the page shows more, the table all
 
@@ -112,4 +117,44 @@ def preview(source: str, /, *, policy: str = "auto", out: Path | None = None, si
     print(f"variants    {made.variants}")
     if made.operations is not None:
         print(f"alone       {made.operations}")
+    return 0
+
+
+def bench(
+    source: str,
+    /,
+    *,
+    recipe: Annotated[Recipe | None, Parameter(name="*")] = None,
+    seconds: float = 3.0,
+    json: bool = False,
+) -> int:
+    """Time decoding, augmentation and the network by themselves, and say which of them a training waits for.
+
+    Settings are those of hubel train; the network learns with all its weights, whatever it starts from.
+
+    Args:
+        source: labelled images, as for hubel train.
+        recipe: how.
+        seconds: of each measurement.
+        json: print the numbers as JSON instead of a table.
+    """
+    import json as json_module
+
+    from hubel.cli.show import table
+    from hubel.training.feeding import measure_feeding
+
+    found = measure_feeding(source, recipe, seconds=seconds)
+    if json:
+        print(json_module.dumps(found.to_json(), indent=2))
+        return 0
+    body = [
+        ("decode", f"{found.decode:,.0f}", "no larger than needed"),
+        ("decode and augment", f"{found.augmented:,.0f}", f"{found.augment}, normalised: a first epoch"),
+        ("kept and augment", f"{found.kept:,.0f}", "every later epoch, where decoded images are kept (--cache)"),
+        ("the network", f"{found.network:,.0f}", f"{found.model}, steps of all weights, {found.threads} threads"),
+    ]
+    height, width = found.size
+    title = f"{found.images:,} images for an input of {height}x{width}, {found.loading_threads} threads feed"
+    table(["", "images/s", "what"], body, title=title)
+    print(found.brake)
     return 0

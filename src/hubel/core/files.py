@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "beside",
     "cache_root",
     "folder_bytes",
     "fsync_folder",
@@ -71,7 +72,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Put `content` at `path`; a reader sees the old file or the new one, never a part."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path)
+    temporary = beside(path)
     try:
         with temporary.open("xb") as file:
             file.write(data)
@@ -96,7 +97,7 @@ def publish_folder(target: Path, fill: Callable[[Path], None], *, manifest: str)
     match, is known to be incomplete. An existing `target` is replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    making = _beside(target)
+    making = beside(target)
     try:
         making.mkdir()
         fill(making)
@@ -145,6 +146,9 @@ def _matches(path: Path, facts: dict[str, Any]) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == str(facts["sha256"])
 
 
-def _beside(path: Path) -> Path:
-    """A new name in the same folder. Not by `tempfile`, whose files and folders only their owner may read."""
+def beside(path: Path) -> Path:
+    """A name in the same folder for what is being written; see `remove_leftovers`.
+
+    Not by `tempfile`, whose files and folders only their owner may read.
+    """
     return path.with_name(f".{path.name}.{secrets.token_hex(_LUCK)}.tmp")

@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hubel.core.process import usable_cores
-from hubel.core.progress import bar
 from hubel.core.random import permutation
 from hubel.core.window import in_order
 from hubel.data.augment import Policy, augment, changed, draw, mix, principal_axes
-from hubel.data.index import Index, decode_row
+from hubel.data.index import Index
+from hubel.data.kept import Keep
+from hubel.data.pictures import Pictures, least_size
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
 __all__ = ["Batch", "Images", "Samples", "network_input", "steps_per_epoch", "suited"]
 
-RESIDENT_BYTES = 2 * 2**30
 _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
 _AXES_SAMPLE = 256  # images, whose every pixel counts
@@ -86,10 +86,14 @@ def network_input(pixels: NDArray[np.uint8], preprocess: Preprocess, device: tor
     The values are those of `Preprocess.normalise`; the memory stays in channels-last order, which convolutions on
     processors with wide vectors prefer.
     """
-    scale, shift = (torch.from_numpy(values).to(device) for values in preprocess.scale_shift())
     # A read-only array (of a memory map, or of a user) is copied: torch has no read-only tensors.
     tensor = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy()).to(device, non_blocking=True)
-    return tensor.to(torch.float32).mul_(scale).add_(shift).permute(0, 3, 1, 2)
+    # A row at a time: torch is four times as slow where it repeats so few numbers as there are channels.
+    scale, shift = (
+        torch.from_numpy(np.tile(values, pixels.shape[2])).to(device) for values in preprocess.scale_shift()
+    )
+    rows = tensor.flatten(2).to(torch.float32).mul_(scale).add_(shift)
+    return rows.view(tensor.shape).permute(0, 3, 1, 2)
 
 
 def suited(what: Policy, images: Samples) -> Policy:
@@ -114,7 +118,7 @@ class Images:
         rows: which of them, in this order; positions below count within these.
         preprocess: the size and the colours.
         threads: that decode; 0 decodes in the calling thread, None uses every core.
-        resident_bytes: the most that all decoded images may take to be kept in memory.
+        keep: where decoded images are kept: see `hubel.data.kept.plan`.
     """
 
     def __init__(
@@ -125,11 +129,11 @@ class Images:
         preprocess: Preprocess,
         *,
         threads: int | None = None,
-        resident_bytes: int = RESIDENT_BYTES,
+        keep: Keep = "auto",
     ) -> None:
         self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
         self.threads = usable_cores() if threads is None else threads
-        self._stays = self._bytes(len(rows)) <= resident_bytes
+        self.pictures = Pictures(source, index, rows, keep)
         self._resident: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
@@ -193,7 +197,12 @@ class Images:
             mixed, others, share = mix(pixels, what, seed, epoch, number)
             return Batch(positions, mixed, None if others is None else positions[others], share)
 
-        return self._made(make, steps, as_they_are=what.keeps_pixels, at_once=what.keeps_pixels and what.keeps_colours)
+        if what.keeps_pixels:
+            self._decode_all()
+        else:
+            self.pictures.covering(least_size(self.preprocess, what))  # here, not in several threads at once
+        yield from self._made(make, steps, at_once=what.keeps_pixels and what.keeps_colours)
+        self.pictures.publish()
 
     def augmented(
         self, positions: NDArray[np.int64], what: Policy, seed: int, epochs: NDArray[np.int64]
@@ -207,37 +216,41 @@ class Images:
         if what.keeps_pixels:
             return augment(self.pixels(positions), what, seed=seed, epoch=epochs, samples=samples)
         out = self._empty(len(positions))
+        picture = self.pictures.covering(least_size(self.preprocess, what))
         for place, change in enumerate(draw(what, seed, epochs, samples)):
-            out[place] = changed(self.decoded(int(positions[place])), self.preprocess, change)
+            out[place] = changed(picture(int(positions[place])), self.preprocess, change)
         return out
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
         """All images in order and unchanged, as evaluation sees them."""
-        return self._plain(np.arange(len(self)), batch_size)
+        self._decode_all()
+        yield from self._plain(np.arange(len(self)), batch_size)
 
     def _plain(self, positions: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
         steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
-        return self._made(lambda some: Batch(some, self.pixels(some)), steps)
+        return self._made(lambda some: Batch(some, self.pixels(some)), steps, at_once=True)
 
-    def _made(
-        self, make: Callable[[Step], Batch], steps: list[Step], *, as_they_are: bool = True, at_once: bool = True
-    ) -> Iterator[Batch]:
-        """Batches, made by threads; by the caller where the images of the network's size are in memory and suffice.
+    def _made(self, make: Callable[[Step], Batch], steps: list[Step], *, at_once: bool) -> Iterator[Batch]:
+        """Batches, made by threads.
 
         Args:
             make: a batch of a step.
             steps: all of them.
-            as_they_are: whether the images of the network's size are what a batch is made of.
-            at_once: whether there is nothing to do that is worth a thread.
+            at_once: if all images are at hand at the network's size, there is nothing to do that is worth a thread.
         """
-        if as_they_are and self._stays and self._resident is None:
-            # Not before somebody walks through them: whoever has all features cached decodes none.
-            self._resident = self._decode_all()
         if self.threads == 0 or (at_once and self._resident is not None):
             yield from map(make, steps)
             return
         with ThreadPoolExecutor(self.threads) as pool:
             yield from in_order(pool, make, steps, ahead=max(_AHEAD, self.threads))
+
+    def _decode_all(self) -> None:
+        """Have all images at the network's size, if they may be kept.
+
+        Not before somebody walks through them: whoever has all features cached decodes none.
+        """
+        if self._resident is None:
+            self._resident = self.pictures.resized(self.preprocess, self.threads)
 
     def decoded(self, position: int) -> NDArray[np.uint8]:
         """An image as it is, `(h, w)` or `(h, w, 3)`, at the smallest scale that still makes the network's input.
@@ -245,28 +258,10 @@ class Images:
         Raises:
             DecodeError: a file that the index knows as good can no longer be read.
         """
-        row = int(self.rows[position])
-        return decode_row(self.source, row, self.index.paths[row], self.preprocess.min_size)[0].pixels
+        return self.pictures.decoded(position, self.preprocess.min_size).pixels
 
     def _decode(self, position: int) -> NDArray[np.uint8]:
         return self.preprocess.resize(self.decoded(position))
 
-    def _decode_all(self) -> NDArray[np.uint8]:
-        out = self._empty(len(self))
-
-        def fill(chunk: range) -> int:
-            for position in chunk:
-                out[position] = self._decode(position)
-            return len(chunk)
-
-        chunks = [range(i, min(i + _CHUNK, len(self))) for i in range(0, len(self), _CHUNK)]
-        with ThreadPoolExecutor(max(1, self.threads)) as pool, bar("decoding", len(self)) as progress:
-            for done in in_order(pool, fill, chunks, ahead=2 * max(1, self.threads)):
-                progress.step(done)
-        return out
-
     def _empty(self, n: int) -> NDArray[np.uint8]:
         return np.empty((n, self.preprocess.height, self.preprocess.width, self.preprocess.channels), np.uint8)
-
-    def _bytes(self, n: int) -> int:
-        return n * self.preprocess.height * self.preprocess.width * self.preprocess.channels

@@ -77,7 +77,7 @@ def preview(data: Any, name: str, out: Path | None = None, *, size: int = 0, see
     rows = _some(index, seed)
     preprocess = _input(index, rows, size)
     what = policy(name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
-    what = suited(what, Images(source, index, index.usable(), preprocess, resident_bytes=0))
+    what = suited(what, Images(source, index, index.usable(), preprocess, keep="off"))
     images = Images(source, index, rows, preprocess)
     shown = []
     for place, row in enumerate(rows.tolist()):

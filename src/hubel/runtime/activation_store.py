@@ -19,14 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import OptionError
 from hubel.core.files import cache_root, folder_bytes, publish_folder
 
-__all__ = ["ACTIVATIONS", "LIMIT_VARIABLE", "Found", "Series", "cache_limit", "make_room"]
+__all__ = ["ACTIVATIONS", "Found", "Series", "make_room"]
 
 ACTIVATIONS = "activations"  # the folder within hubel's cache
-LIMIT_VARIABLE = "HUBEL_CACHE_GIB"
-_LIMIT_BYTES = 10 * 2**30  # of the disk
 _MANIFEST, _HASHES, _VALUES = "manifest.json", "hashes.npy", "values.npy"
 
 
@@ -130,19 +127,6 @@ def make_room(wanted: int, limit: int, needed: Collection[Path] = ()) -> bool:
         shutil.rmtree(path, ignore_errors=True)
         held -= size
     return True
-
-
-def cache_limit() -> int:
-    """The bytes that activations may take on the disk: $HUBEL_CACHE_GIB, or 10 GiB and at most half of what is free."""
-    if chosen := os.environ.get(LIMIT_VARIABLE):
-        try:
-            return int(float(chosen) * 2**30)
-        except (ValueError, OverflowError):
-            raise OptionError(f"{LIMIT_VARIABLE} is a number of GiB such as 10, not {chosen!r}") from None
-    root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
-    held = folder_bytes(root / ACTIVATIONS)
-    return min(_LIMIT_BYTES, held + shutil.disk_usage(root).free // 2)
 
 
 def _age(path: Path) -> float:

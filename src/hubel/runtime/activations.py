@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hubel.core.cache import LIMIT_VARIABLE, cache_limit
 from hubel.core.errors import OptionError
 from hubel.core.progress import bar
 from hubel.core.random import permutation, uniform
@@ -24,7 +25,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.data.views import image_key, view, view_name
 from hubel.nn.freezing import ALL, frozen_part
 from hubel.nn.network import Network
-from hubel.runtime.activation_store import LIMIT_VARIABLE, Found, Series, cache_limit, make_room
+from hubel.runtime.activation_store import ACTIVATIONS, Found, Series, make_room
 from hubel.runtime.engines import Engine, fastest
 from hubel.runtime.fold import folded
 from hubel.runtime.forward import evaluating
@@ -177,7 +178,7 @@ class Frozen:
                     x = below.network_input(below.take(missing[start : start + _STEP]), self._device)
                     parts.append(_stored(quick(x).float().cpu().numpy(), self._type))
                     progress.step(len(x))
-            make_room(len(missing) * self.bytes_per_view, cache_limit(), found.folders)
+            make_room(len(missing) * self.bytes_per_view, cache_limit(ACTIVATIONS), found.folders)
             series.add(hashes[missing], np.concatenate(parts))
             found = series.find(hashes)
         return Activations(below.images, [found], below.precision)
@@ -189,7 +190,7 @@ class Frozen:
             _, found = self._known(some.index.columns["digest"][some.rows], views)
             wanted += len(_missing(found)) * views * self.bytes_per_view
             needed |= {folder for one in found for folder in one.folders}
-        return make_room(wanted, cache_limit(), needed)
+        return make_room(wanted, cache_limit(ACTIVATIONS), needed)
 
     def _series(self, precision: str, views: int) -> list[Series]:
         start = f"{self._key}-{self.boundary}-{precision}"
@@ -234,10 +235,10 @@ class Frozen:
         """Decode each image that lacks a view once, make its views, and run them, part by part."""
         missing = _missing(found)
         wanted = len(missing) * len(series) * self.bytes_per_view
-        if not make_room(wanted, cache_limit(), {folder for one in found for folder in one.folders}):
+        if not make_room(wanted, cache_limit(ACTIVATIONS), {folder for one in found for folder in one.folders}):
             raise OptionError(
                 f"{wanted / 2**30:.1f} GiB of activations are more than the cache may take, "
-                f"{cache_limit() / 2**30:.1f} GiB; set {LIMIT_VARIABLE} to more, or freeze less"
+                f"{cache_limit(ACTIVATIONS) / 2**30:.1f} GiB; set {LIMIT_VARIABLE} to more, or freeze less"
             )
         if wanted > _WORTH_A_WORD:
             self._tell(f"keeping {wanted / 2**20:,.0f} MiB of activations in the cache; `hubel cache` clears it")

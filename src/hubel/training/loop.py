@@ -99,7 +99,7 @@ class Loop:
                 for batch in batches:
                     if self._out_of_time():
                         break
-                    self._learn(batch)
+                    self.learn_from(batch)
                     now = time.monotonic()
                     progress.seconds += now - clock
                     progress.minutes += (now - clock) / 60
@@ -140,7 +140,7 @@ class Loop:
         if self.progress.best is not None:
             self.progress.best = (self.progress.best[0], self.progress.best[1])
 
-    def _learn(self, batch: Batch) -> None:
+    def learn_from(self, batch: Batch) -> None:
         """One step on one batch; when memory runs out, the same step in smaller parts."""
         while True:
             try:

@@ -257,7 +257,7 @@ class _Rising(Loop):
             DivergedError: it is not finite.
         """
         before = self.progress.loss_sum
-        self._learn(batch)
+        self.learn_from(batch)
         return (self.progress.loss_sum - before) / len(batch.positions)
 
     def _set_learning_rates(self, step: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from hubel.core.process import usable_cores
 from hubel.core.progress import counted
 from hubel.data.augment import Policy, policy
 from hubel.data.index import Index, scan
+from hubel.data.kept import Keep
 from hubel.data.loading import Images, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source
@@ -164,8 +165,10 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
             if value not in names:
                 raise UnknownNameError(setting, value, names)
 
+    keep = cast(Keep, recipe.cache)  # one of these, as `Recipe` has seen to
+
     def labelled(rows: NDArray[np.int64]) -> Labelled[Images]:
-        images = Images(source, index, rows, card.preprocess, threads=loading)
+        images = Images(source, index, rows, card.preprocess, threads=loading, keep=keep)
         return Labelled(images, index.targets(rows, classes, multi_label=recipe.multi_label))
 
     train = labelled(splits.train)

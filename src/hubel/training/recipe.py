@@ -33,6 +33,7 @@ _RANGES: dict[str, tuple[float, float | None]] = {
     "threads": (0, 1024),
 }
 _CHOICES = {
+    "cache": ("auto", "off", "ram", "disk"),
     "task": ("auto", "classify", "reconstruct"),
     "fit": ("auto", "squash", "pad", "crop"),
     "optimizer": ("auto", "sgd", "adamw"),
@@ -90,6 +91,7 @@ class Recipe:
         device: cpu, cuda, mps or auto.
         threads: of the computation; 0 uses every core.
         loading_threads: that decode images; 0 decodes between the steps, -1 uses every core.
+        cache: where decoded images wait for the next epoch: ram, disk, off, or auto: where there is room.
         checkpoint_minutes: time between two checkpoints inside an epoch; 0 makes one at every step.
     """
 
@@ -128,6 +130,7 @@ class Recipe:
     device: str = "auto"
     threads: int = 0
     loading_threads: int = -1
+    cache: str = "auto"
     checkpoint_minutes: float = 5.0
 
     def __post_init__(self) -> None:

@@ -143,7 +143,10 @@ def _found_again(data: Any, source: Source) -> str | None:
     if not isinstance(data, str | Path):
         return source.location or None
     path = Path(data).expanduser()
-    return str(path.resolve()) if path.exists() else str(data)
+    if path.exists():
+        return str(path.resolve())
+    # A pattern of archives has a place; an address of the hub is one already, and a built-in data set has its name.
+    return str(data) if "://" in str(data) else source.location or str(data)
 
 
 def resume(folder: Path | None = None) -> Outcome:
