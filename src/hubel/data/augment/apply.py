@@ -13,7 +13,8 @@ from PIL import Image
 from hubel.data.augment.changes import Change
 from hubel.data.augment.colour import coloured
 from hubel.data.augment.geometry import Matrix, fit_matrix, moves_matrix, whole_pixels
-from hubel.data.augment.sampling import displacement, sample
+from hubel.data.augment.opencv import opencv
+from hubel.data.augment.sampling import displacement, resized, sample
 from hubel.data.augment.whole import erased
 from hubel.data.preprocess import Preprocess
 
@@ -63,7 +64,11 @@ def _cut(picture: NDArray[np.uint8], preprocess: Preprocess, change: Change) -> 
     left, top, columns, rows = change.box(width, height)
     if (columns, rows) == (width, height) or preprocess.fit == "pad":  # whose black has sharp edges
         return preprocess.resize(np.ascontiguousarray(picture[top : top + rows, left : left + columns]))
-    # Quicker than a resize, and nearer to the means. Nothing comes in from outside but at the edges' middles.
+    if preprocess.fit == "squash":
+        part = _grey_if_wanted(picture[top : top + rows, left : left + columns], preprocess)
+        size, cubic = (preprocess.height, preprocess.width), preprocess.interpolation == "bicubic"
+        return _with_channels(resized(part, size, cubic=cubic), preprocess)
+    # Nothing comes in from outside, but halves of pixels at the edges of the picture.
     return _sampled(picture, preprocess, replace(change, moves=()), "edge")
 
 
@@ -77,15 +82,14 @@ def _slid(pixels: NDArray[np.uint8], values: tuple[float, ...]) -> NDArray[np.ui
 
 # Moves that need no interpolation of their own.
 _WHOLE: dict[str, Callable[[NDArray[np.uint8], tuple[float, ...]], NDArray[np.uint8]]] = {
-    "mirror": lambda pixels, values: pixels[:, ::-1],
+    "mirror": lambda pixels, values: opencv().flip(pixels, 1).reshape(pixels.shape),
     "flip": lambda pixels, values: pixels[::-1],
     "slide": _slid,
 }
 
 
 def _sampled(picture: NDArray[np.uint8], preprocess: Preprocess, change: Change, fill: str) -> NDArray[np.uint8]:
-    if preprocess.channels == 1 and picture.ndim == 3:
-        picture = np.asarray(Image.fromarray(picture).convert("L"))
+    picture = _grey_if_wanted(picture, preprocess)
     size = preprocess.height, preprocess.width
     pixels = sample(
         picture,
@@ -95,6 +99,15 @@ def _sampled(picture: NDArray[np.uint8], preprocess: Preprocess, change: Change,
         fill=fill,
         cubic=preprocess.interpolation == "bicubic",
     )
+    return _with_channels(pixels, preprocess)
+
+
+def _grey_if_wanted(picture: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:
+    colourless = preprocess.channels == 1 and picture.ndim == 3
+    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).convert("L")) if colourless else picture
+
+
+def _with_channels(pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:
     out = pixels if pixels.ndim == 3 else pixels[..., None]
     return out if out.shape[2] == preprocess.channels else np.repeat(out, preprocess.channels, axis=2)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hubel.data.augment.geometry import Matrix
 from hubel.data.augment.opencv import floats, opencv, scratch
 
-__all__ = ["displacement", "sample", "spread"]
+__all__ = ["displacement", "resized", "sample", "spread"]
 
 _APART = 1.25  # pixels of the picture that may lie between the points of one pixel
 _MOST_POINTS = 3  # of a pixel, in each direction; more cost more than they bring
@@ -87,6 +87,21 @@ def sample(
     if across * down > 1:
         out = cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(out, cv2.COLOR_RGBA2RGB) if colour else out)
+
+
+def resized(picture: NDArray[np.uint8], size: tuple[int, int], *, cubic: bool = False) -> NDArray[np.uint8]:
+    """A picture uint8 `(h, w)` or `(h, w, 3)` at another height and width: `sample` with a map that only scales."""
+    cv2, (height, width) = opencv(), size
+    steps = [old / new for old, new in zip(picture.shape[:2], size, strict=True)]
+    down, across = map(_points, steps)
+    if max(steps[0] / down, steps[1] / across) > _APART:  # so many points would miss some of it
+        return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+    once = down == across == 1
+    way = cv2.INTER_CUBIC if cubic and once else cv2.INTER_LINEAR
+    fine = (height * down, width * across)
+    made = None if once else scratch("fine", (*fine, *picture.shape[2:]))
+    out = cv2.resize(picture, fine[::-1], dst=made, interpolation=way)
+    return np.asarray(out if once else cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def displacement(field: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
