@@ -13,7 +13,7 @@ from hubel.training.loop import Loop
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Whatever trains next is asked to stop after some steps."""
-    original, done, raised = Loop._learn, 0, Stop()
+    original, done, raised = Loop.learn_from, 0, Stop()
 
     def counted(loop: Any, batch: Any) -> None:
         nonlocal done
@@ -30,5 +30,5 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(Loop, "_learn", counted)
+    monkeypatch.setattr(Loop, "learn_from", counted)
     monkeypatch.setattr(fit, "listening", Listening)

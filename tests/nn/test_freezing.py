@@ -328,7 +328,7 @@ def test_a_stage_has_no_gradient_before_it_begins() -> None:
     done = 0
     for _ in range(2):
         for batch in Noise().epoch(0, 0, 4, None):
-            loop._learn(batch)
+            loop.learn_from(batch)
             share = (done + 0.5) / 8
             for depth, part in enumerate(parts):
                 begun = share >= 0.3 * depth

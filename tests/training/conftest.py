@@ -69,7 +69,7 @@ class Run:
 
     def go(self, *, stop_after: int = -1) -> bool:
         """Train to the end, or until so many steps are done."""
-        learn, steps = self.loop._learn, 0
+        learn, steps = self.loop.learn_from, 0
 
         def counted(batch: Any) -> None:
             nonlocal steps
@@ -78,7 +78,7 @@ class Run:
             if steps == stop_after:
                 self.stop.asked = 15
 
-        self.loop._learn = counted  # type: ignore[method-assign]
+        self.loop.learn_from = counted  # type: ignore[method-assign]
         return self.loop.run(self.stop)
 
     def state(self) -> dict[str, torch.Tensor]:

@@ -137,13 +137,13 @@ def test_another_seed_is_another_run(run_of: MakeRun) -> None:
 def test_every_image_counts_once_and_the_last_batch_counts(run_of: MakeRun) -> None:
     run = run_of(batch_size=31)
     seen: list[int] = []
-    learn = run.loop._learn
+    learn = run.loop.learn_from
 
     def watched(batch: Any) -> None:
         seen.extend(batch.positions.tolist())
         learn(batch)
 
-    run.loop._learn = watched
+    run.loop.learn_from = watched
     run.loop.run(Stop())
     n = len(run.loop.train.images)
     assert n % 31

@@ -77,7 +77,7 @@ def test_out_of_memory_halves_the_batch_and_keeps_the_gradient(run_of: MakeRun, 
     narrow, wide = run_of(Narrow(10, error), augment="none"), run_of(Narrow(1000, error), augment="none")
     for run in (narrow, wide):
         batch = next(run.loop.train.images.epoch(0, 0, 32, run.loop.policy))
-        run.loop._learn(batch)
+        run.loop.learn_from(batch)
     assert narrow.loop.progress.divisor == 4
     assert narrow.loop.network.sizes == [29, 15, 8, 7, 7, 7]
     assert narrow.loop.progress.loss_sum == pytest.approx(wide.loop.progress.loss_sum, rel=1e-5)

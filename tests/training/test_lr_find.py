@@ -85,14 +85,14 @@ def test_each_step_is_that_of_plain_torch(plan_of: MakePlan) -> None:
 def test_groups_keep_their_proportions(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of()
     seen = []
-    learn = Loop._learn
+    learn = Loop.learn_from
 
     def watched(loop: Any, batch: Any) -> None:
         loop.optimizer.param_groups[1]["highest_lr"] = loop.optimizer.param_groups[0]["highest_lr"] / 10
         learn(loop, batch)
         seen.append([group["lr"] for group in loop.optimizer.param_groups])
 
-    monkeypatch.setattr(Loop, "_learn", watched)
+    monkeypatch.setattr(Loop, "learn_from", watched)
     rates = np.geomspace(1e-4, 1e-2, 5)
     range_test(plan.card.create(), plan.train, plan.recipe, rates)
     np.testing.assert_allclose(seen, np.stack([rates, rates / 10], 1), rtol=1e-6)
