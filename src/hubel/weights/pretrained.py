@@ -6,15 +6,13 @@ name the 1,000 classes of `hubel.weights.imagenet`. No file is part of hubel; ea
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import importlib.metadata
 import json
-import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -29,6 +27,7 @@ from urllib.request import Request, urlopen
 from hubel.core.errors import UnknownNameError, WeightsError
 from hubel.core.files import cache_root, fsync_folder
 from hubel.core.progress import bar
+from hubel.core.quiet import quiet_logger
 from hubel.data.preprocess import Preprocess
 from hubel.data.reading import one_line
 
@@ -164,22 +163,10 @@ def _from_hub(pretrained: Pretrained) -> Path:
     if constants.HF_HUB_OFFLINE:
         raise WeightsError(f"{url} is not in the cache, and HF_HUB_OFFLINE is set; unset it")
     try:
-        with _quiet("huggingface_hub"):
+        with quiet_logger("huggingface_hub"):
             return Path(hf_hub_download(pretrained.where, pretrained.file))
     except Exception as error:  # its HTTP client, its cache and its hub have errors with no base in common
         raise WeightsError(_not_downloaded(url, error.__cause__ or error)) from error
-
-
-@contextlib.contextmanager
-def _quiet(logger: str) -> Iterator[None]:
-    """No warnings of a library that tries again and again: one line at the end says it all."""
-    log = logging.getLogger(logger)
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def _from_url(pretrained: Pretrained) -> Path:

@@ -7,15 +7,13 @@ downloads data, and no other address is followed.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from hubel.core.errors import DataError
+from hubel.core.quiet import quiet_logger
 from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import one_line
 
@@ -142,7 +140,7 @@ def _downloaded(text: str, address: Address) -> Path:
         (RevisionNotFoundError, f"the data set has no revision {address.revision}"),
     )
     try:
-        with _quiet("huggingface_hub"):
+        with quiet_logger("huggingface_hub"):
             return Path(
                 download(
                     address.repository,
@@ -165,15 +163,3 @@ def _downloaded(text: str, address: Address) -> Path:
         raise DataError(
             f"{text} cannot be downloaded ({reason}); try again later, or give the folder of a copy"
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet(logger: str) -> Iterator[None]:
-    """No warnings of a library that tries again and again: one line at the end says it all."""
-    log = logging.getLogger(logger)
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
