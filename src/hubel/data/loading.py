@@ -118,7 +118,7 @@ class Images:
         rows: which of them, in this order; positions below count within these.
         preprocess: the size and the colours.
         threads: that decode; 0 decodes in the calling thread, None uses every core.
-        keep: where decoded images are kept: see `hubel.data.kept.plan`.
+        keep: where decoded images are kept for whoever walks through them again; see `hubel.data.kept.plan`.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Images:
         preprocess: Preprocess,
         *,
         threads: int | None = None,
-        keep: Keep = "auto",
+        keep: Keep = "off",
     ) -> None:
         self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
         self.threads = usable_cores() if threads is None else threads

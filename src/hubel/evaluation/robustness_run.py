@@ -177,7 +177,7 @@ def _measured(
     seed: int,
 ) -> Robustness:
     targets = index.targets(rows, model.classes)
-    images = Images(source, index, rows, model.card.preprocess)
+    images = Images(source, index, rows, model.card.preprocess, keep="auto")
     return measure_robustness(model, images, targets, name=name, which=which, seed=seed)
 
 

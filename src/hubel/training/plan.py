@@ -165,10 +165,8 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
             if value not in names:
                 raise UnknownNameError(setting, value, names)
 
-    keep = cast(Keep, recipe.cache)  # one of these, as `Recipe` has seen to
-
-    def labelled(rows: NDArray[np.int64]) -> Labelled[Images]:
-        images = Images(source, index, rows, card.preprocess, threads=loading, keep=keep)
+    def labelled(rows: NDArray[np.int64], keep: str = recipe.cache) -> Labelled[Images]:
+        images = Images(source, index, rows, card.preprocess, threads=loading, keep=cast(Keep, keep))
         return Labelled(images, index.targets(rows, classes, multi_label=recipe.multi_label))
 
     train = labelled(splits.train)
@@ -197,7 +195,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         splits,
         train,
         val,
-        val if splits.test_is_val else labelled(splits.test),
+        val if splits.test_is_val else labelled(splits.test, "off"),  # looked at once
         (*index.notes(), *splits.notes, *start.notes, *([] if recipe.threads else _slower(decided))),
         start.weights,
         keeps_last,
