@@ -20,15 +20,15 @@ SHOWN = Evidence(images=400, classes=10, probe=0.9, below=0.8, last_stages="stag
         ({}, "stage3", "all up to stage3 stays frozen, and the stages above are tuned with the head"),
         ({"probe": 0.995}, "all", "nothing is left to be won"),
         ({"probe": 0.9949}, "stage3", "tuned with the head"),
-        ({"images": 39}, "all", "too few to tune more than the head"),
-        ({"images": 40}, "stage3", "tuned with the head"),
-        ({"images": 39, "below": 0.9}, "all", "too few"),
-        ({"images": 39, "below": 0.91}, "stage3", "tuned with the head"),
+        ({"images": 79}, "all", "too few to tune more than the head"),
+        ({"images": 80}, "stage3", "tuned with the head"),
+        ({"images": 79, "below": 0.9}, "all", "too few"),
+        ({"images": 79, "below": 0.91}, "stage3", "tuned with the head"),
         ({"images": 99_999}, "stage3", "tuned with the head"),
         ({"images": 100_000}, "none", "enough images for all weights to learn"),
         ({"images": 100_000, "probe": 1.0}, "all", "nothing is left to be won"),
         ({"images": 100_000, "classes": 40_000}, "all", "too few"),
-        ({"boundaries": STAGES, "probe": 0.0, "below": 0.0, "images": 39}, "stage3", "tuned with the head"),
+        ({"boundaries": STAGES, "probe": 0.0, "below": 0.0, "images": 79}, "stage3", "tuned with the head"),
         ({"boundaries": STAGES, "images": 100_000}, "none", "enough images"),
         ({"last_stages": "none"}, "none", "all weights learn"),
     ],
@@ -42,7 +42,7 @@ def test_the_rows_of_the_table(changes: dict[str, object], freeze: str, words: s
 
 @pytest.mark.parametrize(
     ("images", "epochs", "views"),
-    [(40, 40, 8), (180, 40, 8), (240, 30, 8), (500, 14, 8), (1000, 7, 4), (1800, 4, 2), (2000, 4, 2), (99_999, 4, 2)],
+    [(80, 40, 8), (180, 40, 8), (240, 30, 8), (500, 14, 8), (1000, 7, 4), (1800, 4, 2), (2000, 4, 2), (99_999, 4, 2)],
 )
 def test_small_sets_are_seen_more_often_in_more_views(images: int, epochs: int, views: int) -> None:
     decision = decide(replace(SHOWN, images=images))

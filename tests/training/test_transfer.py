@@ -513,7 +513,7 @@ def folder_of(tmp_path: Path, name: str, files: dict[str, list[Path]], make: Cal
 def clothing(tmp_path: Path) -> str:
     """Eight photos of each of four classes."""
     classes = ("dress", "hat", "pants", "shoes")
-    files = {name: sorted((SHARED / "clothing" / "train" / name).glob("*"))[:8] for name in classes}
+    files = {name: sorted((SHARED / "clothing" / "train" / name).glob("*"))[:12] for name in classes}
     if not all(files.values()):
         pytest.skip("needs the photos of ../shared/data/clothing")
     return folder_of(tmp_path, "clothing", files, shutil.copy)
@@ -525,7 +525,7 @@ def test_photos_of_clothes(freeze: str, clothing: str) -> None:
     assert done.accuracy >= 0.5, "a quarter would be chance"
     assert read_card(done.model).provenance["weights"] == "efficientnet_lite0.package"
     log = (done.folder / "log.txt").read_text()
-    assert "20 images in 4 classes" in log
+    assert "36 images in 4 classes" in log
     assert ("all up to stage5 stays frozen, and the stages above are tuned with the head\n" in log) == (
         freeze == "auto"
     )
