@@ -82,7 +82,7 @@ class Preprocess:
             image = image.convert(wanted)
         if self.fit == "crop" and max(image.size) > (longest := _LONGEST * min(image.size)):
             image = _centre(image, min(image.width, longest), min(image.height, longest))
-        width, height = self._inner(image.width, image.height)
+        width, height = self.inner_size(image.width, image.height)
         if image.size != (width, height):
             image = image.resize((width, height), _FILTERS[self.interpolation])
         if self.fit == "crop":
@@ -93,7 +93,7 @@ class Preprocess:
             image = canvas
         return np.asarray(image).reshape(self.height, self.width, self.channels)
 
-    def _inner(self, width: int, height: int) -> tuple[int, int]:
+    def inner_size(self, width: int, height: int) -> tuple[int, int]:
         """The size that a picture of this width and height is resized to, before it is padded or cropped."""
         if self.fit == "squash":
             return self.width, self.height

@@ -17,10 +17,11 @@ from hubel.data.loading import Images
 from hubel.data.sources import open_source
 from hubel.data.splits import choose_rows
 from hubel.evaluation.evaluate import Evaluation, Reconstructed, evaluate, reconstruct, write_evaluation
+from hubel.runtime.classifier import Classifier
 from hubel.runtime.device import pick_device
 from hubel.runtime.load import load
 from hubel.runtime.onnx_file import is_exported
-from hubel.runtime.predictor import load_network
+from hubel.runtime.predictor import Predictor, load_network
 from hubel.runtime.tta import VIEWS
 from hubel.weights.card import ModelCard
 
@@ -106,12 +107,13 @@ def _opened(
     model: str | Path, device: str, engine: str, *, tta: bool
 ) -> tuple[ModelCard, Callable[[Images, NDArray[Any]], Evaluation | Reconstructed]]:
     """A model's card, and what measures the model on images and their targets."""
-    if not is_exported(model):
-        network, card = load_network(model)
-        if card.task == "reconstruct":
-            if tta:
-                raise OptionError(f"{card.model} makes images, which have no scores to average; leave out --tta")
-            network = network.to(pick_device(device))
-            return card, lambda images, targets: reconstruct(network, images)
-    classifier = load(model, device=device, tta=tta, engine=engine)
-    return classifier.card, partial(evaluate, classifier)
+    if is_exported(model) or engine != "auto":  # which `load` refuses for all others
+        classifier: Classifier = load(model, device=device, tta=tta, engine=engine)
+        return classifier.card, partial(evaluate, classifier)
+    network, card = load_network(model)
+    network = network.to(pick_device(device))
+    if card.task == "classify":
+        return card, partial(evaluate, Predictor(network, card, tta=tta))
+    if tta:
+        raise OptionError(f"{card.model} makes images, which have no scores to average; leave out --tta")
+    return card, lambda images, targets: reconstruct(network, images)

@@ -109,8 +109,7 @@ def measure_feeding(data: Any, recipe: Recipe | None = None, *, seconds: float =
         fresh, kept = loop.train.images, _some(plan, "ram").images
         assert isinstance(fresh, Images)
         assert isinstance(kept, Images)
-        least = fresh.preprocess.min_size if loop.policy.keeps_pixels else least_size(fresh.preprocess, loop.policy)
-        picture = fresh.pictures.covering(least)
+        picture = fresh.pictures.covering(least_size(fresh.preprocess, loop.policy))
 
         def pictures() -> Iterator[int]:
             with ThreadPoolExecutor(max(1, fresh.threads)) as pool:

@@ -108,7 +108,7 @@ def fit_matrix(preprocess: Preprocess, left: int, top: int, width: int, height: 
         height: likewise.
     """
     # A part much longer than wide is cut by `resize` first; the centre of what is left is the same.
-    inner_width, inner_height = preprocess._inner(width, height)
+    inner_width, inner_height = preprocess.inner_size(width, height)
     across, down = width / inner_width, height / inner_height
     x, y = (inner_width - preprocess.width) / 2, (inner_height - preprocess.height) / 2
     if preprocess.fit == "crop":
