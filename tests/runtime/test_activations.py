@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 
 import hubel
-from hubel.core.cache import LIMIT_VARIABLE, cache_limit
+from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
 from hubel.core.errors import OptionError
 from hubel.core.files import cache_root, folder_bytes
 from hubel.data.augment import policy
@@ -28,13 +28,13 @@ from hubel.data.loading import Images, network_input
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import open_source
 from hubel.data.views import image_view
-from hubel.nn.freezing import ALL, between, frozen_part
+from hubel.nn.freezing import ALL, between, frozen_part, last_linear
 from hubel.nn.network import Network
 from hubel.runtime import activations as module
-from hubel.runtime.activation_store import ACTIVATIONS, Found, Series, make_room
+from hubel.runtime.activation_store import ACTIVATIONS, PARTS, Found, Series
 from hubel.runtime.activations import Activations, Frozen
 from hubel.runtime.engines import Engine, fastest
-from hubel.runtime.features import features
+from hubel.runtime.features import features, kept_logits
 from hubel.weights.card import ModelCard
 
 PREPROCESS = Preprocess(16, 16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
@@ -184,6 +184,48 @@ def test_features_are_what_the_last_layer_sees(images: Images) -> None:
     np.testing.assert_allclose(got, expected(network, images, ALL), rtol=2e-3, atol=2e-3)
     with pytest.raises(OptionError, match="nin_cifar10 does not end in a linear layer"):
         features(hubel.create_model("nin_cifar10"), images, card=replace(CARD, model="nin_cifar10", options={}))
+
+
+def logits_of(network: Network, images: Images) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        return network(network_input(images.pixels(np.arange(len(images))), images.preprocess)).numpy()
+
+
+def tuned(above: str) -> Network:
+    """A network that shares what lies up to a boundary with `make()`, and nothing else."""
+    network = make()
+    last = last_linear(network)
+    assert last is not None
+    with torch.no_grad():
+        for parameter in (*between(network, above, ALL).parameters(), *last.parameters()):
+            parameter.mul_(-1.5)
+    return network
+
+
+@pytest.mark.parametrize("boundary", ["none", "stage1", "stage3", ALL])
+@pytest.mark.parametrize("limit", [1e9, 0.0])
+def test_logits_are_the_network_s_own(
+    boundary: str, limit: float, images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As exact in the second run, which finds what is kept, as in the first; and where there is no room to keep it."""
+    gib(limit, monkeypatch)
+    wanted = logits_of(make(), images)
+    for _ in range(2):
+        got = kept_logits(make(), images, card=CARD, boundary=boundary)
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    assert bool(parts()) == (limit > 0 and boundary != "none")
+
+
+@pytest.mark.parametrize("second", ["stage2", ALL])
+def test_what_is_frozen_sees_the_test_images_once(second: str, images: Images, looked: list[tuple[int, int]]) -> None:
+    """Layers above the frozen part may differ; a head alone, later, takes the maps below the last stages."""
+    first = kept_logits(tuned("stage2"), images, card=CARD, boundary="stage2")
+    assert len(looked) == N
+    np.testing.assert_allclose(first, logits_of(tuned("stage2"), images), rtol=1e-5, atol=1e-5)
+    again = kept_logits(tuned(second), images, card=CARD, boundary=second)
+    assert len(looked) == N
+    np.testing.assert_allclose(again, logits_of(tuned(second), images), rtol=1e-5, atol=1e-5)
+    assert np.abs(again - logits_of(make(), images)).max() > 0.1
 
 
 def test_the_part_does_not_learn_and_has_no_hooks(images: Images) -> None:
@@ -424,23 +466,27 @@ def test_the_usual_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_limit(ACTIVATIONS) == 2**29
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_the_least_recently_used_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def room(wanted: int, limit: int) -> bool:
+        gib(limit, monkeypatch)
+        return make_room(ACTIVATIONS, PARTS, wanted)
+
     made = {name: filled(name, age) for name, age in (("b", 20), ("a", 30), ("d", 0), ("c", 10))}
     size = folder_bytes(made["a"][2])
     held = folder_bytes(cache_root() / ACTIVATIONS)
     assert held == 4 * size
-    assert make_room(0, held)
-    assert make_room(size, 5 * size)
+    assert room(0, held)
+    assert room(size, 5 * size)
     assert series() == {"a", "b", "c", "d"}
-    assert make_room(1, held)
+    assert room(1, held)
     assert series() == {"b", "c", "d"}
     one, hashes, _ = made["b"]
     one.find(hashes)  # now it is used
-    assert make_room(2 * size, 4 * size)
+    assert room(2 * size, 4 * size)
     assert series() == {"b", "d"}
-    assert not make_room(5 * size, 4 * size)
+    assert not room(5 * size, 4 * size)
     assert series() == {"b", "d"}
-    assert make_room(4 * size, 4 * size)
+    assert room(4 * size, 4 * size)
     assert series() == set()
 
 

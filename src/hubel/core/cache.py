@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import cache_root, folder_bytes
 
-__all__ = ["KINDS", "LIMIT_VARIABLE", "cache_limit", "clear_cache", "contents"]
+__all__ = ["KINDS", "LIMIT_VARIABLE", "cache_limit", "clear_cache", "contents", "make_room"]
 
 LIMIT_VARIABLE = "HUBEL_CACHE_GIB"
 _LIMIT_BYTES = 10 * 2**30  # of the disk, for each large kind
@@ -58,3 +60,46 @@ def cache_limit(kind: str) -> int:
     root.mkdir(parents=True, exist_ok=True)
     held = folder_bytes(root / kind)
     return min(_LIMIT_BYTES, held + shutil.disk_usage(root).free // 2)
+
+
+def make_room(kind: str, pattern: str, wanted: int, needed: Collection[Path] = ()) -> bool:
+    """Remove what was not used for longest until `wanted` bytes more stay within the limit of a kind.
+
+    Args:
+        kind: one of those with a limit.
+        pattern: which files or folders within its folder can each be removed by itself.
+        wanted: bytes to come.
+        needed: entries that stay.
+
+    Returns:
+        whether they do; nothing is removed where they cannot.
+    """
+    limit = cache_limit(kind)
+    entries = [(_age(path), path, _bytes(path)) for path in (cache_root() / kind).glob(pattern)]
+    if wanted + sum(size for _, path, size in entries if path in needed) > limit:
+        return False
+    held = sum(size for *_, size in entries)
+    for _, path, size in sorted(entry for entry in entries if entry[1] not in needed):
+        if held + wanted <= limit:
+            break
+        _remove(path)
+        held -= size
+    return True
+
+
+def _bytes(path: Path) -> int:
+    return folder_bytes(path) if path.is_dir() else path.stat().st_size
+
+
+def _age(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # Windows removes no file that is mapped
+            path.unlink()

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hubel.core.cache import LIMIT_VARIABLE, cache_limit
+from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
 from hubel.core.errors import OptionError
 from hubel.core.files import beside, cache_root, remove_leftovers
 from hubel.core.progress import say
@@ -116,7 +116,7 @@ def plan(shapes: NDArray[np.int32], digests: NDArray[np.void], how: Keep, *, mad
     if how == "ram" or (how == "auto" and found.bytes <= min(_RAM_BYTES, _RAM_SHARE * _memory())):
         return _said(found, "memory")
     found = Plan(shapes, found.key, "disk")
-    if _file(found).exists() or _make_room(found):
+    if _file(found).exists() or make_room(PICTURES, "*.bin", found.bytes):
         return _said(found, "the cache on the disk; `hubel cache` clears it")
     size, most = (f"{number / 2**30:.1f} GiB" for number in (found.bytes, cache_limit(PICTURES)))
     if how == "disk":
@@ -190,21 +190,6 @@ class Kept:
 
 def _file(planned: Plan) -> Path:
     return cache_root() / PICTURES / f"{planned.key}.bin"
-
-
-def _make_room(planned: Plan) -> bool:
-    """Remove the files that were not used for longest until this one has room; nothing where that is impossible."""
-    limit = cache_limit(PICTURES)
-    if planned.bytes > limit:
-        return False
-    files = sorted((cache_root() / PICTURES).glob("*.bin"), key=lambda file: file.stat().st_mtime)
-    held = sum(file.stat().st_size for file in files)
-    for file in files:
-        if held + planned.bytes <= limit:
-            break
-        held -= file.stat().st_size
-        file.unlink(missing_ok=True)
-    return True
 
 
 def _allocate(file: Path, size: int) -> None:

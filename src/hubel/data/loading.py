@@ -28,7 +28,7 @@ from hubel.data.pictures import Pictures, least_size
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
-__all__ = ["Batch", "Images", "Samples", "network_input", "steps_per_epoch", "suited"]
+__all__ = ["Batch", "Images", "Samples", "blank_input", "network_input", "steps_per_epoch", "suited"]
 
 _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
@@ -94,6 +94,11 @@ def network_input(pixels: NDArray[np.uint8], preprocess: Preprocess, device: tor
     )
     rows = tensor.flatten(2).to(torch.float32).mul_(scale).add_(shift)
     return rows.view(tensor.shape).permute(0, 3, 1, 2)
+
+
+def blank_input(preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
+    """An input `(1, c, h, w)` of zeros: what shapes are seen from."""
+    return torch.zeros(1, preprocess.channels, preprocess.height, preprocess.width, device=device)
 
 
 def suited(what: Policy, images: Samples) -> Policy:

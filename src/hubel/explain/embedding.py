@@ -19,6 +19,7 @@ from hubel.data.loading import Images, network_input
 from hubel.evaluation.figure_style import INK, MUTED, canvas, class_labels, finish, heading
 from hubel.explain.layer import default_layer, maps_at
 from hubel.explain.untouched import untouched
+from hubel.runtime.device import device_of
 from hubel.runtime.stream import batch_size
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def pooled_features(network: nn.Module, images: Images, layer: str | None = None
         UnknownNameError: there is no such layer.
         OptionError: it makes no maps, or the network has none.
     """
-    device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+    device = device_of(network)
     parts = []
     with untouched(network) as quiet, torch.no_grad():
         for batch in images.in_sequence(batch_size(images.preprocess)):

@@ -24,6 +24,7 @@ from hubel.explain.faithfulness import CONTROLS, deletion, insertion
 from hubel.explain.methods import METHODS, Method, find_method
 from hubel.explain.occlusion import occlusion
 from hubel.explain.untouched import untouched
+from hubel.runtime.device import device_of
 from hubel.runtime.predictor import Predictor
 from hubel.runtime.scores import scores
 from hubel.runtime.stream import batch_size
@@ -209,7 +210,7 @@ class _Group:
 
 def to_input(predictor: Predictor, group: Sequence[Picture]) -> Tensor:
     """Pictures as the normalised tensor `(n, c, h, w)` that the network sees, on its device."""
-    device = next((tensor.device for tensor in predictor.network.state_dict().values()), torch.device("cpu"))
+    device = device_of(predictor.network)
     return network_input(np.stack([picture.pixels for picture in group]), predictor.card.preprocess, device)
 
 

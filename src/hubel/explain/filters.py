@@ -17,6 +17,7 @@ from hubel.explain.faithfulness import blurred
 from hubel.explain.layer import before_activation, maps_at, section_names
 from hubel.explain.tiles import Row, Tile, tiles
 from hubel.explain.untouched import untouched
+from hubel.runtime.device import device_of
 from hubel.runtime.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def maximise(
     if layer is not None or _takes(network, preprocess, _SIDE):
         h, w = min(h, _SIDE), min(w, _SIDE)
     shape = len(units), preprocess.channels, h, w
-    device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+    device = device_of(network)
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (preprocess.mean, preprocess.std))
     noise = uniform(seed, np.arange(np.prod(shape))).reshape(shape)
     chosen = torch.as_tensor(list(units), device=device)
@@ -114,7 +115,7 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
     """
     network, preprocess = predictor.network, predictor.card.preprocess
     shape = 1, preprocess.channels, preprocess.height, preprocess.width
-    device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+    device = device_of(network)
     x = torch.zeros(shape, device=device)
     first = first_filters(network)
     rows = []
@@ -138,7 +139,7 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
 
 def _takes(network: nn.Module, preprocess: Preprocess, side: int) -> bool:
     """Whether a network gives logits for images of another size than its own."""
-    device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+    device = device_of(network)
     with untouched(network) as quiet, torch.no_grad():
         try:
             quiet(torch.zeros(1, preprocess.channels, side, side, device=device))

@@ -39,13 +39,19 @@ def frozen_part(network: Network, boundary: str) -> nn.Sequential:
     return between(network, NONE, boundary)
 
 
-def between(network: Network, lower: str, upper: str) -> nn.Sequential:
+def between(network: Network, lower: str, upper: str | None = None) -> nn.Sequential:
     """The layers from one boundary to another, in the order in which they act; they are the network's own.
+
+    Args:
+        network: whose layers they are.
+        lower: the boundary that they begin at.
+        upper: the boundary that they end at; None for the logits.
 
     Raises:
         UnknownNameError: the network has no such boundary.
     """
-    return nn.Sequential(*_layers(network)[_cut(network, lower) : _cut(network, upper)])
+    end = None if upper is None else _cut(network, upper)
+    return nn.Sequential(*_layers(network)[_cut(network, lower) : end])
 
 
 def last_stages(network: Network, x: Tensor) -> str:
@@ -102,12 +108,8 @@ class Tuned(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images `(n, c, h, w)`, or maps of the boundary, to logits `(n, classes)`."""
-        if not self.from_maps:
-            logits: Tensor = self.network(x)
-            return logits
-        for layer in _layers(self.network)[_cut(self.network, self.boundary) :]:
-            x = layer(x)
-        return x
+        logits: Tensor = (between(self.network, self.boundary) if self.from_maps else self.network)(x)
+        return logits
 
     def levels(self) -> list[list[nn.Parameter]]:
         """The parameters that learn, by depth: those of the head first, then each stage's, the stem's last."""

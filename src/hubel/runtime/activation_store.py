@@ -7,11 +7,8 @@ and other splits and heads use what is there.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-import shutil
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.files import cache_root, folder_bytes, publish_folder
+from hubel.core.files import cache_root, publish_folder
 
-__all__ = ["ACTIVATIONS", "Found", "Series", "make_room"]
+__all__ = ["ACTIVATIONS", "PARTS", "Found", "Series"]
 
 ACTIVATIONS = "activations"  # the folder within hubel's cache
+PARTS = "*/part-*"  # within that
 _MANIFEST, _HASHES, _VALUES = "manifest.json", "hashes.npy", "values.npy"
 
 
@@ -104,32 +102,3 @@ class Series:
             np.save(folder / _VALUES, values, allow_pickle=False)
 
         publish_folder(self.folder / f"part-{secrets.token_hex(8)}", fill, manifest=_MANIFEST)
-
-
-def make_room(wanted: int, limit: int, needed: Collection[Path] = ()) -> bool:
-    """Remove the parts that were not used for longest until `wanted` bytes more stay within `limit`.
-
-    Args:
-        wanted: bytes to come.
-        limit: of all parts together.
-        needed: parts that stay.
-
-    Returns:
-        whether they do; nothing is removed where they cannot.
-    """
-    parts = [(_age(path), path, folder_bytes(path)) for path in (cache_root() / ACTIVATIONS).glob("*/part-*")]
-    if wanted + sum(size for _, path, size in parts if path in needed) > limit:
-        return False
-    held = sum(size for *_, size in parts)
-    for _, path, size in sorted(entry for entry in parts if entry[1] not in needed):
-        if held + wanted <= limit:
-            break
-        shutil.rmtree(path, ignore_errors=True)
-        held -= size
-    return True
-
-
-def _age(path: Path) -> float:
-    with contextlib.suppress(OSError):
-        return path.stat().st_mtime
-    return 0.0

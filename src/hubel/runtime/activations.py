@@ -15,17 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hubel.core.cache import LIMIT_VARIABLE, cache_limit
+from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
 from hubel.core.errors import OptionError
 from hubel.core.progress import bar
 from hubel.core.random import permutation, uniform
 from hubel.data.augment import VIEWS, Policy
-from hubel.data.loading import Batch, Images, network_input, steps_per_epoch
+from hubel.data.loading import Batch, Images, blank_input, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.views import image_key, view, view_name
 from hubel.nn.freezing import ALL, frozen_part
 from hubel.nn.network import Network
-from hubel.runtime.activation_store import ACTIVATIONS, Found, Series, make_room
+from hubel.runtime.activation_store import ACTIVATIONS, PARTS, Found, Series
+from hubel.runtime.device import device_of
 from hubel.runtime.engines import Engine, fastest
 from hubel.runtime.fold import folded
 from hubel.runtime.forward import evaluating
@@ -131,7 +132,7 @@ class Frozen:
         self._expected, self._type = expected, np.dtype(np.float32 if exact else np.float16)
         self._views = views
         self._engine: Engine | None = None
-        self._device = next((p.device for p in self.part.parameters()), torch.device("cpu"))
+        self._device = device_of(self.part)
         digest = hashlib.blake2b(digest_size=16)
         described = [_VERSION, str(self._type), card.model, dict(card.options), boundary, card.preprocess.to_json()]
         digest.update(json.dumps(described, sort_keys=True).encode())
@@ -140,8 +141,8 @@ class Frozen:
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         self._key = digest.hexdigest()
         with evaluating(self.part):
-            blank = torch.zeros(1, card.preprocess.channels, card.preprocess.height, card.preprocess.width)
-            made = _stored(self.part(blank.to(self._device)).float().cpu().numpy(), self._type)
+            blank = blank_input(card.preprocess, self._device)
+            made = _stored(self.part(blank).float().cpu().numpy(), self._type)
         self.shape: tuple[int, ...] = made.shape[1:]
 
     @property
@@ -178,7 +179,7 @@ class Frozen:
                     x = below.network_input(below.take(missing[start : start + _STEP]), self._device)
                     parts.append(_stored(quick(x).float().cpu().numpy(), self._type))
                     progress.step(len(x))
-            make_room(len(missing) * self.bytes_per_view, cache_limit(ACTIVATIONS), found.folders)
+            make_room(ACTIVATIONS, PARTS, len(missing) * self.bytes_per_view, found.folders)
             series.add(hashes[missing], np.concatenate(parts))
             found = series.find(hashes)
         return Activations(below.images, [found], below.precision)
@@ -190,7 +191,12 @@ class Frozen:
             _, found = self._known(some.index.columns["digest"][some.rows], views)
             wanted += len(_missing(found)) * views * self.bytes_per_view
             needed |= {folder for one in found for folder in one.folders}
-        return make_room(wanted, cache_limit(ACTIVATIONS), needed)
+        return make_room(ACTIVATIONS, PARTS, wanted, needed)
+
+    def has(self, images: Images) -> bool:
+        """Whether view 0 of all images is kept already."""
+        _, found = self._known(images.index.columns["digest"][images.rows], 1)
+        return not len(_missing(found))
 
     def _series(self, precision: str, views: int) -> list[Series]:
         start = f"{self._key}-{self.boundary}-{precision}"
@@ -235,7 +241,7 @@ class Frozen:
         """Decode each image that lacks a view once, make its views, and run them, part by part."""
         missing = _missing(found)
         wanted = len(missing) * len(series) * self.bytes_per_view
-        if not make_room(wanted, cache_limit(ACTIVATIONS), {folder for one in found for folder in one.folders}):
+        if not make_room(ACTIVATIONS, PARTS, wanted, {folder for one in found for folder in one.folders}):
             raise OptionError(
                 f"{wanted / 2**30:.1f} GiB of activations are more than the cache may take, "
                 f"{cache_limit(ACTIVATIONS) / 2**30:.1f} GiB; set {LIMIT_VARIABLE} to more, or freeze less"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 
 import torch
+from torch import nn
 
 from hubel.core.errors import OptionError
 
-__all__ = ["has_bfloat16_unit", "pick_device", "pick_precision"]
+__all__ = ["device_of", "has_bfloat16_unit", "pick_device", "pick_precision"]
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")  # a number may follow, as in cuda:1
 
@@ -31,6 +32,11 @@ def pick_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise OptionError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
     return device
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the weights of a network are; the CPU for one without any."""
+    return next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
 
 
 def has_bfloat16_unit() -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hubel.data.loading import Batch, Samples, network_input
 from hubel.data.preprocess import Preprocess
+from hubel.runtime.device import device_of
 from hubel.runtime.fold import folded
 from hubel.runtime.stream import batch_size
 
@@ -37,7 +38,7 @@ def forward(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preproces
 
 
 def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
-    device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+    device = device_of(network)
     with evaluating(network):
         return network(x.to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
 

@@ -102,10 +102,8 @@ def measure_feeding(data: Any, recipe: Recipe | None = None, *, seconds: float =
         network = plan.card.create().to(device)
         if isinstance(network, Neighbours):
             raise OptionError(f"{plan.card.model} remembers the images instead of learning; nothing is fed to it")
-        loop = Loop(
-            network, _some(plan, "off"), plan.val, dataclasses.replace(plan.recipe, epochs=plan.recipe.epochs or 1),
-            keep=lambda weights: None, save=lambda number, checkpoint: None, tell=lambda row: None,
-        )  # fmt: skip
+        recipe = dataclasses.replace(plan.recipe, epochs=plan.recipe.epochs or 1)
+        loop = Loop(network, _some(plan, "off"), plan.val, recipe)
         fresh, kept = loop.train.images, _some(plan, "ram").images
         assert isinstance(fresh, Images)
         assert isinstance(kept, Images)

@@ -19,6 +19,7 @@ from hubel.core.stopping import listening
 from hubel.data.loading import Samples
 from hubel.evaluation.calibration import fit_temperature
 from hubel.models.neighbours import Neighbours
+from hubel.nn.freezing import ALL, NONE
 from hubel.runtime.device import pick_device
 from hubel.runtime.forward import outputs
 from hubel.training.checkpoint import load_newest, save
@@ -48,6 +49,7 @@ class Fitted:
         stopped_by: the number of the signal that stopped the training; 0 when it came to its end.
         notes: what was found and decided on the way, in sentences.
         seconds: spent, by phase.
+        frozen: the boundary up to which the network is as it was before; "none" where all of it has learnt.
         logits: of the model for the validation images, where they are known: where only the head has learnt.
     """
 
@@ -57,12 +59,8 @@ class Fitted:
     stopped_by: int = 0
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    frozen: str = NONE
     logits: NDArray[np.float32] | None = None
-
-    @property
-    def head_only(self) -> bool:
-        """Whether all but the last layer is as it was before."""
-        return self.logits is not None
 
 
 def fit_model(plan: Plan, path: Path, *, quiet: bool = True) -> Fitted:
@@ -131,7 +129,7 @@ def _transfer(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
     tuning = prepare(plan, device, keep_head, folder.tell)
     minutes = sum(tuning.seconds.values()) / 60
     if tuning.tuned is None:
-        return Fitted(folder.model, [], minutes, 0, tuning.notes, tuning.seconds, tuning.logits)
+        return Fitted(folder.model, [], minutes, 0, tuning.notes, tuning.seconds, ALL, tuning.logits)
     # The last epochs, whose learning rates are the lowest, are the best ones; few images cannot tell which.
     few = len(plan.val.images) < _CHOOSERS
     # Only what is better than the head alone replaces it; images that teach cannot tell.
@@ -143,10 +141,9 @@ def _transfer(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
     if finished and loop.progress.best_epoch == 0:
         tuning.notes.append("fine-tuning made nothing better on the validation images: the head alone is kept")
         folder.tell(tuning.notes[-1])
-    history = loop.progress.history
-    return Fitted(
-        folder.model, history, minutes + loop.progress.minutes, 0 if finished else stop.asked, tuning.notes, seconds
-    )
+    minutes, stopped_by = minutes + loop.progress.minutes, 0 if finished else stop.asked
+    frozen, history = tuning.tuned.boundary, loop.progress.history
+    return Fitted(folder.model, history, minutes, stopped_by, tuning.notes, seconds, frozen)
 
 
 def _loop(

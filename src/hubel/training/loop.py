@@ -34,6 +34,10 @@ __all__ = ["NOTHING", "Loop"]
 NOTHING = (-1.0, 0.0)  # score and negative loss that every network reaches
 
 
+def _ignore(*_: object) -> None:
+    """For whoever only wants the steps."""
+
+
 class Loop:
     """One network being trained.
 
@@ -56,9 +60,9 @@ class Loop:
         val: Labelled[Samples],
         recipe: Recipe,
         *,
-        keep: Callable[[dict[str, Tensor]], None],
-        save: Callable[[int, Checkpoint], None],
-        tell: Callable[[dict[str, float]], None],
+        keep: Callable[[dict[str, Tensor]], None] = _ignore,
+        save: Callable[[int, Checkpoint], None] = _ignore,
+        tell: Callable[[dict[str, float]], None] = _ignore,
         floor: tuple[float, float] = NOTHING,
         keep_last: bool = False,
     ) -> None:

@@ -36,9 +36,10 @@ from hubel.evaluation.evaluate import (
     write_evaluation,
 )
 from hubel.evaluation.metrics import Metrics
+from hubel.nn.freezing import NONE
 from hubel.nn.network import Network
 from hubel.runtime.device import pick_device
-from hubel.runtime.features import features, head_logits
+from hubel.runtime.features import kept_logits
 from hubel.runtime.predictor import Predictor
 from hubel.runtime.scores import scores
 from hubel.training.fit import Fitted, fit_model
@@ -221,9 +222,9 @@ def _evaluation(
 ) -> Evaluation | Reconstructed:
     if card.task == "reconstruct":
         return reconstruct(network, test.images)
-    if fitted.head_only and isinstance(network, Network):
-        # What is below the head is the same in each run on these images, and is kept.
-        logits = head_logits(network, features(network, test.images, card=card, exact=True))
+    if fitted.frozen != NONE and isinstance(network, Network):
+        # What the frozen part makes of these images is the same in each run, and is kept.
+        logits = kept_logits(network, test.images, card=card, boundary=fitted.frozen)
         return judge(scores(logits, card.scores, card.temperature), card, test.images, test.targets)
     return evaluate(Predictor(network, card), test.images, test.targets)
 

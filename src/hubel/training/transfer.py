@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.data.loading import Samples
+from hubel.data.loading import Samples, blank_input
 from hubel.data.views import views_policy
 from hubel.evaluation.probe import fit_probe, neighbours_accuracy
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear, last_stages
@@ -33,7 +33,6 @@ from hubel.training.objective import Classification
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.state import Labelled
-from hubel.weights.card import ModelCard
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
@@ -114,7 +113,7 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
     with _clock(seconds, "loading weights"):
         network = _pretrained(plan).to(device)
         known = boundaries(network)
-        lower = last_stages(network, _blank(plan.card, device))
+        lower = last_stages(network, blank_input(plan.card.preprocess, device))
         lower = recipe.freeze if recipe.freeze not in ("auto", ALL, NONE) else lower
         part = frozen(lower)
     score, probe, below, logits = NOTHING, 0.0, None, None
@@ -156,11 +155,6 @@ def _pretrained(plan: Plan) -> Network:
     if not isinstance(network, Network):
         raise OptionError(f"{card.model} has no stages of which some could be frozen; add --weights none")
     return network.eval()
-
-
-def _blank(card: ModelCard, device: torch.device) -> Tensor:
-    p = card.preprocess
-    return torch.zeros(1, p.channels, p.height, p.width, device=device)
 
 
 def _look(plan: Plan, network: Network, part: Frozen, whole: Frozen) -> _Features:
