@@ -134,8 +134,9 @@ def test_the_network_and_its_optimizer_suit_the_images() -> None:
         return recipe.model, recipe.optimizer, recipe.lr
 
     small, large = (np.random.default_rng(0).integers(0, 256, (20, n, n, 3), np.uint8) for n in (16, 96))
-    assert decided(small) == ("convnet", "sgd", 0.0)  # the usual one
-    assert decided(small, optimizer="adamw") == ("convnet", "adamw", 0.0)
+    assert decided(small, weights="none") == ("convnet", "sgd", 0.0)  # the usual one
+    assert decided(small, weights="none", optimizer="adamw") == ("convnet", "adamw", 0.0)
+    assert decided(small) == ("efficientnet_lite0", "adamw", 5e-4)
     assert decided(large) == ("efficientnet_lite0", "adamw", 5e-4)
     assert decided(large, model="convnet") == ("convnet", "sgd", 0.0)
 

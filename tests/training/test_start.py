@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hubel.core.errors import OptionError, UnknownNameError
+from hubel.data.index import Index, scan
 from hubel.data.preprocess import Preprocess
+from hubel.data.sources import ArraySource
+from hubel.data.sources.listing import SPLITS
 from hubel.models.catalogue import find, list_models
+from hubel.training.plan import choose_preprocess
 from hubel.training.recipe import Recipe
-from hubel.training.start import Start, find_start
+from hubel.training.start import Start, default_network, find_start
 from hubel.weights import pretrained
 from hubel.weights.pretrained import Pretrained, find_weights
 
@@ -33,6 +38,54 @@ def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for origin in pretrained._FETCHERS:
         monkeypatch.setitem(pretrained._FETCHERS, origin, fail)
+
+
+def index_of(side: int, channels: int, *, teach: int = 12, test: int = 0) -> Index:
+    pixels = np.zeros((teach + test, side, side, channels), np.uint8)
+    splits = np.repeat([SPLITS.index("train"), SPLITS.index("test")], [teach, test])
+    return scan(ArraySource(pixels, [f"{i % 2}" for i in range(len(pixels))], splits, name="pixels"), threads=0)
+
+
+@pytest.mark.parametrize(
+    ("index", "settings", "expected"),
+    [
+        ((65, 1), {}, "efficientnet_lite0"),
+        ((65, 1), {"weights": "none"}, "efficientnet_lite0"),
+        ((64, 3), {}, "efficientnet_lite0"),  # few small images teach a fresh network little
+        ((8, 1), {}, "efficientnet_lite0"),
+        ((32, 3), {"weights": "none"}, "convnet"),
+        ((32, 3), {"size": "32"}, "convnet"),
+        ((32, 3), {"size": "128"}, "efficientnet_lite0"),
+    ],
+)
+def test_the_network_suits_the_images(index: tuple[int, int], settings: dict[str, str], expected: str) -> None:
+    assert default_network(index_of(*index), replace(Recipe(), **settings)) == expected
+
+
+@pytest.mark.parametrize(("channels", "enough"), [(1, 1_000), (3, 100_000)])
+def test_many_small_images_train_a_small_network(channels: int, enough: int) -> None:
+    """Those that measure do not teach, and do not count."""
+    assert default_network(index_of(2, channels, teach=enough, test=5), Recipe()) == "convnet"
+    assert default_network(index_of(2, channels, teach=enough - 1, test=5), Recipe()) == "efficientnet_lite0"
+
+
+@pytest.mark.parametrize(
+    ("side", "model", "settings", "expected"),
+    [
+        (32, "efficientnet_lite0", {}, (128, 128)),
+        (64, "resnet50", {"weights": "default"}, (128, 128)),
+        (65, "efficientnet_lite0", {}, (224, 224)),
+        (32, "efficientnet_lite0", {"size": "96x160"}, (96, 160)),
+    ],
+)
+def test_small_images_are_enlarged_no_more_than_helps(
+    side: int, model: str, settings: dict[str, str], expected: tuple[int, int]
+) -> None:
+    variant = find(model)[1]
+    like = start(model, **settings).preprocess
+    assert like is not None
+    found = choose_preprocess(replace(Recipe(), **settings), variant, index_of(side, 3), like)
+    assert (found.height, found.width, found.mean) == (*expected, like.mean)
 
 
 def test_weights_that_are_installed_are_taken_by_themselves() -> None:

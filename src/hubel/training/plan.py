@@ -30,20 +30,19 @@ from hubel.runtime.device import pick_device, pick_precision
 from hubel.runtime.engines import ENGINES
 from hubel.runtime.threads import probe_threads
 from hubel.training.recipe import Recipe
-from hubel.training.start import find_start
+from hubel.training.start import SMALL, default_network, find_start, largest_side
 from hubel.training.state import Labelled
 from hubel.weights.card import ModelCard
 
 __all__ = ["Plan", "choose_preprocess", "make_plan", "with_task"]
 
 # By task: what "auto" stands for, and settings without meaning. A classifier's network depends on the images, too.
-_PHOTOS, _SMALL_IMAGES = "efficientnet_lite0", "convnet"
 _TUNING_LR = {"adamw": 5e-4, "sgd": 0.002}
 _TUNING_EMA, _TUNING_SMOOTHING = 0.9, 0.1
 _OPTIMIZERS = {"classify": "sgd", "reconstruct": "adamw"}
 _MEANINGLESS = {"classify": (), "reconstruct": ("loss", "label_smoothing", "class_weights", "multi_label")}
 
-_LARGEST_AUTOMATIC = 64  # pixels; what a processor without accelerator trains from scratch in minutes
+_ENLARGED = 128  # pixels to which small images are enlarged for a pretrained network; more sees no more in them
 _LARGEST_BATCH, _LARGEST_TUNED_BATCH = 128, 32
 _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
 _CHOOSERS = 50  # validation images; of fewer, the share that is right is a matter of luck
@@ -119,9 +118,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
     loading = None if recipe.loading_threads < 0 else recipe.loading_threads
     index = scan(source, threads=loading)
     if recipe.model == "auto":
-        recipe = with_task(
-            replace(recipe, model=_SMALL_IMAGES if _largest_side(index) <= _LARGEST_AUTOMATIC else _PHOTOS)
-        )
+        recipe = with_task(replace(recipe, model=default_network(index, recipe)))
     name, variant = find(recipe.model)
     start = find_start(recipe, name, variant)
     recipe = _with_optimizer(recipe, variant, tuned=start.weights is not None)
@@ -221,22 +218,19 @@ def _with_optimizer(recipe: Recipe, variant: Variant, *, tuned: bool) -> Recipe:
     return replace(recipe, **decided)
 
 
-def _largest_side(index: Index) -> int:
-    """In pixels, of the usable images."""
-    rows = index.usable()
-    return int(max(index.columns[side][rows].max(initial=0) for side in ("height", "width")))
-
-
 def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, like: Preprocess | None = None) -> Preprocess:
     """The network's input: what the recipe says, and where it says nothing what suits the network and the images.
 
     Pretrained weights want to see images as they were trained: in colour, with their mean and deviation, and in their
-    shape. So the centre is cropped from an image that is not of the input's shape, as large as it can be.
+    shape. So the centre is cropped from an image that is not of the input's shape, as large as it can be. Small images
+    are enlarged, but to no more than 128 pixels where the network takes other sizes than that of its training.
     Images of one size that is nearly the network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all
     others are squashed. Grey images stay grey. The colours are not normalised yet.
     """
     if like is not None:
-        height, width = recipe.input_size() or (like.height, like.width)
+        most = _ENLARGED if largest_side(index) <= SMALL and not variant.fixed_size else max(like.height, like.width)
+        most = max(most, variant.smallest)
+        height, width = recipe.input_size() or (min(like.height, most), min(like.width, most))
         fit: Any = like.fit if recipe.fit == "auto" else recipe.fit
         return replace(like, height=height, width=width, fit=fit, crop=like.crop if fit == like.fit else 1.0)
     rows = index.usable()
@@ -248,8 +242,7 @@ def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, like: Prep
     elif variant.fixed_size:
         height, width = variant.shape.height, variant.shape.width
     else:
-        small = uniform and max(native) <= _LARGEST_AUTOMATIC
-        sides = native if small else (_LARGEST_AUTOMATIC, _LARGEST_AUTOMATIC)
+        sides = native if uniform and max(native) <= SMALL else (SMALL, SMALL)
         height, width = (max(side, variant.smallest) for side in sides)
     nearly = uniform and all(0.75 * s <= n <= s for n, s in zip(native, (height, width), strict=True))
     fit = recipe.fit if recipe.fit != "auto" else "pad" if nearly else "squash"

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import ModelFileError, OptionError
+from hubel.data.index import Index
 from hubel.data.preprocess import Preprocess
+from hubel.data.sources.listing import SPLITS
 from hubel.models.catalogue import options_of
 from hubel.models.variant import Variant
 from hubel.training.recipe import Recipe
@@ -16,7 +18,14 @@ from hubel.weights.create import is_file_name, is_tag
 from hubel.weights.model_file import read_card
 from hubel.weights.pretrained import Pretrained, find_weights, list_weights
 
-__all__ = ["Start", "find_start"]
+__all__ = ["SMALL", "Start", "default_network", "find_start", "largest_side"]
+
+SMALL = 64  # pixels; images of at most so many on both sides are small, and are what trains from scratch in minutes
+_PRETRAINED, _FRESH = "efficientnet_lite0", "convnet"
+# Grey and coloured small images, from which number on a small network learns as much from them alone as a pretrained
+# one does; measured by benchmarks/freeze_policy.py, whose results stand in benchmarks/LOG.md.
+_ENOUGH = {"grey": 1_000, "coloured": 100_000}
+_TEST = SPLITS.index("test")
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,29 @@ class Start:
     options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def default_network(index: Index, recipe: Recipe) -> str:
+    """The classifier where nobody names one: a pretrained network, or a small one for many small images.
+
+    Args:
+        index: the images.
+        recipe: its `weights` and `size` count: small images that nothing is to be learnt before, or that are to stay
+            small, get the small network.
+    """
+    if largest_side(index) > SMALL:
+        return _PRETRAINED
+    rows = index.usable()
+    rows = rows[index.split[rows] != _TEST]
+    kind = "coloured" if int(index.columns["channels"][rows].max(initial=1)) > 1 else "grey"
+    small = max(recipe.input_size() or (SMALL + 1,)) <= SMALL
+    return _FRESH if small or recipe.weights == "none" or len(rows) >= _ENOUGH[kind] else _PRETRAINED
+
+
+def largest_side(index: Index) -> int:
+    """In pixels, of the usable images."""
+    rows = index.usable()
+    return int(max(index.columns[side][rows].max(initial=0) for side in ("height", "width")))
 
 
 def find_start(recipe: Recipe, name: str, variant: Variant) -> Start:
