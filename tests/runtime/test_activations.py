@@ -275,6 +275,7 @@ def test_more_views_cost_the_images_without_them(images: Images, looked: list[tu
     assert sorted({number for _, number in looked}) == [0, 1]
     looked.clear()
     found = frozen().maps(images, 3)
+    assert [number for _, number in looked] == [2] * N, "the views that are there are not computed again"
     for number in range(3):
         assert_half(values(found, number), expected(make(), images, "stage3", number))
     looked.clear()

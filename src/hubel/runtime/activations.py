@@ -189,7 +189,7 @@ class Frozen:
         wanted, needed = 0, set[Path]()
         for some in images:
             _, found = self._known(some.index.columns["digest"][some.rows], views)
-            wanted += len(_missing(found)) * views * self.bytes_per_view
+            wanted += self._bytes_to_come(found)
             needed |= {folder for one in found for folder in one.folders}
         return make_room(ACTIVATIONS, PARTS, wanted, needed)
 
@@ -197,6 +197,9 @@ class Frozen:
         """Whether view 0 of all images is kept already."""
         _, found = self._known(images.index.columns["digest"][images.rows], 1)
         return not len(_missing(found))
+
+    def _bytes_to_come(self, found: Sequence[Found]) -> int:
+        return len(_missing(found)) * len(_lacking(found)) * self.bytes_per_view
 
     def _series(self, precision: str, views: int) -> list[Series]:
         start = f"{self._key}-{self.boundary}-{precision}"
@@ -238,9 +241,8 @@ class Frozen:
         return out
 
     def _compute(self, engine: Engine, images: Images, found: list[Found], series: list[Series]) -> None:
-        """Decode each image that lacks a view once, make its views, and run them, part by part."""
-        missing = _missing(found)
-        wanted = len(missing) * len(series) * self.bytes_per_view
+        """Decode each image that lacks a view once, make the views that are lacking, and run them, part by part."""
+        missing, numbers, wanted = _missing(found), _lacking(found), self._bytes_to_come(found)
         if not make_room(ACTIVATIONS, PARTS, wanted, {folder for one in found for folder in one.folders}):
             raise OptionError(
                 f"{wanted / 2**30:.1f} GiB of activations are more than the cache may take, "
@@ -253,29 +255,34 @@ class Frozen:
         def prepare(position: int) -> list[NDArray[np.uint8]]:
             pixels = images.decoded(position)
             key = image_key(hashes[position])
-            return [view(pixels, self.preprocess, number, key, self._views) for number in range(len(series))]
+            return [view(pixels, self.preprocess, number, key, self._views) for number in numbers]
 
-        n = max(_STEP, _PART_BYTES // (len(series) * self.bytes_per_view))
+        n = max(_STEP, _PART_BYTES // (len(numbers) * self.bytes_per_view))
         # Decoding and computing take turns: threads of a layer wait for each other, and for whoever takes their core.
         with ThreadPoolExecutor(max(1, images.threads)) as pool, bar("frozen part", len(missing)) as progress:
             for start in range(0, len(missing), n):
                 part = missing[start : start + n]
-                values = [np.empty((len(part), *self.shape), self._type) for _ in series]
+                values = [np.empty((len(part), *self.shape), self._type) for _ in numbers]
                 for at in range(0, len(part), _DECODED):
                     prepared = list(pool.map(prepare, part[at : at + _DECODED].tolist()))
-                    for number in range(len(series)):
-                        pixels = np.stack([views[number] for views in prepared])
+                    for which, array in enumerate(values):
+                        pixels = np.stack([views[which] for views in prepared])
                         for i in range(0, len(pixels), _STEP):
                             x = network_input(pixels[i : i + _STEP], self.preprocess).numpy()
-                            values[number][at + i : at + i + len(x)] = _stored(engine.run(x), self._type)
+                            array[at + i : at + i + len(x)] = _stored(engine.run(x), self._type)
                     progress.step(len(prepared))
-                for one, array in zip(series, values, strict=True):
-                    one.add(hashes[part], array)
+                for number, array in zip(numbers, values, strict=True):
+                    series[number].add(hashes[part], array)
 
 
 def _missing(found: Sequence[Found]) -> NDArray[np.int64]:
     """The positions without values in some view."""
     return np.flatnonzero(np.any([one.part < 0 for one in found], axis=0))
+
+
+def _lacking(found: Sequence[Found]) -> list[int]:
+    """The views that some image is without."""
+    return [number for number, one in enumerate(found) if len(one.missing)]
 
 
 def _stored(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
