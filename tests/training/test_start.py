@@ -16,7 +16,7 @@ from hubel.data.sources.listing import SPLITS
 from hubel.models.catalogue import find, list_models
 from hubel.training.plan import choose_preprocess
 from hubel.training.recipe import Recipe
-from hubel.training.start import Start, default_network, find_start
+from hubel.training.start import Start, default_network, enlarged, find_start
 from hubel.weights import pretrained
 from hubel.weights.pretrained import Pretrained, find_weights
 
@@ -70,22 +70,28 @@ def test_many_small_images_train_a_small_network(channels: int, enough: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("side", "model", "settings", "expected"),
+    ("side", "number", "model", "settings", "expected"),
     [
-        (32, "efficientnet_lite0", {}, (128, 128)),
-        (64, "resnet50", {"weights": "default"}, (128, 128)),
-        (65, "efficientnet_lite0", {}, (224, 224)),
-        (32, "efficientnet_lite0", {"size": "96x160"}, (96, 160)),
+        (32, 2_001, "efficientnet_lite0", {}, (128, 128)),
+        (64, 2_001, "resnet50", {"weights": "default"}, (128, 128)),
+        (32, 2_000, "efficientnet_lite0", {}, (224, 224)),
+        (65, 2_001, "efficientnet_lite0", {}, (224, 224)),
+        (32, 2_001, "efficientnet_lite0", {"size": "96x160"}, (96, 160)),
     ],
 )
-def test_small_images_are_enlarged_no_more_than_helps(
-    side: int, model: str, settings: dict[str, str], expected: tuple[int, int]
+def test_many_small_images_are_enlarged_less(
+    side: int, number: int, model: str, settings: dict[str, str], expected: tuple[int, int]
 ) -> None:
     variant = find(model)[1]
     like = start(model, **settings).preprocess
     assert like is not None
-    found = choose_preprocess(replace(Recipe(), **settings), variant, index_of(side, 3), like)
+    found = choose_preprocess(replace(Recipe(), **settings), variant, index_of(side, 3, teach=number), like)
     assert (found.height, found.width, found.mean) == (*expected, like.mean)
+
+
+def test_a_network_of_fixed_size_sees_images_at_that() -> None:
+    variant = next(variant for name in list_models() if (variant := find(name)[1]).fixed_size)
+    assert enlarged(index_of(32, 3, teach=2_001), Preprocess(300, 310), variant) == (300, 310)
 
 
 def test_weights_that_are_installed_are_taken_by_themselves() -> None:

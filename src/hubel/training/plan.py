@@ -30,7 +30,7 @@ from hubel.runtime.device import pick_device, pick_precision
 from hubel.runtime.engines import ENGINES
 from hubel.runtime.threads import probe_threads
 from hubel.training.recipe import Recipe
-from hubel.training.start import SMALL, default_network, find_start, largest_side
+from hubel.training.start import SMALL, default_network, enlarged, find_start
 from hubel.training.state import Labelled
 from hubel.weights.card import ModelCard
 
@@ -42,7 +42,6 @@ _TUNING_EMA, _TUNING_SMOOTHING = 0.9, 0.1
 _OPTIMIZERS = {"classify": "sgd", "reconstruct": "adamw"}
 _MEANINGLESS = {"classify": (), "reconstruct": ("loss", "label_smoothing", "class_weights", "multi_label")}
 
-_ENLARGED = 128  # pixels to which small images are enlarged for a pretrained network; more sees no more in them
 _LARGEST_BATCH, _LARGEST_TUNED_BATCH = 128, 32
 _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
 _CHOOSERS = 50  # validation images; of fewer, the share that is right is a matter of luck
@@ -222,15 +221,13 @@ def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, like: Prep
     """The network's input: what the recipe says, and where it says nothing what suits the network and the images.
 
     Pretrained weights want to see images as they were trained: in colour, with their mean and deviation, and in their
-    shape. So the centre is cropped from an image that is not of the input's shape, as large as it can be. Small images
-    are enlarged, but to no more than 128 pixels where the network takes other sizes than that of its training.
+    shape. So the centre is cropped from an image that is not of the input's shape, as large as it can be. Many small
+    images are enlarged no further than to 128 pixels, where the network takes other sizes than that of its training.
     Images of one size that is nearly the network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all
     others are squashed. Grey images stay grey. The colours are not normalised yet.
     """
     if like is not None:
-        most = _ENLARGED if largest_side(index) <= SMALL and not variant.fixed_size else max(like.height, like.width)
-        most = max(most, variant.smallest)
-        height, width = recipe.input_size() or (min(like.height, most), min(like.width, most))
+        height, width = recipe.input_size() or enlarged(index, like, variant)
         fit: Any = like.fit if recipe.fit == "auto" else recipe.fit
         return replace(like, height=height, width=width, fit=fit, crop=like.crop if fit == like.fit else 1.0)
     rows = index.usable()
