@@ -49,7 +49,8 @@ class Recipe:
 
     Attributes:
         task: classify (name what is on images), reconstruct (make each image again), or auto: what the network is for.
-        model: name of the network; `hubel models` lists them. auto is convnet, and autoencoder_28 to reconstruct.
+        model: name of the network; `hubel models` lists them. auto is efficientnet_lite0, convnet for many small
+            images, and autoencoder_28 to reconstruct.
         options: options of the network, such as --options.filters 16,32; `hubel models NAME` lists them.
         size: height and width of the network's input in pixels, such as 64 or 48x64.
         weights: what training starts from: a name of pretrained weights, as hubel models NAME lists them, or default,

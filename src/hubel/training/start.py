@@ -58,8 +58,8 @@ def default_network(index: Index, recipe: Recipe) -> str:
 
     Args:
         index: the images.
-        recipe: its `weights` and `size` count: small images that nothing is to be learnt before, or that are to stay
-            small, get the small network.
+        recipe: its `weights` and `size` count: small images get the small network where nothing is to start from, or
+            where they are to stay small.
     """
     if not is_small(index):
         return _PRETRAINED
@@ -84,7 +84,7 @@ def is_small(index: Index) -> bool:
 
 
 def _teaching(index: Index) -> NDArray[np.int64]:
-    """The rows of the usable images that are not there to measure."""
+    """The rows of the usable images that the data does not set aside to measure."""
     rows = index.usable()
     teaching: NDArray[np.int64] = rows[index.split[rows] != _TEST]
     return teaching
