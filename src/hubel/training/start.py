@@ -21,9 +21,9 @@ from hubel.weights.create import is_file_name, is_tag
 from hubel.weights.model_file import read_card
 from hubel.weights.pretrained import Pretrained, find_weights, list_weights
 
-__all__ = ["SMALL", "Start", "default_network", "enlarged", "find_start", "is_small"]
+__all__ = ["SMALL", "Start", "default_network", "enlarged", "find_start"]
 
-SMALL = 64  # pixels; images of at most so many on both sides are small, and are what trains from scratch in minutes
+SMALL = 64  # pixels; images of at most so many on both sides are small: a small network learns them in minutes
 _PRETRAINED, _FRESH = "efficientnet_lite0", "convnet"
 # Grey and coloured small images, from which number on a small network learns as much from them alone as a pretrained
 # one does; measured by benchmarks/freeze_policy.py, whose results stand in benchmarks/LOG.md.
@@ -61,7 +61,7 @@ def default_network(index: Index, recipe: Recipe) -> str:
         recipe: its `weights` and `size` count: small images get the small network where nothing is to start from, or
             where they are to stay small.
     """
-    if not is_small(index):
+    if not _is_small(index):
         return _PRETRAINED
     rows = _teaching(index)
     kind = "coloured" if int(index.columns["channels"][rows].max(initial=1)) > 1 else "grey"
@@ -71,13 +71,13 @@ def default_network(index: Index, recipe: Recipe) -> str:
 
 def enlarged(index: Index, like: Preprocess, variant: Variant) -> tuple[int, int]:
     """Height and width at which weights see images: those that they were trained at; less for many small images."""
-    if variant.fixed_size or not is_small(index) or len(_teaching(index)) <= _FULLY_ENLARGED:
+    if variant.fixed_size or not _is_small(index) or len(_teaching(index)) <= _FULLY_ENLARGED:
         return like.height, like.width
     most = max(_ENLARGED, variant.smallest)
     return min(like.height, most), min(like.width, most)
 
 
-def is_small(index: Index) -> bool:
+def _is_small(index: Index) -> bool:
     """Whether no usable image is larger than `SMALL`."""
     rows = index.usable()
     return all(index.columns[side][rows].max(initial=0) <= SMALL for side in ("height", "width"))
