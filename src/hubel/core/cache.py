@@ -87,14 +87,16 @@ def make_room(kind: str, pattern: str, wanted: int, needed: Collection[Path] = (
     return True
 
 
-def _bytes(path: Path) -> int:
-    return folder_bytes(path) if path.is_dir() else path.stat().st_size
-
-
 def _age(path: Path) -> float:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # another run may remove it at any time
         return path.stat().st_mtime
     return 0.0
+
+
+def _bytes(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return folder_bytes(path) if path.is_dir() else path.stat().st_size
+    return 0
 
 
 def _remove(path: Path) -> None:
