@@ -317,7 +317,9 @@ def test_where_too_few_images_would_choose_the_last_epoch_is_kept(
     assert not equal(kept[1], first[0])
     log = (done.folder / "log.txt").read_text()
     assert "3 images would be too few to choose an epoch by: they teach, too" in log
-    assert "33 images to train, 33 to validate" in log
+    assert "33 images to train, 0 to validate" in log
+    assert "   validation" not in log, "nothing is measured on images that teach"
+    assert "val_" not in (done.folder / "metrics.csv").read_text()
     assert "nothing better" not in log
     assert read_card(done.model).temperature == 1, "images that teach tell nothing of how sure a network may be"
 
@@ -329,7 +331,7 @@ def test_the_score_of_the_head_is_what_validation_would_say(recipe: Recipe, data
     nothing = {"keep": lambda _: None, "save": lambda *_: None, "tell": lambda _: None}
     for network, val in ((tuning.tuned, tuning.val), (tuning.network, plan.val)):
         loop = Loop(network, plan.train, val, tuning.recipe, **nothing)
-        loss, right = loop._validate(network, Stop()) or (0.0, 0.0)
+        loss, right = loop._validate(network, val, Stop()) or (0.0, 0.0)
         assert (right, -loss) == pytest.approx(tuning.score, rel=0.01)
 
 

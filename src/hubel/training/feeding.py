@@ -103,7 +103,7 @@ def measure_feeding(data: Any, recipe: Recipe | None = None, *, seconds: float =
         if isinstance(network, Neighbours):
             raise OptionError(f"{plan.card.model} remembers the images instead of learning; nothing is fed to it")
         recipe = dataclasses.replace(plan.recipe, epochs=plan.recipe.epochs or 1)
-        loop = Loop(network, _some(plan, "off"), plan.val, recipe)
+        loop = Loop(network, _some(plan, "off"), None, recipe)
         fresh, kept = loop.train.images, _some(plan, "ram").images
         assert isinstance(fresh, Images)
         assert isinstance(kept, Images)

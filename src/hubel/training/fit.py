@@ -134,7 +134,8 @@ def _transfer(plan: Plan, folder: RunFolder, device: torch.device) -> Fitted:
     few = len(plan.val.images) < _CHOOSERS
     # Only what is better than the head alone replaces it; images that teach cannot tell.
     floor = NOTHING if plan.keeps_last else tuning.score
-    loop = _loop(folder, tuning.tuned, tuning.train, tuning.val, tuning.recipe, keep, floor=floor, keep_last=few)
+    val = None if plan.keeps_last else tuning.val
+    loop = _loop(folder, tuning.tuned, tuning.train, val, tuning.recipe, keep, floor=floor, keep_last=few)
     with listening() as stop:
         finished = loop.run(stop)
     seconds = {**tuning.seconds, "fine-tuning": loop.progress.minutes * 60}
@@ -150,7 +151,7 @@ def _loop(
     folder: RunFolder,
     network: nn.Module,
     train: Labelled[Samples],
-    val: Labelled[Samples],
+    val: Labelled[Samples] | None,
     recipe: Recipe,
     keep: Callable[[dict[str, Tensor]], None],
     *,
@@ -159,11 +160,14 @@ def _loop(
 ) -> Loop:
     def tell(row: dict[str, float]) -> None:
         folder.write_history(loop.progress.history)
-        scores = "".join(f", {row[name]:.1%} {words}" for name, words in _SCORES.items() if name in row)
-        best = "  best so far" if loop.progress.best_epoch == row["epoch"] else ""
+        measured = best = ""
+        if val is not None:
+            scores = "".join(f", {row[name]:.1%} {words}" for name, words in _SCORES.items() if name in row)
+            measured = f"   validation {row['val_loss']:.4f}{scores}"
+            best = "  best so far" if loop.progress.best_epoch == row["epoch"] else ""
         folder.tell(
-            f"epoch {row['epoch']:>3.0f}/{loop.progress.epochs}   loss {row['train_loss']:.4f}   "
-            f"validation {row['val_loss']:.4f}{scores}   {row['images_per_second']:,.0f} images/s{best}"
+            f"epoch {row['epoch']:>3.0f}/{loop.progress.epochs}   loss {row['train_loss']:.4f}{measured}   "
+            f"{row['images_per_second']:,.0f} images/s{best}"
         )
 
     loop = Loop(

@@ -32,6 +32,7 @@ __all__ = ["NOTHING", "Loop"]
 
 
 NOTHING = (-1.0, 0.0)  # score and negative loss that every network reaches
+_UNKNOWN = (0.0, 0.0)  # those of an epoch that nothing has measured
 
 
 def _ignore(*_: object) -> None:
@@ -44,7 +45,7 @@ class Loop:
     Args:
         network: with fresh weights; it is trained in place.
         train: what it learns from.
-        val: what chooses the best epoch.
+        val: what chooses the best epoch; None where nothing can: then `keep_last` goes without saying.
         recipe: how; its batch size is decided.
         keep: called with the weights whenever an epoch is the best so far.
         floor: validation score and negative loss that an epoch must exceed to be kept at all.
@@ -57,7 +58,7 @@ class Loop:
         self,
         network: nn.Module,
         train: Labelled[Samples],
-        val: Labelled[Samples],
+        val: Labelled[Samples] | None,
         recipe: Recipe,
         *,
         keep: Callable[[dict[str, Tensor]], None] = _ignore,
@@ -66,7 +67,7 @@ class Loop:
         floor: tuple[float, float] = NOTHING,
         keep_last: bool = False,
     ) -> None:
-        self.floor, self.keep_last = floor, keep_last
+        self.floor, self.keep_last = floor, keep_last or val is None
         self.train, self.val, self.recipe = train, val, recipe
         self._keep, self._save, self._tell = keep, save, tell
         self.device = next(network.parameters()).device
@@ -202,21 +203,24 @@ class Loop:
         progress = self.progress
         network = self._averaged()
         started = time.monotonic()
-        measured = self._validate(network, stop)
-        if measured is None:
-            return False
-        loss, score = measured
-        self._check_finite(loss, "validation loss")
+        value, measured = _UNKNOWN, dict[str, float]()
+        if self.val is not None:
+            found = self._validate(network, self.val, stop)
+            if found is None:
+                return False
+            loss, score = found
+            self._check_finite(loss, "validation loss")
+            value, measured = (score, -loss), self.objective.row("val", loss, score)
         self._set_learning_rates(progress.step - 1)  # a run that is resumed just here has made no step yet
         row = {
             "epoch": progress.epoch + 1,
             **self.objective.row("train", progress.loss_sum / progress.seen, progress.right / progress.seen),
-            **self.objective.row("val", loss, score),
+            **measured,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": round(self._rate(), 1),
         }
-        if (score, -loss) > (self.floor if self.keep_last or progress.best is None else progress.best):
-            progress.best, progress.best_epoch = (score, -loss), progress.epoch + 1
+        if value > (self.floor if self.keep_last or progress.best is None else progress.best):
+            progress.best, progress.best_epoch = value, progress.epoch + 1
             self._keep(network.state_dict())
         progress.history.append(row)
         progress.epoch, progress.step = progress.epoch + 1, 0
@@ -235,13 +239,13 @@ class Loop:
                 mean.copy_(now)
         return self.average.module
 
-    def _validate(self, network: nn.Module, stop: Stop) -> tuple[float, float] | None:
-        """Mean loss of the validation images, and the share that is right; None when asked to stop before the end."""
+    def _validate(self, network: nn.Module, val: Labelled[Samples], stop: Stop) -> tuple[float, float] | None:
+        """Mean loss of validation images, and the share that is right; None when asked to stop before the end."""
         losses, right = [], []
-        for batch, outputs in output_batches(network, self.val.images):
+        for batch, outputs in output_batches(network, val.images):
             if stop.asked:
                 return None
-            said, targets = torch.from_numpy(outputs), self.objective.targets(self.val, batch)
+            said, targets = torch.from_numpy(outputs), self.objective.targets(val, batch)
             losses.append(self.objective.plain_losses(said, targets))
             right.append(self.objective.right(said, targets))
         return float(torch.cat(losses).double().mean()), float(torch.cat(right).double().mean())

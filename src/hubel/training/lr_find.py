@@ -238,7 +238,7 @@ class _Rising(Loop):
     """The loop of a training, whose learning rate is another one at each step."""
 
     def __init__(self, network: nn.Module, train: Labelled[Samples], recipe: Recipe, rates: Values) -> None:
-        super().__init__(network, train, train, recipe)
+        super().__init__(network, train, None, recipe)
         self._rates = rates
         self._highest = max(group["highest_lr"] for group in self.optimizer.param_groups)
 

@@ -78,6 +78,11 @@ class Plan:
     weights: str | Path | None = None
     keeps_last: bool = False
 
+    @property
+    def choosers(self) -> int:
+        """The number of images that choose the epoch and do not teach."""
+        return 0 if self.keeps_last else len(self.splits.val)
+
 
 def with_task(recipe: Recipe) -> Recipe:
     """The recipe with its task decided, and with what follows from it.

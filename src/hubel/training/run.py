@@ -125,7 +125,7 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
             "augmentation": _policy(plan).to_json(),
             "images": {
                 "train": len(plan.splits.train),
-                "val": len(plan.splits.val),
+                "val": plan.choosers,
                 "test": len(plan.splits.test),
             },
             "fingerprint": plan.card.provenance["fingerprint"],
@@ -188,7 +188,7 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
     testing = "the validation images measure, too" if sizes.test_is_val else f"{len(sizes.test):,} to test"
     folder.tell(
         f"{plan.index.name}: {f'{classes} classes, ' if classes else ''}{len(sizes.train):,} images to train, "
-        f"{len(sizes.val):,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.fit})"
+        f"{plan.choosers:,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.fit})"
     )
     start = f"from the weights {plan.weights}" if plan.weights else counted(plan.recipe.epochs, "epoch")
     folder.tell(f"{plan.card.model}, {start}, batches of {plan.recipe.batch_size}; run folder {folder.path}")
@@ -240,7 +240,7 @@ def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
     p, epochs = card.preprocess, counted(len(fitted.history), "epoch")
     facts = {
         "Data": f"{plan.index.name}: {len(card.classes)} classes" if card.classes else plan.index.name,
-        "Images": f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} {which}",
+        "Images": f"{len(splits.train):,} train, {plan.choosers:,} validation, {len(splits.test):,} {which}",
         "Left out": f"{len(plan.index.reasons):,} unreadable",
         "Network": f"{card.model}, {params:,} parameters",
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.fit}, {p.interpolation}",
