@@ -48,6 +48,35 @@ def test_spoilt_weights_are_never_saved(run_of: MakeRun) -> None:
     assert not run.kept
 
 
+def without_validation(run: Any) -> Any:
+    run.loop.val, run.loop.keep_last = None, True
+    return run
+
+
+def test_without_validation_each_epoch_is_kept(run_of: MakeRun) -> None:
+    run = without_validation(run_of())
+    assert run.go()
+    assert len(run.kept) == len(run.loop.progress.history) == 3
+    assert not any(name.startswith("val_") for row in run.loop.progress.history for name in row)
+
+
+def test_without_validation_spoilt_weights_are_not_kept_either(run_of: MakeRun) -> None:
+    run = without_validation(run_of())
+    step = run.loop._step
+
+    def spoil(batch: Any) -> tuple[float, int]:
+        loss = step(batch)
+        if run.loop.progress.step == run.loop.steps - 1:  # no loss is to come that would show it
+            with torch.no_grad():
+                next(run.loop.network.parameters()).fill_(torch.nan)
+        return loss
+
+    run.loop._step = spoil
+    with pytest.raises(DivergedError, match="weights"):
+        run.go()
+    assert not run.kept
+
+
 class Narrow(nn.Module):
     """A network that has no memory for more than some images at once."""
 

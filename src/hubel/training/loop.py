@@ -124,7 +124,7 @@ class Loop:
 
     def checkpoint(self) -> None:
         """Save where the run stands. A state that is not finite is never saved."""
-        self._check_finite(sum(float(p.detach().sum()) for p in self.network.parameters()), "sum of the weights")
+        self._check_weights()
         groups: dict[str, dict[str, Tensor]] = {
             "network": self.network.state_dict(),
             "optimizer": tensors(self.optimizer),
@@ -204,7 +204,9 @@ class Loop:
         network = self._averaged()
         started = time.monotonic()
         value, measured = _UNKNOWN, dict[str, float]()
-        if self.val is not None:
+        if self.val is None:
+            self._check_weights()
+        else:
             found = self._validate(network, self.val, stop)
             if found is None:
                 return False
@@ -277,6 +279,9 @@ class Loop:
     def _rate(self) -> float:
         # A resumed epoch has time only for what this checkpoint has seen: both are saved together.
         return self.progress.seen / self.progress.seconds if self.progress.seconds else 0.0
+
+    def _check_weights(self) -> None:
+        self._check_finite(sum(float(p.detach().sum()) for p in self.network.parameters()), "sum of the weights")
 
     def _check_finite(self, value: float, name: str) -> None:
         if not math.isfinite(value):
