@@ -149,10 +149,7 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
     val = Images(source, images.index, np.arange(BATCH), preprocess)
     recipe = Recipe(model=model, epochs=epochs, batch_size=BATCH, augment="shift", precision=precision, lr=0.05)
     torch.set_num_threads(usable_cores())
-    ignore = lambda *_: None  # noqa: E731
-    return Loop(
-        net, Labelled(images, labels), Labelled(val, labels[:BATCH]), recipe, keep=ignore, save=ignore, tell=ignore
-    )
+    return Loop(net, Labelled(images, labels), Labelled(val, labels[:BATCH]), recipe)
 
 
 def hubel_epoch(model: str, precision: str, options: argparse.Namespace) -> float:
@@ -215,8 +212,7 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     images = Images(source, scan(source), np.arange(BATCH), Preprocess(32, 32))
     labelled = Labelled(images, labels)
     recipe = Recipe(model=model, epochs=1, batch_size=BATCH, precision=precision)
-    ignore = lambda *_: None  # noqa: E731
-    loop = Loop(create_model(model), labelled, labelled, recipe, keep=ignore, save=ignore, tell=ignore)
+    loop = Loop(create_model(model), labelled, labelled, recipe)
     batch = Batch(np.arange(BATCH), images.pixels(np.arange(BATCH)))
     return median_rate(lambda: loop._step(batch))
 

@@ -180,9 +180,8 @@ def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
     )  # fmt: skip
     plan = make_plan(source, recipe)
     network = create_model(plan.card.model, weights=plan.weights, num_classes=len(plan.card.classes))
-    ignore = lambda *_: None  # noqa: E731
     tuned = Tuned(network, NONE, from_maps=False, hold_norms=True)
-    loop = Loop(tuned, plan.train, plan.val, plan.recipe, keep=ignore, save=ignore, tell=ignore)
+    loop = Loop(tuned, plan.train, plan.val, plan.recipe)
     loop.run(Stop())
     return {"rate": loop.progress.history[-1]["images_per_second"], "precision": str(loop.precision)[6:]}
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
 from hubel.core.random import permutation, uniform
+from hubel.data.loading import blank_input
 from hubel.data.preprocess import Preprocess
 from hubel.explain.faithfulness import blurred
 from hubel.explain.layer import before_activation, maps_at, section_names
@@ -114,9 +115,7 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
         units: how many of each section, drawn at random, always the same.
     """
     network, preprocess = predictor.network, predictor.card.preprocess
-    shape = 1, preprocess.channels, preprocess.height, preprocess.width
-    device = device_of(network)
-    x = torch.zeros(shape, device=device)
+    x = blank_input(preprocess, device_of(network))
     first = first_filters(network)
     rows = []
     if layer is None:

@@ -19,7 +19,7 @@ from hubel.core.stopping import Stop
 from hubel.data.augment import policy
 from hubel.data.loading import Batch, Samples, steps_per_epoch, suited
 from hubel.nn.layers import channels_last
-from hubel.runtime.device import pick_precision
+from hubel.runtime.device import device_of, pick_precision
 from hubel.runtime.forward import output_batches
 from hubel.training.checkpoint import Checkpoint
 from hubel.training.objective import OBJECTIVES, weighted_outputs, weighted_targets
@@ -70,7 +70,7 @@ class Loop:
         self.floor, self.keep_last = floor, keep_last or val is None
         self.train, self.val, self.recipe = train, val, recipe
         self._keep, self._save, self._tell = keep, save, tell
-        self.device = next(network.parameters()).device
+        self.device = device_of(network)
         self.network = channels_last(network)
         self.optimizer = make_optimizer(self.network, recipe)
         self.average = (

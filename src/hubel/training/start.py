@@ -25,8 +25,8 @@ __all__ = ["SMALL", "Start", "default_network", "enlarged", "find_start"]
 
 SMALL = 64  # pixels; images of at most so many on both sides are small: a small network learns them in minutes
 _PRETRAINED, _FRESH = "efficientnet_lite0", "convnet"
-# Grey and coloured small images, from which number on a small network learns as much from them alone as a pretrained
-# one does; measured by benchmarks/freeze_policy.py, whose results stand in benchmarks/LOG.md.
+# Small images: from which number on they train the small network. Grey: with 1,000 it is as good as a pretrained one
+# (benchmarks/freeze_policy.py). Coloured: up to 10,000 it is far worse; more were not measured, and the time decides.
 _ENOUGH = {"grey": 1_000, "coloured": 100_000}
 # Pretrained networks are best where things are as large as those that they have learnt from; of more small images than
 # this, each pixel more costs minutes. 1,000 of CIFAR-10: 86.8 % right at 128 pixels, 90.0 % at 224, in twice the time.

@@ -131,5 +131,5 @@ def _matches(folder: Path, inside: str, pattern: str, readme: Path) -> Iterator[
         place /= "*"
     try:
         yield from (path for path in folder.glob(str(place)) if path.is_file())
-    except (IndexError, ValueError, NotImplementedError) as error:  # what `glob` has for patterns
+    except (IndexError, ValueError, NotImplementedError) as error:  # raised by `glob` for bad patterns
         raise DataError(f"{readme} names {one_line(pattern)!r}, which is no pattern: {one_line(error)}") from None
