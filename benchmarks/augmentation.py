@@ -272,8 +272,8 @@ def albumentations() -> Any:
 
 def draw_figure(file: Path) -> None:
     """The photo, then a part of it enlarged: after one sampling, after six, and the truth."""
-    from hubel.evaluation.figure_style import INK, MUTED, canvas, finish
-    from hubel.evaluation.figures import save
+    from hubel.plots.files import save
+    from hubel.plots.style import INK, MUTED, canvas, finish
 
     (found,) = (PHOTOS.parent / "clothing").glob(f"*/*/{FIGURE_PHOTO}*.jpg")  # which may be passed on: CC0
     photo = np.asarray(Image.open(found).convert("RGB"))

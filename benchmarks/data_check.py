@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 import hubel
+from hubel.audit.data_check import Checked, check
 from hubel.core.random import permutation, scalar
-from hubel.evaluation.data_check import Checked, check
 
 CLOTHING = Path(__file__).parents[2] / "shared" / "data" / "clothing"
 SHARE, COPIES = 0.05, 50

@@ -23,8 +23,8 @@ from hubel.core.files import write_atomic
 from hubel.core.random import permutation
 from hubel.data.decode import decode
 from hubel.data.sources import ArraySource
-from hubel.evaluation.figure_style import BLUE, ORANGE, canvas, finish, heading, quiet
-from hubel.evaluation.figures import to_png
+from hubel.plots.files import to_png
+from hubel.plots.style import BLUE, ORANGE, canvas, finish, heading, quiet
 
 CIFAR = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
 NETWORKS = {

@@ -170,7 +170,7 @@ def decoding_rate(file: Path, photos: Path) -> float:
 
     from hubel.core.process import usable_cores
     from hubel.data.inputs import collect
-    from hubel.runtime.onnx_file import read_onnx
+    from hubel.inference.onnx_file import read_onnx
 
     preprocess, items = read_onnx(file).card.preprocess, list(collect([photos]))
     rates = []
@@ -186,9 +186,9 @@ def decoding_rate(file: Path, photos: Path) -> float:
 def computing_rate(file: Path) -> tuple[str, float]:
     """The fastest engine of a file, and the images a second that it runs on both cores when nothing else is done."""
     from hubel.core.process import usable_cores
-    from hubel.runtime.exported import Exported
-    from hubel.runtime.onnx_engines import images_a_second, open_engine
-    from hubel.runtime.stream import batch_size
+    from hubel.inference.exported import Exported
+    from hubel.inference.onnx_engines import images_a_second, open_engine
+    from hubel.inference.stream import batch_size
 
     model = Exported(file)
     engine, p, lanes = model.fastest(), model.card.preprocess, usable_cores()
@@ -231,7 +231,7 @@ def int8(bench: Bench) -> None:
     same = sum(rounded[name] == best for name, best in exact.items())
     bench.claims.add(f"of {len(exact)} ImageNet photos have the class of float, claim 95", str(same), same >= 95)
     if bench.options.run:
-        from hubel.runtime.onnx_file import read_onnx
+        from hubel.inference.onnx_file import read_onnx
 
         out = bench.folder / "clothing.onnx"
         print(hubel("export", str(bench.options.run), "-o", str(out), "--int8", "--data", str(CLOTHING))[1])
@@ -247,8 +247,8 @@ def same_everywhere(bench: Bench) -> None:
     """Claim 5; the server is compared by benchmarks/serving.py."""
     print("\n5. the same class everywhere", flush=True)
     from hubel.data.inputs import collect
-    from hubel.runtime.load import load
-    from hubel.runtime.onnx_engines import open_engine, versions
+    from hubel.inference.load import load
+    from hubel.inference.onnx_engines import open_engine, versions
 
     for precision in GAINS:
         file = bench.exported("efficientnet_lite0", precision)

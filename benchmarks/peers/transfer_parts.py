@@ -67,7 +67,7 @@ def plain_probe(photos: str) -> float:
     from sklearn.linear_model import LogisticRegression
 
     import hubel
-    from hubel.runtime.features import features
+    from hubel.features.logits import features
 
     model = hubel.load("efficientnet_lite0")
     (train, labels), (test, truth) = rows_of(photos, model.card)
@@ -82,9 +82,9 @@ def int8_heads(photos: str, threads: int) -> dict[str, Any]:
 
     import hubel
     from hubel.core.process import usable_cores
-    from hubel.evaluation.probe import fit_probe
+    from hubel.features.extractor import Frozen
+    from hubel.features.probe import fit_probe
     from hubel.nn.freezing import ALL
-    from hubel.runtime.activations import Frozen
 
     torch.set_num_threads(threads or usable_cores())
     model = hubel.load("efficientnet_lite0")
@@ -124,7 +124,7 @@ def plain_loop(arrays: str, precision: str, threads: int, hold_norms: bool) -> d
 
     import hubel
     from hubel.core.process import usable_cores
-    from hubel.runtime.device import pick_precision
+    from hubel.inference.device import pick_precision
 
     torch.set_num_threads(threads or usable_cores())
     torch.manual_seed(0)

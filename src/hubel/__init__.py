@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hubel.analysis.summary import summary as summary
     from hubel.core.errors import HubelError as HubelError
+    from hubel.inference.load import load as load
+    from hubel.inference.predictor import Predictor as Predictor
     from hubel.models.catalogue import list_models as list_models
-    from hubel.runtime.load import load as load
-    from hubel.runtime.predictor import Predictor as Predictor
     from hubel.training.estimator import ImageClassifier as ImageClassifier
     from hubel.training.recipe import Recipe as Recipe
     from hubel.training.run import resume as resume
@@ -27,11 +27,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "HubelError": "hubel.core.errors",
     "ImageClassifier": "hubel.training.estimator",
-    "Predictor": "hubel.runtime.predictor",
+    "Predictor": "hubel.inference.predictor",
     "Recipe": "hubel.training.recipe",
     "create_model": "hubel.weights.create",
     "list_models": "hubel.models.catalogue",
-    "load": "hubel.runtime.load",
+    "load": "hubel.inference.load",
     "resume": "hubel.training.run",
     "summary": "hubel.analysis.summary",
     "train": "hubel.training.run",

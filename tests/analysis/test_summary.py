@@ -16,11 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 import hubel
 import peers
 from hubel.analysis.compare import compare, expanded
+from hubel.analysis.comparison_figure import accuracy_against_macs
 from hubel.analysis.listing import COLUMNS, cells, to_csv, to_json, to_markdown, totals
 from hubel.analysis.summary import summary
 from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.data.preprocess import Preprocess
-from hubel.evaluation.comparison import accuracy_against_macs
 from hubel.models.catalogue import build_model, find, list_models
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import save_model

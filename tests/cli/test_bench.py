@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hubel.cli.verbs import VERBS
-from hubel.runtime.bench_row import Speed
-from hubel.runtime.onnx_engines import versions
+from hubel.export.bench.row import Speed
+from hubel.inference.onnx_engines import versions
 
 Call = Callable[..., Any]
 QUICK = ["--seconds", "0.05"]
@@ -65,7 +65,7 @@ def test_a_model_that_fails_altogether(hubel: Call, model: Path, file: Path) -> 
 
 def test_a_narrow_terminal(hubel: Call, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speed = Speed(1234.5, 2234.5, 3234.5, 500, 12345.6, 256, {"256": 12345.6}, 2, 1234.0, 0.5, "cpu", "red", 0.5)
-    monkeypatch.setattr("hubel.runtime.bench._in_child", lambda _: (12.345, speed))
+    monkeypatch.setattr("hubel.export.bench.run._in_child", lambda _: (12.345, speed))
     monkeypatch.setattr("hubel.cli.bench._narrow", lambda: True)
     out = hubel("bench", "m.onnx", "--engine", "onnxruntime").out.partition("best ")[0]
     assert max(map(len, out.splitlines())) <= 80
@@ -81,7 +81,7 @@ def test_other_programs_that_disturb(
     hubel: Call, file: Path, monkeypatch: pytest.MonkeyPatch, share: float | None, said: bool
 ) -> None:
     speed = Speed(2.0, 2.2, 2.4, 500, 100.0, 8, {"8": 100.0}, 2, None, share, "cpu", "red", 0.5)
-    monkeypatch.setattr("hubel.runtime.bench._in_child", lambda _: (0.5, speed))
+    monkeypatch.setattr("hubel.export.bench.run._in_child", lambda _: (0.5, speed))
     answer = hubel("bench", "m.onnx")
     (row,) = [line.split() for line in answer.out.splitlines() if line.split()[:2] == ["m.onnx", "onnxruntime"]]
     assert row[3:] == ["0.50", "2.00", "2.20", "2.40", "100.0", "8", "1.00", "-", *(["42%"] if said else [])]

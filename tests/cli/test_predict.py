@@ -52,7 +52,7 @@ def test_goes_on(hubel: Call, model: Path, photos: Path, here: Path, monkeypatch
     assert hubel("predict", model, photos, "-o", "whole.jsonl", "--resume").code == 0  # there is nothing to go on with
     head = b'{"hubel predict": '
     with monkeypatch.context() as patch:
-        patch.setattr("hubel.runtime.bulk._publish", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        patch.setattr("hubel.inference.bulk._publish", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
         answer = hubel("predict", model, photos, "-o", "answers.jsonl")
     assert (answer.code, answer.err) == (1, "hubel: the system: No space left\n")
     assert (here / "answers.jsonl.partial").read_bytes().startswith(head)

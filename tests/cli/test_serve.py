@@ -114,7 +114,7 @@ def test_mistakes(hubel: Call, model: Path) -> None:
 
 def test_it_starts_without_torch() -> None:
     code = (
-        "import sys, hubel.cli.serve, hubel.serving.server, hubel.runtime.load\n"
+        "import sys, hubel.cli.serve, hubel.studio.server, hubel.inference.load\n"
         "print([name for name in ('torch', 'matplotlib', 'sklearn', 'scipy') if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,6 +14,9 @@ from torch import nn
 from hubel.analysis.verify import verify
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.data.preprocess import Preprocess
+from hubel.export.onnx_graph import compare, onnx_network
+from hubel.inference.forward import forward
+from hubel.inference.onnx_file import described
 from hubel.models.catalogue import (
     ALIASES,
     FAMILIES,
@@ -27,9 +30,6 @@ from hubel.models.catalogue import (
 from hubel.models.neighbours import Neighbours
 from hubel.nn.features import Features
 from hubel.nn.network import Network
-from hubel.runtime.export import compare, onnx_network
-from hubel.runtime.forward import forward
-from hubel.runtime.onnx_file import described
 from hubel.weights.card import ModelCard
 from hubel.weights.create import create_model
 from hubel.weights.foreign import Varying, fit_weights

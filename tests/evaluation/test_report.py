@@ -3,10 +3,11 @@ import re
 import numpy as np
 import pytest
 
-from hubel.evaluation.figures import confusion_matrix, to_png
-from hubel.evaluation.metrics import measure, measure_multilabel
-from hubel.evaluation.reconstruction import ReconstructionMetrics
 from hubel.evaluation.report import Report, write_report
+from hubel.metrics.classification import measure, measure_multilabel
+from hubel.metrics.figures import confusion_matrix
+from hubel.metrics.reconstruction import ReconstructionMetrics
+from hubel.plots.files import to_png
 from pages import Page
 
 HOSTILE = "<script>alert(1)</script>"

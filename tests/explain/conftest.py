@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import hubel
-from hubel.runtime.predictor import Predictor
+from hubel.inference.predictor import Predictor
 
 sys.path.insert(0, str(Path(__file__).parent))  # which `--import-mode=importlib` does not arrange
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.data.preprocess import Preprocess
-from hubel.runtime.predictor import Predictor
+from hubel.inference.predictor import Predictor
 from hubel.weights.card import ModelCard
 from hubel.weights.create import create_model
 

@@ -17,8 +17,8 @@ from hubel.explain.explanation import pictures, to_input
 from hubel.explain.layer import default_layer, layer_names, map_and_logits, maps_at, target_logits
 from hubel.explain.methods import METHODS
 from hubel.explain.untouched import untouched
+from hubel.inference.predictor import Predictor
 from hubel.models.catalogue import build_model, find
-from hubel.runtime.predictor import Predictor
 from peers import pytorch_grad_cam
 
 X, TARGETS = noise(), torch.tensor([0, 2, 1])

@@ -16,7 +16,7 @@ from hubel.data.index import scan
 from hubel.data.loading import Images, network_input
 from hubel.data.sources.arrays import ArraySource
 from hubel.explain.embedding import draw_embedding, embed, pooled_features
-from hubel.runtime.predictor import Predictor
+from hubel.inference.predictor import Predictor
 
 
 def images(model: Predictor, n: int = 30) -> Images:

@@ -15,7 +15,7 @@ from hubel.core.errors import OptionError
 from hubel.explain.explanation import compare
 from hubel.explain.faithfulness import CONTROLS, blurred, deletion, insertion
 from hubel.explain.methods import METHODS
-from hubel.runtime.predictor import Predictor
+from hubel.inference.predictor import Predictor
 
 
 class Spot(nn.Module):

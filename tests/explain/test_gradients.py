@@ -10,8 +10,8 @@ from torch import nn
 from hubel.core.errors import OptionError
 from hubel.explain.explanation import pictures, to_input
 from hubel.explain.gradients import integrated_gradients, smooth_grad
+from hubel.inference.predictor import Predictor
 from hubel.models.catalogue import build_model
-from hubel.runtime.predictor import Predictor
 
 X, TARGETS = noise(), torch.tensor([0, 2, 1])
 

@@ -14,8 +14,8 @@ from hubel.explain.filters import as_picture, draw_filters, first_filters, maxim
 from hubel.explain.maps import activation_maps, draw_maps
 from hubel.explain.templates import class_templates, draw_templates, linear_weights
 from hubel.explain.units import Hit, Unit, draw_unit, exciting_patches, receptive_field, strongest
+from hubel.inference.forward import forward
 from hubel.models.catalogue import build_model
-from hubel.runtime.forward import forward
 
 
 @pytest.mark.parametrize(("layer", "size"), [("stage1", 5), ("stage2", 14), ("stage3", 40), ("stage4", 92)])

@@ -27,7 +27,7 @@ from hubel.explain.maps import activation_maps
 from hubel.explain.methods import METHODS
 from hubel.explain.templates import class_templates, linear_weights
 from hubel.explain.units import Unit, exciting_patches, receptive_field, strongest
-from hubel.runtime.predictor import Predictor
+from hubel.inference.predictor import Predictor
 from hubel.weights.card import ModelCard
 
 X, TARGETS = noise(), torch.tensor([0, 2, 1])

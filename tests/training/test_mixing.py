@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from hubel.data.loading import Batch
-from hubel.training.objective import OBJECTIVES, weighted_targets
+from hubel.tasks.objective import OBJECTIVES, weighted_targets
 from hubel.training.recipe import Recipe
 from hubel.training.state import Labelled
 

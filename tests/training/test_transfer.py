@@ -24,8 +24,8 @@ from hubel.core.stopping import Stop
 from hubel.data.sources import open_source
 from hubel.evaluation.evaluate import Evaluation
 from hubel.evaluation.run import evaluate_file
+from hubel.features.extractor import Frozen
 from hubel.nn.freezing import last_linear
-from hubel.runtime.activations import Frozen
 from hubel.training import fit, transfer
 from hubel.training import run as module
 from hubel.training.loop import Loop
@@ -71,8 +71,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
     # These few validation images are to choose an epoch all the same.
     monkeypatch.setattr("hubel.training.plan._CHOOSERS", 0)
-    monkeypatch.setattr("hubel.evaluation.probe._FOLDS", 2)
-    monkeypatch.setattr("hubel.evaluation.probe._STRENGTHS", (3.0,))
+    monkeypatch.setattr("hubel.features.probe._FOLDS", 2)
+    monkeypatch.setattr("hubel.features.probe._STRENGTHS", (3.0,))
 
 
 def pretrained(path: Path, model: str = "resnet20", options: dict[str, str] | None = None) -> Path:

@@ -12,8 +12,8 @@ import hubel
 import peers
 from hubel.core.errors import OptionError, UnknownNameError, WeightsError
 from hubel.data.decode import decode
+from hubel.inference.forward import forward
 from hubel.nn.features import Features
-from hubel.runtime.forward import forward
 from hubel.weights.convert import convert_file
 from hubel.weights.create import load_pretrained
 from hubel.weights.imagenet import imagenet_synsets

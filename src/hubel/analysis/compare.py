@@ -12,7 +12,7 @@ import torch
 
 from hubel.analysis.summary import Summary, summary
 from hubel.models.catalogue import build_model, find, list_models
-from hubel.runtime.forward import evaluating
+from hubel.nn.evaluating import evaluating
 from hubel.weights.create import is_file_name
 from hubel.weights.model_file import model_path, read_card
 from hubel.weights.pretrained import list_weights

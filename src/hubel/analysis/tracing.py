@@ -17,7 +17,7 @@ from hubel.analysis import receptive, rules
 from hubel.analysis.traced import RULES, Call, Traced, shape_of, traced
 from hubel.core.errors import OptionError
 from hubel.data.reading import one_line
-from hubel.runtime.forward import evaluating
+from hubel.nn.evaluating import evaluating
 
 __all__ = ["Call", "trace"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from hubel.runtime.bench_report import Bench, Row
+    from hubel.export.bench.report import Bench, Row
 
 
 def bench(
@@ -38,8 +38,8 @@ def bench(
     """
     import json as json_module
 
-    from hubel.runtime.bench import Settings
-    from hubel.runtime.bench import bench as run
+    from hubel.export.bench.run import Settings
+    from hubel.export.bench.run import bench as run
 
     found = run(models, Settings(seconds, tuple(engine or ()), batch, threads, int8, data))
     if json:

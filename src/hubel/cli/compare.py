@@ -38,8 +38,8 @@ def compare(
     found = compared(expanded(models), timed=timed)
     records = [_record(network) for network in found]
     if figure is not None:
-        from hubel.evaluation.comparison import accuracy_against_macs
-        from hubel.evaluation.figures import to_png
+        from hubel.analysis.comparison_figure import accuracy_against_macs
+        from hubel.plots.files import to_png
 
         write_atomic(figure, to_png(accuracy_against_macs(found)))
     if json:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hubel.analysis.convolution import Settings, Sides
-    from hubel.analysis.convolution_steps import Step
-    from hubel.analysis.image_kernels import ImageKernel
+    from hubel.teach.convolution.arithmetic import Settings, Sides
+    from hubel.teach.convolution.kernels import ImageKernel
+    from hubel.teach.convolution.steps import Step
 
 _MOST_NUMBERS = 256
 # The classics of a first lesson: a ramp, and a dark half beside a bright one.
@@ -92,10 +92,10 @@ def conv(
 
 
 def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
-    from hubel.analysis.convolution import convolution, sides, times
-    from hubel.analysis.convolution_alternatives import alternatives
     from hubel.cli.show import table
     from hubel.core.errors import OptionError
+    from hubel.teach.convolution.alternatives import alternatives
+    from hubel.teach.convolution.arithmetic import convolution, sides, times
 
     _refuse(flags, ("negative", "out"), "without --kernel")
     if not what:
@@ -152,10 +152,10 @@ def _steps(what: str, given: Layer, flags: _Flags) -> int:
 
     import numpy as np
 
-    from hubel.analysis.convolution import convolution
-    from hubel.analysis.convolution_steps import numbers, result, steps
     from hubel.cli.show import table
     from hubel.core.errors import OptionError
+    from hubel.teach.convolution.arithmetic import convolution
+    from hubel.teach.convolution.steps import numbers, result, steps
 
     _refuse(flags, ("negative", "out", "bottleneck"), "with --show")
     _refuse(
@@ -192,8 +192,8 @@ def _steps(what: str, given: Layer, flags: _Flags) -> int:
 
 
 def _photo(what: str, given: Layer, flags: _Flags) -> int:
-    from hubel.analysis.image_kernels import NEGATIVES, filter_file
     from hubel.core.errors import OptionError
+    from hubel.teach.convolution.kernels import NEGATIVES, filter_file
 
     kernel = _kernel(flags.kernel)
     _refuse(flags, ("bottleneck",), "for a photo")
@@ -223,7 +223,7 @@ def _refuse(flags: Layer | _Flags, names: tuple[str, ...], where: str) -> None:
 
 
 def _settings(given: Layer, *, kernel_size: Sides = (3,), usual: str) -> Settings:
-    from hubel.analysis.convolution import Settings, sides
+    from hubel.teach.convolution.arithmetic import Settings, sides
 
     padding = given.padding or usual
     return Settings(
@@ -241,8 +241,8 @@ def _kernel(text: str) -> ImageKernel:
     """A kernel by its name, or from its numbers."""
     import numpy as np
 
-    from hubel.analysis.convolution_steps import numbers
-    from hubel.analysis.image_kernels import ImageKernel, image_kernel
+    from hubel.teach.convolution.kernels import ImageKernel, image_kernel
+    from hubel.teach.convolution.steps import numbers
 
     if text[0].isalpha():
         return image_kernel(text)

@@ -72,10 +72,10 @@ def check(
     """
     import json as json_module
 
+    from hubel.audit.data_check import check as check_data
     from hubel.cli.show import table
     from hubel.core.progress import counted
-    from hubel.evaluation.data_check import check as check_data
-    from hubel.runtime.predictor import load_predictor
+    from hubel.inference.predictor import load_predictor
 
     found = check_data(source, load_predictor(model, device=device), out)
     if json:
@@ -109,7 +109,7 @@ def preview(source: str, /, *, policy: str = "auto", out: Path | None = None, si
         size: height and width of the network's input in pixels; 0 is 224 for photos, and their own for small images.
         seed: another seed gives other variants.
     """
-    from hubel.evaluation.preview import preview as draw_preview
+    from hubel.data.augment.preview import preview as draw_preview
 
     made = draw_preview(source, policy, out, size=size, seed=seed)
     for name, value in made.policy.to_json().items():

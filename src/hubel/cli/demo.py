@@ -17,7 +17,7 @@ def demo(*, out: Path | None = None) -> int:
     from hubel.cli.show import table, training_result
     from hubel.core.files import numbered_folder
     from hubel.core.progress import say
-    from hubel.training.demo import digits_demo, xo_demo
+    from hubel.teach.demo import digits_demo, xo_demo
 
     folder = out or numbered_folder(Path("runs"), "demo")
     say("1. Handwritten digits: linear, nearest neighbours, LeNet-5\n")

@@ -17,6 +17,6 @@ def embed(model: str, data: str, /, *, layer: str | None = None, out: Path | Non
     """
     from hubel.cli.pictures import said
     from hubel.explain.run import embed_data
-    from hubel.runtime.predictor import load_predictor
+    from hubel.inference.predictor import load_predictor
 
     return said(embed_data(load_predictor(model, device=device), data, out, layer=layer))

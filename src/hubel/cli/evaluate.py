@@ -36,9 +36,9 @@ def evaluate(
     import json as json_module
 
     from hubel.cli.show import metrics_rows, table
-    from hubel.evaluation.metrics import Metrics
     from hubel.evaluation.run import evaluate_file
-    from hubel.runtime.tta import VIEWS
+    from hubel.inference.tta import VIEWS
+    from hubel.metrics.classification import Metrics
 
     result = evaluate_file(model, data, split=split, out=out, device=device, tta=tta, engine=engine)
     metrics = result.evaluation.metrics

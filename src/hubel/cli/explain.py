@@ -48,7 +48,7 @@ def explain(
     from hubel.cli.pictures import said
     from hubel.core.errors import OptionError
     from hubel.explain import run
-    from hubel.runtime.predictor import load_predictor
+    from hubel.inference.predictor import load_predictor
 
     wanted = {"compare": compare, "maps": maps, "unit": unit, "filters": filters, "templates": templates}
     chosen = [name for name, value in wanted.items() if value]

@@ -35,7 +35,7 @@ def export(
         max_drop: percentage points of accuracy (of agreement, where there are no labels) that 8 bits may cost; when
             they cost more, nothing is written.
     """
-    from hubel.runtime.export_run import export as run
+    from hubel.export.run import export as run
 
     done = run(model, output, form=format, int8=int8, data=data, max_drop=max_drop / 100)
     for line in done.lines():

@@ -14,7 +14,7 @@ def info() -> int:
     import hubel
     from hubel.core.files import cache_root, folder_bytes
     from hubel.core.process import usable_cores
-    from hubel.runtime.device import pick_device, pick_precision
+    from hubel.inference.device import pick_device, pick_precision
 
     device = pick_device()
     precision = str(pick_precision("auto", device)).removeprefix("torch.")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from hubel.runtime.bulk import Summary
-    from hubel.runtime.row_files import Row
+    from hubel.inference.bulk import Summary
+    from hubel.inference.row_files import Row
 
 
 def predict(
@@ -59,7 +59,7 @@ def predict(
     from hubel.core.errors import OptionError
     from hubel.core.progress import say
     from hubel.data.inputs import collect
-    from hubel.runtime import bulk
+    from hubel.inference import bulk
 
     flags = {"json": json, "jsonl": jsonl, "csv": csv, "output": output is not None}
     chosen = [name for name, wanted in flags.items() if wanted]

@@ -40,9 +40,9 @@ def robust(
     """
     import json as json_module
 
+    from hubel.audit.robustness.run import robustness_files, robustness_json
     from hubel.cli.show import table
-    from hubel.evaluation.robustness_run import robustness_files, robustness_json
-    from hubel.evaluation.tables import percent
+    from hubel.metrics.tables import percent
 
     found = robustness_files(
         model,

@@ -13,7 +13,7 @@ def runs(folder: Path = Path("runs"), /) -> int:
     """
     from hubel.cli.show import table
     from hubel.core.errors import DataError
-    from hubel.evaluation.tables import percent
+    from hubel.metrics.tables import percent
     from hubel.training.folder import summaries
 
     found = summaries(folder)

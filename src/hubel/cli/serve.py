@@ -46,9 +46,9 @@ def serve(
     from hubel.core.errors import OptionError
     from hubel.core.process import give_back
     from hubel.core.progress import say
-    from hubel.serving.models import load_models
-    from hubel.serving.server import serve as run
-    from hubel.serving.settings import Settings
+    from hubel.studio.models import load_models
+    from hubel.studio.server import serve as run
+    from hubel.studio.settings import Settings
 
     if not models:
         raise OptionError("name a model: hubel serve MODEL")

@@ -44,9 +44,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
 
 def metrics_rows(metrics: AnyMetrics, which: str) -> list[tuple[str, str]]:
     """The numbers of a measurement, name and value."""
-    from hubel.evaluation.metrics import MultiLabelMetrics
-    from hubel.evaluation.reconstruction import ReconstructionMetrics
-    from hubel.evaluation.tables import percent
+    from hubel.metrics.classification import MultiLabelMetrics
+    from hubel.metrics.reconstruction import ReconstructionMetrics
+    from hubel.metrics.tables import percent
 
     if isinstance(metrics, ReconstructionMetrics):
         return [

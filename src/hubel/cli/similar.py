@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hubel.runtime.similar import Neighbour
+    from hubel.features.similar import Neighbour
 
 
 def similar(
@@ -47,8 +47,8 @@ def similar(
     from hubel.cli.show import table
     from hubel.core.errors import OptionError
     from hubel.core.progress import say
-    from hubel.runtime.predictor import load_predictor
-    from hubel.runtime.similar import similar_images
+    from hubel.features.similar import similar_images
+    from hubel.inference.predictor import load_predictor
 
     if json and csv:
         raise OptionError("choose one of --json and --csv")
@@ -75,7 +75,8 @@ def _draw(path: Path, query: Path, found: Sequence[Neighbour]) -> None:
 
     from hubel.core.errors import DecodeError
     from hubel.data.inputs import Input
-    from hubel.evaluation.figures import contact_sheet, save
+    from hubel.plots.contact_sheet import contact_sheet
+    from hubel.plots.files import save
 
     pictures, captions = [Input(str(query)).decode((400, 400)).pixels], [f"the query\n{query.name}"]
     for one in found:

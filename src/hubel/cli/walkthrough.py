@@ -16,7 +16,7 @@ def walkthrough(what: str = "xo", /, *, out: Path | None = None) -> int:
         out: the page; walkthrough-xo.html in this folder if not given.
     """
     from hubel.core.errors import OptionError
-    from hubel.explain.walkthrough import write_walkthrough
+    from hubel.teach.walkthrough.page import write_walkthrough
 
     target = out or Path(f"walkthrough-{what}.html")
     if target.is_dir():

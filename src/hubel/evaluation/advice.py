@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hubel.evaluation.metrics import Metrics
-from hubel.evaluation.tables import percent
+from hubel.metrics.classification import Metrics
+from hubel.metrics.tables import percent
 
 __all__ = ["advice"]
 

@@ -16,16 +16,18 @@ from hubel.core.files import write_atomic, write_json
 from hubel.core.window import in_order
 from hubel.data.loading import Images
 from hubel.data.sources.listing import natural_key
-from hubel.evaluation import figures
-from hubel.evaluation.metrics import Metrics, MultiLabelMetrics, measure, measure_multilabel, sample_losses
-from hubel.evaluation.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
 from hubel.evaluation.report import AnyMetrics, Report, write_report
-from hubel.evaluation.tables import confusion_csv, per_class_csv, percent
-from hubel.runtime.classifier import Classifier
-from hubel.runtime.forward import forward, output_batches
-from hubel.runtime.scores import sigmoid
-from hubel.runtime.stream import batch_size
-from hubel.runtime.tta import VIEWS
+from hubel.inference.classifier import Classifier
+from hubel.inference.forward import forward, output_batches
+from hubel.inference.scores import sigmoid
+from hubel.inference.stream import batch_size
+from hubel.inference.tta import VIEWS
+from hubel.metrics import figures
+from hubel.metrics.classification import Metrics, MultiLabelMetrics, measure, measure_multilabel, sample_losses
+from hubel.metrics.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
+from hubel.metrics.tables import confusion_csv, per_class_csv, percent
+from hubel.plots.contact_sheet import contact_sheet
+from hubel.plots.files import to_png
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -186,7 +188,7 @@ def write_evaluation(
         write_atomic(folder / name, table)
     shown = []
     for drawing in [*drawings, *evaluation.drawings()]:
-        png = figures.to_png(drawing.figure)
+        png = to_png(drawing.figure)
         write_atomic(folder / "figures" / f"{drawing.name}.png", png)
         shown.append((drawing.heading, drawing.caption, png))
     report = Report(title, headline(metrics, which), list(facts.items()), notes, metrics, shown)
@@ -223,6 +225,6 @@ def _drawings(evaluation: Evaluation, metrics: Metrics) -> list[Drawing]:
             "worst",
             "Highest losses",
             "What the model says, how sure it is, and what the label says.",
-            figures.contact_sheet(list(evaluation.images.pixels(worst)), captions, "Highest losses"),
+            contact_sheet(list(evaluation.images.pixels(worst)), captions, "Highest losses"),
         ),
     ]

@@ -13,9 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from hubel.core.files import write_atomic
-from hubel.evaluation.metrics import Metrics, MultiLabelMetrics
-from hubel.evaluation.reconstruction import ReconstructionMetrics
-from hubel.evaluation.tables import percent
+from hubel.metrics.classification import Metrics, MultiLabelMetrics
+from hubel.metrics.reconstruction import ReconstructionMetrics
+from hubel.metrics.tables import percent
 
 __all__ = ["AnyMetrics", "Report", "write_report"]
 

@@ -17,12 +17,12 @@ from hubel.data.loading import Images
 from hubel.data.sources import open_source
 from hubel.data.splits import choose_rows
 from hubel.evaluation.evaluate import Evaluation, Reconstructed, evaluate, reconstruct, write_evaluation
-from hubel.runtime.classifier import Classifier
-from hubel.runtime.device import pick_device
-from hubel.runtime.load import load
-from hubel.runtime.onnx_file import is_exported
-from hubel.runtime.predictor import Predictor, load_network
-from hubel.runtime.tta import VIEWS
+from hubel.inference.classifier import Classifier
+from hubel.inference.device import pick_device
+from hubel.inference.load import load
+from hubel.inference.onnx_file import is_exported
+from hubel.inference.predictor import Predictor, load_network
+from hubel.inference.tta import VIEWS
 from hubel.weights.card import ModelCard
 
 __all__ = ["Measured", "evaluate_file"]
@@ -66,7 +66,7 @@ def evaluate_file(
             data; otherwise the data's own test or val; otherwise all.
         out: a new folder below `runs/` if not given.
         device: where to run, for models that are not exported.
-        tta: score each image by the mean over its views; see `hubel.runtime.tta`.
+        tta: score each image by the mean over its views; see `hubel.inference.tta`.
         engine: for exported files; see `hubel.load`.
 
     Raises:

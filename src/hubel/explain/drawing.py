@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hubel.evaluation.contact_sheet import contact_sheet
 from hubel.explain.explanation import Explanation, Faithfulness
 from hubel.explain.faithfulness import blurred
-from hubel.explain.tiles import Row, Tile, in_colours, tiles
+from hubel.plots.contact_sheet import contact_sheet
+from hubel.plots.tiles import Row, Tile, in_colours, tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

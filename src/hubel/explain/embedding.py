@@ -16,11 +16,11 @@ from torch import nn
 from hubel.core.errors import DataError
 from hubel.core.random import permutation
 from hubel.data.loading import Images, network_input
-from hubel.evaluation.figure_style import INK, MUTED, canvas, class_labels, finish, heading
 from hubel.explain.layer import default_layer, maps_at
 from hubel.explain.untouched import untouched
-from hubel.runtime.device import device_of
-from hubel.runtime.stream import batch_size
+from hubel.inference.device import device_of
+from hubel.inference.stream import batch_size
+from hubel.plots.style import INK, MUTED, canvas, class_labels, finish, heading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

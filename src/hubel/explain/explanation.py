@@ -24,10 +24,10 @@ from hubel.explain.faithfulness import CONTROLS, deletion, insertion
 from hubel.explain.methods import METHODS, Method, find_method
 from hubel.explain.occlusion import occlusion
 from hubel.explain.untouched import untouched
-from hubel.runtime.device import device_of
-from hubel.runtime.predictor import Predictor
-from hubel.runtime.scores import scores
-from hubel.runtime.stream import batch_size
+from hubel.inference.device import device_of
+from hubel.inference.predictor import Predictor
+from hubel.inference.scores import scores
+from hubel.inference.stream import batch_size
 
 __all__ = ["Explanation", "Faithfulness", "Picture", "compare", "explain", "pictures", "readable", "to_input"]
 

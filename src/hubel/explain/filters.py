@@ -16,10 +16,10 @@ from hubel.data.loading import blank_input
 from hubel.data.preprocess import Preprocess
 from hubel.explain.faithfulness import blurred
 from hubel.explain.layer import before_activation, maps_at, section_names
-from hubel.explain.tiles import Row, Tile, tiles
 from hubel.explain.untouched import untouched
-from hubel.runtime.device import device_of
-from hubel.runtime.predictor import Predictor
+from hubel.inference.device import device_of
+from hubel.inference.predictor import Predictor
+from hubel.plots.tiles import Row, Tile, tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

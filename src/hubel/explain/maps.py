@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from hubel.explain.explanation import Picture, to_input
 from hubel.explain.layer import maps_at, section_names
-from hubel.explain.tiles import Row, Tile, in_colours, signed_colours, tiles
 from hubel.explain.untouched import untouched
-from hubel.runtime.predictor import Predictor
+from hubel.inference.predictor import Predictor
+from hubel.plots.tiles import Row, Tile, in_colours, signed_colours, tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,6 @@ from hubel.data.index import scan
 from hubel.data.inputs import collect
 from hubel.data.loading import Images
 from hubel.data.sources import open_source
-from hubel.evaluation.figures import save
 from hubel.explain.drawing import draw_explanation, draw_methods, draw_sheet
 from hubel.explain.embedding import draw_embedding, embed
 from hubel.explain.explanation import Explanation, Picture, compare, explain, readable
@@ -24,7 +23,8 @@ from hubel.explain.filters import draw_filters
 from hubel.explain.maps import activation_maps, draw_maps
 from hubel.explain.templates import draw_templates
 from hubel.explain.units import Unit, draw_unit, exciting_patches, strongest
-from hubel.runtime.predictor import Predictor
+from hubel.inference.predictor import Predictor
+from hubel.plots.files import save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

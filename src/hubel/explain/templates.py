@@ -11,8 +11,8 @@ from torch import nn
 
 from hubel.core.errors import UnknownNameError
 from hubel.explain.filters import as_picture, maximise
-from hubel.explain.tiles import Row, Tile, tiles
-from hubel.runtime.predictor import Predictor
+from hubel.inference.predictor import Predictor
+from hubel.plots.tiles import Row, Tile, tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,10 +15,10 @@ from hubel.core.errors import OptionError
 from hubel.explain.drawing import overlay
 from hubel.explain.explanation import Picture, pictures, to_input
 from hubel.explain.layer import maps_at
-from hubel.explain.tiles import Row, Tile, tiles
 from hubel.explain.untouched import untouched
-from hubel.runtime.predictor import Predictor
-from hubel.runtime.stream import batch_size
+from hubel.inference.predictor import Predictor
+from hubel.inference.stream import batch_size
+from hubel.plots.tiles import Row, Tile, tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

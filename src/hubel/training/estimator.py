@@ -16,8 +16,8 @@ from sklearn.exceptions import NotFittedError
 from hubel.core.errors import DataError
 from hubel.data.sources import ArraySource, Source, open_source
 from hubel.data.sources.paths import PathSource
+from hubel.inference.predictor import Predictor, load_predictor
 from hubel.models.catalogue import option_text
-from hubel.runtime.predictor import Predictor, load_predictor
 from hubel.training.fit import fit_model
 from hubel.training.plan import make_plan
 from hubel.training.recipe import Recipe

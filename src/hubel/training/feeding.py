@@ -18,8 +18,8 @@ from hubel.data.kept import Keep
 from hubel.data.loading import Batch, Images
 from hubel.data.pictures import least_size
 from hubel.data.sources import open_source
+from hubel.inference.device import pick_device
 from hubel.models.neighbours import Neighbours
-from hubel.runtime.device import pick_device
 from hubel.training.fit import own_settings
 from hubel.training.loop import Loop
 from hubel.training.plan import Plan, make_plan, with_task

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Samples
-from hubel.evaluation.calibration import fit_temperature
+from hubel.inference.device import pick_device
+from hubel.inference.forward import outputs
+from hubel.metrics.calibration import fit_temperature
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import ALL, NONE
-from hubel.runtime.device import pick_device
-from hubel.runtime.forward import outputs
 from hubel.training.checkpoint import load_newest, save
 from hubel.training.folder import RunFolder
 from hubel.training.loop import NOTHING, Loop

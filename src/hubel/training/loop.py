@@ -18,11 +18,11 @@ from hubel.core.random import scalar
 from hubel.core.stopping import Stop
 from hubel.data.augment import policy
 from hubel.data.loading import Batch, Samples, steps_per_epoch, suited
+from hubel.inference.device import device_of, pick_precision
+from hubel.inference.forward import output_batches
 from hubel.nn.layers import channels_last
-from hubel.runtime.device import device_of, pick_precision
-from hubel.runtime.forward import output_batches
+from hubel.tasks.objective import OBJECTIVES, weighted_outputs, weighted_targets
 from hubel.training.checkpoint import Checkpoint
-from hubel.training.objective import OBJECTIVES, weighted_outputs, weighted_targets
 from hubel.training.optimizer import load_tensors, make_optimizer, tensors
 from hubel.training.recipe import Recipe
 from hubel.training.schedule import factor

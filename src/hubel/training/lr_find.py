@@ -28,10 +28,10 @@ from hubel.core.progress import bar, say
 from hubel.core.random import scalar
 from hubel.data.loading import Batch, Samples
 from hubel.data.sources import open_source
-from hubel.evaluation.figure_style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, quiet
-from hubel.evaluation.figures import save
+from hubel.inference.device import pick_device
 from hubel.models.neighbours import Neighbours
-from hubel.runtime.device import pick_device
+from hubel.plots.files import save
+from hubel.plots.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, quiet
 from hubel.training.fit import own_settings
 from hubel.training.folder import RUNS
 from hubel.training.loop import Loop

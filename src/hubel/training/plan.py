@@ -22,13 +22,13 @@ from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source
 from hubel.data.sources.listing import SPLITS
 from hubel.data.splits import Splits, split
+from hubel.inference.device import pick_device, pick_precision
+from hubel.inference.engines import ENGINES
+from hubel.inference.threads import probe_threads
 from hubel.models.catalogue import find, list_models
 from hubel.models.variant import Variant
 from hubel.nn.freezing import boundaries
 from hubel.nn.network import Network
-from hubel.runtime.device import pick_device, pick_precision
-from hubel.runtime.engines import ENGINES
-from hubel.runtime.threads import probe_threads
 from hubel.training.recipe import Recipe
 from hubel.training.start import SMALL, default_network, enlarged, find_start
 from hubel.training.state import Labelled

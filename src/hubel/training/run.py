@@ -22,8 +22,6 @@ from hubel.data.augment import Policy, policy
 from hubel.data.loading import Images
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
-from hubel.data.views import image_view, views_policy
-from hubel.evaluation import figures
 from hubel.evaluation.advice import advice
 from hubel.evaluation.evaluate import (
     Drawing,
@@ -35,13 +33,16 @@ from hubel.evaluation.evaluate import (
     reconstruct,
     write_evaluation,
 )
-from hubel.evaluation.metrics import Metrics
+from hubel.features.logits import kept_logits
+from hubel.features.views import image_view, views_policy
+from hubel.inference.device import pick_device
+from hubel.inference.predictor import Predictor
+from hubel.inference.scores import scores
+from hubel.metrics.classification import Metrics
 from hubel.nn.freezing import NONE
 from hubel.nn.network import Network
-from hubel.runtime.device import pick_device
-from hubel.runtime.features import kept_logits
-from hubel.runtime.predictor import Predictor
-from hubel.runtime.scores import scores
+from hubel.plots.contact_sheet import contact_sheet
+from hubel.plots.learning_curves import learning_curves
 from hubel.training.fit import Fitted, fit_model
 from hubel.training.folder import RUNS, RunFolder, only_unfinished
 from hubel.training.plan import Plan, make_plan, with_task
@@ -210,11 +211,11 @@ def _drawings(plan: Plan, history: list[dict[str, float]]) -> list[Drawing]:
         images, what = plan.train.images, views_policy(plan.recipe.augment, plan.card.preprocess)
         pixels = [image_view(images, int(position), i % _VIEWS, what) for i, position in enumerate(positions)]
     names = [plan.index.labels[code] for code in plan.index.label[plan.train.images.rows[positions]]]
-    sheet = figures.contact_sheet(pixels, names, "Training images")
+    sheet = contact_sheet(pixels, names, "Training images")
     seen = Drawing("training", "What the network saw", "Images as they were changed for training.", sheet)
     if not history:
         return [seen]
-    return [Drawing("learning", "Learning curves", "One point an epoch.", figures.learning_curves(history)), seen]
+    return [Drawing("learning", "Learning curves", "One point an epoch.", learning_curves(history)), seen]
 
 
 def _evaluation(

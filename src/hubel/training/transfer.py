@@ -1,6 +1,6 @@
 """Transfer learning: a head on the features of a pretrained network first, then its last stages, as far as that helps.
 
-The frozen part runs once over each view of each image (`hubel.runtime.activations`). The head is fitted to its features
+The frozen part runs once over each view of each image (`hubel.features.extractor`). The head is fitted to its features
 before anything is tuned (Kumar et al. 2022, arXiv:2202.10054: fine-tuning from a random head distorts good features),
 so there is a usable model within seconds. What is tuned after that replaces it only if it is better on the validation
 images.
@@ -21,15 +21,15 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.data.loading import Samples, blank_input
-from hubel.data.views import views_policy
-from hubel.evaluation.probe import fit_probe, neighbours_accuracy
+from hubel.features.extractor import Activations, Frozen
+from hubel.features.logits import head_logits
+from hubel.features.probe import fit_probe, neighbours_accuracy
+from hubel.features.views import views_policy
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear, last_stages
 from hubel.nn.network import Network
-from hubel.runtime.activations import Activations, Frozen
-from hubel.runtime.features import head_logits
+from hubel.tasks.objective import Classification
 from hubel.training.freeze_policy import Decision, Evidence, decide, views_for
 from hubel.training.loop import NOTHING
-from hubel.training.objective import Classification
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.state import Labelled

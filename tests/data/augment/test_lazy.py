@@ -13,8 +13,8 @@ from hubel.data.augment.opencv import opencv
 @pytest.mark.parametrize(
     "code",
     [
-        "import hubel.data.augment, hubel.data.loading, hubel.data.views, hubel.training.recipe",
-        "import hubel.runtime.predictor, hubel.runtime.exported, hubel.runtime.tta",
+        "import hubel.data.augment, hubel.data.loading, hubel.features.views, hubel.training.recipe",
+        "import hubel.inference.predictor, hubel.inference.exported, hubel.inference.tta",
         "from hubel.data.augment import policy, draw; draw(policy('strong', channels=3), 0, 1, 2)",
     ],
 )

@@ -1,0 +1,197 @@
+"""Robustness of model files on data sets: from paths to a folder with numbers and curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.audit.robustness.accuracy import ALEXNET, ALEXNET_CLEAN, Robustness, mce, measure_robustness, relative_mce
+from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, Change, changes
+from hubel.audit.robustness.figure import robustness_curves
+from hubel.core.errors import OptionError
+from hubel.core.files import numbered_folder, write_atomic, write_json
+from hubel.core.random import permutation
+from hubel.data.index import Index, scan
+from hubel.data.loading import Images
+from hubel.data.sources import open_source
+from hubel.data.sources.listing import Source
+from hubel.data.splits import choose_rows
+from hubel.inference.predictor import Predictor, load_predictor
+from hubel.metrics.tables import percent
+from hubel.plots.files import save
+from hubel.weights.imagenet import imagenet_classes
+
+__all__ = ["MeasuredRobustness", "robustness_csv", "robustness_files", "robustness_json"]
+
+_QUICK_IMAGES = 100
+
+
+@dataclass(frozen=True)
+class MeasuredRobustness:
+    """What was measured, and where it is.
+
+    Attributes:
+        results: of the model, and of the baseline if there is one.
+        which: the images in words: "test", "validation", "training", "labelled".
+        means: names and values of the means over all corruptions.
+        folder: with robustness.csv, robustness.json and robustness.png.
+        notes: what a person should know.
+    """
+
+    results: tuple[Robustness, ...]
+    which: str
+    means: dict[str, float | None]
+    folder: Path
+    notes: tuple[str, ...]
+
+    def rows(self, *, simple: bool) -> list[tuple[str, ...]]:
+        """A row for each corruption, or for each simple change: its name, and its accuracies in percent.
+
+        Those of two models stand in one cell, with a slash between them.
+        """
+        rows = []
+        for change in self.results[0].changes:
+            if change.name in (SIMPLE if simple else CORRUPTIONS):
+                values = zip(*(result.accuracy[change.name] for result in self.results), strict=True)
+                cells = [" / ".join(percent(value) for value in some) for some in values]
+                if simple:
+                    cells = [f"{strength:.3g}: {cell}" for strength, cell in zip(change.strengths, cells, strict=True)]
+                rows.append((f"{change.name} ({change.unit})" if simple else change.name, *cells))
+        return rows
+
+
+def robustness_files(
+    model: str | Path,
+    data: str,
+    *,
+    baseline: str | Path | None = None,
+    only: Sequence[str] = (),
+    split: str = "auto",
+    images: int | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    out: Path | None = None,
+    device: str = "auto",
+) -> MeasuredRobustness:
+    """Measure a model on changed images, and a second one on the same changes of the same images.
+
+    Args:
+        model: see `hubel.load`.
+        data: see `open_source`.
+        baseline: another model, which the errors are also stated relative to.
+        only: names of changes; all of them if there is none.
+        split: as for `evaluate_file`.
+        images: at most so many, chosen by the seed; 1,000 if not given, 100 if `quick`.
+        quick: three strengths of each change instead of five.
+        seed: of the choice and of the changes.
+        out: a new folder below `runs/` if not given.
+        device: where to run.
+
+    Raises:
+        HubelError: the model or the data cannot be used together.
+    """
+    if images is not None and images < 1:
+        raise OptionError(f"at least 1 image is needed, not {images}")
+    wanted = changes(only, quick=quick)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # first: nobody waits for a result that cannot be written
+    models = {str(name): load_predictor(name, device=device) for name in (model, baseline) if name is not None}
+    if any(one.card.provenance.get("multi_label", False) for one in models.values()):
+        raise OptionError("robustness is measured of models that give an image one class")
+    source = open_source(data)
+    index = scan(source)
+    first, *others = models.values()
+    rows, which = choose_rows(index, first.card.provenance, split)
+    most = images or (_QUICK_IMAGES if quick else 1000)
+    rows = rows[np.sort(permutation(len(rows), seed)[:most])]
+    notes = list(index.notes())
+    if quick:
+        notes.append("quick: the means are over three severities; compare them with no others")
+    held = [choose_rows(index, one.card.provenance, split)[0] for one in others]
+    if split == "auto" and any(not np.isin(rows, own).all() for own in held):
+        notes.append(f"{baseline} may have been trained on some of these images: they are those that {model} was not")
+    results = tuple(_measured(name, one, source, index, rows, wanted, seed) for name, one in models.items())
+    folder = out or numbered_folder(Path("runs"), f"robust-{source.name}")
+    imagenet = first.classes == imagenet_classes() and not quick
+    measured = MeasuredRobustness(results, which, _means(results, imagenet=imagenet), folder, tuple(notes))
+    write_atomic(folder / "robustness.csv", robustness_csv(results))
+    save(robustness_curves(results), folder / "robustness.png")
+    # Last: a folder with it is a finished one.
+    write_json(folder / "robustness.json", robustness_json(measured))
+    return measured
+
+
+def robustness_csv(results: Sequence[Robustness]) -> str:
+    """A header, then a row for each model, change and strength; unchanged images come first, as change "clean"."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["model", "change", "group", "unit", "strength", "images", "accuracy"])
+    for result in results:
+        table.writerow([result.model, "clean", "", "", 0, result.n, result.clean])
+        for one in result.changes:
+            for strength, accuracy in zip(one.strengths, result.accuracy[one.name], strict=True):
+                table.writerow([result.model, one.name, one.group, one.unit, strength, result.n, accuracy])
+    return text.getvalue()
+
+
+def robustness_json(measured: MeasuredRobustness) -> dict[str, Any]:
+    """Everything as plain JSON values."""
+    return {
+        "split": measured.which,
+        "means": measured.means,
+        "models": [
+            {
+                "model": result.model,
+                "images": result.n,
+                "seed": result.seed,
+                "clean": result.clean,
+                "changes": {
+                    one.name: {
+                        "group": one.group,
+                        "unit": one.unit,
+                        "strengths": list(one.strengths),
+                        "accuracy": list(result.accuracy[one.name]),
+                    }
+                    for one in result.changes
+                },
+            }
+            for result in measured.results
+        ],
+    }
+
+
+def _measured(
+    name: str,
+    model: Predictor,
+    source: Source,
+    index: Index,
+    rows: NDArray[np.int64],
+    which: tuple[Change, ...],
+    seed: int,
+) -> Robustness:
+    targets = index.targets(rows, model.classes)
+    images = Images(source, index, rows, model.card.preprocess, keep="auto")
+    return measure_robustness(model, images, targets, name=name, which=which, seed=seed)
+
+
+def _means(results: Sequence[Robustness], *, imagenet: bool) -> dict[str, float | None]:
+    """The means over all 15 corruptions, nothing unless all were measured; those relative to AlexNet where they fit."""
+    first, *others = results
+    if first.mean_error() is None:
+        return {}
+    errors, clean = first.errors(), 1 - first.clean
+    means = {"mean corruption error (not normalised)": first.mean_error()}
+    for other in others:
+        means["mCE relative to the baseline"] = mce(errors, other.errors())
+        means["relative mCE to the baseline"] = relative_mce(errors, clean, other.errors(), 1 - other.clean)
+    if imagenet:
+        means["mCE relative to AlexNet"] = mce(errors, ALEXNET)
+        means["relative mCE to AlexNet"] = relative_mce(errors, clean, ALEXNET, ALEXNET_CLEAN)
+    return means

@@ -1,0 +1,1 @@
+"""Export models to ONNX and other formats, quantise them to int8, and benchmark the engines."""

@@ -1,0 +1,82 @@
+"""The forms that a network can be written in, beside the file for hubel itself."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from hubel.core.errors import OptionError
+from hubel.core.files import write_atomic
+from hubel.export.onnx_graph import FromBytes, example_images
+from hubel.inference.fold import folded
+from hubel.inference.quiet import undisturbed
+from hubel.weights.card import ModelCard
+from hubel.weights.foreign import foreign_weights
+
+__all__ = ["FORMATS", "Form"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of an exported network.
+
+    Attributes:
+        suffix: of its files.
+        write: given a path, the network, its card and the finished ONNX file.
+        what: in a few words.
+    """
+
+    suffix: str
+    write: Callable[[Path, nn.Module, ModelCard, bytes], None]
+    what: str
+
+
+def _onnx(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> None:
+    write_atomic(path, onnx)
+
+
+def _torchscript(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> None:
+    whole = FromBytes(folded(network).cpu(), card).eval().requires_grad_(False)
+    file = io.BytesIO()
+    with undisturbed(), torch.inference_mode():
+        traced = torch.jit.trace(whole, example_images(card), check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, file, _extra_files={"classes.json": json.dumps(card.classes)})
+    write_atomic(path, file.getvalue())
+
+
+def _openvino(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        raise OptionError("the form openvino needs what is not installed: pip install openvino")
+    with undisturbed():
+        openvino = importlib.import_module("openvino")
+        model = openvino.Core().read_model(onnx)
+        model.set_rt_info(json.dumps(card.classes), ["hubel", "classes"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _safetensors(library: str) -> Callable[[Path, nn.Module, ModelCard, bytes], None]:
+    def write(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> None:
+        weights = {name: t.contiguous() for name, t in foreign_weights(library, card.model, network).items()}
+        write_atomic(path, save(weights))
+
+    return write
+
+
+FORMATS = {
+    "onnx": Form(".onnx", _onnx, "one file for hubel predict and any ONNX tool"),
+    "torchscript": Form(".torchscript", _torchscript, "for libtorch; the same input and outputs"),
+    "safetensors-timm": Form(".timm.safetensors", _safetensors("timm"), "weights alone, under timm's names"),
+    "safetensors-torchvision": Form(
+        ".torchvision.safetensors", _safetensors("torchvision"), "weights alone, under torchvision's names"
+    ),
+    "openvino": Form(".xml", _openvino, "for OpenVINO alone; the weights lie beside it as .bin"),
+}

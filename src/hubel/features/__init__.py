@@ -1,0 +1,1 @@
+"""Run the frozen part of a network once: extractor, store, linear probe, nearest neighbours."""

@@ -1,0 +1,1 @@
+"""Run trained models: engines, predictors, bulk prediction."""

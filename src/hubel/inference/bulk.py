@@ -1,0 +1,299 @@
+"""Predictions of very many images, into a file that a stopped or killed process can go on with.
+
+Rows go to FILE.partial as they are found: a line that says what was asked, then one JSON line for each image. When all
+are there, FILE is written from them and appears at once. So one mechanism serves all formats (Parquet cannot be
+appended to, and half a CSV file looks like a whole one), no reader ever meets a FILE with a part of the rows, and FILE
+holds nothing but rows. The price is space for the rows twice at the end.
+
+Who goes on finds the images by their place in the list, and proves by their names that the list is still the same.
+That is cheaper than a set of names, knows an image that is named twice, and keeps FILE in the order of the list.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import hashlib
+import itertools
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from hubel.core.errors import OptionError
+from hubel.core.files import fsync_folder
+from hubel.core.progress import bar
+from hubel.core.stopping import listening
+from hubel.data.inputs import Input
+from hubel.inference.row_files import Layout, Row, as_line, row_of, writer_for
+from hubel.inference.stream import MANY, batch_size
+
+if TYPE_CHECKING:
+    from hubel.inference.classifier import Classifier
+
+__all__ = ["Job", "Summary", "answers", "is_finished", "partial_of", "watched", "write"]
+
+_FEW = 20  # images are done before a progress bar is worth its start
+_HEAD = "hubel predict"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked about images.
+
+    Attributes:
+        model: as for `hubel.inference.load.load`, and so are device, tta and engine.
+        top: how many classes to name for each image.
+        device: cpu, cuda, mps or auto.
+        tta: whether to score harmless changes of an image, too.
+        engine: what runs an exported file; or "ray", which runs any model on all machines of a Ray cluster.
+        decoded: whether to say how each image was decoded.
+        shard: "i/n", the i-th of n parts of the images, i from 1 to n.
+
+    Raises:
+        OptionError: a value that cannot work.
+    """
+
+    model: str
+    top: int = 3
+    device: str = "auto"
+    tta: bool = False
+    engine: str = "auto"
+    decoded: bool = False
+    shard: str = "1/1"
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise OptionError(f"--top is at least 1, not {self.top}")
+        self._shard()
+
+    def _shard(self) -> tuple[int, int]:
+        numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", self.shard, re.ASCII)
+        part, parts = map(int, numbers.groups()) if numbers else (0, 0)
+        if not 1 <= part <= parts:
+            raise OptionError(f"--shard is I/N with I from 1 to N, such as 1/3, 2/3 and 3/3; not {self.shard!r}")
+        return part, parts
+
+    def share(self, inputs: Iterable[Input]) -> list[Input]:
+        """This shard's images: every n-th, so that folders of hard or large images are divided fairly, too."""
+        part, parts = self._shard()
+        return list(itertools.islice(inputs, part - 1, None, parts))
+
+    def load(self) -> Classifier:
+        """The model; for Ray, whose workers load their own, it answers only questions about itself.
+
+        Raises:
+            HubelError: there is none; see `hubel.inference.load.load`.
+        """
+        from hubel.inference.load import load
+
+        if self.engine != "ray":
+            return load(self.model, device=self.device, tta=self.tta, engine=self.engine)
+        if self.device not in ("auto", "cpu"):
+            raise OptionError(f"--engine ray computes on processors, not on {self.device}")
+        return load(self.model, device="cpu", tta=self.tta)
+
+    def layout(self, classifier: Classifier) -> Layout:
+        """The columns of the answers."""
+        return Layout(min(self.top, len(classifier.classes)), self.decoded)
+
+    def as_asked(self) -> dict[str, Any]:
+        """What must be the same when a stopped job goes on, in words. The engine may be another."""
+        path = Path(self.model)
+        file = path / "model.safetensors" if path.is_dir() else path
+        model = self.model
+        if file.is_file():
+            with file.open("rb") as opened:
+                model = hashlib.file_digest(opened, "sha256").hexdigest()
+        decode = {"--debug-decode": self.decoded, "--tta": self.tta}
+        return {"model": model, "--top": self.top, "--shard": self.shard, **decode}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What has been done.
+
+    Attributes:
+        images: rows so far, those of earlier processes included.
+        unreadable: those among them without an answer.
+        images_per_second: of this process.
+        stopped_by: the number of the signal that stopped it; 0 when the file is finished.
+    """
+
+    images: int
+    unreadable: int
+    images_per_second: float
+    stopped_by: int = 0
+
+
+def answers(job: Job, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
+    """The row of each input, in order, as they are found."""
+    if job.engine == "ray":
+        from hubel.inference.ray_predict import ray_answers
+
+        yield from ray_answers(job, inputs, batch_size(classifier.card.preprocess))
+        return
+    for item, prediction in classifier.rank(inputs, top_k=job.top):
+        yield row_of(prediction, item if job.decoded else None)
+
+
+def watched(rows: Iterable[Row], total: int, *, done: int = 0) -> Iterator[Row]:
+    """The rows, with a progress bar meanwhile where it is worth one."""
+    if total - done < _FEW:
+        yield from rows
+        return
+    started = time.monotonic()
+    with bar("predicting", total, done=done) as shown:
+        for number, row in enumerate(rows, start=1):
+            yield row
+            shown.step(note=f"{number / max(time.monotonic() - started, 1e-9):,.1f} images/s")
+
+
+def partial_of(output: Path) -> Path:
+    """Where the rows are until `output` is finished."""
+    return output.with_name(output.name + ".partial")
+
+
+def is_finished(output: Path, *, resume: bool) -> bool:
+    """Whether nothing is left to do.
+
+    Raises:
+        OptionError: the name has no known format; or without `resume`, something is there that must not be lost.
+    """
+    writer_for(output)
+    partial = partial_of(output)
+    if not resume and partial.exists():
+        raise OptionError(f"{partial} is there already: a prediction that was stopped; go on by --resume, or remove it")
+    if not resume and output.exists():
+        raise OptionError(f"{output} is there already; name another file or remove it (--resume takes it for finished)")
+    return output.exists() and not partial.exists()
+
+
+def write(job: Job, classifier: Classifier, inputs: Sequence[Input], output: Path, *, resume: bool = False) -> Summary:
+    """Put the rows of all inputs into a file; the first Ctrl-C or SIGTERM stops in good order.
+
+    Args:
+        job: what is asked.
+        classifier: of the job.
+        inputs: all of the job's share, those included that have a row already.
+        output: FILE.jsonl, FILE.csv or FILE.parquet; it appears when it is whole.
+        resume: go on with FILE.partial if there is one.
+
+    Raises:
+        OptionError: see `is_finished`; or the file was begun for another job or other images.
+    """
+    if is_finished(output, resume=resume):
+        raise OptionError(f"{output} is finished already")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = partial_of(output)
+    with partial.open("a+b" if resume else "x+b") as file:
+        _lock(file, partial)
+        before, unreadable = _whole_rows(file, job.as_asked(), inputs, batch_size(classifier.card.preprocess))
+        done, started, stopped_by = before, time.monotonic(), 0
+        rows = answers(job, classifier, inputs[before:])
+        try:
+            with listening() as stop, contextlib.closing(rows):
+                for row in watched(rows, len(inputs), done=before):
+                    file.write(as_line(row))
+                    file.flush()  # of each row: next to what an image takes, it costs nothing
+                    done, unreadable = done + 1, unreadable + (row["error"] is not None)
+                    if stop.asked and done < len(inputs):
+                        stopped_by = stop.asked
+                        break
+        finally:
+            if done == 0 < len(inputs):  # a start that failed is nothing to go on with
+                with contextlib.suppress(PermissionError):  # Windows removes no open file
+                    partial.unlink()
+        rate = (done - before) / max(time.monotonic() - started, 1e-9)
+        if not stopped_by:
+            _publish(file, output, job.layout(classifier))
+    if not stopped_by:
+        partial.unlink()
+    return Summary(done, unreadable, rate, stopped_by)
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Keep a second process from going on with what the first is still writing, where the system can."""
+    if sys.platform != "win32":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OptionError(f"{path}: another process is writing it") from None
+        except OSError:
+            pass  # a file system without locks
+
+
+def _whole_rows(file: BinaryIO, asked: dict[str, Any], inputs: Sequence[Input], batch: int) -> tuple[int, int]:
+    """How many rows in the file are kept, and how many of these are unreadable; what is behind them is cut off.
+
+    Kept are whole rows of whole batches: the last digits of a score depend on the size of its batch, and FILE is to be
+    the same to the byte as if nothing had stopped. For this, too, enough are left to be computed by the same engine.
+    """
+    head, path = as_line({_HEAD: asked}), Path(file.name)
+    file.seek(0)
+    first = file.readline()
+    if head.startswith(first) and first != head:  # a new file, or one that was torn before its first row
+        file.truncate(0)
+        file.write(head)
+        return 0, 0
+    _compare(first, asked, path)
+    most = len(inputs) if len(inputs) < MANY else len(inputs) - MANY
+    done = unreadable = 0
+    kept, kept_end, end = (0, 0), len(first), len(first)
+    for row, size in _rows(file):
+        if done == len(inputs) or row["path"] != inputs[done].name:
+            found = "no more" if done == len(inputs) else inputs[done].name
+            raise OptionError(f"{path}: the images have changed: number {done + 1} was {row['path']}, now {found}")
+        done, unreadable, end = done + 1, unreadable + (row["error"] is not None), end + size
+        if done == len(inputs) or (done % batch == 0 and done <= most):
+            kept, kept_end = (done, unreadable), end
+    file.truncate(kept_end)
+    return kept
+
+
+def _compare(first: bytes, asked: dict[str, Any], path: Path) -> None:
+    """Prove that a file was begun for what is asked now."""
+    try:
+        begun = dict(json.loads(first)[_HEAD])
+    except (ValueError, LookupError, TypeError):
+        raise OptionError(f"{path} was not begun by hubel predict") from None
+    for name, value in asked.items():
+        if begun.get(name) != value:
+            was, now = ("another one", "this") if name == "model" else (begun.get(name), value)
+            raise OptionError(f"{path} was begun with {name}: {was}, not {now}; go on as it was begun, or remove it")
+
+
+def _rows(file: BinaryIO) -> Iterator[tuple[Row, int]]:
+    """The rows from here on with their sizes in bytes, up to one that is torn."""
+    for line in file:
+        try:
+            row = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            return
+        if not isinstance(row, dict) or not {"path", "error"} <= row.keys():
+            return
+        yield row, len(line)
+
+
+def _publish(file: BinaryIO, output: Path, layout: Layout) -> None:
+    """Write `output` from the rows of the whole partial file; it appears at once."""
+    making = output.with_name(f".{output.name}.tmp")  # what a killed process leaves there, the next one replaces
+    file.seek(0)
+    file.readline()
+    with making.open("wb") as made:
+        writer_for(output)((row for row, _ in _rows(file)), made, layout)
+        made.flush()
+        os.fsync(made.fileno())
+    # It may be there if a process was killed right here; then it is the same.
+    if output.exists() and not filecmp.cmp(making, output, shallow=False):
+        making.unlink()
+        raise OptionError(f"{output} has appeared meanwhile; move it away and go on by --resume")
+    making.replace(output)
+    fsync_folder(output.parent)

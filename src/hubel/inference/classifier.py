@@ -1,0 +1,125 @@
+"""What names the classes on images, whatever computes the scores. Reading this imports no torch."""
+
+from __future__ import annotations
+
+import abc
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DecodeError
+from hubel.data.inputs import Input, collect
+from hubel.data.sources.arrays import as_pixels
+from hubel.inference.stream import MANY, batch_size, stream
+from hubel.inference.tta import Compute, mean_scores
+from hubel.weights.card import ModelCard
+
+__all__ = ["Classifier", "Prediction"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        path: the image.
+        ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read.
+        reason: why it cannot be read; None where it can.
+    """
+
+    path: str
+    ranking: tuple[tuple[str, float], ...] = ()
+    reason: str | None = None
+
+
+class Classifier(abc.ABC):
+    """A network, of whatever kind, with its card.
+
+    Args:
+        card: classes, preprocessing, kind of scores.
+        tta: whether scores are the mean over an image and harmless changes of it; see `hubel.inference.tta`.
+    """
+
+    def __init__(self, card: ModelCard, *, tta: bool = False) -> None:
+        self.card = card
+        self.tta = tta
+
+    @abc.abstractmethod
+    def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Scores `(n, classes)` for resized images uint8 `(n, h, w, c)`, without regard to `tta`."""
+
+    def for_many(self, images: int) -> tuple[Compute, int]:
+        """What computes the scores of so many images, like `scores`, and how many threads may call it at once.
+
+        More images are worth a longer start.
+        """
+        return self.scores, 1
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the columns of `predict_proba`."""
+        return self.card.classes
+
+    def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Scores `(n, classes)` from 0 to 1 for images uint8 `(n, h, w, c)` that `card.preprocess` has resized."""
+        return self._averaged(self._scores)(pixels)
+
+    def _averaged(self, compute: Compute) -> Compute:
+        """`compute` as `tta` wants it."""
+        return partial(mean_scores, compute) if self.tta else compute
+
+    def predict(self, images: Any) -> NDArray[np.str_]:
+        """The name of the class with the highest score for each image; see `predict_proba`."""
+        return np.asarray(np.asarray(self.classes)[self.predict_proba(images).argmax(1)])
+
+    def predict_proba(self, images: Any) -> NDArray[np.float64]:
+        """Scores `(n, classes)` from 0 to 1, calibrated.
+
+        Args:
+            images: an array `(n, h, w)` or `(n, h, w, 3)`, uint8 or floats from 0 to 1, or a list of images as arrays
+                of any size; or a path, folder or pattern, or several of these.
+
+        Raises:
+            DecodeError: a file cannot be read.
+            DataError: an array has another shape, or a path does not exist.
+        """
+        if isinstance(images, str | Path):
+            images = [images]
+        if all(isinstance(image, str | Path) for image in images) and len(images):
+            return np.stack([_readable(row) for _, row in self._stream(collect(images))])
+        pixels = as_pixels(images) if isinstance(images, np.ndarray) else (as_pixels([image])[0] for image in images)
+        prepared = (self.card.preprocess.resize(image) for image in pixels)
+        groups = iter(lambda: list(itertools.islice(prepared, batch_size(self.card.preprocess))), [])
+        parts = [self.scores(np.stack(group)) for group in groups]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
+
+    def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[tuple[Input, Prediction]]:
+        """The best `top_k` classes of each image, in order, as they are found; bad files come with their reason."""
+        for item, row in self._stream(inputs):
+            if isinstance(row, DecodeError):
+                yield item, Prediction(item.name, reason=row.reason)
+                continue
+            yield item, Prediction(item.name, self.best(row, top_k))
+
+    def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
+        """The classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first."""
+        return tuple((self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k])
+
+    def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
+        """Each input with its scores, or with why it has none."""
+        remaining = iter(inputs)
+        first = list(itertools.islice(remaining, MANY))
+        compute, lanes = self.for_many(len(first))
+        yield from stream(itertools.chain(first, remaining), self.card.preprocess, compute, lanes=lanes)
+
+
+def _readable(row: NDArray[np.float64] | DecodeError) -> NDArray[np.float64]:
+    if isinstance(row, DecodeError):
+        raise row
+    return row

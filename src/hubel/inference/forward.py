@@ -1,0 +1,41 @@
+"""One image after another through a network, with nothing of the network changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hubel.data.loading import Batch, Samples, network_input
+from hubel.data.preprocess import Preprocess
+from hubel.inference.device import device_of
+from hubel.inference.fold import folded
+from hubel.inference.stream import batch_size
+from hubel.nn.evaluating import evaluating
+
+__all__ = ["forward", "output_batches", "outputs"]
+
+
+def forward(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
+    """Outputs `(n, c)` for resized images uint8 `(n, h, w, c)`, computed in float32."""
+    return _outputs(network, network_input(pixels, preprocess))
+
+
+def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
+    device = device_of(network)
+    with evaluating(network):
+        return network(x.to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def output_batches(network: nn.Module, images: Samples) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+    """All images in their order, batch by batch, each with its outputs `(some, c)`."""
+    quick = folded(network)
+    for batch in images.in_sequence(batch_size(images.preprocess)):
+        yield batch, _outputs(quick, images.network_input(batch.pixels))
+
+
+def outputs(network: nn.Module, images: Samples) -> NDArray[np.float32]:
+    """Outputs `(n, c)` for all images, in their order."""
+    return np.concatenate([part for _, part in output_batches(network, images)])

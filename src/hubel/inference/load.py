@@ -1,0 +1,40 @@
+"""Any model, ready to predict, by the name that a user gives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hubel.core.errors import OptionError
+from hubel.inference.classifier import Classifier
+from hubel.inference.exported import Exported
+from hubel.inference.onnx_file import is_exported
+
+__all__ = ["load"]
+
+
+def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: str = "auto") -> Classifier:
+    """A model that is ready to predict.
+
+    Args:
+        model: a model file, the folder of a run, or a file made by `hubel export`, which needs no torch; or a network
+            with pretrained weights by its name, such as "efficientnet_lite0", or "resnet50.a1_in1k" for other weights
+            than its default ones.
+        device: cpu, cuda, mps or auto, for models that are not exported.
+        tta: see `hubel.inference.tta`.
+        engine: for exported files, one of `hubel.inference.exported.ENGINES`; "auto" is the fastest here.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, or was not written by hubel.
+        UnknownNameError: there are no such weights, or there is no such engine.
+        WeightsError: the weights cannot be had.
+        OptionError: the model names no classes, or an option does not suit it.
+    """
+    if is_exported(model):
+        if device not in ("auto", "cpu"):
+            raise OptionError(f"exported files run on the processor; --device {device} is for model files")
+        return Exported(Path(model), engine=engine, tta=tta)
+    if engine != "auto":
+        raise OptionError(f"engines are for exported files: hubel export {model}; models of torch have --device")
+    from hubel.inference.predictor import load_predictor  # brings torch, which exported files do without
+
+    return load_predictor(model, device=device, tta=tta)

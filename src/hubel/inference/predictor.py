@@ -1,0 +1,87 @@
+"""A trained model, ready to name what is on images."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from hubel.core.errors import OptionError, UnknownNameError
+from hubel.inference.classifier import Classifier
+from hubel.inference.device import pick_device
+from hubel.inference.fold import folded
+from hubel.inference.forward import forward
+from hubel.inference.onnx_file import is_exported
+from hubel.inference.scores import scores
+from hubel.inference.stream import batch_size
+from hubel.inference.tta import Compute
+from hubel.models.catalogue import ALIASES, list_models
+from hubel.nn.layers import channels_last
+from hubel.weights.card import ModelCard
+from hubel.weights.create import load_pretrained, means_a_file
+from hubel.weights.model_file import load_model, model_path
+
+__all__ = ["Predictor", "load_network", "load_predictor"]
+
+
+class Predictor(Classifier):
+    """A network of torch's with its card.
+
+    Args:
+        network: on the device where it is to run.
+        card: classes, preprocessing, kind of scores.
+        tta: see `Classifier`.
+
+    Raises:
+        OptionError: the network names no classes.
+    """
+
+    def __init__(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> None:
+        if card.task != "classify":
+            raise OptionError(f"{card.model} makes images, it names no classes; hubel evaluate MODEL DATA measures it")
+        super().__init__(card, tta=tta)
+        self.network = channels_last(network)
+
+    def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return self._scores_by(self.network, pixels)
+
+    def for_many(self, images: int) -> tuple[Compute, int]:
+        """More than a batch pays for folding the batch norms."""
+        if images <= batch_size(self.card.preprocess):
+            return self.scores, 1
+        return self._averaged(partial(self._scores_by, folded(self.network))), 1
+
+    def _scores_by(self, network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        logits = forward(network, pixels, self.card.preprocess)
+        return scores(logits, self.card.scores, self.card.temperature)
+
+
+def load_predictor(model: str | Path, *, device: str = "auto", tta: bool = False) -> Predictor:
+    """A model whose network itself is at hand; arguments and errors as in `hubel.load`, engines apart."""
+    network, card = load_network(model)
+    return Predictor(network.to(pick_device(device)), card, tta=tta)
+
+
+def load_network(model: str | Path) -> tuple[nn.Module, ModelCard]:
+    """The network that a user means, on the processor and in evaluation mode, and its card.
+
+    Args:
+        model: a model file, or the folder of a run; or a name such as "resnet50" or "resnet50.a1_in1k".
+
+    Raises:
+        ModelFileError: the file is missing, damaged, or was not written by hubel.
+        UnknownNameError: there is no such network, or there are no such weights.
+        WeightsError: the weights cannot be had.
+        OptionError: it is an exported file.
+    """
+    if is_exported(model):
+        raise OptionError(f"{model} is an exported file; this needs the model file that it was made from")
+    if means_a_file(model):
+        return load_model(model_path(Path(model)))
+    name, _, tag = str(model).partition(".")
+    if name not in (known := [*list_models(), *ALIASES]):
+        raise UnknownNameError("model file, run or network", str(model), known)
+    return load_pretrained(name, tag or "default")

@@ -1,0 +1,141 @@
+"""Predictions as rows, and rows as files: JSON lines, CSV, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+
+from hubel.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from hubel.data.inputs import Input
+    from hubel.inference.classifier import Prediction
+
+__all__ = ["Layout", "Row", "as_line", "row_of", "write_csv", "writer_for"]
+
+Row = dict[str, Any]
+
+_ROW_GROUP = 2**14  # rows of a Parquet file that are in memory at once
+_ESCAPED = "backslashreplace"  # names of files may hold bytes that are no UTF-8; JSON reads this form of them back
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a table, the same whatever the rows hold.
+
+    Attributes:
+        top: how many classes an image gets.
+        decoded: whether rows say how the image was decoded.
+    """
+
+    top: int
+    decoded: bool = False
+
+    def columns(self) -> list[str]:
+        """Their names.
+
+        >>> Layout(2).columns()
+        ['path', 'class', 'score', 'class2', 'score2', 'error']
+        """
+        others = [f"{name}{place}" for place in range(2, self.top + 1) for name in ("class", "score")]
+        decoded = ["width", "height", "mode", "rgb_mean"] if self.decoded else []
+        return ["path", "class", "score", *others, *decoded, "error"]
+
+
+def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
+    """The row of one image; with facts about its pixels when `decode` is given."""
+    row: Row = {"path": prediction.path, "class": None, "score": None, "top": [], "error": prediction.reason}
+    if prediction.reason is None:
+        row["top"] = [{"class": name, "score": round(score, 6)} for name, score in prediction.ranking]
+        row["class"], row["score"] = row["top"][0]["class"], row["top"][0]["score"]
+        if decode is not None:
+            row |= _pixel_facts(decode)
+    return row
+
+
+def _pixel_facts(item: Input) -> Row:
+    import numpy as np
+
+    image = item.decode()
+    pixels = image.pixels if image.pixels.ndim == 3 else np.repeat(image.pixels[..., None], 3, axis=2)
+    mean = [round(float(value), 3) for value in pixels.mean((0, 1), dtype=np.float64)]
+    return {"width": image.width, "height": image.height, "mode": image.mode, "rgb_mean": mean}
+
+
+def as_line(row: Row) -> bytes:
+    """A row as a line of JSON lines."""
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", _ESCAPED) + b"\n"
+
+
+def write_csv(rows: Iterable[Row], file: TextIO, layout: Layout) -> None:
+    """A header, and a line for each row, as they come."""
+    writer = csv.DictWriter(file, layout.columns(), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        flat = {name: value for name, value in row.items() if name not in ("top", "rgb_mean")}
+        for place, entry in enumerate(row["top"][1:], start=2):
+            flat |= {f"class{place}": entry["class"], f"score{place}": entry["score"]}
+        if "rgb_mean" in row:
+            flat["rgb_mean"] = " ".join(map(str, row["rgb_mean"]))
+        writer.writerow(flat)
+
+
+Writer = Callable[[Iterable[Row], BinaryIO, Layout], None]
+
+
+def writer_for(path: Path) -> Writer:
+    """What writes all rows into an open file, in the format that the name of `path` says.
+
+    Raises:
+        OptionError: it says none.
+    """
+    try:
+        return _WRITERS[path.suffix.lower()]
+    except KeyError:
+        *some, last = _WRITERS
+        raise OptionError(
+            f"--output {path}: the name says the format and ends in {', '.join(some)} or {last}"
+        ) from None
+
+
+def _jsonl_file(rows: Iterable[Row], file: BinaryIO, layout: Layout) -> None:
+    file.writelines(map(as_line, rows))
+
+
+def _csv_file(rows: Iterable[Row], file: BinaryIO, layout: Layout) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", errors=_ESCAPED, newline="")
+    write_csv(rows, text, layout)
+    text.detach()
+
+
+def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: Layout) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    entry = pa.struct([("class", pa.string()), ("score", pa.float64())])
+    types = {
+        "path": pa.string(), "class": pa.string(), "score": pa.float64(), "top": pa.list_(entry),
+        "width": pa.int32(), "height": pa.int32(), "mode": pa.string(), "rgb_mean": pa.list_(pa.float64()),
+        "error": pa.string(),
+    }  # fmt: skip
+    decoded = {"width", "height", "mode", "rgb_mean"}
+    schema = pa.schema([(name, kind) for name, kind in types.items() if layout.decoded or name not in decoded])
+    remaining = iter(rows)
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while some := list(itertools.islice(remaining, _ROW_GROUP)):
+            writer.write_table(pa.Table.from_pylist(list(map(_in_unicode, some)), schema))
+
+
+def _in_unicode(row: Row) -> Row:
+    """The row with texts that are UTF-8 throughout, as Parquet wants them."""
+    texts = {name: row[name].encode("utf-8", _ESCAPED).decode() for name in ("path", "error") if row[name]}
+    return row | texts
+
+
+_WRITERS: dict[str, Writer] = {".jsonl": _jsonl_file, ".csv": _csv_file, ".parquet": _parquet_file}

@@ -1,0 +1,40 @@
+"""Measurements as text: CSV for a spreadsheet, fractions for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import astuple, fields
+from typing import Any
+
+from hubel.metrics.classification import Metrics, MultiLabelMetrics
+
+__all__ = ["confusion_csv", "per_class_csv", "percent"]
+
+
+def confusion_csv(metrics: Metrics) -> str:
+    r"""The confusion matrix: a header of predicted classes, then a row of counts for each true class."""
+    rows = zip(metrics.classes, metrics.confusion.tolist(), strict=True)
+    return _csv([["true \\ predicted", *metrics.classes], *([name, *counts] for name, counts in rows)])
+
+
+def per_class_csv(metrics: Metrics | MultiLabelMetrics) -> str:
+    """A header, then a row for each class: its name, precision, recall, F1 and so on, as fractions."""
+    header = [field.name for field in fields(metrics.per_class[0])]
+    return _csv([header, *(astuple(one) for one in metrics.per_class)])
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """A fraction in hundredths, and 100 only for what is whole.
+
+    >>> percent(1.0), percent(0.9999), percent(0.5), percent(0.99999, 2)
+    ('100', '99.9', '50.0', '99.99')
+    """
+    return "100" if fraction == 1 else f"{min(100 * fraction, 100 - 10**-digits):.{digits}f}"
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

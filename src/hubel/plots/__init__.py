@@ -1,0 +1,1 @@
+"""Draw: the style of the figures, contact sheets, curves."""

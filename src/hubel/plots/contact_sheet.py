@@ -1,0 +1,79 @@
+"""A sheet of images with captions, such as the ones that a network finds hardest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DataError
+from hubel.plots.style import DPI, INK, canvas, drawable, finish
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["contact_sheet"]
+
+# In inches, but the size of the type in points.
+TILE, GAP, HEAD, LINE, TYPE = 1.5, 0.22, 0.45, 0.14, 7.5
+
+
+def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], title: str) -> Figure:
+    """Images in a grid, each above its caption. Images smaller than their place show their pixels.
+
+    Args:
+        images: uint8, each (h, w), (h, w, 1) or RGB (h, w, 3), of any size.
+        captions: one per image, up to three lines.
+        title: stands above the sheet.
+
+    Raises:
+        DataError: there is no image, one is of another shape or type, or the captions are not as many.
+    """
+    if not images or len(images) != len(captions):
+        raise DataError(f"a contact sheet needs images and as many captions, not {len(images)} and {len(captions)}")
+    for place, pixels in enumerate(images):
+        shape = np.shape(pixels)
+        if pixels.dtype != np.uint8 or 0 in shape or len(shape) not in (2, 3) or (*shape, 1)[2] not in (1, 3):
+            raise DataError(f"image {place} must be uint8 (h, w), (h, w, 1) or (h, w, 3), not {pixels.dtype} {shape}")
+
+    columns = min(len(images), max(4, min(8, ceil(sqrt(1.5 * len(images))))))
+    texts = [
+        [drawable(part, limit=72 * (TILE + GAP / 2) / TYPE) for part in text.splitlines()[:3]] for text in captions
+    ]
+    pitch = TILE + GAP + LINE * max(map(len, texts))
+    width = max(columns * (TILE + GAP) + GAP, 5.0)
+    height = ceil(len(images) / columns) * pitch + HEAD
+
+    figure = canvas(width, height, None)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    axes.text(
+        GAP,
+        0.15,
+        drawable(title, limit=72 * (width - 2 * GAP) / 12),
+        size=12,
+        weight="bold",
+        color=INK,
+        va="center",
+    )
+    for place, (pixels, text) in enumerate(zip(images, texts, strict=True)):
+        row, column = divmod(place, columns)
+        x, y = GAP + column * (TILE + GAP), HEAD + row * pitch
+        h, w = pixels.shape[:2]
+        scale = TILE / max(h, w)
+        left, upper = x + (TILE - w * scale) / 2, y + (TILE - h * scale) / 2
+        axes.imshow(
+            pixels,
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            extent=(left, left + w * scale, upper + h * scale, upper),
+            interpolation="nearest" if max(h, w) < DPI * TILE else "auto",
+            aspect="auto",
+        )
+        axes.text(x + TILE / 2, y + TILE + 0.06, "\n".join(text), size=TYPE, color=INK, ha="center", va="top")
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    return finish(figure)

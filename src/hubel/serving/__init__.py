@@ -1,1 +1,0 @@
-"""Trained models behind HTTP, and a page to try them on a photo."""

@@ -1,0 +1,148 @@
+"""The description of the API for programs (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hubel.studio.settings import Settings
+
+__all__ = ["MOST_CLASSES", "document"]
+
+MOST_CLASSES = 1000  # that a request may ask for
+
+_Json = dict[str, Any]
+_ERROR = {"$ref": "#/components/schemas/Error"}
+
+
+def document(settings: Settings) -> _Json:
+    """The whole document. Its version is that of the API, not of the software behind it."""
+    paths: dict[str, _Json] = {
+        "/v1/predict": {"post": _predict(settings)},
+        "/v1/explain": {"post": _explain()},
+        "/v1/models": {"get": _get("The models, the default one first.", _json("Models"))},
+        "/healthz": {"get": _get("The server is alive.", _json("Health"), free=True)},
+        "/readyz": {"get": _get("The server takes requests; 503 while it stops.", _json("Health"), 503)},
+        "/metrics": {"get": _get("Counters in the text format of Prometheus.", {"text/plain": {"schema": _TEXT}})},
+        "/openapi.json": {"get": _get("This document.", {"application/json": {"schema": {"type": "object"}}})},
+    }
+    components: _Json = {"schemas": _SCHEMAS, "responses": _RESPONSES}
+    found: _Json = {"openapi": "3.1.0", "info": _INFO, "paths": paths, "components": components}
+    if settings.token is not None:
+        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        found["security"] = [{"bearer": []}]
+    return found
+
+
+_INFO = {"title": "hubel", "version": "1", "description": "What is on images, as convolutional networks see it."}
+_TEXT = {"type": "string"}
+
+
+def _object(properties: _Json, *optional: str) -> _Json:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+_COUNT = {"type": "integer", "minimum": 1}
+_BINARY = {"type": "string", "format": "binary"}
+_SCORE = {"type": "number", "minimum": 0, "maximum": 1}
+_MESSAGE = _object({"code": _TEXT, "message": _TEXT})
+_SCHEMAS: _Json = {
+    "Class": _object({"class": _TEXT, "score": _SCORE}),
+    "Image": {
+        **_object(
+            {
+                "name": {"type": ["string", "null"], "description": "the file's name, where a form gives one"},
+                "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
+                "error": _MESSAGE,
+            },
+            "top",
+            "error",
+        ),
+        "description": "The best classes, the highest score first; or why the image cannot be read.",
+    },
+    "Predictions": _object(
+        {"model": _TEXT, "images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}, "minItems": 1}}
+    ),
+    "Model": _object(
+        {
+            "name": _TEXT,
+            "network": _TEXT,
+            "input": _object({"width": _COUNT, "height": _COUNT, "channels": {"enum": [1, 3]}}),
+            "scores": {"enum": ["softmax", "sigmoid"]},
+            "explains": {"type": "boolean", "description": "whether /v1/explain can be asked"},
+            "classes": {"type": "array", "items": _TEXT, "minItems": 1},
+        }
+    ),
+    "Models": _object({"models": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}, "minItems": 1}}),
+    "Health": _object({"status": {"const": "ok"}}),
+    "Error": _object({"error": _MESSAGE}),
+}
+_REASONS = {
+    400: "the request is malformed",
+    401: "the token is missing or wrong",
+    403: "the Origin is foreign",
+    404: "there is no such model or class",
+    408: "the body came too slowly",
+    413: "the body is too large, or has too many parts",
+    415: "the body's type cannot be read, or it is compressed",
+    421: "the Host is foreign",
+    422: "a parameter has a wrong value, or the one image cannot be read",
+    503: "too much is under way; come back after so many seconds as Retry-After says",
+}
+_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+_RESPONSES: _Json = {
+    f"{status}": {
+        "description": text,
+        "content": {"application/json": {"schema": _ERROR}},
+        **({"headers": _RETRY} if status == 503 else {}),
+    }
+    for status, text in _REASONS.items()
+}
+_EVERYWHERE = (401, 403, 421, 503)
+_BODY = (400, 404, 408, 413, 415, 422)
+
+
+def _json(schema: str) -> _Json:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _responses(text: str, content: _Json, *errors: int) -> _Json:
+    refused = {f"{status}": {"$ref": f"#/components/responses/{status}"} for status in sorted({*_EVERYWHERE, *errors})}
+    return {"200": {"description": text, "content": content}, **refused}
+
+
+def _get(text: str, content: _Json, *errors: int, free: bool = False) -> _Json:
+    return {"summary": text, "responses": _responses(text, content, *errors), **({"security": []} if free else {})}
+
+
+def _query(name: str, text: str, schema: _Json) -> _Json:
+    return {"name": name, "in": "query", "description": text, "schema": schema}
+
+
+_MODEL = _query("model", "A name among /v1/models; the first one if not given.", _TEXT)
+_IMAGE: _Json = {kind: {"schema": _BINARY} for kind in ("image/*", "application/octet-stream")}
+
+
+def _predict(settings: Settings) -> _Json:
+    form = {"type": "object", "additionalProperties": _BINARY, "minProperties": 1, "maxProperties": settings.max_parts}
+    top = {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES, "default": 5}
+    return {
+        "summary": "The best classes of one or many images.",
+        "description": f"One image as the body, or up to {settings.max_parts} as the parts of a form; "
+        f"{settings.max_body:,} bytes in all.",
+        "parameters": [_MODEL, _query("top", "How many classes to name for each image.", top)],
+        "requestBody": {"required": True, "content": {**_IMAGE, "multipart/form-data": {"schema": form}}},
+        "responses": _responses("The images in their order.", _json("Predictions"), *_BODY),
+    }
+
+
+def _explain() -> _Json:
+    label = _query("class", "The class to look for; the one with the highest score if not given.", _TEXT)
+    picture = {"image/png": {"schema": _BINARY}}
+    return {
+        "summary": "Where on an image a class comes from: the image in grey under a map of heat.",
+        "description": "Only for models with `explains`: those that are no mere export.",
+        "parameters": [_MODEL, label],
+        "requestBody": {"required": True, "content": _IMAGE},
+        "responses": _responses("A picture.", picture, *_BODY),
+    }

@@ -1,0 +1,1 @@
+"""Teach: convolution arithmetic step by step, image kernels, the walkthrough."""

@@ -1,0 +1,1 @@
+"""Compute a convolution by hand: output size, products, parameters, alternatives, image kernels."""

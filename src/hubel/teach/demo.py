@@ -1,0 +1,55 @@
+"""What `hubel demo` does: the whole path on data that comes with the dependencies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hubel.data.sources.builtin import digits
+from hubel.inference.predictor import load_predictor
+from hubel.training.recipe import Recipe
+from hubel.training.run import Outcome, train
+
+__all__ = ["digits_demo", "xo_demo"]
+
+_MODELS = ("linear", "knn", "lenet5_modern")
+_SHOWN = 8
+
+
+def digits_demo(folder: Path) -> tuple[list[Outcome], list[tuple[str, str, str, str]]]:
+    """Three networks on the digits, the best last; and predictions of the last one on some held-out images."""
+    runs = []
+    for model in _MODELS:
+        runs.append(train("digits", Recipe(model=model), out=folder / model))
+        if runs[-1].evaluation is None:
+            return runs, []
+    assert runs[-1].evaluation is not None
+    held_out = runs[-1].evaluation.images
+    predictor = load_predictor(runs[-1].model)
+    rows = held_out.rows[:_SHOWN]
+    source = digits()
+    pixels = np.stack([source.read(int(row), "") for row in rows])
+    best = predictor.predict_proba(pixels)
+    guesses = [
+        (
+            held_out.path(i),
+            held_out.index.labels[held_out.index.label[row]],
+            predictor.classes[best[i].argmax()],
+            f"{best[i].max():.1%}",
+        )
+        for i, row in enumerate(rows.tolist())
+    ]
+    return runs, guesses
+
+
+def xo_demo(folder: Path) -> Outcome:
+    """The X/O net: one small convolution, two outputs with a sigmoid each, on pictures that are shifted and noisy."""
+    recipe = Recipe(
+        model="convnet",
+        options={"filters": "8,16", "repeat": "1"},
+        loss="sigmoid",
+        augment="none",
+        epochs=10,
+    )
+    return train("xo", recipe, out=folder / "xo")

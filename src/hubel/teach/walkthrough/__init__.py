@@ -1,0 +1,1 @@
+"""Build the walkthrough page, from single pixels to a trained network."""

@@ -1,0 +1,50 @@
+"""Servers on free ports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from hubel.inference.classifier import Classifier
+from hubel.studio.server import running
+from hubel.studio.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from colours import Client, Colours
+
+Start = Callable[..., Client]
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Client]:
+    """A server that all tests share, whose only model sees colours."""
+    with running({"colours": Colours()}, Settings(port=0)) as url:
+        yield Client(urlsplit(url).port or 0)
+
+
+@pytest.fixture
+def model() -> Iterator[Colours]:
+    """The model of `start`."""
+    colours = Colours()
+    yield colours
+    colours.go()
+
+
+@pytest.fixture
+def start(model: Colours) -> Iterator[Start]:
+    """Starts a server of the test's own with these settings."""
+    with ExitStack() as stack:
+
+        def begin(models: dict[str, Classifier] | None = None, **settings: Any) -> Client:
+            url = stack.enter_context(running(models or {"colours": model}, Settings(port=0, **settings)))
+            stack.callback(model.go)
+            return Client(urlsplit(url).port or 0)
+
+        yield begin

@@ -1,0 +1,90 @@
+"""The page in a browser: a photo is dropped, classes and a map appear; names are text, whatever they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from browser import CHROMIUM, Browser, browser
+from colours import Client, Colours, picture
+
+from hubel.data.preprocess import Preprocess
+from hubel.inference.predictor import Predictor
+from hubel.models.catalogue import build_model
+from hubel.studio.server import running
+from hubel.studio.settings import Settings
+from hubel.weights.card import ModelCard
+
+CLASSES = ("<img src=x onerror=alert(1)>", *(f"class {number}" for number in range(4)))
+MAP = "!document.getElementById('map-figure').hidden && document.getElementById('map').naturalWidth > 0"
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    torch.manual_seed(0)
+    network = build_model("resnet20", num_classes=len(CLASSES), options={}).eval()
+    return Predictor(network, ModelCard("resnet20", CLASSES, Preprocess(32, 32)))
+
+
+@pytest.fixture(scope="module")
+def url(predictor: Predictor) -> Iterator[str]:
+    with running({"net": predictor, "colours": Colours()}, Settings(port=0)) as url:
+        yield url
+
+
+def test_maps(url: str) -> None:
+    client = Client(int(url.rpartition(":")[2]))
+    data = picture(size=(90, 60))
+    assert [model["explains"] for model in client("GET", "/v1/models").json["models"]] == [True, False]
+    answer = client.post(data, "/v1/explain")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.body[16:24] == (480).to_bytes(4, "big") + (320).to_bytes(4, "big")
+    assert client.post(data, "/v1/explain?class=class%203").body != answer.body
+    for path, body, kind, expected in (
+        ("?class=nothing", data, "image/png", (404, "no_such_class")),
+        ("?model=colours", data, "image/png", (404, "no_maps")),
+        ("", b"nothing", "image/png", (422, "unreadable")),
+        ("", data, "multipart/form-data; boundary=x", (415, "wrong_type")),
+    ):
+        refused = client.post(body, f"/v1/explain{path}", kind)
+        assert (refused.status, refused.code) == expected
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_photo_is_dropped(page: Browser, url: str, tmp_path: Path, width: int) -> None:
+    photo = tmp_path / "<b>photo&.png"
+    photo.write_bytes(picture(size=(90, 60)))
+    page.said.clear()
+    page.open(url, width)
+    page.wait("state.models.length === 2")
+    page.drop(photo, "#drop")
+    page.wait(MAP)
+    shown = page.run("[...document.querySelectorAll('.class')].map(one => one.textContent)")
+    assert len(shown) == 5
+    assert set(shown) == set(CLASSES)
+    bars = page.run("[...document.querySelectorAll('.track i')].map(one => one.getBoundingClientRect().width)")
+    assert bars == sorted(bars, reverse=True)
+    assert bars[0] > 10
+    assert page.run("document.getElementById('name').textContent") == photo.name
+    assert page.run("document.querySelectorAll('main b, main img').length") == 2
+    assert page.run("document.documentElement.scrollWidth") <= width
+    # Another class by the keyboard, then another model.
+    page.run("document.querySelectorAll('#classes button')[3].focus(); document.activeElement.click()")
+    page.wait(f"document.getElementById('map-caption').textContent.includes('“' + {shown[3]!r} + '”')")
+    page.run("var m = document.getElementById('model'); m.value = 'colours'; m.dispatchEvent(new Event('change'))")
+    page.wait("[...document.querySelectorAll('.class')].some(one => one.textContent === 'red')")
+    assert page.run("document.getElementById('map-figure').hidden")
+    assert page.said == []
+    photo.write_bytes(b"no image")
+    page.drop(photo, "#drop")
+    page.wait("document.getElementById('problem').textContent.startsWith('Not an image')")
