@@ -56,7 +56,7 @@ class Bench:
         self.claims, self.rounds, self.policy = Claims(), options.rounds, POLICIES["standard"]
         files = sorted(PHOTOS.glob("*.JPEG"))[: options.photos]
         self.photos = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-        self.small = [WANTED.resize(photo) for photo in self.photos]
+        self.small = [WANTED.apply(photo) for photo in self.photos]
         self.pool = ThreadPoolExecutor(THREADS)
 
     def rates(self, ways: dict[str, Way], images: list[Pixels]) -> dict[str, float]:

@@ -174,7 +174,7 @@ def descriptors() -> int:
 def small(options: argparse.Namespace, folder: Path, claims: Claims) -> None:
     print("6. small images", flush=True)
     tune()
-    from hubel.data.augment import policy
+    from hubel.data.augment import find_policy
     from hubel.data.index import scan
     from hubel.data.loading import Images
     from hubel.data.preprocess import Preprocess
@@ -185,7 +185,7 @@ def small(options: argparse.Namespace, folder: Path, claims: Claims) -> None:
         index = scan(source)
         preprocess = Preprocess(side, side, channels, mean=(0.5,) * channels, std=(0.25,) * channels)
         images = Images(source, index, index.usable(), preprocess, threads=2)
-        what, found = policy("auto", channels=channels, size=side), []
+        what, found = find_policy("auto", channels=channels, size=side), []
         for epoch in range(options.rounds + 1):
             started = time.perf_counter()
             for batch in images.epoch(0, epoch, 512, what):

@@ -177,7 +177,7 @@ def decoding_rate(file: Path, photos: Path) -> float:
     for _ in range(3):
         started = time.perf_counter()
         with ThreadPoolExecutor(usable_cores()) as pool:
-            for _ in pool.map(lambda item: preprocess.resize(item.decode(preprocess.min_size).pixels), items):
+            for _ in pool.map(lambda item: preprocess.apply(item.decode(preprocess.min_size).pixels), items):
                 pass
         rates.append(len(items) / (time.perf_counter() - started))
     return statistics.median(rates)
@@ -254,7 +254,7 @@ def same_everywhere(bench: Bench) -> None:
         file = bench.exported("efficientnet_lite0", precision)
         model = load(file)
         p, names = model.card.preprocess, [Path(item.name).name for item in collect([PHOTOS])]
-        pixels = np.stack([p.resize(item.decode(p.min_size).pixels) for item in collect([PHOTOS])])
+        pixels = np.stack([p.apply(item.decode(p.min_size).pixels) for item in collect([PHOTOS])])
         found = {"Python": dict(zip(names, model.predict(sorted(map(str, PHOTOS.iterdir()))), strict=True))}
         for engine in versions():
             found[f"command, {engine}"] = classes_of(str(file), PHOTOS, bench.out(), "--engine", engine)

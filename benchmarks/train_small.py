@@ -134,12 +134,11 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
 
     from hubel.core.process import usable_cores
     from hubel.data.index import scan
-    from hubel.data.loading import Images
+    from hubel.data.loading import Images, Labelled
     from hubel.data.preprocess import Preprocess
     from hubel.data.sources import ArraySource
     from hubel.training.loop import Loop
     from hubel.training.recipe import Recipe
-    from hubel.training.state import Labelled
 
     pixels, labels = images_of(options)
     net, side = network(model)
@@ -198,12 +197,11 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
 
     from hubel import create_model
     from hubel.data.index import scan
-    from hubel.data.loading import Batch, Images
+    from hubel.data.loading import Batch, Images, Labelled
     from hubel.data.preprocess import Preprocess
     from hubel.data.sources import ArraySource
     from hubel.training.loop import Loop
     from hubel.training.recipe import Recipe
-    from hubel.training.state import Labelled
 
     torch.manual_seed(0)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 32, 32, 3), dtype=np.uint8)

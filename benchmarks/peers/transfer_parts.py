@@ -82,7 +82,7 @@ def int8_heads(photos: str, threads: int) -> dict[str, Any]:
 
     import hubel
     from hubel.core.process import usable_cores
-    from hubel.features.extractor import Frozen
+    from hubel.features.extractor import FeatureExtractor
     from hubel.features.probe import fit_probe
     from hubel.nn.freezing import ALL
 
@@ -92,7 +92,7 @@ def int8_heads(photos: str, threads: int) -> dict[str, Any]:
     card = dataclasses.replace(model.card, preprocess=train.preprocess)
     told, sets = [], {}
     for engine in ("torch", "openvino int8"):
-        frozen = Frozen(model.network, card, ALL, engine=engine, threads=threads, tell=told.append)
+        frozen = FeatureExtractor(model.network, card, ALL, engine=engine, threads=threads, tell=told.append)
         maps = [frozen.maps(images) for images in (train, test)]
         sets[engine] = [some.take(np.arange(len(some))).astype(np.float32) for some in maps]
     (x, held), (x8, held8) = sets.values()

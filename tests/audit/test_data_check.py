@@ -36,7 +36,7 @@ def picture(colour, seed, side=40):
 
 def colours(network, images, *, card):
     """Instead of a network's features: the mean of each channel and of its complement."""
-    assert (card.preprocess, card.preprocess.fit, card.preprocess.crop) == (images.preprocess, "squash", 1.0)
+    assert (card.preprocess, card.preprocess.resize, card.preprocess.crop) == (images.preprocess, "squash", 1.0)
     mean = np.concatenate([batch.pixels.mean((1, 2)) for batch in images.in_sequence(7)]) / 255
     return np.concatenate([mean, 1 - mean], axis=1).astype(np.float32)
 
@@ -48,7 +48,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def predictor():
-    card = ModelCard("linear", ("a", "b"), Preprocess(32, 32, 3, fit="crop", crop=0.875))
+    card = ModelCard("linear", ("a", "b"), Preprocess(32, 32, 3, resize="crop", crop=0.875))
     return Predictor(card.create(), card)
 
 

@@ -62,7 +62,7 @@ def state(root: Path) -> list[tuple[str, int, int]]:
 
 
 def facts(index: Index) -> dict[str, Any]:
-    return {name: values.tolist() for name, values in index.columns.items()}
+    return {name: getattr(index, name).tolist() for name in module._COLUMNS}
 
 
 def test_facts_are_those_of_pillow_and_hashlib(folder: Path) -> None:
@@ -74,7 +74,7 @@ def test_facts_are_those_of_pillow_and_hashlib(folder: Path) -> None:
             turned = image.getexif().get(274, 1)
             size = image.size[::-1] if turned >= 5 else image.size
             channels = 1 if image.mode == "L" else 3
-        found = {key: values[i] for key, values in index.columns.items()}
+        found = {key: getattr(index, key)[i] for key in module._COLUMNS}
         assert found.pop("digest").tobytes() == hashlib.blake2b(data, digest_size=16).digest()
         expected = {"size": len(data), "width": size[0], "height": size[1], "channels": channels, "orientation": turned}
         assert found == {**expected, "status": module.OK}
@@ -243,7 +243,7 @@ def test_threads_change_nothing(threads: int, monkeypatch: pytest.MonkeyPatch) -
     pixels = np.random.default_rng(0).integers(0, 256, (50, 3, 4)).astype(np.uint8)
     index = scan(ArraySource(pixels, [*"ab"] * 25), threads=threads)
     expected = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in pixels]
-    assert [digest.tobytes() for digest in index.columns["digest"]] == expected
+    assert [digest.tobytes() for digest in index.digest] == expected
 
 
 class Synthetic:
@@ -268,7 +268,8 @@ def test_a_row_costs_at_most_200_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_look", look)
     index = scan(Synthetic())
     text = index.paths.block.nbytes / len(index)
-    held = (index.paths.block, index.paths.ends, index.label, index.split, index.stamp, *index.columns.values())
+    columns = [getattr(index, name) for name in module._COLUMNS]
+    held = (index.paths.block, index.paths.ends, index.label, index.split, index.stamp, *columns)
     assert 36 <= text <= 44
     assert sum(array.nbytes for array in held) / len(index) == text + 56
 

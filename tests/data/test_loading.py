@@ -59,7 +59,7 @@ def test_an_epoch_is_a_permutation_in_nearly_equal_batches(batch_size: int) -> N
     assert max(sizes) <= batch_size
     for batch in batches:
         for position, pixels in zip(batch.positions, batch.pixels, strict=True):
-            assert np.array_equal(pixels, PREPROCESS.resize(PIXELS[ROWS[position]]))
+            assert np.array_equal(pixels, PREPROCESS.apply(PIXELS[ROWS[position]]))
 
 
 def test_augmentation_is_that_of_the_rows() -> None:
@@ -91,8 +91,8 @@ MIXED = Policy(mirror=True, pca=0.1, noise=0.05, mixup=0.3, cutmix=1.0, repeats=
 @pytest.mark.parametrize("resident", [True, False])
 def test_threads_and_memory_change_nothing(threads: int, resident: bool) -> None:
     expected, images = loaded(), loaded(threads=threads, resident=resident)
-    for what in (STRONG, WHOLE, MIXED, POLICIES["trivialaugment"]):
-        assert together(images.epoch(1, 1, 9, what)) == together(expected.epoch(1, 1, 9, what))
+    for policy in (STRONG, WHOLE, MIXED, POLICIES["trivialaugment"]):
+        assert together(images.epoch(1, 1, 9, policy)) == together(expected.epoch(1, 1, 9, policy))
     assert together(images.in_sequence(9)) == together(expected.in_sequence(9))
     assert images.colours() == expected.colours()
 
@@ -106,10 +106,10 @@ def test_a_sample_is_changed_alike_in_any_batch(batch_size: int) -> None:
     assert by_position(batch_size) == by_position(16)
 
 
-@pytest.mark.parametrize("what", [STRONG, WHOLE])
-def test_repeated_images_stand_together_and_look_different(what: Policy) -> None:
-    images, twice = loaded(), replace(what, repeats=2)
-    once = np.concatenate([batch.pixels for batch in images.epoch(0, 1, 10, what)])
+@pytest.mark.parametrize("policy", [STRONG, WHOLE])
+def test_repeated_images_stand_together_and_look_different(policy: Policy) -> None:
+    images, twice = loaded(), replace(policy, repeats=2)
+    once = np.concatenate([batch.pixels for batch in images.epoch(0, 1, 10, policy)])
     seen = list(images.epoch(0, 1, 10, twice))
     positions = np.concatenate([batch.positions for batch in seen])
     assert len(seen) == steps_per_epoch(47, 10)
@@ -121,11 +121,11 @@ def test_repeated_images_stand_together_and_look_different(what: Policy) -> None
 
 
 def test_mixed_batches_say_with_what() -> None:
-    images, what = loaded(), Policy(mixup=0.5)
+    images, policy = loaded(), Policy(mixup=0.5)
     for number, (plain, mixed) in enumerate(
-        zip(images.epoch(2, 3, 10, NONE), images.epoch(2, 3, 10, what), strict=True)
+        zip(images.epoch(2, 3, 10, NONE), images.epoch(2, 3, 10, policy), strict=True)
     ):
-        pixels, others, share = mix(plain.pixels, what, 2, 3, number)
+        pixels, others, share = mix(plain.pixels, policy, 2, 3, number)
         assert others is not None
         assert mixed.others is not None
         assert np.array_equal(mixed.positions, plain.positions)
@@ -146,8 +146,8 @@ def test_pictures_are_decoded_only_where_the_change_needs_them(monkeypatch: pyte
     decoded: list[int] = []
     usual = Pictures.decoded
     monkeypatch.setattr(Pictures, "decoded", lambda self, p, size: decoded.append(p) or usual(self, p, size))
-    for what in (NONE, WHOLE, POLICIES["light"], Policy(pca=0.1, jpeg=50)):
-        list(images.epoch(0, 0, 10, what))
+    for policy in (NONE, WHOLE, POLICIES["light"], Policy(pca=0.1, jpeg=50)):
+        list(images.epoch(0, 0, 10, policy))
     assert decoded == []
     list(images.epoch(0, 0, 10, POLICIES["standard"]))
     assert sorted(decoded) == list(range(47))
@@ -160,10 +160,10 @@ def test_principal_colours_are_those_of_the_images() -> None:
     values = np.cov(images.pixels(np.arange(47)).reshape(-1, 3).T / 255)
     strengths = np.linalg.norm(images.principal_axes(), axis=1)
     assert np.allclose(strengths, np.linalg.eigvalsh(values)[::-1], atol=1e-5)
-    what = POLICIES["standard"]
-    assert suited(what, images).axes == images.principal_axes()
-    assert replace(suited(what, images), axes=what.axes) == what
-    own = replace(what, axes=((0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.1)))
+    policy = POLICIES["standard"]
+    assert suited(policy, images).axes == images.principal_axes()
+    assert replace(suited(policy, images), axes=policy.axes) == policy
+    own = replace(policy, axes=((0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.1)))
     assert suited(own, images) is own
     assert suited(STRONG, images).axes == images.principal_axes()
     assert suited(WHOLE, images) is WHOLE
@@ -179,7 +179,7 @@ def test_in_sequence() -> None:
     batches = list(images.in_sequence(20))
     assert [len(batch.positions) for batch in batches] == [20, 20, 7]
     assert np.concatenate([batch.positions for batch in batches]).tolist() == list(range(47))
-    assert np.array_equal(batches[2].pixels[-1], PREPROCESS.resize(PIXELS[49]))
+    assert np.array_equal(batches[2].pixels[-1], PREPROCESS.apply(PIXELS[49]))
     assert images.path(0) == "arrays[3]"
     assert len(images) == 47
 

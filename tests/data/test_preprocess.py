@@ -35,13 +35,13 @@ def test_squash(height: int, width: int, to_height: int, to_width: int, channels
     pixels = picture(height, width, channels)
     preprocess = Preprocess(to_height, to_width, interpolation=name)
     expected = Image.fromarray(pixels).convert("RGB").resize((to_width, to_height), Image.Resampling[name.upper()])
-    assert np.array_equal(preprocess.resize(pixels), np.asarray(expected))
+    assert np.array_equal(preprocess.apply(pixels), np.asarray(expected))
 
 
 @settings(max_examples=60, deadline=None)
 @given(SIDES, SIDES, SIDES, SIDES)
 def test_pad(height: int, width: int, to_height: int, to_width: int) -> None:
-    result = Preprocess(to_height, to_width, fit="pad", **GREY).resize(picture(height, width, 1))  # type: ignore[arg-type]
+    result = Preprocess(to_height, to_width, resize="pad", **GREY).apply(picture(height, width, 1))  # type: ignore[arg-type]
     assert result.shape == (to_height, to_width, 1)
     scale = min(1, to_height / height, to_width / width)
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
@@ -54,13 +54,13 @@ def test_pad(height: int, width: int, to_height: int, to_width: int) -> None:
 
 def test_padding_keeps_every_pixel_of_a_small_picture() -> None:
     pixels = picture(28, 28, 1)
-    result = Preprocess(32, 32, fit="pad", **GREY).resize(pixels)  # type: ignore[arg-type]
+    result = Preprocess(32, 32, resize="pad", **GREY).apply(pixels)  # type: ignore[arg-type]
     assert np.array_equal(result[..., 0], np.pad(pixels, 2))
 
 
 def test_squash_averages_when_it_shrinks() -> None:
     pixels = np.tile(np.array([[0, 255], [255, 0]], np.uint8), (32, 32))
-    assert np.abs(Preprocess(4, 4, **GREY).resize(pixels).astype(int) - 127.5).max() < 3  # type: ignore[arg-type]
+    assert np.abs(Preprocess(4, 4, **GREY).apply(pixels).astype(int) - 127.5).max() < 3  # type: ignore[arg-type]
 
 
 # Crop ---------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_crop(height: int, width: int, side: int, share: float, name: str) -> No
     h, w = (shorter, longer) if height <= width else (longer, shorter)
     whole = np.asarray(Image.fromarray(pixels).resize((w, h), Image.Resampling[name.upper()]))
     top, left = round((h - side) / 2), round((w - side) / 2)
-    found = Preprocess(side, side, fit="crop", interpolation=name, crop=share).resize(pixels)
+    found = Preprocess(side, side, resize="crop", interpolation=name, crop=share).apply(pixels)
     assert np.array_equal(found, whole[top : top + side, left : left + side])
 
 
@@ -88,7 +88,7 @@ def test_crop(height: int, width: int, side: int, share: float, name: str) -> No
 @given(SIDES, SIDES, SIDES, SIDES, SHARES)
 def test_crop_to_any_shape(height: int, width: int, to_height: int, to_width: int, share: float) -> None:
     grey = np.full((height, width), 200, np.uint8)
-    found = Preprocess(to_height, to_width, fit="crop", crop=share, **GREY).resize(grey)  # type: ignore[arg-type]
+    found = Preprocess(to_height, to_width, resize="crop", crop=share, **GREY).apply(grey)  # type: ignore[arg-type]
     assert found.shape == (to_height, to_width, 1)
     assert (found == 200).all()  # nothing was added at the edges
 
@@ -101,23 +101,23 @@ def test_crop_is_torchvisions(shape: tuple[int, int], name: str, share: float) -
     mode = v2.InterpolationMode(name)
     resized = v2.Compose([v2.Resize(math.floor(224 / share + 1e-6), mode), v2.CenterCrop(224)])
     pixels = picture(*shape, 3)
-    preprocess = Preprocess(224, 224, fit="crop", interpolation=name, crop=share)
-    assert np.array_equal(preprocess.resize(pixels), np.asarray(resized(Image.fromarray(pixels))))
+    preprocess = Preprocess(224, 224, resize="crop", interpolation=name, crop=share)
+    assert np.array_equal(preprocess.apply(pixels), np.asarray(resized(Image.fromarray(pixels))))
 
 
-@pytest.mark.parametrize(("size", "share", "fit"), [(224, 0.95, "crop"), (299, 0.875, "crop"), (448, 1.0, "squash")])
-def test_the_network_sees_what_timms_sees(size: int, share: float, fit: Any) -> None:
+@pytest.mark.parametrize(("size", "share", "resize"), [(224, 0.95, "crop"), (299, 0.875, "crop"), (448, 1.0, "squash")])
+def test_the_network_sees_what_timms_sees(size: int, share: float, resize: Any) -> None:
     peers.timm()
     from timm.data.transforms_factory import transforms_imagenet_eval
 
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    mode = {"crop": "center"}.get(fit, fit)
+    mode = {"crop": "center"}.get(resize, resize)
     theirs = transforms_imagenet_eval(
         size, crop_pct=share, crop_mode=mode, interpolation="bicubic", mean=mean, std=std, use_prefetcher=False
     )
     pixels = picture(375, 500, 3)
-    preprocess = Preprocess(size, size, fit=fit, interpolation="bicubic", mean=mean, std=std, crop=share)
-    found = preprocess.normalise(preprocess.resize(pixels)[None])[0]
+    preprocess = Preprocess(size, size, resize=resize, interpolation="bicubic", mean=mean, std=std, crop=share)
+    found = preprocess.normalise(preprocess.apply(pixels)[None])[0]
     assert np.allclose(found, theirs(Image.fromarray(pixels)).numpy(), atol=1e-5)
 
 
@@ -125,29 +125,29 @@ def test_the_network_sees_what_timms_sees(size: int, share: float, fit: Any) -> 
     ("preprocess", "least"),
     [
         (Preprocess(224, 160), (160, 224)),
-        (Preprocess(224, 160, fit="pad"), (160, 224)),
-        (Preprocess(224, 224, fit="crop", crop=0.875), (256, 256)),
-        (Preprocess(224, 224, fit="crop", crop=224 / 232), (232, 232)),
-        (Preprocess(299, 299, fit="crop", crop=299 / 342), (342, 342)),
-        (Preprocess(224, 224, fit="crop", crop=0.95), (235, 235)),
-        (Preprocess(100, 200, fit="crop", crop=0.5), (400, 200)),
+        (Preprocess(224, 160, resize="pad"), (160, 224)),
+        (Preprocess(224, 224, resize="crop", crop=0.875), (256, 256)),
+        (Preprocess(224, 224, resize="crop", crop=224 / 232), (232, 232)),
+        (Preprocess(299, 299, resize="crop", crop=299 / 342), (342, 342)),
+        (Preprocess(224, 224, resize="crop", crop=0.95), (235, 235)),
+        (Preprocess(100, 200, resize="crop", crop=0.5), (400, 200)),
     ],
 )
 def test_min_size(preprocess: Preprocess, least: tuple[int, int]) -> None:
     assert preprocess.min_size == least
 
 
-@pytest.mark.parametrize("fit", ["squash", "pad", "crop"])
-def test_reduced_decoding_loses_nothing(fit: Any) -> None:
+@pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
+def test_reduced_decoding_loses_nothing(resize: Any) -> None:
     smooth = Image.linear_gradient("L").resize((1900, 1300), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     smooth.convert("RGB").save(buffer, "JPEG", quality=95)
-    preprocess = Preprocess(224, 224, fit=fit, crop=0.875 if fit == "crop" else 1.0)
+    preprocess = Preprocess(224, 224, resize=resize, crop=0.875 if resize == "crop" else 1.0)
     whole = decode(buffer.getvalue(), name="whole").pixels
     reduced = decode(buffer.getvalue(), name="reduced", min_size=preprocess.min_size).pixels
     assert whole.shape[0] == 1300
     assert reduced.shape[0] == 650
-    difference = preprocess.resize(whole).astype(int) - preprocess.resize(reduced)
+    difference = preprocess.apply(whole).astype(int) - preprocess.apply(reduced)
     assert np.abs(difference).max() <= 2
 
 
@@ -155,7 +155,7 @@ def test_reduced_decoding_loses_nothing(fit: Any) -> None:
 def test_a_sliver_is_cropped_without_being_enlarged(shape: tuple[int, int]) -> None:
     pixels = np.zeros(shape, np.uint8)
     pixels[shape[0] // 2 if shape[0] > shape[1] else ..., shape[1] // 2 if shape[1] > shape[0] else ...] = 255
-    found = Preprocess(224, 224, fit="crop", crop=0.875, **GREY).resize(pixels)  # type: ignore[arg-type]
+    found = Preprocess(224, 224, resize="crop", crop=0.875, **GREY).apply(pixels)  # type: ignore[arg-type]
     assert found.max() > 200  # the middle of the picture is seen
 
 
@@ -164,9 +164,9 @@ def test_a_sliver_is_cropped_without_being_enlarged(shape: tuple[int, int]) -> N
 
 def test_channels() -> None:
     grey, colour = picture(5, 7, 1), picture(5, 7, 3)
-    assert np.array_equal(Preprocess(5, 7).resize(grey), np.stack([grey] * 3, axis=2))
+    assert np.array_equal(Preprocess(5, 7).apply(grey), np.stack([grey] * 3, axis=2))
     luma = colour @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(Preprocess(5, 7, **GREY).resize(colour)[..., 0] - luma).max() < 1  # type: ignore[arg-type]
+    assert np.abs(Preprocess(5, 7, **GREY).apply(colour)[..., 0] - luma).max() < 1  # type: ignore[arg-type]
 
 
 @given(
@@ -200,13 +200,13 @@ FITS = st.one_of(
 
 
 @given(SIDES, SIDES, FITS, st.sampled_from(["bilinear", "bicubic"]), st.floats(0.01, 1))
-def test_json_round_trip(height: int, width: int, fit: Any, interpolation: str, std: float) -> None:
-    preprocess = Preprocess(height, width, 1, fit[0], interpolation, (0.1,), (std,), fit[1])
+def test_json_round_trip(height: int, width: int, resize: Any, interpolation: str, std: float) -> None:
+    preprocess = Preprocess(height, width, 1, resize[0], interpolation, (0.1,), (std,), resize[1])
     assert Preprocess.from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
 
 
 def test_a_description_from_before_there_was_crop() -> None:
-    preprocess = Preprocess(32, 16, fit="pad")
+    preprocess = Preprocess(32, 16, resize="pad")
     described = preprocess.to_json()
     del described["crop"]
     assert Preprocess.from_json(described) == preprocess
@@ -223,13 +223,13 @@ WHOLE = Preprocess(32, 16).to_json()
         ({"height": 32.5}, "not 32.5x16"),
         ({"height": "32"}, "whole numbers of pixels"),
         ({"channels": 4}, r"1 \(grey\) or 3 \(RGB\) channels, not 4"),
-        ({"fit": "stretch"}, "fit is one of squash, pad, crop, not 'stretch'"),
-        ({"fit": "crop", "crop": 0}, "crop is a share from 0.1 to 1, not 0"),
-        ({"fit": "crop", "crop": 1.5}, "crop is a share from 0.1 to 1, not 1.5"),
-        ({"fit": "crop", "crop": float("nan")}, "crop is a share"),
-        ({"fit": "crop", "crop": "0.9"}, "no description of a preprocessing"),
+        ({"resize": "stretch"}, "resize is one of squash, pad, crop, not 'stretch'"),
+        ({"resize": "crop", "crop": 0}, "crop is a share from 0.1 to 1, not 0"),
+        ({"resize": "crop", "crop": 1.5}, "crop is a share from 0.1 to 1, not 1.5"),
+        ({"resize": "crop", "crop": float("nan")}, "crop is a share"),
+        ({"resize": "crop", "crop": "0.9"}, "no description of a preprocessing"),
         ({"crop": 0.875}, "squash needs crop 1, not 0.875"),
-        ({"fit": "pad", "crop": 0.5}, "pad needs crop 1, not 0.5"),
+        ({"resize": "pad", "crop": 0.5}, "pad needs crop 1, not 0.5"),
         ({"interpolation": "nearest"}, "interpolation is one of bilinear, bicubic, not 'nearest'"),
         ({"mean": [0.5]}, "mean and std need 3 finite numbers each"),
         ({"std": [1, 1, 0]}, "std positive"),

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hubel.core.errors import DataError, OptionError
-from hubel.data.index import OK, UNREADABLE, Index
+from hubel.data.index import _COLUMNS, OK, UNREADABLE, Index
 from hubel.data.sources.listing import SPLITS, ListingBuilder
 from hubel.data.splits import Splits, split
 
@@ -30,11 +30,11 @@ def made(
         rows.add(f"{i}.png", label, SPLITS.index(own[i]) if own else 0)
     listing = rows.build()
     numbers = digests if digests is not None else range(len(labels))
-    columns: dict[str, Any] = {
-        "digest": np.array([number.to_bytes(16, "big") for number in numbers], "V16"),
-        "status": np.array([UNREADABLE if i in bad else OK for i in range(len(labels))], np.uint8),
-    }
-    return Index("f", listing.paths, listing.label, listing.split, listing.stamp, columns, listing.labels, {}, {})
+    columns: dict[str, Any] = {name: np.zeros(len(labels), kind) for name, kind in _COLUMNS.items()}
+    columns["digest"] = np.array([number.to_bytes(16, "big") for number in numbers], "V16")
+    columns["status"] = np.array([UNREADABLE if i in bad else OK for i in range(len(labels))], np.uint8)
+    known = (listing.paths, listing.label, listing.split, listing.stamp)
+    return Index("f", *known, labels=listing.labels, skipped={}, reasons={}, **columns)
 
 
 def parts(splits: Splits) -> list[list[int]]:

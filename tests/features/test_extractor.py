@@ -22,13 +22,13 @@ import hubel
 from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
 from hubel.core.errors import OptionError
 from hubel.core.files import cache_root, folder_bytes
-from hubel.data.augment import policy
+from hubel.data.augment import find_policy
 from hubel.data.index import scan
 from hubel.data.loading import Images, network_input
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import open_source
 from hubel.features import extractor as module
-from hubel.features.extractor import Activations, Frozen
+from hubel.features.extractor import FeatureExtractor, Features
 from hubel.features.logits import features, kept_logits
 from hubel.features.store import ACTIVATIONS, PARTS, Found, Series
 from hubel.features.views import image_view
@@ -40,7 +40,7 @@ from hubel.weights.card import ModelCard
 PREPROCESS = Preprocess(16, 16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 CARD = ModelCard("resnet20", ("a", "b", "c"), PREPROCESS, {"depths": "1,1,1"})
 N = 10
-NONE = policy("none", channels=3)
+NONE = find_policy("none", channels=3)
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +61,8 @@ def make(seed: int = 0) -> Network:
     return network
 
 
-def frozen(network: Network | None = None, card: ModelCard = CARD, boundary: str = "stage3") -> Frozen:
-    return Frozen(network or make(), card, boundary, engine="torch", threads=1)
+def frozen(network: Network | None = None, card: ModelCard = CARD, boundary: str = "stage3") -> FeatureExtractor:
+    return FeatureExtractor(network or make(), card, boundary, engine="torch", threads=1)
 
 
 def photos(folder: Path, n: int = N) -> Path:
@@ -85,7 +85,7 @@ def images(tmp_path: Path) -> Images:
     return images_of(photos(tmp_path / "photos"))
 
 
-def values(found: Activations, number: int = 0) -> NDArray[np.float16]:
+def values(found: Features, number: int = 0) -> NDArray[np.float16]:
     return found.take(np.arange(len(found)), number)
 
 
@@ -110,9 +110,9 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     seen: list[tuple[int, int]] = []
     view = module.view
 
-    def counted(pixels: Any, preprocess: Preprocess, number: int, key: int, what: Any) -> Any:
+    def counted(pixels: Any, preprocess: Preprocess, number: int, key: int, policy: Any) -> Any:
         seen.append((key, number))
-        return view(pixels, preprocess, number, key, what)
+        return view(pixels, preprocess, number, key, policy)
 
     monkeypatch.setattr(module, "view", counted)
     return seen
@@ -152,7 +152,7 @@ def test_maps_go_on_as_the_network_would(images: Images) -> None:
         got = between(network, "stage2", ALL)(x)
         wanted = frozen_part(network, ALL)(images.network_input(images.pixels(np.arange(N))))
     torch.testing.assert_close(got, wanted, rtol=1e-2, atol=5e-3)
-    flat = Activations(images, [], "float32").network_input(np.ones((2, 5), np.float16))
+    flat = Features(images, [], "float32").network_input(np.ones((2, 5), np.float16))
     assert flat.shape == (2, 5)
 
 
@@ -247,7 +247,7 @@ def test_the_second_call_computes_nothing(images: Images, monkeypatch: pytest.Mo
         raise AssertionError("computed again")
 
     for name in ("_compute", "_pick"):
-        monkeypatch.setattr(Frozen, name, fail)
+        monkeypatch.setattr(FeatureExtractor, name, fail)
     again = frozen().maps(images, 2)
     for number in range(2):
         assert np.array_equal(values(again, number), first[number])
@@ -290,7 +290,7 @@ def changed(kind: str) -> dict[str, Any]:
         "batch norm": {"network": _nudged("running_mean")},
         "mean": {"card": replace(CARD, preprocess=replace(PREPROCESS, mean=(0.4, 0.5, 0.5)))},
         "size": {"card": replace(CARD, preprocess=replace(PREPROCESS, height=20))},
-        "fit": {"card": replace(CARD, preprocess=replace(PREPROCESS, fit="crop"))},
+        "resize": {"card": replace(CARD, preprocess=replace(PREPROCESS, resize="crop"))},
         "boundary": {"boundary": "stage2"},
     }[kind]
 
@@ -302,7 +302,7 @@ def _nudged(name: str = "weight") -> Network:
     return network
 
 
-@pytest.mark.parametrize("kind", ["weights", "one number", "batch norm", "mean", "size", "fit", "boundary"])
+@pytest.mark.parametrize("kind", ["weights", "one number", "batch norm", "mean", "size", "resize", "boundary"])
 def test_what_makes_another_series(kind: str, images: Images, looked: list[tuple[int, int]]) -> None:
     frozen().maps(images)
     before, names = values(frozen().maps(images)), series()
@@ -344,8 +344,8 @@ def test_the_same_bytes_under_another_name(tmp_path: Path, looked: list[tuple[in
     second = images_of(tmp_path / "moved")
     found = frozen().maps(second)
     assert looked == []
-    by_digest = {d.tobytes(): v for d, v in zip(first.index.columns["digest"], before, strict=True)}
-    for digest, value in zip(second.index.columns["digest"], values(found), strict=True):
+    by_digest = {d.tobytes(): v for d, v in zip(first.index.digest, before, strict=True)}
+    for digest, value in zip(second.index.digest, values(found), strict=True):
         assert np.array_equal(value, by_digest[digest.tobytes()])
 
 
@@ -540,7 +540,7 @@ def test_upper_layers_on_maps_are_the_whole_part(images: Images, monkeypatch: py
         raise AssertionError("computed again")
 
     monkeypatch.setattr(module, "folded", fail)
-    monkeypatch.setattr(Frozen, "_compute", fail)
+    monkeypatch.setattr(FeatureExtractor, "_compute", fail)
     assert np.array_equal(values(whole.maps_above(below, layers)), values(found))
     assert np.array_equal(values(frozen(network, boundary=ALL).maps(images)), values(found)), "they are in the cache"
 
@@ -576,8 +576,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return state
 
 
-def auto(network: Network | None = None) -> Frozen:
-    return Frozen(network or make(), CARD, "stage3", threads=1)
+def auto(network: Network | None = None) -> FeatureExtractor:
+    return FeatureExtractor(network or make(), CARD, "stage3", threads=1)
 
 
 def test_new_images_go_through_the_engine_of_the_old_ones(tmp_path: Path, engines: SimpleNamespace) -> None:
@@ -614,7 +614,7 @@ def test_views_that_come_later_have_the_precision_of_the_first(tmp_path: Path, e
 # Epochs ---------------------------------------------------------------------------------------------------
 
 
-def numbered(n: int = 60, views: int = 3, rows: NDArray[np.int64] | None = None) -> Activations:
+def numbered(n: int = 60, views: int = 3, rows: NDArray[np.int64] | None = None) -> Features:
     """Maps 2x2x2 that are full of 100 * the row + the view."""
     rows = np.arange(n) + 7 if rows is None else rows
     images = type("Some", (), {"rows": rows, "preprocess": PREPROCESS, "__len__": lambda _: len(rows)})()
@@ -623,10 +623,10 @@ def numbered(n: int = 60, views: int = 3, rows: NDArray[np.int64] | None = None)
               np.arange(len(rows)), [])
         for v in range(views)
     ]  # fmt: skip
-    return Activations(images, made, "float32")
+    return Features(images, made, "float32")
 
 
-def seen(found: Activations, seed: int = 0, epoch: int = 0, size: int = 8) -> dict[int, int]:
+def seen(found: Features, seed: int = 0, epoch: int = 0, size: int = 8) -> dict[int, int]:
     """The view of each row that came in an epoch."""
     out: dict[int, int] = {}
     for batch in found.epoch(seed, epoch, size, NONE):

@@ -173,7 +173,7 @@ def test_only_what_is_new_is_embedded(photos: Path, embedded: list[int]) -> None
     old = dict(zip(first.paths, first.vectors, strict=True))
     fresh = predictor()
     for path, vector in zip(third.paths, third.vectors, strict=True):
-        pixels = CARD.preprocess.resize(np.asarray(Image.open(path)))[None]
+        pixels = CARD.preprocess.apply(np.asarray(Image.open(path)))[None]
         wanted = embed_images(fresh.network, pixels, CARD.preprocess)
         np.testing.assert_allclose(vector, wanted[0], atol=1e-3)
         if path in old and not path.endswith(f"day 1{os.sep}1.png"):

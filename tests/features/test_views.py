@@ -15,7 +15,7 @@ from hubel.core.errors import UnknownNameError
 from hubel.data.augment import POLICIES, VIEWS, Policy, changed, draw
 from hubel.data.index import scan
 from hubel.data.loading import Images
-from hubel.data.preprocess import Fit, Preprocess
+from hubel.data.preprocess import Preprocess, Resize
 from hubel.data.sources import open_source
 from hubel.features.views import image_key, image_view, view, view_name, views_policy
 
@@ -24,8 +24,8 @@ KEYS = st.integers(0, 2**64 - 1)
 SIDES = st.integers(1, 70)
 
 
-def preprocess(height: int = 32, width: int = 32, channels: int = 3, fit: Fit = "squash") -> Preprocess:
-    return Preprocess(height, width, channels, fit, mean=(0.5,) * channels, std=(0.25,) * channels)
+def preprocess(height: int = 32, width: int = 32, channels: int = 3, resize: Resize = "squash") -> Preprocess:
+    return Preprocess(height, width, channels, resize, mean=(0.5,) * channels, std=(0.25,) * channels)
 
 
 def picture(height: int = 48, width: int = 64, channels: int = 3, seed: int = 0) -> Pixels:
@@ -41,27 +41,27 @@ def picture(height: int = 48, width: int = 64, channels: int = 3, seed: int = 0)
     size=st.tuples(SIDES, SIDES),
     inside=st.sampled_from([1, 3]),
     channels=st.sampled_from([1, 3]),
-    fit=st.sampled_from(["squash", "pad", "crop"]),
+    resize=st.sampled_from(["squash", "pad", "crop"]),
     number=st.integers(0, 9),
     key=KEYS,
 )
 def test_every_view_has_the_network_s_size(
-    height: int, width: int, size: tuple[int, int], inside: int, channels: int, fit: Fit, number: int, key: int
+    height: int, width: int, size: tuple[int, int], inside: int, channels: int, resize: Resize, number: int, key: int
 ) -> None:
     pixels = picture(height, width, inside)
     before = pixels.copy()
-    made = view(pixels, preprocess(*size, channels, fit), number, key)
+    made = view(pixels, preprocess(*size, channels, resize), number, key)
     assert made.shape == (*size, channels)
     assert made.dtype == np.uint8
     assert np.array_equal(pixels, before), "the picture is not written to"
-    assert np.array_equal(made, view(pixels, preprocess(*size, channels, fit), number, key))
+    assert np.array_equal(made, view(pixels, preprocess(*size, channels, resize), number, key))
 
 
-@pytest.mark.parametrize("fit", ["squash", "pad", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_first_two_views(channels: int, fit: Fit) -> None:
-    pixels, wanted = picture(), preprocess(channels=channels, fit=fit)
-    plain = wanted.resize(pixels)
+def test_the_first_two_views(channels: int, resize: Resize) -> None:
+    pixels, wanted = picture(), preprocess(channels=channels, resize=resize)
+    plain = wanted.apply(pixels)
     for key in range(20):
         assert np.array_equal(view(pixels, wanted, 0, key), plain)
         mirrored = view(pixels, wanted, 1, key)
@@ -133,7 +133,7 @@ def test_light_changes_mildly_and_both_ways() -> None:
     assert 120 - 29 <= min(levels) < 110
     assert 130 < max(levels) <= 120 + 29
     pixels = picture()
-    spreads = [float(view(pixels, preprocess(), 2, key).std() / preprocess().resize(pixels).std()) for key in range(60)]
+    spreads = [float(view(pixels, preprocess(), 2, key).std() / preprocess().apply(pixels).std()) for key in range(60)]
     assert min(spreads) < 0.95
     assert max(spreads) > 1.05
 
@@ -149,7 +149,7 @@ def test_extremes_do_not_wrap_around() -> None:
 
 
 def test_padding_stays_around_a_small_picture() -> None:
-    made = view(np.full((8, 8, 3), 200, np.uint8), preprocess(fit="pad"), 2, 5)
+    made = view(np.full((8, 8, 3), 200, np.uint8), preprocess(resize="pad"), 2, 5)
     assert made.shape == (32, 32, 3)
     assert len(np.unique(made)) == 2
     assert made[16, 16, 0] > 100 > made[0, 0, 0]
@@ -164,18 +164,18 @@ def test_views_of_a_data_set_go_by_the_bytes_of_its_images() -> None:
     for number in range(4):
         assert np.array_equal(made[0][number], made[2][number])
         assert not np.array_equal(made[0][number], made[1][number])
-    digest = index.columns["digest"][1]
+    digest = index.digest[1]
     assert np.array_equal(made[1][3], view(arrays[1], preprocess(16, 16), 3, image_key(digest)))
 
 
 @pytest.mark.parametrize("name", ["light", "standard", "strong", "randaugment"])
 def test_views_of_another_policy(name: str) -> None:
-    pixels, wanted, what = picture(), preprocess(), POLICIES[name]
-    assert np.array_equal(view(pixels, wanted, 0, 5, what), wanted.resize(pixels))
-    assert np.array_equal(view(pixels, wanted, 1, 5, what), wanted.resize(pixels)[:, ::-1])
+    pixels, wanted, policy = picture(), preprocess(), POLICIES[name]
+    assert np.array_equal(view(pixels, wanted, 0, 5, policy), wanted.apply(pixels))
+    assert np.array_equal(view(pixels, wanted, 1, 5, policy), wanted.apply(pixels)[:, ::-1])
     for number in (2, 3):
-        expected = changed(pixels, wanted, draw(what, 5, number)[0])
-        assert np.array_equal(view(pixels, wanted, number, 5, what), expected)
+        expected = changed(pixels, wanted, draw(policy, 5, number)[0])
+        assert np.array_equal(view(pixels, wanted, number, 5, policy), expected)
     moved = Policy(shift=0.2)
     assert np.array_equal(view(pixels, wanted, 1, 5, moved), changed(pixels, wanted, draw(moved, 5, 1)[0]))
 
@@ -190,5 +190,5 @@ def test_views_have_the_policy_that_the_user_wants() -> None:
 def test_views_are_kept_under_the_name_of_their_policy() -> None:
     assert [view_name(number) for number in range(3)] == ["view0", "view1", "view2"]
     assert view_name(0, POLICIES["strong"]) == "view0"
-    names = {view_name(2, what) for what in (*POLICIES.values(), VIEWS)}
+    names = {view_name(2, policy) for policy in (*POLICIES.values(), VIEWS)}
     assert len(names) == len(POLICIES) + 1

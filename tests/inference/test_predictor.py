@@ -60,7 +60,7 @@ def straight(paths: list[Path]) -> NDArray[np.float64]:
     rows = []
     for path in paths:
         p = CARD.preprocess
-        pixels = p.resize(decode(path.read_bytes(), name=str(path), min_size=p.min_size).pixels)
+        pixels = p.apply(decode(path.read_bytes(), name=str(path), min_size=p.min_size).pixels)
         with torch.no_grad():
             rows.append(network()(torch.from_numpy(p.normalise(pixels[None])))[0].double().numpy() / CARD.temperature)
     powers = np.exp(np.stack(rows))
@@ -89,7 +89,7 @@ def test_arrays() -> None:
     colour = np.random.default_rng(0).integers(0, 256, (300, 20, 30, 3), np.uint8)
     p = CARD.preprocess
     with torch.no_grad():
-        x = torch.from_numpy(p.normalise(np.stack([p.resize(image) for image in colour])))
+        x = torch.from_numpy(p.normalise(np.stack([p.apply(image) for image in colour])))
         expected = softmax(network()(x).numpy(), CARD.temperature)
     np.testing.assert_allclose(predictor.predict_proba(colour), expected, atol=1e-5)
     np.testing.assert_allclose(predictor.predict_proba(colour / 255), expected, atol=1e-5)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import hubel
 from hubel.core.errors import UnknownNameError
-from hubel.data.loading import Batch
+from hubel.data.loading import Batch, Labelled
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import build_model
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, frozen_part, last_linear, last_stages
@@ -19,7 +19,6 @@ from hubel.nn.network import Network
 from hubel.training.loop import Loop
 from hubel.training.optimizer import make_optimizer, tensors
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 
 CLASSES = 4
 # Small networks of each family; the side of their input in pixels, and their number of stages.

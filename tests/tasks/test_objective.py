@@ -15,14 +15,13 @@ from torch.nn import functional as F
 
 from hubel.core.errors import OptionError
 from hubel.data.index import scan
-from hubel.data.loading import Batch, Images, network_input
+from hubel.data.loading import Batch, Images, Labelled, network_input
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource, open_source
 from hubel.nn.network import Network
 from hubel.tasks.objective import OBJECTIVES, Classification, Reconstruction, weighted_outputs
 from hubel.training.plan import make_plan, with_task
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 
 MakeRun = Callable[..., Any]
 CPU = torch.device("cpu")

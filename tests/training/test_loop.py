@@ -12,12 +12,11 @@ import torch
 from torch import nn
 
 from hubel.core.stopping import Stop
-from hubel.data.loading import Images, network_input
+from hubel.data.loading import Images, Labelled, network_input
 from hubel.training import loop as module
 from hubel.training.loop import Loop
 from hubel.training.plan import Plan
 from hubel.training.schedule import factor
-from hubel.training.state import Labelled
 
 MakeRun = Callable[..., Any]
 MakePlan = Callable[..., Plan]

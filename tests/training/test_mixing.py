@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hubel.data.loading import Batch
+from hubel.data.loading import Batch, Labelled
 from hubel.tasks.objective import OBJECTIVES, weighted_targets
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 
 CPU = torch.device("cpu")
 

@@ -23,7 +23,7 @@ from hubel.weights.pretrained import Pretrained, find_weights
 
 def in_shape(row: Pretrained) -> Preprocess:
     """As evaluation on ImageNet sees an image, but as much of it as has the input's shape."""
-    return replace(row.preprocess, fit="crop", crop=1.0)
+    return replace(row.preprocess, resize="crop", crop=1.0)
 
 
 def start(model: str, **settings: object) -> Start:

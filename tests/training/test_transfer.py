@@ -24,7 +24,7 @@ from hubel.core.stopping import Stop
 from hubel.data.sources import open_source
 from hubel.evaluation.evaluate import Evaluation
 from hubel.evaluation.run import evaluate_file
-from hubel.features.extractor import Frozen
+from hubel.features.extractor import FeatureExtractor
 from hubel.nn.freezing import last_linear
 from hubel.training import fit, transfer
 from hubel.training import run as module
@@ -238,7 +238,7 @@ def test_what_is_measured_from_kept_features_is_what_evaluate_finds(
     again = evaluate_file(done.model, data, out=tmp_path / "again").evaluation
     assert isinstance(again, Evaluation)
     assert np.allclose(done.evaluation.probabilities, again.probabilities, atol=1e-4)
-    monkeypatch.setattr(Frozen, "_compute", lambda *_: pytest.fail("all of it is kept"))
+    monkeypatch.setattr(FeatureExtractor, "_compute", lambda *_: pytest.fail("all of it is kept"))
     second = hubel.train(data, replace(recipe, freeze="all", label_smoothing=0.3)).evaluation
     assert isinstance(second, Evaluation)
     assert len(second.probabilities) == len(again.probabilities)
@@ -362,7 +362,7 @@ def test_views_and_epochs_are_those_of_the_recipe_or_of_the_policy(
 def test_without_room_images_are_learnt_from(recipe: Recipe, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(recipe, freeze="stage1", views=1, augment="none", lr=1e-3, epochs=1)
     by_maps = hubel.train(data, recipe)
-    monkeypatch.setattr(Frozen, "room_for", lambda *_: False)
+    monkeypatch.setattr(FeatureExtractor, "room_for", lambda *_: False)
     by_images = hubel.train(data, recipe)
     rows = [history(run.folder) for run in (by_maps, by_images)]
     assert rows[0] != rows[1], "half precision rounds maps"
@@ -462,7 +462,7 @@ def test_grey_images_and_weights_of_colours(recipe: Recipe, tmp_path: Path) -> N
 def test_the_network_of_the_package_sees_grey_images_in_colour(tmp_path: Path) -> None:
     done = hubel.train(str(pictures(tmp_path / "data", grey=True)), replace(PHOTOS, size="32", freeze="all"))
     preprocess = read_card(done.model).preprocess
-    assert (preprocess.channels, preprocess.height, preprocess.fit) == (3, 32, "crop")
+    assert (preprocess.channels, preprocess.height, preprocess.resize) == (3, 32, "crop")
     assert preprocess.mean == find_weights("efficientnet_lite0").preprocess.mean
     assert done.accuracy > 0.5
 

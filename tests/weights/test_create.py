@@ -140,7 +140,7 @@ def test_same_as_the_reference_image_by_image() -> None:
     reference.load_state_dict(torch.load(fetch(find_weights("efficientnet_lite0")), weights_only=True))
     network, card = load_pretrained("efficientnet_lite0")
     photos = sorted(PHOTOS.glob("*.JPEG"))[::5]
-    pixels = np.stack([card.preprocess.resize(decode(p.read_bytes(), name=p.name).pixels) for p in photos])
+    pixels = np.stack([card.preprocess.apply(decode(p.read_bytes(), name=p.name).pixels) for p in photos])
     ours = forward(network, pixels, card.preprocess)
     theirs = forward(reference, pixels, card.preprocess)
     assert np.array_equal(ours.argmax(1), theirs.argmax(1))

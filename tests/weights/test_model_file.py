@@ -230,7 +230,7 @@ PREPROCESS: dict[str, Any] = {
     "height": [0, -1, "2", 2.5, None, True, 10**12, [2]],
     "width": [0, float("nan"), float("inf")],
     "channels": [0, 2, 4, 3, "1", None],
-    "fit": ["stretch", None, [], 3],
+    "resize": ["stretch", None, [], 3],
     "interpolation": ["lanczos", None, []],
     "mean": [[], [0.5, 0.5], ["a"], [float("nan")], [None], 3, "x"],
     "std": [[], [0.0], [-1.0], ["a"], [float("nan")], [float("inf")], None],

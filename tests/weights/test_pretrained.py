@@ -102,7 +102,7 @@ def test_the_rows_are_timms() -> None:
         assert row.preprocess == Preprocess(
             row.preprocess.height,
             row.preprocess.height,
-            fit={"center": "crop", "squash": "squash"}[theirs.crop_mode],  # type: ignore[arg-type]
+            resize={"center": "crop", "squash": "squash"}[theirs.crop_mode],  # type: ignore[arg-type]
             interpolation=theirs.interpolation,
             mean=tuple(theirs.mean),
             std=tuple(theirs.std),

@@ -191,11 +191,11 @@ def check(data: str | Source, predictor: Predictor, out: Path | None = None) -> 
     if card.provenance.get("fingerprint") == index.fingerprint():
         notes.append(f"{card.model} was trained on these images, wrong labels included; a pretrained one judges better")
     # The whole picture: what a centre crop hides may be what the label means.
-    whole = replace(card, preprocess=replace(card.preprocess, fit="squash", crop=1.0))
+    whole = replace(card, preprocess=replace(card.preprocess, resize="squash", crop=1.0))
     images = Images(source, index, rows, whole.preprocess)
     vectors = features(predictor.network, images, card=whole)
     pictures = (pixels for batch in images.in_sequence(_BATCH) for pixels in batch.pixels)
-    duplicates = find_duplicates(thumbnails(pictures, len(images)), index.columns["digest"][rows])
+    duplicates = find_duplicates(thumbnails(pictures, len(images)), index.digest[rows])
     probabilities = out_of_fold(vectors, labels, groups=duplicates.group_of)
     folder = out or numbered_folder(Path("runs"), f"check-{source.name}")
     checked = Checked(

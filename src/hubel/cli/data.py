@@ -40,8 +40,8 @@ def data(source: str, /, *, unreadable: bool = False) -> int:
     body = [(index.labels[i], *(f"{counts[code][i]:,}" for code in present)) for i in order]
     total = ("all", *(f"{counts[code].sum():,}" for code in present))
     table(["class", *(SPLITS[code] or "images" for code in present)], [*body, total], title=index.name)
-    heights, widths = index.columns["height"][rows], index.columns["width"][rows]
-    grey = int((index.columns["channels"][rows] == 1).sum())
+    heights, widths = index.height[rows], index.width[rows]
+    grey = int((index.channels[rows] == 1).sum())
     print(f"sizes     {widths.min()}x{heights.min()} to {widths.max()}x{heights.max()} pixels (width x height)")
     print(f"colours   {grey:,} grey, {len(rows) - grey:,} in colour")
     for note in index.notes():

@@ -35,12 +35,12 @@ _THUMBNAIL = (64, 64)  # a JPEG's whole data stream is read at any scale; a smal
 
 # With the listing's four numbers, one row costs 56 bytes beside its path.
 _COLUMNS: dict[str, Any] = {
-    "size": np.int64,  # bytes of the encoded image, or of the pixels
-    "digest": "V16",  # BLAKE2b of these bytes
-    "width": np.int32,  # pixels, upright
+    "size": np.int64,
+    "digest": "V16",
+    "width": np.int32,
     "height": np.int32,
-    "channels": np.uint8,  # 1 grey, 3 RGB
-    "orientation": np.uint8,  # EXIF, 1 to 8
+    "channels": np.uint8,
+    "orientation": np.uint8,
     "status": np.uint8,
 }
 
@@ -55,7 +55,13 @@ class Index:
         label: per row, a place in `labels`; -1 without one.
         split: per row, a code of a split.
         stamp: per row, 64 bits that change when the file does.
-        columns: the arrays of `_COLUMNS`.
+        size: per row, bytes of the encoded image, or of the pixels.
+        digest: per row, BLAKE2b of these bytes, 16 bytes.
+        width: per row, pixels, upright.
+        height: likewise.
+        channels: per row, 1 grey, 3 RGB.
+        orientation: per row, of EXIF, 1 to 8.
+        status: per row, `OK` or `UNREADABLE`.
         labels: label texts.
         skipped: files passed over, by reason.
         reasons: why each unreadable row is unreadable.
@@ -67,7 +73,13 @@ class Index:
     label: NDArray[np.int32]
     split: NDArray[np.int8]
     stamp: NDArray[np.uint64]
-    columns: dict[str, NDArray[Any]]
+    size: NDArray[np.int64]
+    digest: NDArray[np.void]
+    width: NDArray[np.int32]
+    height: NDArray[np.int32]
+    channels: NDArray[np.uint8]
+    orientation: NDArray[np.uint8]
+    status: NDArray[np.uint8]
     labels: tuple[str, ...]
     skipped: dict[str, int]
     reasons: dict[int, str]
@@ -78,7 +90,7 @@ class Index:
 
     def usable(self) -> NDArray[np.int64]:
         """The rows that can be read and have a label."""
-        return np.flatnonzero((self.columns["status"] == OK) & (self.label >= 0))
+        return np.flatnonzero((self.status == OK) & (self.label >= 0))
 
     def unreadable(self) -> list[tuple[str, str]]:
         """Path and reason of each file that cannot be read, in order."""
@@ -121,7 +133,7 @@ class Index:
     def fingerprint(self) -> str:
         """A short hash of all images, labels and splits, wherever they lie."""
         digest = hashlib.sha256()
-        for values in (self.columns["digest"], self.label, self.split):
+        for values in (self.digest, self.label, self.split):
             digest.update(np.ascontiguousarray(values).tobytes())
         digest.update("\0".join(self.labels).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()[:16]
@@ -132,7 +144,7 @@ class Index:
         if bad := self.unreadable():
             notes.append(f"{counted(len(bad), 'file')} left out because unreadable:")
             notes += [f"  {path}: {reason}" for path, reason in bad]
-        if unlabelled := int(((self.label < 0) & (self.columns["status"] == OK)).sum()):
+        if unlabelled := int(((self.label < 0) & (self.status == OK)).sum()):
             notes.append(f"{counted(unlabelled, 'image')} left out for want of a label")
         return notes
 
@@ -182,11 +194,11 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         listing.label,
         listing.split,
         listing.stamp,
-        columns,
-        listing.labels,
-        dict(listing.skipped),
-        reasons,
-        len(listing) - len(todo),
+        labels=listing.labels,
+        skipped=dict(listing.skipped),
+        reasons=reasons,
+        reused=len(listing) - len(todo),
+        **columns,
     )
     if (columns["status"] != OK).all():
         path, reason = index.unreadable()[0]
@@ -251,8 +263,8 @@ def _reuse(listing: Listing, known: dict[str, Any], columns: dict[str, NDArray[A
 
 def _save(folder: Path, index: Index) -> None:
     def fill(new: Path) -> None:
-        for name, values in {"stamp": index.stamp, **index.columns}.items():
-            np.save(new / f"{name}.npy", values, allow_pickle=False)
+        for name in ("stamp", *_COLUMNS):
+            np.save(new / f"{name}.npy", getattr(index, name), allow_pickle=False)
 
     try:
         publish_folder(folder, fill, manifest=_MANIFEST)

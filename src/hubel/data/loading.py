@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from hubel.data.pictures import Pictures, least_size
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
-__all__ = ["Batch", "Images", "Samples", "blank_input", "network_input", "steps_per_epoch", "suited"]
+__all__ = ["Batch", "Images", "Labelled", "Samples", "blank_input", "network_input", "steps_per_epoch", "suited"]
 
 _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
@@ -70,7 +70,7 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
         """The training batches of an epoch from step `start` on; every image comes once, unless a policy repeats it."""
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
@@ -96,17 +96,28 @@ def network_input(pixels: NDArray[np.uint8], preprocess: Preprocess, device: tor
     return rows.view(tensor.shape).permute(0, 3, 1, 2)
 
 
+Kind = TypeVar("Kind", bound=Samples, covariant=True)
+
+
+@dataclass(frozen=True)
+class Labelled(Generic[Kind]):
+    """Images, or maps of them, with their targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`."""
+
+    images: Kind
+    targets: NDArray[Any]
+
+
 def blank_input(preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
     """An input `(1, c, h, w)` of zeros: what shapes are seen from."""
     return torch.zeros(1, preprocess.channels, preprocess.height, preprocess.width, device=device)
 
 
-def suited(what: Policy, images: Samples) -> Policy:
+def suited(policy: Policy, images: Samples) -> Policy:
     """A policy with the principal colours of these images, where it changes those and does not name them itself."""
-    if not what.pca or what.axes != Policy.axes or not isinstance(images, Images):
-        return what
+    if not policy.pca or policy.axes != Policy.axes or not isinstance(images, Images):
+        return policy
     colour = images.preprocess.channels == 3 and len(images) > 0
-    return replace(what, axes=images.principal_axes()) if colour else what
+    return replace(policy, axes=images.principal_axes()) if colour else policy
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
@@ -188,29 +199,29 @@ class Images:
             out[place] = self._decode(position)
         return out
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
         """The training batches of an epoch from step `start` on; every image comes once, unless a policy repeats it."""
         n = len(self)
-        order = np.repeat(permutation(n, seed, epoch)[: -(-n // what.repeats)], what.repeats)[:n]
+        order = np.repeat(permutation(n, seed, epoch)[: -(-n // policy.repeats)], policy.repeats)[:n]
         places = np.array_split(np.arange(n), steps_per_epoch(n, batch_size))
         steps = list(enumerate(places))[start:]
 
         def make(step: tuple[int, NDArray[np.int64]]) -> Batch:
             number, some = step
-            positions, drawn_for = order[some], epoch + _TURN * (some % what.repeats)
-            pixels = self.augmented(positions, what, seed, drawn_for)
-            mixed, others, share = mix(pixels, what, seed, epoch, number)
+            positions, drawn_for = order[some], epoch + _TURN * (some % policy.repeats)
+            pixels = self.augmented(positions, policy, seed, drawn_for)
+            mixed, others, share = mix(pixels, policy, seed, epoch, number)
             return Batch(positions, mixed, None if others is None else positions[others], share)
 
-        if what.keeps_pixels:
+        if policy.keeps_pixels:
             self._decode_all()
         else:
-            self.pictures.covering(least_size(self.preprocess, what))  # here, not in several threads at once
-        yield from self._made(make, steps, at_once=what.keeps_pixels and what.keeps_colours)
+            self.pictures.covering(least_size(self.preprocess, policy))  # here, not in several threads at once
+        yield from self._made(make, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
         self.pictures.publish()
 
     def augmented(
-        self, positions: NDArray[np.int64], what: Policy, seed: int, epochs: NDArray[np.int64]
+        self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
         """Some images, each changed as in one of the epochs, uint8 `(n, h, w, c)`; not mixed.
 
@@ -218,11 +229,11 @@ class Images:
             DecodeError: a file that the index knows as good can no longer be read.
         """
         samples = self.rows[positions]
-        if what.keeps_pixels:
-            return augment(self.pixels(positions), what, seed=seed, epoch=epochs, samples=samples)
+        if policy.keeps_pixels:
+            return augment(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples)
         out = self._empty(len(positions))
-        picture = self.pictures.covering(least_size(self.preprocess, what))
-        for place, change in enumerate(draw(what, seed, epochs, samples)):
+        picture = self.pictures.covering(least_size(self.preprocess, policy))
+        for place, change in enumerate(draw(policy, seed, epochs, samples)):
             out[place] = changed(picture(int(positions[place])), self.preprocess, change)
         return out
 
@@ -266,7 +277,7 @@ class Images:
         return self.pictures.decoded(position, self.preprocess.min_size).pixels
 
     def _decode(self, position: int) -> NDArray[np.uint8]:
-        return self.preprocess.resize(self.decoded(position))
+        return self.preprocess.apply(self.decoded(position))
 
     def _empty(self, n: int) -> NDArray[np.uint8]:
         return np.empty((n, self.preprocess.height, self.preprocess.width, self.preprocess.channels), np.uint8)

@@ -29,7 +29,7 @@ _MOST_DETAIL = 2.0
 Pixels = NDArray[np.uint8]
 
 
-def least_size(preprocess: Preprocess, what: Policy) -> tuple[int, int]:
+def least_size(preprocess: Preprocess, policy: Policy) -> tuple[int, int]:
     """Width and height of a picture of which the smallest cut of a policy has a pixel for each of the network's.
 
     At most twice those of the network's input: from cuts below a quarter of the area, which few images get, a large
@@ -38,7 +38,7 @@ def least_size(preprocess: Preprocess, what: Policy) -> tuple[int, int]:
     >>> least_size(Preprocess(224, 224), Policy(crop=0.36)), least_size(Preprocess(224, 224), Policy(crop=0.08))
     ((374, 374), (448, 448))
     """
-    factor = min(_MOST_DETAIL, what.scale / math.sqrt(what.crop))
+    factor = min(_MOST_DETAIL, policy.scale / math.sqrt(policy.crop))
     width, height = (math.ceil(side * factor - 1e-6) for side in preprocess.min_size)
     return width, height
 
@@ -66,7 +66,7 @@ class Pictures:
         row = int(self._rows[position])
         path = self._index.paths[row]
         found = decode_row(self._source, row, path, min_size)[0]
-        known = tuple(int(self._index.columns[side][row]) for side in ("width", "height"))
+        known = int(self._index.width[row]), int(self._index.height[row])
         if (found.width, found.height) != known:
             raise DecodeError(path, f"it has {found.width}x{found.height} pixels now, and had {known[0]}x{known[1]}")
         return found
@@ -106,7 +106,7 @@ class Pictures:
 
         def fill(chunk: NDArray[np.int64]) -> int:
             for position in chunk.tolist():
-                kept.put(position, preprocess.resize(self.decoded(position, preprocess.min_size).pixels))
+                kept.put(position, preprocess.apply(self.decoded(position, preprocess.min_size).pixels))
             return len(chunk)
 
         chunks = [missing[i : i + _CHUNK] for i in range(0, len(missing), _CHUNK)]
@@ -123,13 +123,14 @@ class Pictures:
                 kept.publish()
 
     def _shapes(self, least: tuple[int, int]) -> NDArray[np.int32]:
-        width, height, channels = (self._index.columns[name][self._rows] for name in ("width", "height", "channels"))
+        index, rows = self._index, self._rows
+        width, height, channels = index.width[rows], index.height[rows], index.channels[rows]
         across, down = reduced_sizes(width, height, least)
         return np.stack([down, across, channels], 1).astype(np.int32)
 
     def _keeper(self, made: str, shapes: Callable[[], NDArray[np.int32]]) -> Kept | None:
         """What keeps pictures that are made in some way; asked for once."""
         if made not in self._kept:
-            planned = plan(shapes(), self._index.columns["digest"][self._rows], self._how, made=made)
+            planned = plan(shapes(), self._index.digest[self._rows], self._how, made=made)
             self._kept[made] = None if planned is None else Kept(planned)
         return self._kept[made]

@@ -17,9 +17,9 @@ from PIL import Image
 
 from hubel.core.errors import OptionError
 
-__all__ = ["Fit", "Preprocess"]
+__all__ = ["Preprocess", "Resize"]
 
-Fit = Literal["squash", "pad", "crop"]
+Resize = Literal["squash", "pad", "crop"]
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _LEAST_CROP = 0.1  # less would enlarge a picture without end
 _LONGEST = 16  # times the shorter side; of a longer picture, resizing what a crop drops would take all memory
@@ -33,19 +33,19 @@ class Preprocess:
         height: rows of the input, in pixels.
         width: columns of the input, in pixels.
         channels: 1 for grey, 3 for RGB in that order.
-        fit: "squash" resizes the whole picture to the size, whatever its shape; "pad" keeps its shape (enlarging never,
-            shrinking when needed) and surrounds it with black; "crop" keeps its shape, resizes it until it just covers
-            the size divided by `crop`, and cuts the size out of its centre.
+        resize: "squash" resizes the whole image to the size, whatever its shape; "pad" keeps its shape (shrinks it when
+            needed, never enlarges it) and surrounds it with black; "crop" keeps its shape, resizes it until it just
+            covers the size divided by `crop`, and cuts the size out of its centre.
         interpolation: "bilinear" or "bicubic"; both average over the source's pixels when they shrink (antialias).
         mean: per channel, in units of full scale (0 to 1).
         std: per channel, in units of full scale; positive.
-        crop: the share of the shorter side that "crop" keeps, 0.1 to 1; 1 for every other fit.
+        crop: the share of the shorter side that "crop" keeps, 0.1 to 1; 1 for every other resize.
     """
 
     height: int
     width: int
     channels: int = 3
-    fit: Fit = "squash"
+    resize: Resize = "squash"
     interpolation: str = "bilinear"
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
@@ -56,8 +56,8 @@ class Preprocess:
             raise OptionError(f"an input has whole numbers of pixels from 1 on, not {self.height}x{self.width}")
         if self.channels not in (1, 3):
             raise OptionError(f"an image has 1 (grey) or 3 (RGB) channels, not {self.channels}")
-        if self.fit not in get_args(Fit):
-            raise OptionError(f"fit is one of {', '.join(get_args(Fit))}, not {self.fit!r}")
+        if self.resize not in get_args(Resize):
+            raise OptionError(f"resize is one of {', '.join(get_args(Resize))}, not {self.resize!r}")
         if self.interpolation not in _FILTERS:
             raise OptionError(f"interpolation is one of {', '.join(_FILTERS)}, not {self.interpolation!r}")
         numbers = all(math.isfinite(value) for value in (*self.mean, *self.std))
@@ -65,8 +65,8 @@ class Preprocess:
             raise OptionError(f"mean and std need {self.channels} finite numbers each, std positive")
         if not _LEAST_CROP <= self.crop <= 1:
             raise OptionError(f"crop is a share from {_LEAST_CROP} to 1, not {self.crop!r}")
-        if self.crop != 1 and self.fit != "crop":
-            raise OptionError(f"only the fit crop cuts something away; {self.fit} needs crop 1, not {self.crop!r}")
+        if self.crop != 1 and self.resize != "crop":
+            raise OptionError(f"only resize crop cuts something away; {self.resize} needs crop 1, not {self.crop!r}")
 
     @property
     def min_size(self) -> tuple[int, int]:
@@ -74,18 +74,18 @@ class Preprocess:
         # 224 / (224 / 232) is a little less than 232.
         return math.floor(self.width / self.crop + 1e-6), math.floor(self.height / self.crop + 1e-6)
 
-    def resize(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A decoded image, uint8 `(h, w)` grey or `(h, w, 3)` RGB, as uint8 `(height, width, channels)`."""
         image = Image.fromarray(pixels)
         wanted = "L" if self.channels == 1 else "RGB"
         if image.mode != wanted:
             image = image.convert(wanted)
-        if self.fit == "crop" and max(image.size) > (longest := _LONGEST * min(image.size)):
+        if self.resize == "crop" and max(image.size) > (longest := _LONGEST * min(image.size)):
             image = _centre(image, min(image.width, longest), min(image.height, longest))
         width, height = self.inner_size(image.width, image.height)
         if image.size != (width, height):
             image = image.resize((width, height), _FILTERS[self.interpolation])
-        if self.fit == "crop":
+        if self.resize == "crop":
             image = _centre(image, self.width, self.height)
         elif image.size != (self.width, self.height):
             canvas = Image.new(wanted, (self.width, self.height))
@@ -95,9 +95,9 @@ class Preprocess:
 
     def inner_size(self, width: int, height: int) -> tuple[int, int]:
         """The size that a picture of this width and height is resized to, before it is padded or cropped."""
-        if self.fit == "squash":
+        if self.resize == "squash":
             return self.width, self.height
-        if self.fit == "crop":
+        if self.resize == "crop":
             across, down = self.min_size
             by_width = width * down <= height * across
             return (across, across * height // width) if by_width else (down * width // height, down)
@@ -126,7 +126,10 @@ class Preprocess:
             OptionError: a field is missing, unknown or out of range.
         """
         try:
-            return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
+            named = {**value}
+            if "fit" in named:  # as 0.1.0 called it
+                named["resize"] = named.pop("fit")
+            return cls(**{**named, "mean": tuple(named["mean"]), "std": tuple(named["std"])})
         except (TypeError, KeyError) as error:
             raise OptionError(f"this is no description of a preprocessing: {error}") from None
 

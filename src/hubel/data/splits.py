@@ -143,7 +143,7 @@ def _hold_out(
     A label keeps at least one group; one with two or more gives at least one when the share is not zero. With `pool`,
     labels with a single group count as one label.
     """
-    _, group = np.unique(index.columns["digest"][rows], return_inverse=True)
+    _, group = np.unique(index.digest[rows], return_inverse=True)
     first = np.unique(group, return_index=True)[1]  # a group counts for the label of its first image
     label = index.label[rows[first]]
     if pool:
@@ -159,7 +159,7 @@ def _hold_out(
 
 def _shared_between_splits(index: Index, rows: NDArray[np.int64]) -> list[str]:
     """Notes on equal files in several of the user's own splits."""
-    _, group = np.unique(index.columns["digest"][rows], return_inverse=True)
+    _, group = np.unique(index.digest[rows], return_inverse=True)
     found = []
     for one, other in ((_TRAIN, _VAL), (_TRAIN, _TEST), (_VAL, _TEST)):
         left, right = (rows[index.split[rows] == code] for code in (one, other))

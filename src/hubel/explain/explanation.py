@@ -108,7 +108,7 @@ def pictures(predictor: Predictor, images: Any) -> Iterator[Picture]:
         return
     arrays = as_pixels(images) if isinstance(images, np.ndarray) else (as_pixels([image])[0] for image in images)
     for number, pixels in enumerate(arrays):
-        yield Picture(str(number), preprocess.resize(pixels), _aspect(predictor, pixels.shape[1], pixels.shape[0]))
+        yield Picture(str(number), preprocess.apply(pixels), _aspect(predictor, pixels.shape[1], pixels.shape[0]))
 
 
 def picture_of(predictor: Predictor, item: Input) -> Picture:
@@ -119,7 +119,7 @@ def picture_of(predictor: Predictor, item: Input) -> Picture:
     """
     preprocess = predictor.card.preprocess
     decoded = item.decode(preprocess.min_size)
-    return Picture(item.name, preprocess.resize(decoded.pixels), _aspect(predictor, decoded.width, decoded.height))
+    return Picture(item.name, preprocess.apply(decoded.pixels), _aspect(predictor, decoded.width, decoded.height))
 
 
 def explain(
@@ -259,7 +259,7 @@ def _score(predictor: Predictor) -> Any:
 
 def _aspect(predictor: Predictor, width: int, height: int) -> float:
     preprocess = predictor.card.preprocess
-    return width / height if preprocess.fit == "squash" else preprocess.width / preprocess.height
+    return width / height if preprocess.resize == "squash" else preprocess.width / preprocess.height
 
 
 def readable(predictor: Predictor, inputs: Iterable[Input], problems: list[DecodeError]) -> Iterator[Picture]:

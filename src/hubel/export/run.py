@@ -175,7 +175,7 @@ def _from_photos(preprocess: Preprocess) -> _Sample:
     from sklearn.datasets import load_sample_images
 
     parts = [
-        preprocess.resize(np.ascontiguousarray(photo[top : top + 200, left : left + 200]))
+        preprocess.apply(np.ascontiguousarray(photo[top : top + 200, left : left + 200]))
         for photo in load_sample_images().images
         for top in (0, 100, 200)
         for left in (0, 150, 300, 440)

@@ -32,7 +32,7 @@ from hubel.nn.freezing import ALL, frozen_part
 from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
 
-__all__ = ["Activations", "Frozen"]
+__all__ = ["FeatureExtractor", "Features"]
 
 _VIEW = 1  # keeps the draws of views apart from those of the order
 _VERSION = 2  # of what the values mean: of the views, the engines, the layout
@@ -47,7 +47,7 @@ _ENGINE = {"float32": "torch", "bfloat16": "torch bfloat16", "int8": "openvino i
 
 
 @dataclass(frozen=True)
-class Activations:
+class Features:
     """Maps of images, one set for each view, as something that a network learns from.
 
     Attributes:
@@ -72,7 +72,7 @@ class Activations:
         """Maps float16 `(n, h, w, c)` of one view, or features `(n, d)`."""
         return self.views[number].take(positions)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, what: Policy, *, start: int = 0) -> Iterator[Batch]:
+    def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
         """The training batches of an epoch from step `start` on; every image comes once, in one of its views."""
         order = permutation(len(self), seed, epoch)
         # Another key than those of the order: first images would else be first views.
@@ -97,7 +97,7 @@ class Activations:
         return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
 
 
-class Frozen:
+class FeatureExtractor:
     """The part of a network that stays as it is.
 
     Args:
@@ -150,14 +150,14 @@ class Frozen:
         """What one view of one image takes on the disk."""
         return self._type.itemsize * int(np.prod(self.shape))
 
-    def maps(self, images: Images, views: int = 1) -> Activations:
+    def maps(self, images: Images, views: int = 1) -> Features:
         """What the part makes of images; what is not in the cache is computed, and kept there.
 
         Raises:
             DecodeError: a file that the index knows as good can no longer be read.
             OptionError: there is no room for the cache; see `room_for`.
         """
-        hashes = images.index.columns["digest"][images.rows]
+        hashes = images.index.digest[images.rows]
         precision, found = self._known(hashes, views)
         if len(_missing(found)):
             engine = self._pick(images, precision, max(self._expected, len(images) * views))
@@ -165,11 +165,11 @@ class Frozen:
             series = self._series(precision, views)
             self._compute(engine, images, [one.find(hashes) for one in series], series)
             found = [one.find(hashes) for one in series]
-        return Activations(images, found, precision)
+        return Features(images, found, precision)
 
-    def maps_above(self, below: Activations, layers: nn.Module) -> Activations:
+    def maps_above(self, below: Features, layers: nn.Module) -> Features:
         """What the part makes of view 0 of images, by its upper layers from maps of a boundary below; kept likewise."""
-        hashes = below.images.index.columns["digest"][below.images.rows]
+        hashes = below.images.index.digest[below.images.rows]
         series = self._series(below.precision, 1)[0]
         found = series.find(hashes)
         if len(missing := _missing([found])):
@@ -182,20 +182,20 @@ class Frozen:
             make_room(ACTIVATIONS, PARTS, len(missing) * self.bytes_per_view, found.folders)
             series.add(hashes[missing], np.concatenate(parts))
             found = series.find(hashes)
-        return Activations(below.images, [found], below.precision)
+        return Features(below.images, [found], below.precision)
 
     def room_for(self, images: Sequence[Images], views: int) -> bool:
         """Whether the cache may take so many views of images; the oldest values of others make room."""
         wanted, needed = 0, set[Path]()
         for some in images:
-            _, found = self._known(some.index.columns["digest"][some.rows], views)
+            _, found = self._known(some.index.digest[some.rows], views)
             wanted += self._bytes_to_come(found)
             needed |= {folder for one in found for folder in one.folders}
         return make_room(ACTIVATIONS, PARTS, wanted, needed)
 
     def has(self, images: Images) -> bool:
         """Whether view 0 of all images is kept already."""
-        _, found = self._known(images.index.columns["digest"][images.rows], 1)
+        _, found = self._known(images.index.digest[images.rows], 1)
         return not len(_missing(found))
 
     def _bytes_to_come(self, found: Sequence[Found]) -> int:
@@ -250,7 +250,7 @@ class Frozen:
             )
         if wanted > _WORTH_A_WORD:
             self._tell(f"keeping {wanted / 2**20:,.0f} MiB of activations in the cache; `hubel cache` clears it")
-        hashes = images.index.columns["digest"][images.rows]
+        hashes = images.index.digest[images.rows]
 
         def prepare(position: int) -> list[NDArray[np.uint8]]:
             pixels = images.decoded(position)

@@ -9,7 +9,7 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.data.loading import Images, blank_input
-from hubel.features.extractor import Frozen
+from hubel.features.extractor import FeatureExtractor
 from hubel.inference.device import device_of
 from hubel.inference.forward import outputs
 from hubel.nn.evaluating import evaluating
@@ -35,7 +35,7 @@ def features(network: nn.Module, images: Images, *, card: ModelCard, engine: str
     """
     if not isinstance(network, Network) or ALL not in boundaries(network):
         raise OptionError(f"{card.model} does not end in a linear layer, so it has no features to hand out")
-    found = Frozen(network, card, ALL, engine=engine).maps(images)
+    found = FeatureExtractor(network, card, ALL, engine=engine).maps(images)
     return found.take(np.arange(len(images))).astype(np.float32)
 
 
@@ -63,8 +63,8 @@ def kept_logits(network: Network, images: Images, *, card: ModelCard, boundary: 
         DecodeError: a file that the index knows as good can no longer be read.
     """
 
-    def frozen(boundary: str) -> Frozen:
-        return Frozen(network, card, boundary, engine="torch", exact=True)
+    def frozen(boundary: str) -> FeatureExtractor:
+        return FeatureExtractor(network, card, boundary, engine="torch", exact=True)
 
     if boundary == NONE or not (part := frozen(boundary)).room_for([images], 1):
         return outputs(network, images)

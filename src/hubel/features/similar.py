@@ -90,7 +90,7 @@ def similar_images(
     if top_k < 1:
         raise OptionError(f"--top is at least 1, not {top_k}")
     preprocess = predictor.card.preprocess
-    pixels = preprocess.resize(Input(str(query)).decode(preprocess.min_size).pixels)  # first: nobody waits for an error
+    pixels = preprocess.apply(Input(str(query)).decode(preprocess.min_size).pixels)  # first: nobody waits for an error
     index = index_folder(predictor, folder)
     (vector,) = embed_images(predictor.network, pixels[None], preprocess)
     return index.search(vector, top_k=top_k), index

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.data.augment import VIEWS, Policy, changed, draw, policy
+from hubel.data.augment import VIEWS, Policy, changed, draw, find_policy
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 
@@ -26,7 +26,7 @@ def image_key(digest: NDArray[np.void]) -> int:
 
 
 def view(
-    pixels: NDArray[np.uint8], preprocess: Preprocess, number: int, key: int, what: Policy = VIEWS
+    pixels: NDArray[np.uint8], preprocess: Preprocess, number: int, key: int, policy: Policy = VIEWS
 ) -> NDArray[np.uint8]:
     """One view of a decoded image.
 
@@ -35,17 +35,17 @@ def view(
         preprocess: whose size and fit the view has.
         number: of the view, from 0 on.
         key: of the image; see `image_key`.
-        what: the policy of the views that are neither plain nor mirrored.
+        policy: the policy of the views that are neither plain nor mirrored.
 
     Returns:
         `(height, width, channels)`, not normalised yet.
     """
     if number == 0:
-        return preprocess.resize(pixels)
+        return preprocess.apply(pixels)
     grey = preprocess.channels == 1  # the mirror image of a letter or a digit is another sign
-    if number == 1 and what.mirror and not grey:
-        return preprocess.resize(pixels)[:, ::-1]
-    drawn_from = replace(what, mirror=False) if grey and what == VIEWS else what
+    if number == 1 and policy.mirror and not grey:
+        return preprocess.apply(pixels)[:, ::-1]
+    drawn_from = replace(policy, mirror=False) if grey and policy == VIEWS else policy
     return changed(pixels, preprocess, draw(drawn_from, key, number)[0])
 
 
@@ -53,17 +53,17 @@ def views_policy(augment: str, preprocess: Preprocess) -> Policy:
     """What views are drawn from, by the `augment` of a recipe: a policy that the user has chosen, or the mild one."""
     if augment in ("auto", "none"):
         return VIEWS
-    return policy(augment, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
+    return find_policy(augment, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
 
 
-def view_name(number: int, what: Policy = VIEWS) -> str:
+def view_name(number: int, policy: Policy = VIEWS) -> str:
     """What the values of a view are kept under: views of different policies are different ones."""
-    if number == 0 or what == VIEWS:
+    if number == 0 or policy == VIEWS:
         return f"view{number}"
-    return f"view{number}-{hashlib.blake2b(what.to_text().encode(), digest_size=4).hexdigest()}"
+    return f"view{number}-{hashlib.blake2b(policy.to_text().encode(), digest_size=4).hexdigest()}"
 
 
-def image_view(images: Images, position: int, number: int, what: Policy = VIEWS) -> NDArray[np.uint8]:
+def image_view(images: Images, position: int, number: int, policy: Policy = VIEWS) -> NDArray[np.uint8]:
     """One view of an image of a data set, uint8 `(height, width, channels)`."""
-    digest = images.index.columns["digest"][images.rows[position]]
-    return view(images.decoded(position), images.preprocess, number, image_key(digest), what)
+    digest = images.index.digest[images.rows[position]]
+    return view(images.decoded(position), images.preprocess, number, image_key(digest), policy)

@@ -94,7 +94,7 @@ class Classifier(abc.ABC):
         if all(isinstance(image, str | Path) for image in images) and len(images):
             return np.stack([_readable(row) for _, row in self._stream(collect(images))])
         pixels = as_pixels(images) if isinstance(images, np.ndarray) else (as_pixels([image])[0] for image in images)
-        prepared = (self.card.preprocess.resize(image) for image in pixels)
+        prepared = (self.card.preprocess.apply(image) for image in pixels)
         groups = iter(lambda: list(itertools.islice(prepared, batch_size(self.card.preprocess))), [])
         parts = [self.scores(np.stack(group)) for group in groups]
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))

@@ -49,7 +49,7 @@ def stream(
 
     def prepare(item: Input) -> tuple[Input, NDArray[np.uint8] | DecodeError]:
         try:
-            return item, preprocess.resize(item.decode(preprocess.min_size).pixels)
+            return item, preprocess.apply(item.decode(preprocess.min_size).pixels)
         except DecodeError as error:
             return item, error
 

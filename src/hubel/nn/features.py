@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hubel.nn.network import Network
 
-__all__ = ["FeatureMap", "Features", "feature_maps"]
+__all__ = ["FeatureMap", "FeatureNetwork", "feature_maps"]
 
 _STRIDES = (2, 4, 8, 16, 32)
 
@@ -31,7 +31,7 @@ class FeatureMap:
     channels: int
 
 
-class Features(nn.Module):
+class FeatureNetwork(nn.Module):
     """The last map of each stride from 2 to 32 that a network has.
 
     Args:

@@ -78,7 +78,7 @@ def overlay_png(predictor: Predictor, picture: Picture, label: str | None) -> by
         raise UnknownNameError("class", label, predictor.classes)
     preprocess = predictor.card.preprocess
     height, width, _ = picture.pixels.shape
-    aspect = picture.aspect if preprocess.fit == "squash" else width / height
+    aspect = picture.aspect if preprocess.resize == "squash" else width / height
     (explanation,) = explain(predictor, iter([Seen("image", picture.pixels, aspect)]), method=METHOD, label=label)
     image = Image.fromarray(overlay(picture.pixels, explanation.map))
     size = (_LONGER_SIDE, max(1, round(_LONGER_SIDE / aspect)))

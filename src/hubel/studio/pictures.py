@@ -58,4 +58,4 @@ class Reader:
 def _read(data: bytes, preprocess: Preprocess, max_pixels: int) -> Picture:
     limits = Limits(max_pixels=min(max_pixels, DEFAULT_LIMITS.max_pixels))
     decoded = decode(data, name="image", min_size=preprocess.min_size, limits=limits)
-    return Picture(preprocess.resize(decoded.pixels), decoded.width / decoded.height)
+    return Picture(preprocess.apply(decoded.pixels), decoded.width / decoded.height)

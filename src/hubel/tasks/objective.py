@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hubel.data.loading import Batch, Samples
+from hubel.data.loading import Batch, Labelled, Samples
 from hubel.nn.network import Network
 from hubel.tasks.losses import Loss, class_weights
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 
 __all__ = ["OBJECTIVES", "Classification", "Objective", "Reconstruction", "weighted_outputs", "weighted_targets"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from hubel.core.errors import OptionError
 from hubel.core.random import permutation
 from hubel.data.kept import Keep
-from hubel.data.loading import Batch, Images
+from hubel.data.loading import Batch, Images, Labelled
 from hubel.data.pictures import least_size
 from hubel.data.sources import open_source
 from hubel.inference.device import pick_device
@@ -24,7 +24,6 @@ from hubel.training.fit import own_settings
 from hubel.training.loop import Loop
 from hubel.training.plan import Plan, make_plan, with_task
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 
 __all__ = ["Feeding", "measure_feeding"]
 

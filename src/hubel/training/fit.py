@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
-from hubel.data.loading import Samples
+from hubel.data.loading import Labelled, Samples
 from hubel.inference.device import pick_device
 from hubel.inference.forward import outputs
 from hubel.metrics.calibration import fit_temperature
@@ -28,7 +28,6 @@ from hubel.training.loop import NOTHING, Loop
 from hubel.training.neighbours import remember
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 from hubel.training.transfer import prepare
 from hubel.weights.model_file import load_model, save_model
 

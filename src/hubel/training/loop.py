@@ -16,8 +16,8 @@ from hubel.core.errors import DivergedError
 from hubel.core.progress import bar
 from hubel.core.random import scalar
 from hubel.core.stopping import Stop
-from hubel.data.augment import policy
-from hubel.data.loading import Batch, Samples, steps_per_epoch, suited
+from hubel.data.augment import find_policy
+from hubel.data.loading import Batch, Labelled, Samples, steps_per_epoch, suited
 from hubel.inference.device import device_of, pick_precision
 from hubel.inference.forward import output_batches
 from hubel.nn.layers import channels_last
@@ -26,7 +26,7 @@ from hubel.training.checkpoint import Checkpoint
 from hubel.training.optimizer import load_tensors, make_optimizer, tensors
 from hubel.training.recipe import Recipe
 from hubel.training.schedule import factor
-from hubel.training.state import Labelled, Progress
+from hubel.training.state import Progress
 
 __all__ = ["NOTHING", "Loop"]
 
@@ -80,7 +80,7 @@ class Loop:
         )
         self.precision = pick_precision(recipe.precision, self.device)
         p = train.images.preprocess
-        named = policy(recipe.augment, channels=p.channels, size=min(p.height, p.width))
+        named = find_policy(recipe.augment, channels=p.channels, size=min(p.height, p.width))
         self.policy = suited(named, train.images)
         self.steps = steps_per_epoch(len(train.images), recipe.batch_size)
         self.progress = Progress(recipe.epochs)

@@ -26,7 +26,7 @@ from hubel.core.errors import DivergedError, OptionError
 from hubel.core.files import numbered_folder, write_atomic
 from hubel.core.progress import bar, say
 from hubel.core.random import scalar
-from hubel.data.loading import Batch, Samples
+from hubel.data.loading import Batch, Labelled, Samples
 from hubel.data.sources import open_source
 from hubel.inference.device import pick_device
 from hubel.models.neighbours import Neighbours
@@ -37,7 +37,6 @@ from hubel.training.folder import RUNS
 from hubel.training.loop import Loop
 from hubel.training.plan import Plan, make_plan, with_task
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

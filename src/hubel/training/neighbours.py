@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hubel.data.loading import Images, network_input
+from hubel.data.loading import Images, Labelled, network_input
 from hubel.models.neighbours import Neighbours
-from hubel.training.state import Labelled
 
 __all__ = ["remember"]
 

@@ -14,10 +14,10 @@ import hubel
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.process import usable_cores
 from hubel.core.progress import counted
-from hubel.data.augment import Policy, policy
+from hubel.data.augment import Policy, find_policy
 from hubel.data.index import Index, scan
 from hubel.data.kept import Keep
-from hubel.data.loading import Images, steps_per_epoch
+from hubel.data.loading import Images, Labelled, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source
 from hubel.data.sources.listing import SPLITS
@@ -31,7 +31,6 @@ from hubel.nn.freezing import boundaries
 from hubel.nn.network import Network
 from hubel.training.recipe import Recipe
 from hubel.training.start import SMALL, default_network, enlarged, find_start
-from hubel.training.state import Labelled
 from hubel.weights.card import ModelCard
 
 __all__ = ["Plan", "choose_preprocess", "make_plan", "with_task"]
@@ -154,7 +153,7 @@ def make_plan(source: Source, recipe: Recipe) -> Plan:
         },
     )
     size = min(card.preprocess.height, card.preprocess.width)
-    changes = policy(recipe.augment, channels=card.preprocess.channels, size=size)
+    changes = find_policy(recipe.augment, channels=card.preprocess.channels, size=size)
     with torch.device("meta"):
         network = card.create()
     if start.weights is not None:
@@ -233,10 +232,10 @@ def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, like: Prep
     """
     if like is not None:
         height, width = recipe.input_size() or enlarged(index, like, variant)
-        fit: Any = like.fit if recipe.fit == "auto" else recipe.fit
-        return replace(like, height=height, width=width, fit=fit, crop=like.crop if fit == like.fit else 1.0)
+        fit: Any = like.resize if recipe.resize == "auto" else recipe.resize
+        return replace(like, height=height, width=width, resize=fit, crop=like.crop if fit == like.resize else 1.0)
     rows = index.usable()
-    heights, widths = index.columns["height"][rows], index.columns["width"][rows]
+    heights, widths = index.height[rows], index.width[rows]
     native = (int(heights.max()), int(widths.max()))
     uniform = bool((heights == native[0]).all() and (widths == native[1]).all())
     if wanted := recipe.input_size():
@@ -247,8 +246,8 @@ def choose_preprocess(recipe: Recipe, variant: Variant, index: Index, like: Prep
         sides = native if uniform and max(native) <= SMALL else (SMALL, SMALL)
         height, width = (max(side, variant.smallest) for side in sides)
     nearly = uniform and all(0.75 * s <= n <= s for n, s in zip(native, (height, width), strict=True))
-    fit = recipe.fit if recipe.fit != "auto" else "pad" if nearly else "squash"
-    channels = int(index.columns["channels"][rows].max())
+    fit = recipe.resize if recipe.resize != "auto" else "pad" if nearly else "squash"
+    channels = int(index.channels[rows].max())
     return Preprocess(height, width, channels, fit, mean=(0.0,) * channels, std=(1.0,) * channels)
 
 

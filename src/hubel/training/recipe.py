@@ -35,7 +35,7 @@ _RANGES: dict[str, tuple[float, float | None]] = {
 _CHOICES = {
     "cache": ("auto", "off", "ram", "disk"),
     "task": ("auto", "classify", "reconstruct"),
-    "fit": ("auto", "squash", "pad", "crop"),
+    "resize": ("auto", "squash", "pad", "crop"),
     "optimizer": ("auto", "sgd", "adamw"),
     "schedule": ("onecycle", "cosine", "step", "constant"),
     "loss": ("softmax", "sigmoid", "mse"),
@@ -60,7 +60,7 @@ class Recipe:
         views: how many views of each image the frozen part looks at: the image, its mirror image, crops; 0 decides.
         engine: what runs the frozen part: auto (the fastest), torch, "torch bfloat16", openvino, "openvino bfloat16",
             "openvino int8" or onnxruntime.
-        fit: how an image gets that size: squash it, pad it with black, or crop its centre. auto crops for a network
+        resize: how an image gets that size: squash it, pad it with black, or crop its centre. auto crops for a network
             that is pretrained so; otherwise it pads images that are nearly of the size, and squashes all others.
         augment: how training images are changed: none, shift, light (and mirrored), standard (cut, turned, other
             colours), strong, trivialaugment, randaugment, or a file of settings that ends in .toml; auto is standard
@@ -104,7 +104,7 @@ class Recipe:
     views: int = 0
     engine: str = "auto"
     size: str = "auto"
-    fit: str = "auto"
+    resize: str = "auto"
     augment: str = "auto"
     epochs: int = 0
     batch_size: int = 0

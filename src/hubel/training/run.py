@@ -18,8 +18,8 @@ from hubel.core.errors import CheckpointError
 from hubel.core.files import numbered_folder, remove_leftovers
 from hubel.core.progress import counted
 from hubel.core.random import permutation
-from hubel.data.augment import Policy, policy
-from hubel.data.loading import Images
+from hubel.data.augment import Policy, find_policy
+from hubel.data.loading import Images, Labelled
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.advice import advice
@@ -47,7 +47,6 @@ from hubel.training.fit import Fitted, fit_model
 from hubel.training.folder import RUNS, RunFolder, only_unfinished
 from hubel.training.plan import Plan, make_plan, with_task
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import load_model
 
@@ -189,7 +188,7 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
     testing = "the validation images measure, too" if sizes.test_is_val else f"{len(sizes.test):,} to test"
     folder.tell(
         f"{plan.index.name}: {f'{classes} classes, ' if classes else ''}{len(sizes.train):,} images to train, "
-        f"{plan.choosers:,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.fit})"
+        f"{plan.choosers:,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.resize})"
     )
     start = f"from the weights {plan.weights}" if plan.weights else counted(plan.recipe.epochs, "epoch")
     folder.tell(f"{plan.card.model}, {start}, batches of {plan.recipe.batch_size}; run folder {folder.path}")
@@ -198,7 +197,7 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
 def _policy(plan: Plan) -> Policy:
     """How training images are changed: what a name stands for."""
     p = plan.card.preprocess
-    return policy(plan.recipe.augment, channels=p.channels, size=min(p.height, p.width))
+    return find_policy(plan.recipe.augment, channels=p.channels, size=min(p.height, p.width))
 
 
 def _drawings(plan: Plan, history: list[dict[str, float]]) -> list[Drawing]:
@@ -208,8 +207,8 @@ def _drawings(plan: Plan, history: list[dict[str, float]]) -> list[Drawing]:
         positions, pixels = batch.positions, list(batch.pixels)
     else:
         positions = permutation(len(plan.train.images), plan.recipe.seed)[:_SAMPLE]
-        images, what = plan.train.images, views_policy(plan.recipe.augment, plan.card.preprocess)
-        pixels = [image_view(images, int(position), i % _VIEWS, what) for i, position in enumerate(positions)]
+        images, policy = plan.train.images, views_policy(plan.recipe.augment, plan.card.preprocess)
+        pixels = [image_view(images, int(position), i % _VIEWS, policy) for i, position in enumerate(positions)]
     names = [plan.index.labels[code] for code in plan.index.label[plan.train.images.rows[positions]]]
     sheet = contact_sheet(pixels, names, "Training images")
     seen = Drawing("training", "What the network saw", "Images as they were changed for training.", sheet)
@@ -244,7 +243,7 @@ def _measure(folder: RunFolder, plan: Plan, fitted: Fitted) -> Outcome:
         "Images": f"{len(splits.train):,} train, {plan.choosers:,} validation, {len(splits.test):,} {which}",
         "Left out": f"{len(plan.index.reasons):,} unreadable",
         "Network": f"{card.model}, {params:,} parameters",
-        "Input": f"{p.channels}x{p.height}x{p.width}, {p.fit}, {p.interpolation}",
+        "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
         "Training": f"{epochs}, batches of {plan.recipe.batch_size}, {fitted.minutes:.1f} minutes",
         **({"Starts from": f"the weights {plan.weights}"} if plan.weights else {}),
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),

@@ -64,7 +64,7 @@ def default_network(index: Index, recipe: Recipe) -> str:
     if not _is_small(index):
         return _PRETRAINED
     rows = _teaching(index)
-    kind = "coloured" if int(index.columns["channels"][rows].max(initial=1)) > 1 else "grey"
+    kind = "coloured" if int(index.channels[rows].max(initial=1)) > 1 else "grey"
     small = max(recipe.input_size() or (SMALL + 1,)) <= SMALL
     return _FRESH if small or recipe.weights == "none" or len(rows) >= _ENOUGH[kind] else _PRETRAINED
 
@@ -80,7 +80,7 @@ def enlarged(index: Index, like: Preprocess, variant: Variant) -> tuple[int, int
 def _is_small(index: Index) -> bool:
     """Whether no usable image is larger than `SMALL`."""
     rows = index.usable()
-    return all(index.columns[side][rows].max(initial=0) <= SMALL for side in ("height", "width"))
+    return all(sides[rows].max(initial=0) <= SMALL for sides in (index.height, index.width))
 
 
 def _teaching(index: Index) -> NDArray[np.int64]:
@@ -147,4 +147,4 @@ def _from_file(path: Path, rows: list[Pretrained], options: dict[str, Any]) -> S
 
 def _in_shape(row: Pretrained) -> Preprocess:
     """How weights want to see an image, and as much of it as has the shape of the input."""
-    return replace(row.preprocess, fit="crop", crop=1.0)
+    return replace(row.preprocess, resize="crop", crop=1.0)

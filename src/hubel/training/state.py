@@ -1,26 +1,10 @@
-"""What a loop works on, and where it stands."""
+"""The state of a training run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
 
-from numpy.typing import NDArray
-
-from hubel.data.loading import Samples
-
-__all__ = ["Labelled", "Progress"]
-
-
-Kind = TypeVar("Kind", bound=Samples, covariant=True)
-
-
-@dataclass(frozen=True)
-class Labelled(Generic[Kind]):
-    """Images, or maps of them, with their targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`."""
-
-    images: Kind
-    targets: NDArray[Any]
+__all__ = ["Progress"]
 
 
 @dataclass

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.data.loading import Samples, blank_input
-from hubel.features.extractor import Activations, Frozen
+from hubel.data.loading import Labelled, Samples, blank_input
+from hubel.features.extractor import FeatureExtractor, Features
 from hubel.features.logits import head_logits
 from hubel.features.probe import fit_probe, neighbours_accuracy
 from hubel.features.views import views_policy
@@ -32,7 +32,6 @@ from hubel.training.freeze_policy import Decision, Evidence, decide, views_for
 from hubel.training.loop import NOTHING
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
-from hubel.training.state import Labelled
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
@@ -96,10 +95,10 @@ def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None],
         notes.append(text)
         tell(text)
 
-    def frozen(boundary: str) -> Frozen:
+    def frozen(boundary: str) -> FeatureExtractor:
         n = len(plan.train.images)
         expected = n * (1 if ALL in (boundary, recipe.freeze) else recipe.views or views_for(n))
-        return Frozen(
+        return FeatureExtractor(
             network,
             plan.card,
             boundary,
@@ -157,7 +156,7 @@ def _pretrained(plan: Plan) -> Network:
     return network.eval()
 
 
-def _look(plan: Plan, network: Network, part: Frozen, whole: Frozen) -> _Features:
+def _look(plan: Plan, network: Network, part: FeatureExtractor, whole: FeatureExtractor) -> _Features:
     """What the frozen part makes of the images as they are; through the maps that tuning needs later, if any."""
     images = [plan.train.images, plan.val.images]
     if plan.recipe.freeze in (ALL, NONE) or not part.room_for(images, 1):
@@ -171,7 +170,7 @@ def _look(plan: Plan, network: Network, part: Frozen, whole: Frozen) -> _Feature
     return _Features(_floats(train), _floats(val), np.concatenate(below))
 
 
-def _floats(found: Activations) -> NDArray[np.float32]:
+def _floats(found: Features) -> NDArray[np.float32]:
     return found.take(np.arange(len(found))).astype(np.float32)
 
 
@@ -225,7 +224,9 @@ def _score(logits: NDArray[np.float32], plan: Plan) -> tuple[float, float]:
     return float(objective.right(said, targets).double().mean()), -float(loss)
 
 
-def _to_learn_from(plan: Plan, part: Frozen, decision: Decision) -> tuple[Labelled[Samples], Labelled[Samples]]:
+def _to_learn_from(
+    plan: Plan, part: FeatureExtractor, decision: Decision
+) -> tuple[Labelled[Samples], Labelled[Samples]]:
     """Maps of the boundary, as many views as the cache has room for; the images themselves where that is none."""
     if decision.freeze == NONE:
         return plan.train, plan.val

@@ -11,7 +11,7 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.models.catalogue import build_model, find
-from hubel.nn.features import Features, feature_maps
+from hubel.nn.features import FeatureNetwork, feature_maps
 from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
 from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
@@ -78,7 +78,7 @@ def create_model(
     info = feature_maps(twin, shape) if isinstance(twin, Network) and variant.task == "classify" else []
     if not info or not isinstance(network, Network):
         raise OptionError(f"{exact} has no maps of falling resolution to hand out")
-    return Features(network, info)
+    return FeatureNetwork(network, info)
 
 
 def load_pretrained(name: str, weights: str = "default") -> tuple[nn.Module, ModelCard]:

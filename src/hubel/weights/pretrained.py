@@ -127,7 +127,7 @@ def _from_row(row: dict[str, str]) -> Pretrained:
     preprocess = Preprocess(
         int(row["height"]),
         int(row["width"]),
-        fit=row["fit"],  # type: ignore[arg-type]  # Preprocess checks it
+        resize=row["resize"],  # type: ignore[arg-type]  # Preprocess checks it
         interpolation=row["interpolation"],
         mean=numbers("mean"),
         std=numbers("std"),

@@ -38,8 +38,8 @@ def photos(side, n=4):
     if not PHOTOS.is_dir():
         return [landscape(side, side, 3, seed) for seed in range(n)]
     files = sorted(PHOTOS.glob("*/*.jpg"))
-    shape = Preprocess(side, side, fit="crop")
-    return [shape.resize(np.asarray(Image.open(file).convert("RGB"))) for file in files[:: len(files) // n][:n]]
+    shape = Preprocess(side, side, resize="crop")
+    return [shape.apply(np.asarray(Image.open(file).convert("RGB"))) for file in files[:: len(files) // n][:n]]
 
 
 def distance(name, clean, changed):

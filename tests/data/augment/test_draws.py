@@ -25,14 +25,14 @@ def told(change: Change) -> Any:
     return change.cut, change.moves, field, change.colours, change.erase, change.fill, change.key
 
 
-@pytest.mark.parametrize("what", [*POLICIES.values(), VIEWS, ALL])
-def test_any_split_of_a_batch_gives_the_same(what: Policy) -> None:
+@pytest.mark.parametrize("policy", [*POLICIES.values(), VIEWS, ALL])
+def test_any_split_of_a_batch_gives_the_same(policy: Policy) -> None:
     samples = np.arange(50, 90)
-    whole = [told(change) for change in draw(what, 7, 3, samples)]
-    assert [told(draw(what, 7, 3, np.array([sample]))[0]) for sample in samples] == whole
-    assert [told(draw(what, 7, 3, int(sample))[0]) for sample in samples] == whole
+    whole = [told(change) for change in draw(policy, 7, 3, samples)]
+    assert [told(draw(policy, 7, 3, np.array([sample]))[0]) for sample in samples] == whole
+    assert [told(draw(policy, 7, 3, int(sample))[0]) for sample in samples] == whole
     order = np.random.default_rng(0).permutation(40)
-    assert [told(change) for change in draw(what, 7, np.full(40, 3), samples[order])] == [whole[i] for i in order]
+    assert [told(change) for change in draw(policy, 7, np.full(40, 3), samples[order])] == [whole[i] for i in order]
 
 
 def test_each_key_matters() -> None:
@@ -90,8 +90,8 @@ def test_scales_are_as_often_above_as_below() -> None:
 
 
 def test_shares_of_images() -> None:
-    what = Policy(mirror=True, posterize=0.1, solarize=0.2, equalize=0.3, erase=0.2, erase_odds=0.4)
-    changes = draw(what, 0, 0, np.arange(5000))
+    policy = Policy(mirror=True, posterize=0.1, solarize=0.2, equalize=0.3, erase=0.2, erase_odds=0.4)
+    changes = draw(policy, 0, 0, np.arange(5000))
     for name, share in (("posterize", 0.1), ("solarize", 0.2), ("equalize", 0.3)):
         assert abs(sum(name == step for change in changes for step, _ in change.colours) / 5000 - share) < 0.025
     assert abs(sum(bool(change.moves) for change in changes) / 5000 - 0.5) < 0.025
@@ -144,31 +144,31 @@ def test_the_strongest_operations_are_the_papers() -> None:
             assert set(operation.values(0.0, 1.0)) == {0.0}
 
 
-@pytest.mark.parametrize("what", [Policy(shift=0.3), Policy(shift=0.2, mirror=True, flip=True, erase=0.4)])
+@pytest.mark.parametrize("policy", [Policy(shift=0.3), Policy(shift=0.2, mirror=True, flip=True, erase=0.4)])
 @pytest.mark.parametrize("name", [None, "shift", "light"])
-def test_moves_by_whole_pixels_are_those_of_whole_batches(what: Policy, name: str | None) -> None:
-    what = what if name is None else POLICIES[name]
+def test_moves_by_whole_pixels_are_those_of_whole_batches(policy: Policy, name: str | None) -> None:
+    policy = policy if name is None else POLICIES[name]
     picture, wanted, samples = scene(31, 22), Preprocess(31, 22), np.arange(30)
-    whole = augment(np.repeat(picture[None], 30, 0), what, seed=0, epoch=1, samples=samples)
-    changes = draw(what, 0, 1, samples)
+    whole = augment(np.repeat(picture[None], 30, 0), policy, seed=0, epoch=1, samples=samples)
+    changes = draw(policy, 0, 1, samples)
     assert np.array_equal(whole, [changed(picture, wanted, change) for change in changes])
-    if not what.erase:
+    if not policy.erase:
         for image, change in zip(whole, changes, strict=True):
             assert np.array_equal(image, change_mask(picture, wanted, change, (31, 22), outside=0))
 
 
 def test_an_erased_square_is_that_of_whole_batches() -> None:
-    what, picture = Policy(erase=0.5, erase_odds=0.6), scene(30, 20)
+    policy, picture = Policy(erase=0.5, erase_odds=0.6), scene(30, 20)
     samples = np.arange(20)
-    whole = augment(np.repeat(picture[None], 20, 0), what, seed=0, epoch=1, samples=samples)
-    single = [changed(picture, Preprocess(30, 20), change) for change in draw(what, 0, 1, samples)]
+    whole = augment(np.repeat(picture[None], 20, 0), policy, seed=0, epoch=1, samples=samples)
+    single = [changed(picture, Preprocess(30, 20), change) for change in draw(policy, 0, 1, samples)]
     assert np.array_equal(whole, single)
     assert 5 < sum(np.array_equal(one, picture) for one in whole) < 15
 
 
 def test_colours_of_whole_batches_are_those_of_single_images() -> None:
-    what, picture = Policy(mirror=True, brightness=0.3, noise=0.1, pca=0.2), scene(30, 20)
+    policy, picture = Policy(mirror=True, brightness=0.3, noise=0.1, pca=0.2), scene(30, 20)
     samples = np.arange(20)
-    whole = augment(np.repeat(picture[None], 20, 0), what, seed=0, epoch=1, samples=samples)
-    single = [changed(picture, Preprocess(30, 20), change) for change in draw(what, 0, 1, samples)]
+    whole = augment(np.repeat(picture[None], 20, 0), policy, seed=0, epoch=1, samples=samples)
+    single = [changed(picture, Preprocess(30, 20), change) for change in draw(policy, 0, 1, samples)]
     assert np.array_equal(whole, single)

@@ -15,7 +15,7 @@ from hubel.data.augment.opencv import opencv
     [
         "import hubel.data.augment, hubel.data.loading, hubel.features.views, hubel.training.recipe",
         "import hubel.inference.predictor, hubel.inference.exported, hubel.inference.tta",
-        "from hubel.data.augment import policy, draw; draw(policy('strong', channels=3), 0, 1, 2)",
+        "from hubel.data.augment import find_policy, draw; draw(find_policy('strong', channels=3), 0, 1, 2)",
     ],
 )
 def test_opencv_is_not_imported(code: str) -> None:

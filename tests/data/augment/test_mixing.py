@@ -21,10 +21,12 @@ def batch(n: int = 12, height: int = 9, width: int = 7) -> np.ndarray:
     st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)),
     st.tuples(st.integers(2, 12), st.integers(1, 20), st.integers(1, 20)),
 )
-def test_images_are_what_is_said_of_them(what: Policy, keys: tuple[int, int, int], size: tuple[int, int, int]) -> None:
+def test_images_are_what_is_said_of_them(
+    policy: Policy, keys: tuple[int, int, int], size: tuple[int, int, int]
+) -> None:
     pixels = batch(*size)
     before = pixels.copy()
-    mixed, others, share = mix(pixels, what, *keys)
+    mixed, others, share = mix(pixels, policy, *keys)
     assert np.array_equal(pixels, before)
     assert others is not None
     assert sorted(others.tolist()) == list(range(size[0]))
@@ -32,7 +34,7 @@ def test_images_are_what_is_said_of_them(what: Policy, keys: tuple[int, int, int
     for image, own, other in zip(mixed, pixels, pixels[others], strict=True):
         wanted = share * own.astype(float) + (1 - share) * other
         assert abs(image.mean() - wanted.mean()) <= 0.51, "on average, under both"
-    again = mix(pixels, what, *keys)
+    again = mix(pixels, policy, *keys)
     assert np.array_equal(again[0], mixed)
     assert again[2] == share
 

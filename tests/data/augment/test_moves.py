@@ -15,7 +15,7 @@ from scipy.ndimage import binary_erosion
 
 from hubel.data.augment import POLICIES, Change, Policy, changed, draw
 from hubel.data.augment.apply import map_of
-from hubel.data.preprocess import Fit, Preprocess
+from hubel.data.preprocess import Preprocess, Resize
 
 SIDES = st.integers(1, 40)
 CORNERS = np.array([0.7, -0.4, -1, 0.5, -0.3, -1, 0.8, 0.9])
@@ -29,8 +29,8 @@ STRENGTHS: dict[str, list[tuple[float, ...]]] = {
 CASES = [(name, values) for name, every in STRENGTHS.items() for values in every]
 
 
-def preprocess(height: int, width: int, channels: int = 3, fit: Fit = "squash") -> Preprocess:
-    return Preprocess(height, width, channels, fit, mean=(0.5,) * channels, std=(0.25,) * channels)
+def preprocess(height: int, width: int, channels: int = 3, resize: Resize = "squash") -> Preprocess:
+    return Preprocess(height, width, channels, resize, mean=(0.5,) * channels, std=(0.25,) * channels)
 
 
 def close(got: Any, wanted: Any, most: float = 1.01) -> bool:
@@ -96,16 +96,16 @@ def test_warping_with_a_perspective_and_a_smaller_result() -> None:
     size=st.tuples(SIDES, SIDES),
     inside=st.sampled_from([1, 3]),
     channels=st.sampled_from([1, 3]),
-    fit=st.sampled_from(["squash", "pad", "crop"]),
+    resize=st.sampled_from(["squash", "pad", "crop"]),
     crop=st.sampled_from([1.0, 0.8]),
 )
 def test_no_change_is_what_evaluation_sees(
-    sides: tuple[int, int], size: tuple[int, int], inside: int, channels: int, fit: Fit, crop: float
+    sides: tuple[int, int], size: tuple[int, int], inside: int, channels: int, resize: Resize, crop: float
 ) -> None:
     picture = noise(*sides, inside)
     mean = (0.5,) * channels
-    wanted = Preprocess(*size, channels, fit, mean=mean, std=mean, crop=crop if fit == "crop" else 1.0)
-    assert np.array_equal(changed(picture, wanted, draw(POLICIES["none"], 0, 1, 2)[0]), wanted.resize(picture))
+    wanted = Preprocess(*size, channels, resize, mean=mean, std=mean, crop=crop if resize == "crop" else 1.0)
+    assert np.array_equal(changed(picture, wanted, draw(POLICIES["none"], 0, 1, 2)[0]), wanted.apply(picture))
 
 
 @settings(max_examples=120, deadline=None)
@@ -114,15 +114,15 @@ def test_no_change_is_what_evaluation_sees(
     size=st.tuples(SIDES, SIDES),
     inside=st.sampled_from([1, 3]),
     channels=st.sampled_from([1, 3]),
-    fit=st.sampled_from(["squash", "pad", "crop"]),
+    resize=st.sampled_from(["squash", "pad", "crop"]),
     name=st.sampled_from(sorted(POLICIES)),
     key=st.integers(0, 2**64 - 1),
 )
 def test_every_policy_makes_the_network_s_size(
-    sides: tuple[int, int], size: tuple[int, int], inside: int, channels: int, fit: Fit, name: str, key: int
+    sides: tuple[int, int], size: tuple[int, int], inside: int, channels: int, resize: Resize, name: str, key: int
 ) -> None:
     picture = noise(*sides, inside)
-    before, wanted = picture.copy(), preprocess(*size, channels, fit)
+    before, wanted = picture.copy(), preprocess(*size, channels, resize)
     made = changed(picture, wanted, draw(POLICIES[name], key)[0])
     assert made.shape == (*size, channels)
     assert made.dtype == np.uint8
@@ -130,14 +130,14 @@ def test_every_policy_makes_the_network_s_size(
     assert np.array_equal(made, changed(picture, wanted, draw(POLICIES[name], key)[0]))
 
 
-@pytest.mark.parametrize("fit", ["squash", "pad", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 @pytest.mark.parametrize("sides", [(60, 91), (91, 60), (33, 33), (30, 100)])
-def test_a_tiny_turn_fits_like_no_turn(fit: Fit, sides: tuple[int, int]) -> None:
-    """The matrix of the fit and `Preprocess.resize` put everything in the same place."""
+def test_a_tiny_turn_fits_like_no_turn(resize: Resize, sides: tuple[int, int]) -> None:
+    """The matrix of the resize and `Preprocess.apply` put everything in the same place."""
     y, x = np.mgrid[0 : sides[0], 0 : sides[1]]
     smooth = np.stack([40 + 150 * x / sides[1], 40 + 150 * y / sides[0], 90 + 0 * x], -1).round().astype(np.uint8)
-    wanted = preprocess(31, 45, fit=fit)
-    plain = wanted.resize(smooth).astype(float)
+    wanted = preprocess(31, 45, resize=resize)
+    plain = wanted.apply(smooth).astype(float)
     turned = changed(smooth, wanted, Change(moves=(("rotate", (1e-7,)),), fill="edge")).astype(float)
     inside = binary_erosion(plain[..., 2] == 90)  # at its edge a padded picture fades into the black
     assert np.abs(turned - plain)[inside].max() <= 3
@@ -183,7 +183,7 @@ def test_a_cut_is_nearer_to_the_means_of_its_area_than_a_resize() -> None:
     truth = sampled(
         picture, lambda x, y: (left + x * columns / 24, top + y * rows / 32), (32, 24), (12, 12), "black"
     )  # fmt: skip
-    resized = wanted.resize(np.ascontiguousarray(picture[top : top + rows, left : left + columns]))
+    resized = wanted.apply(np.ascontiguousarray(picture[top : top + rows, left : left + columns]))
     errors = [np.abs(made.astype(float) - truth).mean() for made in (changed(picture, wanted, change), resized)]
     assert errors[0] < 0.92 * errors[1]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
-from hubel.data.augment import POLICIES, VIEWS, Policy, policy
+from hubel.data.augment import POLICIES, VIEWS, Policy, find_policy
 from hubel.data.augment.policy import _CHOICES, _RANGES
 
 MISTAKES = {
@@ -51,14 +51,14 @@ ANY = st.builds(Policy, **{entry.name: settings_of(entry.name) for entry in fiel
 
 
 @settings(max_examples=100, deadline=None)
-@given(what=ANY)
-def test_toml_and_text_round_trip(what: Policy, tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(policy=ANY)
+def test_toml_and_text_round_trip(policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("policy") / "My Policy.TOML"
-    file.write_text(what.to_toml(), encoding="utf-8")
-    assert policy(str(file), channels=3) == what
-    assert policy(what.to_text(), channels=1) == what
-    assert Policy.from_json(what.to_json()) == what
-    assert "\n" not in what.to_text()
+    file.write_text(policy.to_toml(), encoding="utf-8")
+    assert find_policy(str(file), channels=3) == policy
+    assert find_policy(policy.to_text(), channels=1) == policy
+    assert Policy.from_json(policy.to_json()) == policy
+    assert "\n" not in policy.to_text()
 
 
 @pytest.mark.parametrize("text", MISTAKES)
@@ -66,7 +66,7 @@ def test_each_mistake_in_a_file_is_one_line(text: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text)
     with pytest.raises(OptionError) as caught:
-        policy(str(file), channels=3)
+        find_policy(str(file), channels=3)
     said = str(caught.value)
     assert said.startswith(f"{file}: ")
     assert MISTAKES[text] in said
@@ -75,20 +75,20 @@ def test_each_mistake_in_a_file_is_one_line(text: str, tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"gone.toml: no such file; expected a table of an augmentation policy"):
-        policy(str(tmp_path / "gone.toml"), channels=3)
+        find_policy(str(tmp_path / "gone.toml"), channels=3)
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(OptionError, match=r"folder.toml: cannot be read"):
-        policy(str(tmp_path / "folder.toml"), channels=3)
+        find_policy(str(tmp_path / "folder.toml"), channels=3)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(OptionError, match=r"bytes.toml: cannot be read"):
-        policy(str(tmp_path / "bytes.toml"), channels=3)
+        find_policy(str(tmp_path / "bytes.toml"), channels=3)
 
 
 def test_texts_that_are_none() -> None:
     with pytest.raises(OptionError, match=r"a name, a .toml file or a JSON table, not '\{oops'"):
-        policy("{oops", channels=3)
+        find_policy("{oops", channels=3)
     with pytest.raises(UnknownNameError, match="augmentation policy is called 'stong'; did you mean strong"):
-        policy("stong", channels=3)
+        find_policy("stong", channels=3)
     with pytest.raises(HubelError, match="rotate is from 0 to 180"):
         Policy(rotate=-1)
 
@@ -96,20 +96,20 @@ def test_texts_that_are_none() -> None:
 def test_a_file_may_start_from_a_name(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('base = "standard"\nrotate = 3\nhue = 0.0\n')
-    got = policy(str(file), channels=3)
+    got = find_policy(str(file), channels=3)
     assert got.crop == POLICIES["standard"].crop
     assert (got.rotate, got.hue) == (3, 0)
     file.write_text('base = "auto"\nnoise = 0.1\n')
-    assert policy(str(file), channels=1) == Policy(shift=0.0625, noise=0.1)
-    assert policy(str(file), channels=3, size=32) == Policy(shift=0.125, mirror=True, noise=0.1)
+    assert find_policy(str(file), channels=1) == Policy(shift=0.0625, noise=0.1)
+    assert find_policy(str(file), channels=3, size=32) == Policy(shift=0.125, mirror=True, noise=0.1)
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_named_policies_round_trip(name: str, tmp_path: Path) -> None:
-    assert policy(name, channels=1) == policy(name, channels=3) == POLICIES[name]
+    assert find_policy(name, channels=1) == find_policy(name, channels=3) == POLICIES[name]
     file = tmp_path / "copy.toml"
     file.write_text(POLICIES[name].to_toml())
-    assert policy(str(file), channels=3) == POLICIES[name]
+    assert find_policy(str(file), channels=3) == POLICIES[name]
 
 
 def test_what_a_policy_keeps() -> None:

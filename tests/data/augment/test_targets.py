@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubel.data.augment import POLICIES, Change, change_boxes, change_mask, changed, draw
-from hubel.data.preprocess import Fit, Preprocess
+from hubel.data.preprocess import Preprocess, Resize
 
 POLICY_NAMES = ["none", "light", "standard", "strong", "trivialaugment", "randaugment"]
 CHANGES = [
@@ -21,8 +21,8 @@ CHANGES = [
 ]
 
 
-def preprocess(height: int, width: int, fit: Fit = "squash") -> Preprocess:
-    return Preprocess(height, width, fit=fit)
+def preprocess(height: int, width: int, resize: Resize = "squash") -> Preprocess:
+    return Preprocess(height, width, resize=resize)
 
 
 def blobs(height: int, width: int) -> np.ndarray:
@@ -31,12 +31,12 @@ def blobs(height: int, width: int) -> np.ndarray:
     return ((x > width * 0.45).astype(np.uint8) + 2 * (y > height * 0.6)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("fit", ["squash", "pad", "crop"])
+@pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 @pytest.mark.parametrize("change", CHANGES, ids=range(len(CHANGES)))
-def test_a_mask_moves_with_its_picture(change: Change, fit: Fit) -> None:
+def test_a_mask_moves_with_its_picture(change: Change, resize: Resize) -> None:
     mask = blobs(81, 63)
     picture = np.repeat((60 + 60 * mask)[..., None], 3, 2)
-    wanted = preprocess(57, 49, fit)
+    wanted = preprocess(57, 49, resize)
     seen = changed(picture, wanted, change)[..., 0].astype(float)
     got = change_mask(mask, wanted, change, (81, 63))
     levels = np.where(got == 255, 0, 60 + 60 * got.astype(float))
@@ -96,11 +96,11 @@ def test_a_box_stands_around_what_it_holds(change: Change) -> None:
     name=st.sampled_from(POLICY_NAMES),
     key=st.integers(0, 2**63),
     corners=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), max_size=4),
-    fit=st.sampled_from(["squash", "pad", "crop"]),
+    resize=st.sampled_from(["squash", "pad", "crop"]),
 )
-def test_boxes_stay_inside(name: str, key: int, corners: list[tuple[float, ...]], fit: Fit) -> None:
+def test_boxes_stay_inside(name: str, key: int, corners: list[tuple[float, ...]], resize: Resize) -> None:
     boxes = np.array([(60 * min(a, c), 80 * min(b, d), 60 * max(a, c), 80 * max(b, d)) for a, b, c, d in corners])
-    got, share = change_boxes(boxes, preprocess(50, 40, fit), draw(POLICIES[name], key)[0], (80, 60))
+    got, share = change_boxes(boxes, preprocess(50, 40, resize), draw(POLICIES[name], key)[0], (80, 60))
     assert got.shape == (len(corners), 4)
     assert ((share >= 0) & (share <= 1 + 1e-9)).all()
     assert (got >= 0).all()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import UnknownNameError
 from hubel.core.random import uniform
-from hubel.data.augment import POLICIES, Policy, augment, policy
+from hubel.data.augment import POLICIES, Policy, augment, find_policy
 
 Pixels = NDArray[np.uint8]
 SIDES = st.integers(1, 11)
@@ -46,19 +46,19 @@ def erased(image: Pixels, share: float, y: float, x: float) -> Pixels:
     return result
 
 
-def reference(image: Pixels, what: Policy, seed: int, epoch: int, sample: int) -> Pixels:
+def reference(image: Pixels, policy: Policy, seed: int, epoch: int, sample: int) -> Pixels:
     height, width, _ = image.shape
     luck = [float(uniform(seed, epoch, sample, draw)) for draw in range(5)]
-    most = round(what.shift * height), round(what.shift * width)
+    most = round(policy.shift * height), round(policy.shift * width)
     down, right = (int(number * (2 * m + 1) // 1) - m for number, m in zip(luck, most, strict=False))
     result = shifted(image, down, right)
-    if what.mirror and luck[2] < 0.5:
+    if policy.mirror and luck[2] < 0.5:
         result = shifted(image, down, right)[:, ::-1]
-    return erased(result, what.erase, luck[3] * height, luck[4] * width) if what.erase else result
+    return erased(result, policy.erase, luck[3] * height, luck[4] * width) if policy.erase else result
 
 
-def changed(batch: Pixels, what: Policy, samples: Any = None, *, seed: int = 0, epoch: int = 0) -> Pixels:
-    return augment(batch, what, seed=seed, epoch=epoch, samples=np.arange(len(batch)) if samples is None else samples)
+def changed(batch: Pixels, policy: Policy, samples: Any = None, *, seed: int = 0, epoch: int = 0) -> Pixels:
+    return augment(batch, policy, seed=seed, epoch=epoch, samples=np.arange(len(batch)) if samples is None else samples)
 
 
 @settings(max_examples=60, deadline=None)
@@ -70,13 +70,13 @@ def changed(batch: Pixels, what: Policy, samples: Any = None, *, seed: int = 0, 
     st.integers(0, 2**62),
     st.integers(0, 500),
 )
-def test_every_operation(height: int, width: int, channels: int, what: Policy, seed: int, epoch: int) -> None:
+def test_every_operation(height: int, width: int, channels: int, policy: Policy, seed: int, epoch: int) -> None:
     batch, samples = images(4, height, width, channels), np.array([7, 0, 123_456, 3])
     before = batch.copy()
-    result = changed(batch, what, samples, seed=seed, epoch=epoch)
+    result = changed(batch, policy, samples, seed=seed, epoch=epoch)
     assert result.dtype == np.uint8
     for image, got, sample in zip(batch, result, samples.tolist(), strict=True):
-        assert np.array_equal(got, reference(image, what, seed, epoch, sample))
+        assert np.array_equal(got, reference(image, policy, seed, epoch, sample))
     assert np.array_equal(batch, before)
 
 
@@ -88,14 +88,14 @@ def test_a_sample_is_changed_alike_in_any_batch(name: str) -> None:
     assert np.array_equal(changed(batch[order], POLICIES[name], samples[order], seed=5, epoch=2), whole[order])
 
 
-@pytest.mark.parametrize("what", [Policy(shift=0.4), Policy(mirror=True), Policy(erase=0.5)])
-def test_seed_epoch_and_sample_each_matter(what: Policy) -> None:
+@pytest.mark.parametrize("policy", [Policy(shift=0.4), Policy(mirror=True), Policy(erase=0.5)])
+def test_seed_epoch_and_sample_each_matter(policy: Policy) -> None:
     batch = np.repeat(images(1, 9, 7), 40, axis=0)
-    usual = changed(batch, what)
+    usual = changed(batch, policy)
     for other in (
-        changed(batch, what, seed=1),
-        changed(batch, what, epoch=1),
-        changed(batch, what, np.arange(40) + 1000),
+        changed(batch, policy, seed=1),
+        changed(batch, policy, epoch=1),
+        changed(batch, policy, np.arange(40) + 1000),
     ):
         assert not np.array_equal(other, usual)
     assert len(np.unique(usual, axis=0)) > 1
@@ -129,10 +129,10 @@ def test_an_empty_batch() -> None:
 
 
 def test_policies_by_name() -> None:
-    assert policy("auto", channels=3, size=32) == policy("auto", channels=3, size=63) == POLICIES["light"]
-    assert policy("auto", channels=3, size=64) == policy("auto", channels=3, size=224) == POLICIES["standard"]
-    assert policy("auto", channels=1) == POLICIES["shift"]
-    assert not policy("auto", channels=1).mirror
-    assert policy("strong", channels=1) == POLICIES["strong"]
+    assert find_policy("auto", channels=3, size=32) == find_policy("auto", channels=3, size=63) == POLICIES["light"]
+    assert find_policy("auto", channels=3, size=64) == find_policy("auto", channels=3, size=224) == POLICIES["standard"]
+    assert find_policy("auto", channels=1) == POLICIES["shift"]
+    assert not find_policy("auto", channels=1).mirror
+    assert find_policy("strong", channels=1) == POLICIES["strong"]
     with pytest.raises(UnknownNameError, match="augmentation policy is called 'stong'; did you mean strong"):
-        policy("stong", channels=3)
+        find_policy("stong", channels=3)

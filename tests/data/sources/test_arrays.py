@@ -110,7 +110,7 @@ def test_labels_and_splits_that_do_not_fit(labels: Any, splits: Any, message: st
 
 def test_facts() -> None:
     index = scan(ArraySource(np.stack([GREY] * 3, axis=3), ["a", "b"]))
-    assert index.columns["width"].tolist() == [4, 4]
-    assert index.columns["height"].tolist() == [3, 3]
-    assert index.columns["channels"].tolist() == [3, 3]
-    assert index.columns["size"].tolist() == [36, 36]
+    assert index.width.tolist() == [4, 4]
+    assert index.height.tolist() == [3, 3]
+    assert index.channels.tolist() == [3, 3]
+    assert index.size.tolist() == [36, 36]

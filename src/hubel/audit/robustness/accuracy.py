@@ -110,7 +110,7 @@ def measure_robustness(
 ) -> Robustness:
     """Accuracy on images as they are, and on changed ones.
 
-    Images are decoded once and changed at the network's resolution, after `Preprocess.resize`: as ImageNet-C is made.
+    Images are decoded once and changed at the network's resolution, after `Preprocess.apply`: as ImageNet-C is made.
     The random numbers of a change are a function of the seed, the image's row in the index, its name and its strength.
 
     Args:

@@ -11,7 +11,7 @@ from hubel.data.augment.apply import change_boxes, change_mask, changed
 from hubel.data.augment.changes import Change, draw
 from hubel.data.augment.colour import principal_axes
 from hubel.data.augment.mixing import mix
-from hubel.data.augment.named import POLICIES, VIEWS, policy
+from hubel.data.augment.named import POLICIES, VIEWS, find_policy
 from hubel.data.augment.policy import Policy
 from hubel.data.augment.whole import augment
 
@@ -25,7 +25,7 @@ __all__ = [
     "change_mask",
     "changed",
     "draw",
+    "find_policy",
     "mix",
-    "policy",
     "principal_axes",
 ]

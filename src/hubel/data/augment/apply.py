@@ -33,7 +33,7 @@ def map_of(preprocess: Preprocess, change: Change, width: int, height: int) -> M
 def changed(picture: NDArray[np.uint8], preprocess: Preprocess, change: Change) -> NDArray[np.uint8]:
     """A decoded picture as the network's input, changed; it is interpolated once.
 
-    Where nothing is cut, turned or bent, `Preprocess.resize` makes it, so that the change that does nothing gives what
+    Where nothing is cut, turned or bent, `Preprocess.apply` makes it, so that the change that does nothing gives what
     evaluation sees.
 
     Args:
@@ -62,9 +62,9 @@ def _cut(picture: NDArray[np.uint8], preprocess: Preprocess, change: Change) -> 
     """What a change cuts out, not moved yet."""
     height, width = picture.shape[:2]
     left, top, columns, rows = change.box(width, height)
-    if (columns, rows) == (width, height) or preprocess.fit == "pad":  # whose black has sharp edges
-        return preprocess.resize(np.ascontiguousarray(picture[top : top + rows, left : left + columns]))
-    if preprocess.fit == "squash":
+    if (columns, rows) == (width, height) or preprocess.resize == "pad":  # whose black has sharp edges
+        return preprocess.apply(np.ascontiguousarray(picture[top : top + rows, left : left + columns]))
+    if preprocess.resize == "squash":
         part = _grey_if_wanted(picture[top : top + rows, left : left + columns], preprocess)
         size, cubic = (preprocess.height, preprocess.width), preprocess.interpolation == "bicubic"
         return _with_channels(resized(part, size, cubic=cubic), preprocess)
@@ -209,4 +209,4 @@ def _field(change: Change, preprocess: Preprocess) -> NDArray[np.float32] | None
 
 
 def _fill(preprocess: Preprocess, change: Change) -> str:
-    return "black" if preprocess.fit == "pad" else change.fill
+    return "black" if preprocess.resize == "pad" else change.fill

@@ -62,26 +62,26 @@ class Change:
         return round(self.cut[3] * (width - columns)), round(self.cut[2] * (height - rows)), columns, rows
 
 
-def draw(what: Policy, *keys: int | NDArray[Any]) -> list[Change]:
+def draw(policy: Policy, *keys: int | NDArray[Any]) -> list[Change]:
     """A change for each combination of keys, which broadcast to `(n,)`; see `hubel.core.random.uniform`."""
     whole = _whole(keys)
-    movers = _switched_on(what, _WHOLE_MOVES if what.keeps_pixels else _MOVES)
-    colourers, fields = _switched_on(what, _COLOURS), _fields(what, whole)
+    movers = _switched_on(policy, _WHOLE_MOVES if policy.keeps_pixels else _MOVES)
+    colourers, fields = _switched_on(policy, _COLOURS), _fields(policy, whole)
     changes = []
-    for i, (row, noise) in enumerate(_luck(what, whole)):
-        moves, colours = _made(what, row, movers), _made(what, row, colourers)
-        if what.automatic != "none":
-            for operation, value in _automatic(what, tuple(key[i] for key in whole)):
+    for i, (row, noise) in enumerate(_luck(policy, whole)):
+        moves, colours = _made(policy, row, movers), _made(policy, row, colourers)
+        if policy.automatic != "none":
+            for operation, value in _automatic(policy, tuple(key[i] for key in whole)):
                 (moves if operation.moves else colours).append((operation.name, operation.values(*value)))
-        local, erase = None if fields is None else fields[i], _erase(what, row)
-        changes.append(Change(_cut(what, row), tuple(moves), local, tuple(colours), erase, what.fill, noise))
+        local, erase = None if fields is None else fields[i], _erase(policy, row)
+        changes.append(Change(_cut(policy, row), tuple(moves), local, tuple(colours), erase, policy.fill, noise))
     return changes
 
 
-def draw_colours(what: Policy, *keys: int | NDArray[Any]) -> list[tuple[list[Step], int]]:
+def draw_colours(policy: Policy, *keys: int | NDArray[Any]) -> list[tuple[list[Step], int]]:
     """Of the same changes only those of values, and the key of their noise."""
-    colourers = _switched_on(what, _COLOURS)
-    return [(_made(what, row, colourers), noise) for row, noise in _luck(what, _whole(keys))]
+    colourers = _switched_on(policy, _COLOURS)
+    return [(_made(policy, row, colourers), noise) for row, noise in _luck(policy, _whole(keys))]
 
 
 def _whole(keys: tuple[int | NDArray[Any], ...]) -> Keys:
@@ -89,11 +89,11 @@ def _whole(keys: tuple[int | NDArray[Any], ...]) -> Keys:
     return np.broadcast_arrays(*(np.asarray(_word(key)) for key in keys), np.zeros(1, np.uint8))[:-1]
 
 
-def _luck(what: Policy, keys: Keys) -> Iterator[tuple[Luck, int]]:
+def _luck(policy: Policy, keys: Keys) -> Iterator[tuple[Luck, int]]:
     """The numbers of each image, with the sums of PCA colour at their end, and the key of its noise."""
     luck = uniform(*(key[:, None] for key in keys), np.arange(len(_DRAWS)))
-    if what.pca:
-        luck = np.concatenate([luck, _principal(what, luck)], 1)
+    if policy.pca:
+        luck = np.concatenate([luck, _principal(policy, luck)], 1)
     noise = bits(*keys, _KEY) >> np.uint64(1)
     return zip(luck.tolist(), noise.tolist(), strict=True)
 
@@ -111,9 +111,9 @@ def _signed(luck: Luck, name: str, most: float) -> float:
     return (2 * _at(luck, name) - 1) * most
 
 
-def _cut(what: Policy, luck: Luck) -> tuple[float, float, float, float]:
-    area = what.crop + (1 - what.crop) * _at(luck, "area")
-    shape = math.exp(_signed(luck, "shape", math.log(what.aspect)) / 2)
+def _cut(policy: Policy, luck: Luck) -> tuple[float, float, float, float]:
+    area = policy.crop + (1 - policy.crop) * _at(luck, "area")
+    shape = math.exp(_signed(luck, "shape", math.log(policy.aspect)) / 2)
     side = math.sqrt(area)
     return min(1.0, side * shape), min(1.0, side / shape), _at(luck, "cut_y"), _at(luck, "cut_x")
 
@@ -122,32 +122,32 @@ Maker = Callable[[Policy, Luck], tuple[float, ...] | None]
 
 
 def _factor(name: str) -> Maker:
-    return lambda what, luck: (1 + _signed(luck, name, getattr(what, name)),)
+    return lambda policy, luck: (1 + _signed(luck, name, getattr(policy, name)),)
 
 
 def _one(name: str) -> Maker:
-    return lambda what, luck: (_signed(luck, name, getattr(what, name)),)
+    return lambda policy, luck: (_signed(luck, name, getattr(policy, name)),)
 
 
 def _each(setting: str, names: tuple[str, ...]) -> Maker:
-    return lambda what, luck: tuple(_signed(luck, name, getattr(what, setting)) for name in names)
+    return lambda policy, luck: tuple(_signed(luck, name, getattr(policy, setting)) for name in names)
 
 
 def _up_to(name: str) -> Maker:
-    return lambda what, luck: (getattr(what, name) * _at(luck, name),)
+    return lambda policy, luck: (getattr(policy, name) * _at(luck, name),)
 
 
 def _for_some(name: str, values: Maker, share: float | None = None) -> Maker:
     """To a share of the images, which the setting itself says unless given."""
 
-    def made(what: Policy, luck: Luck) -> tuple[float, ...] | None:
-        happens = _at(luck, name) < (getattr(what, name) if share is None else share)
-        return values(what, luck) if happens else None
+    def made(policy: Policy, luck: Luck) -> tuple[float, ...] | None:
+        happens = _at(luck, name) < (getattr(policy, name) if share is None else share)
+        return values(policy, luck) if happens else None
 
     return made
 
 
-def _nothing(what: Policy, luck: Luck) -> tuple[float, ...]:
+def _nothing(policy: Policy, luck: Luck) -> tuple[float, ...]:
     return ()
 
 
@@ -159,13 +159,13 @@ _MOVES: tuple[tuple[str, str, Maker], ...] = (
     ("flip", "flip", _for_some("flip", _nothing, 0.5)),
     ("rotate", "rotate", _one("rotate")),
     ("shear", "shear", _each("shear", ("shear_x", "shear_y"))),
-    ("scale", "scale", lambda what, luck: (math.exp(_signed(luck, "scale", math.log(what.scale))),)),
+    ("scale", "scale", lambda policy, luck: (math.exp(_signed(luck, "scale", math.log(policy.scale))),)),
     ("perspective", "perspective", _each("perspective", _CORNERS)),
     ("shift", "shift", _each("shift", ("right", "down"))),
 )
 # Where nothing is interpolated, and moves are by whole pixels.
 _WHOLE_MOVES: tuple[tuple[str, str, Maker], ...] = (
-    ("shift", "slide", lambda what, luck: (_at(luck, "right"), _at(luck, "down"), what.shift)),
+    ("shift", "slide", lambda policy, luck: (_at(luck, "right"), _at(luck, "down"), policy.shift)),
     *_MOVES[:2],
 )
 # What is one matrix comes first.
@@ -173,23 +173,23 @@ _COLOURS: tuple[tuple[str, str, Maker], ...] = (
     *((name, name, _factor(name)) for name in ("brightness", "contrast", "saturation")),
     ("hue", "hue", _one("hue")),
     ("channels", "channels", _each("channels", ("red", "green", "blue"))),
-    ("pca", "channels", lambda what, luck: tuple(luck[-3:])),
-    ("grey", "saturation", _for_some("grey", lambda what, luck: (0.0,))),
-    ("posterize", "posterize", _for_some("posterize", lambda what, luck: (_depth(luck),))),
-    ("solarize", "solarize", _for_some("solarize", lambda what, luck: (255 * _at(luck, "level"),))),
+    ("pca", "channels", lambda policy, luck: tuple(luck[-3:])),
+    ("grey", "saturation", _for_some("grey", lambda policy, luck: (0.0,))),
+    ("posterize", "posterize", _for_some("posterize", lambda policy, luck: (_depth(luck),))),
+    ("solarize", "solarize", _for_some("solarize", lambda policy, luck: (255 * _at(luck, "level"),))),
     ("equalize", "equalize", _for_some("equalize", _nothing)),
     ("blur", "blur", _up_to("blur")),
     ("noise", "noise", _up_to("noise")),
-    ("jpeg", "jpeg", lambda what, luck: (float(round(what.jpeg + (100 - what.jpeg) * _at(luck, "jpeg"))),)),
+    ("jpeg", "jpeg", lambda policy, luck: (float(round(policy.jpeg + (100 - policy.jpeg) * _at(luck, "jpeg"))),)),
 )
 
 
-def _switched_on(what: Policy, table: tuple[tuple[str, str, Maker], ...]) -> list[tuple[str, Maker]]:
-    return [(name, make) for setting, name, make in table if getattr(what, setting) != getattr(Policy, setting)]
+def _switched_on(policy: Policy, table: tuple[tuple[str, str, Maker], ...]) -> list[tuple[str, Maker]]:
+    return [(name, make) for setting, name, make in table if getattr(policy, setting) != getattr(Policy, setting)]
 
 
-def _made(what: Policy, luck: Luck, makers: list[tuple[str, Maker]]) -> list[Step]:
-    made = ((name, make(what, luck)) for name, make in makers)
+def _made(policy: Policy, luck: Luck, makers: list[tuple[str, Maker]]) -> list[Step]:
+    made = ((name, make(policy, luck)) for name, make in makers)
     return [(name, values) for name, values in made if values is not None]
 
 
@@ -197,37 +197,37 @@ def _depth(luck: Luck) -> float:
     return float(_LEAST_BITS + int(_at(luck, "bits") * (_MOST_BITS - _LEAST_BITS + 1)))
 
 
-def _principal(what: Policy, luck: NDArray[np.float64]) -> NDArray[np.float64]:
+def _principal(policy: Policy, luck: NDArray[np.float64]) -> NDArray[np.float64]:
     """AlexNet's sums of the principal colours, each by a normal factor (Box & Muller 1958): `(n, 3)`, of full scale."""
     size, turn = (luck[:, _PLACE[f"pca_{name}_1"] :][:, :3] for name in ("size", "turn"))
     factors = np.sqrt(-2 * np.log1p(-size)) * np.cos(2 * np.pi * turn)
     # Written out: a product of matrices may be rounded otherwise for another number of images.
-    sums = [sum(factors[:, i] * what.axes[i][channel] for i in range(3)) for channel in range(3)]
-    return what.pca * np.stack([np.asarray(one) for one in sums], 1)
+    sums = [sum(factors[:, i] * policy.axes[i][channel] for i in range(3)) for channel in range(3)]
+    return policy.pca * np.stack([np.asarray(one) for one in sums], 1)
 
 
-def _automatic(what: Policy, keys: tuple[Any, ...]) -> list[tuple[Operation, tuple[float, float]]]:
+def _automatic(policy: Policy, keys: tuple[Any, ...]) -> list[tuple[Operation, tuple[float, float]]]:
     """The drawn operations, each with its strength (0 to 1) and its sign."""
-    table = OPERATIONS[what.automatic]
-    number = 1 if what.automatic == "trivialaugment" else what.operations
+    table = OPERATIONS[policy.automatic]
+    number = 1 if policy.automatic == "trivialaugment" else policy.operations
     luck = uniform(*keys, _AUTOMATIC + np.arange(3 * number)).reshape(number, 3)
     drawn = []
     for which, strength, sign in luck.tolist():
-        level = math.floor(31 * strength) / 30 if what.automatic == "trivialaugment" else what.strength / 30
+        level = math.floor(31 * strength) / 30 if policy.automatic == "trivialaugment" else policy.strength / 30
         drawn.append((table[int(which * len(table))], (level, 1.0 if sign < 0.5 else -1.0)))
     return drawn
 
 
-def _fields(what: Policy, keys: Keys) -> NDArray[np.float64] | None:
+def _fields(policy: Policy, keys: Keys) -> NDArray[np.float64] | None:
     """The local moves of each image, `(n, rows, columns, 2)`."""
-    if not what.warp:
+    if not policy.warp:
         return None
     side = _CELLS + 1
     luck = uniform(*(key[:, None] for key in keys), _FIELD + np.arange(2 * side * side))
-    return np.asarray((2 * luck - 1) * what.warp).reshape(-1, side, side, 2)
+    return np.asarray((2 * luck - 1) * policy.warp).reshape(-1, side, side, 2)
 
 
-def _erase(what: Policy, luck: Luck) -> tuple[float, float, float] | None:
-    if not what.erase or _at(luck, "erase") >= what.erase_odds:
+def _erase(policy: Policy, luck: Luck) -> tuple[float, float, float] | None:
+    if not policy.erase or _at(luck, "erase") >= policy.erase_odds:
         return None
-    return what.erase, _at(luck, "erase_y"), _at(luck, "erase_x")
+    return policy.erase, _at(luck, "erase_y"), _at(luck, "erase_x")

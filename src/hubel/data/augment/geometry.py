@@ -98,7 +98,7 @@ def moves_matrix(moves: Sequence[Step], width: int, height: int) -> Matrix:
 
 
 def fit_matrix(preprocess: Preprocess, left: int, top: int, width: int, height: int) -> Matrix:
-    """From the network's input to a picture, `(3, 3)`, as `Preprocess.resize` would fit a part of the picture.
+    """From the network's input to a picture, `(3, 3)`, as `Preprocess.apply` would fit a part of the picture.
 
     Args:
         preprocess: the fit.
@@ -111,9 +111,9 @@ def fit_matrix(preprocess: Preprocess, left: int, top: int, width: int, height: 
     inner_width, inner_height = preprocess.inner_size(width, height)
     across, down = width / inner_width, height / inner_height
     x, y = (inner_width - preprocess.width) / 2, (inner_height - preprocess.height) / 2
-    if preprocess.fit == "crop":
+    if preprocess.resize == "crop":
         x, y = round(x), round(y)
-    elif preprocess.fit == "pad":
+    elif preprocess.resize == "pad":
         x, y = -((preprocess.width - inner_width) // 2), -((preprocess.height - inner_height) // 2)
     return np.array([[across, 0.0, left + x * across], [0.0, down, top + y * down], [0.0, 0.0, 1.0]])
 

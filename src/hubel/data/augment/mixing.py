@@ -16,7 +16,7 @@ _MIXING = 4  # keeps these draws apart from those of the order
 
 
 def mix(
-    pixels: NDArray[np.uint8], what: Policy, seed: int, epoch: int, step: int
+    pixels: NDArray[np.uint8], policy: Policy, seed: int, epoch: int, step: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None, float]:
     """Images uint8 `(n, h, w, c)`, each with a part of another one, as mixup or CutMix do it.
 
@@ -24,7 +24,7 @@ def mix(
         The images; for each the place in the batch of the other one, `(n,)`, or None where nothing is mixed; and the
         share that each keeps of itself, from 0 to 1.
     """
-    known = [(alpha, way) for alpha, way in ((what.mixup, _blended), (what.cutmix, _pasted)) if alpha]
+    known = [(alpha, way) for alpha, way in ((policy.mixup, _blended), (policy.cutmix, _pasted)) if alpha]
     if not known or len(pixels) < 2:
         return pixels, None, 1.0
     keys = seed, epoch, step, _MIXING

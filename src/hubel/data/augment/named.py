@@ -8,7 +8,7 @@ from pathlib import Path
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
 from hubel.data.augment.policy import Policy, read_toml
 
-__all__ = ["POLICIES", "VIEWS", "policy"]
+__all__ = ["POLICIES", "VIEWS", "find_policy"]
 
 SMALL = 64  # pixels; smaller images blur when they are interpolated, and move by whole pixels instead
 
@@ -33,7 +33,7 @@ POLICIES = {
 VIEWS = Policy(mirror=True, crop=0.5, aspect=4 / 3, brightness=0.2, contrast=0.2)
 
 
-def policy(name: str, *, channels: int, size: int = SMALL) -> Policy:
+def find_policy(name: str, *, channels: int, size: int = SMALL) -> Policy:
     """A policy by its name, from a TOML file, or from a line that `Policy.to_text` has made.
 
     "auto" is "shift" for grey, where a mirror image may be another sign; "light" for small colour images, which lose
@@ -72,7 +72,7 @@ def _from_file(path: Path, channels: int, size: int) -> Policy:
     try:
         if base not in ("auto", *POLICIES):
             raise UnknownNameError("augmentation policy", str(base), ["auto", *POLICIES])
-        return Policy.from_json(table, policy(base, channels=channels, size=size))
+        return Policy.from_json(table, find_policy(base, channels=channels, size=size))
     except UnknownNameError as error:
         raise OptionError(f"{path}: {error}") from None
     except HubelError as error:

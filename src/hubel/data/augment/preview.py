@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError, OptionError
 from hubel.core.files import numbered_folder
 from hubel.core.random import permutation
-from hubel.data.augment import Change, Policy, changed, policy
+from hubel.data.augment import Change, Policy, changed, find_policy
 from hubel.data.augment.automatic import OPERATIONS
 from hubel.data.augment.named import SMALL
 from hubel.data.augment.preview_sheet import Row, sheet
@@ -76,26 +76,26 @@ def preview(data: Any, name: str, out: Path | None = None, *, size: int = 0, see
     index = scan(source)
     rows = _some(index, seed)
     preprocess = _input(index, rows, size)
-    what = policy(name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
-    what = suited(what, Images(source, index, index.usable(), preprocess, keep="off"))
+    policy = find_policy(name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
+    policy = suited(policy, Images(source, index, index.usable(), preprocess, keep="off"))
     images = Images(source, index, rows, preprocess)
     shown = []
     for place, row in enumerate(rows.tolist()):
         places = np.full(VARIANTS, place)
-        variants = images.augmented(places, what, seed, np.arange(VARIANTS))
+        variants = images.augmented(places, policy, seed, np.arange(VARIANTS))
         shown.append(Row(_title(index, row), [*images.pixels(places[:1]), *variants]))
     heads = ["as it is", *(f"epoch {epoch + 1}" for epoch in range(VARIANTS))]
     out = out or numbered_folder(Path("runs"), f"preview-{source.name}") / "augmentation.png"
     save(sheet(shown, heads, f"Augmentation: {_words(name)}", gap_after=1), out)
-    single = alone(what)
+    single = alone(policy)
     if not single:
-        return Preview(what, out, None, preprocess)
+        return Preview(policy, out, None, preprocess)
     # Changes of colour show best on what has most of it.
     most = int(np.argmax([np.ptp(row.tiles[0], axis=2).mean() for row in shown]))
     picture, second = images.decoded(most), out.with_name(f"{out.stem}-operations{out.suffix}")
     pairs = [_pair(picture, preprocess, title, ends) for title, ends in single]
     save(sheet(pairs, ["weakest", "strongest"], f"Each change alone: {_words(name)}", across=4), second)
-    return Preview(what, out, second, preprocess)
+    return Preview(policy, out, second, preprocess)
 
 
 def _words(name: str) -> str:
@@ -130,8 +130,8 @@ def _some(index: Index, seed: int) -> NDArray[np.int64]:
 
 
 def _input(index: Index, rows: NDArray[np.int64], size: int) -> Preprocess:
-    heights, widths = index.columns["height"][index.usable()], index.columns["width"][index.usable()]
-    channels = int(index.columns["channels"][index.usable()].max())
+    heights, widths = index.height[index.usable()], index.width[index.usable()]
+    channels = int(index.channels[index.usable()].max())
     height = width = size or _SIZE
     if not size and max(heights.max(), widths.max()) <= SMALL:
         height, width = int(heights.max()), int(widths.max())
@@ -144,17 +144,17 @@ def _pair(pixels: NDArray[np.uint8], preprocess: Preprocess, title: str, ends: t
     return Row(title, tiles, [caption for caption, _ in ends])
 
 
-def alone(what: Policy) -> list[tuple[str, tuple[End, End]]]:
+def alone(policy: Policy) -> list[tuple[str, tuple[End, End]]]:
     """Each change that a policy has, at both ends of its range: its name, and a caption and a change for each end."""
     usual = Policy()
-    found = [(name, ends(what)) for name, ends in _ENDS.items() if getattr(what, name) != getattr(usual, name)]
-    for operation in OPERATIONS.get(what.automatic, ())[1:]:
-        level = 1.0 if what.automatic == "trivialaugment" else what.strength / 30
+    found = [(name, ends(policy)) for name, ends in _ENDS.items() if getattr(policy, name) != getattr(usual, name)]
+    for operation in OPERATIONS.get(policy.automatic, ())[1:]:
+        level = 1.0 if policy.automatic == "trivialaugment" else policy.strength / 30
         step = {sign: (operation.name, operation.values(level, sign)) for sign in (-1.0, 1.0)}
         both: list[End] = []
         for _, values in step.values():
             move = ((operation.name, values),)
-            change = Change(moves=move, fill=what.fill) if operation.moves else Change(colours=move)
+            change = Change(moves=move, fill=policy.fill) if operation.moves else Change(colours=move)
             both.append((_numbers(operation.name, values), change))
         if both[0][0] == both[1][0]:
             both[0] = ("as it is", Change())
@@ -193,93 +193,97 @@ def _two(name: str, low: Values, high: Values, captions: tuple[str, str], fill: 
 def _signed(name: str, times: int, unit: str, scale: float = 1.0) -> Callable[[Policy], tuple[End, End]]:
     """A move by as much in one direction as in the other."""
 
-    def ends(what: Policy) -> tuple[End, End]:
-        most = float(getattr(what, name))
+    def ends(policy: Policy) -> tuple[End, End]:
+        most = float(getattr(policy, name))
         captions = (f"{_MINUS}{most * scale:.3g}{unit}", f"+{most * scale:.3g}{unit}")
-        return _two(name, (-most,) * times, (most,) * times, captions, what.fill)
+        return _two(name, (-most,) * times, (most,) * times, captions, policy.fill)
 
     return ends
 
 
 def _factor(name: str) -> Callable[[Policy], tuple[End, End]]:
-    def ends(what: Policy) -> tuple[End, End]:
-        most = float(getattr(what, name))
+    def ends(policy: Policy) -> tuple[End, End]:
+        most = float(getattr(policy, name))
         return _two(name, (1 - most,), (1 + most,), _times(1 - most, 1 + most), None)
 
     return ends
 
 
 def _from_nothing(change: Callable[[Policy], Change], caption: Callable[[Policy], str]) -> Any:
-    return lambda what: (("as it is", Change()), (caption(what), change(what)))
+    return lambda policy: (("as it is", Change()), (caption(policy), change(policy)))
 
 
-def _principal(what: Policy) -> tuple[End, End]:
-    far = _IN_SIGMA * what.pca
-    most = tuple(float(far * sum(axis[channel] for axis in what.axes)) for channel in range(3))
+def _principal(policy: Policy) -> tuple[End, End]:
+    far = _IN_SIGMA * policy.pca
+    most = tuple(float(far * sum(axis[channel] for axis in policy.axes)) for channel in range(3))
     less = tuple(-value for value in most)
     return _two("channels", less, most, (f"{_MINUS}{_IN_SIGMA:g} deviations", f"+{_IN_SIGMA:g} deviations"), None)
 
 
 # By setting: what both ends of its range look like, and are called.
 _ENDS: dict[str, Callable[[Policy], tuple[End, End]]] = {
-    "mirror": _from_nothing(lambda what: Change(moves=(("mirror", ()),)), lambda what: "half of them"),
-    "flip": _from_nothing(lambda what: Change(moves=(("flip", ()),)), lambda what: "half of them"),
+    "mirror": _from_nothing(lambda policy: Change(moves=(("mirror", ()),)), lambda policy: "half of them"),
+    "flip": _from_nothing(lambda policy: Change(moves=(("flip", ()),)), lambda policy: "half of them"),
     "shift": _signed("shift", 2, " %", 100),
     "crop": _from_nothing(
-        lambda what: Change(cut=(what.crop**0.5, what.crop**0.5, 0.5, 0.5)), lambda what: f"{what.crop:.0%} of the area"
+        lambda policy: Change(cut=(policy.crop**0.5, policy.crop**0.5, 0.5, 0.5)),
+        lambda policy: f"{policy.crop:.0%} of the area",
     ),
-    "aspect": lambda what: (
-        (f"{what.aspect:.3g} times as high", Change(cut=(1.0, 1 / what.aspect, 0.5, 0.5))),
-        (f"{what.aspect:.3g} times as wide", Change(cut=(1 / what.aspect, 1.0, 0.5, 0.5))),
+    "aspect": lambda policy: (
+        (f"{policy.aspect:.3g} times as high", Change(cut=(1.0, 1 / policy.aspect, 0.5, 0.5))),
+        (f"{policy.aspect:.3g} times as wide", Change(cut=(1 / policy.aspect, 1.0, 0.5, 0.5))),
     ),
     "rotate": _signed("rotate", 1, "°"),
     "shear": _signed("shear", 2, "°"),
-    "scale": lambda what: _two(
+    "scale": lambda policy: _two(
         "scale",
-        (1 / what.scale,),
-        (what.scale,),
-        (f"{_TIMES} {1 / what.scale:.3g}", f"{_TIMES} {what.scale:.3g}"),
-        what.fill,
+        (1 / policy.scale,),
+        (policy.scale,),
+        (f"{_TIMES} {1 / policy.scale:.3g}", f"{_TIMES} {policy.scale:.3g}"),
+        policy.fill,
     ),
-    "perspective": lambda what: _two(
+    "perspective": lambda policy: _two(
         "perspective",
-        tuple(what.perspective * move for move in _KEYSTONE),
-        tuple(-what.perspective * move for move in _KEYSTONE),
-        (f"nearer above, by {what.perspective:.0%}", f"nearer below, by {what.perspective:.0%}"),
-        what.fill,
+        tuple(policy.perspective * move for move in _KEYSTONE),
+        tuple(-policy.perspective * move for move in _KEYSTONE),
+        (f"nearer above, by {policy.perspective:.0%}", f"nearer below, by {policy.perspective:.0%}"),
+        policy.fill,
     ),
     "warp": _from_nothing(
-        lambda what: Change(field=what.warp * _FIELD, fill=what.fill), lambda what: f"{what.warp:.1%} of the side"
+        lambda policy: Change(field=policy.warp * _FIELD, fill=policy.fill),
+        lambda policy: f"{policy.warp:.1%} of the side",
     ),
     **{name: _factor(name) for name in ("brightness", "contrast", "saturation")},
-    "hue": lambda what: _two("hue", (-what.hue,), (what.hue,), (f"{_MINUS}{what.hue:.3g}°", f"+{what.hue:.3g}°"), None),
-    "channels": lambda what: _two(
+    "hue": lambda policy: _two(
+        "hue", (-policy.hue,), (policy.hue,), (f"{_MINUS}{policy.hue:.3g}°", f"+{policy.hue:.3g}°"), None
+    ),
+    "channels": lambda policy: _two(
         "channels",
-        (what.channels, 0.0, -what.channels),
-        (-what.channels, 0.0, what.channels),
-        (f"red +{what.channels:.0%}, blue {_MINUS}", f"red {_MINUS}{what.channels:.0%}, blue +"),
+        (policy.channels, 0.0, -policy.channels),
+        (-policy.channels, 0.0, policy.channels),
+        (f"red +{policy.channels:.0%}, blue {_MINUS}", f"red {_MINUS}{policy.channels:.0%}, blue +"),
         None,
     ),
     "pca": _principal,
     "grey": _from_nothing(
-        lambda what: Change(colours=(("saturation", (0.0,)),)), lambda what: f"{what.grey:.0%} of them"
+        lambda policy: Change(colours=(("saturation", (0.0,)),)), lambda policy: f"{policy.grey:.0%} of them"
     ),
-    "posterize": lambda what: _two("posterize", (6.0,), (3.0,), ("6 bits", "3 bits"), None),
-    "solarize": lambda what: _two("solarize", (224.0,), (64.0,), ("from 224 on", "from 64 on"), None),
+    "posterize": lambda policy: _two("posterize", (6.0,), (3.0,), ("6 bits", "3 bits"), None),
+    "solarize": lambda policy: _two("solarize", (224.0,), (64.0,), ("from 224 on", "from 64 on"), None),
     "equalize": _from_nothing(
-        lambda what: Change(colours=(("equalize", ()),)), lambda what: f"{what.equalize:.0%} of them"
+        lambda policy: Change(colours=(("equalize", ()),)), lambda policy: f"{policy.equalize:.0%} of them"
     ),
     "blur": _from_nothing(
-        lambda what: Change(colours=(("blur", (what.blur,)),)), lambda what: f"{what.blur:.1%} of the side"
+        lambda policy: Change(colours=(("blur", (policy.blur,)),)), lambda policy: f"{policy.blur:.1%} of the side"
     ),
     "noise": _from_nothing(
-        lambda what: Change(colours=(("noise", (what.noise,)),)), lambda what: f"{what.noise:.1%} of full scale"
+        lambda policy: Change(colours=(("noise", (policy.noise,)),)), lambda policy: f"{policy.noise:.1%} of full scale"
     ),
     "jpeg": _from_nothing(
-        lambda what: Change(colours=(("jpeg", (float(what.jpeg),)),)), lambda what: f"quality {what.jpeg}"
+        lambda policy: Change(colours=(("jpeg", (float(policy.jpeg),)),)), lambda policy: f"quality {policy.jpeg}"
     ),
     "erase": _from_nothing(
-        lambda what: Change(erase=(what.erase, 0.4, 0.6)),
-        lambda what: f"side {what.erase:.0%}, {what.erase_odds:.0%} of them",
+        lambda policy: Change(erase=(policy.erase, 0.4, 0.6)),
+        lambda policy: f"side {policy.erase:.0%}, {policy.erase_odds:.0%} of them",
     ),
 }

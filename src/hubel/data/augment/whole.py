@@ -19,7 +19,7 @@ _DOWN, _RIGHT, _MIRROR, _ERASE_Y, _ERASE_X, _ERASE, _FLIP = range(7)
 
 
 def augment(
-    images: NDArray[np.uint8], what: Policy, *, seed: int, epoch: int | NDArray[Any], samples: NDArray[np.int64]
+    images: NDArray[np.uint8], policy: Policy, *, seed: int, epoch: int | NDArray[Any], samples: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
     """Images uint8 `(n, h, w, c)`, whose numbers in the data set are `samples`, changed as a policy says.
 
@@ -27,7 +27,7 @@ def augment(
 
     Args:
         images: of the network's size; not changed.
-        what: the policy.
+        policy: the policy.
         seed: of the run.
         epoch: one number, or one for each image.
         samples: `(n,)`.
@@ -36,16 +36,20 @@ def augment(
         A new array, except under a policy that changes nothing.
     """
     luck = _Luck(seed, epoch, samples)
-    out = images if what.keeps_place and not (what.mirror or what.flip or what.shift) else _moved(images, what, luck)
-    if not what.keeps_colours and len(samples):
+    out = (
+        images
+        if policy.keeps_place and not (policy.mirror or policy.flip or policy.shift)
+        else _moved(images, policy, luck)
+    )
+    if not policy.keeps_colours and len(samples):
         coloured_ones = np.empty_like(out)
-        changes = draw_colours(what, seed, epoch, samples)
+        changes = draw_colours(policy, seed, epoch, samples)
         for image, (steps, key), place in zip(out, changes, coloured_ones, strict=True):
             coloured(image, steps, key, out=place)
         out = coloured_ones
-    if what.erase:
+    if policy.erase:
         places = np.stack([luck(_ERASE_Y), luck(_ERASE_X)], 1)
-        out = erased(out, what.erase, places, luck(_ERASE) < what.erase_odds)
+        out = erased(out, policy.erase, places, luck(_ERASE) < policy.erase_odds)
     return out
 
 
@@ -63,7 +67,7 @@ class _Luck:
         return np.floor(self(number) * (2 * most + 1)).astype(np.int64) - most
 
 
-def _moved(images: NDArray[np.uint8], what: Policy, luck: _Luck) -> NDArray[np.uint8]:
+def _moved(images: NDArray[np.uint8], policy: Policy, luck: _Luck) -> NDArray[np.uint8]:
     """Each image copied to its place in a black one, its pixels as single items: that is faster than any gathering."""
     n, height, width, channels = images.shape
     out = np.zeros(images.shape, np.uint8)
@@ -72,10 +76,10 @@ def _moved(images: NDArray[np.uint8], what: Policy, luck: _Luck) -> NDArray[np.u
     item = np.dtype((np.void, channels))
     source = np.ascontiguousarray(images).view(item)[..., 0]
     target = out.view(item)[..., 0]
-    down = luck.whole(_DOWN, round(what.shift * height)).tolist()
-    right = luck.whole(_RIGHT, round(what.shift * width)).tolist()
-    mirrored = (luck(_MIRROR) < 0.5).tolist() if what.mirror else [False] * n
-    flipped = (luck(_FLIP) < 0.5).tolist() if what.flip else [False] * n
+    down = luck.whole(_DOWN, round(policy.shift * height)).tolist()
+    right = luck.whole(_RIGHT, round(policy.shift * width)).tolist()
+    mirrored = (luck(_MIRROR) < 0.5).tolist() if policy.mirror else [False] * n
+    flipped = (luck(_FLIP) < 0.5).tolist() if policy.flip else [False] * n
     for i, (y, x) in enumerate(zip(down, right, strict=True)):
         to = target[i]
         if mirrored[i]:

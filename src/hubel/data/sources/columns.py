@@ -16,7 +16,7 @@ from hubel.core.errors import DataError
 from hubel.core.random import bits
 from hubel.data.sources.encoded import EncodedImages, Part, memory_budget
 from hubel.data.sources.features import (
-    Features,
+    FeatureSchema,
     checked_names,
     features_of,
     image_column,
@@ -60,7 +60,7 @@ class TableFile:
     name: str
     told: str
     split: int = 0
-    features: Features | None = None
+    features: FeatureSchema | None = None
 
 
 def stamps(mark: int) -> Iterator[int]:

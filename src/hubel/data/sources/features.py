@@ -22,10 +22,10 @@ __all__ = [
 _IMAGES = ("image", "img", "picture", "jpg", "png")
 LABELS = ("label", "labels", "class", "fine_label", "category", "cls")
 
-Features = Mapping[str, Any]
+FeatureSchema = Mapping[str, Any]
 
 
-def features_of(schema: Any) -> Features:
+def features_of(schema: Any) -> FeatureSchema:
     """The descriptions of columns in a schema's metadata, under the key "huggingface"; empty where there are none."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
@@ -34,7 +34,7 @@ def features_of(schema: Any) -> Features:
     return features if isinstance(features, dict) else {}
 
 
-def image_column(schema: Any, features: Features, where: object) -> str:
+def image_column(schema: Any, features: FeatureSchema, where: object) -> str:
     """The column that holds encoded images: binary, or `{bytes, path}`.
 
     Raises:
@@ -55,7 +55,7 @@ def image_column(schema: Any, features: Features, where: object) -> str:
     return name
 
 
-def label_column(schema: Any, features: Features, where: object) -> str:
+def label_column(schema: Any, features: FeatureSchema, where: object) -> str:
     """The column of labels: the one with a usual name, or the only one that is declared as `ClassLabel`.
 
     Raises:
@@ -72,7 +72,7 @@ def label_column(schema: Any, features: Features, where: object) -> str:
     return name
 
 
-def _kind(features: Features, name: str) -> Any:
+def _kind(features: FeatureSchema, name: str) -> Any:
     feature = features.get(name)
     return feature.get("_type") if isinstance(feature, dict) else None
 

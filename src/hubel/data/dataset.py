@@ -1,0 +1,122 @@
+"""A dataset: a source of images with its index. Every part of hubel that looks at labelled images starts here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DataError
+from hubel.data.index import Index, scan
+from hubel.data.kept import Keep
+from hubel.data.loading import Images
+from hubel.data.preprocess import Preprocess
+from hubel.data.sources import Source, open_source
+from hubel.data.sources.builtin import XO
+from hubel.data.sources.listing import SPLITS
+
+__all__ = ["Dataset", "open_dataset"]
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A source with its index.
+
+    Attributes:
+        source: reads the images.
+        index: facts of every image, by row.
+        multi_label: one label text may name several classes, separated by "|".
+    """
+
+    source: Source
+    index: Index
+    multi_label: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the name for run folders and reports."""
+        return self.index.name
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the classes that have a usable image, naturally sorted.
+
+        Raises:
+            DataError: fewer than two.
+        """
+        return self.index.classes(multi_label=self.multi_label)
+
+    def rows(self, split: str | None = None) -> Rows:
+        """Return the rows that can be read and have a label: all, or those that the data itself puts into a split.
+
+        Args:
+            split: "train", "val" or "test".
+
+        Raises:
+            DataError: the data has no such split.
+        """
+        usable = self.index.usable()
+        if split is None:
+            return usable
+        rows: Rows = usable[self.index.split[usable] == SPLITS.index(split)]
+        if not len(rows):
+            raise DataError(f"{self.name} has no split {split}; use --split all to measure on every image")
+        return rows
+
+    def images(
+        self,
+        preprocess: Preprocess,
+        rows: Rows | None = None,
+        *,
+        threads: int | None = None,
+        cache: Keep = "off",
+    ) -> Images:
+        """Return images at the network's size.
+
+        Args:
+            preprocess: size and normalisation.
+            rows: which, in this order; all usable ones if None.
+            threads: of decoding; None uses every core, 0 decodes in the calling thread.
+            cache: where decoded images stay between epochs.
+        """
+        chosen = self.rows() if rows is None else rows
+        return Images(self.source, self.index, chosen, preprocess, threads=threads, keep=cache)
+
+    def targets(self, classes: tuple[str, ...], rows: Rows | None = None) -> NDArray[Any]:
+        """Return class numbers int64 `(n,)`; 0 and 1 float32 `(n, classes)` for several labels an image, or no class.
+
+        Raises:
+            DataError: a label is none of the classes.
+        """
+        return self.index.targets(self.rows() if rows is None else rows, classes, multi_label=self.multi_label)
+
+    def digests(self, rows: Rows | None = None) -> NDArray[np.void]:
+        """Return the BLAKE2b digests of the encoded images, 16 bytes each, `(n,)`."""
+        return self.index.digest[self.rows() if rows is None else rows]
+
+
+def open_dataset(
+    data: Any,
+    *,
+    multi_label: bool = False,
+    labelled: bool = True,
+    xo: XO | None = None,
+    threads: int | None = None,
+) -> Dataset:
+    """Open images and index them; only files that an earlier scan has not seen are decoded.
+
+    Args:
+        data: a folder, a table, archives, the name of a built-in dataset, or a pair of arrays; see `open_source`.
+        multi_label: one label text may name several classes, separated by "|".
+        labelled: images without a label are left out.
+        xo: settings of the built-in dataset "xo".
+        threads: of decoding; None uses every core.
+
+    Raises:
+        DataError: nothing is there, nothing in it is a labelled image, or none can be read.
+    """
+    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo)
+    return Dataset(source, scan(source, threads=threads), multi_label)
