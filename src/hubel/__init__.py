@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hubel.core.version import __version__
+
 if TYPE_CHECKING:
     from hubel.analysis.summary import summary as summary
     from hubel.core.errors import HubelError as HubelError
@@ -17,11 +19,10 @@ if TYPE_CHECKING:
     from hubel.models.catalogue import list_models as list_models
     from hubel.training.estimator import ImageClassifier as ImageClassifier
     from hubel.training.recipe import Recipe as Recipe
-    from hubel.training.run import resume as resume
-    from hubel.training.run import train as train
+    from hubel.training.train import resume as resume
+    from hubel.training.train import train as train
     from hubel.weights.create import create_model as create_model
 
-__version__ = "0.1.0"
 
 # Where each name lives; nothing is imported before it is used, so that `import hubel` is instant.
 _HOMES = {
@@ -32,9 +33,9 @@ _HOMES = {
     "create_model": "hubel.weights.create",
     "list_models": "hubel.models.catalogue",
     "load": "hubel.inference.load",
-    "resume": "hubel.training.run",
+    "resume": "hubel.training.train",
     "summary": "hubel.analysis.summary",
-    "train": "hubel.training.run",
+    "train": "hubel.training.train",
 }
 
 __all__ = [

@@ -6,7 +6,6 @@ Nothing heavy is imported here or at the top of a verb's file, so that help and 
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 import warnings
@@ -21,8 +20,9 @@ from cyclopts.config import Dict
 from hubel import __version__
 from hubel.cli.verbs import VERBS
 from hubel.cli.wording import in_words
-from hubel.core.errors import HubelError, MismatchError, OptionError
+from hubel.core.errors import HubelError, MismatchError
 from hubel.core.process import tune
+from hubel.training.recipe_file import read_settings
 
 __all__ = ["app", "main"]
 
@@ -105,7 +105,7 @@ def _run(tokens: list[str]) -> Any:
     command = app()
     tokens, config = _without_config(_with_standard_input(tokens))
     if config is not None:
-        command.config = (Dict(_recipe_in(config), source=config, use_commands_as_keys=False),)
+        command.config = (Dict(read_settings(Path(config)), source=config, use_commands_as_keys=False),)
     return command(tokens, exit_on_error=False, print_error=False)
 
 
@@ -127,19 +127,6 @@ def _without_config(tokens: list[str]) -> tuple[list[str], str | None]:
             if place + 1 < len(tokens):
                 return [*tokens[:place], *tokens[place + 2 :]], tokens[place + 1]
     return tokens, None
-
-
-def _recipe_in(file: str) -> dict[str, Any]:
-    """The settings in the config.json of a run."""
-    try:
-        recipe = json.loads(Path(file).read_text(encoding="utf-8"))["recipe"]
-    except FileNotFoundError:
-        raise OptionError(f"--config {file}: no such file; expected the config.json of a run") from None
-    except (ValueError, LookupError, TypeError, RecursionError):
-        recipe = None
-    if not isinstance(recipe, dict):
-        raise OptionError(f'--config {file}: not the config.json of a run, which has its settings under "recipe"')
-    return recipe
 
 
 def _complain(text: str) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from hubel.training.recipe import Recipe
+from hubel.cli.settings import RecipeFlags
 
 _SHOWN = 10  # suspects, and outliers; the page shows more, the table all
 
@@ -124,7 +121,7 @@ def bench(
     source: str,
     /,
     *,
-    recipe: Annotated[Recipe | None, Parameter(name="*")] = None,
+    settings: RecipeFlags | None = None,
     seconds: float = 3.0,
     json: bool = False,
 ) -> int:
@@ -134,27 +131,27 @@ def bench(
 
     Args:
         source: labelled images, as for hubel train.
-        recipe: how.
+        settings: of the recipe.
         seconds: of each measurement.
         json: print the numbers as JSON instead of a table.
     """
     import json as json_module
 
     from hubel.cli.show import table
-    from hubel.training.feeding import measure_feeding
+    from hubel.training.bottleneck import measure_loading
 
-    found = measure_feeding(source, recipe, seconds=seconds)
+    found = measure_loading(source, settings.recipe() if settings else None, seconds=seconds)
     if json:
         print(json_module.dumps(found.to_json(), indent=2))
         return 0
     body = [
         ("decode", f"{found.decode:,.0f}", "no larger than needed"),
         ("decode and augment", f"{found.augmented:,.0f}", f"{found.augment}, normalised: a first epoch"),
-        ("kept and augment", f"{found.kept:,.0f}", "every later epoch, where decoded images are kept (--cache)"),
+        ("kept and augment", f"{found.cached:,.0f}", "every later epoch, where decoded images are kept (--cache)"),
         ("the network", f"{found.network:,.0f}", f"{found.model}, steps of all weights, {found.threads} threads"),
     ]
     height, width = found.size
     title = f"{found.images:,} images for an input of {height}x{width}, {found.loading_threads} threads feed"
     table(["", "images/s", "what"], body, title=title)
-    print(found.brake)
+    print(found.bottleneck)
     return 0

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from hubel.training.recipe import Recipe
+from hubel.cli.settings import RecipeFlags
 
 
 def lr_find(
     data: str,
     /,
     *,
-    recipe: Annotated[Recipe | None, Parameter(name="*")] = None,
+    settings: RecipeFlags | None = None,
     steps: int = 100,
     lowest: float = 1e-7,
     highest: float = 10.0,
@@ -25,16 +22,16 @@ def lr_find(
     """Find a learning rate: raise it step by step until the loss explodes, and see where it falls fastest.
 
     Everything happens in memory, with a fresh network that is thrown away: no run is touched. Settings are those of
-    hubel train; the ones of the schedule, of the epochs and of their end count for nothing here.
+    hubel train; schedule and epochs do not matter here.
 
     Args:
         data: labelled images, as for hubel train.
-        recipe: how.
+        settings: of the recipe.
         steps: of the test, each with a higher learning rate.
         lowest: the first learning rate.
         highest: the last learning rate.
         out: folder for the table and the picture; runs/lr-find-DATA-1, -2, ... if not given.
-        config: the config.json of a former run, whose settings hold where no flag says otherwise.
+        config: settings in a TOML file, or the config.json of a run; flags override them.
         json: print the numbers as JSON instead of a table.
     """
     import json as json_module
@@ -42,8 +39,8 @@ def lr_find(
     from hubel.cli.show import table
     from hubel.training.lr_find import find_lr
 
-    assert config is None, "main() takes it away: it changes what the other flags are when they are not given"
-    found = find_lr(data, recipe, steps=steps, lowest=lowest, highest=highest, out=out)
+    assert config is None, "main() takes it away: it changes the defaults of the other flags"
+    found = find_lr(data, settings.recipe() if settings else None, steps=steps, lowest=lowest, highest=highest, out=out)
     test = found.test
     if json:
         numbers = {

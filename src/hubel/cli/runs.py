@@ -14,9 +14,9 @@ def runs(folder: Path = Path("runs"), /) -> int:
     from hubel.cli.show import table
     from hubel.core.errors import DataError
     from hubel.metrics.tables import percent
-    from hubel.training.folder import summaries
+    from hubel.training.run_folder import summarise_runs
 
-    found = summaries(folder)
+    found = summarise_runs(folder)
     if not found:
         raise DataError(f"{folder}: no run in this folder; make one with hubel train")
     squared = ["squared error"] if any(run.mse is not None for run in found) else []

@@ -49,7 +49,7 @@ class FromBytes(nn.Module):
         self.register_buffer("scale", torch.from_numpy(scale).view(1, -1, 1, 1))
         self.register_buffer("shift", torch.from_numpy(shift).view(1, -1, 1, 1))
         self.temperature = float(card.temperature)
-        self.softmax = card.scores == "softmax" and card.task == "classify"
+        self.softmax = card.scores == "softmax" and bool(card.classes)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Scores from 0 to 1, and the logits that they come from."""

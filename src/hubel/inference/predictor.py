@@ -40,7 +40,7 @@ class Predictor(Classifier):
     """
 
     def __init__(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> None:
-        if card.task != "classify":
+        if not card.classes:
             raise OptionError(f"{card.model} makes images, it names no classes; hubel evaluate MODEL DATA measures it")
         super().__init__(card, tta=tta)
         self.network = channels_last(network)

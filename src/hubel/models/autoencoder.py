@@ -91,7 +91,7 @@ VARIANTS = {
         ),
         fixed_size=True,
         augment="none",
-        task="reconstruct",
+        output="image",
     ),
     "autoencoder_28_transposed": Variant(
         Layout("transpose"),
@@ -106,6 +106,6 @@ VARIANTS = {
         ),
         fixed_size=True,
         augment="none",
-        task="reconstruct",
+        output="image",
     ),
 }

@@ -127,7 +127,7 @@ def build_model(
         expected = "x".join(map(str, variant.shape[1:]))
         raise OptionError(f"{exact} takes images of {expected} pixels, not {height}x{width}")
     outputs = num_classes if num_classes is not None else variant.num_classes
-    if outputs < 1 and variant.task == "classify":
+    if outputs < 1 and variant.output == "vector":
         raise OptionError(f"a classifier needs at least one class, not {outputs}")
     layout = _with_options(exact, variant.layout, options or {})
     try:

@@ -51,7 +51,7 @@ class Variant:
         augment: the augmentation policy that suits it by default; changed images only confuse a network that is too
             small, or not made, to learn that they are alike.
         lr: the highest learning rate of SGD that suits it; 0 for the usual one. Without batch norm it is smaller.
-        task: what its output is: "classify" (a number for each class) or "reconstruct" (the image itself).
+        output: "vector" (one number for each class) or "image" (the image itself, reconstructed).
     """
 
     layout: Any
@@ -63,4 +63,4 @@ class Variant:
     fixed_size: bool = False
     augment: str = "auto"
     lr: float = 0.0
-    task: str = "classify"
+    output: str = "vector"

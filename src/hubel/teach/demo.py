@@ -9,7 +9,7 @@ import numpy as np
 from hubel.data.sources.builtin import digits
 from hubel.inference.predictor import load_predictor
 from hubel.training.recipe import Recipe
-from hubel.training.run import Outcome, train
+from hubel.training.train import RunResult, train
 
 __all__ = ["digits_demo", "xo_demo"]
 
@@ -17,7 +17,7 @@ _MODELS = ("linear", "knn", "lenet5_modern")
 _SHOWN = 8
 
 
-def digits_demo(folder: Path) -> tuple[list[Outcome], list[tuple[str, str, str, str]]]:
+def digits_demo(folder: Path) -> tuple[list[RunResult], list[tuple[str, str, str, str]]]:
     """Three networks on the digits, the best last; and predictions of the last one on some held-out images."""
     runs = []
     for model in _MODELS:
@@ -43,12 +43,12 @@ def digits_demo(folder: Path) -> tuple[list[Outcome], list[tuple[str, str, str, 
     return runs, guesses
 
 
-def xo_demo(folder: Path) -> Outcome:
+def xo_demo(folder: Path) -> RunResult:
     """The X/O net: one small convolution, two outputs with a sigmoid each, on pictures that are shifted and noisy."""
     recipe = Recipe(
         model="convnet",
         options={"filters": "8,16", "repeat": "1"},
-        loss="sigmoid",
+        loss="bce",
         augment="none",
         epochs=10,
     )

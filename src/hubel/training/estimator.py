@@ -1,8 +1,7 @@
-"""hubel with the manners of scikit-learn."""
+"""An image classifier with the interface of scikit-learn."""
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from hubel.core.errors import DataError
-from hubel.data.sources import ArraySource, Source, open_source
+from hubel.data.sources import ArraySource, Source
 from hubel.data.sources.paths import PathSource
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.models.catalogue import option_text
-from hubel.training.fit import fit_model
-from hubel.training.plan import make_plan
+from hubel.training.execute import execute
 from hubel.training.recipe import Recipe
+from hubel.training.resolve import plan_training
 
 __all__ = ["ImageClassifier"]
 
@@ -29,10 +28,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An image classifier that works in `cross_val_score`, `GridSearchCV` and pipelines.
 
     Args:
-        model: name of the network; auto is a pretrained one for photos, and convnet for images of up to 64 pixels.
-        epochs: passes over the training images; 0 makes 15, and more of a small set.
-        lr: the highest learning rate; 0 is the optimizer's usual one.
-        augment: how training images are changed: the name of a policy, or a .toml file.
+        model: name of the network. Default: a pretrained one for photos, convnet for many small images.
+        epochs: passes over the training images. Default: 15, and more of a small set.
+        lr: the highest learning rate. Default: the optimizer's usual one.
+        augment: augmentation policy: its name, or a .toml file. Default: what suits the images.
         options: options of the network.
         seed: another seed gives other weights and another order.
         recipe: every other setting.
@@ -50,11 +49,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: str = "auto",
+        model: str | None = None,
         *,
-        epochs: int = 0,
-        lr: float = 0.0,
-        augment: str = "auto",
+        epochs: int | None = None,
+        lr: float | None = None,
+        augment: str | None = None,
         options: Mapping[str, Any] | None = None,
         seed: int = 0,
         recipe: Recipe | None = None,
@@ -79,8 +78,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: the images or labels cannot be used.
             KeyboardInterrupt: training was stopped by Ctrl-C or SIGTERM.
         """
-        recipe = dataclasses.replace(
-            self.recipe or Recipe(),
+        recipe = (self.recipe or Recipe()).with_settings(
             task="classify",
             model=self.model,
             epochs=self.epochs,
@@ -92,10 +90,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         source, values = _source(X, y)
         with tempfile.TemporaryDirectory(prefix="hubel-") as folder:
-            fitted = fit_model(make_plan(source, recipe), Path(folder))
-            if fitted.stopped_by:
+            trained = execute(plan_training(source, recipe), Path(folder))
+            if trained.stopped_by:
                 raise KeyboardInterrupt
-            self.predictor_: Predictor = load_predictor(fitted.model, device=recipe.device)
+            device = recipe.machine.device or "auto"
+            self.predictor_: Predictor = load_predictor(trained.path, device=device)
         names = self.predictor_.classes
         self.classes_ = np.unique([values.get(name, name) for name in names])
         place = {name: i for i, name in enumerate(names)}
@@ -104,12 +103,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """The class of each image, in the type of the labels that `fit` saw."""
+        """Return the class of each image, in the type of the labels that `fit` saw."""
         best = self.predict_proba(X).argmax(1)
         return np.asarray(self.classes_[best])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        """Calibrated scores `(n, classes)`, in the order of `classes_`.
+        """Return calibrated scores `(n, classes)`, in the order of `classes_`.
 
         Raises:
             NotFittedError: `fit` has not been called.
@@ -119,12 +118,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.predictor_.predict_proba(X)[:, self._order]
 
 
-def _source(images: Any, labels: Any) -> tuple[Source, dict[str, Any]]:
-    """A source, and the label that each class name stands for."""
+def _source(images: Any, labels: Any) -> tuple[Source | str | Path, dict[str, Any]]:
+    """Return data to open, and the label that each class name stands for."""
     if labels is None:
         if not isinstance(images, str | Path):
             raise DataError("arrays and lists of paths need labels: fit(X, y)")
-        return open_source(images), {}
+        return images, {}
     if isinstance(images, str | Path):
         raise DataError(f"{images} has labels of its own; fit(X, y) takes arrays or a list of paths")
     labels = np.asarray(labels)

@@ -1,116 +1,110 @@
-"""The training loop: forward, backward and step are written once, here."""
+"""The epochs of a training run: validation, the best weights, checkpoints, patience, the time limit."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hubel.core.errors import DivergedError
 from hubel.core.progress import bar
-from hubel.core.random import scalar
 from hubel.core.stopping import Stop
-from hubel.data.augment import find_policy
-from hubel.data.loading import Batch, Labelled, Samples, steps_per_epoch, suited
-from hubel.inference.device import device_of, pick_precision
+from hubel.data.loading import Labelled, Samples, steps_per_epoch, suited
 from hubel.inference.forward import output_batches
-from hubel.nn.layers import channels_last
-from hubel.tasks.objective import OBJECTIVES, weighted_outputs, weighted_targets
 from hubel.training.checkpoint import Checkpoint
-from hubel.training.optimizer import load_tensors, make_optimizer, tensors
-from hubel.training.recipe import Recipe
+from hubel.training.optimizer import load_tensors, tensors
+from hubel.training.plan import LoopSettings
+from hubel.training.progress import NO_SCORE, TrainingProgress
 from hubel.training.schedule import factor
-from hubel.training.state import Progress
+from hubel.training.trainer import StepResult, Trainer
 
-__all__ = ["NOTHING", "Loop"]
+__all__ = ["Loop", "Selection"]
 
 
-NOTHING = (-1.0, 0.0)  # score and negative loss that every network reaches
-_UNKNOWN = (0.0, 0.0)  # those of an epoch that nothing has measured
+_UNMEASURED = (0.0, 0.0)  # score and negative loss of an epoch without validation
 
 
 def _ignore(*_: object) -> None:
-    """For whoever only wants the steps."""
+    """Do nothing: for whoever only wants the steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """How the best epoch is selected.
+
+    Attributes:
+        val: validation images; None where none are held out: then the last epoch is kept.
+        floor: validation score and negative loss that an epoch must exceed to be kept at all.
+        latest: each epoch that exceeds the floor replaces the one before.
+    """
+
+    val: Labelled[Samples] | None = None
+    floor: tuple[float, float] = NO_SCORE
+    latest: bool = False
 
 
 class Loop:
     """One network being trained.
 
     Args:
-        network: with fresh weights; it is trained in place.
-        train: what it learns from.
-        val: what chooses the best epoch; None where nothing can: then `keep_last` goes without saying.
-        recipe: how; its batch size is decided.
+        trainer: takes the steps.
+        train: the training images, or maps of them.
+        settings: of the epochs.
+        selection: how the best epoch is selected.
         keep: called with the weights whenever an epoch is the best so far.
-        floor: validation score and negative loss that an epoch must exceed to be kept at all.
-        keep_last: each epoch that exceeds the floor counts as better than the one before.
         save: called with a number that grows over the run, and a checkpoint.
         tell: called with each finished epoch's row.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        trainer: Trainer,
         train: Labelled[Samples],
-        val: Labelled[Samples] | None,
-        recipe: Recipe,
+        settings: LoopSettings,
+        selection: Selection,
         *,
         keep: Callable[[dict[str, Tensor]], None] = _ignore,
         save: Callable[[int, Checkpoint], None] = _ignore,
         tell: Callable[[dict[str, float]], None] = _ignore,
-        floor: tuple[float, float] = NOTHING,
-        keep_last: bool = False,
     ) -> None:
-        self.floor, self.keep_last = floor, keep_last or val is None
-        self.train, self.val, self.recipe = train, val, recipe
+        self.trainer, self.train, self.settings, self.selection = trainer, train, settings, selection
         self._keep, self._save, self._tell = keep, save, tell
-        self.device = device_of(network)
-        self.network = channels_last(network)
-        self.optimizer = make_optimizer(self.network, recipe)
-        self.average = (
-            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)  # type: ignore[no-untyped-call]
-            if recipe.ema > 0
-            else None
-        )
-        self.precision = pick_precision(recipe.precision, self.device)
-        p = train.images.preprocess
-        named = find_policy(recipe.augment, channels=p.channels, size=min(p.height, p.width))
-        self.policy = suited(named, train.images)
-        self.steps = steps_per_epoch(len(train.images), recipe.batch_size)
-        self.progress = Progress(recipe.epochs)
-        self.objective = OBJECTIVES[recipe.task](recipe, train.targets, self.device)
+        self.policy = suited(settings.policy, train.images)
+        self.steps = steps_per_epoch(len(train.images), settings.batch_size)
+        self.progress = TrainingProgress(epochs=settings.epochs)
 
     def run(self, stop: Stop) -> bool:
-        """Train until the end, or until somebody asks to stop; whether it came to the end.
+        """Train until the end, or until somebody asks to stop; return whether it came to the end.
 
         Raises:
             DivergedError: the loss is no longer finite.
         """
-        progress, recipe = self.progress, self.recipe
+        progress, settings = self.progress, self.settings
         saved = time.monotonic()
         while not self._over():
             title = f"epoch {progress.epoch + 1}/{progress.epochs}"
             batches = self.train.images.epoch(
-                recipe.seed, progress.epoch, recipe.batch_size, self.policy, start=progress.step
+                settings.seed, progress.epoch, settings.batch_size, self.policy, start=progress.step
             )
             with bar(title, self.steps, done=progress.step) as shown:
                 clock = time.monotonic()
                 for batch in batches:
                     if self._out_of_time():
                         break
-                    self.learn_from(batch)
+                    self.trainer.unfreeze(self._done(progress.step))
+                    lr = self.learning_rate(progress.step)
+                    key = (settings.seed, progress.epoch, progress.step)
+                    self._count(self.trainer.step(self.train, batch, lr, *key))
                     now = time.monotonic()
                     progress.seconds += now - clock
                     progress.minutes += (now - clock) / 60
                     clock = now
                     shown.step(note=self._note())
-                    if stop.asked or (now - saved) / 60 >= recipe.checkpoint_minutes:
+                    if stop.asked or (now - saved) / 60 >= settings.checkpoint_minutes:
                         self.checkpoint()
                         saved = clock = time.monotonic()
                         if stop.asked:
@@ -122,177 +116,128 @@ class Loop:
                 return False
         return True
 
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate in the middle of a step of the epoch under way."""
+        settings = self.settings
+        return self.trainer.settings.lr * factor(settings.schedule, self._done(step), settings.warmup)
+
     def checkpoint(self) -> None:
         """Save where the run stands. A state that is not finite is never saved."""
         self._check_weights()
+        trainer = self.trainer
         groups: dict[str, dict[str, Tensor]] = {
-            "network": self.network.state_dict(),
-            "optimizer": tensors(self.optimizer),
+            "network": trainer.network.state_dict(),
+            "optimizer": tensors(trainer.optimizer),
         }
-        if self.average is not None:
-            groups["average"] = self.average.state_dict()
+        if trainer.average is not None:
+            groups["average"] = trainer.average.state_dict()
         # The end of an epoch counts as a step: no two checkpoints of a run have the same number.
         number = self.progress.epoch * (self.steps + 1) + self.progress.step
+        self.progress.parts = trainer.parts
         self._save(number, Checkpoint(groups, asdict(self.progress)))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint of the same recipe and data."""
-        self.network.load_state_dict(dict(checkpoint.tensors["network"]))
-        load_tensors(self.optimizer, checkpoint.tensors["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(dict(checkpoint.tensors["average"]))
-        self.progress = Progress(**checkpoint.progress)
+        """Go on from a checkpoint of the same plan."""
+        trainer = self.trainer
+        trainer.network.load_state_dict(dict(checkpoint.tensors["network"]))
+        load_tensors(trainer.optimizer, checkpoint.tensors["optimizer"])
+        if trainer.average is not None:
+            trainer.average.load_state_dict(dict(checkpoint.tensors["average"]))
+        self.progress = TrainingProgress(**checkpoint.progress)
+        trainer.parts = self.progress.parts
         if self.progress.best is not None:
             self.progress.best = (self.progress.best[0], self.progress.best[1])
 
-    def learn_from(self, batch: Batch) -> None:
-        """One step on one batch; when memory runs out, the same step in smaller parts."""
-        while True:
-            try:
-                loss, right = self._step(batch)
-                break
-            except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error) or 2 * self.progress.divisor > len(batch.positions):
-                    raise
-                self.progress.divisor *= 2
-        self._check_finite(loss, "loss")
-        self.progress.loss_sum += loss
-        self.progress.right += right
-        self.progress.seen += len(batch.positions)
+    def _done(self, step: int) -> float:
+        """Return the share of all steps that is done in the middle of a step of the epoch under way."""
+        progress = self.progress
+        return min(1.0, (progress.epoch * self.steps + step + 0.5) / (progress.epochs * self.steps))
+
+    def _count(self, result: StepResult) -> None:
+        self._check_finite(result.loss_sum, "loss")
+        self.progress.loss_sum += result.loss_sum
+        self.progress.correct += result.correct
+        self.progress.seen += result.samples
         self.progress.step += 1
 
-    def _step(self, batch: Batch) -> tuple[float, int]:
-        """Forward, backward, step; the sum of the samples' losses, and how many were named rightly."""
-        progress, recipe = self.progress, self.recipe
-        self._set_learning_rates(progress.step)
-        # Dropout draws from torch's generator: its state must be a function of the step, too.
-        torch.manual_seed(scalar(recipe.seed, progress.epoch, progress.step))
-        self.network.train()
-        self.optimizer.zero_grad()
-        n, total, right = len(batch.positions), 0.0, 0
-        for some in np.array_split(np.arange(n), progress.divisor):
-            part = batch.part(some)
-            x = self.train.images.network_input(part.pixels, self.device)
-            answers = [(share, t.to(self.device)) for share, t in weighted_targets(self.objective, self.train, part)]
-            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-                outputs = weighted_outputs(self.network, x)
-            losses = [weight * share * self.objective.losses(o, t) for weight, o in outputs for share, t in answers]
-            loss = torch.stack(losses).sum()
-            (loss / n).backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-            right += int(self.objective.right(outputs[0][1].detach(), answers[0][1]).sum())
-        if recipe.clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.network)
-        return total, right
-
-    def _set_learning_rates(self, step: int) -> None:
-        """Those of the middle of a step of the epoch under way; what learns only later needs no gradients yet."""
-        done = min(1.0, (self.progress.epoch * self.steps + step + 0.5) / (self.progress.epochs * self.steps))
-        now = factor(self.recipe.schedule, done, self.recipe.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["highest_lr"] * now
-            if group["begins"]:
-                for parameter in group["params"]:
-                    parameter.requires_grad_(done >= group["begins"])
-
     def _finish_epoch(self, stop: Stop) -> bool:
-        """Validate, remember the row, keep the weights if they are the best; False when asked to stop before that."""
-        progress = self.progress
-        network = self._averaged()
+        """Validate, record the row, keep the weights if they are the best; return False if asked to stop before."""
+        progress, objective, selection = self.progress, self.trainer.objective, self.selection
+        network = self.trainer.averaged()
         started = time.monotonic()
-        value, measured = _UNKNOWN, dict[str, float]()
-        if self.val is None:
+        value, measured = _UNMEASURED, dict[str, float]()
+        if selection.val is None:
             self._check_weights()
         else:
-            found = self._validate(network, self.val, stop)
+            found = self._validate(network, selection.val, stop)
             if found is None:
                 return False
             loss, score = found
             self._check_finite(loss, "validation loss")
-            value, measured = (score, -loss), self.objective.row("val", loss, score)
-        self._set_learning_rates(progress.step - 1)  # a run that is resumed just here has made no step yet
+            value, measured = (score, -loss), objective.row("val", loss, score)
         row = {
             "epoch": progress.epoch + 1,
-            **self.objective.row("train", progress.loss_sum / progress.seen, progress.right / progress.seen),
+            **objective.row("train", progress.loss_sum / progress.seen, progress.correct / progress.seen),
             **measured,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "images_per_second": round(self._rate(), 1),
+            "learning_rate": self.learning_rate(progress.step - 1),
+            "images_per_second": round(progress.images_per_second, 1),
         }
-        if value > (self.floor if self.keep_last or progress.best is None else progress.best):
+        latest = selection.latest or selection.val is None
+        if value > (selection.floor if latest or progress.best is None else progress.best):
             progress.best, progress.best_epoch = value, progress.epoch + 1
             self._keep(network.state_dict())
         progress.history.append(row)
         progress.epoch, progress.step = progress.epoch + 1, 0
-        progress.loss_sum, progress.right, progress.seen, progress.seconds = 0.0, 0, 0, 0.0
+        progress.loss_sum, progress.correct, progress.seen, progress.seconds = 0.0, 0, 0, 0.0
         progress.minutes += (time.monotonic() - started) / 60
         self._fit_into_time()
         self._tell(row)
         return True
 
-    def _averaged(self) -> nn.Module:
-        """The network whose weights count; a mean of whole numbers, which torch rounds down, means nothing."""
-        if self.average is None:
-            return self.network
-        for mean, now in zip(self.average.module.buffers(), self.network.buffers(), strict=True):
-            if not mean.is_floating_point():
-                mean.copy_(now)
-        return self.average.module
-
     def _validate(self, network: nn.Module, val: Labelled[Samples], stop: Stop) -> tuple[float, float] | None:
-        """Mean loss of validation images, and the share that is right; None when asked to stop before the end."""
-        losses, right = [], []
+        """Return mean loss and accuracy on validation images; None if asked to stop before the end."""
+        objective = self.trainer.objective
+        losses, correct = [], []
         for batch, outputs in output_batches(network, val.images):
             if stop.asked:
                 return None
-            said, targets = torch.from_numpy(outputs), self.objective.targets(val, batch)
-            losses.append(self.objective.plain_losses(said, targets))
-            right.append(self.objective.right(said, targets))
-        return float(torch.cat(losses).double().mean()), float(torch.cat(right).double().mean())
+            predicted, targets = torch.from_numpy(outputs), objective.targets(val, batch)
+            losses.append(objective.validation_losses(predicted, targets))
+            correct.append(objective.correct(predicted, targets))
+        return float(torch.cat(losses).double().mean()), float(torch.cat(correct).double().mean())
 
     def _fit_into_time(self) -> None:
-        """After the first epoch, plan as many as there is time for: the learning rate still falls to its end."""
-        if self.recipe.max_minutes and self.progress.epoch == 1:
-            affordable = int(self.recipe.max_minutes / self.progress.minutes)
+        """Plan as many epochs as there is time for, after the first one: the learning rate still falls to its end."""
+        if math.isfinite(self.settings.max_minutes) and self.progress.epoch == 1:
+            affordable = int(self.settings.max_minutes / self.progress.minutes)
             self.progress.epochs = max(1, min(self.progress.epochs, affordable))
 
     def _over(self) -> bool:
-        """Whether all is done; an epoch that has begun is brought to its end, in a resumed run, too."""
+        """Return whether all is done; an epoch that has begun is brought to its end, in a resumed run, too."""
         if self.progress.step:
             return False
         return self.progress.epoch >= self.progress.epochs or self._out_of_patience() or self._out_of_time()
 
     def _out_of_time(self) -> bool:
-        return bool(self.recipe.max_minutes) and self.progress.minutes >= self.recipe.max_minutes
+        return self.progress.minutes >= self.settings.max_minutes
 
     def _out_of_patience(self) -> bool:
-        waited = self.progress.epoch - self.progress.best_epoch
-        return bool(self.recipe.patience) and waited >= self.recipe.patience
+        return self.progress.epoch - self.progress.best_epoch >= self.settings.patience
 
     def _note(self) -> str:
         p = self.progress
-        loss, *right = self.objective.row("train", p.loss_sum / p.seen, p.right / p.seen).values()
-        return "  ".join([f"loss {loss:.3f}", *(f"{share:.1%}" for share in right), f"{self._rate():,.0f} images/s"])
-
-    def _rate(self) -> float:
-        # A resumed epoch has time only for what this checkpoint has seen: both are saved together.
-        return self.progress.seen / self.progress.seconds if self.progress.seconds else 0.0
+        loss, *accuracy = self.trainer.objective.row("train", p.loss_sum / p.seen, p.correct / p.seen).values()
+        shares = [f"{share:.1%}" for share in accuracy]
+        return "  ".join([f"loss {loss:.3f}", *shares, f"{p.images_per_second:,.0f} images/s"])
 
     def _check_weights(self) -> None:
-        self._check_finite(sum(float(p.detach().sum()) for p in self.network.parameters()), "sum of the weights")
+        self._check_finite(self.trainer.weight_sum(), "sum of the weights")
 
     def _check_finite(self, value: float, name: str) -> None:
         if not math.isfinite(value):
-            group, progress = self.optimizer.param_groups[0], self.progress
+            progress, highest = self.progress, self.trainer.settings.lr
+            lr = self.learning_rate(progress.step)
             raise DivergedError(
                 f"the {name} became {value} in epoch {progress.epoch + 1}, after step {progress.step} of {self.steps}; "
-                f"the learning rate was {group['lr']:.3g}: try --lr {group['highest_lr'] / 10:g}, or --clip 1"
+                f"the learning rate was {lr:.3g}: try --lr {highest / 10:g}, or --clip 1"
             )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has an error of its own; MPS and the CPU's allocator only have words, which differ between systems."""
-    words = ("DefaultCPUAllocator", "out of memory")
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in str(error) for word in words)

@@ -3,7 +3,7 @@
 The learning rate grows by the same factor at every step of one short run. At first nothing happens; then the loss
 falls, the faster the higher the rate; at last it explodes. The suggestion is where it falls fastest: the middle of the
 decade with the steepest straight line through its losses, before the smoothed loss is lowest. The other usual rule, a
-tenth of the rate where the loss is lowest, hangs on the one point that noise moves most. Deviation: Smith reads two
+tenth of the rate where the loss is lowest, depends on the one point that noise moves most. Deviation: Smith reads two
 rates off the accuracy, for a cycle between them.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,22 +26,21 @@ from hubel.core.errors import DivergedError, OptionError
 from hubel.core.files import numbered_folder, write_atomic
 from hubel.core.progress import bar, say
 from hubel.core.random import scalar
-from hubel.data.loading import Batch, Labelled, Samples
-from hubel.data.sources import open_source
-from hubel.inference.device import pick_device
+from hubel.data.loading import Batch, Labelled, Samples, suited
 from hubel.models.neighbours import Neighbours
 from hubel.plots.files import save
 from hubel.plots.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, quiet
-from hubel.training.fit import own_settings
-from hubel.training.folder import RUNS
-from hubel.training.loop import Loop
-from hubel.training.plan import Plan, make_plan, with_task
+from hubel.training.execute import build_trainer, training_context
+from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
+from hubel.training.resolve import plan_training
+from hubel.training.run_folder import RUNS
+from hubel.training.transfer import prepare_tuning
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Found", "RangeTest", "draw_range_test", "find_lr", "range_test", "smoothed", "train_command"]
+__all__ = ["RangeTest", "RangeTestResult", "draw_range_test", "find_lr", "range_test", "smoothed", "train_command"]
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
 _LEAST_STEPS = 20
@@ -54,12 +53,12 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RangeTest:
-    """What happened at each step.
+    """Learning rate and loss of each step.
 
     Attributes:
         rates: learning rates `(n,)`, growing.
         losses: mean loss of each step's images `(n,)`, nats, before its update.
-        exploded: whether the test ended because the loss exploded, rather than at the highest rate.
+        exploded: the test ended because the loss exploded, rather than at the highest rate.
     """
 
     rates: Values
@@ -107,21 +106,21 @@ class RangeTest:
         return float(f"{self.rates[self.steepest]:.2g}")
 
     def to_csv(self) -> str:
-        """A row for each step."""
+        """Return a row for each step."""
         columns = (self.rates, self.losses, self.smooth)
         rows = [f"{i},{a:.6g},{b:.6g},{c:.6g}" for i, (a, b, c) in enumerate(zip(*columns, strict=True), start=1)]
         return "\n".join(["step,learning_rate,loss,smoothed_loss", *rows, ""])
 
 
-@dataclass(frozen=True)
-class Found:
+@dataclass(frozen=True, kw_only=True)
+class RangeTestResult:
     """A range test and where it was written.
 
     Attributes:
         test: the numbers.
         folder: with `lr_find.csv` and `lr_find.png`.
-        command: the training that uses the suggestion.
-        notes: what a person should know of the data.
+        command: trains with the suggestion.
+        notes: warnings about the data.
     """
 
     test: RangeTest
@@ -131,7 +130,7 @@ class Found:
 
 
 def smoothed(rates: Values, losses: Values) -> Values:
-    """An exponential average over the last 0.8 decades of rates, without the pull of its start at zero.
+    """Return an exponential average over the last 0.8 decades of rates, without the bias of its start at zero.
 
     The correction is that of Kingma & Ba 2014, arXiv:1412.6980, Section 3.
 
@@ -157,12 +156,12 @@ def find_lr(
     lowest: float = LOWEST,
     highest: float = HIGHEST,
     out: Path | None = None,
-) -> Found:
-    """Test learning rates on a fresh network, which is thrown away, and write a table and a picture.
+) -> RangeTestResult:
+    """Test learning rates on a fresh network, which is thrown away, and write a table and a figure.
 
     Args:
-        data: as for `hubel.training.run.train`.
-        recipe: the training to be; its learning rate and schedule count for nothing here.
+        data: as for `hubel.train`.
+        recipe: the settings of training; its learning rate and schedule do not matter here.
         steps: how many, at least 20.
         lowest: the first learning rate.
         highest: the last one, unless the loss explodes before.
@@ -172,59 +171,58 @@ def find_lr(
         HubelError: the data or a setting cannot be used.
         DivergedError: the loss fell at no learning rate.
     """
-    given, recipe = recipe or Recipe(), with_task(recipe or Recipe())
+    recipe = recipe or Recipe()
     if steps < _LEAST_STEPS:
         raise OptionError(f"--steps is at least {_LEAST_STEPS}, not {steps}")
     if not 0 < lowest < highest < math.inf:
         raise OptionError(f"--lowest is above 0 and below --highest, not {lowest:g} and {highest:g}")
-    source = open_source(data, multi_label=recipe.multi_label, labelled=recipe.task == "classify")
-    plan = make_plan(source, recipe)
+    plan = plan_training(data, recipe)
     rates = np.geomspace(lowest, highest, steps)
-    device = pick_device(plan.recipe.device)
-    with own_settings(plan.recipe.threads, device):
-        test = range_test(*_beginning(plan, device), rates)
-    command = train_command(data, given, test.suggestion)
-    folder = out or numbered_folder(RUNS, f"lr-find-{source.name}")
+    with training_context(plan):
+        network, train = _start(plan)
+        test = range_test(plan, network, train, rates)
+    name = plan.dataset.source.name
+    folder = out or numbered_folder(RUNS, f"lr-find-{name}")
     write_atomic(folder / "lr_find.csv", test.to_csv())
-    save(draw_range_test(test, f"{plan.card.model} on {source.name}"), folder / "lr_find.png")
-    return Found(test, folder, command, tuple(plan.notes))
+    save(draw_range_test(test, f"{plan.card.model} on {name}"), folder / "lr_find.png")
+    command = train_command(data, recipe, test.suggestion)
+    return RangeTestResult(test=test, folder=folder, command=command, notes=plan.notes)
 
 
-def _beginning(plan: Plan, device: torch.device) -> tuple[nn.Module, Labelled[Samples], Recipe]:
-    """The network as the training begins with it, what it learns from, and how."""
-    torch.manual_seed(scalar(plan.recipe.seed))
-    if plan.weights is None:
-        return plan.card.create().to(device), plan.train, plan.recipe
-    from hubel.training.transfer import prepare
-
-    tuning = prepare(plan, device, lambda network: None, say)
+def _start(plan: Plan) -> tuple[nn.Module, Labelled[Samples]]:
+    """Return the network as training starts with it, and what it trains on."""
+    torch.manual_seed(scalar(plan.loop.seed))
+    if plan.transfer is None:
+        return plan.card.create().to(plan.device), plan.train
+    tuning = prepare_tuning(plan, plan.transfer, lambda network: None, say)
     if tuning.tuned is None:
         raise OptionError(
             "with these images only a new last layer is fitted, in one go and without a learning rate; "
             "--freeze none tunes the whole network, and --weights none trains it from scratch"
         )
-    return tuning.tuned, tuning.train, tuning.recipe
+    return tuning.tuned, tuning.train
 
 
-def range_test(network: nn.Module, train: Labelled[Samples], recipe: Recipe, rates: Values) -> RangeTest:
-    """One step at each of the rates, until the loss explodes. The network is trained in place.
+def range_test(plan: Plan, network: nn.Module, train: Labelled[Samples], rates: Values) -> RangeTest:
+    """Take one step at each of the rates, until the loss explodes. The network is trained in place.
 
     Raises:
         OptionError: the network is not trained by steps.
         DivergedError: the very first loss is not finite.
     """
     if isinstance(network, Neighbours):
-        raise OptionError(f"{recipe.model} remembers the images instead of learning; it has no learning rate")
-    loop, losses, best, exploded = _Rising(network, train, recipe, rates), list[float](), math.inf, False
+        raise OptionError(f"{plan.card.model} stores the images instead of learning; it has no learning rate")
+    trainer, losses, best, exploded = build_trainer(plan, network), list[float](), math.inf, False
     with bar("learning rates", len(rates)) as shown:
-        for rate, batch in zip(rates, loop.batches(), strict=False):
-            try:
-                losses.append(loop.learn(batch))
-            except DivergedError:
+        for step, (rate, batch) in enumerate(zip(rates.tolist(), _batches(plan, train), strict=False)):
+            result = trainer.step(train, batch, rate, plan.loop.seed, 0, step)
+            loss = result.loss_sum / result.samples
+            if not math.isfinite(loss):
                 if not losses:
-                    raise
+                    raise DivergedError(f"the loss is {loss} at the first learning rate, {rate:.2g}")
                 exploded = True
                 break
+            losses.append(loss)
             now = float(smoothed(rates[: len(losses)], np.array(losses))[-1])
             best = min(best, now)
             shown.step(note=f"{rate:.1e}  loss {now:.3f}")
@@ -233,49 +231,27 @@ def range_test(network: nn.Module, train: Labelled[Samples], recipe: Recipe, rat
     return RangeTest(rates[: len(losses)], np.array(losses), exploded)
 
 
-class _Rising(Loop):
-    """The loop of a training, whose learning rate is another one at each step."""
-
-    def __init__(self, network: nn.Module, train: Labelled[Samples], recipe: Recipe, rates: Values) -> None:
-        super().__init__(network, train, None, recipe)
-        self._rates = rates
-        self._highest = max(group["highest_lr"] for group in self.optimizer.param_groups)
-
-    def batches(self) -> Iterator[Batch]:
-        """Those of the training, epoch by epoch, without end."""
-        for epoch in count():
-            yield from self.train.images.epoch(self.recipe.seed, epoch, self.recipe.batch_size, self.policy)
-
-    def learn(self, batch: Batch) -> float:
-        """One step; the mean loss of its images before it.
-
-        Raises:
-            DivergedError: it is not finite.
-        """
-        before = self.progress.loss_sum
-        self.learn_from(batch)
-        return (self.progress.loss_sum - before) / len(batch.positions)
-
-    def _set_learning_rates(self, step: int) -> None:
-        """The rate of a step; groups of weights keep their proportions."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = float(self._rates[step]) * group["highest_lr"] / self._highest
+def _batches(plan: Plan, train: Labelled[Samples]) -> Iterator[Batch]:
+    """Yield the batches of training, epoch by epoch, without end."""
+    policy = suited(plan.loop.policy, train.images)
+    for epoch in count():
+        yield from train.images.epoch(plan.loop.seed, epoch, plan.loop.batch_size, policy)
 
 
 def train_command(data: Any, recipe: Recipe, lr: float) -> str:
-    """The words that train with this learning rate and with whatever is unusual in a recipe."""
-    words, usual = ["hubel", "train", str(data) if isinstance(data, str | Path) else "PHOTOS"], Recipe()
-    for entry in fields(Recipe):
-        value, name = getattr(recipe, entry.name), "--" + entry.name.replace("_", "-")
-        if entry.name == "options":
-            words += [word for key, text in value.items() for word in (f"{name}.{key}", str(text))]
-        elif entry.name != "lr" and value != getattr(usual, entry.name):
-            words += [name] if value is True else [name, str(value)]
+    """Return the command that trains with this learning rate and with whatever else a recipe sets."""
+    words, defaults = ["hubel", "train", str(data) if isinstance(data, str | Path) else "PHOTOS"], Recipe().settings()
+    for setting, value in recipe.settings().items():
+        flag = "--" + setting.replace("_", "-")
+        if setting == "options":
+            words += [word for key, text in value.items() for word in (f"{flag}.{key}", str(text))]
+        elif setting != "lr" and value != defaults[setting]:
+            words += [flag] if value is True else [flag, str(value)]
     return shlex.join([*words, "--lr", f"{lr:g}"])
 
 
 def draw_range_test(test: RangeTest, title: str) -> Figure:
-    """The loss over the learning rate, with the suggestion and the rate at which the loss is lowest."""
+    """Draw the loss over the learning rate, with the suggestion and the rate at which the loss is lowest."""
     axes = (figure := canvas(8.5, 4.6)).subplots()
     axes.plot(test.rates, test.losses, ".", color=PALE_BLUE, markersize=5, label="a step")
     axes.plot(test.rates, test.smooth, color=BLUE, linewidth=1.9, label="smoothed")

@@ -10,40 +10,38 @@ from torch import Tensor, nn
 
 from hubel.core.errors import CheckpointError
 from hubel.nn.freezing import Tuned
-from hubel.training.recipe import Recipe
+from hubel.training.plan import OptimizerSettings
 
 __all__ = ["load_tensors", "make_optimizer", "tensors"]
 
-_LR = {"classify": {"auto": 0.1, "sgd": 0.1, "adamw": 0.002}, "reconstruct": {"sgd": 0.1, "adamw": 0.02}}
 
+def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """Return an optimizer whose groups decay weights only, not biases and the factors of norms.
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; its groups decay weights only, not biases and the factors of norms.
-
-    A network that is fine-tuned learns more slowly the deeper a stage lies, and may begin later with it (Howard & Ruder
-    2018, arXiv:1801.06146, Sections 3.2 and 3.3).
+    In fine-tuning, the learning rate of a stage is the lower the deeper it lies, and its training may start later
+    (Howard & Ruder 2018, arXiv:1801.06146, Sections 3.2 and 3.3): each group has its "lr_scale", and the share of the
+    steps at which it "starts".
     """
     levels = network.levels() if isinstance(network, Tuned) else [list(network.parameters())]
-    lr = recipe.lr or _LR.get(recipe.task, _LR["classify"])[recipe.optimizer]
     groups: list[dict[str, Any]] = []
     for depth, level in enumerate(levels):
-        learning = [p for p in level if p.requires_grad]
-        shared = {"highest_lr": lr * recipe.lr_decay**depth, "begins": min(depth * recipe.gradual, 0.9)}
+        trained = [p for p in level if p.requires_grad]
+        shared = {
+            "lr_scale": settings.layer_decay**depth,
+            "starts": min(depth * settings.gradual_unfreeze, 0.9),
+        }
         groups += [
-            {"params": [p for p in learning if p.ndim > 1], "weight_decay": recipe.weight_decay, **shared},
-            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0, **shared},
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay, **shared},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, **shared},
         ]
-    optimizer: torch.optim.Optimizer
-    if recipe.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(groups, lr, fused=True)
-    else:
-        nesterov = recipe.momentum > 0
-        optimizer = torch.optim.SGD(groups, lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
-    return optimizer
+    if settings.name == "adamw":
+        return torch.optim.AdamW(groups, settings.lr, fused=True)
+    nesterov = settings.momentum > 0
+    return torch.optim.SGD(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
 
 
 def tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of an optimizer: "3.momentum_buffer" belongs to its parameter number 3."""
+    """Return the state of an optimizer: "3.momentum_buffer" belongs to its parameter number 3."""
     return {
         f"{number}.{name}": value
         for number, state in optimizer.state_dict()["state"].items()
@@ -53,7 +51,7 @@ def tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_tensors(optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]) -> None:
-    """The inverse of `tensors`.
+    """Load what `tensors` has returned.
 
     Raises:
         CheckpointError: they belong to another optimizer.

@@ -1,184 +1,330 @@
-"""Everything that decides how a model is trained: one flat table of settings. It imports nothing heavy."""
+"""The request for a training run: nested tables of settings, in which None means "decide". It imports nothing heavy."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 from hubel.core.errors import OptionError, UnknownNameError
 
-__all__ = ["Recipe"]
-
-# Lowest value, highest value of each number; None where there is no bound.
-_RANGES: dict[str, tuple[float, float | None]] = {
-    "epochs": (0, None),
-    "batch_size": (0, None),
-    "lr": (0, None),
-    "momentum": (0, 0.9999),
-    "weight_decay": (0, None),
-    "warmup": (0, 0.9),
-    "label_smoothing": (-1, 0.99),
-    "ema": (-1, 0.99999),
-    "lr_decay": (0.01, 1),
-    "gradual": (0, 0.5),
-    "views": (0, 64),
-    "clip": (0, None),
-    "patience": (0, None),
-    "max_minutes": (0, None),
-    "val_share": (0.001, 0.9),
-    "test_share": (0, 0.9),
-    "checkpoint_minutes": (0, None),
-    "loading_threads": (-1, 256),
-    "threads": (0, 1024),
-}
-_CHOICES = {
-    "cache": ("auto", "off", "ram", "disk"),
-    "task": ("auto", "classify", "reconstruct"),
-    "resize": ("auto", "squash", "pad", "crop"),
-    "optimizer": ("auto", "sgd", "adamw"),
-    "schedule": ("onecycle", "cosine", "step", "constant"),
-    "loss": ("softmax", "sigmoid", "mse"),
-    "precision": ("auto", "float32", "bfloat16"),
-}
+__all__ = [
+    "DataSettings",
+    "MachineSettings",
+    "NetworkSettings",
+    "OptimizationSettings",
+    "Recipe",
+    "TransferSettings",
+    "flattened",
+    "parse_size",
+]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Settings of a training run. Each has a value that works; 0 or "auto" means that hubel decides.
+def _number(default: Any, low: float, high: float = math.inf) -> Any:
+    """Declare a finite number from `low` to `high`."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+def _choice(default: str | None, *names: str) -> Any:
+    """Declare a setting that is one of some names."""
+    return field(default=default, metadata={"names": names})
+
+
+class _Settings:
+    """Check values and take "auto" for None, in every table of settings."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value = getattr(self, entry.name)
+            if value == "auto" and entry.default is None:
+                object.__setattr__(self, entry.name, None)
+            elif value is not None:
+                _check(entry.name, value, entry.metadata)
+
+
+def _check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    if "range" in metadata:
+        low, high = metadata["range"]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise OptionError(f"{name} is a number, not {value!r}")
+        if not (low <= value <= high and math.isfinite(value)):
+            bounds = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+            raise OptionError(f"{name} is {bounds}, not {value}")
+    if "names" in metadata and value not in metadata["names"]:
+        raise UnknownNameError(name, str(value), ("auto", *metadata["names"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(_Settings):
+    """The images: their size, their augmentation, their splits.
 
     Attributes:
-        task: classify (name what is on images), reconstruct (make each image again), or auto: what the network is for.
-        model: name of the network; `hubel models` lists them. auto is efficientnet_lite0, convnet for many small
+        size: height and width of the network's input in pixels, such as 64 or 48x64. Default: that of the pretraining,
+            or of the images.
+        resize: how an image gets that size: squash it, pad it with black, or crop its centre. Default: crop for a
+            network that is pretrained so; pad where images are nearly of the size; otherwise squash.
+        augment: augmentation policy: none, shift, light (and mirrored), standard (crops, rotation, colour), strong,
+            trivialaugment, randaugment, or a file of settings that ends in .toml. Default: standard for photos, light
+            for small colour images, shift for grey ones.
+        val_share: share of the training images that selects the best epoch, when the data has no split for it.
+        test_share: share of all images that measures the result, when the data has no split at all.
+        cache: where decoded images wait for the next epoch: ram, disk or off. Default: where there is room.
+        loading_threads: threads that decode; 0 decodes between the steps. Default: every core.
+    """
+
+    size: str | None = None
+    resize: str | None = _choice(None, "squash", "pad", "crop")
+    augment: str | None = None
+    val_share: float = _number(0.1, 0.001, 0.9)
+    test_share: float = _number(0.2, 0, 0.9)
+    cache: str | None = _choice(None, "off", "ram", "disk")
+    loading_threads: int | None = _number(None, 0, 256)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.size, int) and not isinstance(self.size, bool):
+            object.__setattr__(self, "size", str(self.size))
+        if self.size is not None:
+            parse_size(self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(_Settings):
+    """The network.
+
+    Attributes:
+        model: name of the network; `hubel models` lists them. Default: efficientnet_lite0, convnet for many small
             images, and autoencoder_28 to reconstruct.
         options: options of the network, such as --options.filters 16,32; `hubel models NAME` lists them.
-        size: height and width of the network's input in pixels, such as 64 or 48x64.
-        weights: what training starts from: a name of pretrained weights, as hubel models NAME lists them, or default,
-            or a file of weights; none starts from scratch; auto is the default ones where they need no download.
-        freeze: the part of a pretrained network that stays as it is: all (a new last layer learns), stage1 ... stageN
-            (what is above learns), none (all learns), or auto: what suits the number of images and what they show.
-        views: how many views of each image the frozen part looks at: the image, its mirror image, crops; 0 decides.
-        engine: what runs the frozen part: auto (the fastest), torch, "torch bfloat16", openvino, "openvino bfloat16",
-            "openvino int8" or onnxruntime.
-        resize: how an image gets that size: squash it, pad it with black, or crop its centre. auto crops for a network
-            that is pretrained so; otherwise it pads images that are nearly of the size, and squashes all others.
-        augment: how training images are changed: none, shift, light (and mirrored), standard (cut, turned, other
-            colours), strong, trivialaugment, randaugment, or a file of settings that ends in .toml; auto is standard
-            for photos, light for small colour images, shift for grey ones.
-        epochs: passes over the training images; 0 makes 15, and more of a small set.
-        batch_size: images a step; halved, with as many steps accumulated, when memory runs out.
-        optimizer: sgd (with Nesterov momentum) or adamw; auto is sgd, and adamw to reconstruct.
-        lr: the highest learning rate; 0 is the usual one, 0.1 for sgd (0.01 without batch norm) and 0.002 for
-            adamw (0.02 to reconstruct).
+    """
+
+    model: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings(_Settings):
+    """Transfer learning: what training starts from, and what stays frozen.
+
+    Attributes:
+        weights: initial weights: a name of pretrained weights, as hubel models NAME lists them, or default, or a file
+            of weights; none trains from scratch. Default: pretrained ones where they need no download.
+        freeze: the part of a pretrained network that stays frozen: all (only a new last layer is trained), stage1 ...
+            stageN (what is above is trained), or none. Default: what suits the number of images and their features.
+        views: how many views of each image the frozen part processes: the image, its mirror image, crops.
+        engine: what runs the frozen part: torch, "torch bfloat16", openvino, "openvino bfloat16", "openvino int8" or
+            onnxruntime. Default: the fastest.
+        layer_decay: learning rate of each stage as a share of that of the part above it, in fine-tuning.
+        gradual_unfreeze: in fine-tuning, each stage starts to train by this share of the steps later than the part
+            above it.
+    """
+
+    weights: str | None = None
+    freeze: str | None = None
+    views: int | None = _number(None, 1, 64)
+    engine: str | None = None
+    layer_decay: float = _number(1.0, 0.01, 1)
+    gradual_unfreeze: float = _number(0.0, 0, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationSettings(_Settings):
+    """Loss, optimizer and schedule.
+
+    Attributes:
+        epochs: passes over the training images. Default: 15, and more of a small set.
+        batch_size: images a step; halved, with as many steps accumulated, when memory runs out. Default: a power of
+            two up to 128 (32 in fine-tuning) that leaves at least 16 steps an epoch.
+        optimizer: sgd (with Nesterov momentum) or adamw. Default: sgd from scratch, adamw in fine-tuning and to
+            reconstruct.
+        lr: the highest learning rate. Default: 0.1 for sgd (0.01 without batch norm) and 0.002 for adamw (0.02 to
+            reconstruct); in fine-tuning 0.002 and 0.0005.
         momentum: of sgd.
         weight_decay: of weights; never of norms and biases.
-        schedule: how the learning rate changes: onecycle, cosine, step or constant.
+        schedule: of the learning rate: onecycle, cosine, step or constant.
         warmup: share of the steps in which the learning rate rises.
-        loss: softmax (cross-entropy), sigmoid (binary cross-entropy for each class) or mse.
-        label_smoothing: share of the target that is spread over all classes; -1 is 0.1 in fine-tuning, 0 otherwise.
+        loss: cross_entropy (of softmax), bce (binary cross-entropy of each class) or mse. Default: the task's.
+        label_smoothing: share of the target that is spread over all classes. Default: 0.1 in fine-tuning, otherwise 0.
         class_weights: weight each class by the inverse of its frequency.
-        ema: decay of the moving average of the weights, such as 0.99; 0 uses the weights themselves; -1 is 0.9 when
-            fine-tuning and 0 otherwise.
-        lr_decay: when fine-tuning, each stage learns at this share of the rate of the part above it.
-        gradual: when fine-tuning, each stage begins to learn by this share of the steps later than the part above it.
-        clip: largest norm of the gradient; 0 does not clip.
-        patience: epochs without improvement before training stops; 0 never stops early.
-        max_minutes: time for training; fewer epochs are made when they would take longer. 0 sets no limit.
-        val_share: share of the training images that chooses the epoch, when the data has no split for it.
-        test_share: share of all images that measures the result, when the data has no split at all.
-        multi_label: a label of the table may name several classes, separated by "|".
-        seed: another seed gives other weights, another order, another split.
-        precision: of the convolutions: float32, bfloat16, or auto (bfloat16 where the hardware has units for it).
-        device: cpu, cuda, mps or auto.
-        threads: of the computation; 0 uses every core.
-        loading_threads: that decode images; 0 decodes between the steps, -1 uses every core.
-        cache: where decoded images wait for the next epoch: ram, disk, off, or auto: where there is room.
+        ema: decay of the moving average of the weights; 0 uses the weights themselves. Default: 0.9 in fine-tuning,
+            otherwise 0.
+        clip: largest norm of the gradient. Default: no clipping.
+        patience: epochs without improvement before training stops. Default: all epochs are made.
+        max_minutes: time for training; fewer epochs are made when they would take longer. Default: no limit.
+    """
+
+    epochs: int | None = _number(None, 1)
+    batch_size: int | None = _number(None, 1)
+    optimizer: str | None = _choice(None, "sgd", "adamw")
+    lr: float | None = _number(None, 1e-30)
+    momentum: float = _number(0.9, 0, 0.9999)
+    weight_decay: float = _number(5e-4, 0)
+    schedule: str = _choice("onecycle", "onecycle", "cosine", "step", "constant")
+    warmup: float = _number(0.2, 0, 0.9)
+    loss: str | None = _choice(None, "cross_entropy", "bce", "mse")
+    label_smoothing: float | None = _number(None, 0, 0.99)
+    class_weights: bool = False
+    ema: float | None = _number(None, 0, 0.99999)
+    clip: float | None = _number(None, 1e-30)
+    patience: int | None = _number(None, 1)
+    max_minutes: float | None = _number(None, 1e-9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSettings(_Settings):
+    """The computer: device, precision, threads, checkpoints.
+
+    Attributes:
+        device: cpu, cuda or mps. Default: the fastest one that is there.
+        precision: of convolutions: float32 or bfloat16. Default: bfloat16 where the hardware has units for it.
+        threads: of the computation. Default: every core that no other program uses.
         checkpoint_minutes: time between two checkpoints inside an epoch; 0 makes one at every step.
     """
 
-    task: str = "auto"
-    model: str = "auto"
-    options: dict[str, str] = field(default_factory=dict)
-    weights: str = "auto"
-    freeze: str = "auto"
-    views: int = 0
-    engine: str = "auto"
-    size: str = "auto"
-    resize: str = "auto"
-    augment: str = "auto"
-    epochs: int = 0
-    batch_size: int = 0
-    optimizer: str = "auto"
-    lr: float = 0.0
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "onecycle"
-    warmup: float = 0.2
-    loss: str = "softmax"
-    label_smoothing: float = -1.0
-    class_weights: bool = False
-    ema: float = -1.0
-    lr_decay: float = 1.0
-    gradual: float = 0.0
-    clip: float = 0.0
-    patience: int = 0
-    max_minutes: float = 0.0
-    val_share: float = 0.1
-    test_share: float = 0.2
-    multi_label: bool = False
+    device: str | None = None
+    precision: str | None = _choice(None, "float32", "bfloat16")
+    threads: int | None = _number(None, 1, 1024)
+    checkpoint_minutes: float = _number(5.0, 0)
+
+
+@dataclass(frozen=True, init=False)
+class Recipe:
+    """The request for a training run. A setting that is None is decided from the data by `resolve`.
+
+    The tables below hold the settings; all of them are keywords here, too, and flags of `hubel train`, and keys of a
+    TOML file, with or without their table's name.
+
+    >>> recipe = Recipe(model="resnet20", epochs=30)
+    >>> recipe.network.model, recipe.optimization.epochs, recipe.optimization.lr
+    ('resnet20', 30, None)
+
+    Attributes:
+        task: classify, multi_label (several classes an image), reconstruct or another one that `hubel info` lists.
+            Default: what the network is for.
+        seed: another seed gives other weights, another order, another split.
+        data: the images.
+        network: the network.
+        transfer: transfer learning.
+        optimization: loss, optimizer and schedule.
+        machine: the computer.
+
+    Raises:
+        OptionError: a value is out of range.
+        UnknownNameError: there is no such setting, or no such choice.
+    """
+
+    task: str | None = None
     seed: int = 0
-    precision: str = "auto"
-    device: str = "auto"
-    threads: int = 0
-    loading_threads: int = -1
-    cache: str = "auto"
-    checkpoint_minutes: float = 5.0
+    data: DataSettings = DataSettings()
+    network: NetworkSettings = NetworkSettings()
+    transfer: TransferSettings = TransferSettings()
+    optimization: OptimizationSettings = OptimizationSettings()
+    machine: MachineSettings = MachineSettings()
 
-    def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not (low <= value and (high is None or value <= high)):
-                bounds = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
-                raise OptionError(f"{name} is {bounds}, not {value}")
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise UnknownNameError(name, getattr(self, name), known)
-        if self.multi_label and self.loss != "sigmoid":
-            raise OptionError("several labels an image need a score for each class by itself: add --loss sigmoid")
-        self.input_size()
+    def __init__(
+        self,
+        *,
+        task: str | None = None,
+        seed: int = 0,
+        data: DataSettings | None = None,
+        network: NetworkSettings | None = None,
+        transfer: TransferSettings | None = None,
+        optimization: OptimizationSettings | None = None,
+        machine: MachineSettings | None = None,
+        **settings: Any,
+    ) -> None:
+        tables: dict[str, Any] = {
+            "data": data or DataSettings(),
+            "network": network or NetworkSettings(),
+            "transfer": transfer or TransferSettings(),
+            "optimization": optimization or OptimizationSettings(),
+            "machine": machine or MachineSettings(),
+        }
+        for name in settings:
+            if name not in _TABLE_OF:
+                raise UnknownNameError("setting", name, [*_TABLE_OF, *_OWN, *tables])
+        object.__setattr__(self, "task", None if task == "auto" else task)
+        object.__setattr__(self, "seed", seed)
+        for name, table in tables.items():
+            changed = {key: value for key, value in settings.items() if _TABLE_OF[key] == name}
+            object.__setattr__(self, name, dataclasses.replace(table, **changed) if changed else table)
 
-    def input_size(self) -> tuple[int, int] | None:
-        """Height and width in pixels, or None where hubel decides.
+    def with_settings(self, **settings: Any) -> Self:
+        """Return a copy with some settings changed, by their own names.
 
-        >>> Recipe(size="64").input_size(), Recipe(size="48x64").input_size(), Recipe().input_size()
-        ((64, 64), (48, 64), None)
+        Raises:
+            UnknownNameError: there is no such setting.
+            OptionError: a value is out of range.
         """
-        if self.size == "auto":
-            return None
-        sides = self.size.lower().split("x")
-        if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-            raise OptionError(
-                f"size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not {self.size!r}"
-            )
-        return int(sides[0]), int(sides[-1])
+        own = {name: getattr(self, name) for name in (*_OWN, *_TABLES)}
+        return type(self)(**{**own, **settings})
+
+    def settings(self) -> dict[str, Any]:
+        """Return all settings in one flat table."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in _OWN}
+        for name in _TABLES:
+            table = getattr(self, name)
+            found |= {entry.name: getattr(table, entry.name) for entry in fields(table)}
+        return found
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values: a table each."""
+        return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Recipe:
-        """The inverse of `to_json`; what is missing has its usual value.
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read tables, or flat settings, or both; what is missing has its default.
 
         Raises:
             UnknownNameError: a setting that does not exist.
-            OptionError: a value out of range.
+            OptionError: a value out of range or of the wrong type.
         """
-        known = {entry.name for entry in fields(cls)}
-        for name in values:
-            if name not in known:
-                raise UnknownNameError("setting", name, known)
         try:
-            return cls(**values)
+            return cls(**flattened(values))
         except TypeError as error:
             raise OptionError(f"a setting has a value of the wrong type: {error}") from None
+
+
+_TABLES: dict[str, type[Any]] = {
+    "data": DataSettings,
+    "network": NetworkSettings,
+    "transfer": TransferSettings,
+    "optimization": OptimizationSettings,
+    "machine": MachineSettings,
+}
+_OWN = ("task", "seed")
+_TABLE_OF = {entry.name: name for name, table in _TABLES.items() for entry in fields(table)}
+
+
+def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in one flat table, from tables by name, flat settings, or both.
+
+    Raises:
+        OptionError: what should be a table is none, or a setting stands in a table of another subject.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in _TABLES:
+            flat[name] = value
+            continue
+        if not isinstance(value, Mapping):
+            raise OptionError(f"{name} is a table of settings, not {value!r}")
+        for key in value:
+            if _TABLE_OF.get(key, name) != name:
+                raise OptionError(f"{key} belongs into the table {_TABLE_OF[key]}, not into {name}")
+        flat |= value
+    return flat
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """Return height and width in pixels.
+
+    >>> parse_size("64"), parse_size("48x64")
+    ((64, 64), (48, 64))
+    """
+    sides = size.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise OptionError(f"size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not {size!r}")
+    return int(sides[0]), int(sides[-1])

@@ -8,207 +8,264 @@ images.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hubel.core.errors import OptionError
-from hubel.data.loading import Labelled, Samples, blank_input
+from hubel.data.augment import Policy
+from hubel.data.loading import Labelled, Samples
 from hubel.features.extractor import FeatureExtractor, Features
 from hubel.features.logits import head_logits
-from hubel.features.probe import fit_probe, neighbours_accuracy
-from hubel.features.views import views_policy
-from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear, last_stages
+from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
-from hubel.tasks.objective import Classification
-from hubel.training.freeze_policy import Decision, Evidence, decide, views_for
-from hubel.training.loop import NOTHING
-from hubel.training.plan import Plan
-from hubel.training.recipe import Recipe
+from hubel.tasks.task import FittedHead
+from hubel.training.freeze_policy import Evidence, decide_freezing
+from hubel.training.plan import Plan, TransferPlan
+from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
-__all__ = ["Tuning", "prepare"]
+__all__ = ["Tuning", "TuningPlan", "prepare_tuning"]
 
 _BATCH = 256  # maps that are averaged at once
 _FEW = 20_000  # images up to which batch norms keep the statistics of the millions that they were trained on
 
+Score = tuple[float, float]
 
-@dataclass
+
+@dataclass(frozen=True, kw_only=True)
+class TuningPlan:
+    """What transfer learning decided once the features were known.
+
+    Attributes:
+        boundary: the network stays frozen up to here; "all" where only the head is fitted.
+        views: of each image that the network trains on as stored maps; 1 where only the head is fitted: the image
+            itself. 0 where images are augmented anew in each epoch.
+        policy: draws the views, or augments the images.
+        hold_norms: batch norms above the boundary keep their statistics.
+        hold_depthwise: depthwise kernels above the boundary stay as they are.
+        reason: one sentence, with the numbers.
+    """
+
+    boundary: str
+    views: int
+    policy: Policy
+    hold_norms: bool
+    hold_depthwise: bool
+    reason: str
+
+    @property
+    def tunes(self) -> bool:
+        """Whether more than the head is trained."""
+        return self.boundary != ALL
+
+
+@dataclass(kw_only=True)
 class Tuning:
     """A network with a fitted head, and what is to be tuned.
 
     Attributes:
+        plan: what was decided.
         network: with the best head for its features.
-        tuned: the part that learns; None where the head is all.
-        train: what it learns from: maps, or images.
-        val: what chooses the epoch, likewise.
-        recipe: with the number of epochs decided.
+        tuned: the part that trains; None where the head is all.
+        train: training images, or maps of them.
+        val: validation images, likewise.
         score: validation score and negative loss of the head alone.
         notes: what was found and decided, in sentences.
         seconds: spent, by phase.
-        logits: of the head alone for the validation images.
+        logits: of the head alone for the validation images; None where there is no linear head.
     """
 
+    plan: TuningPlan
     network: Network
     tuned: Tuned | None
     train: Labelled[Samples]
     val: Labelled[Samples]
-    recipe: Recipe
-    score: tuple[float, float]
+    score: Score
     notes: list[str]
     seconds: dict[str, float]
-    logits: NDArray[np.float32] | None = None
+    logits: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
-class _Features:
-    """Features `(n, d)` of the images that teach and of those that choose, and means of the maps below `(n, c)`."""
+class _TrainingFeatures:
+    """Features `(n, d)` of training and validation images, and means of the maps below `(n, c)`."""
 
     train: NDArray[np.float32]
     val: NDArray[np.float32]
     below: NDArray[np.float32] | None = None
 
 
-def prepare(plan: Plan, device: torch.device, keep: Callable[[nn.Module], None], tell: Callable[[str], None]) -> Tuning:
-    """Everything before the first step of tuning.
+def prepare_tuning(
+    plan: Plan, transfer: TransferPlan, save: Callable[[nn.Module], None], tell: Callable[[str], None]
+) -> Tuning:
+    """Do everything before the first step of fine-tuning.
 
     Args:
-        plan: with weights to start from.
-        device: where to compute.
-        keep: called with the network as soon as it has a fitted head.
+        plan: of the run.
+        transfer: its part on transfer learning.
+        save: called with the network as soon as it has a fitted head.
         tell: takes what a person should know.
 
     Raises:
         WeightsError: the weights cannot be had.
     """
-    recipe, seconds, notes = plan.recipe, dict[str, float](), list[str]()
+    seconds, notes = dict[str, float](), list[str]()
 
     def note(text: str) -> None:
         notes.append(text)
         tell(text)
 
-    def frozen(boundary: str) -> FeatureExtractor:
-        n = len(plan.train.images)
-        expected = n * (1 if ALL in (boundary, recipe.freeze) else recipe.views or views_for(n))
+    def extractor(boundary: str) -> FeatureExtractor:
+        only_head = boundary == ALL or transfer.boundaries == (ALL,)
         return FeatureExtractor(
             network,
             plan.card,
             boundary,
-            engine=recipe.engine,
-            threads=recipe.threads,
-            expected=expected,
-            views=views_policy(recipe.augment, plan.card.preprocess),
+            engine=transfer.engine,
+            threads=plan.threads,
+            expected=len(plan.train.images) * (1 if only_head else transfer.views),
+            views=transfer.view_policy,
             tell=tell,
         )
 
     with _clock(seconds, "loading weights"):
-        network = _pretrained(plan).to(device)
-        known = boundaries(network)
-        lower = last_stages(network, blank_input(plan.card.preprocess, device))
-        lower = recipe.freeze if recipe.freeze not in ("auto", ALL, NONE) else lower
-        part = frozen(lower)
-    score, probe, below, logits = NOTHING, 0.0, None, None
-    if ALL in known:
+        network = _pretrained(plan, transfer).to(plan.device)
+        lower = extractor(transfer.lower)
+    score, head, below, logits = NO_SCORE, None, None, None
+    if ALL in boundaries(network):
         with _clock(seconds, "frozen part"):
-            features = _look(plan, network, part, frozen(ALL))
+            features = _features(plan, transfer, network, lower, extractor(ALL))
         with _clock(seconds, "linear head"):
-            probe, below = _fit_head(plan, network, features, note)
+            head = _fit_head(plan, transfer, network, features, note)
+            if features.below is not None:
+                below = plan.task.fit_head(features.below, plan.train.targets, plan.card, plan.loop.seed).score
             logits = head_logits(network, features.val)
-            score = _score(logits, plan)
-        keep(network)
-        held_out = "" if plan.keeps_last else f": its head alone is right for {score[0]:.1%} of the validation images"
-        tell(f"a first model is saved{held_out}")
-    evidence = Evidence(len(plan.train.images), len(plan.card.classes), probe, below, lower, tuple(known))
-    decision = decide(evidence, recipe.freeze)
+            score = _validation_score(logits, plan)
+        save(network)
+        accuracy = f": the head alone scores {score[0]:.1%} on the validation images" if plan.selects_best else ""
+        tell(f"a first model is saved{accuracy}")
+    evidence = Evidence(
+        images=len(plan.train.images),
+        classes=len(plan.card.classes),
+        probe=None if head is None else head.score,
+        probe_below=below,
+        last_stages=transfer.lower,
+    )
+    decision = decide_freezing(evidence, transfer.boundaries)
     note(decision.reason)
-    recipe = dataclasses.replace(recipe, epochs=recipe.epochs or max(1, decision.epochs))
-    train: Labelled[Samples]
-    val: Labelled[Samples]
-    train, val, tuned = plan.train, plan.val, None
-    if decision.freeze != ALL:
+    train: Labelled[Samples] = plan.train
+    val: Labelled[Samples] = plan.val
+    views = 1 if decision.boundary == ALL else 0
+    if decision.boundary not in (ALL, NONE):
         with _clock(seconds, "frozen part"):
-            train, val = _to_learn_from(plan, part, decision)
-        few, from_maps = len(plan.train.images) <= _FEW, train is not plan.train
-        tuned = Tuned(network, decision.freeze, from_maps=from_maps, hold_norms=few, hold_depthwise=few and from_maps)
-    return Tuning(network, tuned, train, val, recipe, score, notes, seconds, logits)
+            train, val, views = _maps(plan, transfer, lower)
+    few, from_maps = len(plan.train.images) <= _FEW, train is not plan.train
+    made = TuningPlan(
+        boundary=decision.boundary,
+        views=views,
+        policy=transfer.view_policy if views else plan.loop.policy,
+        hold_norms=few,
+        hold_depthwise=few and from_maps,
+        reason=decision.reason,
+    )
+    return Tuning(
+        plan=made,
+        network=network,
+        tuned=_tuned(network, made) if made.tunes else None,
+        train=train,
+        val=val,
+        score=score,
+        notes=notes,
+        seconds=seconds,
+        logits=logits,
+    )
 
 
-def _pretrained(plan: Plan) -> Network:
+def _tuned(network: Network, plan: TuningPlan) -> Tuned:
+    return Tuned(
+        network,
+        plan.boundary,
+        from_maps=plan.views > 0,
+        hold_norms=plan.hold_norms,
+        hold_depthwise=plan.hold_depthwise,
+    )
+
+
+def _pretrained(plan: Plan, transfer: TransferPlan) -> Network:
     card = plan.card
     network = create_model(
         card.model,
-        weights=plan.weights,
+        weights=transfer.weights,
         num_classes=len(card.classes),
         in_channels=card.preprocess.channels,
         input_size=(card.preprocess.height, card.preprocess.width),
         options=card.options,
     )
-    if not isinstance(network, Network):
-        raise OptionError(f"{card.model} has no stages of which some could be frozen; add --weights none")
+    assert isinstance(network, Network), "resolve refuses all others"
     return network.eval()
 
 
-def _look(plan: Plan, network: Network, part: FeatureExtractor, whole: FeatureExtractor) -> _Features:
-    """What the frozen part makes of the images as they are; through the maps that tuning needs later, if any."""
+def _features(
+    plan: Plan, transfer: TransferPlan, network: Network, lower: FeatureExtractor, whole: FeatureExtractor
+) -> _TrainingFeatures:
+    """Compute the features of the unchanged images; through the maps that tuning needs later, if any."""
     images = [plan.train.images, plan.val.images]
-    if plan.recipe.freeze in (ALL, NONE) or not part.room_for(images, 1):
-        train, val = (whole.maps(some) for some in images)
-        return _Features(_floats(train), _floats(val))
-    maps = [part.maps(some) for some in images]
-    layers = between(network, part.boundary, ALL)
-    train, val = (whole.maps_above(some, layers) for some in maps)
+    if transfer.boundaries in ((ALL,), (NONE,)) or not lower.room_for(images, 1):
+        train, val = (whole.maps(split) for split in images)
+        return _TrainingFeatures(_floats(train), _floats(val))
+    maps = [lower.maps(split) for split in images]
+    layers = between(network, lower.boundary, ALL)
+    train, val = (whole.maps_above(split, layers) for split in maps)
     batches = (batch.pixels.astype(np.float32) for batch in maps[0].in_sequence(_BATCH))
     below = [pixels.mean((1, 2)) if pixels.ndim == 4 else pixels for pixels in batches]
-    return _Features(_floats(train), _floats(val), np.concatenate(below))
+    return _TrainingFeatures(_floats(train), _floats(val), np.concatenate(below))
 
 
-def _floats(found: Features) -> NDArray[np.float32]:
-    return found.take(np.arange(len(found))).astype(np.float32)
+def _floats(features: Features) -> NDArray[np.float32]:
+    return features.take(np.arange(len(features))).astype(np.float32)
 
 
 def _fit_head(
-    plan: Plan, network: Network, features: _Features, note: Callable[[str], None]
-) -> tuple[float, float | None]:
-    """Give the network its head; how right a linear head is on its features, and on the maps below the last stages."""
-    targets, classes, seed = plan.train.targets, len(plan.card.classes), plan.recipe.seed
-    probe = fit_probe(features.train, targets, classes, seed=seed)
-    below = fit_probe(features.below, targets, classes, seed=seed).accuracy if features.below is not None else None
-    nearest = neighbours_accuracy(features.train, targets, classes)
-    note(
-        f"on frozen features, cross-validated: linear head {probe.accuracy:.1%} right, nearest neighbours {nearest:.1%}"
-    )
-    weight, bias, accuracy = probe.weight, probe.bias, probe.accuracy
-    if own := _own_head(plan):
-        right = float(((features.train @ own[0].T + own[1]).argmax(1) == targets).mean())
-        note(f"all classes are ImageNet's: the network as it is is right for {right:.1%} of the training images")
-        if right >= accuracy:
-            (weight, bias), accuracy = own, right
+    plan: Plan, transfer: TransferPlan, network: Network, features: _TrainingFeatures, note: Callable[[str], None]
+) -> FittedHead:
+    """Give the network the head that fits its features best; return it."""
+    targets = plan.train.targets
+    head = plan.task.fit_head(features.train, targets, plan.card, plan.loop.seed)
+    nearest = plan.task.neighbours_score(features.train, targets, plan.card)
+    beside = "" if nearest is None else f", nearest neighbours {nearest:.1%}"
+    note(f"on frozen features, cross-validated: linear head {head.score:.1%}{beside}")
+    if own := _pretrained_head(plan, transfer):
+        weight, bias = own
+        accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
+        note(f"all classes are ImageNet's: accuracy {accuracy:.1%} on the training images before any training")
+        if accuracy >= head.score:
+            head = replace(head, weight=weight, bias=bias, score=accuracy)
     layer = last_linear(network)
-    assert layer is not None
+    assert layer is not None, "boundaries() has found one"
     with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight))
-        layer.bias.copy_(torch.from_numpy(bias))
-    return accuracy, below
+        layer.weight.copy_(torch.from_numpy(head.weight))
+        layer.bias.copy_(torch.from_numpy(head.bias))
+    return head
 
 
-def _own_head(plan: Plan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """The rows of the pretrained head, where the classes are among those that the network was trained on."""
-    if plan.train.targets.ndim == 2 or not isinstance(plan.weights, str):
+def _pretrained_head(plan: Plan, transfer: TransferPlan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return the rows of the pretrained head, where the classes are among those that it was trained on."""
+    if not plan.task.exclusive or isinstance(transfer.weights, Path):
         return None
     place = {name.casefold(): i for names in (imagenet_classes(), imagenet_synsets()) for i, name in enumerate(names)}
     names = [name.casefold().replace("_", " ") for name in plan.card.classes]
     rows = [place[name] for name in names if name in place]
     if len(rows) < len(names):
         return None
-    network, _ = load_pretrained(plan.card.model, plan.weights)
+    network, _ = load_pretrained(plan.card.model, transfer.weights)
     layer = last_linear(network) if isinstance(network, Network) else None
     if layer is None:
         return None
@@ -216,27 +273,24 @@ def _own_head(plan: Plan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | N
     return weight[rows], bias[rows]
 
 
-def _score(logits: NDArray[np.float32], plan: Plan) -> tuple[float, float]:
-    """Of the head alone on the validation images: the share that is right, and the negative loss."""
-    objective = Classification.of(plan.recipe, plan.train.targets, torch.device("cpu"))
-    said, targets = torch.from_numpy(logits), torch.from_numpy(plan.val.targets)
-    loss = objective.plain_losses(said, targets).double().mean()
-    return float(objective.right(said, targets).double().mean()), -float(loss)
+def _validation_score(logits: NDArray[np.float32], plan: Plan) -> Score:
+    """Return score and negative loss of the head alone on the validation images."""
+    objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
+    predicted, targets = torch.from_numpy(logits), torch.from_numpy(plan.val.targets)
+    loss = objective.validation_losses(predicted, targets).double().mean()
+    return float(objective.correct(predicted, targets).double().mean()), -float(loss)
 
 
-def _to_learn_from(
-    plan: Plan, part: FeatureExtractor, decision: Decision
-) -> tuple[Labelled[Samples], Labelled[Samples]]:
-    """Maps of the boundary, as many views as the cache has room for; the images themselves where that is none."""
-    if decision.freeze == NONE:
-        return plan.train, plan.val
+def _maps(
+    plan: Plan, transfer: TransferPlan, lower: FeatureExtractor
+) -> tuple[Labelled[Samples], Labelled[Samples], int]:
+    """Return maps of the boundary and their number of views, as many as the cache has room for; else images and 0."""
     images = [plan.train.images, plan.val.images]
-    wanted = plan.recipe.views or (1 if plan.recipe.augment == "none" else decision.views)
-    views = next((number for number in range(wanted, 0, -1) if part.room_for(images, number)), 0)
+    views = next((number for number in range(transfer.views, 0, -1) if lower.room_for(images, number)), 0)
     if not views:
-        return plan.train, plan.val
-    train, val = part.maps(plan.train.images, views), part.maps(plan.val.images)
-    return Labelled(train, plan.train.targets), Labelled(val, plan.val.targets)
+        return plan.train, plan.val, 0
+    train, val = lower.maps(plan.train.images, views), lower.maps(plan.val.images)
+    return Labelled(train, plan.train.targets), Labelled(val, plan.val.targets), views
 
 
 @contextmanager

@@ -24,12 +24,13 @@ class ModelCard:
 
     Attributes:
         model: the name of the network in the catalogue.
-        classes: names, in the order of the network's outputs; none where the network makes images.
+        classes: names, in the order of the network's outputs; empty where the output is an image.
         preprocess: how an image becomes the network's input.
         options: the network's options that differ from the catalogue's.
         scores: how outputs become scores: "softmax" (one class an image) or "sigmoid" (any number of classes).
         temperature: outputs are divided by it before they become scores; above 0.
         provenance: where the model came from; plain JSON values.
+        task: what the model does, a name in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
 
     Raises:
         OptionError: a value that no model can have.
@@ -43,12 +44,15 @@ class ModelCard:
     scores: str = "softmax"
     temperature: float = 1.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    task: str = ""
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
             raise OptionError("names of classes are text")
-        if not self.classes and self.task == "classify":
+        if not self.classes and self.output == "vector":
             raise OptionError("a model has at least one class")
+        if not self.task:
+            object.__setattr__(self, "task", self._derived_task())
         if len(set(self.classes)) != len(self.classes):
             raise OptionError("two classes have the same name")
         if self.scores not in ("softmax", "sigmoid"):
@@ -59,15 +63,21 @@ class ModelCard:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
     @property
-    def task(self) -> str:
-        """What the network does: see `Variant.task`.
+    def output(self) -> str:
+        """The kind of output, "vector" or "image"; see `Variant.output`.
 
         Raises:
             UnknownNameError: there is no such network.
         """
         from hubel.models.catalogue import find
 
-        return find(self.model)[1].task
+        return find(self.model)[1].output
+
+    def _derived_task(self) -> str:
+        """Return the task of a card without one: 0.1.0 knew three, and did not write them down."""
+        if self.classes:
+            return "multi_label" if self.provenance.get("multi_label") else "classify"
+        return "reconstruct"
 
     def create(self) -> nn.Module:
         """A network of this description, with fresh weights."""

@@ -86,7 +86,7 @@ def convert_file(
     fit_weights(network, named, varying)
     card = ModelCard(
         exact,
-        () if variant.task != "classify" else _names(classes, number or variant.num_classes),
+        () if variant.output != "vector" else _names(classes, number or variant.num_classes),
         card_of(row).preprocess if row else _usual(*variant.shape[1:], channels or variant.shape.channels),
         chosen,
         provenance=card_of(row).provenance if row else {"converted from": file.name},

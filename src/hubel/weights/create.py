@@ -75,7 +75,7 @@ def create_model(
     with torch.device("meta"):
         twin = make(num_classes, in_channels)
     shape = (in_channels or variant.shape.channels, *(input_size or variant.shape[1:]))
-    info = feature_maps(twin, shape) if isinstance(twin, Network) and variant.task == "classify" else []
+    info = feature_maps(twin, shape) if isinstance(twin, Network) and variant.output == "vector" else []
     if not info or not isinstance(network, Network):
         raise OptionError(f"{exact} has no maps of falling resolution to hand out")
     return FeatureNetwork(network, info)

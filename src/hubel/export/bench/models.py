@@ -173,7 +173,7 @@ def plan(model: str, folder: Path, *, engines: Sequence[str] = (), int8: bool = 
     if is_exported(model):
         return _exported(model, engines or tuple(versions()))
     network, card, note = _network(model)
-    if card.task != "classify":
+    if not card.classes:
         raise OptionError(f"{model} makes images, it names no classes; hubel bench measures classifiers")
     files = _Files(network, card, folder, data, random=bool(note))
     if int8:
@@ -268,8 +268,8 @@ def _random(name: str, row: Pretrained | None) -> tuple[nn.Module, ModelCard]:
         (channels, height, width), classes = find(name)[1].shape, find(name)[1].num_classes
         middle, spread = (0.5,) * channels, (0.25,) * channels
         preprocess = Preprocess(height, width, channels, mean=middle, std=spread)
-        task = find(name)[1].task
-        card = ModelCard(name, tuple(map(str, range(classes))) if task == "classify" else (), preprocess)
+        output = find(name)[1].output
+        card = ModelCard(name, tuple(map(str, range(classes))) if output == "vector" else (), preprocess)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         network = card.create().train()

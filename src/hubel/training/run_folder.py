@@ -15,15 +15,16 @@ from typing import Any
 from hubel.core.errors import CheckpointError
 from hubel.core.files import write_atomic, write_json
 from hubel.core.progress import say
+from hubel.training.recipe_file import modern
 
-__all__ = ["RUNS", "RunFolder", "Summary", "only_unfinished", "summaries"]
+__all__ = ["RUNS", "RunFolder", "RunSummary", "only_unfinished", "summarise_runs"]
 
 RUNS = Path("runs")
 _CONFIG = {"hubel", "data", "xo", "recipe", "fingerprint"}  # what a run's config.json has at least
 
 
 class RunFolder:
-    """Paths and records of one run; a quiet one says nothing."""
+    """Paths and records of one run; a quiet one prints nothing and keeps no log."""
 
     def __init__(self, path: Path, *, quiet: bool = False) -> None:
         self.path, self.quiet = path, quiet
@@ -35,7 +36,7 @@ class RunFolder:
         write_json(self.path / "config.json", config)
 
     def config(self) -> dict[str, Any]:
-        """The settings of the run.
+        """Return the settings of the run.
 
         Raises:
             CheckpointError: this is no folder of a run.
@@ -54,7 +55,7 @@ class RunFolder:
         return (self.path / "metrics.json").is_file()
 
     def tell(self, text: str) -> None:
-        """A line for the person who watches, and for `log.txt`."""
+        """Print a line and add it to `log.txt`."""
         if self.quiet:
             return
         say(text)
@@ -77,8 +78,8 @@ class RunFolder:
                     events.add_scalar(name, row[name], int(row["epoch"]))
 
 
-@dataclass(frozen=True)
-class Summary:
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
     """One line of a comparison; None where the run is not finished, or has no such number."""
 
     path: Path
@@ -95,20 +96,29 @@ class Summary:
         return self.images is not None
 
 
-def summaries(folder: Path) -> list[Summary]:
-    """All runs in a folder, at any depth: by data set, the best first."""
+def summarise_runs(folder: Path) -> list[RunSummary]:
+    """Return all runs in a folder, at any depth: by dataset, the best first."""
     found = []
     for run, settings in _runs(folder.rglob("config.json")):
         metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8")) if run.finished else {}
         score = metrics.get("top1", metrics.get("subset_accuracy"))
         name = Path(settings["data"] or "arrays").name
-        numbers = score, metrics.get("macro_f1"), metrics.get("mse"), metrics.get("n")
-        found.append(Summary(run.path, name, settings["recipe"]["model"], *numbers))
+        found.append(
+            RunSummary(
+                path=run.path,
+                data=name,
+                model=str(modern(settings["recipe"]).get("model", "-")),
+                score=score,
+                macro_f1=metrics.get("macro_f1"),
+                mse=metrics.get("mse"),
+                images=metrics.get("n"),
+            )
+        )
     return sorted(found, key=lambda run: (run.data, -(run.score or 0), run.mse or 0, run.path))
 
 
 def _runs(configs: Iterable[Path]) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
-    """The runs among folders with a `config.json`: other programs have files of this name, too."""
+    """Yield the runs among folders with a `config.json`: other programs have files of this name, too."""
     for config in configs:
         run = RunFolder(config.parent)
         with contextlib.suppress(CheckpointError):
@@ -116,7 +126,7 @@ def _runs(configs: Iterable[Path]) -> Iterator[tuple[RunFolder, dict[str, Any]]]
 
 
 def only_unfinished() -> Path:
-    """The one run below `runs/` that has not come to its end.
+    """Return the one run below `runs/` that has not come to its end.
 
     Raises:
         CheckpointError: there is none, or more than one.

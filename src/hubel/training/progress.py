@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Progress"]
+__all__ = ["NO_SCORE", "TrainingProgress"]
+
+NO_SCORE = (-1.0, 0.0)  # score and negative loss below those of every network
 
 
-@dataclass
-class Progress:
+@dataclass(kw_only=True)
+class TrainingProgress:
     """Where a run stands: with the tensors, all that it takes to go on.
 
     Attributes:
+        epochs: epochs in all; fewer than planned when time is short.
         epoch: epochs that are finished.
         step: steps that are finished in the epoch under way.
-        epochs: epochs in all; fewer than the recipe's when time is short.
-        divisor: parts into which a batch is divided because memory ran out.
+        parts: into which a batch is divided because memory ran out.
         loss_sum: sum of the training losses of the epoch under way.
-        right: how many images of the epoch under way the network named rightly while it learnt, changed as they were.
+        correct: how many images of the epoch under way were predicted correctly, augmented as they were.
         seen: images of the epoch under way.
         seconds: time spent on the epoch under way.
         minutes: time spent on the whole run.
@@ -29,12 +31,18 @@ class Progress:
     epochs: int
     epoch: int = 0
     step: int = 0
-    divisor: int = 1
+    parts: int = 1
     loss_sum: float = 0.0
-    right: int = 0
+    correct: int = 0
     seen: int = 0
     seconds: float = 0.0
     minutes: float = 0.0
     best: tuple[float, float] | None = None
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def images_per_second(self) -> float:
+        """Training speed of the epoch under way."""
+        # A resumed epoch has time only for what this checkpoint has seen: both are saved together.
+        return self.seen / self.seconds if self.seconds else 0.0

@@ -1,0 +1,57 @@
+"""The settings of a recipe as flags: one flag each, under a heading in the help for each table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from hubel.training.recipe import (
+    DataSettings,
+    MachineSettings,
+    NetworkSettings,
+    OptimizationSettings,
+    Recipe,
+    TransferSettings,
+)
+
+__all__ = ["RecipeFlags"]
+
+
+def _flags(title: str, place: int) -> Parameter:
+    return Parameter(name="*", group=Group(title, sort_key=place))
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RecipeFlags:
+    """All settings of a recipe; those that are not given stay open.
+
+    Attributes:
+        task: classify, multi_label (labels of a table name several classes, separated by "|") or reconstruct.
+            Default: what the network is for.
+        seed: another seed gives other weights, another order, another split.
+    """
+
+    task: str | None = None
+    seed: int = 0
+    data_settings: Annotated[DataSettings, _flags("Data", 1)] = field(default_factory=DataSettings)
+    network: Annotated[NetworkSettings, _flags("Network", 2)] = field(default_factory=NetworkSettings)
+    transfer: Annotated[TransferSettings, _flags("Transfer learning", 3)] = field(default_factory=TransferSettings)
+    optimization: Annotated[OptimizationSettings, _flags("Optimization", 4)] = field(
+        default_factory=OptimizationSettings
+    )
+    machine: Annotated[MachineSettings, _flags("Machine", 5)] = field(default_factory=MachineSettings)
+
+    def recipe(self) -> Recipe:
+        """Return the recipe."""
+        return Recipe(
+            task=self.task,
+            seed=self.seed,
+            data=self.data_settings,
+            network=self.network,
+            transfer=self.transfer,
+            optimization=self.optimization,
+            machine=self.machine,
+        )

@@ -1,0 +1,29 @@
+"""The table of tasks. A new task is its file and one line here."""
+
+from __future__ import annotations
+
+from hubel.core.errors import UnknownNameError
+from hubel.tasks.classify import Classification
+from hubel.tasks.multi_label import MultiLabel
+from hubel.tasks.reconstruct import Reconstruction
+from hubel.tasks.task import Task
+
+__all__ = ["TASKS", "find_task"]
+
+TASKS: tuple[Task, ...] = (
+    Classification(),
+    MultiLabel(),
+    Reconstruction(),
+)
+
+
+def find_task(name: str) -> Task:
+    """Return a task by its name.
+
+    Raises:
+        UnknownNameError: there is no such task.
+    """
+    for task in TASKS:
+        if task.name == name:
+            return task
+    raise UnknownNameError("task", name, [task.name for task in TASKS])

@@ -1,0 +1,301 @@
+"""Classification: one class an image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hubel.core.window import in_order
+from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.features.probe import fit_probe, neighbours_accuracy
+from hubel.inference.classifier import Classifier
+from hubel.inference.predictor import Predictor
+from hubel.inference.scores import scores
+from hubel.inference.stream import batch_size
+from hubel.inference.tta import VIEWS
+from hubel.metrics import figures
+from hubel.metrics.advice import advice
+from hubel.metrics.calibration import fit_temperature
+from hubel.metrics.classification import ClassMetrics, LabelMetrics, Metrics, measure, sample_losses
+from hubel.metrics.tables import confusion_csv, per_class_csv, percent
+from hubel.plots.contact_sheet import contact_sheet
+from hubel.tasks.losses import Loss, LossSettings, class_weights
+from hubel.tasks.task import Drawing, FittedHead, Model, ReportTable, Task, Tile
+from hubel.weights.card import ModelCard
+
+__all__ = [
+    "PER_CLASS_FOOTNOTE",
+    "Classification",
+    "ClassificationEvaluation",
+    "ClassificationObjective",
+    "per_class_table",
+    "predict_scores",
+]
+
+_HARDEST = 24  # images on the contact sheet of the highest losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationObjective:
+    """Logits `(n, classes)` against one class an image, or a set of classes.
+
+    Attributes:
+        losses: of training.
+        validation_losses: without label smoothing and class weights.
+        score: the name of the share that is correct.
+    """
+
+    losses: Loss
+    validation_losses: Loss
+    score: str
+
+    @classmethod
+    def of(cls, settings: LossSettings, targets: NDArray[Any], device: torch.device) -> Self:
+        """Return the objective for the targets of the training images: `(n,)`, or 0 and 1 `(n, classes)`."""
+        classes = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
+        weights = class_weights(targets, classes).to(device) if settings.class_weights else None
+        training = Loss(settings.name, settings.label_smoothing, weights)
+        return cls(
+            losses=training,
+            validation_losses=Loss(settings.name),
+            score="top1" if targets.ndim == 1 else "exact",
+        )
+
+    def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
+        """Return the labels of a batch."""
+        return torch.from_numpy(data.targets[batch.positions])
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return whether each image `(n,)` gets exactly its class, or its set of classes."""
+        if targets.ndim == 1:
+            return outputs.argmax(1) == targets
+        return ((outputs > 0) == (targets > 0.5)).all(1)
+
+    def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
+        """Return loss and accuracy."""
+        return {f"{split}_loss": loss, f"{split}_{self.score}": correct}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassificationEvaluation:
+    """A classifier measured on labelled images.
+
+    Attributes:
+        metrics: the numbers.
+        probabilities: scores `(n, classes)`, calibrated.
+        targets: class numbers `(n,)`.
+        images: the images.
+        tta: text that names the views of an image over which scores are averaged; "" for the image alone.
+    """
+
+    metrics: Metrics
+    probabilities: NDArray[np.float64]
+    targets: NDArray[Any]
+    images: Images
+    tta: str = ""
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 accuracy, 0 to 1."""
+        return self.metrics.top1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+        return self.metrics.to_json() | ({"tta": self.tta} if self.tta else {})
+
+    def headline(self, split: str) -> str:
+        """Return the accuracy in one sentence."""
+        return f"{percent(self.metrics.top1)}% of {self.metrics.n:,} {split} images are classified correctly."
+
+    def rows(self, split: str) -> list[tuple[str, str]]:
+        """Return the numbers for a terminal, name and value."""
+        m = self.metrics
+        top5 = [] if m.top5 is None else [("top-5 accuracy", f"{percent(m.top5, 2)}%")]
+        return [
+            (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%"),
+            *top5,
+            ("macro precision", f"{m.macro_precision:.4f}"),
+            ("macro recall", f"{m.macro_recall:.4f}"),
+            ("macro F1", f"{m.macro_f1:.4f}"),
+            ("expected calibration error", f"{m.ece:.4f}"),
+            ("images", f"{m.n:,}"),
+        ]
+
+    def tiles(self) -> list[Tile]:
+        """Return the headline numbers of the report."""
+        m = self.metrics
+        top5 = [] if m.top5 is None else [_tile("Top-5", m.top5, "true class among the five most probable")]
+        return [
+            _tile("Top-1", m.top1, "most probable class is the true one"),
+            *top5,
+            _tile("Macro F1", m.macro_f1, "each class counts the same"),
+            Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
+            _tile("Calibration error", m.ece, "mean gap of confidence to accuracy"),
+        ]
+
+    def report_tables(self) -> list[ReportTable]:
+        """Return the confused classes and the classes."""
+        per_class = per_class_table(self.metrics.per_class)
+        confused = [(true, predicted, f"{n:,}") for true, predicted, n in self.metrics.most_confused()]
+        if not confused:
+            return [per_class]
+        columns = ("Label", "Predicted", "Images")
+        table = ReportTable(heading="Most confused", columns=columns, rows=confused, text_columns=2, above_figures=True)
+        return [table, per_class]
+
+    def footnote(self) -> str:
+        """Return the definitions of the numbers."""
+        return (
+            f"{PER_CLASS_FOOTNOTE} Calibration error: over 15 equal bins of confidence, the mean distance between "
+            "confidence and accuracy (Guo et al. 2017)."
+        )
+
+    def files(self) -> dict[str, str]:
+        """Return the confusion matrix and the classes as CSV."""
+        return {"confusion.csv": confusion_csv(self.metrics), "per_class.csv": per_class_csv(self.metrics)}
+
+    def drawings(self) -> list[Drawing]:
+        """Return confusions, classes, confidence and the highest losses."""
+        m, classes = self.metrics, self.metrics.classes
+        losses = sample_losses(self.probabilities, self.targets)
+        hardest = np.argsort(-losses, kind="stable")[:_HARDEST]
+        predicted = self.probabilities[hardest].argmax(1)
+        captions = [
+            f"{classes[guess]} {self.probabilities[row, guess]:.0%}\nlabel {classes[self.targets[row]]}"
+            for row, guess in zip(hardest.tolist(), predicted.tolist(), strict=True)
+        ]
+        return [
+            Drawing(
+                name="confusion",
+                heading="Confusion matrix",
+                caption="Rows: labels. Columns: predictions.",
+                figure=figures.confusion_matrix(m.confusion, classes),
+            ),
+            Drawing(
+                name="classes",
+                heading="Classes",
+                caption="F1 of each class, with precision and recall.",
+                figure=figures.class_bars(m),
+            ),
+            Drawing(
+                name="reliability",
+                heading="Confidence",
+                caption="Accuracy of the predictions of each confidence.",
+                figure=figures.reliability(self.probabilities, self.targets),
+            ),
+            Drawing(
+                name="worst",
+                heading="Highest losses",
+                caption="The prediction with its confidence, and the label.",
+                figure=contact_sheet(list(self.images.pixels(hardest)), captions, "Highest losses"),
+            ),
+        ]
+
+    def advice(self, training_images: Mapping[str, int]) -> list[str]:
+        """Return sentences on the weakest classes and the commonest confusions."""
+        return advice(self.metrics, training_images)
+
+
+PER_CLASS_FOOTNOTE = (
+    "Precision: of the images that are predicted to have a class, the share that have it. Recall: of the images that "
+    "have a class, the share that are predicted to have it. F1: the harmonic mean of the two. Macro numbers are means "
+    "over the classes that have images."
+)
+
+
+def per_class_table(per_class: Sequence[ClassMetrics]) -> ReportTable:
+    """Return the table of the classes for the report, with a bar for F1; classes without images are greyed out."""
+    shares = ["precision", "recall", *(["average_precision"] if isinstance(per_class[0], LabelMetrics) else []), "f1"]
+    names = {"f1": "F1 %"}
+    rows = [
+        (
+            one.name,
+            f"{one.support:,}",
+            *(percent(getattr(one, share)) if one.support else "\N{EN DASH}" for share in shares),
+        )
+        for one in per_class
+    ]
+    columns = [names.get(share, f"{share.replace('_', ' ').capitalize()} %") for share in shares]
+    return ReportTable(
+        heading="Each class",
+        columns=("Class", "Images", *columns),
+        rows=rows,
+        bars=[one.f1 if one.support else None for one in per_class],
+    )
+
+
+def _tile(name: str, share: float, meaning: str) -> Tile:
+    return Tile(name=name, value=f"{percent(share)}%", meaning=meaning)
+
+
+def predict_scores(model: Classifier, images: Images) -> NDArray[np.float64]:
+    """Return scores `(n, classes)` of images, each decoded once."""
+    compute, lanes = model.for_many(len(images))
+    batches = images.in_sequence(batch_size(images.preprocess))
+    with ThreadPoolExecutor(lanes) as pool:
+        return np.concatenate(list(in_order(pool, lambda batch: compute(batch.pixels), batches, ahead=lanes + 1)))
+
+
+class Classification(Task):
+    """One class an image: softmax and cross-entropy, top-1 accuracy."""
+
+    name: ClassVar[str] = "classify"
+    summary: ClassVar[str] = "predict one class for each image"
+    exclusive: ClassVar[bool] = True
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "bce", "mse")
+
+    def objective(
+        self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
+    ) -> ClassificationObjective:
+        """Return loss and accuracy."""
+        return ClassificationObjective.of(settings, targets, device)
+
+    def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
+        """Fit a logistic regression; its strength is chosen by cross-validation."""
+        probe = fit_probe(features, targets, len(card.classes), seed=seed)
+        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
+
+    def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
+        """Return the leave-one-out accuracy of 5 nearest neighbours."""
+        return neighbours_accuracy(features, targets, len(card.classes))
+
+    def calibrates(self, card: ModelCard) -> bool:
+        """Return whether the scores are those of softmax."""
+        return card.scores == "softmax"
+
+    def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
+        """Return the card with the temperature that suits validation images."""
+        return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets), 6))
+
+    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
+        """Return a predictor."""
+        return Predictor(network, card, tta=tta)
+
+    def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> ClassificationEvaluation:
+        """Measure a classifier, exported or not."""
+        assert isinstance(model, Classifier)
+        tta = VIEWS[images.preprocess.channels] if model.tta else ""
+        return self._evaluate(predict_scores(model, images), model.card, images, targets, tta)
+
+    def evaluate_outputs(
+        self, outputs: NDArray[np.float32], card: ModelCard, images: Images, targets: NDArray[Any]
+    ) -> ClassificationEvaluation:
+        """Measure logits `(n, classes)`."""
+        return self._evaluate(scores(outputs, card.scores, card.temperature), card, images, targets, "")
+
+    def _evaluate(
+        self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str
+    ) -> ClassificationEvaluation:
+        # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
+        if card.scores == "sigmoid":
+            found = found / found.sum(1, keepdims=True)
+        metrics = measure(found, targets, card.classes)
+        return ClassificationEvaluation(metrics=metrics, probabilities=found, targets=targets, images=images, tta=tta)

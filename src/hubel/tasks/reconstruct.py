@@ -1,0 +1,196 @@
+"""Reconstruction: an autoencoder's output is compared with its input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hubel.core.errors import OptionError
+from hubel.data.dataset import Dataset
+from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.data.sources.listing import natural_key
+from hubel.inference.forward import forward, output_batches
+from hubel.inference.scores import sigmoid
+from hubel.metrics.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
+from hubel.tasks.losses import LossSettings
+from hubel.tasks.task import Drawing, Model, ReportTable, Task, Tile
+from hubel.weights.card import ModelCard
+
+__all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionObjective", "Reconstructor"]
+
+_SHOWN = 10  # images that are drawn above their reconstructions
+
+
+class ReconstructionObjective:
+    """Logits `(n, c, h, w)` of pixels against the network's own input, which has pixels from 0 to 1."""
+
+    def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
+        """Return the augmented images."""
+        return data.images.network_input(batch.pixels)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return mean binary cross-entropies of a pixel in nats: one learning rate suits images of any size."""
+        return F.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none").mean((1, 2, 3))
+
+    validation_losses = losses
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return False for each image, so that the loss alone selects the best epoch."""
+        return torch.zeros(len(outputs), dtype=torch.bool)
+
+    def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
+        """Return the loss."""
+        return {f"{split}_loss": loss}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReconstructionEvaluation:
+    """An autoencoder measured on images.
+
+    Attributes:
+        metrics: the numbers.
+        images: the images.
+        shown: positions of some images, one of each class first.
+        reconstructions: of these, uint8 `(k, h, w, c)`.
+    """
+
+    metrics: ReconstructionMetrics
+    images: Images
+    shown: NDArray[np.int64]
+    reconstructions: NDArray[np.uint8]
+
+    @property
+    def accuracy(self) -> None:
+        """None: there is no correct or wrong."""
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+        return self.metrics.to_json()
+
+    def headline(self, split: str) -> str:
+        """Return the error in one sentence."""
+        m = self.metrics
+        return f"{m.n:,} {split} images are reconstructed with a mean squared error of {m.mse:.4f} a pixel."
+
+    def rows(self, split: str) -> list[tuple[str, str]]:
+        """Return the numbers for a terminal, name and value."""
+        m = self.metrics
+        return [
+            (f"mean squared error of a pixel ({split})", f"{m.mse:.4f}"),
+            ("binary cross-entropy of a pixel", f"{m.bce:.4f}"),
+            ("that of a perfect copy", f"{m.entropy:.4f}"),
+            ("images", f"{m.n:,}"),
+        ]
+
+    def tiles(self) -> list[Tile]:
+        """Return the headline numbers of the report."""
+        m = self.metrics
+        return [
+            Tile(name="Squared error", value=f"{m.mse:.4f}", meaning="mean of a pixel from 0 to 1"),
+            Tile(name="Cross-entropy", value=f"{m.bce:.4f}", meaning="mean of a pixel, nats"),
+            Tile(name="of a perfect copy", value=f"{m.entropy:.4f}", meaning="the lowest possible cross-entropy"),
+        ]
+
+    def report_tables(self) -> list[ReportTable]:
+        """Return no tables: the headline numbers are all."""
+        return []
+
+    def footnote(self) -> str:
+        """Return no explanation."""
+        return ""
+
+    def files(self) -> dict[str, str]:
+        """Return no tables."""
+        return {}
+
+    def drawings(self) -> list[Drawing]:
+        """Return images above their reconstructions."""
+        index = self.images.index
+        names = [index.labels[code] for code in index.label[self.images.rows[self.shown]]]
+        originals = list(self.images.pixels(self.shown))
+        return [
+            Drawing(
+                name="reconstructions",
+                heading="Reconstructions",
+                caption="Above: images. Below: their reconstructions.",
+                figure=draw_reconstructions(originals, list(self.reconstructions), names),
+            )
+        ]
+
+    def advice(self, training_images: Mapping[str, int]) -> list[str]:
+        """Return no advice."""
+        return []
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reconstructor:
+    """An autoencoder with its card.
+
+    Attributes:
+        network: on the device where it runs.
+        card: its preprocessing.
+    """
+
+    network: nn.Module
+    card: ModelCard
+
+
+class Reconstruction(Task):
+    """Compress images and reconstruct them; labels are ignored."""
+
+    name: ClassVar[str] = "reconstruct"
+    summary: ClassVar[str] = "compress each image and reconstruct it"
+    output: ClassVar[str] = "image"
+    labelled: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]] = ("bce",)
+    unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "class_weights")
+    default_model: ClassVar[str | None] = "autoencoder_28"
+    optimizer: ClassVar[str] = "adamw"
+    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adamw": 0.02}
+
+    def outputs(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return no names: the output is an image."""
+        return ()
+
+    def scores(self, loss: str) -> str:
+        """Return the sigmoid of pixels."""
+        return "sigmoid"
+
+    def objective(
+        self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
+    ) -> ReconstructionObjective:
+        """Return the binary cross-entropy of pixels."""
+        return ReconstructionObjective()
+
+    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
+        """Return the autoencoder.
+
+        Raises:
+            OptionError: it has no scores to average.
+        """
+        if tta:
+            raise OptionError(f"{card.model} reconstructs images and has no scores to average; leave out --tta")
+        return Reconstructor(network=network, card=card)
+
+    def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> ReconstructionEvaluation:
+        """Measure an autoencoder: each reconstruction is compared with its image."""
+        assert isinstance(model, Reconstructor)
+        preprocess, network = images.preprocess, model.network
+        metrics = measure_reconstruction(
+            (preprocess.normalise(batch.pixels), logits) for batch, logits in output_batches(network, images)
+        )
+        codes, first = np.unique(images.index.label[images.rows], return_index=True)
+        first = first[sorted(range(len(codes)), key=lambda i: natural_key(images.index.labels[codes[i]]))]
+        shown = np.concatenate([first, np.setdiff1d(np.arange(len(images)), first)])[:_SHOWN]
+        pixels = sigmoid(forward(network, images.pixels(shown), preprocess)).transpose(0, 2, 3, 1)
+        return ReconstructionEvaluation(
+            metrics=metrics, images=images, shown=shown, reconstructions=np.rint(255 * pixels).astype(np.uint8)
+        )

@@ -1,0 +1,302 @@
+"""Define what a task is: everything that training, evaluation and export must know of it, in one class.
+
+A task is one file in this room and one line in `hubel.tasks.catalogue`. Nothing else in hubel knows a task by name.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hubel.core.errors import OptionError
+from hubel.data.dataset import Dataset
+from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.nn.network import Network
+from hubel.tasks.losses import LossSettings
+from hubel.weights.card import ModelCard
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Drawing",
+    "Evaluation",
+    "FittedHead",
+    "Model",
+    "Objective",
+    "ReportTable",
+    "Task",
+    "Tile",
+    "weighted_outputs",
+    "weighted_targets",
+]
+
+
+class Objective(Protocol):
+    """Loss and score of one training run."""
+
+    def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
+        """Return the targets of a batch."""
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the training losses `(n,)`."""
+
+    def validation_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the validation losses `(n,)`: without label smoothing and class weights."""
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return whether each sample is predicted correctly, bool `(n,)`.
+
+        The best epoch has the highest share of these; of equal ones, the lowest loss.
+        """
+
+    def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
+        """Return columns of `metrics.csv` for "train" or "val" from the mean loss and the share that is correct."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure of the report.
+
+    Attributes:
+        name: of its file, without ".png".
+        heading: in the report.
+        caption: one sentence.
+        figure: as matplotlib makes it.
+    """
+
+    name: str
+    heading: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A headline number of the report.
+
+    Attributes:
+        name: of the number.
+        value: with its unit.
+        meaning: in a few words.
+    """
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportTable:
+    """A table of the report.
+
+    Attributes:
+        heading: above the table.
+        columns: their names.
+        rows: cells as text.
+        text_columns: how many columns from the left hold names; the others hold numbers.
+        bars: a share from 0 to 1 for each row, drawn as a bar; None greys the row out. Empty for no bars.
+        above_figures: stand above the figures of the report instead of below.
+    """
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text_columns: int = 1
+    bars: Sequence[float | None] = ()
+    above_figures: bool = False
+
+
+class Evaluation(Protocol):
+    """A model measured on images."""
+
+    @property
+    def images(self) -> Images:
+        """The images that were measured."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of images that are predicted correctly, 0 to 1; None for tasks without one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+
+    def headline(self, split: str) -> str:
+        """Return the most important number in one sentence."""
+
+    def rows(self, split: str) -> list[tuple[str, str]]:
+        """Return the numbers for a terminal, name and value."""
+
+    def tiles(self) -> list[Tile]:
+        """Return the headline numbers of the report."""
+
+    def report_tables(self) -> list[ReportTable]:
+        """Return the tables of the report."""
+
+    def footnote(self) -> str:
+        """Return the explanation of the numbers below the report; "" for none."""
+
+    def files(self) -> dict[str, str]:
+        """Return tables as CSV, by the name of the file."""
+
+    def drawings(self) -> list[Drawing]:
+        """Return the figures of the report."""
+
+    def advice(self, training_images: Mapping[str, int]) -> list[str]:
+        """Return sentences on how to improve, given the number of training images of each class."""
+
+
+class Model(Protocol):
+    """A trained model as `Task.evaluate` takes it."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Network, classes, preprocessing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedHead:
+    """A last linear layer, fitted to features in closed form or by a convex problem.
+
+    Attributes:
+        weight: `(outputs, d)`.
+        bias: `(outputs,)`.
+        score: of cross-validation, at most 1: accuracy, or R² for numbers.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    score: float
+
+
+class Task(abc.ABC):
+    """A task: its targets, loss, metric, decoding of outputs, drawing and export signature.
+
+    Attributes:
+        name: as the user gives it to `--task`, and as model files keep it.
+        summary: one line for the help.
+        output: the kind of network it needs, see `Variant.output`: "vector" or "image".
+        labelled: every image needs a label.
+        multi_label: a label may name several classes, separated by "|".
+        exclusive: each image has exactly one of the classes.
+        losses: names of losses; the first one is the default.
+        unused: settings of a recipe that have no meaning.
+        default_model: the network where nobody names one; None where it depends on the images.
+        optimizer: the default for training from scratch.
+        lr: the default highest learning rate of each optimizer, for training from scratch.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    output: ClassVar[str] = "vector"
+    labelled: ClassVar[bool] = True
+    multi_label: ClassVar[bool] = False
+    exclusive: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]]
+    unused: ClassVar[tuple[str, ...]] = ()
+    default_model: ClassVar[str | None] = None
+    optimizer: ClassVar[str] = "sgd"
+    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adamw": 0.002}
+
+    def outputs(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return the names of the network's outputs, in order: the classes; empty for images.
+
+        Raises:
+            DataError: the labels are unsuitable.
+        """
+        return dataset.classes()
+
+    def targets(self, dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the targets of rows, `(n,)` or `(n, outputs)`.
+
+        Raises:
+            DataError: a label is none of the outputs.
+        """
+        return dataset.targets(outputs, rows)
+
+    def scores(self, loss: str) -> str:
+        """Return how outputs become scores in prediction and in the exported file, see `ModelCard.scores`."""
+        return "sigmoid" if loss == "bce" else "softmax"
+
+    def finish_card(self, card: ModelCard, train: Labelled[Images]) -> ModelCard:
+        """Return the card with what the task reads from the training targets."""
+        return card
+
+    @abc.abstractmethod
+    def objective(
+        self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
+    ) -> Objective:
+        """Return loss and score for a training run.
+
+        Args:
+            settings: of the loss.
+            card: of the model that is trained.
+            targets: of the training images.
+            device: of the network.
+        """
+
+    def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
+        """Fit a linear head to features `(n, d)`.
+
+        Raises:
+            OptionError: the task has no linear head.
+        """
+        raise OptionError(f"the task {self.name} cannot start from pretrained weights; add --weights none")
+
+    def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float | None:
+        """Return the accuracy of nearest neighbours among features `(n, d)`; None for tasks without one."""
+        return None
+
+    def calibrates(self, card: ModelCard) -> bool:
+        """Return whether scores are calibrated on validation images."""
+        return False
+
+    def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
+        """Return the card with scores calibrated on validation images."""
+        return card
+
+    @abc.abstractmethod
+    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
+        """Return a network ready to be evaluated.
+
+        Raises:
+            OptionError: the task has no test-time augmentation.
+        """
+
+    @abc.abstractmethod
+    def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> Evaluation:
+        """Measure a model on images."""
+
+    def evaluate_outputs(
+        self, outputs: NDArray[np.float32], card: ModelCard, images: Images, targets: NDArray[Any]
+    ) -> Evaluation:
+        """Measure outputs `(n, outputs)` of a network that have been computed already."""
+        raise OptionError(f"the task {self.name} is not evaluated from outputs")
+
+
+def weighted_targets(objective: Objective, data: Labelled[Samples], batch: Batch) -> list[tuple[float, Tensor]]:
+    """Return the targets of a batch with their weights, the largest first.
+
+    There is one, except for mixed images (mixup, CutMix): the losses of both targets are weighted, as mixup's authors
+    do it, and the target with the larger share counts as the correct one.
+    """
+    if batch.others is None:
+        return [(1.0, objective.targets(data, batch))]
+    other = replace(batch, positions=batch.others)
+    answers = [(batch.share, objective.targets(data, batch)), (1 - batch.share, objective.targets(data, other))]
+    return answers if batch.share >= 0.5 else answers[::-1]
+
+
+def weighted_outputs(network: nn.Module, x: Tensor) -> list[tuple[float, Tensor]]:
+    """Return the outputs for images `(n, c, h, w)` with their weights in the loss, auxiliary classifiers last."""
+    if not isinstance(network, Network):
+        return [(1.0, network(x))]
+    outputs = network.outputs(x)
+    return [(1.0, outputs.logits), *((network.auxiliary_weight, logits) for logits in outputs.auxiliary.values())]

@@ -1,0 +1,218 @@
+"""Execute a plan: from a plan to a trained and calibrated model file."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hubel.core.random import scalar
+from hubel.core.stopping import listening
+from hubel.data.loading import Images, Labelled, Samples, network_input
+from hubel.inference.forward import outputs
+from hubel.models.neighbours import Neighbours
+from hubel.nn.freezing import NONE
+from hubel.training.checkpoint import Checkpoint, load_newest, save
+from hubel.training.loop import Loop, Selection
+from hubel.training.plan import Plan, TransferPlan
+from hubel.training.progress import NO_SCORE
+from hubel.training.run_folder import RunFolder
+from hubel.training.trainer import Trainer
+from hubel.training.transfer import TuningPlan, prepare_tuning
+from hubel.weights.model_file import load_model, save_model
+
+__all__ = ["TrainedModel", "build_trainer", "execute", "training_context"]
+
+_ENOUGH_TO_COMPARE = 1000  # validation images that can tell one epoch of fine-tuning from the next
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A trained and calibrated model file.
+
+    Attributes:
+        path: the file.
+        history: a row an epoch.
+        minutes: time spent on training.
+        stopped_by: the number of the signal that stopped the training; 0 when it came to its end.
+        notes: what was found and decided on the way, in sentences.
+        seconds: spent, by phase.
+        tuning: what transfer learning decided; None from scratch.
+        logits: of the model for the validation images, where they are known: where only the head was trained.
+    """
+
+    path: Path
+    history: list[dict[str, float]] = field(default_factory=list)
+    minutes: float = 0.0
+    stopped_by: int = 0
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    tuning: TuningPlan | None = None
+    logits: NDArray[np.float32] | None = None
+
+    @property
+    def frozen(self) -> str:
+        """The boundary up to which the network is as it was before; "none" where all of it was trained."""
+        return NONE if self.tuning is None else self.tuning.boundary
+
+
+def execute(plan: Plan, path: Path, *, quiet: bool = True) -> TrainedModel:
+    """Train as planned, from the checkpoint in the folder `path` if there is one, and calibrate the best epoch.
+
+    Raises:
+        DivergedError: the loss is no longer finite.
+    """
+    folder = RunFolder(path, quiet=quiet)
+    with training_context(plan):
+        torch.manual_seed(scalar(plan.loop.seed))
+        if plan.transfer is not None:
+            trained = _fine_tune(plan, plan.transfer, folder)
+        else:
+            trained = _train_from_scratch(plan, folder)
+        # Images that have trained the network tell nothing of how confident it may be.
+        if not trained.stopped_by and plan.selects_best:
+            _calibrate(folder.model, plan, trained.logits)
+    return trained
+
+
+@contextmanager
+def training_context(plan: Plan) -> Iterator[None]:
+    """Set threads, gradients and random numbers as training needs them; restore the caller's afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    try:
+        with (
+            torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def build_trainer(plan: Plan, network: nn.Module) -> Trainer:
+    """Return the trainer of a plan for a network on its device."""
+    objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, plan.device)
+    return Trainer(network, objective, plan.optimizer, plan.precision)
+
+
+def _train_from_scratch(plan: Plan, folder: RunFolder) -> TrainedModel:
+    card, started = plan.card, time.monotonic()
+    network = card.create().to(plan.device)
+    if isinstance(network, Neighbours):
+        card = dataclasses.replace(card, options=_memorise(network, plan.train))
+        save_model(folder.model, network.state_dict(), card)
+        return TrainedModel(path=folder.model, minutes=(time.monotonic() - started) / 60)
+
+    def keep(weights: Mapping[str, Tensor]) -> None:
+        save_model(folder.model, weights, card)
+
+    loop = _open_loop(plan, folder, network, plan.train, Selection(val=plan.val), keep)
+    with listening() as stop:
+        finished = loop.run(stop)
+    return TrainedModel(
+        path=folder.model,
+        history=loop.progress.history,
+        minutes=loop.progress.minutes,
+        stopped_by=0 if finished else stop.asked,
+    )
+
+
+def _memorise(network: Neighbours, train: Labelled[Images]) -> dict[str, int]:
+    """Show the network every training image once; return the options of what results."""
+    pixels = train.images.pixels(np.arange(len(train.images)))
+    return network.fit(network_input(pixels, train.images.preprocess), torch.from_numpy(train.targets))
+
+
+def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder) -> TrainedModel:
+    """Fit a head to pretrained features; then tune the stages that are freed, if they make it better."""
+
+    def keep(weights: Mapping[str, Tensor]) -> None:
+        prefix = "network."  # of what is tuned as a part
+        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, plan.card)
+
+    def save_head(network: nn.Module) -> None:
+        if load_newest(folder.checkpoints) is None:  # a run that goes on has a model already, perhaps a better one
+            keep(network.state_dict())
+
+    tuning = prepare_tuning(plan, transfer, save_head, folder.tell)
+    minutes = sum(tuning.seconds.values()) / 60
+    trained = TrainedModel(
+        path=folder.model, minutes=minutes, notes=tuning.notes, seconds=tuning.seconds, tuning=tuning.plan
+    )
+    if tuning.tuned is None:
+        return dataclasses.replace(trained, logits=tuning.logits)
+    if plan.selects_best:
+        # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest,
+        # are the best ones; few images cannot tell which.
+        few = len(plan.val.images) < _ENOUGH_TO_COMPARE
+        selection = Selection(val=tuning.val, floor=tuning.score, latest=few)
+    else:
+        selection = Selection(floor=NO_SCORE)
+    loop = _open_loop(plan, folder, tuning.tuned, tuning.train, selection, keep)
+    with listening() as stop:
+        finished = loop.run(stop)
+    if finished and loop.progress.best_epoch == 0:
+        tuning.notes.append("fine-tuning improved nothing on the validation images: the head alone is kept")
+        folder.tell(tuning.notes[-1])
+    return dataclasses.replace(
+        trained,
+        history=loop.progress.history,
+        minutes=minutes + loop.progress.minutes,
+        stopped_by=0 if finished else stop.asked,
+        seconds={**tuning.seconds, "fine-tuning": loop.progress.minutes * 60},
+    )
+
+
+def _open_loop(
+    plan: Plan,
+    folder: RunFolder,
+    network: nn.Module,
+    train: Labelled[Samples],
+    selection: Selection,
+    keep: Callable[[dict[str, Tensor]], None],
+) -> Loop:
+    """Return the loop over a network, at the newest checkpoint of the run if there is one."""
+
+    def tell(row: dict[str, float]) -> None:
+        folder.write_history(loop.progress.history)
+        measured = best = ""
+        if selection.val is not None:
+            names = [name for name in row if name.startswith("val_") and name != "val_loss"]
+            scores = "".join(f", {name.removeprefix('val_')} {row[name]:.1%}" for name in names)
+            measured = f"   validation loss {row['val_loss']:.4f}{scores}"
+            best = "  best so far" if loop.progress.best_epoch == row["epoch"] else ""
+        folder.tell(
+            f"epoch {row['epoch']:>3.0f}/{loop.progress.epochs}   loss {row['train_loss']:.4f}{measured}   "
+            f"{row['images_per_second']:,.0f} images/s{best}"
+        )
+
+    def save_checkpoint(step: int, checkpoint: Checkpoint) -> None:
+        save(folder.checkpoints, step, checkpoint)
+
+    trainer = build_trainer(plan, network)
+    loop = Loop(trainer, train, plan.loop, selection, keep=keep, save=save_checkpoint, tell=tell)
+    checkpoint = load_newest(folder.checkpoints)
+    if checkpoint is not None:
+        loop.restore(checkpoint)
+        folder.tell(f"resuming after epoch {loop.progress.epoch}, step {loop.progress.step}")
+    return loop
+
+
+def _calibrate(model: Path, plan: Plan, logits: NDArray[np.float32] | None) -> None:
+    """Calibrate the scores of a model file on the validation images."""
+    network, card = load_model(model)
+    if not plan.task.calibrates(card):
+        return
+    if logits is None:
+        logits = outputs(network.to(plan.device), plan.val.images)
+    save_model(model, network.state_dict(), plan.task.calibrate(logits, plan.val.targets, card))

@@ -1,0 +1,75 @@
+"""Read a recipe from a file: TOML as a person writes it, or the config.json of a run, those of hubel 0.1 included."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hubel.core.errors import OptionError
+from hubel.training.recipe import flattened
+
+__all__ = ["modern", "read_settings"]
+
+# What hubel 0.1 called settings and values, and the numbers by which it meant "decide".
+_OLD_NAMES = {"fit": "resize", "lr_decay": "layer_decay", "gradual": "gradual_unfreeze"}
+_ONLY_OLD = {*_OLD_NAMES, "multi_label"}
+_OLD_LOSSES = {"softmax": "cross_entropy", "sigmoid": "bce"}
+_OLD_OPEN = {
+    "views": 0,
+    "epochs": 0,
+    "batch_size": 0,
+    "lr": 0,
+    "label_smoothing": -1,
+    "ema": -1,
+    "clip": 0,
+    "patience": 0,
+    "max_minutes": 0,
+    "threads": 0,
+    "loading_threads": -1,
+}
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return the settings in a file, flat.
+
+    Args:
+        path: TOML with settings, in tables or not; or JSON: the config.json of a run, or just settings.
+
+    Raises:
+        OptionError: the file cannot be read, or holds no settings.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        expected = "settings in TOML, or the config.json of a run"
+        raise OptionError(f"--config {path}: no such file; expected {expected}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"--config {path}: cannot be read ({' '.join(str(error).split())})") from None
+    try:
+        values = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
+        raise OptionError(f"--config {path}: no {kind}: {' '.join(str(error).split())}") from None
+    if isinstance(values, dict) and "recipe" in values:
+        values = values["recipe"]
+    if not isinstance(values, dict):
+        raise OptionError(f"--config {path}: expected settings in TOML, or the config.json of a run")
+    return modern(values)
+
+
+def modern(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flat settings without those that are open; settings of hubel 0.1 get today's names and values."""
+    flat = flattened(values)
+    if flat.get("loss") in _OLD_LOSSES:
+        flat["loss"] = _OLD_LOSSES[flat["loss"]]
+    if _ONLY_OLD & flat.keys():
+        flat = {name: value for name, value in flat.items() if name not in _OLD_OPEN or value != _OLD_OPEN[name]}
+        flat = {_OLD_NAMES.get(name, name): value for name, value in flat.items()}
+        if flat.pop("multi_label", False):
+            flat["task"] = "multi_label"
+        if flat.get("task") == "reconstruct":
+            flat.pop("loss", None)  # it stood there without a meaning
+    return {name: value for name, value in flat.items() if value is not None and value != "auto"}

@@ -1,0 +1,350 @@
+"""Resolve a recipe, in which None means "decide", into a plan, in which nothing is open."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.process import usable_cores
+from hubel.core.progress import counted
+from hubel.core.version import __version__
+from hubel.data.augment import Policy, find_policy
+from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.kept import Keep
+from hubel.data.loading import Images, Labelled, blank_input, steps_per_epoch
+from hubel.data.preprocess import Preprocess
+from hubel.data.sources.builtin import XO
+from hubel.data.sources.listing import SPLITS
+from hubel.data.splits import Splits, split
+from hubel.features.views import views_policy
+from hubel.inference.device import pick_device, pick_precision
+from hubel.inference.engines import ENGINES
+from hubel.inference.threads import probe_threads
+from hubel.models.catalogue import find, list_models
+from hubel.models.variant import Variant
+from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
+from hubel.nn.network import Network
+from hubel.tasks.catalogue import TASKS, find_task
+from hubel.tasks.losses import LossSettings
+from hubel.tasks.task import Task
+from hubel.training.freeze_policy import tuning_epochs, views_for
+from hubel.training.initial_weights import (
+    SMALL_PIXELS,
+    default_network,
+    enlarged_size,
+    find_initial_weights,
+)
+from hubel.training.plan import LoopSettings, OptimizerSettings, Plan, TransferPlan
+from hubel.training.recipe import OptimizationSettings, Recipe, parse_size
+from hubel.weights.card import ModelCard
+
+__all__ = ["plan_training", "resolve"]
+
+# Fine-tuning takes smaller steps than training from scratch, smooths labels and averages weights.
+_TUNING_LR = {"adamw": 5e-4, "sgd": 0.002}
+_TUNING_OPTIMIZER, _TUNING_EMA, _TUNING_SMOOTHING = "adamw", 0.9, 0.1
+_LARGEST_BATCH, _LARGEST_TUNING_BATCH, _SMALLEST_BATCH = 128, 32, 8
+_EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
+_STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
+_ENOUGH_TO_SELECT = 50  # validation images; the accuracy on fewer is mostly noise
+_MOST_NAMES = 20  # of networks in a message
+
+
+def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
+    """Open and index the data, and resolve the recipe. Whatever cannot work is refused here, before a run has a folder.
+
+    Args:
+        data: see `hubel.data.open_dataset`.
+        recipe: the request.
+        xo: settings of the built-in dataset "xo".
+
+    Raises:
+        DataError: the data cannot be used.
+        UnknownNameError: there is no such network, option, policy, task or engine.
+        OptionError: settings contradict each other, or the device is not there.
+    """
+    task = _task(recipe)
+    pick_precision(recipe.machine.precision or "auto", pick_device(recipe.machine.device or "auto"))
+    threads = recipe.data.loading_threads
+    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, xo=xo, threads=threads)
+    return resolve(recipe, dataset, task)
+
+
+def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
+    """Decide everything that the recipe leaves open. Arguments and errors as for `plan_training`."""
+    name, variant = find(recipe.network.model or task.default_model or default_network(dataset, recipe))
+    initial = find_initial_weights(recipe.transfer, name, variant)
+    tuned = initial.weights is not None
+    outputs = task.outputs(dataset)
+    loss = _loss(recipe.optimization, task, tuned=tuned)
+    splits, selects_best = _splits(recipe, dataset, task, tuned=tuned)
+    preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess)
+    card = ModelCard(
+        name,
+        outputs,
+        preprocess,
+        {**initial.options, **recipe.network.options},
+        task.scores(loss.name),
+        provenance={
+            "data": dataset.name,
+            "fingerprint": dataset.index.fingerprint(),
+            "hubel": __version__,
+            "multi_label": task.multi_label,
+            "seed": recipe.seed,
+            "shares": [recipe.data.val_share, recipe.data.test_share],
+            **initial.provenance,
+        },
+        task=task.name,
+    )
+    policy_name = recipe.data.augment or variant.augment
+    policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
+    transfer = _transfer(recipe, card, initial.weights, len(splits.train), policy_name)
+
+    def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
+        images = dataset.images(card.preprocess, rows, threads=recipe.data.loading_threads, cache=cast(Keep, cache))
+        return Labelled(images, task.targets(dataset, outputs, rows))
+
+    cache = recipe.data.cache or "auto"
+    train = labelled(splits.train, cache)
+    # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
+    if outputs and initial.preprocess is None:
+        mean, std = train.images.colours()
+        card = replace(card, preprocess=replace(card.preprocess, mean=mean, std=std))
+        train = replace(train, images=train.images.normalised_by(card.preprocess))
+    card = task.finish_card(card, train)
+    val = train if np.array_equal(splits.val, splits.train) else labelled(splits.val, cache)
+    test = val if splits.test_is_val else labelled(splits.test, "off")  # read once
+
+    device = pick_device(recipe.machine.device or "auto")
+    threads = recipe.machine.threads or probe_threads()
+    loop = _loop(recipe, policy, len(splits.train), tuned=tuned)
+    optimizer = _optimizer(recipe, task, variant, tuned=tuned)
+    busy = [] if recipe.machine.threads else _busy_cores(threads)
+    return Plan(
+        recipe=recipe,
+        pinned=recipe.with_settings(
+            task=task.name,
+            model=name,
+            weights=str(initial.weights or "none"),
+            augment=policy.to_text() if policy_name.lower().endswith(".toml") else policy_name,
+            epochs=loop.epochs,
+            batch_size=loop.batch_size,
+            optimizer=optimizer.name,
+            lr=optimizer.lr,
+            ema=optimizer.ema,
+            threads=threads,
+            **({} if "loss" in task.unused else {"loss": loss.name, "label_smoothing": loss.label_smoothing}),
+        ),
+        task=task,
+        card=card,
+        dataset=dataset,
+        splits=splits,
+        train=train,
+        val=val,
+        test=test,
+        selects_best=selects_best,
+        optimizer=optimizer,
+        loss=loss,
+        loop=loop,
+        transfer=transfer,
+        device=device,
+        precision=pick_precision(recipe.machine.precision or "auto", device),
+        threads=threads,
+        notes=(*dataset.index.notes(), *splits.notes, *initial.notes, *busy),
+    )
+
+
+def _task(recipe: Recipe) -> Task:
+    """Return the task that the recipe names, or that its network is for.
+
+    Raises:
+        UnknownNameError: there is no such task, or no such network.
+        OptionError: the network is for another task, or a setting has no meaning for this one.
+    """
+    name, model = recipe.task, recipe.network.model
+    if model is None:
+        task = find_task(name) if name else TASKS[0]
+    else:
+        exact, variant = find(model)
+        task = find_task(name) if name else next(task for task in TASKS if task.output == variant.output)
+        if task.output != variant.output:
+            able = [name for name in list_models() if find(name)[1].output == task.output]
+            shown = ", ".join(able[:_MOST_NAMES]) + (", ..." if len(able) > _MOST_NAMES else "")
+            raise OptionError(f"{exact} is not for the task {task.name}; networks that are: {shown}")
+    given, defaults = recipe.settings(), Recipe().settings()
+    for setting in task.unused:
+        if given[setting] != defaults[setting]:
+            raise OptionError(f"{setting} has no meaning for the task {task.name}; leave it out")
+    return task
+
+
+class _Split(NamedTuple):
+    splits: Splits
+    selects_best: bool
+
+
+def _splits(recipe: Recipe, dataset: Dataset, task: Task, *, tuned: bool) -> _Split:
+    """Return the rows of each split. In transfer learning, few validation images train as well.
+
+    A row that measures never trains: where validation images are the test images, they stay held out however few.
+    """
+    splits = split(
+        dataset.index,
+        seed=recipe.seed,
+        val=recipe.data.val_share,
+        test=recipe.data.test_share,
+        multi_label=task.multi_label,
+    )
+    own = (dataset.index.split[splits.val] == SPLITS.index("val")).any()
+    if not tuned or own or len(splits.val) >= _ENOUGH_TO_SELECT or np.isin(splits.val, splits.test).any():
+        return _Split(splits, selects_best=True)
+    note = f"{counted(len(splits.val), 'image')} would be too few to select the best epoch: they train as well"
+    rows = np.union1d(splits.train, splits.val)
+    return _Split(replace(splits, train=rows, val=rows, notes=(*splits.notes, note)), selects_best=False)
+
+
+def _loss(wanted: OptimizationSettings, task: Task, *, tuned: bool) -> LossSettings:
+    name = wanted.loss or task.losses[0]
+    if name not in task.losses:
+        raise OptionError(f"the task {task.name} has the loss {' or '.join(task.losses)}, not {name}")
+    smoothing = wanted.label_smoothing
+    if smoothing is None:
+        smoothing = _TUNING_SMOOTHING if tuned and name == "cross_entropy" else 0.0
+    return LossSettings(name=name, label_smoothing=smoothing, class_weights=wanted.class_weights)
+
+
+def _optimizer(recipe: Recipe, task: Task, variant: Variant, *, tuned: bool) -> OptimizerSettings:
+    wanted, transfer = recipe.optimization, recipe.transfer
+    name = wanted.optimizer or (_TUNING_OPTIMIZER if tuned else task.optimizer)
+    usual = _TUNING_LR[name] if tuned else task.lr[name]
+    if not tuned and name == "sgd" and variant.lr:  # smaller without batch norm
+        usual = variant.lr
+    ema = wanted.ema
+    if ema is None:
+        ema = _TUNING_EMA if tuned else 0.0
+    return OptimizerSettings(
+        name=name,
+        lr=wanted.lr or usual,
+        momentum=wanted.momentum,
+        weight_decay=wanted.weight_decay,
+        layer_decay=transfer.layer_decay,
+        gradual_unfreeze=transfer.gradual_unfreeze,
+        clip=wanted.clip or math.inf,
+        ema=ema,
+    )
+
+
+def _loop(recipe: Recipe, policy: Policy, images: int, *, tuned: bool) -> LoopSettings:
+    wanted = recipe.optimization
+    batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else _LARGEST_BATCH)
+    usual = tuning_epochs(images) if tuned else _scratch_epochs(steps_per_epoch(images, batch_size))
+    return LoopSettings(
+        epochs=wanted.epochs or usual,
+        batch_size=batch_size,
+        policy=policy,
+        schedule=wanted.schedule,
+        warmup=wanted.warmup,
+        patience=wanted.patience or math.inf,
+        max_minutes=wanted.max_minutes or math.inf,
+        checkpoint_minutes=recipe.machine.checkpoint_minutes,
+        seed=recipe.seed,
+    )
+
+
+def _transfer(
+    recipe: Recipe, card: ModelCard, weights: str | Path | None, images: int, policy_name: str
+) -> TransferPlan | None:
+    """Return what is known of transfer learning before any feature is computed.
+
+    Raises:
+        UnknownNameError: there is no such boundary or engine.
+        OptionError: the network has no stages.
+    """
+    with torch.device("meta"):
+        network = card.create()  # refuses options that cannot be built
+    if weights is None:
+        return None
+    wanted = recipe.transfer
+    if wanted.engine is not None and wanted.engine not in ENGINES:
+        raise UnknownNameError("engine", wanted.engine, ("auto", *ENGINES))
+    known = boundaries(network) if isinstance(network, Network) else []
+    if wanted.freeze is not None and wanted.freeze not in known:
+        raise UnknownNameError("part to freeze", wanted.freeze, ("auto", *known))
+    if not isinstance(network, Network):
+        raise OptionError(f"{card.model} has no stages of which some could be frozen; add --weights none")
+    lower = _below_last_stages(network, card.preprocess)
+    chosen = (wanted.freeze,) if wanted.freeze is not None else tuple(dict.fromkeys((*({ALL} & {*known}), lower, NONE)))
+    return TransferPlan(
+        weights=weights,
+        boundaries=chosen,
+        lower=wanted.freeze if wanted.freeze not in (None, ALL, NONE) else lower,
+        views=wanted.views or (1 if policy_name == "none" else views_for(images)),
+        view_policy=views_policy(policy_name, card.preprocess),
+        engine=wanted.engine or "auto",
+    )
+
+
+def _below_last_stages(network: nn.Module, preprocess: Preprocess) -> str:
+    assert isinstance(network, Network)
+    with torch.no_grad():
+        return last_stages(network.eval(), blank_input(preprocess, "meta"))
+
+
+def choose_preprocess(recipe: Recipe, variant: Variant, dataset: Dataset, like: Preprocess | None = None) -> Preprocess:
+    """Return the network's input: what the recipe says, and otherwise what suits the network and the images.
+
+    Pretrained weights see images as they were trained: in colour, with their mean and deviation, and undistorted. So
+    the largest centre crop of the input's shape is taken. Many small images are enlarged no further than to 128
+    pixels, where the network takes other sizes than that of its training. Images of one size that is nearly the
+    network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all others are squashed. Grey images
+    stay grey. Mean and deviation are not set yet, unless they come with the weights.
+    """
+    size = parse_size(recipe.data.size) if recipe.data.size else None
+    if like is not None:
+        height, width = size or enlarged_size(dataset, like, variant)
+        resize: Any = recipe.data.resize or like.resize
+        crop = like.crop if resize == like.resize else 1.0
+        return replace(like, height=height, width=width, resize=resize, crop=crop)
+    index, rows = dataset.index, dataset.rows()
+    heights, widths = index.height[rows], index.width[rows]
+    native = (int(heights.max()), int(widths.max()))
+    uniform = bool((heights == native[0]).all() and (widths == native[1]).all())
+    if size:
+        height, width = size
+    elif variant.fixed_size:
+        height, width = variant.shape.height, variant.shape.width
+    else:
+        sides = native if uniform and max(native) <= SMALL_PIXELS else (SMALL_PIXELS, SMALL_PIXELS)
+        height, width = (max(side, variant.smallest) for side in sides)
+    nearly = uniform and all(0.75 * s <= n <= s for n, s in zip(native, (height, width), strict=True))
+    resize = recipe.data.resize or ("pad" if nearly else "squash")
+    channels = int(index.channels[rows].max())
+    return Preprocess(height, width, channels, resize, mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+def _batch_size(n: int, most: int) -> int:
+    """Return the largest power of two, from 8 to `most`, that leaves enough steps in an epoch."""
+    size = most
+    while size > _SMALLEST_BATCH and n / size < _STEPS_AT_LEAST:
+        size //= 2
+    return size
+
+
+def _scratch_epochs(steps: int) -> int:
+    """Return 15; of a small set as many as make enough steps, up to 60."""
+    return min(_EPOCHS_AT_MOST, max(_EPOCHS, -(-_STEPS_IN_ALL // steps)))
+
+
+def _busy_cores(threads: int) -> list[str]:
+    """Return a note where fewer threads compute than there are cores: the last bits of the result depend on it."""
+    if threads >= usable_cores():
+        return []
+    return [f"other programs are using this machine; computing with {threads} of {usable_cores()} threads"]

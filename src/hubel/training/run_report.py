@@ -1,0 +1,145 @@
+"""Evaluate a trained model on the test images of its run, and write the report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hubel.core.progress import counted
+from hubel.core.random import permutation
+from hubel.core.version import __version__
+from hubel.data.augment import Policy
+from hubel.evaluation.write import write_evaluation
+from hubel.features.logits import kept_logits
+from hubel.features.views import image_view
+from hubel.nn.freezing import NONE
+from hubel.nn.network import Network
+from hubel.plots.contact_sheet import contact_sheet
+from hubel.plots.learning_curves import learning_curves
+from hubel.tasks.task import Drawing, Evaluation
+from hubel.training.execute import TrainedModel
+from hubel.training.plan import Plan
+from hubel.weights.model_file import load_model
+
+__all__ = ["RunEvaluation", "TrainingInput", "evaluate_run", "training_input"]
+
+_SHOWN = 24  # training images in the report
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEvaluation:
+    """The evaluation of a run.
+
+    Attributes:
+        evaluation: the numbers.
+        split: the images: "test" or "validation".
+        report: the page.
+        advice: what to try next, in sentences.
+    """
+
+    evaluation: Evaluation
+    split: str
+    report: Path
+    advice: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingInput:
+    """What the network trained on.
+
+    Attributes:
+        views: fixed views of each image that the frozen part processed; 0 where images were augmented anew in each
+            epoch.
+        caption: one sentence for the report.
+    """
+
+    views: int
+    caption: str
+
+
+def training_input(plan: Plan, trained: TrainedModel) -> TrainingInput:
+    """Return what the network trained on: never what it might have trained on under another plan."""
+    views = trained.tuning.views if trained.tuning else 0
+    unchanged = "The images, unchanged but for their size."
+    if views > 1:
+        return TrainingInput(views=views, caption=f"Each image in {views} fixed views, which take turns here.")
+    if views == 1 or plan.loop.policy == Policy():
+        return TrainingInput(views=views, caption=unchanged)
+    return TrainingInput(views=0, caption="The images as augmented in the first epoch.")
+
+
+def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluation:
+    """Evaluate the model file of a run on its test images and write the report into its folder."""
+    network, card = load_model(trained.path)
+    network = network.to(plan.device)
+    task, test, splits = plan.task, plan.test, plan.splits
+    if trained.frozen != NONE and isinstance(network, Network):
+        # What the frozen part makes of these images is the same in each run, and is stored.
+        logits = kept_logits(network, test.images, card=card, boundary=trained.frozen)
+        evaluation = task.evaluate_outputs(logits, card, test.images, test.targets)
+    else:
+        evaluation = task.evaluate(task.model(network, card), test.images, test.targets)
+    split = "validation" if splits.test_is_val else "test"
+    params = sum(p.numel() for p in network.parameters())
+    p, epochs = card.preprocess, counted(len(trained.history), "epoch")
+    facts = {
+        "Data": f"{plan.dataset.name}: {len(card.classes)} classes" if card.classes else plan.dataset.name,
+        "Images": f"{len(splits.train):,} train, {plan.held_out:,} validation, {len(splits.test):,} {split}",
+        "Left out": f"{len(plan.dataset.index.reasons):,} unreadable",
+        "Network": f"{card.model}, {params:,} parameters",
+        "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
+        "Training": f"{epochs}, batches of {plan.loop.batch_size}, {trained.minutes:.1f} minutes",
+        **({"Initial weights": str(plan.transfer.weights)} if plan.transfer else {}),
+        **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
+        "Seed": str(plan.loop.seed),
+        "Made with": f"hubel {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+    }
+    notes = [*plan.notes, *trained.notes]
+    if splits.test_is_val:
+        notes.append("The test images have also selected the best epoch, so the numbers are a little too good.")
+    advice = evaluation.advice(_training_images(plan))
+    report = write_evaluation(
+        folder,
+        evaluation,
+        title=f"{card.model} on {plan.dataset.name}",
+        split=split,
+        facts=facts,
+        notes=[*notes, *advice],
+        drawings=_drawings(plan, trained),
+    )
+    return RunEvaluation(evaluation=evaluation, split=split, report=report, advice=tuple(advice))
+
+
+def _training_images(plan: Plan) -> dict[str, int]:
+    """Return the number of training images of each class."""
+    codes = plan.dataset.index.label[plan.train.images.rows]
+    return {name: int((codes == code).sum()) for code, name in enumerate(plan.dataset.index.labels)}
+
+
+def _drawings(plan: Plan, trained: TrainedModel) -> list[Drawing]:
+    """Return learning curves, if there were epochs, and what the network trained on."""
+    seen, images, seed = training_input(plan, trained), plan.train.images, plan.loop.seed
+    if seen.views:
+        assert trained.tuning is not None, "only transfer learning has fixed views"
+        positions = permutation(len(images), seed)[:_SHOWN]
+        policy = trained.tuning.policy
+        pixels = [image_view(images, int(at), i % seen.views, policy) for i, at in enumerate(positions)]
+    else:
+        batch = next(images.epoch(seed, 0, min(_SHOWN, plan.loop.batch_size), plan.loop.policy))
+        positions, pixels = batch.positions, list(batch.pixels)
+    index = plan.dataset.index
+    names = [index.labels[code] for code in index.label[images.rows[positions]]]
+    sheet = Drawing(
+        name="training",
+        heading="What the network saw",
+        caption=seen.caption,
+        figure=contact_sheet(pixels, names, "Training images"),
+    )
+    if not trained.history:
+        return [sheet]
+    curves = learning_curves(trained.history)
+    return [Drawing(name="learning", heading="Learning curves", caption="One point an epoch.", figure=curves), sheet]

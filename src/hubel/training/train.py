@@ -1,0 +1,177 @@
+"""Train a model: one run from data to report."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hubel.core.errors import CheckpointError
+from hubel.core.files import numbered_folder, remove_leftovers
+from hubel.core.progress import counted
+from hubel.core.version import __version__
+from hubel.data.sources.builtin import XO
+from hubel.tasks.task import Evaluation
+from hubel.training.execute import TrainedModel, execute
+from hubel.training.plan import Plan
+from hubel.training.recipe import Recipe
+from hubel.training.recipe_file import modern
+from hubel.training.resolve import plan_training
+from hubel.training.run_folder import RUNS, RunFolder, only_unfinished
+from hubel.training.run_report import evaluate_run
+
+__all__ = ["RunResult", "resume", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """The files and numbers of a run.
+
+    Attributes:
+        folder: of the run.
+        model: the model file.
+        evaluation: the measurement; None when the run was stopped before its end.
+        split: the images that were measured: "test" or "validation"; "" when the run was stopped.
+        report: the page; None when the run was stopped.
+        stopped_by: the number of the signal that stopped it; 0 when it came to its end.
+        minutes: time spent on training.
+        images_per_second: of the last epoch; None where there were no epochs.
+        seconds: spent, by phase.
+        advice: what to try next, in sentences.
+    """
+
+    folder: Path
+    model: Path
+    evaluation: Evaluation | None = None
+    split: str = ""
+    report: Path | None = None
+    stopped_by: int = 0
+    minutes: float = 0.0
+    images_per_second: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    advice: Sequence[str] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 accuracy, or the share of images with exactly the right classes; 0 to 1."""
+        accuracy = None if self.evaluation is None else self.evaluation.accuracy
+        assert accuracy is not None, "the run was stopped, or its task has no accuracy"
+        return accuracy
+
+
+def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, xo: XO | None = None) -> RunResult:
+    """Train a network on images, measure it, and write everything into a folder.
+
+    Args:
+        data: a folder, table, built-in dataset or pair of arrays; see `hubel.data.open_dataset`.
+        recipe: the settings; what they leave open is decided from the data.
+        out: the folder of the run; a new one below `runs/` if not given.
+        xo: settings of the images when `data` is "xo".
+
+    Raises:
+        HubelError: the data or a setting cannot be used; or the loss diverged.
+    """
+    started = time.monotonic()
+    plan = plan_training(data, recipe or Recipe(), xo=xo)
+    seconds = {"indexing the images": time.monotonic() - started}
+    if out is not None:
+        if (out / "config.json").exists():
+            raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
+        out.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(out or numbered_folder(RUNS, f"{plan.dataset.source.name}-{plan.card.model}"))
+    folder.write_config(
+        {
+            "hubel": __version__,
+            "data": _location(data, plan),
+            "xo": dataclasses.asdict(xo) if xo else None,
+            "recipe": plan.pinned.to_json(),
+            "classes": plan.card.classes,
+            "preprocess": plan.preprocess.to_json(),
+            "augmentation": plan.loop.policy.to_json(),
+            "images": {
+                "train": len(plan.splits.train),
+                "val": plan.held_out,
+                "test": len(plan.splits.test),
+            },
+            "fingerprint": plan.card.provenance["fingerprint"],
+            "environment": {"python": platform.python_version(), "torch": torch.__version__},
+        }
+    )
+    return _carry_out(folder, plan, seconds)
+
+
+def _location(data: Any, plan: Plan) -> str | None:
+    """Return what finds the data from any folder; None for arrays."""
+    source = plan.dataset.source
+    if not isinstance(data, str | Path):
+        return source.location or None
+    path = Path(data).expanduser()
+    if path.exists():
+        return str(path.resolve())
+    # A pattern of archives has a place; an address of the hub is one already, and a built-in dataset has its name.
+    return str(data) if "://" in str(data) else source.location or str(data)
+
+
+def resume(folder: Path | None = None) -> RunResult:
+    """Go on with an unfinished run: the one in `folder`, or the only one below `runs/`.
+
+    Raises:
+        CheckpointError: there is no such run, it is finished, or its data has changed.
+    """
+    run = RunFolder(folder or only_unfinished())
+    config = run.config()
+    if run.finished:
+        raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
+    if config["data"] is None:
+        raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
+    xo = XO(**config["xo"]) if config["xo"] else None
+    plan = plan_training(config["data"], Recipe.from_json(modern(config["recipe"])), xo=xo)
+    if plan.card.provenance["fingerprint"] != config["fingerprint"]:
+        raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
+    return _carry_out(run, plan, {})
+
+
+def _carry_out(folder: RunFolder, plan: Plan, seconds: Mapping[str, float]) -> RunResult:
+    remove_leftovers(folder.path)
+    _announce(folder, plan)
+    trained = execute(plan, folder.path, quiet=False)
+    result = RunResult(folder=folder.path, model=trained.path, stopped_by=trained.stopped_by, minutes=trained.minutes)
+    if trained.stopped_by:
+        return result
+    return _measured(result, folder, plan, trained, seconds)
+
+
+def _measured(
+    result: RunResult, folder: RunFolder, plan: Plan, trained: TrainedModel, seconds: Mapping[str, float]
+) -> RunResult:
+    started = time.monotonic()
+    measured = evaluate_run(folder.path, plan, trained)
+    folder.tell(measured.evaluation.headline(measured.split))
+    return dataclasses.replace(
+        result,
+        evaluation=measured.evaluation,
+        split=measured.split,
+        report=measured.report,
+        images_per_second=trained.history[-1]["images_per_second"] if trained.history else None,
+        seconds={**seconds, **trained.seconds, "evaluation and report": time.monotonic() - started},
+        advice=measured.advice,
+    )
+
+
+def _announce(folder: RunFolder, plan: Plan) -> None:
+    for note in plan.notes:
+        folder.tell(note if note.startswith(" ") else f"note: {note}")
+    p, splits, classes = plan.preprocess, plan.splits, len(plan.card.classes)
+    testing = "the validation images test, too" if splits.test_is_val else f"{len(splits.test):,} to test"
+    folder.tell(
+        f"{plan.dataset.name}: {f'{classes} classes, ' if classes else ''}{len(splits.train):,} images to train, "
+        f"{plan.held_out:,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.resize})"
+    )
+    start = f"from the weights {plan.transfer.weights}" if plan.transfer else counted(plan.loop.epochs, "epoch")
+    folder.tell(f"{plan.card.model}, {start}, batches of {plan.loop.batch_size}; run folder {folder.path}")

@@ -1,0 +1,129 @@
+"""One training step: forward, backward and the optimizer's update are written once, here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from hubel.core.random import scalar
+from hubel.data.loading import Batch, Labelled, Samples
+from hubel.inference.device import device_of
+from hubel.nn.layers import channels_last
+from hubel.tasks.task import Objective, weighted_outputs, weighted_targets
+from hubel.training.optimizer import make_optimizer
+from hubel.training.plan import OptimizerSettings
+
+__all__ = ["StepResult", "Trainer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepResult:
+    """One training step.
+
+    Attributes:
+        loss_sum: of the samples' losses before the update.
+        correct: how many samples were predicted correctly, augmented as they were.
+        samples: their number.
+    """
+
+    loss_sum: float
+    correct: int
+    samples: int
+
+
+class Trainer:
+    """A network with its optimizer and its objective.
+
+    Args:
+        network: trained in place, on the device where it is.
+        objective: loss and score.
+        settings: of the optimizer.
+        precision: of convolutions.
+    """
+
+    def __init__(
+        self, network: nn.Module, objective: Objective, settings: OptimizerSettings, precision: torch.dtype
+    ) -> None:
+        self.device = device_of(network)
+        self.network = channels_last(network)
+        self.objective, self.settings, self.precision = objective, settings, precision
+        self.optimizer = make_optimizer(self.network, settings)
+        self.average = (
+            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)  # type: ignore[no-untyped-call]
+            if settings.ema > 0
+            else None
+        )
+        self.parts = 1  # into which a batch is divided; grows when memory runs out
+
+    def step(self, data: Labelled[Samples], batch: Batch, lr: float, *key: int) -> StepResult:
+        """Update the weights once; when memory runs out, by the same gradient in smaller parts.
+
+        Args:
+            data: that the batch is of.
+            batch: some of its samples.
+            lr: the learning rate of the head; other stages have their share of it.
+            key: numbers of this step, such as seed, epoch and step: dropout is a function of them.
+        """
+        while True:
+            try:
+                return self._update(data, batch, lr, key)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error) or 2 * self.parts > len(batch.positions):
+                    raise
+                self.parts *= 2
+
+    def _update(self, data: Labelled[Samples], batch: Batch, lr: float, key: tuple[int, ...]) -> StepResult:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["lr_scale"]
+        torch.manual_seed(scalar(*key))
+        self.network.train()
+        self.optimizer.zero_grad()
+        n, loss_sum, correct = len(batch.positions), 0.0, 0
+        for rows in np.array_split(np.arange(n), self.parts):
+            part = batch.part(rows)
+            x = data.images.network_input(part.pixels, self.device)
+            targets = [(share, t.to(self.device)) for share, t in weighted_targets(self.objective, data, part)]
+            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+                outputs = weighted_outputs(self.network, x)
+            losses = [weight * share * self.objective.losses(o, t) for weight, o in outputs for share, t in targets]
+            loss = torch.stack(losses).sum()
+            (loss / n).backward()  # type: ignore[no-untyped-call]
+            loss_sum += loss.item()
+            correct += int(self.objective.correct(outputs[0][1].detach(), targets[0][1]).sum())
+        if math.isfinite(self.settings.clip):
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return StepResult(loss_sum=loss_sum, correct=correct, samples=n)
+
+    def unfreeze(self, done: float) -> None:
+        """Let the stages train whose turn has come, at a share of all steps; the others need no gradients yet."""
+        for group in self.optimizer.param_groups:
+            if group["starts"]:
+                for parameter in group["params"]:
+                    parameter.requires_grad_(done >= group["starts"])
+
+    def averaged(self) -> nn.Module:
+        """Return the network to evaluate: the moving average where there is one."""
+        if self.average is None:
+            return self.network
+        for mean, now in zip(self.average.module.buffers(), self.network.buffers(), strict=True):
+            if not mean.is_floating_point():  # a mean of whole numbers, which torch rounds down, means nothing
+                mean.copy_(now)
+        return self.average.module
+
+    def weight_sum(self) -> float:
+        """Return the sum of all weights: not finite where any is not."""
+        return sum(float(p.detach().sum()) for p in self.network.parameters())
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out. CUDA has an error of its own; MPS and the CPU's allocator only have messages."""
+    messages = ("DefaultCPUAllocator", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in messages)
