@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 
 from hubel.core.stopping import Stop
-from hubel.training import fit
-from hubel.training.loop import Loop
+from hubel.training import execute
+from hubel.training.trainer import StepResult, Trainer
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Whatever trains next is asked to stop after some steps."""
-    original, done, raised = Loop.learn_from, 0, Stop()
+    original, done, raised = Trainer.step, 0, Stop()
 
-    def counted(loop: Any, batch: Any) -> None:
+    def counted(trainer: Trainer, *arguments: Any) -> StepResult:
         nonlocal done
-        original(loop, batch)
+        result = original(trainer, *arguments)
         done += 1
         if done == steps:
             raised.asked = 15
+        return result
 
     class Listening:
         def __enter__(self) -> Stop:
@@ -30,5 +31,5 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(Loop, "learn_from", counted)
-    monkeypatch.setattr(fit, "listening", Listening)
+    monkeypatch.setattr(Trainer, "step", counted)
+    monkeypatch.setattr(execute, "listening", Listening)

@@ -1,14 +1,21 @@
 import re
+from typing import cast
 
 import numpy as np
 import pytest
 
+from hubel.data.loading import Images
 from hubel.evaluation.report import Report, write_report
 from hubel.metrics.classification import measure, measure_multilabel
 from hubel.metrics.figures import confusion_matrix
 from hubel.metrics.reconstruction import ReconstructionMetrics
 from hubel.plots.files import to_png
+from hubel.tasks.classify import ClassificationEvaluation
+from hubel.tasks.multi_label import MultiLabelEvaluation
+from hubel.tasks.reconstruct import ReconstructionEvaluation
 from pages import Page
+
+NO_IMAGES = cast(Images, None)  # reports are made of numbers
 
 HOSTILE = "<script>alert(1)</script>"
 NAMES = ["cat", 'a "quoted" & <b>bold</b> name', HOSTILE, "猫", "🐸", "bad\udcff name", "unseen"]
@@ -16,27 +23,41 @@ NAMES = ["cat", 'a "quoted" & <b>bold</b> name', HOSTILE, "猫", "🐸", "bad\ud
 
 def single():
     labels = np.array([0, 1, 2, 3, 4, 5, 5])
-    return measure(np.eye(7)[[0, 2, 2, 3, 1, 5, 0]], labels, NAMES)
+    scores = np.eye(7)[[0, 2, 2, 3, 1, 5, 0]]
+    metrics = measure(scores, labels, NAMES)
+    return ClassificationEvaluation(metrics=metrics, probabilities=scores, targets=labels, images=NO_IMAGES)
 
 
 def several():
     targets = np.eye(7, dtype=int)[:6]
-    return measure_multilabel(np.clip(targets * 0.8, 0.1, 0.9), targets, NAMES)
+    scores = np.clip(targets * 0.8, 0.1, 0.9)
+    metrics = measure_multilabel(scores, targets, NAMES)
+    return MultiLabelEvaluation(metrics=metrics, probabilities=scores, targets=targets, images=NO_IMAGES)
 
 
 def read(tmp_path, **parts):
     path = tmp_path / "report.html"
     facts = [("Model", "resnet18"), (HOSTILE, HOSTILE)]
-    write_report(path, Report(HOSTILE, f"85.7 % {HOSTILE}", facts, **parts))
+    metrics = parts.pop("metrics", None)
+    if metrics is not None:
+        parts |= {"tiles": metrics.tiles(), "tables": metrics.report_tables(), "footnote": metrics.footnote()}
+    write_report(path, Report(title=HOSTILE, headline=f"85.7 % {HOSTILE}", facts=facts, **parts))
     return path.read_text(encoding="utf-8")
 
 
-MADE = ReconstructionMetrics(7, 0.0123, 0.29, 0.24)
+RECONSTRUCTION = ReconstructionEvaluation(
+    metrics=ReconstructionMetrics(7, 0.0123, 0.29, 0.24),
+    images=NO_IMAGES,
+    shown=np.arange(0),
+    reconstructions=np.empty((0, 1, 1, 1), np.uint8),
+)
 
 
-@pytest.mark.parametrize("metrics", [single(), several(), MADE, None], ids=["one label", "many labels", "made", "none"])
+@pytest.mark.parametrize(
+    "metrics", [single(), several(), RECONSTRUCTION, None], ids=["one label", "many labels", "made", "none"]
+)
 def test_is_whole_and_refers_to_nothing_outside(tmp_path, metrics):
-    picture = to_png(confusion_matrix(single().confusion, NAMES))
+    picture = to_png(confusion_matrix(single().metrics.confusion, NAMES))
     source = read(
         tmp_path,
         notes=[f"{HOSTILE}.jpg: broken"] * 30,
@@ -70,7 +91,7 @@ def test_says_the_numbers(tmp_path):
 
 
 def test_says_how_near_images_made_again_come(tmp_path):
-    text = " ".join(" ".join(Page(read(tmp_path, metrics=MADE)).text).split())
+    text = " ".join(" ".join(Page(read(tmp_path, metrics=RECONSTRUCTION)).text).split())
     assert "Squared error 0.0123" in text
     assert "Cross-entropy 0.2900" in text
     assert "Each class" not in text

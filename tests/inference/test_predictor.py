@@ -19,13 +19,13 @@ from hubel.data.inputs import collect
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import open_source
-from hubel.evaluation.evaluate import evaluate
 from hubel.inference import stream
 from hubel.inference.forward import outputs
 from hubel.inference.predictor import Predictor
 from hubel.inference.scores import softmax
 from hubel.inference.stream import batch_size
 from hubel.nn.evaluating import evaluating
+from hubel.tasks.catalogue import find_task
 from hubel.weights.model_file import save_model
 from small_card import CARD, CLASSES
 
@@ -132,7 +132,8 @@ def test_the_network_sees_the_same_everywhere(photos: Path, monkeypatch: pytest.
     validated = all_seen()
     outputs(watched, Images(source, index, rows, CARD.preprocess, keep="off"))
     assert torch.equal(validated, all_seen())
-    evaluate(Predictor(watched, CARD), Images(source, index, rows, CARD.preprocess), index.targets(rows, CLASSES))
+    images = Images(source, index, rows, CARD.preprocess)
+    find_task("classify").evaluate(Predictor(watched, CARD), images, index.targets(rows, CLASSES))
     assert torch.equal(validated, all_seen())
     monkeypatch.setattr(stream, "batch_size", lambda preprocess: 5)
     Predictor(watched, CARD).predict_proba(paths)

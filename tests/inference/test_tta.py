@@ -17,10 +17,10 @@ from torch import nn
 import hubel
 from hubel.cli import main
 from hubel.data.preprocess import Preprocess
-from hubel.evaluation.evaluate import Evaluation, evaluate
-from hubel.evaluation.run import evaluate_file
+from hubel.evaluation.evaluate import evaluate_file
 from hubel.inference.predictor import Predictor
 from hubel.inference.tta import VIEWS, views
+from hubel.tasks.catalogue import find_task
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import save_model
 
@@ -111,9 +111,7 @@ def test_evaluate_and_predict_agree(photos: Path, tmp_path: Path) -> None:
     model = tmp_path / "m.safetensors"
     save_model(model, network(COLOUR).state_dict(), COLOUR)
     both = evaluate_file(model, str(photos), split="all", out=tmp_path / "out", device="cpu", tta=True).evaluation
-    assert isinstance(both, Evaluation)
-    plain = evaluate(Predictor(network(COLOUR), COLOUR), both.images, both.targets)
-    assert isinstance(plain, Evaluation)
+    plain = find_task("classify").evaluate(Predictor(network(COLOUR), COLOUR), both.images, both.targets)
     order = [photos / both.images.path(i) for i in range(8)]
     for tta, found in ((False, plain), (True, both)):
         expected = hubel.load(model, device="cpu", tta=tta).predict_proba(order)

@@ -11,21 +11,26 @@ from torch import Tensor, nn
 
 import hubel
 from hubel.core.errors import UnknownNameError
+from hubel.data.augment import POLICIES
 from hubel.data.loading import Batch, Labelled
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import build_model
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, frozen_part, last_linear, last_stages
 from hubel.nn.network import Network
-from hubel.training.loop import Loop
+from hubel.tasks.classify import ClassificationObjective
+from hubel.tasks.losses import LossSettings
+from hubel.training.loop import Loop, Selection
 from hubel.training.optimizer import make_optimizer, tensors
-from hubel.training.recipe import Recipe
+from hubel.training.plan import LoopSettings, OptimizerSettings
+from hubel.training.trainer import Trainer
 
 CLASSES = 4
 # Small networks of each family; the side of their input in pixels, and their number of stages.
 SMALL = {"resnet20": (16, 3), "nin_cifar10": (16, 3), "densenet_bc_100": (16, 3), "mobilenet_v1_025": (32, 5)}
 SMALL |= {"efficientnet_lite0": (32, 7), "googlenet_bn_tv": (32, 3), "mobilenet_v3_small": (32, 5)}
 BATCH_NORMS = ("running_mean", "running_var", "num_batches_tracked")
-RECIPE = Recipe(optimizer="adamw", lr=0.01, batch_size=4, epochs=2, threads=1, precision="float32", ema=0.0)
+ADAMW = OptimizerSettings(name="adamw", lr=0.01)
+LOOP = LoopSettings(epochs=2, batch_size=4, policy=POLICIES["none"], schedule="constant", warmup=0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +192,7 @@ def test_what_is_frozen_gets_no_gradients_and_no_state(boundary: str) -> None:
     network.requires_grad_(requires_grad=False)  # whatever it was before
     tuned = Tuned(network, boundary, from_maps=False, hold_norms=True)
     frozen = {id(p) for p in frozen_part(network, boundary).parameters()}
-    optimizer = make_optimizer(tuned, RECIPE)
+    optimizer = make_optimizer(tuned, ADAMW)
     held = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(held) == sorted({id(p) for p in network.parameters()} - frozen)
     before = copied(network)
@@ -208,7 +213,7 @@ def test_frozen_batch_norm_does_not_drift(name: str, from_maps: bool, hold_norms
     if from_maps:
         with torch.no_grad():
             x = frozen_part(network, boundary)(x)
-    optimizer, before = make_optimizer(tuned, RECIPE), copied(network)
+    optimizer, before = make_optimizer(tuned, ADAMW), copied(network)
     for _ in range(3):
         step(tuned, x, optimizer)
     below = {id(b) for b in frozen_part(network, boundary).buffers()}
@@ -228,7 +233,7 @@ def test_depthwise_kernels_can_be_held_too() -> None:
     # A depthwise kernel sees one map: its weights are (channels, 1, k, k), k > 1.
     held = {id(p) for p in network.parameters() if p.ndim == 4 and p.shape[1] == 1 and p.shape[2] > 1}
     assert len(held - frozen) == 5
-    optimizer, before = make_optimizer(tuned, RECIPE), copied(network)
+    optimizer, before = make_optimizer(tuned, ADAMW), copied(network)
     step(tuned, images(4, 32), optimizer)
     for name, parameter in network.named_parameters():
         assert torch.equal(parameter, before[name]) == (id(parameter) in frozen | held), name
@@ -275,22 +280,22 @@ def test_levels_go_down_from_the_head(boundary: str) -> None:
 
 def test_deeper_stages_learn_more_slowly_and_later() -> None:
     tuned = Tuned(make(), NONE, from_maps=False, hold_norms=True)
-    recipe = replace(RECIPE, lr=0.4, lr_decay=0.5, gradual=0.3, weight_decay=0.1)
+    recipe = replace(ADAMW, lr=0.4, layer_decay=0.5, gradual_unfreeze=0.3, weight_decay=0.1)
     groups = make_optimizer(tuned, recipe).param_groups
     by_id = {id(p): group for group in groups for p in group["params"]}
     for depth, level in enumerate(tuned.levels()):
         for parameter in level:
             group = by_id[id(parameter)]
-            assert group["highest_lr"] == pytest.approx(0.4 * 0.5**depth)
-            assert group["begins"] == pytest.approx(min(0.3 * depth, 0.9))
+            assert group["lr_scale"] == pytest.approx(0.5**depth)
+            assert group["starts"] == pytest.approx(min(0.3 * depth, 0.9))
             assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
-    assert max(group["begins"] for group in groups) == 0.9, "of five levels the last one would never learn"
+    assert max(group["starts"] for group in groups) == 0.9, "of five levels the last one would never learn"
 
 
 def test_without_levels_all_learn_at_once() -> None:
-    recipe = replace(RECIPE, lr=0.4, lr_decay=0.5, gradual=0.3)
+    recipe = replace(ADAMW, lr=0.4, layer_decay=0.5, gradual_unfreeze=0.3)
     groups = make_optimizer(make(), recipe).param_groups
-    assert {(group["highest_lr"], group["begins"]) for group in groups} == {(0.4, 0.0)}
+    assert {(group["lr"], group["lr_scale"], group["starts"]) for group in groups} == {(0.4, 1.0, 0.0)}
 
 
 class Noise:
@@ -311,39 +316,42 @@ class Noise:
         return [Batch(np.arange(i, i + 4), images(16)[i : i + 4].numpy()) for i in range(4 * start, 16, 4)]
 
 
-def loop_of(tuned: Tuned, recipe: Recipe) -> Loop:
+def loop_of(tuned: Tuned, settings: OptimizerSettings) -> Loop:
     data = Labelled(Noise(), np.arange(16) % CLASSES)
-    nothing = {"keep": lambda _: None, "save": lambda *_: None, "tell": lambda _: None}
-    return Loop(tuned, data, data, replace(recipe, augment="none"), **nothing)
+    objective = ClassificationObjective.of(LossSettings(name="cross_entropy"), data.targets, torch.device("cpu"))
+    trainer = Trainer(tuned, objective, settings, torch.float32)
+    return Loop(trainer, data, LOOP, Selection(val=data))
 
 
 def test_a_stage_has_no_gradient_before_it_begins() -> None:
     network = make()
     tuned = Tuned(network, "stage1", from_maps=False, hold_norms=True)
-    recipe = replace(RECIPE, gradual=0.3, lr_decay=0.5, schedule="constant", warmup=0.0)
+    recipe = replace(ADAMW, gradual_unfreeze=0.3, layer_decay=0.5)
     loop = loop_of(tuned, recipe)
     parts = [network.head, network.stages[2], network.stages[1]]
     frozen = [network.stem, network.stages[0]]
     done = 0
     for _ in range(2):
         for batch in Noise().epoch(0, 0, 4, None):
-            loop.learn_from(batch)
             share = (done + 0.5) / 8
+            loop.trainer.unfreeze(share)
+            loop.trainer.step(loop.train, batch, loop.learning_rate(loop.progress.step), done)
             for depth, part in enumerate(parts):
                 begun = share >= 0.3 * depth
                 assert all(p.requires_grad == begun for p in part.parameters()), (done, depth)
                 assert all((p.grad is not None) == begun for p in part.parameters()), (done, depth)
-                in_state = [p in loop.optimizer.state for p in part.parameters()]
+                in_state = [p in loop.trainer.optimizer.state for p in part.parameters()]
                 assert all(held == begun for held in in_state), (done, depth)
             assert not any(p.requires_grad or p.grad is not None for part in frozen for p in part.parameters())
-            assert [group["lr"] for group in loop.optimizer.param_groups[::2]] == pytest.approx([0.01, 0.005, 0.0025])
+            assert [group["lr"] for group in loop.trainer.optimizer.param_groups[::2]] == pytest.approx(
+                [0.01, 0.005, 0.0025]
+            )
             done += 1
-        loop.progress.epoch, loop.progress.step = loop.progress.epoch + 1, 0
 
 
 def test_a_resumed_loop_knows_what_has_begun() -> None:
     tuned = Tuned(make(), "stage1", from_maps=False, hold_norms=True)
-    loop = loop_of(tuned, replace(RECIPE, gradual=0.3))
+    loop = loop_of(tuned, replace(ADAMW, gradual_unfreeze=0.3))
     for step_number, learning in ((0, 1), (7, 3), (2, 2), (0, 1)):
-        loop._set_learning_rates(step_number)
+        loop.trainer.unfreeze((step_number + 0.5) / 8)
         assert len(tuned.levels()) == learning

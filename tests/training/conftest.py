@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from hubel.core.stopping import Stop
-from hubel.data.sources import open_source
 from hubel.data.sources.builtin import XO
 from hubel.training.checkpoint import Checkpoint
-from hubel.training.loop import Loop
-from hubel.training.plan import Plan, make_plan
+from hubel.training.execute import build_trainer
+from hubel.training.loop import Loop, Selection
+from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
+from hubel.training.resolve import plan_training
+from hubel.training.trainer import StepResult
 
 TINY = Recipe(
     model="convnet",
@@ -43,7 +45,7 @@ def tiny() -> Recipe:
 
 
 class Run:
-    """A loop on 200 pictures of X and O, and what it has handed out."""
+    """A loop on 200 images of X and O, with all weights and checkpoints that it has handed out."""
 
     def __init__(self, plan: Plan, network: torch.nn.Module | None = None) -> None:
         self.kept: list[dict[str, torch.Tensor]] = []
@@ -53,9 +55,8 @@ class Run:
         if network is None:
             torch.manual_seed(5)
             network = plan.card.create()
-        self.loop = Loop(
-            network, plan.train, plan.val, plan.recipe, keep=self._keep, save=self._save, tell=lambda _: None
-        )
+        self.trainer = build_trainer(plan, network)
+        self.loop = Loop(self.trainer, plan.train, plan.loop, Selection(val=plan.val), keep=self._keep, save=self._save)
 
     def _keep(self, weights: dict[str, torch.Tensor]) -> None:
         self.kept.append({name: tensor.clone() for name, tensor in weights.items()})
@@ -69,16 +70,17 @@ class Run:
 
     def go(self, *, stop_after: int = -1) -> bool:
         """Train to the end, or until so many steps are done."""
-        learn, steps = self.loop.learn_from, 0
+        step, steps = self.trainer.step, 0
 
-        def counted(batch: Any) -> None:
+        def counted(*arguments: Any) -> StepResult:
             nonlocal steps
-            learn(batch)
+            result = step(*arguments)
             steps += 1
             if steps == stop_after:
                 self.stop.asked = 15
+            return result
 
-        self.loop.learn_from = counted  # type: ignore[method-assign]
+        self.trainer.step = counted  # type: ignore[method-assign]
         return self.loop.run(self.stop)
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -100,7 +102,7 @@ def plan_of() -> Callable[..., Plan]:
     """A plan for 200 pictures of X and O under a recipe like `tiny`."""
 
     def make(**changes: Any) -> Plan:
-        return make_plan(open_source("xo", xo=XO(size=9, count=200, noise=0.05)), replace(TINY, **changes))
+        return plan_training("xo", replace(TINY, **changes), xo=XO(size=9, count=200, noise=0.05))
 
     return make
 

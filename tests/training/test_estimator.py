@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from hubel import ImageClassifier, Recipe
 from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.training import estimator as module
-from hubel.training.fit import Fitted
+from hubel.training.execute import TrainedModel
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -42,7 +42,7 @@ def test_parameters_and_clones() -> None:
 
 
 def test_only_classifiers_classify() -> None:
-    with pytest.raises(OptionError, match="autoencoder_28 cannot classify"):
+    with pytest.raises(OptionError, match="autoencoder_28 is not for the task classify"):
         ImageClassifier("autoencoder_28", recipe=QUICK).fit(X, Y)
 
 
@@ -158,6 +158,6 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "fit_model", lambda *_: Fitted(Path("absent"), [], 0.0, 2))
+    monkeypatch.setattr(module, "execute", lambda *_: TrainedModel(path=Path("absent"), stopped_by=2))
     with pytest.raises(KeyboardInterrupt):
         knn().fit(X, Y)

@@ -13,10 +13,12 @@ from torch import nn
 
 from hubel.core.stopping import Stop
 from hubel.data.loading import Images, Labelled, network_input
+from hubel.tasks.catalogue import find_task
 from hubel.training import loop as module
-from hubel.training.loop import Loop
+from hubel.training.loop import Loop, Selection
 from hubel.training.plan import Plan
 from hubel.training.schedule import factor
+from hubel.training.trainer import Trainer
 
 MakeRun = Callable[..., Any]
 MakePlan = Callable[..., Plan]
@@ -66,7 +68,7 @@ def test_a_run_resumed_at_every_step_is_the_same_run(run_of: MakeRun) -> None:
 
 def test_accumulation_goes_on_after_a_resume(run_of: MakeRun) -> None:
     def parts(run: Any) -> Any:
-        run.loop.progress.divisor = 3
+        run.trainer.parts = 3
         return run
 
     whole, first = parts(run_of()), parts(run_of())
@@ -74,7 +76,7 @@ def test_accumulation_goes_on_after_a_resume(run_of: MakeRun) -> None:
     first.go(stop_after=4)
     second = run_of()
     second.loop.restore(first.saved[-1][1])
-    assert second.loop.progress.divisor == 3
+    assert second.trainer.parts == 3
     second.go()
     assert same(second.state(), whole.state())
 
@@ -136,13 +138,13 @@ def test_another_seed_is_another_run(run_of: MakeRun) -> None:
 def test_every_image_counts_once_and_the_last_batch_counts(run_of: MakeRun) -> None:
     run = run_of(batch_size=31)
     seen: list[int] = []
-    learn = run.loop.learn_from
+    step = run.trainer.step
 
-    def watched(batch: Any) -> None:
+    def watched(data: Any, batch: Any, *rest: Any) -> Any:
         seen.extend(batch.positions.tolist())
-        learn(batch)
+        return step(data, batch, *rest)
 
-    run.loop.learn_from = watched
+    run.trainer.step = watched
     run.loop.run(Stop())
     n = len(run.loop.train.images)
     assert n % 31
@@ -154,13 +156,13 @@ def test_every_image_counts_once_and_the_last_batch_counts(run_of: MakeRun) -> N
 def test_validation_is_exact(run_of: MakeRun) -> None:
     run = run_of(epochs=1, label_smoothing=0.2, class_weights=True)
     run.go()
-    loop, network = run.loop, run.loop.network.eval()
+    loop, network, val = run.loop, run.trainer.network.eval(), run.loop.selection.val
     row = loop.progress.history[-1]
     losses, right = [], 0
-    for position, target in enumerate(loop.val.targets.tolist()):
-        pixels = loop.val.images.pixels(np.array([position]))
+    for position, target in enumerate(val.targets.tolist()):
+        pixels = val.images.pixels(np.array([position]))
         with torch.no_grad():
-            z = network(network_input(pixels, loop.val.images.preprocess))[0].double().numpy()
+            z = network(network_input(pixels, val.images.preprocess))[0].double().numpy()
         losses.append(np.log(np.exp(z).sum()) - z[target])
         right += int(z.argmax() == target)
     assert row["val_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
@@ -169,25 +171,25 @@ def test_validation_is_exact(run_of: MakeRun) -> None:
 
 def test_training_loss_is_the_mean_over_samples(run_of: MakeRun) -> None:
     run = run_of(epochs=1, batch_size=31)
-    step, sums = run.loop._step, []
-    run.loop._step = lambda batch: sums.append(step(batch)) or sums[-1]
+    step, sums = run.trainer.step, []
+    run.trainer.step = lambda *rest: sums.append(step(*rest)) or sums[-1]
     run.go()
     assert run.loop.progress.history[0]["train_loss"] == pytest.approx(
-        sum(loss for loss, _ in sums) / len(run.loop.train.images)
+        sum(one.loss_sum for one in sums) / len(run.loop.train.images)
     )
-    assert run.loop.progress.history[0]["train_top1"] == sum(right for _, right in sums) / len(run.loop.train.images)
+    assert run.loop.progress.history[0]["train_top1"] == sum(one.correct for one in sums) / len(run.loop.train.images)
 
 
 def test_learning_rates_of_the_steps(run_of: MakeRun) -> None:
     run = run_of(lr=0.3)
-    step, rates = run.loop._step, []
+    step, rates = run.trainer.step, []
 
-    def watched(batch: Any) -> tuple[float, int]:
-        loss = step(batch)
-        rates.append({group["lr"] for group in run.loop.optimizer.param_groups})
+    def watched(*rest: Any) -> Any:
+        loss = step(*rest)
+        rates.append({group["lr"] for group in run.trainer.optimizer.param_groups})
         return loss
 
-    run.loop._step = watched
+    run.trainer.step = watched
     run.go()
     assert rates == [{0.3 * factor("onecycle", (i + 0.5) / 15, 0.2)} for i in range(15)]
     assert [row["learning_rate"] for row in run.loop.progress.history] == [max(rates[i]) for i in (4, 9, 14)]
@@ -198,27 +200,27 @@ def test_the_average_is_the_one_of_its_formula(run_of: MakeRun, monkeypatch: pyt
     # Every epoch is the best so far.
     monkeypatch.setattr(Loop, "_validate", lambda *_: (1.0, float(next(scores))))
     run = run_of(ema=0.8)
-    step, average = run.loop._step, {}
+    step, average = run.trainer.step, {}
 
-    def watched(batch: Any) -> tuple[float, int]:
-        loss = step(batch)
-        for name, value in run.loop.network.state_dict().items():
+    def watched(*rest: Any) -> Any:
+        loss = step(*rest)
+        for name, value in run.trainer.network.state_dict().items():
             now = value.double().clone()
             average[name] = now if name not in average else 0.8 * average[name] + 0.2 * now
         return loss
 
-    run.loop._step = watched
+    run.trainer.step = watched
     run.go()
-    for name, value in run.loop.average.module.state_dict().items():
+    for name, value in run.trainer.average.module.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value.double(), average[name], rtol=1e-4, atol=1e-6)
-    assert same(run.kept[-1], dict(run.loop.average.module.state_dict()))
+    assert same(run.kept[-1], dict(run.trainer.average.module.state_dict()))
 
 
 def test_the_best_epoch_is_kept(run_of: MakeRun) -> None:
     run = run_of(epochs=6)
     states = []
-    run.loop._tell = lambda row: states.append({k: v.clone() for k, v in run.loop.network.state_dict().items()})
+    run.loop._tell = lambda row: states.append({k: v.clone() for k, v in run.trainer.network.state_dict().items()})
     run.go()
     rows = run.loop.progress.history
     best = max(range(6), key=lambda i: (rows[i]["val_top1"], -rows[i]["val_loss"]))
@@ -242,15 +244,17 @@ def test_patience(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_class_weights_reach_the_loss(run_of: MakeRun) -> None:
     run = run_of(class_weights=True)
     counts = np.bincount(run.loop.train.targets)
-    np.testing.assert_allclose(run.loop.objective.losses.weights, counts.sum() / (2 * counts), rtol=1e-6)
-    assert run_of().loop.objective.losses.weights is None
+    np.testing.assert_allclose(run.trainer.objective.losses.weights, counts.sum() / (2 * counts), rtol=1e-6)
+    assert run_of().trainer.objective.losses.weights is None
 
 
 def test_several_classes_an_image(plan_of: MakePlan) -> None:
-    plan = plan_of(loss="sigmoid", epochs=8)
+    plan = plan_of(loss="bce", epochs=8)
     hot = [Labelled(part.images, np.eye(2, dtype=np.float32)[part.targets]) for part in (plan.train, plan.val)]
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(81, 2))
-    loop = Loop(network, *hot, plan.recipe, keep=lambda _: None, save=lambda *_: None, tell=lambda _: None)
+    objective = find_task("multi_label").objective(plan.loss, plan.card, hot[0].targets, plan.device)
+    trainer = Trainer(network, objective, plan.optimizer, plan.precision)
+    loop = Loop(trainer, hot[0], plan.loop, Selection(val=hot[1]))
     assert loop.run(Stop())
     assert loop.progress.history[-1]["val_exact"] > 0.9

@@ -13,6 +13,8 @@ from torch import nn
 
 from hubel.core.errors import DivergedError
 from hubel.training import loop as module
+from hubel.training import trainer
+from hubel.training.loop import Selection
 from hubel.training.plan import Plan
 from hubel.training.schedule import factor
 
@@ -33,15 +35,15 @@ def test_a_diverging_run_says_so_and_spoils_nothing(run_of: MakeRun, changes: di
 
 def test_spoilt_weights_are_never_saved(run_of: MakeRun) -> None:
     run = run_of(checkpoint_minutes=0)
-    step = run.loop._step
+    step = run.trainer.step
 
-    def spoil(batch: Any) -> tuple[float, int]:
-        loss = step(batch)
+    def spoil(*rest: Any) -> Any:
+        loss = step(*rest)
         with torch.no_grad():
-            next(run.loop.network.parameters()).fill_(torch.nan)  # the loss was finite, the step was not
+            next(run.trainer.network.parameters()).fill_(torch.nan)  # the loss was finite, the step was not
         return loss
 
-    run.loop._step = spoil
+    run.trainer.step = spoil
     with pytest.raises(DivergedError, match="weights"):
         run.go()
     assert not run.saved
@@ -49,7 +51,7 @@ def test_spoilt_weights_are_never_saved(run_of: MakeRun) -> None:
 
 
 def without_validation(run: Any) -> Any:
-    run.loop.val, run.loop.keep_last = None, True
+    run.loop.selection = Selection()
     return run
 
 
@@ -62,16 +64,16 @@ def test_without_validation_each_epoch_is_kept(run_of: MakeRun) -> None:
 
 def test_without_validation_spoilt_weights_are_not_kept_either(run_of: MakeRun) -> None:
     run = without_validation(run_of())
-    step = run.loop._step
+    step = run.trainer.step
 
-    def spoil(batch: Any) -> tuple[float, int]:
-        loss = step(batch)
+    def spoil(*rest: Any) -> Any:
+        loss = step(*rest)
         if run.loop.progress.step == run.loop.steps - 1:  # no loss is to come that would show it
             with torch.no_grad():
-                next(run.loop.network.parameters()).fill_(torch.nan)
+                next(run.trainer.network.parameters()).fill_(torch.nan)
         return loss
 
-    run.loop._step = spoil
+    run.trainer.step = spoil
     with pytest.raises(DivergedError, match="weights"):
         run.go()
     assert not run.kept
@@ -104,23 +106,23 @@ ERRORS = [
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_out_of_memory_halves_the_batch_and_keeps_the_gradient(run_of: MakeRun, error: BaseException) -> None:
     narrow, wide = run_of(Narrow(10, error), augment="none"), run_of(Narrow(1000, error), augment="none")
+    results = []
     for run in (narrow, wide):
         batch = next(run.loop.train.images.epoch(0, 0, 32, run.loop.policy))
-        run.loop.learn_from(batch)
-    assert narrow.loop.progress.divisor == 4
-    assert narrow.loop.network.sizes == [29, 15, 8, 7, 7, 7]
-    assert narrow.loop.progress.loss_sum == pytest.approx(wide.loop.progress.loss_sum, rel=1e-5)
-    for one, other in zip(narrow.loop.network.parameters(), wide.loop.network.parameters(), strict=True):
+        results.append(run.trainer.step(run.loop.train, batch, 0.1, 0))
+    assert narrow.trainer.parts == 4
+    assert narrow.trainer.network.sizes == [29, 15, 8, 7, 7, 7]
+    assert results[0].loss_sum == pytest.approx(results[1].loss_sum, rel=1e-5)
+    for one, other in zip(narrow.trainer.network.parameters(), wide.trainer.network.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-    narrow.loop.progress.step = 0
     assert narrow.go()
 
 
 def test_the_allocator_s_own_words_are_known() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
-    assert module._is_out_of_memory(caught.value)
+    assert trainer._is_out_of_memory(caught.value)
 
 
 def test_memory_for_not_even_one_image(run_of: MakeRun) -> None:

@@ -19,10 +19,9 @@ from hubel.cli import main
 from hubel.core.errors import DivergedError, OptionError
 from hubel.data.augment import POLICIES
 from hubel.data.loading import network_input
-from hubel.training import lr_find as module
-from hubel.training.loop import Loop
 from hubel.training.lr_find import RangeTest, find_lr, range_test, smoothed, train_command
 from hubel.training.recipe import Recipe
+from hubel.training.trainer import StepResult, Trainer
 
 MakePlan = Callable[..., Any]
 
@@ -64,7 +63,7 @@ def test_each_step_is_that_of_plain_torch(plan_of: MakePlan) -> None:
     torch.manual_seed(3)
     network, twin = plan.card.create(), plan.card.create()
     twin.load_state_dict(network.state_dict())
-    found = range_test(network, plan.train, plan.recipe, rates)
+    found = range_test(plan, network, plan.train, rates)
     batches = [batch for epoch in (0, 1, 2) for batch in plan.train.images.epoch(0, epoch, 64, POLICIES["none"])]
     assert len(batches) > 7
     twin.train()
@@ -85,37 +84,36 @@ def test_each_step_is_that_of_plain_torch(plan_of: MakePlan) -> None:
 def test_groups_keep_their_proportions(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of()
     seen = []
-    learn = Loop.learn_from
+    step = Trainer.step
 
-    def watched(loop: Any, batch: Any) -> None:
-        loop.optimizer.param_groups[1]["highest_lr"] = loop.optimizer.param_groups[0]["highest_lr"] / 10
-        learn(loop, batch)
-        seen.append([group["lr"] for group in loop.optimizer.param_groups])
+    def watched(trainer: Trainer, *rest: Any) -> StepResult:
+        trainer.optimizer.param_groups[1]["lr_scale"] = 0.1
+        result = step(trainer, *rest)
+        seen.append([group["lr"] for group in trainer.optimizer.param_groups])
+        return result
 
-    monkeypatch.setattr(Loop, "learn_from", watched)
+    monkeypatch.setattr(Trainer, "step", watched)
     rates = np.geomspace(1e-4, 1e-2, 5)
-    range_test(plan.card.create(), plan.train, plan.recipe, rates)
+    range_test(plan, plan.card.create(), plan.train, rates)
     np.testing.assert_allclose(seen, np.stack([rates, rates / 10], 1), rtol=1e-6)
 
 
 def test_it_stops_when_the_loss_explodes(plan_of: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_of()
-    told = iter([1.0] * 20 + [0.5] * 10 + [3.0] * 30)
-    monkeypatch.setattr(module._Rising, "learn", lambda loop, batch: next(told))
-    found = range_test(plan.card.create(), plan.train, plan.recipe, np.geomspace(1e-7, 10, 60))
+    losses = iter([1.0] * 20 + [0.5] * 10 + [3.0] * 30)
+
+    def step(*_: object) -> StepResult:
+        return StepResult(loss_sum=next(losses), correct=0, samples=1)
+
+    monkeypatch.setattr(Trainer, "step", step)
+    found = range_test(plan, plan.card.create(), plan.train, np.geomspace(1e-7, 10, 60))
     assert found.exploded
     final = found.smooth
     assert final[-1] > 4 * final.min()
     assert (final[:-1] <= 4 * np.minimum.accumulate(final[:-1])).all()
 
-    def diverged(loop: Any, batch: Any) -> float:
-        if next(told) == 3.0:
-            raise DivergedError("nan")
-        return 1.0
-
-    told = iter([1.0] * 7 + [3.0])
-    monkeypatch.setattr(module._Rising, "learn", diverged)
-    found = range_test(plan.card.create(), plan.train, plan.recipe, np.geomspace(1e-7, 10, 60))
+    losses = iter([1.0] * 7 + [float("nan")])
+    found = range_test(plan, plan.card.create(), plan.train, np.geomspace(1e-7, 10, 60))
     assert (found.exploded, len(found.losses), len(found.rates)) == (True, 7, 7)
 
 
@@ -140,7 +138,7 @@ def test_the_command_trains_with_the_same_settings() -> None:
     recipe = Recipe(model="resnet20", options={"width": "8"}, class_weights=True, size="48x64", lr=0.3, batch_size=16)
     words = shlex.split(train_command("my photos", recipe, 0.0125))
     assert words == [
-        "hubel", "train", "my photos", "--model", "resnet20", "--options.width", "8", "--size", "48x64",
+        "hubel", "train", "my photos", "--size", "48x64", "--model", "resnet20", "--options.width", "8",
         "--batch-size", "16", "--class-weights", "--lr", "0.0125",
     ]  # fmt: skip
     assert train_command(("images", "labels"), Recipe(), 0.1) == "hubel train PHOTOS --lr 0.1"
@@ -150,7 +148,7 @@ def test_settings_that_cannot_work(plan_of: MakePlan) -> None:
     for settings in ({"steps": 5}, {"lowest": 0.0}, {"lowest": 1.0, "highest": 0.5}, {"highest": float("nan")}):
         with pytest.raises(OptionError, match=r"--steps|--lowest"):
             find_lr("digits", **settings)  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="remembers the images"):
+    with pytest.raises(OptionError, match="stores the images"):
         find_lr("digits", Recipe(model="knn", threads=1))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hubel.core.errors import CheckpointError
 from hubel.nn.layers import channels_last
 from hubel.training.optimizer import load_tensors, make_optimizer, tensors
-from hubel.training.recipe import Recipe
+from hubel.training.plan import OptimizerSettings
 
 X = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(1))
 
@@ -35,7 +35,7 @@ def parameters(net: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 def test_only_weights_decay(kind: str) -> None:
     net = network()
-    optimizer = make_optimizer(net, Recipe(optimizer=kind, weight_decay=0.3))
+    optimizer = make_optimizer(net, OptimizerSettings(name=kind, lr=0.1, weight_decay=0.3))
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     got = {name: decay[id(p)] for name, p in net.named_parameters()}
     assert got == {"0.weight": 0.3, "0.bias": 0, "1.weight": 0, "1.bias": 0, "4.weight": 0.3, "4.bias": 0}
@@ -44,21 +44,17 @@ def test_only_weights_decay(kind: str) -> None:
 def test_frozen_parameters_are_left_out() -> None:
     net = network()
     net[0].requires_grad_(False)
-    held = [p for group in make_optimizer(net, Recipe()).param_groups for p in group["params"]]
+    held = [
+        p for group in make_optimizer(net, OptimizerSettings(name="sgd", lr=0.1)).param_groups for p in group["params"]
+    ]
     assert len(held) == 4
-
-
-@pytest.mark.parametrize(("kind", "lr"), [("sgd", 0.1), ("adamw", 0.002)])
-def test_usual_learning_rates(kind: str, lr: float) -> None:
-    assert make_optimizer(network(), Recipe(optimizer=kind)).param_groups[0]["highest_lr"] == lr
-    assert make_optimizer(network(), Recipe(optimizer=kind, lr=0.7)).param_groups[0]["highest_lr"] == 0.7
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd_is_nesterov_as_written(momentum: float) -> None:
     lr, decay = 1e-3, 0.05
     net = network()
-    optimizer = make_optimizer(net, Recipe(lr=lr, momentum=momentum, weight_decay=decay))
+    optimizer = make_optimizer(net, OptimizerSettings(name="sgd", lr=lr, momentum=momentum, weight_decay=decay))
     expected = {name: value.numpy() for name, value in parameters(net).items()}
     velocity = dict.fromkeys(expected, 0.0)
     for _ in range(3):
@@ -76,7 +72,7 @@ def test_sgd_is_nesterov_as_written(momentum: float) -> None:
 
 def test_fused_adamw_is_the_plain_one() -> None:
     net, plain = network(), network(last=False)
-    train(net, make_optimizer(net, Recipe(optimizer="adamw", lr=0.01, weight_decay=0.1)), 3)
+    train(net, make_optimizer(net, OptimizerSettings(name="adamw", lr=0.01, weight_decay=0.1)), 3)
     groups = [
         {"params": [p for p in plain.parameters() if p.ndim > 1], "weight_decay": 0.1},
         {"params": [p for p in plain.parameters() if p.ndim == 1], "weight_decay": 0.0},
@@ -91,9 +87,9 @@ def test_fused_adamw_is_the_plain_one() -> None:
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 @pytest.mark.parametrize("last", [True, False])
 def test_state_comes_back_to_the_bit(kind: str, last: bool) -> None:
-    recipe = Recipe(optimizer=kind, lr=1e-3)
+    settings = OptimizerSettings(name=kind, lr=1e-3)
     net = network(last=last)
-    optimizer = make_optimizer(net, recipe)
+    optimizer = make_optimizer(net, settings)
     train(net, optimizer, 2)
     weights = parameters(net)
     buffers = {name: b.clone() for name, b in net.named_buffers()}
@@ -102,27 +98,21 @@ def test_state_comes_back_to_the_bit(kind: str, last: bool) -> None:
 
     other = network(last=last)
     other.load_state_dict(weights | buffers)
-    resumed = make_optimizer(other, recipe)
+    resumed = make_optimizer(other, settings)
     load_tensors(resumed, state)
     train(other, resumed, 3)
     for name, value in parameters(net).items():
         assert torch.equal(parameters(other)[name], value), name
 
 
-def test_the_rates_are_those_of_the_recipe_not_of_the_state() -> None:
-    optimizer = make_optimizer(network(), Recipe(lr=0.5))
-    load_tensors(optimizer, {})
-    assert [group["highest_lr"] for group in optimizer.param_groups] == [0.5, 0.5]
-
-
 @pytest.mark.parametrize("key", ["99.momentum_buffer", "x.momentum_buffer", "momentum_buffer"])
 def test_state_of_another_optimizer(key: str) -> None:
     with pytest.raises(CheckpointError, match=key):
-        load_tensors(make_optimizer(network(), Recipe()), {key: torch.zeros(1)})
+        load_tensors(make_optimizer(network(), OptimizerSettings(name="sgd", lr=0.1)), {key: torch.zeros(1)})
 
 
 def test_without_momentum_there_is_no_state() -> None:
     net = network()
-    optimizer = make_optimizer(net, Recipe(momentum=0.0))
+    optimizer = make_optimizer(net, OptimizerSettings(name="sgd", lr=0.1, momentum=0.0))
     train(net, optimizer, 1)
     assert tensors(optimizer) == {}

@@ -19,11 +19,11 @@ import hubel
 from hubel.core.errors import CheckpointError, DataError, DivergedError, OptionError
 from hubel.data import loading
 from hubel.data.sources.builtin import XO
-from hubel.evaluation.run import evaluate_file
+from hubel.evaluation.evaluate import evaluate_file
 from hubel.models.convnet import ConvBlock
-from hubel.training import run as module
-from hubel.training.folder import RunFolder, only_unfinished, summaries
+from hubel.training import run_report as module
 from hubel.training.recipe import Recipe
+from hubel.training.run_folder import RunFolder, only_unfinished, summarise_runs
 from hubel.weights.model_file import load_model, read_card
 from stopping import stop_after
 
@@ -61,22 +61,22 @@ def photos(folder: Path, n: int = 12) -> Path:
 @pytest.mark.parametrize("model", ["knn", "linear", "convnet"])
 def test_the_folder_of_a_run(tiny: Recipe, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "write_evaluation", REAL_REPORT)
-    options = tiny.options if model == "convnet" else {}
+    options = tiny.network.options if model == "convnet" else {}
     done = hubel.train("digits", replace(tiny, model=model, options=options, epochs=2, batch_size=64))
     assert done.folder == Path("runs") / f"digits-{model}-1"
     expected = FILES if model != "knn" else FILES - {"metrics.csv", "last/pointer", "figures/learning.png"}
     assert expected <= {str(path.relative_to(done.folder)) for path in done.folder.rglob("*")}
     assert json.loads((done.folder / "metrics.json").read_text())["top1"] == done.accuracy
-    assert (done.evaluation is not None, done.which, done.stopped_by) == (True, "test", 0)
+    assert (done.evaluation is not None, done.split, done.stopped_by) == (True, "test", 0)
     assert read_card(done.model).provenance["seed"] == 0
     config = json.loads((done.folder / "config.json").read_text())
-    assert Recipe.from_json(config["recipe"]).batch_size == 64
+    assert Recipe.from_json(config["recipe"]).optimization.batch_size == 64
     assert sum(config["images"].values()) == 1797
     if model != "knn":
         rows = list(csv.DictReader((done.folder / "metrics.csv").read_text().splitlines()))
         assert [row["epoch"] for row in rows] == ["1", "2"]
         assert all(np.isfinite(float(value)) for row in rows for value in row.values())
-    assert "of 359 test images are right" in (done.folder / "log.txt").read_text()
+    assert "of 359 test images are classified correctly" in (done.folder / "log.txt").read_text()
     with pytest.raises(CheckpointError, match="is finished"):
         hubel.resume(done.folder)
     with pytest.raises(CheckpointError, match="already holds a run"):
@@ -116,7 +116,7 @@ def test_stop_and_go_on(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
         again = hubel.resume()  # nobody asks this one to stop until it has made 4 steps in all, which are behind it
     assert again.folder == stopped.folder
     assert again.model.read_bytes() == whole.model.read_bytes()
-    assert "going on after epoch 1, step 1" in (again.folder / "log.txt").read_text()
+    assert "resuming after epoch 1, step 1" in (again.folder / "log.txt").read_text()
     with pytest.raises(CheckpointError, match="no unfinished run"):
         hubel.resume()
 
@@ -130,7 +130,7 @@ def test_only_one_unfinished_run_needs_no_name(tiny: Recipe, monkeypatch: pytest
         hubel.resume()
     assert hubel.resume(Path("runs/xo-convnet-2")).accuracy > 0.4
     assert only_unfinished() == Path("runs/xo-convnet-1")
-    assert [(run.path.name, run.score is None) for run in summaries(Path("runs"))] == [
+    assert [(run.path.name, run.score is None) for run in summarise_runs(Path("runs"))] == [
         ("xo-convnet-2", False),
         ("xo-convnet-1", True),
     ]
@@ -156,7 +156,7 @@ def test_killed_before_the_settings_were_written(content: str | None) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(CheckpointError, match="no unfinished run"):
         hubel.resume()
-    assert summaries(Path("runs")) == []
+    assert summarise_runs(Path("runs")) == []
 
 
 def test_changed_data(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +238,7 @@ def test_out_of_memory_in_a_run(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ConvBlock, "forward", narrow)
     done = hubel.train("xo", tiny, xo=SMALL)
     progress = json.loads(sorted(done.folder.glob("last/step-*/progress.json"))[-1].read_text())
-    assert progress["divisor"] == 2
+    assert progress["parts"] == 2
 
 
 def test_several_classes_an_image(tiny: Recipe, tmp_path: Path) -> None:
@@ -255,9 +255,7 @@ def test_several_classes_an_image(tiny: Recipe, tmp_path: Path) -> None:
         rows.append(f"{i}.png,{'|'.join(['top'] * top + ['left'] * left)}")
     rows[1] = "0.png,left|top|left"  # written as no other
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
-    recipe = replace(
-        tiny, model="linear", options={}, loss="sigmoid", multi_label=True, epochs=10, batch_size=8, class_weights=True
-    )
+    recipe = replace(tiny, model="linear", options={}, task="multi_label", epochs=10, batch_size=8, class_weights=True)
     done = hubel.train(str(tmp_path / "table.csv"), recipe)
     assert done.accuracy > 0.8
     card = read_card(done.model)
@@ -293,16 +291,16 @@ def test_images_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert 0 <= metrics["entropy"] < metrics["bce"]
     shown = [images.index.labels[code] for code in images.index.label[images.rows[done.evaluation.shown]]]
     assert shown[:2] == ["O", "X"]
-    assert len(shown) == len(done.evaluation.made) == 10
+    assert len(shown) == len(done.evaluation.reconstructions) == 10
     again = evaluate_file(done.folder, "xo", split="all", out=tmp_path / "again")
     assert again.evaluation.metrics.n == 1000
     assert (tmp_path / "again" / "figures" / "reconstructions.png").is_file()
 
     log = (done.folder / "log.txt").read_text()
     assert "xo: 86 images to train" in log
-    assert "right" not in log
+    assert "correct" not in log
     assert f"mean squared error of {metrics['mse']:.4f} a pixel" in log
-    (summary,) = summaries(Path("runs"))
+    (summary,) = summarise_runs(Path("runs"))
     assert (summary.finished, summary.score, summary.mse) == (True, None, metrics["mse"])
     assert summary.model == "autoencoder_28"
     with pytest.raises(OptionError, match="autoencoder_28 makes images, it names no classes"):
@@ -333,7 +331,7 @@ def test_images_without_labels(tmp_path: Path) -> None:
         hubel.train(tmp_path / "plain")
     done = hubel.train(tmp_path / "plain", MADE)
     assert done.evaluation.metrics.n == 5
-    assert done.evaluation.made.shape == (5, 28, 28, 3)
+    assert done.evaluation.reconstructions.shape == (5, 28, 28, 3)
     again = evaluate_file(done.folder, str(tmp_path / "plain"), out=tmp_path / "again").evaluation
     assert again.metrics == done.evaluation.metrics
 

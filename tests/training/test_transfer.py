@@ -21,16 +21,15 @@ from torch import Tensor, nn
 import hubel
 from hubel.core.errors import UnknownNameError
 from hubel.core.stopping import Stop
-from hubel.data.sources import open_source
-from hubel.evaluation.evaluate import Evaluation
-from hubel.evaluation.run import evaluate_file
+from hubel.evaluation.evaluate import evaluate_file
 from hubel.features.extractor import FeatureExtractor
 from hubel.nn.freezing import last_linear
-from hubel.training import fit, transfer
-from hubel.training import run as module
-from hubel.training.loop import Loop
-from hubel.training.plan import Plan, make_plan
+from hubel.training import execute, transfer
+from hubel.training import run_report as module
+from hubel.training.loop import Loop, Selection
+from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
+from hubel.training.resolve import plan_training
 from hubel.weights.create import create_model
 from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.model_file import load_model, read_card
@@ -70,7 +69,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_drawings", lambda *_: [])
     monkeypatch.setattr(os, "fsync", lambda _: None)
     # These few validation images are to choose an epoch all the same.
-    monkeypatch.setattr("hubel.training.plan._CHOOSERS", 0)
+    monkeypatch.setattr("hubel.training.resolve._ENOUGH_TO_SELECT", 0)
     monkeypatch.setattr("hubel.features.probe._FOLDS", 2)
     monkeypatch.setattr("hubel.features.probe._STRENGTHS", (3.0,))
 
@@ -112,13 +111,13 @@ def data(world: Path) -> str:
 def first(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Tensor]]:
     """What each run's model file has when tuning begins."""
     seen: list[dict[str, Tensor]] = []
-    loop = fit._loop
+    loop = execute._open_loop
 
-    def looked(folder: Any, *rest: Any, **options: Any) -> Loop:
+    def looked(plan: Any, folder: Any, *rest: Any) -> Loop:
         seen.append(state(folder.model))
-        return loop(folder, *rest, **options)
+        return loop(plan, folder, *rest)
 
-    monkeypatch.setattr(fit, "_loop", looked)
+    monkeypatch.setattr(execute, "_open_loop", looked)
     return seen
 
 
@@ -151,7 +150,12 @@ def history(folder: Path) -> list[dict[str, str]]:
 
 def loaded(recipe: Recipe) -> dict[str, Tensor]:
     """The pretrained weights by our names."""
-    network = create_model(recipe.model, weights=recipe.weights, num_classes=3, options=recipe.options)
+    network = create_model(
+        recipe.network.model,
+        weights=recipe.transfer.weights,
+        num_classes=3,
+        options=recipe.network.options,
+    )
     return network.state_dict()
 
 
@@ -162,7 +166,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, best: int) -> None:
         return 1.0, 0.9 if loop.progress.epoch + 1 == best else 0.1
 
     monkeypatch.setattr(Loop, "_validate", validate)
-    monkeypatch.setattr(transfer, "_score", lambda *_: (0.5, -1.0))
+    monkeypatch.setattr(transfer, "_validation_score", lambda *_: (0.5, -1.0))
 
 
 # What a run does ------------------------------------------------------------------------------------------
@@ -181,7 +185,7 @@ def test_a_run_from_a_file_of_weights(freeze: str, recipe: Recipe, data: str) ->
     assert {"loading weights", "frozen part", "linear head"} <= set(done.seconds)
     if freeze == "all":
         assert not (done.folder / "metrics.csv").exists()
-        assert "all but the last layer stays frozen, as you asked" in log
+        assert "all but the last layer stays frozen, as requested" in log
     else:
         assert [row["epoch"] for row in history(done.folder)] == ["1", "2"]
         assert "fine-tuning" in done.seconds
@@ -234,13 +238,10 @@ def test_what_is_measured_from_kept_features_is_what_evaluate_finds(
     recipe: Recipe, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = hubel.train(data, replace(recipe, freeze="all"))
-    assert isinstance(done.evaluation, Evaluation)
     again = evaluate_file(done.model, data, out=tmp_path / "again").evaluation
-    assert isinstance(again, Evaluation)
     assert np.allclose(done.evaluation.probabilities, again.probabilities, atol=1e-4)
     monkeypatch.setattr(FeatureExtractor, "_compute", lambda *_: pytest.fail("all of it is kept"))
     second = hubel.train(data, replace(recipe, freeze="all", label_smoothing=0.3)).evaluation
-    assert isinstance(second, Evaluation)
     assert len(second.probabilities) == len(again.probabilities)
 
 
@@ -277,7 +278,7 @@ def test_the_better_one_is_kept(
     judged(monkeypatch, best)
     tuned = hubel.train(data, replace(recipe, freeze="stage1"))
     assert equal(state(tuned.model), first[0]) == (best == 0)
-    said = "fine-tuning made nothing better on the validation images: the head alone is kept"
+    said = "fine-tuning improved nothing on the validation images: the head alone is kept"
     assert (said in (tuned.folder / "log.txt").read_text()) == (best == 0)
 
 
@@ -291,7 +292,7 @@ def test_tuning_that_ruins_the_network_is_not_kept(recipe: Recipe, data: str, fi
 def test_an_epoch_that_is_as_right_replaces_the_head_if_its_loss_is_lower(
     loss: float, recipe: Recipe, data: str, first: list[dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "_score", lambda *_: (0.5, -1.0))
+    monkeypatch.setattr(transfer, "_validation_score", lambda *_: (0.5, -1.0))
     monkeypatch.setattr(Loop, "_validate", lambda *_: (loss, 0.5))
     done = hubel.train(data, replace(recipe, freeze="stage2", epochs=1))
     assert equal(state(done.model), first[0]) == (loss > 1)
@@ -301,13 +302,13 @@ def test_an_epoch_that_is_as_right_replaces_the_head_if_its_loss_is_lower(
 def test_where_too_few_images_would_choose_the_last_epoch_is_kept(
     best: int, recipe: Recipe, data: str, first: list[dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hubel.training.plan._CHOOSERS", 100)
+    monkeypatch.setattr("hubel.training.resolve._ENOUGH_TO_SELECT", 100)
     judged(monkeypatch, best)
     kept: list[dict[str, Tensor]] = []
     finish = Loop._finish_epoch
 
     def finished(loop: Loop, stop: Stop) -> bool:
-        kept.append({name: tensor.clone() for name, tensor in loop.network.network.state_dict().items()})
+        kept.append({name: tensor.clone() for name, tensor in loop.trainer.network.network.state_dict().items()})
         return finish(loop, stop)
 
     monkeypatch.setattr(Loop, "_finish_epoch", finished)
@@ -316,21 +317,19 @@ def test_where_too_few_images_would_choose_the_last_epoch_is_kept(
     assert not equal(kept[0], kept[1])
     assert not equal(kept[1], first[0])
     log = (done.folder / "log.txt").read_text()
-    assert "3 images would be too few to choose an epoch by: they teach, too" in log
+    assert "3 images would be too few to select the best epoch: they train as well" in log
     assert "33 images to train, 0 to validate" in log
-    assert "   validation" not in log, "nothing is measured on images that teach"
+    assert "   validation loss" not in log, "nothing is measured on images that teach"
     assert "val_" not in (done.folder / "metrics.csv").read_text()
-    assert "nothing better" not in log
+    assert "improved nothing" not in log
     assert read_card(done.model).temperature == 1, "images that teach tell nothing of how sure a network may be"
 
 
 def test_the_score_of_the_head_is_what_validation_would_say(recipe: Recipe, data: str) -> None:
-    plan = make_plan(open_source(data), replace(recipe, freeze="stage2"))
-    tuning = transfer.prepare(plan, torch.device("cpu"), lambda _: None, lambda _: None)
+    plan, tuning = prepared(replace(recipe, freeze="stage2"), data)
     assert tuning.tuned is not None
-    nothing = {"keep": lambda _: None, "save": lambda *_: None, "tell": lambda _: None}
     for network, val in ((tuning.tuned, tuning.val), (tuning.network, plan.val)):
-        loop = Loop(network, plan.train, val, tuning.recipe, **nothing)
+        loop = Loop(execute.build_trainer(plan, network), plan.train, plan.loop, Selection(val=val))
         loss, right = loop._validate(network, val, Stop()) or (0.0, 0.0)
         assert (right, -loss) == pytest.approx(tuning.score, rel=0.01)
 
@@ -339,13 +338,18 @@ def test_the_score_of_the_head_is_what_validation_would_say(recipe: Recipe, data
 
 
 def prepared(recipe: Recipe, data: str) -> tuple[Plan, transfer.Tuning]:
-    plan = make_plan(open_source(data), recipe)
-    return plan, transfer.prepare(plan, torch.device("cpu"), lambda _: None, lambda _: None)
+    plan = plan_training(data, recipe)
+    assert plan.transfer is not None
+    return plan, transfer.prepare_tuning(plan, plan.transfer, lambda _: None, lambda _: None)
 
 
 @pytest.mark.parametrize(
     ("settings", "views", "epochs"),
-    [({"views": 3, "epochs": 3}, 3, 3), ({"views": 0, "epochs": 0}, 8, 40), ({"views": 0, "augment": "none"}, 1, 2)],
+    [
+        ({"views": 3, "epochs": 3}, 3, 3),
+        ({"views": None, "epochs": None}, 8, 40),
+        ({"views": None, "augment": "none"}, 1, 2),
+    ],
 )
 def test_views_and_epochs_are_those_of_the_recipe_or_of_the_policy(
     settings: dict[str, Any], views: int, epochs: int, recipe: Recipe, data: str
@@ -353,7 +357,8 @@ def test_views_and_epochs_are_those_of_the_recipe_or_of_the_policy(
     plan, tuning = prepared(replace(recipe, freeze="stage2", **settings), data)
     assert len(tuning.train.images.views) == views
     assert len(tuning.val.images.views) == 1
-    assert tuning.recipe.epochs == epochs
+    assert plan.loop.epochs == epochs
+    assert tuning.plan.views == views
     assert tuning.tuned is not None
     assert tuning.tuned.from_maps
     assert np.array_equal(tuning.train.targets, plan.train.targets)
@@ -399,7 +404,7 @@ def test_stop_and_go_on(best: int, recipe: Recipe, data: str, monkeypatch: pytes
         stopped = hubel.train(data, recipe)
     assert (stopped.stopped_by, stopped.evaluation) == (15, None)
     again = hubel.resume(stopped.folder)
-    assert "going on after epoch 1, step 2" in (again.folder / "log.txt").read_text()
+    assert "resuming after epoch 1, step 2" in (again.folder / "log.txt").read_text()
     assert (again.folder / "metrics.json").is_file()
     assert history(again.folder) == history(whole.folder)
     assert again.model.read_bytes() == whole.model.read_bytes()
@@ -407,7 +412,7 @@ def test_stop_and_go_on(best: int, recipe: Recipe, data: str, monkeypatch: pytes
 
 def test_go_on_with_stages_that_had_not_begun(recipe: Recipe, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     judged(monkeypatch, best=3)
-    recipe = replace(recipe, freeze="none", epochs=3, gradual=0.2, lr_decay=0.5)
+    recipe = replace(recipe, freeze="none", epochs=3, gradual_unfreeze=0.2, layer_decay=0.5)
     whole = hubel.train(data, recipe).model.read_bytes()
     with monkeypatch.context() as patched:
         stop_after(patched, 3)
@@ -423,7 +428,7 @@ def test_go_on_with_stages_that_had_not_begun(recipe: Recipe, data: str, monkeyp
 def test_resumed_from_another_folder(
     recipe: Recipe, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(recipe.weights, tmp_path)
+    shutil.copy(recipe.transfer.weights, tmp_path)
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patched:
         stop_after(patched, 1)
@@ -446,7 +451,7 @@ def test_several_labels_an_image(recipe: Recipe, tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
         rows.append(f"{i}.png,{'|'.join(['top'] * top + ['left'] * left)}")
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
-    done = hubel.train(str(tmp_path / "table.csv"), replace(recipe, freeze="stage1", loss="sigmoid", multi_label=True))
+    done = hubel.train(str(tmp_path / "table.csv"), replace(recipe, freeze="stage1", task="multi_label"))
     assert done.accuracy > 0.8
     card = read_card(done.model)
     assert (card.classes, card.scores) == (("left", "top"), "sigmoid")
@@ -476,12 +481,12 @@ def plan_of(names: list[str], tmp_path: Path, **settings: Any) -> Plan:
         for i in range(6):
             pixels = np.random.default_rng(i).integers(0, 256, (9, 9, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "known" / name / f"{i}.png")
-    return make_plan(open_source(str(tmp_path / "known")), replace(PHOTOS, **settings))
+    return plan_training(str(tmp_path / "known"), replace(PHOTOS, **settings))
 
 
 def test_the_rows_of_the_pretrained_head(tmp_path: Path) -> None:
     plan = plan_of(["goldfish", "Tabby_Cat", "n01440764"], tmp_path)
-    own = transfer._own_head(plan)
+    own = transfer._pretrained_head(plan, plan.transfer)
     assert own is not None
     layer = last_linear(create_model("efficientnet_lite0", weights="default"))
     assert layer is not None
@@ -492,12 +497,14 @@ def test_the_rows_of_the_pretrained_head(tmp_path: Path) -> None:
 
 
 def test_one_class_that_is_not_imagenet_s(tmp_path: Path) -> None:
-    assert transfer._own_head(plan_of(["goldfish", "my goldfish"], tmp_path)) is None
+    plan = plan_of(["goldfish", "my goldfish"], tmp_path)
+    assert transfer._pretrained_head(plan, plan.transfer) is None
 
 
 def test_weights_of_a_file_have_classes_that_nobody_knows(recipe: Recipe, tmp_path: Path) -> None:
-    settings = {"model": "resnet20", "options": OPTIONS, "weights": recipe.weights}
-    assert transfer._own_head(plan_of(["goldfish", "tabby cat"], tmp_path, **settings)) is None
+    settings = {"model": "resnet20", "options": OPTIONS, "weights": recipe.transfer.weights}
+    plan = plan_of(["goldfish", "tabby cat"], tmp_path, **settings)
+    assert transfer._pretrained_head(plan, plan.transfer) is None
 
 
 # Real photos ----------------------------------------------------------------------------------------------
@@ -553,7 +560,7 @@ def test_a_network_that_knows_all_classes_keeps_its_own_head(tmp_path: Path) -> 
 
     data = folder_of(tmp_path, "imagenet", files, several)
     done = hubel.train(data, replace(PHOTOS, size="96", freeze="all"))
-    assert "the network as it is is right for 100.0% of the training images" in (done.folder / "log.txt").read_text()
+    assert "accuracy 100.0% on the training images before any training" in (done.folder / "log.txt").read_text()
     network, card = load_model(done.model)
     layer = last_linear(network)  # type: ignore[arg-type]
     whole = last_linear(create_model("efficientnet_lite0", weights="default"))  # type: ignore[arg-type]

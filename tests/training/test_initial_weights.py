@@ -9,26 +9,26 @@ import numpy as np
 import pytest
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.data.index import Index, scan
+from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource
 from hubel.data.sources.listing import SPLITS
 from hubel.models.catalogue import find, list_models
-from hubel.training.plan import choose_preprocess
-from hubel.training.recipe import Recipe
-from hubel.training.start import Start, default_network, enlarged, find_start
+from hubel.training.initial_weights import InitialWeights, default_network, enlarged_size, find_initial_weights
+from hubel.training.recipe import Recipe, TransferSettings
+from hubel.training.resolve import choose_preprocess
 from hubel.weights import pretrained
 from hubel.weights.pretrained import Pretrained, find_weights
 
 
-def in_shape(row: Pretrained) -> Preprocess:
+def undistorted(row: Pretrained) -> Preprocess:
     """As evaluation on ImageNet sees an image, but as much of it as has the input's shape."""
     return replace(row.preprocess, resize="crop", crop=1.0)
 
 
-def start(model: str, **settings: object) -> Start:
+def start(model: str, **settings: object) -> InitialWeights:
     name, variant = find(model)
-    return find_start(replace(Recipe(), **settings), name, variant)
+    return find_initial_weights(TransferSettings(**settings), name, variant)
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +40,11 @@ def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(pretrained._FETCHERS, origin, fail)
 
 
-def index_of(side: int, channels: int, *, teach: int = 12, test: int = 0) -> Index:
-    pixels = np.zeros((teach + test, side, side, channels), np.uint8)
-    splits = np.repeat([SPLITS.index("train"), SPLITS.index("test")], [teach, test])
-    return scan(ArraySource(pixels, [f"{i % 2}" for i in range(len(pixels))], splits, name="pixels"), threads=0)
+def dataset_of(side: int, channels: int, *, train: int = 12, test: int = 0) -> Dataset:
+    pixels = np.zeros((train + test, side, side, channels), np.uint8)
+    splits = np.repeat([SPLITS.index("train"), SPLITS.index("test")], [train, test])
+    source = ArraySource(pixels, [f"{i % 2}" for i in range(len(pixels))], splits, name="pixels")
+    return open_dataset(source, threads=0)
 
 
 @pytest.mark.parametrize(
@@ -59,14 +60,14 @@ def index_of(side: int, channels: int, *, teach: int = 12, test: int = 0) -> Ind
     ],
 )
 def test_the_network_suits_the_images(index: tuple[int, int], settings: dict[str, str], expected: str) -> None:
-    assert default_network(index_of(*index), replace(Recipe(), **settings)) == expected
+    assert default_network(dataset_of(*index), Recipe(**settings)) == expected
 
 
 @pytest.mark.parametrize(("channels", "enough"), [(1, 1_000), (3, 100_000)])
 def test_many_small_images_train_a_small_network(channels: int, enough: int) -> None:
-    """Those that measure do not teach, and do not count."""
-    assert default_network(index_of(2, channels, teach=enough, test=5), Recipe()) == "convnet"
-    assert default_network(index_of(2, channels, teach=enough - 1, test=5), Recipe()) == "efficientnet_lite0"
+    """Test images do not count."""
+    assert default_network(dataset_of(2, channels, train=enough, test=5), Recipe()) == "convnet"
+    assert default_network(dataset_of(2, channels, train=enough - 1, test=5), Recipe()) == "efficientnet_lite0"
 
 
 @pytest.mark.parametrize(
@@ -83,21 +84,21 @@ def test_many_small_images_are_enlarged_less(
     side: int, number: int, model: str, settings: dict[str, str], expected: tuple[int, int]
 ) -> None:
     variant = find(model)[1]
-    like = start(model, **settings).preprocess
+    like = start(model, **{key: value for key, value in settings.items() if key == "weights"}).preprocess
     assert like is not None
-    found = choose_preprocess(replace(Recipe(), **settings), variant, index_of(side, 3, teach=number), like)
+    found = choose_preprocess(Recipe(**settings), variant, dataset_of(side, 3, train=number), like)
     assert (found.height, found.width, found.mean) == (*expected, like.mean)
 
 
 def test_a_network_of_fixed_size_sees_images_at_that() -> None:
     variant = next(variant for name in list_models() if (variant := find(name)[1]).fixed_size)
-    assert enlarged(index_of(32, 3, teach=2_001), Preprocess(300, 310), variant) == (300, 310)
+    assert enlarged_size(dataset_of(32, 3, train=2_001), Preprocess(300, 310), variant) == (300, 310)
 
 
 def test_weights_that_are_installed_are_taken_by_themselves() -> None:
     found = start("efficientnet_lite0")
     assert found.weights == "package"
-    assert found.preprocess == in_shape(find_weights("efficientnet_lite0"))
+    assert found.preprocess == undistorted(find_weights("efficientnet_lite0"))
     assert found.notes == ()
     assert found.provenance == {"weights": "efficientnet_lite0.package"}
 
@@ -117,13 +118,13 @@ def test_a_network_whose_weights_are_a_download_says_so() -> None:
 
 @pytest.mark.parametrize("model", ["resnet20", "lenet5_modern", "autoencoder_28", "knn"])
 def test_a_network_without_weights_has_nothing_to_say(model: str) -> None:
-    assert start(model) == Start()
+    assert start(model) == InitialWeights()
 
 
 @pytest.mark.parametrize("model", ["efficientnet_lite0", "resnet50", "resnet20"])
 def test_none_is_from_scratch(model: str) -> None:
-    assert start(model, weights="none") == Start()
-    assert start(model, weights="none", freeze="none") == Start()
+    assert start(model, weights="none") == InitialWeights()
+    assert start(model, weights="none", freeze="none") == InitialWeights()
 
 
 @pytest.mark.parametrize("freeze", ["all", "stage1"])
@@ -146,7 +147,7 @@ def test_what_is_asked_for() -> None:
     found = start("resnet50", weights="default")
     assert found.weights == find_weights("resnet50").tag
     assert start("resnet50", weights=str(found.weights)) == found
-    assert (found.preprocess, found.notes) == (in_shape(find_weights("resnet50")), ())
+    assert (found.preprocess, found.notes) == (undistorted(find_weights("resnet50")), ())
     assert found.provenance == {"weights": f"resnet50.{found.weights}"}
 
 
@@ -162,7 +163,7 @@ def test_a_file(model: str, row: bool, tmp_path: Path) -> None:
     path.touch()
     found = start(model, weights=str(path), freeze="stage1")
     assert found.weights == path
-    assert found.preprocess == (in_shape(find_weights(model)) if row else None)
+    assert found.preprocess == (undistorted(find_weights(model)) if row else None)
     assert found.provenance == {"weights": "mine.pth"}
     path.unlink()
     with pytest.raises(OptionError, match=r"^--weights .*mine\.pth: no such file$"):
@@ -179,7 +180,7 @@ def test_a_folder_that_is_called_as_weights_are(
     """Names of the catalogue are not paths, whatever lies in the current folder."""
     (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
-    wanted = None if weights == "none" else in_shape(find_weights("efficientnet_lite0"))
+    wanted = None if weights == "none" else undistorted(find_weights("efficientnet_lite0"))
     assert start("efficientnet_lite0", weights=weights).preprocess == wanted
 
 
@@ -193,5 +194,5 @@ def test_names_that_nobody_knows() -> None:
 def test_what_makes_images_has_no_weights(tmp_path: Path) -> None:
     (path := tmp_path / "mine.pth").touch()
     for weights in ("default", str(path)):
-        with pytest.raises(OptionError, match="autoencoder_28 makes images; it has no pretrained weights"):
+        with pytest.raises(OptionError, match="autoencoder_28 reconstructs images; it has no pretrained weights"):
             start("autoencoder_28", weights=weights)

@@ -1,4 +1,4 @@
-"""What feeds a network, timed part by part: the parts are what a training uses, the verdict follows from the rates."""
+"""Loading and the network, timed part by part: the bottleneck follows from the rates."""
 
 from __future__ import annotations
 
@@ -11,12 +11,23 @@ from PIL import Image
 
 from hubel.core.errors import OptionError
 from hubel.data.pictures import Pictures
-from hubel.training import feeding
-from hubel.training.feeding import Feeding, measure_feeding
+from hubel.training import bottleneck
+from hubel.training.bottleneck import LoadingSpeed, measure_loading
 from hubel.training.recipe import Recipe
 
 QUICK = Recipe(model="convnet", threads=1, loading_threads=1, size="16", weights="none")
-FAST = Feeding("convnet", "auto", (16, 16), 40, 1, 1, 1000.0, 500.0, 2000.0, 100.0)
+FAST = LoadingSpeed(
+    model="convnet",
+    augment="auto",
+    size=(16, 16),
+    images=40,
+    loading_threads=1,
+    threads=1,
+    decode=1000.0,
+    augmented=500.0,
+    cached=2000.0,
+    network=100.0,
+)
 
 
 @pytest.fixture
@@ -43,11 +54,11 @@ def test_what_is_measured(photos: str, monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(len(decoded) - before)
         return float(images)
 
-    monkeypatch.setattr(feeding, "_rate", rate)
-    found = measure_feeding(photos, QUICK)
-    train = 28  # of 40: 4 of each class measure, 2 choose
+    monkeypatch.setattr(bottleneck, "_rate", rate)
+    found = measure_loading(photos, QUICK)
+    train = 28  # of 40: 4 of each class test, 2 validate
     assert found.images == train
-    assert (found.decode, found.augmented, found.kept) == (train, train, train)
+    assert (found.decode, found.augmented, found.cached) == (train, train, train)
     assert found.network > 0
     assert seen[0] == seen[1] == train, "what is not kept is decoded each time"
     assert seen[2] == 0, "what is kept is not"
@@ -56,18 +67,20 @@ def test_what_is_measured(photos: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("augment", ["none", "standard", "strong"])
 def test_rates_are_finite(photos: str, augment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBEL_CACHE", str(Path(photos).parent / "cache"))
-    found = measure_feeding(photos, dataclasses.replace(QUICK, augment=augment), seconds=0.02)
-    assert all(0 < rate < np.inf for rate in (found.decode, found.augmented, found.kept, found.network))
-    assert found.to_json()["kept_images_per_second"] == round(found.kept, 1)
+    found = measure_loading(photos, dataclasses.replace(QUICK, augment=augment), seconds=0.02)
+    assert all(0 < rate < np.inf for rate in (found.decode, found.augmented, found.cached, found.network))
+    assert found.to_json()["cached_images_per_second"] == round(found.cached, 1)
 
 
 def test_the_verdict() -> None:
-    assert FAST.brake.startswith("the network is the brake: it learns from 100 of 2,000 images/s")
-    assert dataclasses.replace(FAST, network=9000.0).brake.startswith("feeding is the brake: 2,000 images/s")
+    assert FAST.bottleneck.startswith(
+        "the network is the bottleneck: it trains on 100 images/s, 5% of the 2,000 images/s"
+    )
+    assert dataclasses.replace(FAST, network=9000.0).bottleneck.startswith("loading is the bottleneck: 2,000 images/s")
 
 
 def test_mistakes(photos: str) -> None:
     with pytest.raises(OptionError, match="--seconds is above 0, not 0"):
-        measure_feeding(photos, QUICK, seconds=0)
-    with pytest.raises(OptionError, match="remembers the images"):
-        measure_feeding(photos, dataclasses.replace(QUICK, model="knn"), seconds=0.01)
+        measure_loading(photos, QUICK, seconds=0)
+    with pytest.raises(OptionError, match="stores the images"):
+        measure_loading(photos, dataclasses.replace(QUICK, model="knn"), seconds=0.01)
