@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +88,7 @@ def some_of(folder: Path, number: int, seed: int) -> ArraySource:
 def training_errors(name: str, source: ArraySource, recipe: hubel.Recipe, folder: Path) -> list[float]:
     """Percent, an epoch each; a run that is finished already is read again."""
     if not (folder / "metrics.json").exists():
-        run = hubel.train(source, replace(recipe, model=name), out=folder)
+        run = hubel.train(source, recipe.with_settings(model=name), out=folder)
         if run.stopped_by:
             sys.exit(128 + run.stopped_by)
     with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:

@@ -128,29 +128,31 @@ def measure(row: str, level: str, seed: int, test: int, threads: int, place: str
     from hubel.core.process import tune
 
     tune()
-    from hubel.training import run, transfer
-    from hubel.training.freeze_policy import decide
+    from hubel.training import train, transfer
+    from hubel.training.freeze_policy import decide_freezing
     from hubel.training.recipe import Recipe
 
     one = next(entry for entry in ROWS if entry.name == row)
     data, evidence = data_of(one, seed, test, Path(place)), []
 
-    def remembering(found: Any, asked: str = "auto") -> Any:
+    def remembering(found: Any, boundaries: tuple[str, ...]) -> Any:
         evidence.append(found)
-        return decide(found, asked)
+        return decide_freezing(found, boundaries)
 
-    transfer.decide = remembering
+    transfer.decide_freezing = remembering
     common = {"seed": seed, "threads": threads}
-    size = "auto" if one.source == "clothing" else SMALL_SIZE
+    size = None if one.source == "clothing" else SMALL_SIZE
     boundary = "none" if level == "scratch" else last_boundary(size) if level == "last" else level
     if level == "scratch":
         recipe = Recipe(model="convnet", **common)
     else:
         recipe = Recipe(model=MODEL, size=size, freeze=boundary, **common)
     started = time.perf_counter()
-    outcome = run.train(data, recipe, out=Path(place) / "run")
-    seconds = time.perf_counter() - started - outcome.seconds["measuring and report"]
+    outcome = train.train(data, recipe, out=Path(place) / "run")
+    seconds = time.perf_counter() - started - outcome.seconds["evaluation and report"]
     log = (Path(place) / "run" / "log.txt").read_text()
+    candidates = ("all", boundary, "none")
+    decided = decide_freezing(evidence[0], candidates) if level == "last" else None
     return {
         "accuracy": outcome.accuracy,
         "tested": outcome.evaluation.metrics.n,
@@ -160,25 +162,25 @@ def measure(row: str, level: str, seed: int, test: int, threads: int, place: str
         "head_kept": "the head alone is kept" in log,
         "evidence": dataclasses.asdict(evidence[0]) if evidence else None,
         # Only maps of the last stages show all that the policy looks at.
-        "decided": decide(evidence[0]).freeze if level == "last" else None,
-        "reason": decide(evidence[0]).reason if level == "last" else None,
+        "decided": decided.boundary if decided else None,
+        "reason": decided.reason if decided else None,
     }
 
 
-def last_boundary(size: str) -> str:
+def last_boundary(size: str | None) -> str:
     """The boundary that "auto" would freeze up to, where it tunes stages."""
     import torch
 
     import hubel
     from hubel.nn.freezing import last_stages
 
-    side = 224 if size == "auto" else int(size)
+    side = 224 if size is None else int(size)
     with torch.inference_mode():
         return last_stages(hubel.create_model(MODEL).eval(), torch.zeros(1, 3, side, side))
 
 
 def data_of(row: Row, seed: int, test: int, place: Path) -> Any:
-    """What `hubel.training.run.train` takes: training images drawn by the seed, and test images."""
+    """What `hubel.train` takes: training images drawn by the seed, and test images."""
     if row.source == "digits":
         return "digits"
     if row.source == "clothing":
@@ -233,9 +235,9 @@ def table(cells: list[dict[str, Any]]) -> str:
     """All cells as CSV, and the means over the draws in Markdown, with what the policy says."""
     lines = ["row,level,boundary,seed,test images,accuracy,seconds,head kept,cross-validated,below,decided"]
     for cell in cells:
-        seen = cell["evidence"] or {"probe": "", "below": ""}
+        seen = cell["evidence"] or {"probe": "", "probe_below": ""}
         values = (cell["row"], cell["level"], cell["boundary"], cell["seed"], cell["tested"], cell["accuracy"])
-        more = (round(cell["seconds"], 1), cell["head_kept"], seen["probe"], seen["below"], cell["decided"] or "")
+        more = (round(cell["seconds"], 1), cell["head_kept"], seen["probe"], seen["probe_below"], cell["decided"] or "")
         lines.append(",".join(map(str, (*values, *more))))
     heads = ("data", "images", *LEVELS, "cross-validated: head, below", "policy", "best", "policy - best", "holds")
     lines += ["", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]

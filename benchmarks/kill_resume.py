@@ -177,7 +177,7 @@ def import_everything() -> None:
     """What a run imports on its way, once for all forks."""
     for name in ("jinja2", "matplotlib.backends.backend_agg", "matplotlib.pyplot", "rich.table", "sklearn.datasets"):
         importlib.import_module(name)
-    for name in ("cli.show", "cli.train", "evaluation.learning_curves", "training.run"):
+    for name in ("cli.show", "cli.train", "plots.learning_curves", "training.train"):
         importlib.import_module(f"hubel.{name}")
 
 
@@ -236,7 +236,7 @@ def in_child(command: list[str], log: Path, writing: int, aim: int | None) -> No
 
 def report_saves(writing: int, aim: int | None) -> None:
     """Make this process say when it enters and leaves the saving of a checkpoint, and each step on the disk within."""
-    from hubel.training import fit
+    from hubel.training import execute
 
     inside, done = False, 0
 
@@ -266,7 +266,7 @@ def report_saves(writing: int, aim: int | None) -> None:
         inside = False
         os.write(writing, LEAVE)
 
-    save, load = fit.save, fit.load_newest
+    save, load = execute.save, execute.load_newest
 
     def reported(*args: Any) -> None:
         with saving():
@@ -277,7 +277,7 @@ def report_saves(writing: int, aim: int | None) -> None:
         os.write(writing, LOADED)
         return found
 
-    fit.save, fit.load_newest = reported, loaded
+    execute.save, execute.load_newest = reported, loaded
     for owner, names in ((os, ["fsync"]), (Path, ["replace", "rename", "write_bytes", "write_text", "open", "mkdir"])):
         for name in names:
             setattr(owner, name, announced(getattr(owner, name)))

@@ -133,12 +133,17 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
     import torch
 
     from hubel.core.process import usable_cores
+    from hubel.data.augment import POLICIES
     from hubel.data.index import scan
     from hubel.data.loading import Images, Labelled
     from hubel.data.preprocess import Preprocess
     from hubel.data.sources import ArraySource
-    from hubel.training.loop import Loop
-    from hubel.training.recipe import Recipe
+    from hubel.inference.device import pick_precision
+    from hubel.tasks.classify import ClassificationObjective
+    from hubel.tasks.losses import LossSettings
+    from hubel.training.loop import Loop, Selection
+    from hubel.training.plan import LoopSettings, OptimizerSettings
+    from hubel.training.trainer import Trainer
 
     pixels, labels = images_of(options)
     net, side = network(model)
@@ -146,9 +151,13 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
     preprocess = Preprocess(side, side, 1, "pad", mean=(0.286,), std=(0.353,))
     images = Images(source, scan(source), np.arange(len(labels)), preprocess)
     val = Images(source, images.index, np.arange(BATCH), preprocess)
-    recipe = Recipe(model=model, epochs=epochs, batch_size=BATCH, augment="shift", precision=precision, lr=0.05)
+    cpu = torch.device("cpu")
+    objective = ClassificationObjective.of(LossSettings(name="cross_entropy"), labels, cpu)
+    optimizer = OptimizerSettings(name="sgd", lr=0.05)
+    trainer = Trainer(net, objective, optimizer, pick_precision(precision, cpu))
+    settings = LoopSettings(epochs=epochs, batch_size=BATCH, policy=POLICIES["shift"])
     torch.set_num_threads(usable_cores())
-    return Loop(net, Labelled(images, labels), Labelled(val, labels[:BATCH]), recipe)
+    return Loop(trainer, Labelled(images, labels), settings, Selection(val=Labelled(val, labels[:BATCH])))
 
 
 def hubel_epoch(model: str, precision: str, options: argparse.Namespace) -> float:
@@ -188,7 +197,7 @@ def eager_step(model: str, _: str, options: argparse.Namespace) -> float:
 
 
 def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float:
-    """The same, with what the loop adds: the batch from bytes, the learning rate, the check of the loss."""
+    """The same, with what a step adds: the batch from bytes and the learning rate."""
     from hubel.core.process import tune
 
     tune()
@@ -200,8 +209,11 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     from hubel.data.loading import Batch, Images, Labelled
     from hubel.data.preprocess import Preprocess
     from hubel.data.sources import ArraySource
-    from hubel.training.loop import Loop
-    from hubel.training.recipe import Recipe
+    from hubel.inference.device import pick_precision
+    from hubel.tasks.classify import ClassificationObjective
+    from hubel.tasks.losses import LossSettings
+    from hubel.training.plan import OptimizerSettings
+    from hubel.training.trainer import Trainer
 
     torch.manual_seed(0)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 32, 32, 3), dtype=np.uint8)
@@ -209,10 +221,12 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     source = ArraySource(pixels, labels)
     images = Images(source, scan(source), np.arange(BATCH), Preprocess(32, 32))
     labelled = Labelled(images, labels)
-    recipe = Recipe(model=model, epochs=1, batch_size=BATCH, precision=precision)
-    loop = Loop(create_model(model), labelled, labelled, recipe)
+    cpu = torch.device("cpu")
+    objective = ClassificationObjective.of(LossSettings(name="cross_entropy"), labels, cpu)
+    settings = OptimizerSettings(name="sgd", lr=0.1)
+    trainer = Trainer(create_model(model), objective, settings, pick_precision(precision, cpu))
     batch = Batch(np.arange(BATCH), images.pixels(np.arange(BATCH)))
-    return median_rate(lambda: loop._step(batch))
+    return median_rate(lambda: trainer.step(labelled, batch, 0.1, 0))
 
 
 if __name__ == "__main__":

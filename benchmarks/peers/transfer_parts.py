@@ -25,20 +25,17 @@ def main() -> None:
 
 def rows_of(photos: str, card: Any = None) -> tuple:
     """Training and test photos as hubel sees them for EfficientNet-Lite0, and their labels; as trained if a card."""
-    from hubel.data.index import scan
-    from hubel.data.loading import Images
-    from hubel.data.sources import open_source
-    from hubel.data.sources.listing import SPLITS
+    from hubel.data.dataset import open_dataset
     from hubel.models.catalogue import find
-    from hubel.training.recipe import Recipe
-    from hubel.training.start import find_start
+    from hubel.training.initial_weights import find_initial_weights
+    from hubel.training.recipe import TransferSettings
 
-    source = open_source(photos)
-    index = scan(source)
+    dataset = open_dataset(photos)
     name, variant = find("efficientnet_lite0")
-    preprocess = card.preprocess if card else find_start(Recipe(), name, variant).preprocess
-    rows = [index.usable()[index.split[index.usable()] == SPLITS.index(name)] for name in ("train", "test")]
-    return tuple((Images(source, index, some, preprocess), index.label[some].astype(np.int64)) for some in rows)
+    preprocess = card.preprocess if card else find_initial_weights(TransferSettings(), name, variant).preprocess
+    splits = [dataset.rows(name) for name in ("train", "test")]
+    labels = dataset.index.label
+    return tuple((dataset.images(preprocess, rows), labels[rows].astype(np.int64)) for rows in splits)
 
 
 def resnet50_weights(photos: str, to: str) -> None:
@@ -164,9 +161,10 @@ def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
     from hubel.core.stopping import Stop
     from hubel.data.sources import ArraySource
     from hubel.nn.freezing import NONE, Tuned
-    from hubel.training.loop import Loop
-    from hubel.training.plan import make_plan
+    from hubel.training.execute import build_trainer
+    from hubel.training.loop import Loop, Selection
     from hubel.training.recipe import Recipe
+    from hubel.training.resolve import plan_training
     from hubel.weights.create import create_model
 
     torch.set_num_threads(threads or usable_cores())
@@ -178,12 +176,12 @@ def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
         model="efficientnet_lite0", freeze=NONE, epochs=2, augment="light", batch_size=32, precision=precision,
         threads=threads or usable_cores(),
     )  # fmt: skip
-    plan = make_plan(source, recipe)
-    network = create_model(plan.card.model, weights=plan.weights, num_classes=len(plan.card.classes))
+    plan = plan_training(source, recipe)
+    network = create_model(plan.card.model, weights=plan.transfer.weights, num_classes=len(plan.card.classes))
     tuned = Tuned(network, NONE, from_maps=False, hold_norms=True)
-    loop = Loop(tuned, plan.train, plan.val, plan.recipe)
+    loop = Loop(build_trainer(plan, tuned), plan.train, plan.loop, Selection(val=plan.val))
     loop.run(Stop())
-    return {"rate": loop.progress.history[-1]["images_per_second"], "precision": str(loop.precision)[6:]}
+    return {"rate": loop.progress.history[-1]["images_per_second"], "precision": str(plan.precision)[6:]}
 
 
 PARTS = {one.__name__: one for one in (resnet50_weights, plain_probe, int8_heads, pixels, plain_loop, hubel_loop)}

@@ -51,7 +51,8 @@ COMBINATIONS: dict[str, tuple[Any, dict[str, Any]]] = {
         {
             "model": "convnet", "epochs": 2, "batch_size": 4, "optimizer": "adamw", "lr": 0.01, "ema": 0.5,
             "size": "20", "resize": "pad", "augment": "strong", "threads": 1, "precision": "float32", "device": "cpu",
-            "patience": 3, "clip": 1.0, "max_minutes": 5.0, "label_smoothing": 0.2, "loading_threads": 0, "cache": "ram",
+            "patience": 3,
+            "clip": 1.0, "max_minutes": 5.0, "label_smoothing": 0.2, "loading_threads": 0, "cache": "ram",
         },
     ),
 }  # fmt: skip
