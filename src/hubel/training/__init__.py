@@ -1,1 +1,1 @@
-"""From images and a recipe to a trained, measured, saved classifier."""
+"""Train: recipe, plan, trainer, loop, transfer learning, the folder of a run."""
