@@ -272,7 +272,7 @@ def albumentations() -> Any:
 
 def draw_figure(file: Path) -> None:
     """The photo, then a part of it enlarged: after one sampling, after six, and the truth."""
-    from hubel.plots.files import save
+    from hubel.plots.png import save_figure
     from hubel.plots.style import INK, MUTED, canvas, finish
 
     (found,) = (PHOTOS.parent / "clothing").glob(f"*/*/{FIGURE_PHOTO}*.jpg")  # which may be passed on: CC0
@@ -306,7 +306,7 @@ def draw_figure(file: Path) -> None:
             axes.add_patch(rectangle(edge))
         axes.text(0.0, -0.035, title, transform=axes.transAxes, va="top", size=10, weight="bold", color=INK)
         axes.text(0.0, -0.115, words, transform=axes.transAxes, va="top", size=8, color=MUTED)
-    save(finish(figure), file)
+    save_figure(finish(figure), file)
 
 
 FIGURE_PHOTO, FIGURE_AT = "3179d873", (112, 60)  # row and column of the enlarged part

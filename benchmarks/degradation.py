@@ -22,8 +22,8 @@ from hubel.core.files import write_atomic
 from hubel.core.random import permutation
 from hubel.data.decode import decode
 from hubel.data.sources import ArraySource
-from hubel.plots.files import to_png
-from hubel.plots.style import BLUE, ORANGE, canvas, finish, heading, quiet
+from hubel.plots.png import to_png
+from hubel.plots.style import BLUE, ORANGE, canvas, finish, heading, style_axes
 
 CIFAR = Path(__file__).parents[2] / "shared" / "data" / "cifar10"
 NETWORKS = {
@@ -104,7 +104,7 @@ def drawn(errors: dict[str, list[float]], aside: str) -> bytes:
     axes.set(xlabel="Epoch", ylabel="Training error (%)", ylim=(0, None))
     axes.legend(frameon=False, fontsize=9)
     heading(axes, "Deeper plain networks train worse; residual ones do not", aside)
-    quiet(axes)
+    style_axes(axes)
     return to_png(finish(figure))
 
 

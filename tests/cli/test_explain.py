@@ -77,7 +77,7 @@ MISTAKES = {
     "RUN photos/red/1.png --method grad": "no method is called 'grad'; did you mean gradcam",
     "RUN photos/red/1.png --class rad": "no class is called 'rad'; did you mean red?",
     "RUN photos/red/1.png --layer stage9": "no layer is called 'stage9'; did you mean",
-    "RUN photos/red/1.png --layer head": "layer head makes no map",
+    "RUN photos/red/1.png --layer head": "layer head outputs no map",
     "RUN photos/red/1.png --unit stage1": "a unit is a layer and a number, such as stage3:17, not 'stage1'",
     "RUN photos/red/1.png --unit stage1:99": "layer stage1 has the units 0 to 3, not 99",
     "RUN photos/red/1.png --patches photos": "--patches needs a unit to excite, such as --unit stage3:17",

@@ -97,7 +97,7 @@ def test_an_open_server_warns(hubel: Call, model: Path) -> None:
     thread = during(port, lambda: None)
     answer = hubel("serve", model, "--port", port, "--host", "0.0.0.0")
     thread.join()
-    assert answer.err.startswith("warning: 0.0.0.0 is open to other computers, and no token is asked for (--token)\n")
+    assert answer.err.startswith("warning: 0.0.0.0 is open to other computers, and no token is required (--token)\n")
 
 
 def test_mistakes(hubel: Call, model: Path) -> None:

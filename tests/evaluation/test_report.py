@@ -9,7 +9,7 @@ from hubel.evaluation.report import Report, write_report
 from hubel.metrics.classification import measure, measure_multilabel
 from hubel.metrics.figures import confusion_matrix
 from hubel.metrics.reconstruction import ReconstructionMetrics
-from hubel.plots.files import to_png
+from hubel.plots.png import to_png
 from hubel.tasks.classify import ClassificationEvaluation
 from hubel.tasks.multi_label import MultiLabelEvaluation
 from hubel.tasks.reconstruct import ReconstructionEvaluation

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from hubel.core.errors import OptionError
 from hubel.explain.cam import cam, eigen_cam, grad_cam, grad_cam_plus_plus, layer_cam
-from hubel.explain.explanation import pictures, to_input
-from hubel.explain.layer import default_layer, layer_names, map_and_logits, maps_at, target_logits
+from hubel.explain.images import prepare_images, to_input
+from hubel.explain.layers import default_layer, layer_names, map_and_logits, maps_at, target_logits
 from hubel.explain.methods import METHODS
 from hubel.explain.untouched import untouched
 from hubel.inference.predictor import Predictor
@@ -30,8 +30,8 @@ def correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def maps_and_gradients(network: nn.Module, layer: str) -> tuple[np.ndarray, np.ndarray]:
-    with untouched(network) as quiet:
-        maps, logits = map_and_logits(quiet, X, layer)
+    with untouched(network) as frozen:
+        maps, logits = map_and_logits(frozen, X, layer)
         gradients = torch.autograd.grad(target_logits(logits, TARGETS).sum(), maps)[0]
     return maps.detach().double().numpy(), gradients.double().numpy()
 
@@ -92,8 +92,8 @@ def test_cam_is_made_of_the_weights_of_the_last_layer(name: str) -> None:
     side = min(find(name)[1].shape.height, 96)
     x, targets = noise(2, side), torch.tensor([1, 4])
     layer = default_layer(network, x)
-    with untouched(network) as quiet, torch.no_grad():
-        maps = maps_at(quiet, x, [layer])[layer]
+    with untouched(network) as frozen, torch.no_grad():
+        maps = maps_at(frozen, x, [layer])[layer]
     weights = [module for module in network.modules() if isinstance(module, nn.Linear)][-1].weight.detach()
     coarse = torch.einsum("nk,nkhw->nhw", weights[targets], maps)
     found = cam(network, x, targets)
@@ -145,7 +145,7 @@ def test_agrees_with_pytorch_grad_cam(name: str, lite0: Predictor, imagenet: lis
     library = pytorch_grad_cam()
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    x = to_input(lite0, list(pictures(lite0, imagenet)))
+    x = to_input(lite0, list(prepare_images(lite0, imagenet)))
     with torch.no_grad():
         targets = lite0.network(x).argmax(1)
     layer = default_layer(lite0.network, x)

@@ -12,8 +12,8 @@ from small_networks import noise, pixels, predictor
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
-from hubel.explain.explanation import compare
-from hubel.explain.faithfulness import CONTROLS, blurred, deletion, insertion
+from hubel.explain.comparison import compare_methods
+from hubel.explain.faithfulness import CONTROLS, deletion, gaussian_blur, insertion
 from hubel.explain.methods import METHODS
 from hubel.inference.predictor import Predictor
 
@@ -71,7 +71,7 @@ def test_every_pixel_comes_once() -> None:
 def test_blur_against_scipy() -> None:
     x = noise(2, 40)
     expected = gaussian_filter(x.double().numpy(), (0, 0, 2.0, 2.0), mode="nearest", radius=(0, 0, 6, 6))
-    torch.testing.assert_close(blurred(x, 2.0).double(), torch.from_numpy(expected), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gaussian_blur(x, 2.0).double(), torch.from_numpy(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_controls() -> None:
@@ -85,18 +85,18 @@ def test_controls() -> None:
 
 
 def test_comparison_leaves_out_what_cannot_explain() -> None:
-    rows = compare(predictor(), pixels(2))
+    rows = compare_methods(predictor(), pixels(2))
     assert [row.method for row in rows] == [*METHODS, *CONTROLS]
     assert all(len(row.shown) == 2 and 0 <= row.insertion <= 1 and 0 <= row.deletion <= 1 for row in rows)
-    rows = compare(predictor(average="false"), pixels(1))
+    rows = compare_methods(predictor(average="false"), pixels(1))
     assert [row.method for row in rows] == [*(name for name in METHODS if name != "cam"), *CONTROLS]
     with pytest.raises(OptionError, match="at least one image"):
-        compare(predictor(), np.empty((0, 16, 16, 3), np.uint8))
+        compare_methods(predictor(), np.empty((0, 16, 16, 3), np.uint8))
 
 
 @pytest.mark.slow
 def test_every_cam_beats_maps_that_know_nothing(lite0: Predictor, imagenet: list[Path]) -> None:
-    rows = compare(lite0, imagenet, methods=["gradcam", "gradcam++", "layercam", "eigencam", "cam"])
+    rows = compare_methods(lite0, imagenet, methods=["gradcam", "gradcam++", "layercam", "eigencam", "cam"])
     for row in rows:
         print(f"{row.method:18} insertion {row.insertion:.3f} deletion {row.deletion:.3f} {row.ms:6.0f} ms")
     found = {row.method: row.insertion for row in rows}

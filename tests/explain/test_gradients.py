@@ -8,8 +8,8 @@ from small_networks import noise, predictor
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.explain.explanation import pictures, to_input
 from hubel.explain.gradients import integrated_gradients, smooth_grad
+from hubel.explain.images import prepare_images, to_input
 from hubel.inference.predictor import Predictor
 from hubel.models.catalogue import build_model
 
@@ -33,7 +33,7 @@ def test_completeness(name: str) -> None:
 
 @pytest.mark.slow
 def test_completeness_on_photos(lite0: Predictor, imagenet: list) -> None:
-    x = to_input(lite0, list(pictures(lite0, imagenet[:2])))
+    x = to_input(lite0, list(prepare_images(lite0, imagenet[:2])))
     with torch.no_grad():
         targets = lite0.network(x).argmax(1)
     shares = missing(lite0.network, x, targets, steps=256)

@@ -9,11 +9,12 @@ from small_networks import noise, pixels, predictor
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.explain.explanation import pictures
-from hubel.explain.filters import as_picture, draw_filters, first_filters, maximise
-from hubel.explain.maps import activation_maps, draw_maps
+from hubel.explain.activation_maps import activation_maps, draw_activation_maps
+from hubel.explain.activation_maximisation import maximise_activation
+from hubel.explain.filters import draw_filters, first_filters, weights_to_image
+from hubel.explain.images import prepare_images
 from hubel.explain.templates import class_templates, draw_templates, linear_weights
-from hubel.explain.units import Hit, Unit, draw_unit, exciting_patches, receptive_field, strongest
+from hubel.explain.units import PeakActivation, Unit, draw_unit, peak_activations, receptive_field, top_patches
 from hubel.inference.forward import forward
 from hubel.models.catalogue import build_model
 
@@ -39,23 +40,23 @@ def test_receptive_field_with_squeeze_and_excite_is_the_whole_image() -> None:
 
 def test_strongest() -> None:
     model = predictor(side=24)
-    (picture,) = pictures(model, pixels(1, 24, 24))
+    (image,) = prepare_images(model, pixels(1, 24, 24))
     unit = Unit.parse("stage2:3")
-    (hit,) = strongest(model, [picture], unit)
-    values = activation_maps(model, picture, "stage2")["stage2"][3]
+    (hit,) = peak_activations(model, [image], unit)
+    values = activation_maps(model, image, "stage2")["stage2"][3]
     np.testing.assert_allclose(hit.map, values, rtol=1e-5)
     assert hit.value == pytest.approx(values.max())
     row, column = np.unravel_index(values.argmax(), values.shape)
     assert hit.box == receptive_field(model.network, noise(1, 24)[0], "stage2", int(row), int(column))
     left, upper, right, lower = hit.box
-    assert np.array_equal(hit.patch().pixels, picture.pixels[upper:lower, left:right])
+    assert np.array_equal(hit.patch().pixels, image.pixels[upper:lower, left:right])
 
 
 def test_exciting_patches_are_the_best_of_all() -> None:
     model, unit = predictor(), Unit("stage1", 2)
     images = pixels(40)
-    best = exciting_patches(model, images, unit, count=5)
-    tops = [float(activation_maps(model, p, "stage1")["stage1"][2].max()) for p in pictures(model, images)]
+    best = top_patches(model, images, unit, count=5)
+    tops = [float(activation_maps(model, p, "stage1")["stage1"][2].max()) for p in prepare_images(model, images)]
     assert [hit.value for hit in best] == pytest.approx(sorted(tops, reverse=True)[:5], rel=1e-5)
 
 
@@ -68,22 +69,22 @@ def test_units_are_written_as_layer_and_number(text: str) -> None:
 def test_units_that_are_not_there() -> None:
     model = predictor()
     with pytest.raises(OptionError, match="layer stage1 has the units 0 to 3, not 4"):
-        strongest(model, list(pictures(model, pixels(1))), Unit("stage1", 4))
+        peak_activations(model, list(prepare_images(model, pixels(1))), Unit("stage1", 4))
 
 
 @pytest.mark.parametrize("layer", [None, "stage1", "stage2.block1"])
 def test_maximised_images_excite(layer: str | None) -> None:
     model = predictor(side=32)
     preprocess = model.card.preprocess
-    found = maximise(model.network, preprocess, [0, 2], layer, steps=24)
+    found = maximise_activation(model.network, preprocess, [0, 2], layer, steps=24)
     assert found.shape == (2, 32, 32, 3)
-    assert np.array_equal(found, maximise(model.network, preprocess, [0, 2], layer, steps=24))
-    assert not np.array_equal(found, maximise(model.network, preprocess, [0, 2], layer, steps=24, seed=1))
+    assert np.array_equal(found, maximise_activation(model.network, preprocess, [0, 2], layer, steps=24))
+    assert not np.array_equal(found, maximise_activation(model.network, preprocess, [0, 2], layer, steps=24, seed=1))
 
     def answers(images: np.ndarray) -> np.ndarray:
         if layer is None:
             return forward(model.network, images, preprocess)[:, [0, 2]]
-        maps = [activation_maps(model, p, layer)[layer] for p in pictures(model, images)]
+        maps = [activation_maps(model, p, layer)[layer] for p in prepare_images(model, images)]
         return np.array([one[[0, 2]].mean((1, 2)) for one in maps])
 
     assert (answers(found).diagonal() > answers(pixels(32, 32, 32)).max(0)).all()
@@ -100,8 +101,8 @@ def test_filters_of_the_first_layer() -> None:
 
 def test_weights_as_pictures() -> None:
     weights = np.array([[[-2.0, 0.0], [1.0, 2.0]]], np.float32)
-    assert as_picture(weights).tolist() == [[0, 128], [191, 255]]
-    assert as_picture(np.zeros((3, 2, 2), np.float32)).tolist() == np.full((2, 2, 3), 128).tolist()
+    assert weights_to_image(weights).tolist() == [[0, 128], [191, 255]]
+    assert weights_to_image(np.zeros((3, 2, 2), np.float32)).tolist() == np.full((2, 2, 3), 128).tolist()
 
 
 def test_templates_of_a_linear_network_are_its_weights() -> None:
@@ -112,21 +113,21 @@ def test_templates_of_a_linear_network_are_its_weights() -> None:
     assert np.array_equal(weights.reshape(3, -1), linear.weight.detach().numpy())
     found = class_templates(model)
     assert list(found) == ["a", "b", "c"]
-    assert np.array_equal(found["b"], as_picture(weights[1]))
+    assert np.array_equal(found["b"], weights_to_image(weights[1]))
     assert linear_weights(predictor().network, (3, 16, 16)) is None
     assert list(class_templates(predictor(), ["c"])) == ["c"]
 
 
 def test_drawings() -> None:
     model = predictor(side=24)
-    (picture,) = pictures(model, pixels(1, 30, 20))
-    assert picture.aspect == pytest.approx(20 / 30)
+    (image,) = prepare_images(model, pixels(1, 30, 20))
+    assert image.aspect == pytest.approx(20 / 30)
     unit = Unit("stage1", 0)
-    hits = strongest(model, [picture], unit)
-    assert isinstance(hits[0], Hit)
+    hits = peak_activations(model, [image], unit)
+    assert isinstance(hits[0], PeakActivation)
     for figure in (
-        draw_maps(picture, activation_maps(model, picture)),
-        draw_maps(picture, activation_maps(model, picture, "stage1")),
+        draw_activation_maps(image, activation_maps(model, image)),
+        draw_activation_maps(image, activation_maps(model, image, "stage1")),
         draw_unit(unit, hits, hits * 7),
         draw_unit(unit, [], hits),
         draw_filters(model, units=2),

@@ -18,20 +18,24 @@ from hubel.data.index import scan
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.arrays import ArraySource
+from hubel.explain.activation_maps import activation_maps
+from hubel.explain.activation_maximisation import maximise_activation
+from hubel.explain.comparison import compare_methods
 from hubel.explain.embedding import embed
-from hubel.explain.explanation import Picture, compare, explain
+from hubel.explain.explanation import explain
 from hubel.explain.faithfulness import CONTROLS, deletion, insertion
-from hubel.explain.filters import draw_filters, first_filters, maximise
-from hubel.explain.layer import default_layer, section_names
-from hubel.explain.maps import activation_maps
+from hubel.explain.filters import draw_filters, first_filters
+from hubel.explain.images import PreparedImage
+from hubel.explain.layers import default_layer, section_names
 from hubel.explain.methods import METHODS
 from hubel.explain.templates import class_templates, linear_weights
-from hubel.explain.units import Unit, exciting_patches, receptive_field, strongest
+from hubel.explain.units import Unit, peak_activations, receptive_field, top_patches
 from hubel.inference.predictor import Predictor
 from hubel.weights.card import ModelCard
 
 X, TARGETS = noise(), torch.tensor([0, 2, 1])
 PREPROCESS = Preprocess(16, 16)
+IMAGE = PreparedImage(name="", pixels=pixels()[0], aspect=1.0)
 
 
 def as_predictor(network: nn.Module) -> Predictor:
@@ -68,14 +72,14 @@ FUNCTIONS: dict[str, Callable[[nn.Module], Any]] = {
     "insertion": lambda net: insertion(net, X, TARGETS, X.mean(1), steps=4),
     "deletion": lambda net: deletion(net, X, TARGETS, X.mean(1), steps=4),
     "explain": lambda net: list(explain(as_predictor(net), pixels())),
-    "compare": lambda net: compare(as_predictor(net), pixels(2), methods=["gradcam"]),
-    "activation_maps": lambda net: activation_maps(as_predictor(net), Picture("", pixels()[0], 1.0)),
-    "strongest": lambda net: strongest(as_predictor(net), [Picture("", pixels()[0], 1.0)], Unit(layer_of(net), 1)),
-    "exciting_patches": lambda net: exciting_patches(as_predictor(net), pixels(), Unit(layer_of(net), 1)),
+    "compare_methods": lambda net: compare_methods(as_predictor(net), pixels(2), methods=["gradcam"]),
+    "activation_maps": lambda net: activation_maps(as_predictor(net), IMAGE),
+    "peak_activations": lambda net: peak_activations(as_predictor(net), [IMAGE], Unit(layer_of(net), 1)),
+    "top_patches": lambda net: top_patches(as_predictor(net), pixels(), Unit(layer_of(net), 1)),
     "receptive_field": lambda net: receptive_field(net, X[0], layer_of(net), 1, 1),
     "first_filters": first_filters,
-    "maximise a class": lambda net: maximise(net, PREPROCESS, [0, 1], steps=3),
-    "maximise a unit": lambda net: maximise(net, PREPROCESS, [0, 1], layer_of(net), steps=3),
+    "maximise a class": lambda net: maximise_activation(net, PREPROCESS, [0, 1], steps=3),
+    "maximise a unit": lambda net: maximise_activation(net, PREPROCESS, [0, 1], layer_of(net), steps=3),
     "draw_filters": lambda net: draw_filters(as_predictor(net), units=1),
     "class_templates": lambda net: class_templates(as_predictor(net), ["a"]),
     "linear_weights": lambda net: linear_weights(net, (3, 16, 16)),

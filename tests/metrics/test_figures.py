@@ -15,8 +15,8 @@ from hubel.metrics import figures
 from hubel.metrics.classification import measure, measure_multilabel
 from hubel.metrics.reconstruction import draw_reconstructions
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.plots.files import save, to_png
 from hubel.plots.learning_curves import learning_curves
+from hubel.plots.png import save_figure, to_png
 from hubel.plots.style import MISSING, class_labels, drawable, ems
 
 AWKWARD = [
@@ -205,7 +205,7 @@ def test_contact_sheet_names_wrong_input(images, captions, says):
 
 def test_files_are_the_same_each_time(tmp_path):
     for name in ("a", "b"):
-        save(figures.reliability(*predictions(3)), tmp_path / f"{name}.png")
+        save_figure(figures.reliability(*predictions(3)), tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
         assert set(picture.info) == {"dpi"}
@@ -223,7 +223,7 @@ def test_nothing_heavy_loads_before_it_is_needed():
 
 def test_pyplot_stays_out():
     code = (
-        "import sys; from hubel.plots.files import to_png; from hubel.plots.learning_curves import learning_curves;"
+        "import sys; from hubel.plots.png import to_png; from hubel.plots.learning_curves import learning_curves;"
         "to_png(learning_curves([{'val_loss': 1.0}]));"
         "print('matplotlib.pyplot' in sys.modules)"
     )

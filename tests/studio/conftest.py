@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from hubel.inference.classifier import Classifier
-from hubel.studio.server import running
-from hubel.studio.settings import Settings
+from hubel.studio.server import running_server
+from hubel.studio.settings import ServerSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -25,7 +25,7 @@ Start = Callable[..., Client]
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
     """A server that all tests share, whose only model sees colours."""
-    with running({"colours": Colours()}, Settings(port=0)) as url:
+    with running_server({"colours": Colours()}, ServerSettings(port=0)) as url:
         yield Client(urlsplit(url).port or 0)
 
 
@@ -43,7 +43,7 @@ def start(model: Colours) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(models: dict[str, Classifier] | None = None, **settings: Any) -> Client:
-            url = stack.enter_context(running(models or {"colours": model}, Settings(port=0, **settings)))
+            url = stack.enter_context(running_server(models or {"colours": model}, ServerSettings(port=0, **settings)))
             stack.callback(model.go)
             return Client(urlsplit(url).port or 0)
 

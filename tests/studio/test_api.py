@@ -14,7 +14,7 @@ from colours import CLASSES, COLOURS, Client, Colours, form, picture, read
 from PIL import Image
 
 from hubel.data.decode import decode
-from hubel.studio.guard import host_in
+from hubel.studio.guard import parse_host
 
 Start = Callable[..., Client]
 
@@ -135,7 +135,7 @@ def test_an_error_inside_tells_nothing(start: Start, model: Colours) -> None:
     client = start()
     model.broken = True
     answer = client.post(picture())
-    assert (answer.status, answer.json) == (500, {"error": {"code": "failed", "message": "something went wrong here"}})
+    assert (answer.status, answer.json) == (500, {"error": {"code": "failed", "message": "internal server error"}})
     model.broken = False
     assert client.post(picture()).status == 200
 
@@ -153,18 +153,18 @@ def test_one_connection_for_many_requests(client: Client) -> None:
 
 
 def test_the_document_names_what_there_is(client: Client) -> None:
-    document = client("GET", "/openapi.json").json
-    assert document["openapi"].startswith("3.1")
-    methods = {(path, method) for path, item in document["paths"].items() for method in item}
+    description = client("GET", "/openapi.json").json
+    assert description["openapi"].startswith("3.1")
+    methods = {(path, method) for path, item in description["paths"].items() for method in item}
     for path, method in methods:
         assert client(method.upper(), path).status in (200, 404, 415), path
     assert ("/v1/explain", "post") in methods
-    references = {part.split('"')[0] for part in json.dumps(document).split('"$ref": "#/')[1:]}
+    references = {part.split('"')[0] for part in json.dumps(description).split('"$ref": "#/')[1:]}
     for reference in references:
-        here = document
+        here = description
         for step in reference.split("/"):
             here = here[step]
-    assert "security" not in document
+    assert "security" not in description
 
 
 def test_every_answer_is_guarded(client: Client) -> None:
@@ -201,6 +201,6 @@ def test_scores_are_those_of_the_library(client: Client) -> None:
 
 
 def test_hosts() -> None:
-    assert host_in("a.b:80") == "a.b"
+    assert parse_host("a.b:80") == "a.b"
     for wrong in ("a b", "a:b", "[::1", "::1", "a/b", "a:123456", "@a", "a:80:80"):
-        assert host_in(wrong) is None, wrong
+        assert parse_host(wrong) is None, wrong

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
 from hubel.studio.batching import Batcher
-from hubel.studio.refusal import RequestError
-from hubel.studio.server import running
-from hubel.studio.settings import Settings
+from hubel.studio.responses import RequestError
+from hubel.studio.server import running_server
+from hubel.studio.settings import ServerSettings
 
 Start = Callable[..., Client]
 HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
@@ -36,7 +36,7 @@ def waiting(client: Client) -> float:
 
 
 def test_requests_share_batches_and_keep_their_answers(start: Start, model: Colours) -> None:
-    client = start(batch=8, companions=0.05)
+    client = start(batch=8, batch_wait=0.05)
     names = [list(COLOURS)[number % 3] for number in range(41)]
     with ThreadPoolExecutor(41) as pool:
         model.hold()
@@ -101,7 +101,7 @@ def test_nothing_is_done_for_a_client_that_has_gone(start: Start, model: Colours
 def test_it_stops_after_the_requests_under_way(model: Colours) -> None:
     answers: list[Future[Answer]] = []
     with ThreadPoolExecutor(2) as pool:
-        with running({"colours": model}, Settings(port=0)) as url:
+        with running_server({"colours": model}, ServerSettings(port=0)) as url:
             client = Client(int(url.rpartition(":")[2]))
             idle = client.socket()
             model.hold()
@@ -118,7 +118,7 @@ def test_it_stops_after_the_requests_under_way(model: Colours) -> None:
 def test_it_does_not_wait_for_ever(model: Colours) -> None:
     threads = threading.active_count()
     with ThreadPoolExecutor(1) as pool:
-        with running({"colours": model}, Settings(port=0, deadline=0.4)) as url:
+        with running_server({"colours": model}, ServerSettings(port=0, deadline=0.4)) as url:
             client = Client(int(url.rpartition(":")[2]))
             slow = client.socket()
             slow.sendall(HEAD % 1000 + b"x")
@@ -136,7 +136,7 @@ def test_it_does_not_wait_for_ever(model: Colours) -> None:
 
 def test_a_port_that_is_taken(client: Client) -> None:
     with pytest.raises(OptionError, match=f"cannot listen on 127.0.0.1 port {client.port}"):
-        running({}, Settings(port=client.port)).__enter__()
+        running_server({}, ServerSettings(port=client.port)).__enter__()
 
 
 def test_a_long_wait_is_refused_and_an_idle_model_never() -> None:
@@ -148,10 +148,10 @@ def test_a_long_wait_is_refused_and_an_idle_model_never() -> None:
         return np.zeros((len(pixels), 1))
 
     with ThreadPoolExecutor(1) as pool:
-        batcher = Batcher(lambda data: np.zeros((1, 1, 1), np.uint8), run, pool, Settings(patience=0.04))
+        batcher = Batcher(lambda data: np.zeros((1, 1, 1), np.uint8), run, pool, ServerSettings(max_queue_wait=0.04))
         free.set()
         batcher.submit([b""])[0].result()
-        assert batcher.seconds_an_image >= 0.05
+        assert batcher.seconds_per_image >= 0.05
         free.clear()
         (waits,) = batcher.submit([b""])
         with pytest.raises(RequestError) as refused:
@@ -159,7 +159,7 @@ def test_a_long_wait_is_refused_and_an_idle_model_never() -> None:
         assert refused.value.headers == {"Retry-After": "1"}
         free.set()
         waits.result()
-        until(lambda: batcher.under_way == 0)
+        until(lambda: batcher.in_progress == 0)
         batcher.submit([b""])[0].result()
         batcher.close()
 
@@ -169,8 +169,8 @@ def test_a_long_wait_is_refused_and_an_idle_model_never() -> None:
 )
 def test_settings_that_cannot_work(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
-        Settings(**wrong)
+        ServerSettings(**wrong)
 
 
 def test_a_token_is_not_shown() -> None:
-    assert "s3cret" not in repr(Settings(token="s3cret"))
+    assert "s3cret" not in repr(ServerSettings(token="s3cret"))

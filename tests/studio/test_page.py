@@ -13,8 +13,8 @@ from colours import Client, Colours, picture
 from hubel.data.preprocess import Preprocess
 from hubel.inference.predictor import Predictor
 from hubel.models.catalogue import build_model
-from hubel.studio.server import running
-from hubel.studio.settings import Settings
+from hubel.studio.server import running_server
+from hubel.studio.settings import ServerSettings
 from hubel.weights.card import ModelCard
 
 CLASSES = ("<img src=x onerror=alert(1)>", *(f"class {number}" for number in range(4)))
@@ -30,7 +30,7 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="module")
 def url(predictor: Predictor) -> Iterator[str]:
-    with running({"net": predictor, "colours": Colours()}, Settings(port=0)) as url:
+    with running_server({"net": predictor, "colours": Colours()}, ServerSettings(port=0)) as url:
         yield url
 
 

@@ -23,10 +23,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from hubel.cli import main
 from hubel.core.errors import DecodeError, OptionError, UnknownNameError
 from hubel.nn.blocks import SameConv2d
-from hubel.teach.convolution.alternatives import Alternative, alternatives
-from hubel.teach.convolution.arithmetic import Convolution, Settings, convolution
-from hubel.teach.convolution.kernels import IMAGE_KERNELS, filter_file, filter_photo, image_kernel
-from hubel.teach.convolution.steps import numbers, result, steps
+from hubel.teach.convolution.alternatives import Alternative, list_alternatives
+from hubel.teach.convolution.arithmetic import Convolution, ConvolutionSettings, make_convolution
+from hubel.teach.convolution.image_kernels import IMAGE_KERNELS, filter_file, filter_image, find_image_kernel
+from hubel.teach.convolution.steps import convolution_steps, convolve, parse_numbers
 
 Call = Callable[..., Any]
 
@@ -45,8 +45,8 @@ def layers(draw: st.DrawFn, *, transposed: bool) -> tuple[Convolution, tuple[int
         if transposed
         else (0,)
     )
-    how = Settings(draw(pairs(1, 5)), stride, draw(pairs(0, 3)), dilation, groups, transposed, more)
-    return convolution(*channels, size, how), size
+    how = ConvolutionSettings(draw(pairs(1, 5)), stride, draw(pairs(0, 3)), dilation, groups, transposed, more)
+    return make_convolution(*channels, size, how), size
 
 
 def in_torch(layer: Convolution) -> nn.Conv2d | nn.ConvTranspose2d:
@@ -93,14 +93,14 @@ def test_transposed_formula_is_what_torch_does(drawn: tuple[Convolution, tuple[i
 @given(pairs(1, 12), pairs(1, 5), pairs(1, 3), pairs(1, 3))
 def test_same_padding(size: Any, kernel: Any, stride: Any, dilation: Any) -> None:
     """ceil(size / stride) outputs, as the layer that the networks use; transposed, size * stride."""
-    layer = convolution(1, 1, size, Settings(kernel, stride, "same", dilation))
+    layer = make_convolution(1, 1, size, ConvolutionSettings(kernel, stride, "same", dilation))
     with torch.device("meta"):
         peer = SameConv2d(1, 1, kernel, stride, dilation=dilation)(torch.empty(1, 1, *size))
     assert (
         layer.output_size(size) == tuple(peer.shape[2:]) == tuple(-(-n // s) for n, s in zip(size, stride, strict=True))
     )
     assume(all(d * (k - 1) + 1 >= s for d, k, s in zip(dilation, kernel, stride, strict=True)))
-    layer = convolution(1, 1, size, Settings(kernel, stride, "same", dilation, transposed=True))
+    layer = make_convolution(1, 1, size, ConvolutionSettings(kernel, stride, "same", dilation, transposed=True))
     assert layer.output_size(size) == tuple(n * s for n, s in zip(size, stride, strict=True))
 
 
@@ -126,20 +126,22 @@ def by_name(found: list[Alternative]) -> dict[str, Alternative]:
 
 def test_known_numbers() -> None:
     """The 5x5 of an inception module, as every course has it; and 3x3x32 to 64."""
-    layer = convolution(192, 32, (28, 28), Settings((5,), padding="same"))
+    layer = make_convolution(192, 32, (28, 28), ConvolutionSettings((5,), padding="same"))
     assert layer.multiplications((28, 28)) == 120_422_400
-    found = by_name(alternatives(layer, (28, 28), bottleneck=16))
+    found = by_name(list_alternatives(layer, (28, 28), bottleneck=16))
     assert found["the layer itself"].multiplications == 120_422_400
     assert found["1x1 bottleneck of 16"].multiplications == 2_408_448 + 10_035_200 == 12_443_648
     assert found["2 stacked 3x3"].weights == 9 * (192 * 32 + 32 * 32)
     assert found["depthwise separable"].weights == 25 * 192 + 192 * 32
     assert found["5x1 and 1x5"].weights == 5 * (192 * 32 + 32 * 32)
     assert found["fully connected"].weights == (28 * 28 * 192) * (28 * 28 * 32)
-    layer = convolution(32, 64, (8, 8), Settings((3,), padding="same"))
+    layer = make_convolution(32, 64, (8, 8), ConvolutionSettings((3,), padding="same"))
     assert layer.weights == 18_432
-    assert by_name(alternatives(layer, (8, 8), bottleneck=16))["1x1 bottleneck of 16"].weights == 9_728
+    assert by_name(list_alternatives(layer, (8, 8), bottleneck=16))["1x1 bottleneck of 16"].weights == 9_728
     # Simonyan & Zisserman 2014, Section 2.3: 27 C^2 against 49 C^2.
-    vgg = by_name(alternatives(convolution(8, 8, (20, 20), Settings((7,), padding="same")), (20, 20)))
+    vgg = by_name(
+        list_alternatives(make_convolution(8, 8, (20, 20), ConvolutionSettings((7,), padding="same")), (20, 20))
+    )
     assert (vgg["3 stacked 3x3"].weights, vgg["the layer itself"].weights) == (27 * 64, 49 * 64)
 
 
@@ -151,7 +153,7 @@ def test_alternatives_take_and_give_the_same(drawn: tuple[Convolution, tuple[int
         out = layer.output_size(size)
     except OptionError:
         assume(False)
-    for other in alternatives(layer, size, bottleneck=1):
+    for other in list_alternatives(layer, size, bottleneck=1):
         assert other.layers[0].in_channels == layer.in_channels
         assert other.sizes[0] == size
         last = other.layers[-1].output_size(other.sizes[-1])
@@ -166,42 +168,45 @@ def test_alternatives_take_and_give_the_same(drawn: tuple[Convolution, tuple[int
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        (Settings((0,)), "kernel_size is at least 1, not 0"),
-        (Settings((3,), (1, 0)), "stride is at least 1, not 0"),
-        (Settings((3,), padding=(-1,)), "padding is at least 0, not -1"),
-        (Settings((3,), padding="sane"), "padding is a number, valid or same, not 'sane'"),
-        (Settings((3,), dilation=(0,)), "dilation is at least 1, not 0"),
-        (Settings((3,), groups=3), "groups must divide both 4 and 6 channels; 3 does not"),
-        (Settings((3,), groups=0), "groups is at least 1, not 0"),
-        (Settings((3,), output_padding=(1,)), "output_padding is for a transposed convolution only"),
-        (Settings((3,), (2,), output_padding=(2,), transposed=True), "output_padding is at least 0 and below"),
-        (Settings((1, 2, 3)), "kernel_size has 3 numbers for 2 axes: 1x2x3"),
-        (Settings((1,), (2,), "same", transposed=True), "padding same needs an output_padding"),
+        (ConvolutionSettings((0,)), "kernel_size is at least 1, not 0"),
+        (ConvolutionSettings((3,), (1, 0)), "stride is at least 1, not 0"),
+        (ConvolutionSettings((3,), padding=(-1,)), "padding is at least 0, not -1"),
+        (ConvolutionSettings((3,), padding="sane"), "padding is a number, valid or same, not 'sane'"),
+        (ConvolutionSettings((3,), dilation=(0,)), "dilation is at least 1, not 0"),
+        (ConvolutionSettings((3,), groups=3), "groups must divide both 4 and 6 channels; 3 does not"),
+        (ConvolutionSettings((3,), groups=0), "groups is at least 1, not 0"),
+        (ConvolutionSettings((3,), output_padding=(1,)), "output_padding is for a transposed convolution only"),
+        (
+            ConvolutionSettings((3,), (2,), output_padding=(2,), transposed=True),
+            "output_padding is at least 0 and below",
+        ),
+        (ConvolutionSettings((1, 2, 3)), "kernel_size has 3 numbers for 2 axes: 1x2x3"),
+        (ConvolutionSettings((1,), (2,), "same", transposed=True), "padding same needs an output_padding"),
     ],
 )
-def test_settings_that_cannot_be(how: Settings, message: str) -> None:
+def test_settings_that_cannot_be(how: ConvolutionSettings, message: str) -> None:
     with pytest.raises(OptionError, match=re.escape(message)):
-        convolution(4, 6, (8, 8), how)
+        make_convolution(4, 6, (8, 8), how)
 
 
 def test_nothing_left() -> None:
     with pytest.raises(
         OptionError, match="a window that spans 7x7 does not fit: the input is 5x5, with padding 0 and 0"
     ):
-        convolution(1, 1, (5, 5), Settings((3,), dilation=(3,))).output_size((5, 5))
+        make_convolution(1, 1, (5, 5), ConvolutionSettings((3,), dilation=(3,))).output_size((5, 5))
     with pytest.raises(OptionError, match="padding cuts everything off"):
-        convolution(1, 1, (2, 2), Settings((1,), padding=(2,), transposed=True)).output_size((2, 2))
+        make_convolution(1, 1, (2, 2), ConvolutionSettings((1,), padding=(2,), transposed=True)).output_size((2, 2))
     with pytest.raises(OptionError, match="bottleneck is at least 1, not 0"):
-        alternatives(convolution(1, 1, (5, 5), Settings()), (5, 5), bottleneck=0)
+        list_alternatives(make_convolution(1, 1, (5, 5), ConvolutionSettings()), (5, 5), bottleneck=0)
 
 
 def test_first_lesson() -> None:
-    row, kernel = numbers("input", "0,1,2,3,4"), numbers("kernel", "-1,0,1")
-    plain = convolution(1, 1, row.shape, Settings(kernel.shape))
-    padded = convolution(1, 1, row.shape, Settings(kernel.shape, padding=(1,)))
-    assert result(plain, row, kernel).tolist() == [2, 2, 2]
-    assert result(padded, row, kernel).tolist() == [1, 2, 2, 2, -3]
-    (first, *_) = steps(padded, row, kernel)
+    row, kernel = parse_numbers("input", "0,1,2,3,4"), parse_numbers("kernel", "-1,0,1")
+    plain = make_convolution(1, 1, row.shape, ConvolutionSettings(kernel.shape))
+    padded = make_convolution(1, 1, row.shape, ConvolutionSettings(kernel.shape, padding=(1,)))
+    assert convolve(plain, row, kernel).tolist() == [2, 2, 2]
+    assert convolve(padded, row, kernel).tolist() == [1, 2, 2, 2, -3]
+    (first, *_) = convolution_steps(padded, row, kernel)
     assert (first.position, first.seen.tolist(), first.products.tolist(), first.sum) == ((0,), [0, 0, 1], [0, 0, 1], 1)
 
 
@@ -222,7 +227,7 @@ def test_steps_add_up_to_torchs_result(drawn: tuple[Convolution, tuple[int, int]
     assert module.bias is not None
     module.bias.data.zero_()
     expected = module(torch.from_numpy(values)[None, None]).detach().numpy()[0, 0]
-    np.testing.assert_allclose(result(layer, values, kernel), expected, atol=1e-12)
+    np.testing.assert_allclose(convolve(layer, values, kernel), expected, atol=1e-12)
 
 
 def photo_file() -> Path:
@@ -252,40 +257,40 @@ def by_hand(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", IMAGE_KERNELS)
 def test_kernels_on_a_photo(photo: np.ndarray, name: str) -> None:
-    kernel = image_kernel(name).values
+    kernel = find_image_kernel(name).values
     exact = by_hand(photo, kernel)
     edges = bool(abs(kernel.sum()) < 1e-9)
-    filtered = filter_photo(photo, kernel)
+    filtered = filter_image(photo, kernel)
     assert filtered.negative == ("absolute" if edges else "cut")
     expected = np.clip(np.rint(np.abs(exact) if edges else exact), 0, 255)
     # A third of a sum may fall on either side of a half.
     assert np.abs(filtered.pixels - expected).max() <= (name == "box_blur")
     assert filtered.below == pytest.approx((exact < -0.5).mean(), abs=1e-6)
     assert (filtered.below > 0) == (name not in ("identity", "box_blur", "gaussian_blur"))
-    grey = filter_photo(photo, kernel, negative="grey").pixels
+    grey = filter_image(photo, kernel, negative="grey").pixels
     assert np.abs(grey - np.clip(np.rint(exact / 2 + 127.5), 0, 255)).max() <= 1
     if name != "identity":
         assert not np.array_equal(filtered.pixels, photo)
     else:
         assert np.array_equal(filtered.pixels, photo)
-    np.testing.assert_array_equal(filter_photo(photo[..., 0], kernel).pixels, filtered.pixels[..., 0])
+    np.testing.assert_array_equal(filter_image(photo[..., 0], kernel).pixels, filtered.pixels[..., 0])
 
 
 def test_names_of_kernels() -> None:
-    assert image_kernel("Sobel-X").name == "sobel_x"
-    assert image_kernel("gaussian blur").values.sum() == pytest.approx(1)
+    assert find_image_kernel("Sobel-X").name == "sobel_x"
+    assert find_image_kernel("gaussian blur").values.sum() == pytest.approx(1)
     with pytest.raises(UnknownNameError, match="did you mean sharpen"):
-        image_kernel("shapen")
+        find_image_kernel("shapen")
     with pytest.raises(UnknownNameError, match="way to show negative values"):
-        filter_photo(np.zeros((3, 3), np.uint8), np.ones((3, 3)), negative="red")
+        filter_image(np.zeros((3, 3), np.uint8), np.ones((3, 3)), negative="red")
     with pytest.raises(OptionError, match="so that it has a centre; got 2x3"):
-        filter_photo(np.zeros((3, 3), np.uint8), np.ones((2, 3)))
+        filter_image(np.zeros((3, 3), np.uint8), np.ones((2, 3)))
 
 
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     before = photo_file().read_bytes()
-    written = filter_file(str(photo_file()), image_kernel("sharpen"))
+    written = filter_file(str(photo_file()), find_image_kernel("sharpen"))
     assert written.path == Path("china-sharpen.png")
     assert np.array_equal(np.asarray(Image.open("china-sharpen.png")), written.pixels)
     for out, message in (
@@ -293,11 +298,11 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (Path("x.jpg"), "--out ends in .png, unlike x.jpg"),
     ):
         with pytest.raises(OptionError, match=re.escape(message)):
-            filter_file(str(photo_file()), image_kernel("sharpen"), out=out)
+            filter_file(str(photo_file()), find_image_kernel("sharpen"), out=out)
     with pytest.raises(OptionError, match="is the photo itself"):
-        filter_file("china-sharpen.png", image_kernel("emboss"), out=Path("./china-sharpen.png"))
+        filter_file("china-sharpen.png", find_image_kernel("emboss"), out=Path("./china-sharpen.png"))
     with pytest.raises(DecodeError):
-        filter_file("nothing.jpg", image_kernel("emboss"))
+        filter_file("nothing.jpg", find_image_kernel("emboss"))
     assert photo_file().read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["china-sharpen.png"]
 

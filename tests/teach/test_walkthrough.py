@@ -14,22 +14,31 @@ from torch.nn import functional as F
 
 from hubel.cli import main
 from hubel.core.errors import UnknownNameError
-from hubel.teach.walkthrough.drawings import grid, number, terms
-from hubel.teach.walkthrough.network import Weights, forward, gradient, losses, match, moved, pool, sigmoid
+from hubel.teach.walkthrough.lesson import DRAWINGS, RATE, STEPS, Lesson, chosen_weights, compute_lesson, xo_images
+from hubel.teach.walkthrough.network import (
+    Weights,
+    cross_entropies,
+    gradient,
+    logistic,
+    match,
+    moved,
+    pool,
+    trace_forward,
+)
 from hubel.teach.walkthrough.page import render, write_walkthrough
-from hubel.teach.walkthrough.story import DRAWINGS, RATE, STEPS, Story, chosen_weights, tell, xo_pictures
+from hubel.teach.walkthrough.svg import format_number, format_sum, grid
 
 VOID = {"meta", "path", "rect", "circle", "polyline", "use", "input", "br"}
 
 
 @pytest.fixture(scope="module")
-def story() -> Story:
-    return tell()
+def lesson() -> Lesson:
+    return compute_lesson()
 
 
 @pytest.fixture(scope="module")
-def source(story: Story) -> str:
-    return render(story)
+def source(lesson: Lesson) -> str:
+    return render(lesson)
 
 
 class Page(HTMLParser):
@@ -65,14 +74,12 @@ def random_weights(seed: int) -> Weights:
     return Weights(*(generator.normal(size=shape) for shape in shapes))
 
 
-def in_torch(
-    weights: Weights, pictures: np.ndarray, targets: np.ndarray
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def in_torch(weights: Weights, images: np.ndarray, targets: np.ndarray) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """The same network in torch's own operations; its weights, and the loss."""
     by_name = {f.name: torch.tensor(getattr(weights, f.name), requires_grad=True) for f in dataclasses.fields(Weights)}
     patterns, arrangements, output, bias = by_name.values()
     # Divided last, so that whole numbers stay exact and equal ones tie.
-    x = F.relu(F.conv2d(torch.tensor(pictures)[:, None], patterns) / 9)
+    x = F.relu(F.conv2d(torch.tensor(images)[:, None], patterns) / 9)
     x = F.relu(F.conv2d(F.max_pool2d(x, 2, ceil_mode=True), arrangements) / 9)
     loss = F.binary_cross_entropy_with_logits(
         F.linear(x.flatten(1), output, bias), torch.tensor(targets), reduction="none"
@@ -83,11 +90,11 @@ def in_torch(
 @pytest.mark.parametrize("weights", [chosen_weights(), *map(random_weights, range(4))])
 @pytest.mark.parametrize("count", [1, 20])
 def test_gradient_is_autograds(weights: Weights, count: int) -> None:
-    pictures, targets = (rows[:count] for rows in xo_pictures(DRAWINGS))
-    by_name, loss = in_torch(weights, pictures, targets)
+    images, targets = (rows[:count] for rows in xo_images(DRAWINGS))
+    by_name, loss = in_torch(weights, images, targets)
     loss.backward()
-    trace = forward(weights, pictures)
-    assert losses(trace.outputs, targets).sum(1).mean() == pytest.approx(loss.item(), rel=1e-12)
+    trace = trace_forward(weights, images)
+    assert cross_entropies(trace.outputs, targets).sum(1).mean() == pytest.approx(loss.item(), rel=1e-12)
     by_hand = gradient(weights, trace, targets)
     for name, parameter in by_name.items():
         assert parameter.grad is not None
@@ -112,15 +119,15 @@ def test_pool_takes_the_largest() -> None:
 
 
 def test_moved() -> None:
-    picture = np.array([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    assert moved(picture, 0, 0).tolist() == picture.tolist()
-    assert moved(picture, 0, 1).tolist() == [[-1, 1, -1], [-1, -1, 1], [-1, -1, -1]]
-    assert moved(picture, 1, 0).tolist() == [[-1, -1, -1], [1, -1, -1], [-1, 1, -1]]
-    assert moved(picture, -1, -1).tolist() == [[1, -1, -1], [-1, 1, -1], [-1, -1, -1]]
+    image = np.array([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    assert moved(image, 0, 0).tolist() == image.tolist()
+    assert moved(image, 0, 1).tolist() == [[-1, 1, -1], [-1, -1, 1], [-1, -1, -1]]
+    assert moved(image, 1, 0).tolist() == [[-1, -1, -1], [1, -1, -1], [-1, 1, -1]]
+    assert moved(image, -1, -1).tolist() == [[1, -1, -1], [-1, 1, -1], [-1, -1, -1]]
 
 
-def test_references_are_the_classic_pictures(story: Story) -> None:
-    rows = ["".join("#" if pixel > 0 else "." for pixel in row) for row in story.x]
+def test_references_are_the_classic_pictures(lesson: Lesson) -> None:
+    rows = ["".join("#" if pixel > 0 else "." for pixel in row) for row in lesson.x]
     assert rows == [
         ".........",
         ".#.....#.",
@@ -132,10 +139,10 @@ def test_references_are_the_classic_pictures(story: Story) -> None:
         ".#.....#.",
         ".........",
     ]
-    assert set(np.unique(story.o)) == {-1, 1}
-    assert np.array_equal(story.o, story.o.T)
+    assert set(np.unique(lesson.o)) == {-1, 1}
+    assert np.array_equal(lesson.o, lesson.o.T)
     # The map that the classic explanation prints (Rohrer 2016), whose 0.77 and 0.55 are 7/9 and 5/9.
-    first = np.rint(9 * story.x_trace.matches[0, 0]).astype(int).tolist()
+    first = np.rint(9 * lesson.x_trace.matches[0, 0]).astype(int).tolist()
     assert first == [
         [7, -1, 1, 3, 5, -1, 3],
         [-1, 9, -1, 3, -1, 1, -1],
@@ -147,47 +154,47 @@ def test_references_are_the_classic_pictures(story: Story) -> None:
     ]
 
 
-def test_comparisons(story: Story) -> None:
-    itself, right, other = story.comparisons
+def test_comparisons(lesson: Lesson) -> None:
+    itself, right, other = lesson.comparisons
     assert (itself.score, itself.agree, itself.differ) == (1, 81, 0)
-    equal = sum(bool(a == b) for a, b in zip(moved(story.x, 0, 1).flat, story.x.flat, strict=True))
+    equal = sum(bool(a == b) for a, b in zip(moved(lesson.x, 0, 1).flat, lesson.x.flat, strict=True))
     assert (right.agree, right.differ) == (equal, 81 - equal)
     assert right.score == pytest.approx((2 * equal - 81) / 81)
-    assert other.score == pytest.approx(float((story.o * story.x).sum()) / 81)
+    assert other.score == pytest.approx(float((lesson.o * lesson.x).sum()) / 81)
     # What the page says of them.
     assert right.score < 0.5 * itself.score
     assert right.score - other.score < 0.1
-    assert story.moved_o[0] > story.moved_o[1]
+    assert lesson.moved_o[0] > lesson.moved_o[1]
 
 
-def test_positions_are_the_map(story: Story) -> None:
-    scores = np.array([at.score for at in story.positions]).reshape(7, 7)
-    np.testing.assert_allclose(scores, story.x_trace.matches[0, 0], atol=1e-15)
-    for at in story.positions:
-        assert at.under.tolist() == story.x[at.row : at.row + 3, at.column : at.column + 3].tolist()
+def test_positions_are_the_map(lesson: Lesson) -> None:
+    scores = np.array([at.score for at in lesson.positions]).reshape(7, 7)
+    np.testing.assert_allclose(scores, lesson.x_trace.matches[0, 0], atol=1e-15)
+    for at in lesson.positions:
+        assert at.under.tolist() == lesson.x[at.row : at.row + 3, at.column : at.column + 3].tolist()
 
 
-def test_the_arrangements_find_their_letters(story: Story) -> None:
-    for trace, letter in ((story.x_trace, 0), (story.o_trace, 1)):
+def test_the_arrangements_find_their_letters(lesson: Lesson) -> None:
+    for trace, letter in ((lesson.x_trace, 0), (lesson.o_trace, 1)):
         arranged = trace.arranged[0]
         assert arranged[letter].max() > 0.1 > arranged[1 - letter].max()
 
 
-def test_one_step_goes_downhill(story: Story) -> None:
-    step = story.step
+def test_one_step_goes_downhill(lesson: Lesson) -> None:
+    step = lesson.step
     assert step.error.tolist() == (step.before.outputs[0] - [1, 0]).tolist()
     np.testing.assert_allclose(step.gradient.output, np.outer(step.error, step.before.flat[0]))
-    np.testing.assert_allclose(step.weights.output, story.weights.output - RATE * step.gradient.output)
-    p = sigmoid(step.before.flat[0] @ story.weights.output.T)
+    np.testing.assert_allclose(step.weights.output, lesson.weights.output - RATE * step.gradient.output)
+    p = logistic(step.before.flat[0] @ lesson.weights.output.T)
     np.testing.assert_allclose(step.losses, [-np.log(p[0]), -np.log(1 - p[1])])
     assert step.losses_after.sum() < 0.8 * step.losses.sum()
 
 
-def test_training_tells_x_from_o(story: Story) -> None:
-    training = story.training
-    assert len(training.curve) == STEPS
-    assert training.curve[0] > 1.2
-    assert training.curve[-10:].mean() < 0.15
+def test_training_tells_x_from_o(lesson: Lesson) -> None:
+    training = lesson.training
+    assert len(training.loss_history) == STEPS
+    assert training.loss_history[0] > 1.2
+    assert training.loss_history[-10:].mean() < 0.15
     assert {key: int(counts.sum()) for key, counts in training.confusions.items()} == {
         ("drawn", "pixels"): 1000, ("drawn", "network"): 1000, ("moved", "pixels"): 50, ("moved", "network"): 50,
     }  # fmt: skip
@@ -195,8 +202,8 @@ def test_training_tells_x_from_o(story: Story) -> None:
     assert training.accuracy("moved", "network") > 0.95
     assert training.accuracy("drawn", "pixels") < 0.7
     assert training.accuracy("moved", "pixels") < 0.7
-    pictures, targets = xo_pictures(dataclasses.replace(DRAWINGS, seed=1))
-    says = forward(training.weights, pictures).outputs.argmax(1)
+    images, targets = xo_images(dataclasses.replace(DRAWINGS, seed=1))
+    says = trace_forward(training.weights, images).outputs.argmax(1)
     right = [int(((says == letter) & (targets.argmax(1) == letter)).sum()) for letter in (0, 1)]
     assert np.diag(training.confusions["drawn", "network"]).tolist() == right
 
@@ -214,12 +221,12 @@ def test_page_is_whole_and_asks_for_nothing(source: str) -> None:
     assert [attributes["id"] for _, attributes in page.elements if "id" in attributes] == ["the-x"]
 
 
-def test_page_has_all_pictures(source: str, story: Story) -> None:
+def test_page_has_all_pictures(source: str, lesson: Lesson) -> None:
     page = Page(source)
-    pictures = [attributes for tag, attributes in page.elements if tag == "svg"]
-    named = [attributes["aria-label"] or "" for attributes in pictures if "aria-hidden" not in attributes]
+    images = [attributes for tag, attributes in page.elements if tag == "svg"]
+    named = [attributes["aria-label"] or "" for attributes in images if "aria-hidden" not in attributes]
     assert all(named)
-    assert len(pictures) - len(named) == 49
+    assert len(images) - len(named) == 49
     for words, times in {
         "reference X as": 1, "reference O as": 1, "with the reference X:": 3, "where the pattern": 3,
         "nine products": 52,
@@ -230,35 +237,35 @@ def test_page_has_all_pictures(source: str, story: Story) -> None:
         assert sum(words in label for label in named) == times, words
     assert [tag for tag, _ in page.elements].count("h2") == 12
     assert [tag for tag, _ in page.elements].count("h1") == 1
-    assert sum(attributes.get("type") == "radio" for _, attributes in page.elements) == len(story.positions)
+    assert sum(attributes.get("type") == "radio" for _, attributes in page.elements) == len(lesson.positions)
     assert sum("checked" in attributes for _, attributes in page.elements) == 1
 
 
-def test_page_says_the_numbers(source: str, story: Story) -> None:
+def test_page_says_the_numbers(source: str, lesson: Lesson) -> None:
     text = " ".join(" ".join(Page(source).text).split())
-    said = [comparison.score for comparison in story.comparisons]
-    said += [*story.step.losses, story.step.losses.sum(), story.step.losses_after.sum(), *story.step.error]
-    said += [*story.training.weights.patterns.flat, *story.x_trace.sums.flat, *story.x_trace.outputs.flat]
-    said += [*story.weights.output.flat, *story.x_trace.arranged.flat, *story.o_trace.arranged.flat]
+    said = [comparison.score for comparison in lesson.comparisons]
+    said += [*lesson.step.losses, lesson.step.losses.sum(), lesson.step.losses_after.sum(), *lesson.step.error]
+    said += [*lesson.training.weights.patterns.flat, *lesson.x_trace.sums.flat, *lesson.x_trace.outputs.flat]
+    said += [*lesson.weights.output.flat, *lesson.x_trace.arranged.flat, *lesson.o_trace.arranged.flat]
     for value in said:
-        assert number(float(value)) in text
-    for counts in story.training.confusions.values():
+        assert format_number(float(value)) in text
+    for counts in lesson.training.confusions.values():
         for count in counts.flat:
             assert f" {count} " in text
-    assert f"tells {100 * story.training.accuracy('drawn', 'network'):.1f}%" in text
+    assert f"tells {100 * lesson.training.accuracy('drawn', 'network'):.1f}%" in text
     assert "all 99 numbers of the network" in text
     # The rounded numbers add up, so that nobody stumbles over a sum.
-    first, second, total = (round(float(v), 2) for v in (*story.step.losses, story.step.losses.sum()))
+    first, second, total = (round(float(v), 2) for v in (*lesson.step.losses, lesson.step.losses.sum()))
     assert round(first + second, 2) == total
 
 
 def test_the_same_bytes_each_time(source: str) -> None:
-    assert render(tell()) == source
+    assert render(compute_lesson()) == source
 
 
 def test_numbers_as_written() -> None:
-    assert [number(v) for v in (-0.004, 0.005001, -2, 7 / 9)] == ["0.00", "0.01", "\N{MINUS SIGN}2.00", "0.78"]
-    assert terms(np.array([-1.0, 1, -1])) == "\N{MINUS SIGN}1 + 1 \N{MINUS SIGN} 1"
+    assert [format_number(v) for v in (-0.004, 0.005001, -2, 7 / 9)] == ["0.00", "0.01", "\N{MINUS SIGN}2.00", "0.78"]
+    assert format_sum(np.array([-1.0, 1, -1])) == "\N{MINUS SIGN}1 + 1 \N{MINUS SIGN} 1"
 
 
 def test_labels_are_escaped() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hubel.analysis.compare import Compared
 from hubel.core.errors import DataError
-from hubel.plots.style import BLUE, INK, MUTED, canvas, drawable, finish, heading, quiet
+from hubel.plots.style import BLUE, INK, MUTED, canvas, drawable, finish, heading, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,6 +52,6 @@ def accuracy_against_macs(networks: Sequence[Compared]) -> Figure:
     heading(
         axes, "Accuracy on ImageNet against cost", "area: parameters; accuracy as published for the default weights"
     )
-    quiet(axes)
+    style_axes(axes)
     axes.tick_params(which="minor", labelcolor=MUTED, labelsize=8)
     return finish(figure)

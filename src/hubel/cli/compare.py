@@ -39,7 +39,7 @@ def compare(
     records = [_record(network) for network in found]
     if figure is not None:
         from hubel.analysis.comparison_figure import accuracy_against_macs
-        from hubel.plots.files import to_png
+        from hubel.plots.png import to_png
 
         write_atomic(figure, to_png(accuracy_against_macs(found)))
     if json:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hubel.teach.convolution.arithmetic import Settings, Sides
-    from hubel.teach.convolution.kernels import ImageKernel
-    from hubel.teach.convolution.steps import Step
+    from hubel.teach.convolution.arithmetic import ConvolutionSettings, Size
+    from hubel.teach.convolution.image_kernels import ImageKernel
+    from hubel.teach.convolution.steps import ConvolutionStep
 
 _MOST_NUMBERS = 256
 # The classics of a first lesson: a ramp, and a dark half beside a bright one.
@@ -94,8 +94,8 @@ def conv(
 def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
     from hubel.cli.show import table
     from hubel.core.errors import OptionError
-    from hubel.teach.convolution.alternatives import alternatives
-    from hubel.teach.convolution.arithmetic import convolution, sides, times
+    from hubel.teach.convolution.alternatives import list_alternatives
+    from hubel.teach.convolution.arithmetic import format_size, make_convolution, parse_size
 
     _refuse(flags, ("negative", "out"), "without --kernel")
     if not what:
@@ -103,7 +103,7 @@ def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
             "say what comes in: hubel conv 28x28x192; or hubel conv --show; or hubel conv --kernel sharpen PHOTO"
         )
     try:
-        shape = sides("the shape", what)
+        shape = parse_size("the shape", what)
     except OptionError:
         raise OptionError(
             f"a shape is HEIGHTxWIDTHxCHANNELS such as 28x28x192, not {what!r}; a photo needs a --kernel"
@@ -112,11 +112,11 @@ def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
         raise OptionError(f"a shape has height, width and channels, such as 28x28x192, not {what}")
     size, in_channels = shape[:2], shape[2] if len(shape) == 3 else 1
     out_channels = in_channels if given.out_channels is None else given.out_channels
-    one = convolution(in_channels, out_channels, size, _settings(given, usual="same"))
+    one = make_convolution(in_channels, out_channels, size, _settings(given, usual="same"))
     out = one.output_size(size)
-    found = alternatives(one, size, bottleneck=flags.bottleneck)
-    print(f"input            {times((*size, in_channels))}  (height x width x channels)")
-    print(f"output           {times((*out, one.out_channels))}")
+    found = list_alternatives(one, size, bottleneck=flags.bottleneck)
+    print(f"input            {format_size((*size, in_channels))}  (height x width x channels)")
+    print(f"output           {format_size((*out, one.out_channels))}")
     for axis, name in enumerate(("height", "width")[-len(size) :]):
         print(f"  {name:<14} {one.formula(axis, size[axis])} = {out[axis]}")
     window = "*".join(map(str, (*one.kernel_size, in_channels)))
@@ -154,8 +154,8 @@ def _steps(what: str, given: Layer, flags: _Flags) -> int:
 
     from hubel.cli.show import table
     from hubel.core.errors import OptionError
-    from hubel.teach.convolution.arithmetic import convolution
-    from hubel.teach.convolution.steps import numbers, result, steps
+    from hubel.teach.convolution.arithmetic import make_convolution
+    from hubel.teach.convolution.steps import convolution_steps, convolve, parse_numbers
 
     _refuse(flags, ("negative", "out", "bottleneck"), "with --show")
     _refuse(
@@ -163,13 +163,13 @@ def _steps(what: str, given: Layer, flags: _Flags) -> int:
     )
     kernel = _kernel(flags.kernel or _ROW_KERNEL).values
     flat = len(kernel) == 1
-    values = numbers("the input", what or (_ROW if flat else _PICTURE))
+    values = parse_numbers("the input", what or (_ROW if flat else _PICTURE))
     if values.ndim == 1 and flat:
         kernel = kernel[0]
     if kernel.ndim != values.ndim:
         raise OptionError(f"the input has {values.ndim} axes and the kernel {kernel.ndim}; rows are separated by /")
     settings = _settings(given, kernel_size=kernel.shape, usual="valid")
-    layer = convolution(1, 1, values.shape, settings)
+    layer = make_convolution(1, 1, values.shape, settings)
     padded = [length + sum(sides) for length, sides in zip(values.shape, layer.padding, strict=True)]
     most = max(math.prod(sides) for sides in (padded, layer.output_size(values.shape)))
     if most > _MOST_NUMBERS:
@@ -181,19 +181,21 @@ def _steps(what: str, given: Layer, flags: _Flags) -> int:
         if layer.transposed
         else ["at", "under the window", "products", "sum"]
     )
-    table(columns, [_row(step, kernel, transposed=layer.transposed) for step in steps(layer, values, kernel)])
-    _grid("output", result(layer, values, kernel))
+    table(
+        columns, [_row(step, kernel, transposed=layer.transposed) for step in convolution_steps(layer, values, kernel)]
+    )
+    _grid("output", convolve(layer, values, kernel))
     if layer.transposed:
         print("Each input lays its products over the output, from its position times the stride on; they are added up.")
     elif not np.any(layer.padding):
-        same = convolution(1, 1, values.shape, replace(settings, padding="same"))
-        _grid("--padding same", result(same, values, kernel))
+        same = make_convolution(1, 1, values.shape, replace(settings, padding="same"))
+        _grid("--padding same", convolve(same, values, kernel))
     return 0
 
 
 def _photo(what: str, given: Layer, flags: _Flags) -> int:
     from hubel.core.errors import OptionError
-    from hubel.teach.convolution.kernels import NEGATIVES, filter_file
+    from hubel.teach.convolution.image_kernels import NEGATIVES, filter_file
 
     kernel = _kernel(flags.kernel)
     _refuse(flags, ("bottleneck",), "for a photo")
@@ -222,18 +224,18 @@ def _refuse(flags: Layer | _Flags, names: tuple[str, ...], where: str) -> None:
             raise OptionError(f"--{name.replace('_', '-')} has no meaning {where}")
 
 
-def _settings(given: Layer, *, kernel_size: Sides = (3,), usual: str) -> Settings:
-    from hubel.teach.convolution.arithmetic import Settings, sides
+def _settings(given: Layer, *, kernel_size: Size = (3,), usual: str) -> ConvolutionSettings:
+    from hubel.teach.convolution.arithmetic import ConvolutionSettings, parse_size
 
     padding = given.padding or usual
-    return Settings(
-        sides("--kernel-size", given.kernel_size) if given.kernel_size else kernel_size,
-        sides("--stride", given.stride or "1"),
-        sides("--padding", padding) if padding[0].isdigit() else padding,
-        sides("--dilation", given.dilation or "1"),
+    return ConvolutionSettings(
+        parse_size("--kernel-size", given.kernel_size) if given.kernel_size else kernel_size,
+        parse_size("--stride", given.stride or "1"),
+        parse_size("--padding", padding) if padding[0].isdigit() else padding,
+        parse_size("--dilation", given.dilation or "1"),
         1 if given.groups is None else given.groups,
         given.transposed,
-        sides("--output-padding", given.output_padding or "0"),
+        parse_size("--output-padding", given.output_padding or "0"),
     )
 
 
@@ -241,12 +243,12 @@ def _kernel(text: str) -> ImageKernel:
     """A kernel by its name, or from its numbers."""
     import numpy as np
 
-    from hubel.teach.convolution.kernels import ImageKernel, image_kernel
-    from hubel.teach.convolution.steps import numbers
+    from hubel.teach.convolution.image_kernels import ImageKernel, find_image_kernel
+    from hubel.teach.convolution.steps import parse_numbers
 
     if text[0].isalpha():
-        return image_kernel(text)
-    return ImageKernel("kernel", "", tuple(map(tuple, np.atleast_2d(numbers("--kernel", text)).tolist())))
+        return find_image_kernel(text)
+    return ImageKernel("kernel", "", tuple(map(tuple, np.atleast_2d(parse_numbers("--kernel", text)).tolist())))
 
 
 def _grid(name: str, values: NDArray[np.float64]) -> None:
@@ -257,7 +259,7 @@ def _grid(name: str, values: NDArray[np.float64]) -> None:
         print(f"{'' if place else name:<16} {' '.join(f'{word:>{width}}' for word in row)}")
 
 
-def _row(step: Step, kernel: NDArray[np.float64], *, transposed: bool) -> tuple[str, ...]:
+def _row(step: ConvolutionStep, kernel: NDArray[np.float64], *, transposed: bool) -> tuple[str, ...]:
     """A step as cells of the table; a window of several rows as that many lines."""
     import numpy as np
 

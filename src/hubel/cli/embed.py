@@ -16,7 +16,7 @@ def embed(model: str, data: str, /, *, layer: str | None = None, out: Path | Non
         device: cpu, cuda, mps or auto.
     """
     from hubel.cli.pictures import said
-    from hubel.explain.run import embed_data
+    from hubel.explain.output import write_embedding
     from hubel.inference.predictor import load_predictor
 
-    return said(embed_data(load_predictor(model, device=device), data, out, layer=layer))
+    return said(write_embedding(load_predictor(model, device=device), data, out, layer=layer))

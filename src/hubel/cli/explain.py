@@ -47,7 +47,7 @@ def explain(
     """
     from hubel.cli.pictures import said
     from hubel.core.errors import OptionError
-    from hubel.explain import run
+    from hubel.explain import output
     from hubel.inference.predictor import load_predictor
 
     wanted = {"compare": compare, "maps": maps, "unit": unit, "filters": filters, "templates": templates}
@@ -62,11 +62,11 @@ def explain(
     labels = [class_] if class_ else []
     others = [load_predictor(beside, device=device)] if beside else []
     verbs = {
-        "compare": lambda: run.compare_files(predictor, images, out, label=class_, layer=layer),
-        "maps": lambda: run.maps_files(predictor, images, out, layer=layer),
-        "unit": lambda: run.unit_file(predictor, images, unit or "", out, patches=patches),
-        "filters": lambda: run.filters_file(predictor, out, layer=layer),
-        "templates": lambda: run.templates_file([predictor, *others], labels, out),
-        "": lambda: run.explain_files(predictor, images, out, method=method, label=class_, layer=layer),
+        "compare": lambda: output.write_comparison(predictor, images, out, label=class_, layer=layer),
+        "maps": lambda: output.write_activation_maps(predictor, images, out, layer=layer),
+        "unit": lambda: output.write_unit(predictor, images, unit or "", out, patches=patches),
+        "filters": lambda: output.write_filters(predictor, out, layer=layer),
+        "templates": lambda: output.write_templates([predictor, *others], labels, out),
+        "": lambda: output.write_explanations(predictor, images, out, method=method, label=class_, layer=layer),
     }
     return said(verbs["".join(chosen)]())

@@ -8,12 +8,12 @@ from hubel.cli.show import table
 from hubel.core.progress import say
 
 if TYPE_CHECKING:
-    from hubel.explain.run import Outcome
+    from hubel.explain.output import OutputFolder
 
 __all__ = ["said"]
 
 
-def said(outcome: Outcome) -> int:
+def said(outcome: OutputFolder) -> int:
     """Print the table, what could not be read, and where everything is; the exit code of the command."""
     table(outcome.columns, outcome.rows)
     for problem in outcome.problems:

@@ -46,23 +46,23 @@ def serve(
     from hubel.core.errors import OptionError
     from hubel.core.process import give_back
     from hubel.core.progress import say
-    from hubel.studio.models import load_models
+    from hubel.studio.served_models import load_models
     from hubel.studio.server import serve as run
-    from hubel.studio.settings import Settings
+    from hubel.studio.settings import ServerSettings
 
     if not models:
         raise OptionError("name a model: hubel serve MODEL")
-    settings = Settings(
+    settings = ServerSettings(
         host=host,
         port=port,
         allow_hosts=tuple(allow_host or ()),
         token=token,
         batch=batch,
         queue=queue,
-        max_parts=max(1, min(queue, Settings.max_parts)),
+        max_parts=max(1, min(queue, ServerSettings.max_parts)),
         deadline=deadline,
         max_body=max_body_mib * 2**20,
-        max_bodies=max(max_body_mib * 2**20, Settings.max_bodies),
+        max_bodies=max(max_body_mib * 2**20, ServerSettings.max_bodies),
         decode_memory=decode_mib * 2**20,
     )
     give_back()

@@ -76,11 +76,11 @@ def _draw(path: Path, query: Path, found: Sequence[Neighbour]) -> None:
     from hubel.core.errors import DecodeError
     from hubel.data.inputs import Input
     from hubel.plots.contact_sheet import contact_sheet
-    from hubel.plots.files import save
+    from hubel.plots.png import save_figure
 
     pictures, captions = [Input(str(query)).decode((400, 400)).pixels], [f"the query\n{query.name}"]
     for one in found:
         with contextlib.suppress(DecodeError):
             pictures.append(Input(one.path).decode((400, 400)).pixels)
             captions.append(f"{one.similarity:.3f}\n{Path(one.path).parent.name}/{Path(one.path).name}")
-    save(contact_sheet(pictures, captions, f"Most similar to {query.name}"), path)
+    save_figure(contact_sheet(pictures, captions, f"Most similar to {query.name}"), path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hubel.core.files import write_atomic, write_json
 from hubel.evaluation.report import Report, write_report
-from hubel.plots.files import to_png
+from hubel.plots.png import to_png
 from hubel.tasks.task import Drawing, Evaluation
 
 __all__ = ["write_evaluation"]

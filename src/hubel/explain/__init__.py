@@ -1,1 +1,1 @@
-"""What a network looks at: maps, filters, class patterns, and where on an image its answer comes from."""
+"""Explain predictions and networks: attribution maps, activation maps, filters, class templates, embeddings."""

@@ -1,4 +1,4 @@
-"""The methods by their names: each takes `(network, x, targets, layer)` and gives maps `(n, h, w)`."""
+"""Table of attribution methods: functions of `(network, x, targets, layer)` that return maps `(n, h, w)`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hubel.core.errors import UnknownNameError
 from hubel.explain.cam import cam, eigen_cam, grad_cam, grad_cam_plus_plus, layer_cam
 from hubel.explain.gradients import integrated_gradients, smooth_grad
-from hubel.explain.occlusion import occlusion
+from hubel.explain.occlusion import occlusion_sensitivity
 
 __all__ = ["METHODS", "Method", "find_method"]
 
@@ -21,17 +21,17 @@ METHODS: dict[str, Method] = {
     "layercam": layer_cam,
     "eigencam": eigen_cam,
     "cam": cam,
-    "occlusion": occlusion,
+    "occlusion": occlusion_sensitivity,
     "integrated_gradients": integrated_gradients,
     "smoothgrad": smooth_grad,
 }
 
 
 def find_method(name: str) -> Method:
-    """A method by its name.
+    """Return a method by its name.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is no such method.
     """
     if name not in METHODS:
         raise UnknownNameError("method", name, METHODS)

@@ -1,4 +1,4 @@
-"""What a class looks like to a network: the weights of a linear one, or an image that maximises the class's logit."""
+"""Class templates: the weights of a linear network, or images that maximise each class's logit."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import UnknownNameError
-from hubel.explain.filters import as_picture, maximise
+from hubel.data.preprocess import Preprocess
+from hubel.explain.activation_maximisation import maximise_activation
+from hubel.explain.filters import weights_to_image
 from hubel.inference.predictor import Predictor
-from hubel.plots.tiles import Row, Tile, tiles
+from hubel.plots.tiles import Tile, TileRow, draw_tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["class_templates", "draw_templates", "linear_weights"]
 
-_MOST = 10  # classes that are shown if none is named
+_MOST = 10  # classes that are drawn if none is named
 
 
 def linear_weights(network: nn.Module, shape: tuple[int, int, int]) -> NDArray[np.float32] | None:
-    """Weights `(classes, c, h, w)` of a network whose only layer with weights is a linear one; None of another."""
+    """Return the weights `(classes, c, h, w)` of a network of a single linear layer; None for any other network."""
     weighted = [module for module in network.modules() if any(True for _ in module.parameters(recurse=False))]
     if len(weighted) != 1 or not isinstance(weighted[0], nn.Linear) or weighted[0].in_features != np.prod(shape):
         return None
@@ -31,13 +33,13 @@ def linear_weights(network: nn.Module, shape: tuple[int, int, int]) -> NDArray[n
 
 
 def class_templates(predictor: Predictor, labels: Sequence[str] = ()) -> dict[str, NDArray[np.uint8]]:
-    """A picture of each class, uint8 `(h, w)`, `(h, w, 1)` or `(h, w, 3)`.
+    """Return a template image of each class, uint8 `(h, w)`, `(h, w, 1)` or `(h, w, 3)`.
 
-    Of a linear network these are the weights: the picture that each class is compared with, grey where they are zero.
-    Of another one, they are images made by `maximise`.
+    The templates of a linear network are its weights, grey at zero: the images that an input is compared with. Those of
+    any other network are images that maximise the class's logit; see `maximise_activation`.
 
     Args:
-        predictor: a trained model, which stays as it is.
+        predictor: a trained model, which is left unchanged.
         labels: classes; the first ten if none is named.
 
     Raises:
@@ -48,20 +50,25 @@ def class_templates(predictor: Predictor, labels: Sequence[str] = ()) -> dict[st
         if label not in classes:
             raise UnknownNameError("class", label, classes)
     chosen = list(labels) or list(classes[:_MOST])
-    places = [classes.index(label) for label in chosen]
-    weights = linear_weights(predictor.network, (preprocess.channels, preprocess.height, preprocess.width))
+    numbers = [classes.index(label) for label in chosen]
+    weights = linear_weights(predictor.network, _input_shape(preprocess))
     if weights is not None:
-        return {label: as_picture(weights[place]) for label, place in zip(chosen, places, strict=True)}
-    return dict(zip(chosen, maximise(predictor.network, preprocess, places), strict=True))
+        return {label: weights_to_image(weights[number]) for label, number in zip(chosen, numbers, strict=True)}
+    return dict(zip(chosen, maximise_activation(predictor.network, preprocess, numbers), strict=True))
 
 
 def draw_templates(predictors: Sequence[Predictor], labels: Sequence[str] = ()) -> Figure:
-    """One row of pictures for each model, one for each class."""
+    """Draw the class templates of each model, one row per model."""
     rows = []
     for predictor in predictors:
-        found = class_templates(predictor, labels)
-        size = predictor.card.preprocess.channels, predictor.card.preprocess.height, predictor.card.preprocess.width
-        linear = linear_weights(predictor.network, size) is not None
-        how = "weights, grey where they are zero" if linear else "images that maximise the class's logit"
-        rows.append(Row([Tile(image, label) for label, image in found.items()], f"{predictor.card.model}: {how}"))
-    return tiles(rows, "What each class looks like", size=1.2)
+        templates = class_templates(predictor, labels)
+        linear = linear_weights(predictor.network, _input_shape(predictor.card.preprocess)) is not None
+        kind = "weights, grey at zero" if linear else "images that maximise the class's logit"
+        rows.append(
+            TileRow([Tile(image, label) for label, image in templates.items()], f"{predictor.card.model}: {kind}")
+        )
+    return draw_tiles(rows, "Class templates", size=1.2)
+
+
+def _input_shape(preprocess: Preprocess) -> tuple[int, int, int]:
+    return preprocess.channels, preprocess.height, preprocess.width

@@ -1,4 +1,4 @@
-"""One unit of a network: how much of the image it sees, and what excites it most."""
+"""Units of a network: receptive fields, and the patches of images that activate a unit most."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
-from hubel.explain.drawing import overlay
-from hubel.explain.explanation import Picture, pictures, to_input
-from hubel.explain.layer import maps_at
+from hubel.explain.images import PreparedImage, prepare_images, to_input
+from hubel.explain.layers import maps_at
+from hubel.explain.overlay import overlay
 from hubel.explain.untouched import untouched
 from hubel.inference.predictor import Predictor
 from hubel.inference.stream import batch_size
-from hubel.plots.tiles import Row, Tile, tiles
+from hubel.plots.tiles import Tile, TileRow, draw_tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Hit", "Unit", "draw_unit", "exciting_patches", "receptive_field", "strongest"]
+__all__ = ["PeakActivation", "Unit", "draw_unit", "peak_activations", "receptive_field", "top_patches"]
 
-_NOISY = 3  # noise images beside the image itself: where a ReLU is closed for one, it is open for another
-_IN_A_ROW = 6
+_NOISE_IMAGES = 3  # beside the image itself: where a ReLU is closed for one, it is open for another
+_PER_ROW = 6
 
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One map of a layer.
+    """One channel of a layer.
 
     Attributes:
         layer: a name among `layer_names`.
-        channel: counts from 0.
+        channel: channel number, from 0.
     """
 
     layer: str
@@ -45,7 +46,7 @@ class Unit:
 
     @classmethod
     def parse(cls, text: str) -> Unit:
-        """The unit that is written as "stage3:17".
+        """Parse a unit written as "stage3:17".
 
         Raises:
             OptionError: it is written otherwise.
@@ -59,54 +60,54 @@ class Unit:
         return f"{self.layer}:{self.channel}"
 
 
-@dataclass(frozen=True, eq=False)
-class Hit:
-    """Where a unit answers most strongly on an image.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PeakActivation:
+    """The maximum of a unit's map on one image.
 
     Attributes:
-        picture: the image.
-        value: of the unit there.
-        box: left, upper, right, lower of what it sees there, in pixels of the picture.
+        image: the image.
+        value: the unit's activation at the maximum.
+        box: the receptive field there: left, upper, right, lower in pixels of the image.
         map: float32 `(h, w)`, the unit's whole map.
     """
 
-    picture: Picture
+    image: PreparedImage
     value: float
     box: Box
     map: Tensor
 
     def patch(self) -> Tile:
-        """What the unit sees."""
+        """Return the receptive field's part of the image, captioned with the activation."""
         left, upper, right, lower = self.box
-        h, w = self.picture.pixels.shape[:2]
-        aspect = self.picture.aspect * h / w * (right - left) / (lower - upper)
-        return Tile(self.picture.pixels[upper:lower, left:right], f"{self.value:.3g}", aspect)
+        h, w = self.image.pixels.shape[:2]
+        aspect = self.image.aspect * h / w * (right - left) / (lower - upper)
+        return Tile(self.image.pixels[upper:lower, left:right], f"{self.value:.3g}", aspect)
 
 
 def receptive_field(network: nn.Module, x: Tensor, layer: str, row: int, column: int) -> Box:
-    """The pixels of an image that a position of a layer depends on: those where a gradient is not zero.
+    """Return the box of pixels that one position of a layer's map depends on: those with a gradient other than zero.
 
-    Taken over the image itself and some noise, so that closed ReLUs hide nothing.
+    The gradients are taken at the image itself and at noise images, so that closed ReLUs hide nothing.
 
     Args:
-        network: any network, which stays as it is.
+        network: any network, which is left unchanged.
         x: one image `(c, h, w)`, normalised.
         layer: a name among `layer_names`.
-        row: of the map.
-        column: likewise.
+        row: row of the map.
+        column: column of the map.
 
     Returns:
         Left, upper, right (excluded), lower (excluded).
 
     Raises:
         UnknownNameError: there is no such layer.
-        OptionError: it makes no maps.
+        OptionError: the layer outputs no map, or does not depend on the image.
     """
     generator = torch.Generator().manual_seed(0)
-    with untouched(network) as quiet:
-        noise = torch.randn(_NOISY, *x.shape, generator=generator).to(x)
+    with untouched(network) as frozen:
+        noise = torch.randn(_NOISE_IMAGES, *x.shape, generator=generator).to(x)
         batch = torch.cat([x.detach().clone()[None], noise]).requires_grad_()
-        maps = maps_at(quiet, batch.clone(), [layer])[layer]
+        maps = maps_at(frozen, batch.clone(), [layer])[layer]
         signs = torch.randn(maps.shape[:2], generator=generator).to(maps)
         touched = torch.autograd.grad((maps[:, :, row, column] * signs).sum(), batch)[0].abs().sum((0, 1)) > 0
     down, across = touched.any(1).nonzero().flatten().tolist(), touched.any(0).nonzero().flatten().tolist()
@@ -115,57 +116,58 @@ def receptive_field(network: nn.Module, x: Tensor, layer: str, row: int, column:
     return across[0], down[0], across[-1] + 1, down[-1] + 1
 
 
-def strongest(predictor: Predictor, group: Sequence[Picture], unit: Unit) -> list[Hit]:
-    """Where a unit answers most strongly on each image.
+def peak_activations(predictor: Predictor, images: Sequence[PreparedImage], unit: Unit) -> list[PeakActivation]:
+    """Return the maximum of a unit's map on each image.
 
     Raises:
         UnknownNameError: there is no such layer.
-        OptionError: the layer makes no maps, or fewer.
+        OptionError: the layer outputs no map, or has fewer channels.
     """
-    x = to_input(predictor, group)
-    with untouched(predictor.network) as quiet, torch.no_grad():
-        maps = maps_at(quiet, x, [unit.layer])[unit.layer]
+    x = to_input(predictor, images)
+    with untouched(predictor.network) as frozen, torch.no_grad():
+        maps = maps_at(frozen, x, [unit.layer])[unit.layer]
     if unit.channel >= maps.shape[1]:
         raise OptionError(f"layer {unit.layer} has the units 0 to {maps.shape[1] - 1}, not {unit.channel}")
-    hits = []
-    for picture, image, values in zip(group, x, maps[:, unit.channel].float(), strict=True):
+    peaks = []
+    for image, tensor, values in zip(images, x, maps[:, unit.channel].float(), strict=True):
         row, column = divmod(int(values.argmax()), values.shape[1])
-        box = receptive_field(predictor.network, image, unit.layer, row, column)
-        hits.append(Hit(picture, float(values.max()), box, values.cpu()))
-    return hits
+        box = receptive_field(predictor.network, tensor, unit.layer, row, column)
+        peaks.append(PeakActivation(image=image, value=float(values.max()), box=box, map=values.cpu()))
+    return peaks
 
 
-def exciting_patches(predictor: Predictor, images: Any, unit: Unit, *, count: int = 18) -> list[Hit]:
-    """The places of a set of images that excite a unit most, at most one of each image, the best first.
+def top_patches(predictor: Predictor, images: Any, unit: Unit, *, count: int = 18) -> list[PeakActivation]:
+    """Return the patches of a set of images that activate a unit most, one per image at most, the strongest first.
 
     Args:
-        predictor: a trained model, which stays as it is.
-        images: see `pictures`.
-        unit: which.
-        count: how many places.
+        predictor: a trained model, which is left unchanged.
+        images: see `prepare_images`.
+        unit: the unit.
+        count: number of patches at most.
     """
-    best: list[Hit] = []
-    ready = pictures(predictor, images)
-    while group := list(itertools.islice(ready, batch_size(predictor.card.preprocess))):
-        best = sorted([*best, *strongest(predictor, group, unit)], key=lambda hit: -hit.value)[:count]
+    best: list[PeakActivation] = []
+    prepared = prepare_images(predictor, images)
+    while batch := list(itertools.islice(prepared, batch_size(predictor.card.preprocess))):
+        best = sorted([*best, *peak_activations(predictor, batch, unit)], key=lambda peak: -peak.value)[:count]
     return best
 
 
-def draw_unit(unit: Unit, hits: Iterable[Hit], patches: Sequence[Hit] = ()) -> Figure:
-    """Images with what a unit sees where it answers most strongly, and patches that excite it."""
+def draw_unit(unit: Unit, peaks: Iterable[PeakActivation], patches: Sequence[PeakActivation] = ()) -> Figure:
+    """Draw images with the unit's receptive field at its maximum, and the patches that activate it most."""
     rows = []
-    for hit in hits:
-        picture, (left, upper, right, lower) = hit.picture, hit.box
-        seen = Tile(picture.pixels, f"sees {right - left}x{lower - upper} pixels", picture.aspect, hit.box)
-        heat = Tile(overlay(picture.pixels, _resized(hit.map, picture)), f"{unit} on the image", picture.aspect)
-        rows.append(Row([seen, heat, hit.patch()], picture.name))
-    shown = [hit.patch() for hit in patches]
-    for start in range(0, len(shown), _IN_A_ROW):
-        rows.append(Row(shown[start : start + _IN_A_ROW], "" if start else "what excites it most"))
-    return tiles(rows, f"Unit {unit}", size=1.5)
+    for peak in peaks:
+        image, (left, upper, right, lower) = peak.image, peak.box
+        caption = f"receptive field {right - left}x{lower - upper}"
+        field = Tile(image.pixels, caption, image.aspect, peak.box)
+        heat = Tile(overlay(image.pixels, _resized(peak.map, image)), f"activation of {unit}", image.aspect)
+        rows.append(TileRow([field, heat, peak.patch()], image.name))
+    shown = [peak.patch() for peak in patches]
+    for start in range(0, len(shown), _PER_ROW):
+        rows.append(TileRow(shown[start : start + _PER_ROW], "" if start else "patches with the highest activation"))
+    return draw_tiles(rows, f"Unit {unit}", size=1.5)
 
 
-def _resized(values: Tensor, picture: Picture) -> np.ndarray[Any, np.dtype[np.float32]]:
-    size = picture.pixels.shape[:2]
-    wide = nn.functional.interpolate(values[None, None], size, mode="bilinear", align_corners=False)
-    return wide[0, 0].numpy()
+def _resized(values: Tensor, image: PreparedImage) -> NDArray[np.float32]:
+    size = image.pixels.shape[:2]
+    resized = nn.functional.interpolate(values[None, None], size, mode="bilinear", align_corners=False)
+    return resized[0, 0].numpy()

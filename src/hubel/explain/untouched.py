@@ -1,4 +1,4 @@
-"""The promise that every function of this package keeps: a network is left exactly as it was found."""
+"""Context manager that leaves a network exactly as it was found, which every function of this package uses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["untouched"]
 
 @contextmanager
 def untouched(network: nn.Module) -> Iterator[nn.Module]:
-    """The network in evaluation mode, with autograd at work whatever the caller has switched off.
+    """Yield the network in evaluation mode, with autograd enabled even inside `torch.no_grad` or `inference_mode`.
 
-    Inside, no parameter asks for a gradient, so that backward passes go only as far as a method needs. Afterwards the
-    mode of each module, `requires_grad`, gradients and buffers are as before. Whoever registers a hook inside removes
-    it. A network whose tensors were made in inference mode can take part in no backward pass: a copy stands in for it.
+    Inside, no parameter requires a gradient, so that backward passes go only as far as a method needs. On exit the mode
+    of each module, `requires_grad`, gradients and buffers are restored. Hooks are not: who registers one removes it.
+    A network whose tensors were created in inference mode cannot take part in a backward pass; a copy is yielded.
     """
     with torch.inference_mode(False), torch.enable_grad():
         if any(tensor.is_inference() for tensor in (*network.parameters(), *network.buffers())):
@@ -34,8 +34,8 @@ def untouched(network: nn.Module) -> Iterator[nn.Module]:
         finally:
             for module, mode in modes:
                 module.training = mode
-            for parameter, asks, gradient in parameters:
-                parameter.requires_grad_(asks)
+            for parameter, requires_grad, gradient in parameters:
+                parameter.requires_grad_(requires_grad)
                 parameter.grad = gradient
             with torch.no_grad():
                 for module, name, buffer, value in buffers:
@@ -45,7 +45,7 @@ def untouched(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def _buffers(network: nn.Module) -> list[tuple[nn.Module, str, Tensor, Tensor]]:
-    """Each buffer with the module that has it, its name there, and a copy of its value."""
+    """Return each buffer with its module, its name there, and a copy of its value."""
     return [
         (module, name, buffer, buffer.detach().clone())
         for module in network.modules()

@@ -27,7 +27,7 @@ from hubel.plots.style import (
     finish,
     heading,
     legend_below,
-    quiet,
+    style_axes,
 )
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str]) -> Fi
     figure = canvas(side + longest / 72 + 1.6, side + below / 72 + 1.2, "compressed")
     axes = figure.subplots()
     image = axes.imshow(signed, cmap=colours, vmin=-1, vmax=1)
-    quiet(axes, grid=None)
+    style_axes(axes, grid=None)
     axes.spines[:].set_visible(False)
     axes.tick_params(labelsize=font, length=0, colors=INK)
     _name_sides(axes, names, flat=longest < 0.95 * cell)
@@ -125,7 +125,7 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike) -> Figure:
     bottom.set_ylabel("Images")
     bottom.set_xlabel("Confidence: probability of the predicted class (%)")
     for axes in (top, bottom):
-        quiet(axes)
+        style_axes(axes)
     legend_below(figure)
     return finish(figure)
 
@@ -151,7 +151,7 @@ def class_bars(metrics: Metrics | MultiLabelMetrics) -> Figure:
     axes.set_xlim(0, 100)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlabel("%")
-    quiet(axes, grid="x")
+    style_axes(axes, grid="x")
     axes.set_yticks(rows, names)
     axes.tick_params("y", labelsize=font, length=0, labelcolor=INK)
     counts = axes.secondary_yaxis("right")

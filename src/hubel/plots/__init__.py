@@ -1,1 +1,1 @@
-"""Draw: the style of the figures, contact sheets, curves."""
+"""Draw figures: style, contact sheets, tiles, learning curves, PNG files."""

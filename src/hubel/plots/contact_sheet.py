@@ -1,4 +1,4 @@
-"""A sheet of images with captions, such as the ones that a network finds hardest."""
+"""Contact sheets: grids of images with captions."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ if TYPE_CHECKING:
 
 __all__ = ["contact_sheet"]
 
-# In inches, but the size of the type in points.
+# In inches; TYPE, the font size, in points.
 TILE, GAP, HEAD, LINE, TYPE = 1.5, 0.22, 0.45, 0.14, 7.5
 
 
 def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], title: str) -> Figure:
-    """Images in a grid, each above its caption. Images smaller than their place show their pixels.
+    """Draw images in a grid, each above its caption. Images with few pixels are not smoothed.
 
     Args:
         images: uint8, each (h, w), (h, w, 1) or RGB (h, w, 3), of any size.
         captions: one per image, up to three lines.
-        title: stands above the sheet.
+        title: text above the sheet.
 
     Raises:
-        DataError: there is no image, one is of another shape or type, or the captions are not as many.
+        DataError: there is no image, one has another shape or dtype, or the number of captions differs.
     """
     if not images or len(images) != len(captions):
-        raise DataError(f"a contact sheet needs images and as many captions, not {len(images)} and {len(captions)}")
-    for place, pixels in enumerate(images):
+        raise DataError(
+            f"a contact sheet needs images, and one caption for each, not {len(images)} and {len(captions)}"
+        )
+    for number, pixels in enumerate(images):
         shape = np.shape(pixels)
         if pixels.dtype != np.uint8 or 0 in shape or len(shape) not in (2, 3) or (*shape, 1)[2] not in (1, 3):
-            raise DataError(f"image {place} must be uint8 (h, w), (h, w, 1) or (h, w, 3), not {pixels.dtype} {shape}")
+            raise DataError(f"image {number} must be uint8 (h, w), (h, w, 1) or (h, w, 3), not {pixels.dtype} {shape}")
 
     columns = min(len(images), max(4, min(8, ceil(sqrt(1.5 * len(images))))))
     texts = [
@@ -59,8 +61,8 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
         color=INK,
         va="center",
     )
-    for place, (pixels, text) in enumerate(zip(images, texts, strict=True)):
-        row, column = divmod(place, columns)
+    for number, (pixels, text) in enumerate(zip(images, texts, strict=True)):
+        row, column = divmod(number, columns)
         x, y = GAP + column * (TILE + GAP), HEAD + row * pitch
         h, w = pixels.shape[:2]
         scale = TILE / max(h, w)

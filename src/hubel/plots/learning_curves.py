@@ -1,4 +1,4 @@
-"""How a training run went, epoch by epoch."""
+"""Learning curves of a training run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
-from hubel.plots.style import BLUE, GREEN, INK, MUTED, ORANGE, canvas, finish, heading, quiet
+from hubel.plots.style import BLUE, GREEN, INK, MUTED, ORANGE, canvas, finish, heading, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,18 +21,18 @@ Numbers = NDArray[np.float64]
 
 
 def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
-    """Loss and, if known, accuracy over the epochs of a training run; beneath them learning rate and speed if known.
+    """Draw loss and accuracy over the epochs of a training run, with learning rate and speed below if known.
 
     Args:
         history: one row per epoch with any of `epoch`, `train_loss` and `val_loss` (nats), `val_top1` (0 to
             1), `learning_rate` and `images_per_second`. What is missing or not finite is left out.
 
     Raises:
-        DataError: there is no epoch.
+        DataError: the history has no epoch.
     """
     if not history:
         raise DataError("learning curves need at least one epoch")
-    epochs = np.array([row.get("epoch", place) for place, row in enumerate(history, start=1)], dtype=float)
+    epochs = np.array([row.get("epoch", number) for number, row in enumerate(history, start=1)], dtype=float)
 
     def series(key: str, scale: float = 1.0) -> Numbers:
         values = np.array([row.get(key, np.nan) for row in history], dtype=float) * scale
@@ -68,8 +68,8 @@ def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
 
 
 def _plot(axes: Axes, epochs: Numbers, label: str, lines: dict[str, tuple[Numbers, str]], *, from_zero: bool) -> None:
-    """Draw the named and coloured lines that have a value at all."""
-    quiet(axes)
+    """Draw the lines (values and colour by name) that have at least one value."""
+    style_axes(axes)
     axes.set_ylabel(label)
     known = {name: line for name, line in lines.items() if np.isfinite(line[0]).any()}
     for name, (values, colour) in known.items():
@@ -84,9 +84,9 @@ def _plot(axes: Axes, epochs: Numbers, label: str, lines: dict[str, tuple[Number
 
 
 def _mark_best(grid: dict[str, Any], epochs: Numbers, accuracy: Numbers, val_loss: Numbers) -> None:
-    """Mark the best epoch, by accuracy or else by loss, in all of `grid`, and say its value above one."""
+    """Mark the best epoch, by accuracy or else by loss, in all axes of `grid`, with its value above one of them."""
     if np.isfinite(accuracy).any():
-        # The loop's own rule: of equal accuracies the one with the lower loss.
+        # As in the training loop: of equal accuracies, the one with the lower loss.
         order = np.lexsort((-np.nan_to_num(val_loss, nan=np.inf), np.nan_to_num(accuracy, nan=-np.inf)))
         axes, values, best = grid["accuracy"], accuracy, order[-1]
         remark = f"best: {accuracy[best]:.1f}% in epoch {epochs[best]:g}"

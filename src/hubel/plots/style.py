@@ -1,4 +1,4 @@
-"""What the figures share: colours, quiet axes, and text that any font can draw."""
+"""Figure style: colours, axes, and text in fonts that have its characters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLUE", "DPI", "FAINT", "GREEN", "INK", "MUTED", "ORANGE", "PALE_BLUE",
-    "canvas", "class_labels", "drawable", "ems", "finish", "heading", "legend_below", "quiet",
+    "canvas", "class_labels", "drawable", "ems", "finish", "heading", "legend_below", "style_axes",
 ]  # fmt: skip
 
-# Okabe and Ito's colours, which people with any kind of colour blindness can tell apart.
+# The palette of Okabe and Ito (2008), distinguishable with any kind of colour blindness.
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 PALE_BLUE = "#b5d6ec"
 INK, MUTED, FAINT = "#1f2933", "#616e7c", "#e4e7eb"
@@ -25,7 +25,7 @@ DPI = 150
 Layout = Literal["constrained", "compressed"]
 Grid = Literal["x", "y"]
 
-# Matplotlib brings DejaVu Sans, which lacks East Asian scripts and emoji. Systems usually have one of these.
+# Matplotlib ships DejaVu Sans, which lacks East Asian scripts and emoji. Systems usually have one of these.
 FALLBACK_FAMILIES = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
     "Droid Sans Fallback", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans",
@@ -36,17 +36,17 @@ MISSING = "\N{WHITE SQUARE}"
 
 
 def canvas(width: float, height: float, layout: Layout | None = "constrained") -> Figure:
-    """An empty figure of `width` by `height` inches that no global state knows of."""
+    """Return an empty figure of `width` by `height` inches, not registered with pyplot."""
     from matplotlib.figure import Figure
 
     return Figure((width, height), dpi=DPI, facecolor="white", layout=layout)
 
 
 def drawable(text: str, *, limit: float = 1000.0) -> str:
-    """`text` on one line as matplotlib can draw it, at most about `limit` ems wide.
+    """Return `text` on one line as matplotlib can draw it, at most about `limit` ems wide.
 
-    A character that no installed font has becomes a white square, control characters vanish, a dollar sign
-    starts no formula, and what is too long loses its middle: names often differ only at their ends.
+    A character that no installed font has becomes a white square, control characters are removed, dollar signs are
+    escaped, and text that is too long is shortened in the middle: names often differ only at their ends.
     """
     text = " ".join(unicodedata.normalize("NFC", text).split())
     visible = "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cf"))
@@ -55,29 +55,29 @@ def drawable(text: str, *, limit: float = 1000.0) -> str:
 
 
 def class_labels(classes: Sequence[str], *, limit: float) -> list[str]:
-    """Names as `drawable` ones; those that lose characters get their number, so that they stay apart."""
+    """Return class names as `drawable` text; those that lose characters get their number, to stay distinguishable."""
     labels = [drawable(name, limit=limit) for name in classes]
-    return [f"#{place} {label}" if MISSING in label else label for place, label in enumerate(labels)]
+    return [f"#{number} {label}" if MISSING in label else label for number, label in enumerate(labels)]
 
 
 def ems(text: str) -> float:
-    """About how wide DejaVu Sans draws `text`, in units of the font size."""
+    """Return the approximate width of `text` in DejaVu Sans, in units of the font size."""
     return sum(map(_em, text))
 
 
 def heading(axes: Axes, text: str, aside: str = "") -> None:
-    """A title at the left above `axes`, and a quieter remark at the right."""
+    """Set a title at the left above `axes`, and a smaller remark at the right."""
     axes.set_title(text, loc="left", fontsize=11, fontweight="bold", color=INK, pad=8)
     axes.set_title(aside, loc="right", fontsize=9, color=MUTED, pad=8)
 
 
 def legend_below(figure: Figure) -> None:
-    """One legend for all axes of `figure`, under them, where it covers nothing."""
+    """Add one legend for all axes of `figure`, below them."""
     figure.legend(frameon=False, fontsize=9, labelcolor=INK, loc="outside lower center", ncols=3)
 
 
-def quiet(axes: Axes, *, grid: Grid | None = "y") -> None:
-    """Leave of the frame and the grid only what helps to read values; `grid` lines mark values of x or y."""
+def style_axes(axes: Axes, *, grid: Grid | None = "y") -> None:
+    """Reduce the frame and ticks to what helps to read values; draw `grid` lines at values of x or y."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#9aa5b1")
     axes.tick_params(colors=MUTED, labelsize=9, length=3)
@@ -89,7 +89,7 @@ def quiet(axes: Axes, *, grid: Grid | None = "y") -> None:
 
 
 def finish(figure: Figure) -> Figure:
-    """`figure`, its text set in fonts that have the characters."""
+    """Set all text of `figure` in fonts that have its characters; return the figure."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -123,7 +123,7 @@ def _families() -> list[str]:
 
 @cache
 def _glyphs(*, fallback: bool) -> frozenset[int]:
-    """The characters that DejaVu Sans has, regular and bold; with `fallback` the other families' too."""
+    """Return the characters of DejaVu Sans, regular and bold; with `fallback` also those of the other families."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     def of(family: str, weight: str = "normal") -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""Rows of small pictures with captions, and how numbers become colours."""
+"""Figures of rows of small images with captions."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from hubel.plots.style import DPI, FAINT, INK, MUTED, canvas, drawable, finish
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Row", "Tile", "in_colours", "signed_colours", "tiles"]
+__all__ = ["Tile", "TileRow", "draw_tiles"]
 
-# In inches, but the sizes of the type in points.
+# In inches; TYPE, the font size, in points.
 GAP, HEAD, LINE, TYPE, MARGIN = 0.12, 0.45, 0.13, 7.5, 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """One small picture.
+    """One small image of a figure.
 
     Attributes:
         pixels: uint8 `(h, w)`, `(h, w, 1)` or RGB `(h, w, 3)`.
-        caption: stands below it, one line.
-        aspect: width by height as it is to be shown; that of its pixels if not given.
-        box: left, upper, right, lower in pixels, drawn upon it.
+        caption: text below it.
+        aspect: width by height as drawn; that of its pixels if not given.
+        box: rectangle drawn over it: left, upper, right, lower in pixels.
     """
 
     pixels: NDArray[np.uint8]
@@ -39,25 +39,31 @@ class Tile:
 
     @property
     def shape(self) -> tuple[float, float]:
-        """Height and width as a share of the tile's place."""
+        """Height and width as shares of the tile's square."""
         aspect = self.aspect or self.pixels.shape[1] / self.pixels.shape[0]
         return min(1.0, 1 / aspect), min(1.0, aspect)
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """Pictures side by side, with words above them, of which there may be none; `scale` is that of their size."""
+class TileRow:
+    """Tiles side by side.
+
+    Attributes:
+        tiles: the tiles, from left to right.
+        label: text above them; none if empty.
+        scale: size of the tiles relative to those of a row of scale 1.
+    """
 
     tiles: Sequence[Tile]
     label: str = ""
     scale: float = 1.0
 
 
-def tiles(rows: Sequence[Row], title: str, *, size: float = 1.3, aside: str = "") -> Figure:
-    """Rows of pictures in places of `size` inches; small pictures show their pixels.
+def draw_tiles(rows: Sequence[TileRow], title: str, *, size: float = 1.3, aside: str = "") -> Figure:
+    """Draw rows of images in squares of `size` inches; images with few pixels are not smoothed.
 
     Raises:
-        DataError: there is no picture.
+        DataError: there is no tile.
     """
     if not any(row.tiles for row in rows):
         raise DataError("there is nothing to draw")
@@ -80,42 +86,25 @@ def tiles(rows: Sequence[Row], title: str, *, size: float = 1.3, aside: str = ""
             limit = 72 * (width - 2 * MARGIN) / 9
             axes.text(MARGIN, y + 0.08, drawable(row.label, limit=limit), size=9, color=INK, va="center")
         for column, tile in enumerate(row.tiles):
-            place = row.scale * size
-            x, top = MARGIN + column * (place + GAP), y + (0.2 if row.label else 0)
-            _draw(axes, tile, x, top, place, _tallest(row) * place)
+            side = row.scale * size
+            x, top = MARGIN + column * (side + GAP), y + (0.2 if row.label else 0)
+            _draw(axes, tile, x, top, side, _tallest(row) * side)
         y += room
     axes.set(xlim=(0, width), ylim=(height, 0))
     return finish(figure)
 
 
-def in_colours(
-    values: NDArray[Any], colours: str = "viridis", low: float = 0.0, high: float | None = None
-) -> NDArray[np.uint8]:
-    """Numbers `(h, w)` as RGB by a colour map of matplotlib's, from `low` to `high` (the largest if not given)."""
-    from matplotlib import colormaps
-
-    high = float(np.max(values)) if high is None else high
-    share = (np.asarray(values, np.float64) - low) / max(high - low, float(np.finfo(float).tiny))
-    return np.asarray(colormaps[colours](np.clip(share, 0, 1), bytes=True)[..., :3])
-
-
-def signed_colours(values: NDArray[Any], most: float | None = None) -> NDArray[np.uint8]:
-    """Numbers `(h, w)` as RGB: blue below zero, white at zero, red above, both as far as `most`."""
-    most = float(np.abs(values).max()) if most is None else most
-    return in_colours(values, "RdBu_r", -most, most)
-
-
-def _tallest(row: Row) -> float:
+def _tallest(row: TileRow) -> float:
     return max(tile.shape[0] for tile in row.tiles)
 
 
-def _height(row: Row, size: float) -> float:
+def _height(row: TileRow, size: float) -> float:
     lines = max(len(tile.caption.splitlines()) for tile in row.tiles)
     return _tallest(row) * row.scale * size + (0.2 if row.label else 0) + lines * LINE + GAP
 
 
 def _draw(axes: Any, tile: Tile, x: float, y: float, size: float, room: float) -> None:
-    """One picture into the place whose upper left corner is at (x, y), `size` wide and `room` high."""
+    """Draw one tile with its upper left corner at (x, y), in an area `size` wide and `room` high."""
     from matplotlib.patches import Rectangle
 
     h, w = (share * size for share in tile.shape)

@@ -1,1 +1,1 @@
-"""Serve models over HTTP, with a page to try them on a photo."""
+"""Serve models over HTTP, with a web page to classify photos."""

@@ -1,4 +1,4 @@
-"""The API: from requests to models and back."""
+"""Endpoints of the HTTP API."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from starlette.routing import Route
 
 from hubel.core.errors import DecodeError, OptionError, UnknownNameError
 from hubel.inference.classifier import Classifier
-from hubel.studio.body import Budget, Lease, read_body
+from hubel.studio.body import BodyBudget, BodyLease, read_body
 from hubel.studio.guard import Guard
-from hubel.studio.metrics import Metrics, gauge
-from hubel.studio.models import Served
-from hubel.studio.multipart import Part, boundary_of, parts
-from hubel.studio.openapi import MOST_CLASSES, document
-from hubel.studio.refusal import Json, RequestError, busy
-from hubel.studio.settings import Settings
+from hubel.studio.metrics import ServerMetrics, gauge
+from hubel.studio.multipart import FormPart, parse_boundary, parse_parts
+from hubel.studio.openapi import MOST_CLASSES, openapi_document
+from hubel.studio.responses import JsonResponse, RequestError, busy
+from hubel.studio.served_models import ServedModel
+from hubel.studio.settings import ServerSettings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -38,31 +38,31 @@ _PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-_FREE = ("/healthz", *_PAGE)  # the page asks for the token
+_FREE = ("/healthz", *_PAGE)  # no token needed: the page asks for it
 
 
 class Api:
-    """The endpoints.
+    """Endpoints of the HTTP API.
 
     Args:
         served: models by name, the default one first.
         settings: limits.
-        metrics: what is counted.
+        metrics: counters.
 
     Attributes:
-        stopping: whether `/readyz` says that no more requests should come.
+        stopping: the server is stopping, so `/readyz` answers 503.
     """
 
-    def __init__(self, served: Mapping[str, Served], settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, served: Mapping[str, ServedModel], settings: ServerSettings, metrics: ServerMetrics) -> None:
         self._served = dict(served)
         self._settings = settings
         self._metrics = metrics
-        self._bodies = Budget(settings.max_bodies)
-        self._document = document(settings)
+        self._bodies = BodyBudget(settings.max_bodies)
+        self._document = openapi_document(settings)
         self.stopping = False
 
     def application(self) -> ASGIApp:
-        """Everything, behind its guard."""
+        """Return the ASGI application: the endpoints behind the guard."""
         endpoints = {
             "/v1/models": self.models,
             "/healthz": self.health,
@@ -74,40 +74,42 @@ class Api:
         routes = [Route(path, endpoint) for path, endpoint in endpoints.items()]
         routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()]
         routes += [Route(path, _static(*file)) for path, file in _PAGE.items()]
-        handlers: dict[Any, Any] = {RequestError: _refused, HTTPException: _not_so, Exception: _failed}
+        handlers: dict[Any, Any] = {
+            RequestError: _request_error,
+            HTTPException: _http_exception,
+            Exception: _internal_error,
+        }
         app = Starlette(routes=routes, exception_handlers=handlers)
         app.router.redirect_slashes = False
         paths = {*endpoints, *posts, *_PAGE}
         return Guard(app, self._settings, self._metrics, paths=paths, free=_FREE)
 
     async def predict(self, request: Request) -> Response:
-        """The best classes of one image, which is the body, or of many, which are the parts of a form."""
+        """Classify one image, sent as the body, or several, sent as parts of a form."""
         model, top = self._model(request), _top(request)
         with self._bodies.lease() as lease:
-            images, alone = await self._images(request, lease)
+            images, single = await self._images(request, lease)
             futures = model.batcher.submit([image.data for image in images])
             names = [image.name for image in images]
             del images
-            rows = await self._answers(request, futures)
-        if alone and isinstance(rows[0], DecodeError):
+            rows = await self._results(request, futures)
+        if single and isinstance(rows[0], DecodeError):
             raise _unreadable(rows[0])
-        answers = [_answer(name, row, model.classifier, top) for name, row in zip(names, rows, strict=True)]
-        return Json({"model": model.name, "images": answers})
+        predictions = [_prediction(name, row, model.classifier, top) for name, row in zip(names, rows, strict=True)]
+        return JsonResponse({"model": model.name, "images": predictions})
 
     async def explain(self, request: Request) -> Response:
-        """Where on an image a class comes from, as a picture."""
+        """Return an image's attribution map of a class, as a PNG overlay."""
         model = self._model(request)
         if model.explainer is None:
-            raise RequestError(
-                404, "no_maps", "this model is an export; only the model file that it came from has maps"
-            )
+            raise RequestError(404, "no_maps", "exported models have no maps; serve the model file instead")
         if not _is_image(request):
-            raise _wrong_type("an image, as image/* or application/octet-stream")
+            raise _wrong_type("an image (image/* or application/octet-stream)")
         with self._bodies.lease() as lease:
             data = await read_body(request, self._settings, lease)
             future = model.explainer.submit(data, request.query_params.get("class"))
             del data
-            (png,) = await self._answers(request, [future])
+            (png,) = await self._results(request, [future])
         if isinstance(png, DecodeError):
             raise _unreadable(png)
         if isinstance(png, UnknownNameError):
@@ -119,73 +121,76 @@ class Api:
         return Response(png, media_type="image/png")
 
     async def models(self, request: Request) -> Response:
-        """What there is."""
-        return Json({"models": [_described(model) for model in self._served.values()]})
+        """List the models."""
+        return JsonResponse({"models": [_described(model) for model in self._served.values()]})
 
     async def health(self, request: Request) -> Response:
-        """Whether the server is alive."""
-        return Json({"status": "ok"})
+        """Answer that the server is alive."""
+        return JsonResponse({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        """Whether requests should come."""
+        """Answer whether the server takes requests; 503 while it stops."""
         if self.stopping:
             raise busy("the server is stopping")
-        return Json({"status": "ok"})
+        return JsonResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
-        """Counters."""
-        waiting = [({"model": name}, float(model.batcher.under_way)) for name, model in self._served.items()]
+        """Return the counters in the text format of Prometheus."""
+        waiting = [({"model": name}, float(model.batcher.in_progress)) for name, model in self._served.items()]
         lines = [
             *self._metrics.lines(),
-            *gauge("hubel_images_under_way", "Images that are decoded, wait or are computed.", waiting),
-            *gauge("hubel_body_bytes", "Bytes of bodies in memory.", [({}, float(self._bodies.used))]),
+            *gauge("hubel_images_under_way", "Images being decoded, waiting or being classified.", waiting),
+            *gauge("hubel_body_bytes", "Bytes of request bodies in memory.", [({}, float(self._bodies.used))]),
         ]
         return Response("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4")
 
     async def openapi(self, request: Request) -> Response:
-        """The description of all this."""
-        return Json(self._document)
+        """Return the OpenAPI document."""
+        return JsonResponse(self._document)
 
-    def _model(self, request: Request) -> Served:
+    def _model(self, request: Request) -> ServedModel:
         name = request.query_params.get("model", next(iter(self._served)))
         if name not in self._served:
             raise RequestError(404, "no_such_model", str(UnknownNameError("model", name[:100], self._served)))
         return self._served[name]
 
-    async def _images(self, request: Request, lease: Lease) -> tuple[list[Part], bool]:
-        """The images of a request, and whether it is one that is the body."""
+    async def _images(self, request: Request, lease: BodyLease) -> tuple[list[FormPart], bool]:
+        """Return the images of a request, and whether the body is a single image."""
         if _is_image(request):
-            return [Part(None, await read_body(request, self._settings, lease))], True
+            return [FormPart(None, await read_body(request, self._settings, lease))], True
         kind = request.headers.get("content-type", "")
         if _media_type(kind) != "multipart/form-data":
-            raise _wrong_type("an image, as image/* or application/octet-stream, or multipart/form-data")
-        boundary = boundary_of(kind)
-        found = list(parts(await read_body(request, self._settings, lease), boundary, self._settings.max_parts))
-        if not found:
+            raise _wrong_type("an image (image/* or application/octet-stream) or multipart/form-data")
+        boundary = parse_boundary(kind)
+        body = await read_body(request, self._settings, lease)
+        form_parts = list(parse_parts(body, boundary, self._settings.max_parts))
+        del body
+        if not form_parts:
             raise RequestError(400, "no_images", "the form has no parts")
-        return found, False
+        return form_parts, False
 
-    async def _answers(self, request: Request, futures: Sequence[Future[Result]]) -> list[Result | Exception]:
-        """What comes of futures until the deadline, and while the client is there to hear it."""
-        answers: asyncio.Future[Any] = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
-        answers.add_done_callback(_heard)
-        gone: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
+    async def _results(self, request: Request, futures: Sequence[Future[Result]]) -> list[Result | Exception]:
+        """Wait for the results or errors of futures, until the deadline or until the client disconnects."""
+        results: asyncio.Future[Any] = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        results.add_done_callback(_retrieve_exception)
+        disconnect: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
         try:
-            await asyncio.wait([answers, gone], timeout=self._settings.deadline, return_when=asyncio.FIRST_COMPLETED)
-            if answers.done():
-                return list(answers.result())
-            if gone.done():
-                raise RequestError(499, "client_gone", "the client has gone")
+            timeout = self._settings.deadline
+            await asyncio.wait([results, disconnect], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if results.done():
+                return list(results.result())
+            if disconnect.done():
+                raise RequestError(499, "client_gone", "the client has disconnected")
             raise busy("the deadline has passed")
         finally:
-            answers.cancel()
-            gone.cancel()
+            results.cancel()
+            disconnect.cancel()
 
 
-def _heard(answers: asyncio.Future[Any]) -> None:
-    """Keeps asyncio from complaining of the error that cancelled answers end with."""
-    if not answers.cancelled():
-        answers.exception()
+def _retrieve_exception(results: asyncio.Future[Any]) -> None:
+    """Retrieve the exception of abandoned results, so that asyncio does not log it."""
+    if not results.cancelled():
+        results.exception()
 
 
 def _static(name: str, kind: str) -> Any:
@@ -209,11 +214,11 @@ def _is_image(request: Request) -> bool:
 def _top(request: Request) -> int:
     text = request.query_params.get("top", "5")
     if not (text.isascii() and text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MOST_CLASSES):
-        raise RequestError(422, "bad_parameter", f"top is a whole number from 1 to {MOST_CLASSES}")
+        raise RequestError(422, "bad_parameter", f"top must be a whole number from 1 to {MOST_CLASSES}")
     return int(text)
 
 
-def _answer(name: str | None, row: NDArray[np.float64] | Exception, model: Classifier, top: int) -> dict[str, Any]:
+def _prediction(name: str | None, row: NDArray[np.float64] | Exception, model: Classifier, top: int) -> dict[str, Any]:
     if isinstance(row, DecodeError):
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
     if isinstance(row, Exception):
@@ -221,7 +226,7 @@ def _answer(name: str | None, row: NDArray[np.float64] | Exception, model: Class
     return {"name": name, "top": [{"class": label, "score": score} for label, score in model.best(row, top)]}
 
 
-def _described(model: Served) -> dict[str, Any]:
+def _described(model: ServedModel) -> dict[str, Any]:
     card, preprocess = model.classifier.card, model.classifier.card.preprocess
     return {
         "name": model.name,
@@ -238,19 +243,19 @@ def _unreadable(error: DecodeError) -> RequestError:
 
 
 def _wrong_type(wanted: str) -> RequestError:
-    return RequestError(415, "wrong_type", f"the body is {wanted}")
+    return RequestError(415, "wrong_type", f"the body must be {wanted}")
 
 
-async def _refused(request: Request, error: RequestError) -> Response:
+async def _request_error(request: Request, error: RequestError) -> Response:
     return error.response()
 
 
-async def _not_so(request: Request, error: HTTPException) -> Response:
-    """What the router says of paths and methods."""
+async def _http_exception(request: Request, error: HTTPException) -> Response:
+    """Answer the router's errors: unknown paths and methods."""
     code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "bad_request")
     return RequestError(error.status_code, code, error.detail.lower(), dict(error.headers or {})).response()
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    """The error itself goes to the log of the server only."""
-    return RequestError(500, "failed", "something went wrong here").response()
+async def _internal_error(request: Request, error: Exception) -> Response:
+    """Answer 500; the error itself goes only to the server's log."""
+    return RequestError(500, "failed", "internal server error").response()

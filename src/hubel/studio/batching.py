@@ -1,4 +1,4 @@
-"""Images of many requests through one network together: a bounded queue, and a thread that empties it."""
+"""Dynamic batching: a bounded queue of images from many requests, and a thread that classifies them in batches."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DecodeError
-from hubel.studio.refusal import busy
-from hubel.studio.settings import Settings
-from hubel.studio.tickets import Ticket
+from hubel.studio.pending import PendingImage
+from hubel.studio.responses import busy
+from hubel.studio.settings import ServerSettings
 
 __all__ = ["Batcher"]
 
 Pixels = NDArray[np.uint8]
 Scores = NDArray[np.float64]
-_NEW = 0.2  # weight of the newest batch in the mean of its kind
+_SMOOTHING = 0.2  # weight of the newest batch in the moving average of the time per image
 
 
 class Batcher:
-    """Makes scores of encoded images, each as it would be alone.
+    """Classifier of encoded images in batches; an image's scores do not depend on its batch.
 
     Args:
-        prepare: makes an image's bytes the network's input, uint8 `(h, w, c)`; runs in `pool`, and may raise.
-        run: makes scores `(n, classes)` of a batch; runs in one thread.
+        prepare: decodes and resizes an encoded image to uint8 `(h, w, c)`; called in `pool`, and may raise.
+        run: computes scores `(n, classes)` of a batch; called in one thread.
         pool: threads for `prepare`.
-        settings: `queue`, `batch`, `companions` and `patience` count.
-        on_batch: is told the size of each batch.
+        settings: limits: `queue`, `batch`, `batch_wait` and `max_queue_wait`.
+        on_batch: callback that receives the size of each batch.
+
+    Attributes:
+        in_progress: images submitted and not yet answered.
+        seconds_per_image: moving average under load, including decoding and waiting; 0 before the first batch.
     """
 
     def __init__(
@@ -40,96 +44,96 @@ class Batcher:
         prepare: Callable[[bytes], Pixels],
         run: Callable[[Pixels], Scores],
         pool: Executor,
-        settings: Settings,
+        settings: ServerSettings,
         on_batch: Callable[[int], Any] = lambda size: None,
     ) -> None:
         self._prepare, self._run, self._pool = prepare, run, pool
         self._settings, self._on_batch = settings, on_batch
-        self._ready: queue.SimpleQueue[Ticket[Scores] | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[PendingImage[Scores] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self.under_way = 0
-        self.seconds_an_image = 0.0  # while there is no pause, decoding and waiting for other work included
+        self.in_progress = 0
+        self.seconds_per_image = 0.0
         self._thread = threading.Thread(target=self._work, name="hubel-batches", daemon=True)
         self._thread.start()
 
     def submit(self, images: Sequence[bytes]) -> list[Future[Scores]]:
-        """A future row of scores for each image; cancel those that nobody waits for any more.
+        """Return a future of the scores `(classes,)` for each image; cancel it to drop the image.
 
         Raises:
-            RequestError: the queue is full, or so long that the wait would be.
+            RequestError: the queue is full, or the expected wait is too long.
         """
         with self._lock:
-            wait = self.under_way * self.seconds_an_image
-            if wait > self._settings.patience or self.under_way + len(images) > self._settings.queue:
+            wait = self.in_progress * self.seconds_per_image
+            if wait > self._settings.max_queue_wait or self.in_progress + len(images) > self._settings.queue:
                 raise busy("too many images are waiting", wait)
-            self.under_way += len(images)
-        tickets = [Ticket[Scores](data) for data in images]
-        for ticket in tickets:
-            ticket.answer.add_done_callback(self._leave)
-            self._pool.submit(self._decode, ticket)
-        return [ticket.answer for ticket in tickets]
+            self.in_progress += len(images)
+        pending_images = [PendingImage[Scores](data) for data in images]
+        for pending in pending_images:
+            pending.answer.add_done_callback(self._leave)
+            self._pool.submit(self._decode, pending)
+        return [pending.answer for pending in pending_images]
 
     def close(self) -> None:
-        """Finish what is ready, then end the thread."""
+        """Finish the images that are decoded, then end the thread."""
         self._ready.put(None)
         self._thread.join()
 
     def _leave(self, answer: Future[Scores]) -> None:
         with self._lock:
-            self.under_way -= 1
+            self.in_progress -= 1
 
-    def _decode(self, ticket: Ticket[Scores]) -> None:
-        data = ticket.data
+    def _decode(self, pending: PendingImage[Scores]) -> None:
+        data = pending.data
         if data is None:
             return
         try:
-            ticket.pixels = self._prepare(data)
+            pending.pixels = self._prepare(data)
         except DecodeError as error:
-            ticket.fail(DecodeError(error.name, error.reason))  # the traceback's frames would keep the image
-        except Exception as error:  # the request's answer says which
-            ticket.fail(error)
+            pending.fail(DecodeError(error.name, error.reason))  # without the traceback, whose frames hold the image
+        except Exception as error:  # becomes the answer to the request
+            pending.fail(error)
         else:
-            self._ready.put(ticket)
+            self._ready.put(pending)
 
     def _work(self) -> None:
         ended = 0.0
         while batch := self._collect():
-            # Of those who have gone meanwhile, the pixels have gone, or are not wanted.
-            taken = [(ticket, ticket.pixels) for ticket in batch if not ticket.answer.cancelled()]
-            live = [(ticket, pixels) for ticket, pixels in taken if pixels is not None]
+            # Cancelled images have no pixels any more, or nobody waits for them.
+            candidates = [(pending, pending.pixels) for pending in batch if not pending.answer.cancelled()]
+            live = [(pending, pixels) for pending, pixels in candidates if pixels is not None]
             if not live:
                 continue
-            self._answer([ticket for ticket, _ in live], [pixels for _, pixels in live])
-            began = max(ended, min(ticket.since for ticket, _ in live))
+            self._answer([pending for pending, _ in live], [pixels for _, pixels in live])
+            began = max(ended, min(pending.since for pending, _ in live))
             ended = time.monotonic()
             mean = (ended - began) / len(live)
-            before = self.seconds_an_image or mean
-            self.seconds_an_image = before + _NEW * (mean - before)
+            before = self.seconds_per_image or mean
+            self.seconds_per_image = before + _SMOOTHING * (mean - before)
 
-    def _collect(self) -> list[Ticket[Scores]]:
-        """The next batch; nothing at the end. It is not held back where no other image is under way."""
+    def _collect(self) -> list[PendingImage[Scores]]:
+        """Wait for the next batch; empty at the end. It does not wait for more images when no other is in progress."""
         first = self._ready.get()
         if first is None:
             return []
-        batch, until = [first], time.monotonic() + self._settings.companions
-        while len(batch) < min(self._settings.batch, self.under_way):
+        batch, end = [first], time.monotonic() + self._settings.batch_wait
+        while len(batch) < min(self._settings.batch, self.in_progress):
             try:
-                ticket = self._ready.get(timeout=max(0.0, until - time.monotonic()))
+                pending = self._ready.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
                 break
-            if ticket is None:
+            if pending is None:
                 self._ready.put(None)
                 break
-            batch.append(ticket)
+            batch.append(pending)
         return batch
 
-    def _answer(self, tickets: list[Ticket[Scores]], pixels: list[Pixels]) -> None:
+    def _answer(self, pending_images: list[PendingImage[Scores]], pixels: list[Pixels]) -> None:
         try:
-            answered = list(zip(tickets, self._run(np.stack(pixels)), strict=True))
-        except Exception as error:  # the thread must live on; the requests' answers say so
-            for ticket in tickets:
-                ticket.fail(error)
+            answered = list(zip(pending_images, self._run(np.stack(pixels)), strict=True))
+        except Exception as error:  # becomes the answer to the requests; the thread must go on
+            for pending in pending_images:
+                pending.fail(error)
         else:
-            for ticket, row in answered:
-                ticket.succeed(row)
-        self._on_batch(len(tickets))
+            for pending, row in answered:
+                pending.succeed(row)
+        self._on_batch(len(pending_images))

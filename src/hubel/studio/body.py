@@ -1,4 +1,4 @@
-"""A request's body: counted as it comes, one by one and all together, and never waited for without end."""
+"""Read request bodies within limits on their size, their total size and their time."""
 
 from __future__ import annotations
 
@@ -8,62 +8,62 @@ from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
-from hubel.studio.refusal import RequestError, busy
-from hubel.studio.settings import Settings
+from hubel.studio.responses import RequestError, busy
+from hubel.studio.settings import ServerSettings
 
-__all__ = ["Budget", "Lease", "read_body"]
+__all__ = ["BodyBudget", "BodyLease", "read_body"]
 
 
-class Budget:
-    """Bytes that all requests together may hold. For one event loop."""
+class BodyBudget:
+    """Memory budget in bytes that all requests share; for one event loop, not thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.used = 0
 
     @contextmanager
-    def lease(self) -> Iterator[Lease]:
-        """A part of the budget that is given back at the end."""
-        lease = Lease(self)
+    def lease(self) -> Iterator[BodyLease]:
+        """Yield a lease on the budget, and return its bytes at the end."""
+        lease = BodyLease(self)
         try:
             yield lease
         finally:
             self.used -= lease.size
 
     def take(self, size: int) -> None:
-        """Use so many more.
+        """Reserve `size` bytes.
 
         Raises:
-            RequestError: there are not as many.
+            RequestError: the budget has fewer bytes left.
         """
         if self.used + size > self._limit:
             raise busy("too many large requests at the same time")
         self.used += size
 
 
-class Lease:
-    """What one request holds of a budget."""
+class BodyLease:
+    """Bytes of the budget that one request holds."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
         self.size = 0
 
     def grow(self, size: int) -> None:
-        """Hold so many bytes more; see `Budget.take`."""
+        """Reserve `size` more bytes; see `BodyBudget.take`."""
         self._budget.take(size)
         self.size += size
 
 
-async def read_body(request: Request, settings: Settings, lease: Lease) -> bytes:
-    """The whole body.
+async def read_body(request: Request, settings: ServerSettings, lease: BodyLease) -> bytes:
+    """Read the whole body of a request.
 
     Raises:
-        RequestError: it is too large, compressed, too slow, or there is no memory for it now.
+        RequestError: it is too large, compressed or too slow, the budget is used up, or the client has disconnected.
     """
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        message = "send the body as it is: images are compressed already"
+        message = "send the body uncompressed: images are compressed already"
         raise RequestError(415, "compressed_body", message, {"Accept-Encoding": "identity"})
-    too_large = RequestError(413, "body_too_large", f"a body has at most {settings.max_body:,} bytes")
+    too_large = RequestError(413, "body_too_large", f"a body may have at most {settings.max_body:,} bytes")
     stated = request.headers.get("content-length", "0")
     if not stated.isdecimal() or int(stated[:20]) > settings.max_body:
         raise too_large
@@ -77,8 +77,9 @@ async def read_body(request: Request, settings: Settings, lease: Lease) -> bytes
                 body += chunk
         return bytes(body)
     except TimeoutError:
-        raise RequestError(408, "body_too_slow", f"a body takes at most {settings.body_timeout:g} seconds") from None
+        message = f"a body must arrive within {settings.body_timeout:g} seconds"
+        raise RequestError(408, "body_too_slow", message) from None
     except ClientDisconnect:
-        raise RequestError(499, "client_gone", "the client has gone") from None
+        raise RequestError(499, "client_gone", "the client has disconnected") from None
     finally:
-        body.clear()  # an error's traceback would keep it until the client has its answer
+        body.clear()  # an error's traceback would hold it until the answer is sent

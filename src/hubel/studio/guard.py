@@ -1,4 +1,4 @@
-"""What stands before the application: who may ask, what every answer carries, and how a refused body ends."""
+"""Access control around the application: known hosts and origins, the token, security headers, unread bodies."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from hubel.studio.metrics import Metrics
-from hubel.studio.refusal import RequestError, busy
-from hubel.studio.settings import Settings
+from hubel.studio.metrics import ServerMetrics
+from hubel.studio.responses import RequestError, busy
+from hubel.studio.settings import ServerSettings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ALWAYS", "CROWDED", "Guard", "host_in"]
+__all__ = ["SECURITY_HEADERS", "TOO_MANY_CONNECTIONS", "Guard", "parse_host"]
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -33,16 +33,16 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-ALWAYS = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-CROWDED = "crowded"  # what the protocol says in a request's state where there are too many connections
+SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+TOO_MANY_CONNECTIONS = "too_many_connections"  # key of a request's state, set by the protocol
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::[0-9]{1,5})?", re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://(.+)", re.IGNORECASE)
 
 
-def host_in(authority: str) -> str | None:
-    """The host in `host:port`, in small letters; None where there is none.
+def parse_host(authority: str) -> str | None:
+    """Return the host of `host:port` in lower case; None if the text has another form.
 
-    >>> host_in("LocalHost:8000"), host_in("[::1]"), host_in("127.0.0.1@evil.example"), host_in("")
+    >>> parse_host("LocalHost:8000"), parse_host("[::1]"), parse_host("127.0.0.1@evil.example"), parse_host("")
     ('localhost', '::1', None, None)
     """
     found = _AUTHORITY.fullmatch(authority)
@@ -50,21 +50,27 @@ def host_in(authority: str) -> str | None:
 
 
 class Guard:
-    """The outermost application.
+    """Outermost ASGI application.
 
-    A page of a stranger in the browser of the user reaches this server, too, and by a name of its own that leads to
-    this computer's address. So it is not enough to listen on 127.0.0.1: both Host and Origin must be known names.
+    Listening on 127.0.0.1 is not enough: a foreign page in the user's browser can send requests here too, even by a
+    domain name of its own that resolves to this computer (DNS rebinding). So Host and Origin must be known names.
 
     Args:
-        app: what it guards.
-        settings: whom to answer.
-        metrics: count every request.
-        paths: that metrics may name; others are one.
+        app: the application behind it.
+        settings: known hosts, token and limits.
+        metrics: counters of all requests.
+        paths: paths that the metrics name; all others are counted as "other".
         free: paths that need no token.
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, *, paths: Collection[str], free: Collection[str]
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        metrics: ServerMetrics,
+        *,
+        paths: Collection[str],
+        free: Collection[str],
     ) -> None:
         self._app = app
         self._settings = settings
@@ -74,14 +80,14 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began = time.monotonic()
-        crowded = scope.get("state", {}).get(CROWDED, False)
-        exchange = _Exchange(scope, receive, send, self._settings.linger, last=crowded)
-        refusal = busy("too many connections") if crowded else self._refusal(scope)
+        too_many = scope.get("state", {}).get(TOO_MANY_CONNECTIONS, False)
+        exchange = _Exchange(scope, receive, send, self._settings.linger, last=too_many)
+        refusal = busy("too many connections") if too_many else self._refusal(scope)
         app = refusal.response() if refusal else self._app
         try:
             await app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
-            # The server stops, and has waited long enough.
+            # The server is stopping, and its grace period is over.
             if not exchange.status:
                 await busy("the server is stopping").response()(scope, exchange.receive, exchange.send)
         finally:
@@ -91,12 +97,12 @@ class Guard:
     def _refusal(self, scope: Scope) -> RequestError | None:
         headers = scope["headers"]
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or host_in(hosts[0]) not in self._settings.hosts:
-            return RequestError(421, "foreign_host", "this server does not answer to that name (--allow-host)")
+        if len(hosts) != 1 or parse_host(hosts[0]) not in self._settings.hosts:
+            return RequestError(421, "foreign_host", "unknown Host; allow it with --allow-host")
         for origin in (value.decode("latin-1") for name, value in headers if name == b"origin"):
             address = _ORIGIN.fullmatch(origin)
-            if address is None or host_in(address[1]) not in self._settings.hosts:
-                return RequestError(403, "foreign_origin", "pages of other hosts may not ask this server")
+            if address is None or parse_host(address[1]) not in self._settings.hosts:
+                return RequestError(403, "foreign_origin", "unknown Origin: pages of other hosts are refused")
         if self._settings.token is None or scope["path"] in self._free:
             return None
         given = next((value for name, value in headers if name == b"authorization"), b"")
@@ -108,10 +114,10 @@ class Guard:
 
 
 class _Exchange:
-    """A request and its answer. A body that nobody has read is not read to its end either: the connection closes.
+    """One request and its response. If the body was not read to its end, the connection is closed.
 
-    Before it does, a little more is read and dropped. Otherwise the client, which is still sending, would be told of
-    a broken connection, and never see the answer.
+    Before that, the rest of the body is read and dropped for a while. Otherwise a client that is still sending would
+    see a connection reset instead of the response.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, linger: float, *, last: bool) -> None:
@@ -129,7 +135,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             closing = [(b"connection", b"close")] if self._unread or self._last else []
-            message = {**message, "headers": [*message["headers"], *ALWAYS, *closing]}
+            message = {**message, "headers": [*message["headers"], *SECURITY_HEADERS, *closing]}
         elif self._unread and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             with contextlib.suppress(TimeoutError):

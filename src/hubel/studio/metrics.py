@@ -1,4 +1,4 @@
-"""Counters for whoever watches the server, in the text format of Prometheus 0.0.4."""
+"""Counters and histograms of the server, in the text format 0.0.4 of Prometheus."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Metrics", "gauge"]
+__all__ = ["ServerMetrics", "gauge"]
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _IMAGES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 _Labels = Mapping[str, str]
 
 
-class Metrics:
-    """What was counted since the start; any thread may count."""
+class ServerMetrics:
+    """Counters and histograms since the start of the server; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,18 +24,18 @@ class Metrics:
         self._batches: dict[str, _Histogram] = {}
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """A request has its answer."""
+        """Count a request that has been answered."""
         with self._lock:
             self._requests[path, status] += 1
             self._seconds.setdefault(path, _Histogram(_SECONDS)).add(seconds)
 
     def batch(self, model: str, images: int) -> None:
-        """Images went through a network together."""
+        """Count a batch of images."""
         with self._lock:
             self._batches.setdefault(model, _Histogram(_IMAGES)).add(images)
 
     def lines(self) -> list[str]:
-        """Everything as text."""
+        """Return the lines of all metrics."""
         with self._lock:
             return [
                 *_head("hubel_requests_total", "counter", "Requests by path and status."),
@@ -43,13 +43,13 @@ class Metrics:
                     _line("hubel_requests_total", {"path": path, "status": str(status)}, count)
                     for (path, status), count in sorted(self._requests.items())
                 ),
-                *_histograms("hubel_request_seconds", "Time until the answer.", "path", self._seconds),
+                *_histograms("hubel_request_seconds", "Time until the response.", "path", self._seconds),
                 *_histograms("hubel_batch_images", "Images in a batch.", "model", self._batches),
             ]
 
 
 def gauge(name: str, text: str, values: Iterable[tuple[_Labels, float]]) -> list[str]:
-    """A value of now, for each set of labels."""
+    """Return the lines of a gauge: the current value for each set of labels."""
     return [*_head(name, "gauge", text), *(_line(name, labels, value) for labels, value in values)]
 
 

@@ -1,7 +1,7 @@
-"""The parts of a multipart/form-data body (RFC 7578, RFC 2046 section 5.1), which is in memory as a whole.
+"""Parser of multipart/form-data bodies (RFC 7578, RFC 2046 section 5.1) that are in memory.
 
-Each part is an image, whatever field or file name it has. Limits are met before anything is copied, and every byte is
-looked at once.
+Each part is an image, whatever its field or file name. Limits are checked before anything is copied, and every byte is
+read once.
 """
 
 from __future__ import annotations
@@ -11,32 +11,37 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 
-from hubel.studio.refusal import RequestError
+from hubel.studio.responses import RequestError
 
-__all__ = ["Part", "boundary_of", "parts"]
+__all__ = ["FormPart", "parse_boundary", "parse_parts"]
 
 _LONGEST_BOUNDARY = 70  # by RFC 2046
 _LONGEST_HEAD = 4096
 _LONGEST_NAME = 255
-# A quoted file name: browsers write a quote in it as %22, others as \"; a Windows path must not lose its backslashes.
+# A quoted file name: browsers write a quote in it as %22, other clients as \"; backslashes of Windows paths remain.
 _FILENAME = re.compile(rb';\s*filename="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _PLAIN_FILENAME = re.compile(rb";\s*filename=([^\s;\"]+)", re.IGNORECASE)
 _DISPOSITION = re.compile(rb"^content-disposition:(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Part:
-    """One file of a form: its name, None where it has none, and its content."""
+class FormPart:
+    """One file of a form.
+
+    Attributes:
+        name: the file name; None if the part has none.
+        data: the content.
+    """
 
     name: str | None
     data: bytes
 
 
-def boundary_of(content_type: str) -> bytes:
-    """What stands between the parts.
+def parse_boundary(content_type: str) -> bytes:
+    """Return the boundary that separates the parts.
 
     Raises:
-        RequestError: the header names no boundary that is allowed.
+        RequestError: the header has no valid boundary.
     """
     header = Message()
     header["content-type"] = content_type
@@ -46,11 +51,11 @@ def boundary_of(content_type: str) -> bytes:
     return boundary.encode("ascii")
 
 
-def parts(body: bytes, boundary: bytes, most: int) -> Iterator[Part]:
-    """The parts in their order.
+def parse_parts(body: bytes, boundary: bytes, most: int) -> Iterator[FormPart]:
+    """Yield the parts of a form in their order.
 
     Raises:
-        RequestError: there are more than `most`, or the body is not what it says.
+        RequestError: there are more than `most`, or the body is malformed.
     """
     delimiter = b"\r\n--" + boundary
     at = len(boundary) + 2 if body.startswith(delimiter[2:]) else _after(body, delimiter, 0)
@@ -58,7 +63,7 @@ def parts(body: bytes, boundary: bytes, most: int) -> Iterator[Part]:
     while body[at : at + 2] != b"--":
         count += 1
         if count > most:
-            raise RequestError(413, "too_many_parts", f"a request has at most {most} images")
+            raise RequestError(413, "too_many_parts", f"a request may have at most {most} images")
         start = body.find(b"\r\n", at, at + _LONGEST_HEAD)  # spaces may follow the boundary
         if start < 0 or body[at:start].strip(b" \t"):
             raise _broken()
@@ -69,8 +74,8 @@ def parts(body: bytes, boundary: bytes, most: int) -> Iterator[Part]:
             if end < 0:
                 raise _broken()
             head, first = body[start:end], end + 4
-        at = _after(body, delimiter, first - 2)  # an empty part's delimiter begins with the end of its head
-        yield Part(_name(head), body[first : max(first, at - len(delimiter))])
+        at = _after(body, delimiter, first - 2)  # the delimiter of an empty part begins with the end of its head
+        yield FormPart(_name(head), body[first : max(first, at - len(delimiter))])
 
 
 def _after(body: bytes, delimiter: bytes, start: int) -> int:
@@ -81,7 +86,7 @@ def _after(body: bytes, delimiter: bytes, start: int) -> int:
 
 
 def _name(head: bytes) -> str | None:
-    """The file name in a part's head; only ever shown, so it may be anything."""
+    """Return the file name in a part's head; it is only displayed, so any text is accepted."""
     disposition = _DISPOSITION.search(head)
     found = disposition and (_FILENAME.search(disposition[1]) or _PLAIN_FILENAME.search(disposition[1]))
     if not found:
@@ -91,4 +96,4 @@ def _name(head: bytes) -> str | None:
 
 
 def _broken() -> RequestError:
-    return RequestError(400, "bad_multipart", "the body is no complete multipart/form-data")
+    return RequestError(400, "bad_multipart", "the body is not complete multipart/form-data")

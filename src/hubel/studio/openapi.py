@@ -1,21 +1,21 @@
-"""The description of the API for programs (OpenAPI 3.1)."""
+"""OpenAPI 3.1 document of the HTTP API."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from hubel.studio.settings import Settings
+from hubel.studio.settings import ServerSettings
 
-__all__ = ["MOST_CLASSES", "document"]
+__all__ = ["MOST_CLASSES", "openapi_document"]
 
-MOST_CLASSES = 1000  # that a request may ask for
+MOST_CLASSES = 1000  # per image of a response
 
 _Json = dict[str, Any]
 _ERROR = {"$ref": "#/components/schemas/Error"}
 
 
-def document(settings: Settings) -> _Json:
-    """The whole document. Its version is that of the API, not of the software behind it."""
+def openapi_document(settings: ServerSettings) -> _Json:
+    """Return the OpenAPI document; its version is the API's, not the package's."""
     paths: dict[str, _Json] = {
         "/v1/predict": {"post": _predict(settings)},
         "/v1/explain": {"post": _explain()},
@@ -26,14 +26,14 @@ def document(settings: Settings) -> _Json:
         "/openapi.json": {"get": _get("This document.", {"application/json": {"schema": {"type": "object"}}})},
     }
     components: _Json = {"schemas": _SCHEMAS, "responses": _RESPONSES}
-    found: _Json = {"openapi": "3.1.0", "info": _INFO, "paths": paths, "components": components}
+    document: _Json = {"openapi": "3.1.0", "info": _INFO, "paths": paths, "components": components}
     if settings.token is not None:
         components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-        found["security"] = [{"bearer": []}]
-    return found
+        document["security"] = [{"bearer": []}]
+    return document
 
 
-_INFO = {"title": "hubel", "version": "1", "description": "What is on images, as convolutional networks see it."}
+_INFO = {"title": "hubel", "version": "1", "description": "Image classification with convolutional networks."}
 _TEXT = {"type": "string"}
 
 
@@ -51,14 +51,14 @@ _SCHEMAS: _Json = {
     "Image": {
         **_object(
             {
-                "name": {"type": ["string", "null"], "description": "the file's name, where a form gives one"},
+                "name": {"type": ["string", "null"], "description": "the file name, if a form has one"},
                 "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
                 "error": _MESSAGE,
             },
             "top",
             "error",
         ),
-        "description": "The best classes, the highest score first; or why the image cannot be read.",
+        "description": "The classes with the highest scores, in descending order; or the reason why it cannot be read.",
     },
     "Predictions": _object(
         {"model": _TEXT, "images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}, "minItems": 1}}
@@ -69,7 +69,7 @@ _SCHEMAS: _Json = {
             "network": _TEXT,
             "input": _object({"width": _COUNT, "height": _COUNT, "channels": {"enum": [1, 3]}}),
             "scores": {"enum": ["softmax", "sigmoid"]},
-            "explains": {"type": "boolean", "description": "whether /v1/explain can be asked"},
+            "explains": {"type": "boolean", "description": "whether /v1/explain is available"},
             "classes": {"type": "array", "items": _TEXT, "minItems": 1},
         }
     ),
@@ -80,14 +80,14 @@ _SCHEMAS: _Json = {
 _REASONS = {
     400: "the request is malformed",
     401: "the token is missing or wrong",
-    403: "the Origin is foreign",
+    403: "the Origin is unknown",
     404: "there is no such model or class",
-    408: "the body came too slowly",
+    408: "the body arrived too slowly",
     413: "the body is too large, or has too many parts",
-    415: "the body's type cannot be read, or it is compressed",
-    421: "the Host is foreign",
-    422: "a parameter has a wrong value, or the one image cannot be read",
-    503: "too much is under way; come back after so many seconds as Retry-After says",
+    415: "the media type is not supported, or the body is compressed",
+    421: "the Host is unknown",
+    422: "a parameter has a wrong value, or the single image cannot be read",
+    503: "the server is busy; try again after the number of seconds in Retry-After",
 }
 _RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
 _RESPONSES: _Json = {
@@ -107,8 +107,9 @@ def _json(schema: str) -> _Json:
 
 
 def _responses(text: str, content: _Json, *errors: int) -> _Json:
-    refused = {f"{status}": {"$ref": f"#/components/responses/{status}"} for status in sorted({*_EVERYWHERE, *errors})}
-    return {"200": {"description": text, "content": content}, **refused}
+    statuses = sorted({*_EVERYWHERE, *errors})
+    error_responses = {f"{status}": {"$ref": f"#/components/responses/{status}"} for status in statuses}
+    return {"200": {"description": text, "content": content}, **error_responses}
 
 
 def _get(text: str, content: _Json, *errors: int, free: bool = False) -> _Json:
@@ -123,26 +124,26 @@ _MODEL = _query("model", "A name among /v1/models; the first one if not given.",
 _IMAGE: _Json = {kind: {"schema": _BINARY} for kind in ("image/*", "application/octet-stream")}
 
 
-def _predict(settings: Settings) -> _Json:
+def _predict(settings: ServerSettings) -> _Json:
     form = {"type": "object", "additionalProperties": _BINARY, "minProperties": 1, "maxProperties": settings.max_parts}
     top = {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES, "default": 5}
     return {
-        "summary": "The best classes of one or many images.",
+        "summary": "Classify one or several images.",
         "description": f"One image as the body, or up to {settings.max_parts} as the parts of a form; "
         f"{settings.max_body:,} bytes in all.",
-        "parameters": [_MODEL, _query("top", "How many classes to name for each image.", top)],
+        "parameters": [_MODEL, _query("top", "Number of classes for each image, those with the highest scores.", top)],
         "requestBody": {"required": True, "content": {**_IMAGE, "multipart/form-data": {"schema": form}}},
         "responses": _responses("The images in their order.", _json("Predictions"), *_BODY),
     }
 
 
 def _explain() -> _Json:
-    label = _query("class", "The class to look for; the one with the highest score if not given.", _TEXT)
-    picture = {"image/png": {"schema": _BINARY}}
+    label = _query("class", "The class to explain; the one with the highest score if not given.", _TEXT)
+    png = {"image/png": {"schema": _BINARY}}
     return {
-        "summary": "Where on an image a class comes from: the image in grey under a map of heat.",
-        "description": "Only for models with `explains`: those that are no mere export.",
+        "summary": "Explain a class on an image: its attribution map as a heat map over the image in grey.",
+        "description": "Only for models with `explains`; exported models have no maps.",
         "parameters": [_MODEL, label],
         "requestBody": {"required": True, "content": _IMAGE},
-        "responses": _responses("A picture.", picture, *_BODY),
+        "responses": _responses("The overlay.", png, *_BODY),
     }

@@ -1,4 +1,4 @@
-"""HTTP on one connection, with the limits that uvicorn lacks: on heads, on readers, on how many there are."""
+"""HTTP protocol of one connection, with limits that uvicorn lacks: slow heads, slow readers, number of connections."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from hubel.studio.guard import ALWAYS, CROWDED
-from hubel.studio.refusal import RequestError
-from hubel.studio.settings import Settings
+from hubel.studio.guard import SECURITY_HEADERS, TOO_MANY_CONNECTIONS
+from hubel.studio.responses import RequestError
+from hubel.studio.settings import ServerSettings
 
 __all__ = ["protocol_class"]
 
-_HARD = 2  # times as many connections as are served are open, to be told so; more are closed at once
+_HARD = 2  # up to this multiple of `connections`, further connections get a 503; beyond it they are closed at once
 
 
-def protocol_class(settings: Settings) -> type[H11Protocol]:
-    """The class of which uvicorn makes an object for each connection."""
+def protocol_class(settings: ServerSettings) -> type[H11Protocol]:
+    """Return the protocol class that uvicorn instantiates for each connection."""
 
     class Limited(_Limited):
         limits = settings
@@ -27,9 +27,9 @@ def protocol_class(settings: Settings) -> type[H11Protocol]:
 
 
 class _Limited(H11Protocol):
-    """A client has `head_timeout` for a head and `write_timeout` to take its answer, or is cut off."""
+    """Connection that is aborted when its client exceeds `head_timeout` or `write_timeout`."""
 
-    limits: Settings
+    limits: ServerSettings
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -38,16 +38,16 @@ class _Limited(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        many = len(self.connections)
-        if many > _HARD * self.limits.connections:
+        count = len(self.connections)
+        if count > _HARD * self.limits.connections:
             transport.abort()
             return
-        self.app_state = {CROWDED: many > self.limits.connections}
+        self.app_state = {TOO_MANY_CONNECTIONS: count > self.limits.connections}
         self._head = self.loop.call_later(self.limits.head_timeout, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        _end(self._head)
-        _end(self._stuck)
+        _cancel(self._head)
+        _cancel(self._stuck)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -57,47 +57,47 @@ class _Limited(H11Protocol):
             self._head = self.loop.call_later(self.limits.head_timeout, self.transport.abort)
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
-            _end(self._head)
+            _cancel(self._head)
             self._head = None
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
-            self._must_end()
+            self._abort_if_stuck()
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        self._must_end()
+        self._abort_if_stuck()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._must_end()
+        self._abort_if_stuck()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if not self.transport.is_closing():
-            _end(self._stuck)
+            _cancel(self._stuck)
             self._stuck = None
 
     def send_400_response(self, msg: str) -> None:
-        """Say that something is no HTTP, in the form that all our answers have, and close."""
+        """Answer invalid HTTP by 400, in the JSON form of all errors, and close the connection."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            response = RequestError(400, "bad_request", "this is no valid HTTP request").response()
-            headers = [*response.raw_headers, *ALWAYS, (b"connection", b"close")]
+            response = RequestError(400, "bad_request", "this is not a valid HTTP request").response()
+            headers = [*response.raw_headers, *SECURITY_HEADERS, (b"connection", b"close")]
             head = h11.Response(status_code=response.status_code, headers=headers, reason=b"Bad Request")
             for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
-        self._must_end()
+        self._abort_if_stuck()
 
-    def _must_end(self) -> None:
-        """A closed transport waits for its client to take the rest; not for ever."""
+    def _abort_if_stuck(self) -> None:
+        """Abort after `write_timeout`: a closed transport would wait for ever for its client to read the rest."""
         self._stuck = self._stuck or self.loop.call_later(self.limits.write_timeout, self.transport.abort)
 
 
-def _end(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()

@@ -1,4 +1,4 @@
-"""A server that runs: in this thread until a signal, or in another one for as long as a block lasts."""
+"""Run a server: in this thread until a signal, or in a background thread for the duration of a `with` block."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ import uvicorn
 from hubel.core.errors import OptionError
 from hubel.inference.classifier import Classifier
 from hubel.studio.app import Api
-from hubel.studio.metrics import Metrics
-from hubel.studio.models import at_work
+from hubel.studio.metrics import ServerMetrics
 from hubel.studio.protocol import protocol_class
-from hubel.studio.settings import LOOPBACK, Settings
+from hubel.studio.served_models import serving
+from hubel.studio.settings import LOOPBACK, ServerSettings
 
-__all__ = ["running", "serve"]
+__all__ = ["running_server", "serve"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MOST_HEAD = 16 * 2**10  # bytes of a request's head
 _BACKLOG = 128
 
 
-def serve(classifiers: Mapping[str, Classifier], settings: Settings, say: Callable[[str], Any]) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; those under way are finished first.
+def serve(classifiers: Mapping[str, Classifier], settings: ServerSettings, say: Callable[[str], Any]) -> None:
+    """Answer requests until SIGTERM or Ctrl-C; requests in progress are finished first.
 
     Args:
-        classifiers: models by their names, the default one first.
-        settings: where and how.
-        say: is told where the server listens, and what is unsafe.
+        classifiers: models by name, the default one first.
+        settings: address and limits.
+        say: prints the address and warnings.
 
     Raises:
-        OptionError: it cannot listen there.
+        OptionError: the address is not available.
     """
-    with _listening(settings) as bound, at_work(classifiers, settings, metrics := Metrics()) as served:
+    with _listening(settings) as bound, serving(classifiers, settings, metrics := ServerMetrics()) as served:
         api = Api(served, settings, metrics)
         if settings.host not in LOOPBACK and settings.token is None:
-            say(f"warning: {settings.host} is open to other computers, and no token is asked for (--token)")
+            say(f"warning: {settings.host} is open to other computers, and no token is required (--token)")
         if settings.everywhere and not settings.allow_hosts:
-            say("other computers are answered only when they call this one by a name of --allow-host")
+            say("requests of other computers are answered only under a host name given by --allow-host")
         say(f"{', '.join(served)} at {_address(settings, bound)}; Ctrl-C stops")
         _Server(api, settings).run([bound])
 
 
 @contextmanager
-def running(classifiers: Mapping[str, Classifier], settings: Settings) -> Iterator[str]:
-    """A server in another thread; its address, such as `http://127.0.0.1:8000`. Errors as in `serve`."""
-    with _listening(settings) as bound, at_work(classifiers, settings, metrics := Metrics()) as served:
+def running_server(classifiers: Mapping[str, Classifier], settings: ServerSettings) -> Iterator[str]:
+    """Run a server in a background thread; yield its address, such as `http://127.0.0.1:8000`. Errors as in `serve`."""
+    with _listening(settings) as bound, serving(classifiers, settings, metrics := ServerMetrics()) as served:
         server = _Server(Api(served, settings, metrics), settings)
         thread = threading.Thread(target=server.run, args=([bound],), name="hubel-serve")
         thread.start()
@@ -63,9 +63,9 @@ def running(classifiers: Mapping[str, Classifier], settings: Settings) -> Iterat
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, but for signals: they ask it to stop, and are not sent to this process again afterwards."""
+    """uvicorn's server with its own signal handling: signals stop it, and are not raised again afterwards."""
 
-    def __init__(self, api: Api, settings: Settings) -> None:
+    def __init__(self, api: Api, settings: ServerSettings) -> None:
         self._api = api
         config = uvicorn.Config(
             api.application(),
@@ -86,18 +86,18 @@ class _Server(uvicorn.Server):
         super().__init__(config)
 
     def stop(self) -> None:
-        """Take no more requests, and end when those under way have their answers."""
+        """Stop taking requests, and end when those in progress are answered."""
         self._api.stopping = True
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal asks to stop; another one waits for nobody."""
+        """Stop gracefully at the first signal, at once at the second."""
         self.force_exit = self.should_exit
         self.stop()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Hear the signals, where Python allows it: in the main thread."""
+        """Handle the signals, if in the main thread: Python allows it nowhere else."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -110,7 +110,7 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
+def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         bound = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
@@ -121,6 +121,6 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield bound
 
 
-def _address(settings: Settings, bound: socket.socket) -> str:
+def _address(settings: ServerSettings, bound: socket.socket) -> str:
     host = "localhost" if settings.everywhere else f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{bound.getsockname()[1]}"

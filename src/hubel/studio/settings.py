@@ -1,4 +1,4 @@
-"""What a server is told: where it listens, whom it answers, and where it stops."""
+"""Settings of the server: address, access and limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from hubel.core.errors import OptionError
 
-__all__ = ["LOOPBACK", "Settings"]
+__all__ = ["LOOPBACK", "ServerSettings"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ANY = ("0.0.0.0", "::", "")
@@ -15,32 +15,32 @@ _MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Times are in seconds, sizes in bytes.
+class ServerSettings:
+    """Address, access and limits of a server; times are in seconds, sizes in bytes.
 
     Attributes:
-        host: the address to listen on.
-        port: likewise; 0 is any free one.
-        allow_hosts: names, beside those of this computer, that a request's Host and Origin may have.
-        token: what a request must carry as `Authorization: Bearer`; None asks for nothing.
-        max_body: of one request.
-        max_bodies: of all requests under way together.
-        max_parts: images in one request.
-        decode_memory: what decoding one image may take; limits its pixels, see `hubel.studio.pictures`.
-        queue: images of one model that may be under way.
-        batch: images that go through the network together.
-        companions: how long an image waits for others to share its batch.
-        patience: how long an image may be expected to wait for its turn; where it is longer, no more are taken.
-        deadline: from a request's last byte to its answer.
-        connections: open at the same time.
-        head_timeout: for a request's head.
-        body_timeout: for a request's body.
-        idle_timeout: for the next request on the same connection; whole seconds.
-        write_timeout: for a client to take what it is sent.
-        linger: how long the rest of a refused body is read, so that the client sees why.
+        host: address to listen on.
+        port: port to listen on; 0 is any free one.
+        allow_hosts: further names that a request's Host and Origin may have, beside those of this computer.
+        token: token that requests must carry as `Authorization: Bearer`; None requires none.
+        max_body: largest body of a request.
+        max_bodies: largest sum of the bodies in memory.
+        max_parts: most images in a request.
+        decode_memory: most memory for decoding one image; limits its pixels, see `hubel.studio.uploads`.
+        queue: most images of one model in progress.
+        batch: most images in a batch.
+        batch_wait: longest time that an image waits for others to fill its batch.
+        max_queue_wait: longest expected wait in the queue; beyond it, further images are refused.
+        deadline: longest time from a request's last byte to its response.
+        connections: most open connections.
+        head_timeout: longest time to receive a request's head.
+        body_timeout: longest time to receive a request's body.
+        idle_timeout: longest idle time of a connection between requests; whole seconds.
+        write_timeout: longest time that a client may take to receive its response.
+        linger: time during which the rest of a refused body is read, so that the client gets the response.
 
     Raises:
-        OptionError: a value that cannot work.
+        OptionError: a value is out of its range, or two contradict each other.
     """
 
     host: str = "127.0.0.1"
@@ -53,8 +53,8 @@ class Settings:
     decode_memory: int = 160 * _MIB
     queue: int = 64
     batch: int = 8
-    companions: float = 0.005
-    patience: float = 1.5
+    batch_wait: float = 0.005
+    max_queue_wait: float = 1.5
     deadline: float = 10.0
     connections: int = 256
     head_timeout: float = 10.0
@@ -64,25 +64,25 @@ class Settings:
     linger: float = 1.0
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name not in ("port", "companions", "linger") and isinstance(value, int | float) and value <= 0:
-                raise OptionError(f"{one.name} is above 0, not {value}")
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if setting.name not in ("port", "batch_wait", "linger") and isinstance(value, int | float) and value <= 0:
+                raise OptionError(f"{setting.name} is above 0, not {value}")
         if not 0 <= self.port < 2**16:
             raise OptionError(f"a port is a number from 0 to 65535, not {self.port}")
         if self.max_parts > self.queue:
-            raise OptionError(f"a queue of {self.queue} has no place for a request of {self.max_parts} images")
+            raise OptionError(f"a queue of {self.queue} has no room for a request of {self.max_parts} images")
         if self.max_body > self.max_bodies:
-            raise OptionError(f"one body of {self.max_body:,} bytes is more than all together, {self.max_bodies:,}")
+            raise OptionError(f"max_body, {self.max_body:,} bytes, is above max_bodies, {self.max_bodies:,}")
         if self.token is not None and not re.fullmatch(r"[!-~]+", self.token):
             raise OptionError("a token is made of printable ASCII characters, without spaces")
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Names that Host and Origin may have, in small letters."""
+        """Names that Host and Origin may have, in lower case."""
         return frozenset(name.lower().strip("[]") for name in (*LOOPBACK, self.host, *self.allow_hosts)) - set(_ANY)
 
     @property
     def everywhere(self) -> bool:
-        """Whether `host` is no address of its own, but all that this computer has."""
+        """Return whether `host` stands for all addresses of this computer."""
         return self.host in _ANY

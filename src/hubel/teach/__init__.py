@@ -1,1 +1,1 @@
-"""Teach: convolution arithmetic step by step, image kernels, the walkthrough."""
+"""Teach convolutional networks: convolution arithmetic step by step, image kernels, the walkthrough, the demo."""

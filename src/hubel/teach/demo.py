@@ -1,4 +1,4 @@
-"""What `hubel demo` does: the whole path on data that comes with the dependencies."""
+"""Demo of the whole path, from training to prediction, on data that comes with the dependencies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _SHOWN = 8
 
 
 def digits_demo(folder: Path) -> tuple[list[RunResult], list[tuple[str, str, str, str]]]:
-    """Three networks on the digits, the best last; and predictions of the last one on some held-out images."""
+    """Train three models on the digits, the best last; return the runs, and predictions of the last one.
+
+    There are predictions of eight test images, each with the image, its class, the predicted class and the score; none
+    if a run was stopped.
+    """
     runs = []
     for model in _MODELS:
         runs.append(train("digits", Recipe(model=model), out=folder / model))
@@ -30,21 +34,21 @@ def digits_demo(folder: Path) -> tuple[list[RunResult], list[tuple[str, str, str
     rows = held_out.rows[:_SHOWN]
     source = digits()
     pixels = np.stack([source.read(int(row), "") for row in rows])
-    best = predictor.predict_proba(pixels)
-    guesses = [
+    scores = predictor.predict_proba(pixels)
+    predictions = [
         (
             held_out.path(i),
             held_out.index.labels[held_out.index.label[row]],
-            predictor.classes[best[i].argmax()],
-            f"{best[i].max():.1%}",
+            predictor.classes[scores[i].argmax()],
+            f"{scores[i].max():.1%}",
         )
         for i, row in enumerate(rows.tolist())
     ]
-    return runs, guesses
+    return runs, predictions
 
 
 def xo_demo(folder: Path) -> RunResult:
-    """The X/O net: one small convolution, two outputs with a sigmoid each, on pictures that are shifted and noisy."""
+    """Train a small convolutional network with two sigmoid outputs on shifted and noisy images of X and O."""
     recipe = Recipe(
         model="convnet",
         options={"filters": "8,16", "repeat": "1"},

@@ -28,8 +28,8 @@ from hubel.core.progress import bar, say
 from hubel.core.random import scalar
 from hubel.data.loading import Batch, Labelled, Samples, suited
 from hubel.models.neighbours import Neighbours
-from hubel.plots.files import save
-from hubel.plots.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, quiet
+from hubel.plots.png import save_figure
+from hubel.plots.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, style_axes
 from hubel.training.execute import build_trainer, training_context
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
@@ -184,7 +184,7 @@ def find_lr(
     name = plan.dataset.source.name
     folder = out or numbered_folder(RUNS, f"lr-find-{name}")
     write_atomic(folder / "lr_find.csv", test.to_csv())
-    save(draw_range_test(test, f"{plan.card.model} on {name}"), folder / "lr_find.png")
+    save_figure(draw_range_test(test, f"{plan.card.model} on {name}"), folder / "lr_find.png")
     command = train_command(data, recipe, test.suggestion)
     return RangeTestResult(test=test, folder=folder, command=command, notes=plan.notes)
 
@@ -267,6 +267,6 @@ def draw_range_test(test: RangeTest, title: str) -> Figure:
             color=colour, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
     heading(axes, drawable(title, limit=45), f"suggestion: --lr {test.suggestion:g}")
-    quiet(axes)
+    style_axes(axes)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
     return finish(figure)

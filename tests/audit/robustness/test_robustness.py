@@ -20,7 +20,7 @@ from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource
 from hubel.inference.predictor import Predictor
-from hubel.plots.files import to_png
+from hubel.plots.png import to_png
 from hubel.weights.card import ModelCard
 from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.model_file import save_model

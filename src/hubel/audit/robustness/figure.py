@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from hubel.audit.robustness.accuracy import Robustness
 from hubel.audit.robustness.corruptions import CORRUPTIONS, GROUPS, Change
 from hubel.core.errors import DataError
-from hubel.plots.style import BLUE, GREEN, INK, MUTED, ORANGE, canvas, drawable, finish, heading, quiet
+from hubel.plots.style import BLUE, GREEN, INK, MUTED, ORANGE, canvas, drawable, finish, heading, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +77,7 @@ def _draw(axes: Axes, title: str, shown: Sequence[Change], results: Sequence[Rob
         axes.invert_xaxis()
     axes.set_xlabel(shown[0].unit)
     heading(axes, title[0].upper() + title[1:], "ImageNet-C" if shown[0].name in CORRUPTIONS else "")
-    quiet(axes)
+    style_axes(axes)
     if len(shown) > 1:
         axes.legend(frameon=False, fontsize=7.5, labelcolor=INK, loc="lower left", handlelength=1.2, borderaxespad=0.1)
 

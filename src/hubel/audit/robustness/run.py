@@ -25,7 +25,7 @@ from hubel.data.sources.listing import Source
 from hubel.data.splits import choose_rows
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.metrics.tables import percent
-from hubel.plots.files import save
+from hubel.plots.png import save_figure
 from hubel.weights.imagenet import imagenet_classes
 
 __all__ = ["MeasuredRobustness", "robustness_csv", "robustness_files", "robustness_json"]
@@ -122,7 +122,7 @@ def robustness_files(
     imagenet = first.classes == imagenet_classes() and not quick
     measured = MeasuredRobustness(results, which, _means(results, imagenet=imagenet), folder, tuple(notes))
     write_atomic(folder / "robustness.csv", robustness_csv(results))
-    save(robustness_curves(results), folder / "robustness.png")
+    save_figure(robustness_curves(results), folder / "robustness.png")
     # Last: a folder with it is a finished one.
     write_json(folder / "robustness.json", robustness_json(measured))
     return measured

@@ -21,7 +21,7 @@ from hubel.data.index import Index, scan
 from hubel.data.loading import Images, suited
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source, open_source
-from hubel.plots.files import save
+from hubel.plots.png import save_figure
 
 __all__ = ["Preview", "alone", "preview"]
 
@@ -86,7 +86,7 @@ def preview(data: Any, name: str, out: Path | None = None, *, size: int = 0, see
         shown.append(Row(_title(index, row), [*images.pixels(places[:1]), *variants]))
     heads = ["as it is", *(f"epoch {epoch + 1}" for epoch in range(VARIANTS))]
     out = out or numbered_folder(Path("runs"), f"preview-{source.name}") / "augmentation.png"
-    save(sheet(shown, heads, f"Augmentation: {_words(name)}", gap_after=1), out)
+    save_figure(sheet(shown, heads, f"Augmentation: {_words(name)}", gap_after=1), out)
     single = alone(policy)
     if not single:
         return Preview(policy, out, None, preprocess)
@@ -94,7 +94,7 @@ def preview(data: Any, name: str, out: Path | None = None, *, size: int = 0, see
     most = int(np.argmax([np.ptp(row.tiles[0], axis=2).mean() for row in shown]))
     picture, second = images.decoded(most), out.with_name(f"{out.stem}-operations{out.suffix}")
     pairs = [_pair(picture, preprocess, title, ends) for title, ends in single]
-    save(sheet(pairs, ["weakest", "strongest"], f"Each change alone: {_words(name)}", across=4), second)
+    save_figure(sheet(pairs, ["weakest", "strongest"], f"Each change alone: {_words(name)}", across=4), second)
     return Preview(policy, out, second, preprocess)
 
 

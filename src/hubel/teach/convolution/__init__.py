@@ -1,1 +1,1 @@
-"""Compute a convolution by hand: output size, products, parameters, alternatives, image kernels."""
+"""Work through a convolution: output size, products, weights, alternative layers, image kernels."""

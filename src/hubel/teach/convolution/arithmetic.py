@@ -1,6 +1,6 @@
-"""The arithmetic of one convolution: output size, weights, multiplications.
+"""Convolution arithmetic: output size, weights, multiplications.
 
-Everything here is exact arithmetic on integers. A layer has one or two axes, height before width.
+All of it is exact integer arithmetic. A layer has one or two axes, height before width.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from hubel.core.errors import OptionError
 
-__all__ = ["Convolution", "Settings", "Sides", "convolution", "sides", "times"]
+__all__ = ["Convolution", "ConvolutionSettings", "Size", "format_size", "make_convolution", "parse_size"]
 
-Sides = tuple[int, ...]  # one number for each axis
-Padding = tuple[tuple[int, int], ...]  # before and after, for each axis
+Size = tuple[int, ...]  # one number per axis
+Padding = tuple[tuple[int, int], ...]  # before and after, per axis
 
 
 @dataclass(frozen=True)
@@ -23,41 +23,41 @@ class Convolution:
     """A convolutional layer with a bias for each output map.
 
     Attributes:
-        in_channels: maps that come in.
-        out_channels: maps that go out.
-        kernel_size: the window.
-        stride: steps of the window; of the result, where it is transposed.
-        padding: zeros before and after; a transposed layer cuts as many off its result.
-        dilation: distance between neighbours under the window.
-        groups: parts that see only their share of the maps.
-        transposed: whether each input is spread over a window, instead of each window being summed up.
-        output_padding: rows and columns added to a transposed layer's result at its end.
+        in_channels: input maps.
+        out_channels: output maps.
+        kernel_size: size of the kernel.
+        stride: step of the kernel over the input; over the output of a transposed convolution.
+        padding: zeros before and after the input; a transposed convolution crops its output by as many.
+        dilation: distance between neighbouring kernel elements.
+        groups: number of groups, each of which connects its own share of the maps.
+        transposed: a transposed convolution, which spreads each input over a window of the output.
+        output_padding: rows and columns added at the end of a transposed convolution's output.
     """
 
     in_channels: int
     out_channels: int
-    kernel_size: Sides
-    stride: Sides
+    kernel_size: Size
+    stride: Size
     padding: Padding
-    dilation: Sides
+    dilation: Size
     groups: int = 1
     transposed: bool = False
-    output_padding: Sides = (0, 0)
+    output_padding: Size = (0, 0)
 
-    def output_size(self, size: Sides) -> Sides:
-        """floor((H + 2P - D(K - 1) - 1) / S) + 1; transposed: (H - 1)S - 2P + D(K - 1) + output_padding + 1.
+    def output_size(self, size: Size) -> Size:
+        """Return floor((H + 2P - D(K - 1) - 1) / S) + 1; transposed: (H - 1)S - 2P + D(K - 1) + output_padding + 1.
 
         Source: Dumoulin & Visin 2016, arXiv:1603.07285, Relationships 6 and 14, with dilation as in Section 5.1.
 
         Raises:
-            OptionError: nothing is left.
+            OptionError: the output would be empty.
         """
-        found = tuple(self._side(axis, length) for axis, length in enumerate(size))
-        if min(found) < 1:
-            window = times(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
-            what = "padding cuts everything off" if self.transposed else f"a window that spans {window} does not fit"
-            raise OptionError(f"{what}: the input is {times(size)}, with padding {_written(self.padding)}")
-        return found
+        output = tuple(self._side(axis, length) for axis, length in enumerate(size))
+        if min(output) < 1:
+            window = format_size(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+            problem = "padding cuts everything off" if self.transposed else f"a window that spans {window} does not fit"
+            raise OptionError(f"{problem}: the input is {format_size(size)}, with padding {_written(self.padding)}")
+        return output
 
     def _side(self, axis: int, length: int) -> int:
         padded, span = sum(self.padding[axis]), self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
@@ -66,7 +66,7 @@ class Convolution:
         return (length + padded - span) // self.stride[axis] + 1
 
     def formula(self, axis: int, length: int) -> str:
-        """The output size of one axis, with its numbers."""
+        """Return the formula of one axis's output size, with its numbers filled in."""
         (before, after), stride = self.padding[axis], self.stride[axis]
         reach = f"{self.dilation[axis]}*({self.kernel_size[axis]} - 1)"
         if self.transposed:
@@ -77,68 +77,68 @@ class Convolution:
 
     @property
     def weights(self) -> int:
-        """Numbers in the kernels, without the biases."""
+        """Return the number of weights, without biases."""
         return math.prod(self.kernel_size) * self.in_channels * self.out_channels // self.groups
 
     @property
     def parameters(self) -> int:
-        """Weights and one bias for each output map."""
+        """Return the number of weights and biases, one bias per output map."""
         return self.weights + self.out_channels
 
-    def multiplications(self, size: Sides) -> int:
-        """How many one input of this size takes, those with padded zeros included.
+    def multiplications(self, size: Size) -> int:
+        """Return the multiplications for one input of this size, including those with padded zeros.
 
-        Each output takes (window x input maps / groups) of them; where it is transposed, each input takes (window x
-        output maps / groups).
+        Each output takes (kernel size x input maps / groups); each input of a transposed convolution takes (kernel size
+        x output maps / groups).
         """
         return self.weights * math.prod(size if self.transposed else self.output_size(size))
 
     def __str__(self) -> str:
-        """The layer in a few words.
+        """Return a short description of the layer.
 
-        >>> str(convolution(32, 64, (8, 8), Settings(kernel_size=(3,))))
+        >>> str(make_convolution(32, 64, (8, 8), ConvolutionSettings(kernel_size=(3,))))
         '3x3, 32 to 64'
         """
         groups = "" if self.groups == 1 else f", {self.groups:,} groups"
         kind = "transposed " if self.transposed else ""
-        return f"{kind}{times(self.kernel_size)}, {self.in_channels:,} to {self.out_channels:,}{groups}"
+        return f"{kind}{format_size(self.kernel_size)}, {self.in_channels:,} to {self.out_channels:,}{groups}"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a window moves; a single number serves all axes.
+class ConvolutionSettings:
+    """Settings of a convolution; a single number applies to all axes.
 
     Attributes:
-        kernel_size: the window.
-        stride: steps of the window.
+        kernel_size: size of the kernel.
+        stride: step of the kernel.
         padding: zeros on both sides; "valid" for none; "same" for ceil(size / stride) outputs (transposed:
-            size * stride), the odd zero at the end, as TensorFlow's.
-        dilation: distance between neighbours under the window.
-        groups: parts that see only their share of the maps.
-        transposed: whether each input is spread over a window.
-        output_padding: what is added to a transposed layer's result at its end.
+            size * stride), the odd zero at the end, as in TensorFlow.
+        dilation: distance between neighbouring kernel elements.
+        groups: number of groups, each of which connects its own share of the maps.
+        transposed: a transposed convolution.
+        output_padding: rows and columns added at the end of a transposed convolution's output.
     """
 
-    kernel_size: Sides = (3,)
-    stride: Sides = (1,)
-    padding: Sides | str = "valid"
-    dilation: Sides = (1,)
+    kernel_size: Size = (3,)
+    stride: Size = (1,)
+    padding: Size | str = "valid"
+    dilation: Size = (1,)
     groups: int = 1
     transposed: bool = False
-    output_padding: Sides = (0,)
+    output_padding: Size = (0,)
 
 
-def convolution(in_channels: int, out_channels: int, size: Sides, settings: Settings) -> Convolution:
-    """A layer from its settings, checked.
+def make_convolution(in_channels: int, out_channels: int, size: Size, settings: ConvolutionSettings) -> Convolution:
+    """Check settings and return the layer they describe, its padding computed.
 
     Args:
-        in_channels: maps that come in.
-        out_channels: maps that go out.
-        size: of the maps that come in, which "same" padding depends on.
-        settings: how the window moves.
+        in_channels: input maps.
+        out_channels: output maps.
+        size: size of the input maps, on which "same" padding depends.
+        settings: settings of the layer.
 
     Raises:
-        OptionError: a number is too small, or settings do not fit each other.
+        OptionError: a number is out of its range, or two settings contradict each other.
     """
     axes = len(size)
     kernel_size, stride, dilation, output_padding = (
@@ -156,14 +156,16 @@ def convolution(in_channels: int, out_channels: int, size: Sides, settings: Sett
     if not transposed and any(output_padding):
         raise OptionError("output_padding is for a transposed convolution only")
     if any(not 0 <= o < max(s, d) for o, s, d in zip(output_padding, stride, dilation, strict=True)):
-        raise OptionError(f"output_padding is at least 0 and below the stride or dilation, not {times(output_padding)}")
+        raise OptionError(
+            f"output_padding is at least 0 and below the stride or dilation, not {format_size(output_padding)}"
+        )
     layer = Convolution(
         in_channels, out_channels, kernel_size, stride, ((0, 0),) * axes, dilation, groups, transposed, output_padding
     )
     return replace(layer, padding=_padding(layer, settings.padding, size))
 
 
-def _padding(layer: Convolution, padding: Sides | str, size: Sides) -> Padding:
+def _padding(layer: Convolution, padding: Size | str, size: Size) -> Padding:
     if not isinstance(padding, str):
         padding = _for_axes("padding", padding, len(size))
         if min(padding) < 0:
@@ -185,35 +187,35 @@ def _padding(layer: Convolution, padding: Sides | str, size: Sides) -> Padding:
     return tuple((total // 2, total - total // 2) for total in totals)
 
 
-def _for_axes(name: str, given: Sides, axes: int) -> Sides:
-    """A number for each axis; a single one, or two equal ones, serve all."""
+def _for_axes(name: str, given: Size, axes: int) -> Size:
+    """Return a number per axis; a single number, or several equal ones, apply to all axes."""
     if len(given) == axes:
         return given
     if len(set(given)) != 1:
         raise OptionError(
-            f"{name} has {len(given)} numbers for {axes} {'axis' if axes == 1 else 'axes'}: {times(given)}"
+            f"{name} has {len(given)} numbers for {axes} {'axis' if axes == 1 else 'axes'}: {format_size(given)}"
         )
     return given[:1] * axes
 
 
-def sides(name: str, text: str) -> Sides:
-    """Numbers from what somebody typed.
+def parse_size(name: str, text: str) -> Size:
+    """Parse a size, such as "3" or "3x5"; `name` is for the error message.
 
-    >>> sides("stride", "2"), sides("stride", "2x1")
+    >>> parse_size("stride", "2"), parse_size("stride", "2x1")
     ((2,), (2, 1))
 
     Raises:
-        OptionError: it is something else.
+        OptionError: the text is not a size.
     """
     if not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9})*", text):
         raise OptionError(f"{name} is a number such as 3, or numbers such as 3x5, not {text!r}")
     return tuple(map(int, text.split("x")))
 
 
-def times(numbers: Iterable[int]) -> str:
-    """Numbers as they are written for sizes.
+def format_size(numbers: Iterable[int]) -> str:
+    """Format a size.
 
-    >>> times((28, 28, 192))
+    >>> format_size((28, 28, 192))
     '28x28x192'
     """
     return "x".join(map(str, numbers))

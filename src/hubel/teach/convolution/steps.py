@@ -1,4 +1,4 @@
-"""A convolution step by step: what lies under the window, the products, their sum."""
+"""Convolution step by step: values under the window, products, sum."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError
 from hubel.teach.convolution.arithmetic import Convolution
 
-__all__ = ["Step", "numbers", "result", "steps"]
+__all__ = ["ConvolutionStep", "convolution_steps", "convolve", "parse_numbers"]
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ConvolutionStep:
     """One position of the window.
 
     Attributes:
-        position: of the output that it makes; of the input that is spread, where the layer is transposed.
-        seen: what lies under the window, padded zeros included; the one input, where it is transposed.
-        products: with each number of the kernel, in the kernel's shape.
+        position: position of the output; of the input, for a transposed convolution.
+        seen: values under the window, including padded zeros; the one input value, for a transposed convolution.
+        products: products with the kernel's values, in the kernel's shape.
     """
 
     position: tuple[int, ...]
@@ -33,18 +33,18 @@ class Step:
 
     @property
     def sum(self) -> float:
-        """Of the products."""
+        """Return the sum of the products."""
         return float(self.products.sum())
 
 
-def numbers(name: str, text: str) -> Floats:
-    """Numbers from what somebody typed: `(w,)`, or `(h, w)` where there are rows.
+def parse_numbers(name: str, text: str) -> Floats:
+    """Parse numbers `(w,)`, or `(h, w)` if there are rows; `name` is for the error message.
 
-    >>> numbers("kernel", "-1,0,1").tolist(), numbers("kernel", "1,0/0,1").tolist()
+    >>> parse_numbers("kernel", "-1,0,1").tolist(), parse_numbers("kernel", "1,0/0,1").tolist()
     ([-1.0, 0.0, 1.0], [[1.0, 0.0], [0.0, 1.0]])
 
     Raises:
-        OptionError: it is something else.
+        OptionError: the text is not numbers, or its rows differ in length.
     """
     try:
         values = np.array([[float(word) for word in row.split(",")] for row in text.split("/")])
@@ -56,47 +56,47 @@ def numbers(name: str, text: str) -> Floats:
     return values if "/" in text else values[0]
 
 
-def steps(layer: Convolution, values: Floats, kernel: Floats) -> Iterator[Step]:
-    """The steps of a layer with one input and one output map, and no bias, row by row.
+def convolution_steps(layer: Convolution, values: Floats, kernel: Floats) -> Iterator[ConvolutionStep]:
+    """Yield the steps of a layer with one input and one output map and no bias, row by row.
 
-    The kernel is not turned around first, as in all networks: mathematics calls this cross-correlation.
+    As in all networks, the kernel is not flipped: mathematically, this is cross-correlation.
 
     Args:
-        layer: how the window moves.
-        values: `(w,)` or `(h, w)`.
-        kernel: as many axes as `values`.
+        layer: the layer.
+        values: input `(w,)` or `(h, w)`.
+        kernel: kernel of as many axes.
     """
     padded = values if layer.transposed else np.pad(values, layer.padding)
     for position in itertools.product(
         *map(range, values.shape if layer.transposed else layer.output_size(values.shape))
     ):
         seen = padded[position] if layer.transposed else padded[_window(layer, position, kernel.shape)]
-        yield Step(position, np.asarray(seen), seen * kernel)
+        yield ConvolutionStep(position=position, seen=np.asarray(seen), products=seen * kernel)
 
 
-def result(layer: Convolution, values: Floats, kernel: Floats) -> Floats:
-    """What the steps add up to."""
-    return (_spread if layer.transposed else _summed)(layer, values, kernel)
+def convolve(layer: Convolution, values: Floats, kernel: Floats) -> Floats:
+    """Return the output of a layer with one input and one output map and no bias."""
+    return (_transposed_output if layer.transposed else _output)(layer, values, kernel)
 
 
-def _summed(layer: Convolution, values: Floats, kernel: Floats) -> Floats:
-    sums = [step.sum for step in steps(layer, values, kernel)]
+def _output(layer: Convolution, values: Floats, kernel: Floats) -> Floats:
+    sums = [step.sum for step in convolution_steps(layer, values, kernel)]
     return np.array(sums).reshape(layer.output_size(values.shape))
 
 
-def _spread(layer: Convolution, values: Floats, kernel: Floats) -> Floats:
-    """Every input's products laid over one another; padding is cut off."""
+def _transposed_output(layer: Convolution, values: Floats, kernel: Floats) -> Floats:
+    """Add up every input's products at their positions, and crop the padding."""
     before = [side for side, _ in layer.padding]
     after = [side for _, side in layer.padding]
     size = layer.output_size(values.shape)
     whole = np.zeros([b + side + a for b, side, a in zip(before, size, after, strict=True)])
-    for step in steps(layer, values, kernel):
+    for step in convolution_steps(layer, values, kernel):
         whole[_window(layer, step.position, kernel.shape)] += step.products
     return whole[tuple(slice(b, b + side) for b, side in zip(before, size, strict=True))]
 
 
 def _window(layer: Convolution, position: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(
-        slice(place * stride, place * stride + dilation * (length - 1) + 1, dilation)
-        for place, stride, dilation, length in zip(position, layer.stride, layer.dilation, shape, strict=True)
+        slice(index * stride, index * stride + dilation * (length - 1) + 1, dilation)
+        for index, stride, dilation, length in zip(position, layer.stride, layer.dilation, shape, strict=True)
     )

@@ -1,1 +1,1 @@
-"""Build the walkthrough page, from single pixels to a trained network."""
+"""Write the walkthrough: a page from single pixels to a trained network."""

@@ -1,6 +1,6 @@
-"""From single pixels to a trained network, as one HTML page whose every number is computed.
+"""Walkthrough from single pixels to a trained network, as one HTML page whose every number is computed.
 
-The page needs nothing else: no network, no script, no other file; its own policy forbids them.
+The page is self-contained: no connection, no script, no other file; its Content-Security-Policy forbids them.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 from hubel.core.errors import UnknownNameError
 from hubel.core.files import write_atomic
 from hubel.metrics.tables import percent
-from hubel.teach.walkthrough import drawings as pictures
-from hubel.teach.walkthrough.story import BATCH, RATE, STEPS, Story, tell
+from hubel.teach.walkthrough import svg
+from hubel.teach.walkthrough.lesson import BATCH, RATE, STEPS, Lesson, compute_lesson
 
 __all__ = ["WALKTHROUGHS", "render", "write_walkthrough"]
 
-WALKTHROUGHS = {"xo": tell}
+WALKTHROUGHS = {"xo": compute_lesson}
 POOLED = [(row, column, min(2, 7 - row), min(2, 7 - column)) for row in range(0, 7, 2) for column in range(0, 7, 2)]
 NAMES = ("falling", "crossing", "rising")  # the three patterns
 
 
 def write_walkthrough(name: str, path: Path) -> None:
-    """Write a page to `path`, atomically. The same version writes the same bytes.
+    """Write a walkthrough to `path`, atomically. The same version of hubel writes the same bytes.
 
     Raises:
         UnknownNameError: there is no such walkthrough.
@@ -34,48 +34,48 @@ def write_walkthrough(name: str, path: Path) -> None:
     write_atomic(path, render(WALKTHROUGHS[name]()))
 
 
-def render(story: Story) -> str:
-    """The page that tells a story."""
+def render(lesson: Lesson) -> str:
+    """Return the HTML of a walkthrough."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "number": pictures.number,
-        "terms": pictures.terms,
+        "number": svg.format_number,
+        "terms": svg.format_sum,
         "percent": percent,
         "grouped": "{:,}".format,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
     source = files("hubel.teach.walkthrough").joinpath("walkthrough.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(
-        story=story,
-        grid=pictures.grid,
-        sheets=pictures.sheets,
-        curve=pictures.curve,
-        squashed=pictures.squashed,
-        loss_of=pictures.loss_of,
+        lesson=lesson,
+        grid=svg.grid,
+        stacked_maps=svg.stacked_maps,
+        loss_history_chart=svg.loss_history_chart,
+        sigmoid_chart=svg.sigmoid_chart,
+        loss_chart=svg.loss_chart,
         names=NAMES,
         windows=POOLED,
         batch=BATCH,
         rate=RATE,
         steps=STEPS,
-        best=_best_matches(story),
-        unchanged=_unchanged(story),
-        learned=sum(part.size for part in vars(story.weights).values()),
+        best=_best_matches(lesson),
+        unchanged=_unchanged(lesson),
+        learned=sum(part.size for part in vars(lesson.weights).values()),
     )
 
 
-def _best_matches(story: Story) -> list[list[tuple[int, int, int, int]]]:
-    """Where each pattern matches the X perfectly, as windows."""
+def _best_matches(lesson: Lesson) -> list[list[tuple[int, int, int, int]]]:
+    """Return the windows in which each pattern matches the X perfectly."""
     return [
         [(int(row), int(column), 3, 3) for row, column in np.argwhere(matches > 0.999)]
-        for matches in story.x_trace.matches[0]
+        for matches in lesson.x_trace.matches[0]
     ]
 
 
-def _unchanged(story: Story) -> tuple[float, float]:
-    """The shares of rectified and of pooled numbers that stay the same when the X moves by a pixel."""
-    before, after = story.x_trace, story.moved_trace
+def _unchanged(lesson: Lesson) -> tuple[float, float]:
+    """Return the shares of rectified and of pooled values that do not change when the X is shifted by a pixel."""
+    before, after = lesson.x_trace, lesson.moved_trace
     pairs = ((before.rectified, after.rectified), (before.pooled, after.pooled))
     rectified, pooled = (float((abs(a - b) < 1e-9).mean()) for a, b in pairs)
     return rectified, pooled

@@ -1,4 +1,4 @@
-"""The models that a server offers: each with a name, a queue, and a way to explain itself."""
+"""Models of a server: each with its name, its batcher, and its explainer."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from hubel.inference.exported import Exported
 from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
 from hubel.studio.batching import Batcher
-from hubel.studio.explaining import Explainer, overlay_png
-from hubel.studio.metrics import Metrics
-from hubel.studio.pictures import Reader
-from hubel.studio.settings import Settings
+from hubel.studio.explainer import Explainer, overlay_png
+from hubel.studio.metrics import ServerMetrics
+from hubel.studio.settings import ServerSettings
+from hubel.studio.uploads import UploadDecoder
 
 if TYPE_CHECKING:
     from hubel.inference.predictor import Predictor
 
-__all__ = ["Served", "at_work", "load_models", "names_of"]
+__all__ = ["ServedModel", "load_models", "served_names", "serving"]
 
-_MOST_DECODERS = 4  # threads, each of which may take an eighth of `Settings.decode_memory`
+_MOST_DECODERS = 4  # threads, each of which may take an eighth of `ServerSettings.decode_memory`
 
 
-@dataclass(frozen=True, eq=False)
-class Served:
-    """One model.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ServedModel:
+    """One model of a server.
 
     Attributes:
-        name: what clients call it.
-        classifier: what it is.
-        batcher: makes scores.
-        explainer: makes maps; None where there is no network to look into, but only its export.
+        name: its name in the API.
+        classifier: the model.
+        batcher: computes its scores.
+        explainer: computes attribution maps; None for an exported model, whose layers cannot be read.
     """
 
     name: str
@@ -50,10 +50,10 @@ class Served:
     explainer: Explainer | None
 
 
-def names_of(models: Sequence[str]) -> list[str]:
-    """What clients call models, of which a path tells no more than its last part.
+def served_names(models: Sequence[str]) -> list[str]:
+    """Return the models' names in the API, which reveal no more of a path than its last part.
 
-    >>> names_of(["efficientnet_lite0", "runs/cats-1", "runs/dogs-2/model.safetensors", "b/cats-1.onnx"])
+    >>> served_names(["efficientnet_lite0", "runs/cats-1", "runs/dogs-2/model.safetensors", "b/cats-1.onnx"])
     ['efficientnet_lite0', 'cats-1', 'dogs-2', 'cats-1-2']
     """
     names: list[str] = []
@@ -70,8 +70,8 @@ def names_of(models: Sequence[str]) -> list[str]:
 
 
 def load_models(models: Sequence[str], *, device: str = "auto", engine: str = "auto") -> dict[str, Classifier]:
-    """Models by what clients call them; exported files get the engine that is fastest here. See `load`."""
-    return {name: _load(model, device, engine) for name, model in zip(names_of(models), models, strict=True)}
+    """Load models, by their names in the API; exported files run on the fastest engine here. See `load`."""
+    return {name: _load(model, device, engine) for name, model in zip(served_names(models), models, strict=True)}
 
 
 def _load(model: str, device: str, engine: str) -> Classifier:
@@ -83,14 +83,16 @@ def _load(model: str, device: str, engine: str) -> Classifier:
 
 
 @contextmanager
-def at_work(classifiers: Mapping[str, Classifier], settings: Settings, metrics: Metrics) -> Iterator[dict[str, Served]]:
-    """Models with their threads, by name; the first is the default. Each has seen an image, so that it is quick."""
-    reader = Reader(settings.decode_memory)
+def serving(
+    classifiers: Mapping[str, Classifier], settings: ServerSettings, metrics: ServerMetrics
+) -> Iterator[dict[str, ServedModel]]:
+    """Yield the models by name with their threads started; each has run once, so that its first request is fast."""
+    decoder = UploadDecoder(settings.decode_memory)
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(min(_MOST_DECODERS, usable_cores()), "hubel-decode"))
         served = {}
         for name, classifier in classifiers.items():
-            served[name] = _served(name, classifier, reader, pool, settings, metrics)
+            served[name] = _served(name, classifier, decoder, pool, settings, metrics)
             stack.callback(served[name].batcher.close)
             if (explainer := served[name].explainer) is not None:
                 stack.callback(explainer.close)
@@ -98,24 +100,29 @@ def at_work(classifiers: Mapping[str, Classifier], settings: Settings, metrics: 
 
 
 def _served(
-    name: str, classifier: Classifier, reader: Reader, pool: ThreadPoolExecutor, settings: Settings, metrics: Metrics
-) -> Served:
+    name: str,
+    classifier: Classifier,
+    decoder: UploadDecoder,
+    pool: ThreadPoolExecutor,
+    settings: ServerSettings,
+    metrics: ServerMetrics,
+) -> ServedModel:
     preprocess = classifier.card.preprocess
-    alone = threading.Lock()  # a map is made with hooks on the network, through which no batch may run meanwhile
+    lock = threading.Lock()  # maps are read through hooks on the network; no batch may run through it meanwhile
 
     def prepare(data: bytes) -> NDArray[np.uint8]:
-        return reader.read(data, preprocess).pixels
+        return decoder.decode(data, preprocess).pixels
 
     def scores(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        with alone:
+        with lock:
             return classifier.scores(pixels)
 
     def explain(data: bytes, label: str | None) -> bytes:
-        picture = reader.read(data, preprocess)
-        with alone:
-            return overlay_png(cast("Predictor", classifier), picture, label)
+        upload = decoder.decode(data, preprocess)
+        with lock:
+            return overlay_png(cast("Predictor", classifier), upload, label)
 
     scores(np.zeros((1, preprocess.height, preprocess.width, preprocess.channels), np.uint8))
     explainer = Explainer(explain) if hasattr(classifier, "network") else None
     batcher = Batcher(prepare, scores, pool, settings, partial(metrics.batch, name))
-    return Served(name, classifier, batcher, explainer)
+    return ServedModel(name=name, classifier=classifier, batcher=batcher, explainer=explainer)

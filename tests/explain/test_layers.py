@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.explain.layer import (
+from hubel.explain.layers import (
     before_activation,
     default_layer,
     layer_names,
@@ -50,8 +50,8 @@ def test_ours(name: str, expected: tuple[str, tuple[int, ...]]) -> None:
     network = build_model(name, options=options)
     x = torch.randn(1, *find(name)[1].shape)
     layer = default_layer(network, x)
-    with untouched(network) as quiet, torch.no_grad():
-        assert (layer, tuple(maps_at(quiet, x, [layer])[layer].shape[1:])) == expected
+    with untouched(network) as frozen, torch.no_grad():
+        assert (layer, tuple(maps_at(frozen, x, [layer])[layer].shape[1:])) == expected
 
 
 @pytest.mark.parametrize("name", ["linear", "mlp", "lstm"])
@@ -81,8 +81,8 @@ class Functional(nn.Module):
 def test_order_is_that_of_the_calls() -> None:
     network = Functional()
     assert default_layer(network, noise()) == "second"
-    with untouched(network) as quiet, pytest.raises(OptionError, match="does not use its layer unused"):
-        map_and_logits(quiet, noise(), "unused")
+    with untouched(network) as frozen, pytest.raises(OptionError, match="does not use its layer unused"):
+        map_and_logits(frozen, noise(), "unused")
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_maps_are_those_of_the_network(name: str) -> None:
     network = build_model(name).eval()
     assert isinstance(network, Network)
     x = torch.randn(2, 3, 64, 64)
-    with untouched(network) as quiet, torch.no_grad():
-        names = [key for key, value in quiet.maps(x).items() if value.ndim == 4 and key != "stem"]
-        ours = maps_at(quiet, x, names)
-        for key, value in {k: v.clone() for k, v in quiet.walk(x)}.items():
+    with untouched(network) as frozen, torch.no_grad():
+        names = [key for key, value in frozen.maps(x).items() if value.ndim == 4 and key != "stem"]
+        ours = maps_at(frozen, x, names)
+        for key, value in {k: v.clone() for k, v in frozen.walk(x)}.items():
             if key in names:
                 torch.testing.assert_close(ours[key], value)
 
@@ -119,35 +119,38 @@ def test_names() -> None:
     assert names["stage2.block1"] is network.stages[1][0]
     assert names["stages.1.0"] is network.stages[1][0]
     assert names["stem.block1"] is network.stem[0]
-    with untouched(network) as quiet, pytest.raises(UnknownNameError, match=r"did you mean .*stage4"):
-        maps_at(quiet, torch.randn(1, 3, 32, 32), ["stage44"])
-    with untouched(network) as quiet, pytest.raises(OptionError, match=r"head.linear makes no map .* but \(1, 1000\)"):
-        maps_at(quiet, torch.randn(1, 3, 32, 32), ["head.linear"])
+    with untouched(network) as frozen, pytest.raises(UnknownNameError, match=r"did you mean .*stage4"):
+        maps_at(frozen, torch.randn(1, 3, 32, 32), ["stage44"])
+    with (
+        untouched(network) as frozen,
+        pytest.raises(OptionError, match=r"head.linear outputs no map .* but \(1, 1000\)"),
+    ):
+        maps_at(frozen, torch.randn(1, 3, 32, 32), ["head.linear"])
 
 
 def test_map_survives_what_is_written_into_it() -> None:
     """The activation after the layer works in place, on a copy."""
     network = stranger()
-    with untouched(network) as quiet:
+    with untouched(network) as frozen:
         x = noise()
-        maps, logits = map_and_logits(quiet, x, "6")  # the norm before ReLU6(inplace=True)
+        maps, logits = map_and_logits(frozen, x, "6")  # the norm before ReLU6(inplace=True)
         assert maps.min() < 0
-        expected = quiet[6](quiet[5](quiet[:5](x.clone())))
+        expected = frozen[6](frozen[5](frozen[:5](x.clone())))
         torch.testing.assert_close(maps.detach(), expected)
-        torch.testing.assert_close(logits, quiet(x.clone()))
+        torch.testing.assert_close(logits, frozen(x.clone()))
         assert maps.requires_grad
         assert not x.requires_grad
 
 
 def test_before_activation() -> None:
     network, x = stranger(), noise()
-    with untouched(network) as quiet, torch.no_grad():
-        torch.testing.assert_close(before_activation(quiet, x.clone(), "8"), maps_at(quiet, x.clone(), ["7"])["7"])
-        torch.testing.assert_close(before_activation(quiet, x.clone(), "6"), maps_at(quiet, x.clone(), ["6"])["6"])
+    with untouched(network) as frozen, torch.no_grad():
+        torch.testing.assert_close(before_activation(frozen, x.clone(), "8"), maps_at(frozen, x.clone(), ["7"])["7"])
+        torch.testing.assert_close(before_activation(frozen, x.clone(), "6"), maps_at(frozen, x.clone(), ["6"])["6"])
     mobile, x = build_model("mobilenet_v2"), noise(1, 32)
     for layer, name in (("stem", "stem.0.norm"), ("stage2", "stage2"), ("head.conv", "head.conv.norm")):
-        with untouched(mobile) as quiet, torch.no_grad():
-            torch.testing.assert_close(before_activation(quiet, x, layer), maps_at(quiet, x, [name])[name])
+        with untouched(mobile) as frozen, torch.no_grad():
+            torch.testing.assert_close(before_activation(frozen, x, layer), maps_at(frozen, x, [name])[name])
 
 
 def test_targets() -> None:

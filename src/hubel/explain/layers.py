@@ -1,4 +1,4 @@
-"""Which map of a network to look at, and how to get at it without leaving a hook behind."""
+"""Layers of a network by name, and their feature maps, read through hooks that are removed afterwards."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _ACTIVATIONS = (
 
 
 class _ReachedError(Exception):
-    """All maps that were asked for are there; the rest of the network need not run."""
+    """Raised in a hook when all requested maps are there: the rest of the network need not run."""
 
 
 def default_layer(network: nn.Module, x: Tensor) -> str:
-    """The last map of more than one pixel, found by one pass of the first image.
+    """Return the layer of the last map of more than one pixel, found by one forward pass of the first image.
 
-    That is what the final pooling, or the first fully connected layer, looks at. In a `Network`, pooling that belongs
-    to the head makes no map of interest: of VGG it is the last convolution's.
+    It is the input of the final pooling or of the first fully connected layer. Pooling in the head of a `Network` is
+    passed over: the default layer of VGG is its last convolution.
 
     Args:
         network: any module.
@@ -54,73 +54,73 @@ def default_layer(network: nn.Module, x: Tensor) -> str:
         OptionError: there is no such map.
     """
     image = x[:1].detach().clone()
-    # What was made last, kept so that no later tensor can be mistaken for it, and whether it is to be passed over.
+    # The latest output, held so that no later tensor can have its identity, and whether it is to be passed over.
     last, skipped, found = image, True, ""
 
-    def look(path: str, module: nn.Module, output: Any) -> None:
+    def visit(path: str, module: nn.Module, output: Any) -> None:
         nonlocal last, skipped, found
         if not isinstance(output, Tensor) or output.ndim != 4 or output.shape[2] * output.shape[3] == 1:
             return
-        if output is not last:  # what comes out of a container is what its last part has made
+        if output is not last:  # a container outputs the tensor of its last part
             in_head = isinstance(network, Network) and path.startswith("head.")
             last, skipped = output, in_head and isinstance(module, _POOLS)
         if path and not skipped:
             found = path
 
-    with untouched(network) as quiet, torch.no_grad(), _hooked(dict(quiet.named_modules()), look):
-        quiet(image)
+    with untouched(network) as frozen, torch.no_grad(), _hooked(dict(frozen.named_modules()), visit):
+        frozen(image)
     if not found:
         raise OptionError("the network has no map of more than one pixel; occlusion and integrated_gradients need none")
     return _shown(network, found)
 
 
 def layer_names(network: nn.Module) -> dict[str, nn.Module]:
-    """Every layer by its name: a `Network`'s maps as `Network.maps` calls them, everything by its module path."""
+    """Return every layer by name: those of a `Network` as `Network.maps` names them, and all by their module path."""
     by_path = {path: module for path, module in network.named_modules() if path}
     return {_shown(network, path): module for path, module in by_path.items()} | by_path
 
 
 def section_names(network: nn.Module, x: Tensor) -> list[str]:
-    """The sections of a network that make maps, as `layer_names` calls them: stem, stages, and what the head makes.
+    """Return the sections of a network that output maps, as `layer_names` names them: stem, stages, layers of the head.
 
-    Of a module that is no `Network`, these are its direct children.
+    The sections of a module that is no `Network` are its direct children.
     """
     paths = [path for path, _ in network.named_children()]
     if isinstance(network, Network):
         inside = [f"head.{name}" for name, part in network.head.named_children() if not isinstance(part, _POOLS)]
-        paths = ["stem", *(f"stages.{place}" for place in range(len(network.stages))), *inside]
+        paths = ["stem", *(f"stages.{number}" for number in range(len(network.stages))), *inside]
     image, found = x[:1].detach().clone(), []
 
-    def look(path: str, module: nn.Module, output: Any) -> None:
+    def visit(path: str, module: nn.Module, output: Any) -> None:
         if isinstance(output, Tensor) and output.ndim == 4 and output is not image:
             found.append(path)
 
-    with untouched(network) as quiet, torch.no_grad(), _hooked({p: quiet.get_submodule(p) for p in paths}, look):
-        quiet(image)
+    with untouched(network) as frozen, torch.no_grad(), _hooked({p: frozen.get_submodule(p) for p in paths}, visit):
+        frozen(image)
     return [_shown(network, path) for path in dict.fromkeys(found)]
 
 
 def map_and_logits(network: nn.Module, x: Tensor, layer: str, *, factor: float = 1.0) -> tuple[Tensor, Tensor]:
-    """The map of a layer as a leaf, and the logits that follow from it; call it within `untouched`.
+    """Return the map of a layer as a leaf tensor, and the logits computed from it; to be called within `untouched`.
 
     Args:
-        network: a network whose parameters ask for no gradient: then only what follows the layer is recorded.
+        network: a network whose parameters require no gradient, so that autograd records only what follows the layer.
         x: images `(n, c, h, w)`, normalised.
         layer: a name among `layer_names`.
-        factor: what the map is multiplied by before it goes on.
+        factor: multiplies the map before it is passed on.
 
     Returns:
         The map `(n, k, h, w)`, and the logits.
 
     Raises:
         UnknownNameError: there is no such layer.
-        OptionError: it makes no map.
+        OptionError: the layer outputs no map.
     """
     leaves: list[Tensor] = []
 
     def split(name: str, module: nn.Module, output: Any) -> Tensor:
         leaves.append((factor * _checked(name, output).detach()).requires_grad_())
-        return leaves[-1].clone()  # the next layer may write into what it gets
+        return leaves[-1].clone()  # the next layer may work in place
 
     with _hooked({layer: _find(network, layer)}, split):
         logits = network(x.detach().clone())
@@ -130,23 +130,23 @@ def map_and_logits(network: nn.Module, x: Tensor, layer: str, *, factor: float =
 
 
 def maps_at(network: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-    """Maps `(n, k, h, w)` of several layers, in their order; call it within `untouched`.
+    """Return the maps `(n, k, h, w)` of several layers, in their order; to be called within `untouched`.
 
-    What follows the last of them does not run, so that x may have another size than the network's head takes.
+    The forward pass ends with the last of them, so that x may have a size that the network's head does not accept.
 
     Raises:
         UnknownNameError: there is no such layer.
-        OptionError: one makes no map.
+        OptionError: a layer outputs no map.
     """
     found: dict[str, Tensor] = {}
 
-    def keep(name: str, module: nn.Module, output: Any) -> None:
+    def record(name: str, module: nn.Module, output: Any) -> None:
         found[name] = _checked(name, output).clone()
         if len(found) == len(layers):
             raise _ReachedError
 
     try:
-        with _hooked({name: _find(network, name) for name in layers}, keep):
+        with _hooked({name: _find(network, name) for name in layers}, record):
             network(x)
     except _ReachedError:
         pass
@@ -156,9 +156,9 @@ def maps_at(network: nn.Module, x: Tensor, layers: Sequence[str]) -> dict[str, T
 
 
 def before_activation(network: nn.Module, x: Tensor, layer: str) -> Tensor:
-    """The map of a layer `(n, k, h, w)` before the activation that ends it, if one does; otherwise as in `maps_at`.
+    """Return the map of a layer `(n, k, h, w)` before its final activation, if it has one; otherwise as in `maps_at`.
 
-    A closed ReLU has no gradient that would say how to open it.
+    A closed ReLU has a zero gradient, which gives an ascent no direction.
     """
     inner: dict[str, nn.Module] = {
         path: part for path, part in _find(network, layer).named_modules() if isinstance(part, _ACTIVATIONS)
@@ -190,14 +190,14 @@ def before_activation(network: nn.Module, x: Tensor, layer: str) -> Tensor:
 
 
 def target_logits(logits: Any, targets: Tensor) -> Tensor:
-    """The logit of each image's own class `(n,)`.
+    """Return each image's logit of its target class `(n,)`.
 
     Raises:
-        OptionError: the network gives no logits `(n, classes)`, or has no such class.
+        OptionError: the output is not logits `(n, classes)`, or has no such class.
     """
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise OptionError(f"an explanation needs a network that gives logits (n, classes), not {kind}")
+        raise OptionError(f"an explanation needs a network that returns logits (n, classes), not {kind}")
     targets = torch.as_tensor(targets, device=logits.device)
     if targets.shape != logits.shape[:1] or targets.min() < 0 or targets.max() >= logits.shape[1]:
         raise OptionError(f"targets are {len(logits)} class numbers from 0 to {logits.shape[1] - 1}")
@@ -206,7 +206,7 @@ def target_logits(logits: Any, targets: Tensor) -> Tensor:
 
 @contextmanager
 def _hooked(modules: dict[str, nn.Module], hook: Any) -> Iterator[None]:
-    """Call `hook(name, module, output)` after each of some modules; what it returns takes the place of the output."""
+    """Call `hook(name, module, output)` after each module; a return value other than None replaces the output."""
     handles: list[RemovableHandle] = []
     try:
         for name, module in modules.items():
@@ -229,12 +229,12 @@ def _find(network: nn.Module, name: str) -> nn.Module:
 def _checked(name: str, output: Any) -> Tensor:
     if not isinstance(output, Tensor) or output.ndim != 4:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise OptionError(f"layer {name} makes no map (n, k, h, w), but {shape}")
+        raise OptionError(f"layer {name} outputs no map (n, k, h, w), but {shape}")
     return output
 
 
 def _shown(network: nn.Module, path: str) -> str:
-    """A module path of a `Network` as `Network.maps` names it: "stages.2.0" is "stage3.block1"."""
+    """Return a module path of a `Network` as `Network.maps` names it: "stages.2.0" is "stage3.block1"."""
     if not isinstance(network, Network):
         return path
     parts = path.split(".")

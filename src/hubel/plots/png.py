@@ -1,4 +1,4 @@
-"""Write figures as PNG files, the same bytes each time."""
+"""Figures as PNG files, byte for byte reproducible."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hubel.plots.style import DPI
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["save", "to_png"]
+__all__ = ["save_figure", "to_png"]
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file, the same bytes each time."""
+    """Return the figure as a PNG file; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(
         buffer,
@@ -30,6 +30,6 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write the figure to `path` as a PNG file, atomically."""
     write_atomic(path, to_png(figure))

@@ -1,7 +1,7 @@
-"""Kernels that everybody knows from image editors, and their use on a photo.
+"""Image kernels, as in image editors, and their convolution with images.
 
-As in a network, the kernel is not turned around first. Unlike there, pixels beyond the edge are those at the edge:
-zeros would draw a frame around the photo.
+As in a network, the kernel is not flipped. Unlike there, border pixels are replicated: zero padding would draw a frame
+around the image.
 """
 
 from __future__ import annotations
@@ -19,21 +19,29 @@ from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import write_atomic
 from hubel.data.inputs import Input
 
-__all__ = ["IMAGE_KERNELS", "NEGATIVES", "Filtered", "ImageKernel", "filter_file", "filter_photo", "image_kernel"]
+__all__ = [
+    "IMAGE_KERNELS",
+    "NEGATIVES",
+    "FilteredImage",
+    "ImageKernel",
+    "filter_file",
+    "filter_image",
+    "find_image_kernel",
+]
 
 Floats = NDArray[np.float64]
-_ROWS_AT_ONCE = 64  # a whole photo as float64 would take eight times its memory, several times over
+_ROWS_PER_BLOCK = 64  # a whole image in float64 would take eight times its memory, several times over
 
 
 @dataclass(frozen=True, eq=False)
 class ImageKernel:
-    """A small matrix with a name.
+    """A named image kernel.
 
     Attributes:
-        name: what it is called.
-        summary: what it does, in a few words.
-        numbers: whole numbers, `(k, k)`.
-        divisor: what they are divided by.
+        name: its name.
+        summary: its effect.
+        numbers: numerators `(k, k)`.
+        divisor: common denominator.
     """
 
     name: str
@@ -43,30 +51,34 @@ class ImageKernel:
 
     @property
     def values(self) -> Floats:
-        """The kernel itself."""
+        """Return the kernel's values `(k, k)`."""
         return np.array(self.numbers) / self.divisor
 
 
 IMAGE_KERNELS = {
     kernel.name: kernel
     for kernel in (
-        ImageKernel("identity", "changes nothing", ((0, 0, 0), (0, 1, 0), (0, 0, 0))),
-        ImageKernel("sharpen", "each pixel against its four neighbours", ((0, -1, 0), (-1, 5, -1), (0, -1, 0))),
+        ImageKernel("identity", "no change", ((0, 0, 0), (0, 1, 0), (0, 0, 0))),
+        ImageKernel("sharpen", "stronger differences from the neighbours", ((0, -1, 0), (-1, 5, -1), (0, -1, 0))),
         ImageKernel("box_blur", "the mean of nine pixels", ((1, 1, 1), (1, 1, 1), (1, 1, 1)), 9),
-        ImageKernel("gaussian_blur", "a mean that counts near pixels more", ((1, 2, 1), (2, 4, 2), (1, 2, 1)), 16),
-        ImageKernel("emboss", "light from the upper left", ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))),
-        ImageKernel("sobel_x", "how fast it gets lighter to the right", ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))),
-        ImageKernel("sobel_y", "how fast it gets lighter downwards", ((-1, -2, -1), (0, 0, 0), (1, 2, 1))),
-        ImageKernel("laplacian", "where it is darker than around", ((0, 1, 0), (1, -4, 1), (0, 1, 0))),
+        ImageKernel("gaussian_blur", "weighted mean, near pixels more", ((1, 2, 1), (2, 4, 2), (1, 2, 1)), 16),
+        ImageKernel("emboss", "relief lit from the upper left", ((-2, -1, 0), (-1, 1, 1), (0, 1, 2))),
+        ImageKernel("sobel_x", "horizontal brightness gradient", ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))),
+        ImageKernel("sobel_y", "vertical brightness gradient", ((-1, -2, -1), (0, 0, 0), (1, 2, 1))),
+        ImageKernel(
+            "laplacian",
+            "positive where darker than around",
+            ((0, 1, 0), (1, -4, 1), (0, 1, 0)),
+        ),
     )
 }
 
 
-def image_kernel(name: str) -> ImageKernel:
-    """A kernel by its name, in which "-" and "_" are the same.
+def find_image_kernel(name: str) -> ImageKernel:
+    """Return a kernel by its name, in which "-" and "_" are equivalent.
 
     Raises:
-        UnknownNameError: no kernel is called so.
+        UnknownNameError: there is no such kernel.
     """
     exact = name.lower().replace("-", "_").replace(" ", "_")
     if exact not in IMAGE_KERNELS:
@@ -82,24 +94,24 @@ def _grey(values: Floats) -> Floats:
     return values / 2 + 127.5
 
 
-# What becomes of negative values, before all are cut to 0 to 255.
+# Display of negative values, before all values are clipped to 0 to 255.
 NEGATIVES: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
     "cut": ("become 0, black", _cut),
     "absolute": ("lose their sign, so that an edge is bright either way", np.abs),
-    "grey": ("are dark, with 0 as middle grey: all is halved and moved up by 127.5", _grey),
+    "grey": ("are darker than middle grey, which is 0: all values are halved and 127.5 is added", _grey),
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Filtered:
-    """A photo after a kernel.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FilteredImage:
+    """An image convolved with a kernel.
 
     Attributes:
-        pixels: uint8, of the photo's shape.
-        negative: how negative values were shown, a key of `NEGATIVES`.
-        below: share of values below 0 before that.
-        above: share of values that were more than 255 in the end, and are 255 now.
-        path: the file that was written, if any.
+        pixels: uint8, of the image's shape.
+        negative: display of negative values, a key of `NEGATIVES`.
+        below: share of values below 0, before `negative` was applied.
+        above: share of values above 255, which were clipped.
+        path: the file written, if any.
     """
 
     pixels: NDArray[np.uint8]
@@ -109,17 +121,19 @@ class Filtered:
     path: Path | None = None
 
 
-def filter_file(photo: str, kernel: ImageKernel, *, out: Path | None = None, negative: str | None = None) -> Filtered:
-    """Run a kernel over a photo and write the result as a PNG file, atomically.
+def filter_file(
+    photo: str, kernel: ImageKernel, *, out: Path | None = None, negative: str | None = None
+) -> FilteredImage:
+    """Convolve an image file with a kernel and write the result as a PNG file, atomically.
 
     Args:
-        photo: an image file, which stays as it is.
-        kernel: what to run.
+        photo: an image file, which is left unchanged.
+        kernel: the kernel.
         out: the PNG file; PHOTO-KERNEL.png in the current folder if not given.
-        negative: as for `filter_photo`.
+        negative: see `filter_image`.
 
     Raises:
-        DecodeError: the photo cannot be read.
+        DecodeError: the image cannot be read.
         OptionError: `out` is no PNG file, is the photo, or was not given and exists.
     """
     target = out or Path(f"{Path(photo).stem}-{kernel.name}.png")
@@ -129,21 +143,21 @@ def filter_file(photo: str, kernel: ImageKernel, *, out: Path | None = None, neg
         raise OptionError(f"{target} is the photo itself, which is never written to")
     if target.exists() and out is None:
         raise OptionError(f"{target} exists; say with --out where the result goes")
-    filtered = filter_photo(Input(photo).decode().pixels, kernel.values, negative=negative)
+    filtered = filter_image(Input(photo).decode().pixels, kernel.values, negative=negative)
     buffer = BytesIO()
     Image.fromarray(filtered.pixels).save(buffer, "PNG")
     write_atomic(target, buffer.getvalue())
     return replace(filtered, path=target)
 
 
-def filter_photo(pixels: NDArray[np.uint8], kernel: Floats, *, negative: str | None = None) -> Filtered:
-    """Run a kernel over each colour of a photo.
+def filter_image(pixels: NDArray[np.uint8], kernel: Floats, *, negative: str | None = None) -> FilteredImage:
+    """Convolve each colour channel of an image with a kernel.
 
     Args:
         pixels: `(h, w)` grey or `(h, w, 3)` RGB.
         kernel: `(rows, columns)`, both odd.
-        negative: a key of `NEGATIVES`; "absolute" for a kernel whose numbers sum to 0, which looks for edges, and
-            "cut" for others, if not given.
+        negative: a key of `NEGATIVES`; if not given, "absolute" for a kernel that sums to 0, as edge detectors do, and
+            "cut" for any other.
 
     Raises:
         OptionError: a side of the kernel is even.
@@ -157,18 +171,18 @@ def filter_photo(pixels: NDArray[np.uint8], kernel: Floats, *, negative: str | N
     chosen = negative or ("absolute" if abs(kernel.sum()) < 1e-9 else "cut")
     if chosen not in NEGATIVES:
         raise UnknownNameError("way to show negative values", chosen, NEGATIVES)
-    shown = NEGATIVES[chosen][1]
+    display = NEGATIVES[chosen][1]
     up, left = (side // 2 for side in kernel.shape)
     height, width = pixels.shape[:2]
     padded = np.pad(pixels, ((up, up), (left, left), (0, 0))[: pixels.ndim], mode="edge")
     out, below, above = np.empty_like(pixels), 0, 0
-    for top in range(0, height, _ROWS_AT_ONCE):
-        rows = slice(top, min(top + _ROWS_AT_ONCE, height))
+    for top in range(0, height, _ROWS_PER_BLOCK):
+        rows = slice(top, min(top + _ROWS_PER_BLOCK, height))
         values = np.zeros(out[rows].shape)
         for (row, column), weight in np.ndenumerate(kernel):
             values += weight * padded[row + rows.start : row + rows.stop, column : column + width]
         below += int((values < -0.5).sum())
-        values = np.rint(shown(values))
+        values = np.rint(display(values))
         above += int((values > 255).sum())
         out[rows] = np.clip(values, 0, 255)
-    return Filtered(out, chosen, below / pixels.size, above / pixels.size)
+    return FilteredImage(pixels=out, negative=chosen, below=below / pixels.size, above=above / pixels.size)

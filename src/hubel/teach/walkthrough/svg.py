@@ -1,4 +1,4 @@
-"""Pictures of numbers as inline SVG, whose colours are the page's own, so that they follow light and dark mode."""
+"""Inline SVG drawings of arrays and curves, in the page's own colours, so that they follow light and dark mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-__all__ = ["curve", "grid", "loss_of", "number", "sheets", "squashed", "terms"]
+__all__ = ["format_number", "format_sum", "grid", "loss_chart", "loss_history_chart", "sigmoid_chart", "stacked_maps"]
 
 Floats = NDArray[np.float64]
 Window = tuple[int, int, int, int]  # row, column, height and width in cells
@@ -19,20 +19,20 @@ _STRONGEST = 0.7  # of a colour under a number that must stay readable
 _MINUS = "\N{MINUS SIGN}"
 
 
-def number(value: float, digits: int = 2) -> str:
-    r"""A number for people: a true minus sign, and none before a zero.
+def format_number(value: float, digits: int = 2) -> str:
+    r"""Format a number with a true minus sign, and none before zero.
 
-    >>> number(-0.111) == "\N{MINUS SIGN}0.11", number(-0.001), number(1, 0)
+    >>> format_number(-0.111) == "\N{MINUS SIGN}0.11", format_number(-0.001), format_number(1, 0)
     (True, '0.00', '1')
     """
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", _MINUS)
 
 
-def terms(values: Floats) -> str:
-    r"""A sum as it is written.
+def format_sum(values: Floats) -> str:
+    r"""Format a sum of values.
 
-    >>> terms(np.array([[1, -1], [0.5, 1]])) == "1 \N{MINUS SIGN} 1 + 0.5 + 1"
+    >>> format_sum(np.array([[1, -1], [0.5, 1]])) == "1 \N{MINUS SIGN} 1 + 0.5 + 1"
     True
     """
     text = " + ".join(f"{value:g}" for value in values.flat)
@@ -51,81 +51,82 @@ def grid(
     bare: bool = False,
     name: str = "",
 ) -> Markup:
-    """Numbers `(h, w)` in coloured cells: blue above zero, orange below, the stronger the farther.
+    """Draw numbers `(h, w)` in coloured cells: blue above zero, orange below, stronger farther from zero.
 
-    Pixels, which are only -1 and +1, are given with `digits=0`, and are ink and paper instead.
+    Pixels, which are only -1 and +1 and have `digits=0`, are drawn as ink and paper instead.
 
     Args:
         values: the numbers.
-        label: what a person who does not see them is told.
+        label: text alternative, for screen readers.
         cell: side in pixels.
-        digits: after the decimal point.
-        full: the value whose colour is the strongest.
-        windows: frames around some cells.
-        shape: a picture of -1 and +1 whose ink is dotted, so that it shows among the products made from it.
-        bare: leave the numbers out, where there is no room for them.
-        name: the id by which the picture can be drawn again.
+        digits: digits after the decimal point.
+        full: absolute value that has the full colour.
+        windows: cells to frame.
+        shape: an image of -1 and +1 whose ink is marked by circles, to show it among its products.
+        bare: leave out the numbers, in small cells.
+        name: id by which the drawing can be reused.
     """
     height, width = values.shape
     pixels = shape is None and digits == 0 and bool((np.abs(values) == 1).all())
     parts = [f'<g class="cells" id="{name}">' if name else '<g class="cells">']
     for (row, column), value in np.ndenumerate(values):
         x, y = column * cell, row * cell
-        look = _pixel(value) if pixels else _tint(value / full)
-        parts.append(f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" {look}/>')
+        style = _pixel(value) if pixels else _tint(value / full)
+        parts.append(f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" {style}/>')
         if shape is not None and shape[row, column] > 0:
             parts.append(f'<circle class="dotted" cx="{x + cell / 2:g}" cy="{y + cell / 2:g}" r="{0.42 * cell:g}"/>')
         if bare:
             continue
         kind = ' class="on"' if pixels and value > 0 else ' class="off"' if pixels else ""
-        parts.append(f'<text x="{x + cell / 2:g}" y="{y + cell / 2:g}"{kind}>{number(value, digits)}</text>')
+        parts.append(f'<text x="{x + cell / 2:g}" y="{y + cell / 2:g}"{kind}>{format_number(value, digits)}</text>')
     parts.append("</g>")
     parts += [_frame(window, cell) for window in windows]
-    return _svg(width * cell, height * cell, label, parts, f'font-size="{_type(cell, digits)}"')
+    return _svg(width * cell, height * cell, label, parts, f'font-size="{_font_size(cell, digits)}"')
 
 
-def sheets(maps: Floats, label: str, *, cell: int = 34, apart: int = 26) -> Markup:
-    """Maps `(k, h, w)` as sheets behind one another, the first in front."""
+def stacked_maps(maps: Floats, label: str, *, cell: int = 34, apart: int = 26) -> Markup:
+    """Draw maps `(k, h, w)` as a stack, the first in front."""
     count, height, width = maps.shape
     parts = []
-    for place in reversed(range(count)):
-        x, y = place * apart, (count - 1 - place) * apart
+    for index in reversed(range(count)):
+        x, y = index * apart, (count - 1 - index) * apart
         parts.append(f'<g class="cells" transform="translate({x} {y})">')
         parts.append(f'<rect class="sheet" width="{width * cell}" height="{height * cell}"/>')
-        for (row, column), value in np.ndenumerate(maps[place]):
+        for (row, column), value in np.ndenumerate(maps[index]):
             parts.append(f'<rect x="{column * cell}" y="{row * cell}" width="{cell}" height="{cell}" {_tint(value)}/>')
-            if place == 0:
+            if index == 0:
                 middle = f'x="{(column + 0.5) * cell:g}" y="{(row + 0.5) * cell:g}"'
-                parts.append(f"<text {middle}>{number(value)}</text>")
+                parts.append(f"<text {middle}>{format_number(value)}</text>")
         parts.append("</g>")
     more = (count - 1) * apart
-    return _svg(width * cell + more, height * cell + more, label, parts, f'font-size="{_type(cell)}"')
+    return _svg(width * cell + more, height * cell + more, label, parts, f'font-size="{_font_size(cell)}"')
 
 
-def squashed(points: Sequence[tuple[str, float]]) -> Markup:
-    """The sigmoid, with two points on it, each with its name."""
+def sigmoid_chart(points: Sequence[tuple[str, float]]) -> Markup:
+    """Draw the sigmoid with two named points on it."""
     named = [(name, x, 1 / (1 + math.exp(-x))) for name, x in points]
     line = [(x, 1 / (1 + math.exp(-x))) for x in np.linspace(-6, 6, 121)]
-    label = f"The sigmoid curve. {', '.join(f'{name}: {number(x)} becomes {number(y)}' for name, x, y in named)}."
+    values = ", ".join(f"{name}: {format_number(x)} becomes {format_number(y)}" for name, x, y in named)
+    label = f"The sigmoid curve. {values}."
     return _chart(
         line, label, named, _Axes((_MINUS + "6", "6"), ("0", "1"), (-6, 6, 0, 1), (_LEFT_ABOVE, _RIGHT_BELOW))
     )
 
 
-def loss_of(points: Sequence[tuple[str, float]]) -> Markup:
-    """-log(p), with two points on it, each with its name."""
+def loss_chart(points: Sequence[tuple[str, float]]) -> Markup:
+    """Draw the loss -log(p) with two named points on it."""
     named = [(name, p, -math.log(p)) for name, p in points]
     line = [(p, -math.log(p)) for p in np.linspace(math.exp(-4), 1, 121)]
-    said = ", ".join(f"{name}: probability {number(p)}, loss {number(y)}" for name, p, y in named)
-    label = f"The curve of the loss over the probability. {said}."
+    values = ", ".join(f"{name}: probability {format_number(p)}, loss {format_number(y)}" for name, p, y in named)
+    label = f"The curve of the loss over the probability. {values}."
     return _chart(line, label, named, _Axes(("0", "1"), ("0", "4"), (0, 1, 0, 4), (_RIGHT_ABOVE, _LEFT_BELOW)))
 
 
-def curve(values: Floats) -> Markup:
-    """A loss over steps."""
+def loss_history_chart(values: Floats) -> Markup:
+    """Draw the loss over training steps."""
     top = math.ceil(values.max() * 2) / 2
-    line = [(float(place), float(value)) for place, value in enumerate(values, start=1)]
-    ends = [(number(y), x, y) for x, y in (line[0], line[-1])]
+    line = [(float(number), float(value)) for number, value in enumerate(values, start=1)]
+    ends = [(format_number(y), x, y) for x, y in (line[0], line[-1])]
     label = f"The loss over {len(values)} steps, from {ends[0][0]} to {ends[1][0]}."
     frame = _Axes(
         ("step 1", str(len(values))), ("0", f"{top:g}"), (1, len(values), 0, top), (_RIGHT_ABOVE, _LEFT_ABOVE)
@@ -133,14 +134,21 @@ def curve(values: Floats) -> Markup:
     return _chart(line, label, ends, frame)
 
 
-# Where a name stands beside its point: right and down of it, and which end of it is there.
+# Offset of a name from its point (right, down), and its text anchor.
 _LEFT_ABOVE, _RIGHT_ABOVE = (-8, -10, "end"), (9, -8, "start")
 _LEFT_BELOW, _RIGHT_BELOW = (-8, 18, "end"), (10, 16, "start")
 
 
 @dataclass(frozen=True)
 class _Axes:
-    """A chart's words at the ends of the axes, its bounds (left, right, low, high), and where names stand."""
+    """Axes of a chart.
+
+    Attributes:
+        along: labels at the ends of the x axis.
+        up: labels at the ends of the y axis.
+        bounds: left, right, low, high.
+        sides: offset of each point's name (right, down), and its text anchor.
+    """
 
     along: tuple[str, str]
     up: tuple[str, str]
@@ -151,7 +159,7 @@ class _Axes:
 def _chart(
     line: Sequence[tuple[float, float]], label: str, named: Sequence[tuple[str, float, float]], frame: _Axes
 ) -> Markup:
-    """A line of 300x150 pixels, with names at two points."""
+    """Draw a line chart of 300x150 pixels with two named points."""
     left, right, low, high = frame.bounds
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -175,9 +183,9 @@ def _chart(
     return _svg(350, 190, label, parts, 'class="chart" font-size="13"')
 
 
-def _type(cell: int, digits: int = 2) -> str:
-    """The size of type at which a number from -9 to 9 fits a cell."""
-    characters = len(number(-1, digits))
+def _font_size(cell: int, digits: int = 2) -> str:
+    """Return the font size at which a number from -9 to 9 fits a cell."""
+    characters = len(format_number(-1, digits))
     return f"{min(0.42 * cell, (cell - 4) / (0.62 * characters)):.1f}"
 
 
@@ -196,6 +204,6 @@ def _frame(window: Window, cell: int) -> str:
 
 
 def _svg(width: int, height: int, label: str, parts: Iterable[str], attributes: str) -> Markup:
-    # One pixel more on each side, which the outer lines need.
+    # One pixel more on each side, for the outer lines.
     box = f'viewBox="-1 -1 {width + 2} {height + 2}" width="{width + 2}" height="{height + 2}"'
     return Markup(f'<svg role="img" aria-label="{escape(label)}" {box} {attributes}>{"".join(parts)}</svg>')

@@ -1,4 +1,4 @@
-"""An image on its way through the threads of a server."""
+"""Images that wait for their result in the threads of the server."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ticket"]
+__all__ = ["PendingImage"]
 
 Answer = TypeVar("Answer")
 
 
-class Ticket(Generic[Answer]):
-    """An image and the answer to it. Whoever cancels the answer has the image forgotten at once.
+class PendingImage(Generic[Answer]):
+    """An image and the future of its result. Cancelling the future releases the image at once.
 
     Attributes:
-        data: the encoded image; None where nobody waits for the answer any more.
-        pixels: what the network will see, as soon as it is known; likewise.
-        since: when the ticket was made, by `time.monotonic`.
-        answer: to come.
+        data: the encoded image; None once the future is done.
+        pixels: the network's input, uint8 `(h, w, c)`; None before decoding and once the future is done.
+        since: time of creation, by `time.monotonic`.
+        answer: future of the result.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -29,17 +29,17 @@ class Ticket(Generic[Answer]):
         self.pixels: NDArray[np.uint8] | None = None
         self.since = time.monotonic()
         self.answer: Future[Answer] = Future()
-        self.answer.add_done_callback(self._forget)
+        self.answer.add_done_callback(self._release)
 
-    def _forget(self, answer: Future[Answer]) -> None:
+    def _release(self, answer: Future[Answer]) -> None:
         self.data = self.pixels = None
 
     def succeed(self, answer: Answer) -> None:
-        """Answer, if somebody waits for it."""
+        """Set the result, unless the future is cancelled."""
         if self.answer.set_running_or_notify_cancel():
             self.answer.set_result(answer)
 
     def fail(self, error: Exception) -> None:
-        """Say why there is no answer, if somebody waits for it."""
+        """Set the error, unless the future is cancelled."""
         if self.answer.set_running_or_notify_cancel():
             self.answer.set_exception(error)

@@ -1,0 +1,97 @@
+"""Images at a network's input size, prepared for explanations and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hubel.core.errors import DecodeError
+from hubel.data.inputs import Input, collect
+from hubel.data.loading import network_input
+from hubel.data.sources.arrays import as_pixels
+from hubel.inference.device import device_of
+from hubel.inference.predictor import Predictor
+
+__all__ = ["PreparedImage", "prepare_image", "prepare_images", "prepare_readable_images", "to_input"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedImage:
+    """An image resized for a network.
+
+    Attributes:
+        name: the user's name of the image.
+        pixels: uint8 `(h, w, c)`, at the network's input size.
+        aspect: width by height in figures; a squashed image is drawn with its original aspect ratio.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    aspect: float
+
+
+def prepare_images(predictor: Predictor, images: Any) -> Iterator[PreparedImage]:
+    """Decode and resize images.
+
+    Args:
+        predictor: a trained model.
+        images: paths, folders or patterns; or an array or list of arrays, as `Predictor.predict_proba` takes them; or
+            an iterator of `PreparedImage`s, which passes through unchanged.
+
+    Raises:
+        DecodeError: a file cannot be read.
+        DataError: an array has another shape, or a path does not exist.
+    """
+    preprocess = predictor.card.preprocess
+    if isinstance(images, Iterator):
+        yield from images
+        return
+    if isinstance(images, str | Path):
+        images = [images]
+    if len(images) and all(isinstance(image, str | Path) for image in images):
+        yield from (prepare_image(predictor, item) for item in collect(images))
+        return
+    arrays = as_pixels(images) if isinstance(images, np.ndarray) else (as_pixels([image])[0] for image in images)
+    for number, pixels in enumerate(arrays):
+        aspect = _aspect(predictor, pixels.shape[1], pixels.shape[0])
+        yield PreparedImage(name=str(number), pixels=preprocess.apply(pixels), aspect=aspect)
+
+
+def prepare_image(predictor: Predictor, item: Input) -> PreparedImage:
+    """Decode and resize one image.
+
+    Raises:
+        DecodeError: it cannot be read.
+    """
+    preprocess = predictor.card.preprocess
+    decoded = item.decode(preprocess.min_size)
+    aspect = _aspect(predictor, decoded.width, decoded.height)
+    return PreparedImage(name=item.name, pixels=preprocess.apply(decoded.pixels), aspect=aspect)
+
+
+def prepare_readable_images(
+    predictor: Predictor, inputs: Iterable[Input], problems: list[DecodeError]
+) -> Iterator[PreparedImage]:
+    """Decode and resize the images that can be read; append the errors of the others to `problems`."""
+    for item in inputs:
+        try:
+            yield prepare_image(predictor, item)
+        except DecodeError as error:
+            problems.append(error)
+
+
+def to_input(predictor: Predictor, images: Sequence[PreparedImage]) -> Tensor:
+    """Return the normalised input batch `(n, c, h, w)` of images, on the network's device."""
+    pixels = np.stack([image.pixels for image in images])
+    return network_input(pixels, predictor.card.preprocess, device_of(predictor.network))
+
+
+def _aspect(predictor: Predictor, width: int, height: int) -> float:
+    preprocess = predictor.card.preprocess
+    return width / height if preprocess.resize == "squash" else preprocess.width / preprocess.height

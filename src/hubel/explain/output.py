@@ -1,0 +1,236 @@
+"""Write explanations to a folder: figures as PNG, maps as arrays, embeddings as CSV."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hubel.core.errors import DataError, DecodeError
+from hubel.core.files import numbered_folder, write_atomic
+from hubel.data.index import scan
+from hubel.data.inputs import collect
+from hubel.data.loading import Images
+from hubel.data.sources import open_source
+from hubel.explain.activation_maps import activation_maps, draw_activation_maps
+from hubel.explain.comparison import compare_methods
+from hubel.explain.embedding import draw_embedding, embed
+from hubel.explain.explanation import Explanation, explain
+from hubel.explain.figures import draw_explanation, draw_methods, draw_sheet
+from hubel.explain.filters import draw_filters
+from hubel.explain.images import PreparedImage, prepare_readable_images
+from hubel.explain.templates import draw_templates
+from hubel.explain.units import Unit, draw_unit, peak_activations, top_patches
+from hubel.inference.predictor import Predictor
+from hubel.plots.png import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "OutputFolder",
+    "write_activation_maps",
+    "write_comparison",
+    "write_embedding",
+    "write_explanations",
+    "write_filters",
+    "write_templates",
+    "write_unit",
+]
+
+_ON_A_SHEET = 48
+Item = TypeVar("Item")
+
+
+@dataclass(kw_only=True)
+class OutputFolder:
+    """A folder of results, with a table of its files for the user.
+
+    Attributes:
+        folder: the folder's path.
+        columns: headings of the table.
+        rows: rows of the table.
+        problems: errors of the images that could not be read.
+    """
+
+    folder: Path
+    columns: Sequence[str] = ("file", "shows")
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    problems: list[DecodeError] = field(default_factory=list)
+
+    def add(self, name: str, figure: Figure, *shows: str) -> None:
+        """Write a figure as `name`.png, and add a row to the table."""
+        save_figure(figure, self.folder / f"{name}.png")
+        self.rows.append((f"{name}.png", *shows))
+
+    def add_array(self, name: str, values: ArrayLike) -> None:
+        """Write an array as `name`.npy."""
+        buffer = io.BytesIO()
+        np.save(buffer, values)
+        write_atomic(self.folder / f"{name}.npy", buffer.getvalue())
+
+
+def write_explanations(
+    predictor: Predictor,
+    sources: Sequence[str | Path],
+    out: Path | None = None,
+    *,
+    method: str = "gradcam",
+    label: str | None = None,
+    layer: str | None = None,
+) -> OutputFolder:
+    """Write each image's overlay (PNG) and map (.npy), and a contact sheet of several images. See `explain`."""
+    problems: list[DecodeError] = []
+    images = _readable_images(predictor, sources, problems)
+    explanations = _require_first(explain(predictor, images, method=method, label=label, layer=layer), problems)
+    output = _output_folder(predictor, out, problems, ("image", "class", "score", "file"))
+    names, shown = _FileNames(), list[Explanation]()
+    for explanation in explanations:
+        name = f"{names.of(explanation.image)}-{method}"
+        save_figure(draw_explanation(explanation), output.folder / f"{name}.png")
+        output.add_array(name, explanation.map)
+        output.rows.append((explanation.image.name, explanation.label, f"{explanation.score:.1%}", f"{name}.png"))
+        shown += [explanation] if len(shown) < _ON_A_SHEET else []
+    if len(shown) > 1:
+        save_figure(draw_sheet(shown), output.folder / "sheet.png")
+    return output
+
+
+def write_comparison(
+    predictor: Predictor,
+    sources: Sequence[str | Path],
+    out: Path | None = None,
+    *,
+    label: str | None = None,
+    layer: str | None = None,
+) -> OutputFolder:
+    """Write a figure of all methods on the same images, with their faithfulness. See `compare_methods`."""
+    problems: list[DecodeError] = []
+    images = _require_first(_readable_images(predictor, sources, problems), problems)
+    methods = compare_methods(predictor, images, label=label, layer=layer)
+    output = _output_folder(predictor, out, problems, ("method", "insertion", "deletion", "time per map"))
+    explanations = list(zip(*(row.shown for row in methods), strict=True))
+    figure = draw_methods(explanations, methods, f"{predictor.card.model}: methods")
+    save_figure(figure, output.folder / "methods.png")
+    output.rows += [(r.method, f"{r.insertion:.3f}", f"{r.deletion:.3f}", f"{r.ms:,.0f} ms") for r in methods]
+    return output
+
+
+def write_activation_maps(
+    predictor: Predictor, sources: Sequence[str | Path], out: Path | None = None, *, layer: str | None = None
+) -> OutputFolder:
+    """Write each image's activation maps as a figure, and as one array per layer. See `activation_maps`."""
+    problems: list[DecodeError] = []
+    images = _readable_images(predictor, sources, problems)
+    maps_of_images = _require_first(((image, activation_maps(predictor, image, layer)) for image in images), problems)
+    output, names = _output_folder(predictor, out, problems), _FileNames()
+    for image, maps in maps_of_images:
+        name = names.of(image)
+        output.add(f"{name}-maps", draw_activation_maps(image, maps), f"{', '.join(maps)} of {image.name}")
+        for layer_name, values in maps.items():
+            output.add_array(f"{name}-{layer_name}", values)
+    return output
+
+
+def write_unit(
+    predictor: Predictor,
+    sources: Sequence[str | Path],
+    unit: str,
+    out: Path | None = None,
+    *,
+    patches: Path | None = None,
+) -> OutputFolder:
+    """Draw a unit's receptive field on each image, and the patches of a folder that activate it most.
+
+    See `hubel.explain.units`.
+    """
+    parsed, problems = Unit.parse(unit), list[DecodeError]()
+    images = list(_readable_images(predictor, sources, problems)) if sources else []
+    peaks = peak_activations(predictor, images, parsed) if images else []
+    best = top_patches(predictor, _readable_images(predictor, [patches], problems), parsed) if patches else []
+    if not peaks and not best:
+        raise problems[0] if problems else DataError("name an image, or a folder with --patches")
+    output = _output_folder(predictor, out, problems)
+    output.add(unit.replace(":", "-"), draw_unit(parsed, peaks, best), f"receptive field and top patches of {unit}")
+    return output
+
+
+def write_filters(predictor: Predictor, out: Path | None = None, *, layer: str | None = None) -> OutputFolder:
+    """Draw filters, and images that maximise units. See `draw_filters`."""
+    figure = draw_filters(predictor, layer)
+    output = _output_folder(predictor, out, [])
+    output.add("filters", figure, "filters, and images that maximise units")
+    return output
+
+
+def write_templates(
+    predictors: Sequence[Predictor], labels: Sequence[str] = (), out: Path | None = None
+) -> OutputFolder:
+    """Draw the class templates of one or more models. See `draw_templates`."""
+    figure = draw_templates(predictors, labels)
+    output = _output_folder(predictors[0], out, [])
+    output.add("templates", figure, "class templates")
+    return output
+
+
+def write_embedding(
+    predictor: Predictor, data: str, out: Path | None = None, *, layer: str | None = None
+) -> OutputFolder:
+    """Embed all images of a dataset in two dimensions, as a figure and a table. See `embed`."""
+    source = open_source(data, labelled=True)
+    index = scan(source)
+    images = Images(source, index, index.usable(), predictor.card.preprocess)
+    embedding = embed(predictor.network, images, layer=layer)
+    output = _output_folder(predictor, out, [], verb="embed")
+    output.add("embedding", draw_embedding(embedding, f"{predictor.card.model} on {source.name}"), "PCA and t-SNE")
+    write_atomic(output.folder / "embedding.csv", embedding.to_csv())
+    output.rows.append(("embedding.csv", f"{len(embedding.paths):,} images"))
+    return output
+
+
+class _FileNames:
+    """Unique file names, made from the names of images."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, image: PreparedImage) -> str:
+        stem = name = Path(image.name).stem
+        number = 1
+        while name in self._taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self._taken.add(name)
+        return name
+
+
+def _readable_images(
+    predictor: Predictor, sources: Sequence[str | Path], problems: list[DecodeError]
+) -> Iterator[PreparedImage]:
+    return prepare_readable_images(predictor, collect(sources), problems)
+
+
+def _require_first(items: Iterator[Item], problems: list[DecodeError]) -> Iterator[Item]:
+    """Return `items`, the first of them already computed, so that a failure leaves no empty folder behind."""
+    for first in items:
+        return itertools.chain([first], items)
+    raise problems[0] if problems else DataError("there is no image to explain")
+
+
+def _output_folder(
+    predictor: Predictor,
+    out: Path | None,
+    problems: list[DecodeError],
+    columns: Sequence[str] = ("file", "shows"),
+    *,
+    verb: str = "explain",
+) -> OutputFolder:
+    folder = out or numbered_folder(Path("runs"), f"{verb}-{predictor.card.model}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return OutputFolder(folder=folder, columns=columns, problems=problems)
