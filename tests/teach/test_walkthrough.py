@@ -232,7 +232,7 @@ def test_page_has_all_pictures(source: str, lesson: Lesson) -> None:
         "nine products": 52,
         "matches the X": 3, "matches the O": 3, "before ReLU": 1, "after ReLU": 2, "pooled map": 2, "as a stack": 1,
         "Arrangement of": 6, "of the arrangement": 4, "sigmoid curve": 1, "loss over the probability": 1,
-        "Gradient of": 3, "A drawing": 12, "loss over 200 steps": 1, "learned pattern": 3,
+        "Gradient of": 3, "A drawing": 12, "loss over 200 steps": 1, "trained pattern": 3,
     }.items():  # fmt: skip
         assert sum(words in label for label in named) == times, words
     assert [tag for tag, _ in page.elements].count("h2") == 12
@@ -252,8 +252,8 @@ def test_page_says_the_numbers(source: str, lesson: Lesson) -> None:
     for counts in lesson.training.confusions.values():
         for count in counts.flat:
             assert f" {count} " in text
-    assert f"tells {100 * lesson.training.accuracy('drawn', 'network'):.1f}%" in text
-    assert "all 99 numbers of the network" in text
+    assert f"classifies {100 * lesson.training.accuracy('drawn', 'network'):.1f}% correctly" in text
+    assert "all 99 parameters of the network" in text
     # The rounded numbers add up, so that nobody stumbles over a sum.
     first, second, total = (round(float(v), 2) for v in (*lesson.step.losses, lesson.step.losses.sum()))
     assert round(first + second, 2) == total

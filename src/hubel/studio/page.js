@@ -1,4 +1,4 @@
-// The page: a photo goes to the server, classes come back. Whatever a stranger named (classes, files) is set as text.
+// Send a photo to the server and show the predicted classes. Names of classes and files are untrusted: inserted as text.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -11,23 +11,23 @@ function make(tag, name, text) {
   return element;
 }
 
-// An answer, or an error in words.
-async function ask(path, options = {}) {
+// Return the response, or throw an error whose message is a sentence.
+async function request(path, options = {}) {
   const headers = { ...options.headers };
   if (state.token) headers.Authorization = `Bearer ${state.token}`;
-  let answer;
+  let response;
   try {
-    answer = await fetch(path, { ...options, headers });
+    response = await fetch(path, { ...options, headers });
   } catch {
     throw new Error("The server cannot be reached.");
   }
-  if (answer.ok) return answer;
-  if (answer.status === 401) {
+  if (response.ok) return response;
+  if (response.status === 401) {
     $("access").hidden = false;
-    throw new Error(state.token && "This is not the right token.");
+    throw new Error(state.token && "The token is wrong.");
   }
-  const body = await answer.json().catch(() => ({}));
-  throw new Error(body.error ? sentence(body.error.message) : `The server answered ${answer.status}.`);
+  const body = await response.json().catch(() => ({}));
+  throw new Error(body.error ? sentence(body.error.message) : `The server returned status ${response.status}.`);
 }
 
 function sentence(text) {
@@ -36,12 +36,12 @@ function sentence(text) {
 
 function post(path, query) {
   const kind = state.file.type.startsWith("image/") ? state.file.type : "application/octet-stream";
-  return ask(`${path}?${new URLSearchParams(query)}`, {
+  return request(`${path}?${new URLSearchParams(query)}`, {
     method: "POST", body: state.file, headers: { "Content-Type": kind },
   });
 }
 
-function complain(error) {
+function showError(error) {
   $("problem").textContent = error.message;
   $("problem").hidden = !error.message;
   $("state").textContent = "";
@@ -49,9 +49,9 @@ function complain(error) {
 
 async function loadModels() {
   try {
-    state.models = (await (await ask("/v1/models")).json()).models;
+    state.models = (await (await request("/v1/models")).json()).models;
   } catch (error) {
-    complain(error);
+    showError(error);
     return;
   }
   $("access").hidden = true;
@@ -63,21 +63,21 @@ async function loadModels() {
 async function classify() {
   const turn = ++state.turn, model = $("model").value;
   $("problem").hidden = true;
-  $("state").textContent = "Looking …";
+  $("state").textContent = "Classifying …";
   $("result").classList.add("waiting");
   const began = performance.now();
   try {
-    const answer = await (await post("/v1/predict", { model, top: 5 })).json();
+    const { images } = await (await post("/v1/predict", { model, top: 5 })).json();
     if (turn !== state.turn) return;
     const explains = state.models.some((one) => one.name === model && one.explains);
     showPhoto();
-    showClasses(answer.images[0].top, explains);
+    showClasses(images[0].top, explains);
     $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
-    if (explains) showMap(answer.images[0].top[0].class);
+    if (explains) showMap(images[0].top[0].class);
   } catch (error) {
     if (turn !== state.turn) return;
     $("result").hidden = true;
-    complain(error);
+    showError(error);
   } finally {
     if (turn === state.turn) $("result").classList.remove("waiting");
   }
@@ -126,23 +126,23 @@ async function showMap(name) {
     row.setAttribute("aria-pressed", String(row.dataset.class === name));
   }
   try {
-    const picture = await (await post("/v1/explain", { model: $("model").value, class: name })).blob();
+    const overlay = await (await post("/v1/explain", { model: $("model").value, class: name })).blob();
     if (turn !== state.turn || state.chosen !== name) return;
     URL.revokeObjectURL($("map").src);
-    $("map").src = URL.createObjectURL(picture);
-    $("map").alt = `where ${name} comes from`;
-    $("map-caption").textContent = `What the model sees; the brighter, the more it speaks for “${name}”.`;
+    $("map").src = URL.createObjectURL(overlay);
+    $("map").alt = `Evidence for ${name}`;
+    $("map-caption").textContent = `Evidence for “${name}” in the network’s input: the brighter, the stronger.`;
     $("map-figure").hidden = false;
     $("result").classList.add("mapped");
   } catch (error) {
     if (turn === state.turn) {
       hideMap();
-      complain(error);
+      showError(error);
     }
   }
 }
 
-function take(files) {
+function acceptFile(files) {
   const file = [...(files || [])].find((one) => one);
   if (!file) return;
   state.file = file;
@@ -150,7 +150,7 @@ function take(files) {
 }
 
 $("file").addEventListener("change", (event) => {
-  take(event.target.files);
+  acceptFile(event.target.files);
   event.target.value = "";
 });
 $("model").addEventListener("change", () => state.file && classify());
@@ -164,8 +164,8 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
-    if (kind === "drop") take(event.dataTransfer.files);
+    if (kind === "drop") acceptFile(event.dataTransfer.files);
   });
 }
-document.addEventListener("paste", (event) => take(event.clipboardData.files));
+document.addEventListener("paste", (event) => acceptFile(event.clipboardData.files));
 loadModels();

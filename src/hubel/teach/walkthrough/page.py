@@ -61,7 +61,7 @@ def render(lesson: Lesson) -> str:
         steps=STEPS,
         best=_best_matches(lesson),
         unchanged=_unchanged(lesson),
-        learned=sum(part.size for part in vars(lesson.weights).values()),
+        parameters=sum(part.size for part in vars(lesson.weights).values()),
     )
 
 
