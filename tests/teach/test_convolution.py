@@ -281,7 +281,7 @@ def test_names_of_kernels() -> None:
     assert find_image_kernel("gaussian blur").values.sum() == pytest.approx(1)
     with pytest.raises(UnknownNameError, match="did you mean sharpen"):
         find_image_kernel("shapen")
-    with pytest.raises(UnknownNameError, match="way to show negative values"):
+    with pytest.raises(UnknownNameError, match="display of negative values"):
         filter_image(np.zeros((3, 3), np.uint8), np.ones((3, 3)), negative="red")
     with pytest.raises(OptionError, match="so that it has a centre; got 2x3"):
         filter_image(np.zeros((3, 3), np.uint8), np.ones((2, 3)))
@@ -294,8 +294,8 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert written.path == Path("china-sharpen.png")
     assert np.array_equal(np.asarray(Image.open("china-sharpen.png")), written.pixels)
     for out, message in (
-        (None, "china-sharpen.png exists; say with --out"),
-        (Path("x.jpg"), "--out ends in .png, unlike x.jpg"),
+        (None, "china-sharpen.png exists; give the name of the result with --out"),
+        (Path("x.jpg"), "--out must end in .png, since the result is a PNG file; got x.jpg"),
     ):
         with pytest.raises(OptionError, match=re.escape(message)):
             filter_file(str(photo_file()), find_image_kernel("sharpen"), out=out)

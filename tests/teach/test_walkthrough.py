@@ -26,7 +26,7 @@ from hubel.teach.walkthrough.network import (
     trace_forward,
 )
 from hubel.teach.walkthrough.page import render, write_walkthrough
-from hubel.teach.walkthrough.svg import format_number, format_sum, grid
+from hubel.teach.walkthrough.svg import format_number, format_sum, number_grid
 
 VOID = {"meta", "path", "rect", "circle", "polyline", "use", "input", "br"}
 
@@ -269,7 +269,7 @@ def test_numbers_as_written() -> None:
 
 
 def test_labels_are_escaped() -> None:
-    assert "<script>" not in grid(np.eye(2), '"><script>')
+    assert "<script>" not in number_grid(np.eye(2), '"><script>')
 
 
 def test_command(

@@ -95,7 +95,7 @@ def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
     from hubel.cli.show import table
     from hubel.core.errors import OptionError
     from hubel.teach.convolution.alternatives import list_alternatives
-    from hubel.teach.convolution.arithmetic import format_size, make_convolution, parse_size
+    from hubel.teach.convolution.arithmetic import format_dimensions, make_convolution, parse_dimensions
 
     _refuse(flags, ("negative", "out"), "without --kernel")
     if not what:
@@ -103,7 +103,7 @@ def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
             "say what comes in: hubel conv 28x28x192; or hubel conv --show; or hubel conv --kernel sharpen PHOTO"
         )
     try:
-        shape = parse_size("the shape", what)
+        shape = parse_dimensions("the shape", what)
     except OptionError:
         raise OptionError(
             f"a shape is HEIGHTxWIDTHxCHANNELS such as 28x28x192, not {what!r}; a photo needs a --kernel"
@@ -115,8 +115,8 @@ def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
     one = make_convolution(in_channels, out_channels, size, _settings(given, usual="same"))
     out = one.output_size(size)
     found = list_alternatives(one, size, bottleneck=flags.bottleneck)
-    print(f"input            {format_size((*size, in_channels))}  (height x width x channels)")
-    print(f"output           {format_size((*out, one.out_channels))}")
+    print(f"input            {format_dimensions((*size, in_channels))}  (height x width x channels)")
+    print(f"output           {format_dimensions((*out, one.out_channels))}")
     for axis, name in enumerate(("height", "width")[-len(size) :]):
         print(f"  {name:<14} {one.formula(axis, size[axis])} = {out[axis]}")
     window = "*".join(map(str, (*one.kernel_size, in_channels)))
@@ -225,17 +225,17 @@ def _refuse(flags: Layer | _Flags, names: tuple[str, ...], where: str) -> None:
 
 
 def _settings(given: Layer, *, kernel_size: Size = (3,), usual: str) -> ConvolutionSettings:
-    from hubel.teach.convolution.arithmetic import ConvolutionSettings, parse_size
+    from hubel.teach.convolution.arithmetic import ConvolutionSettings, parse_dimensions
 
     padding = given.padding or usual
     return ConvolutionSettings(
-        parse_size("--kernel-size", given.kernel_size) if given.kernel_size else kernel_size,
-        parse_size("--stride", given.stride or "1"),
-        parse_size("--padding", padding) if padding[0].isdigit() else padding,
-        parse_size("--dilation", given.dilation or "1"),
+        parse_dimensions("--kernel-size", given.kernel_size) if given.kernel_size else kernel_size,
+        parse_dimensions("--stride", given.stride or "1"),
+        parse_dimensions("--padding", padding) if padding[0].isdigit() else padding,
+        parse_dimensions("--dilation", given.dilation or "1"),
         1 if given.groups is None else given.groups,
         given.transposed,
-        parse_size("--output-padding", given.output_padding or "0"),
+        parse_dimensions("--output-padding", given.output_padding or "0"),
     )
 
 

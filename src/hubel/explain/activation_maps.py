@@ -14,7 +14,7 @@ from hubel.explain.layers import maps_at, section_names
 from hubel.explain.untouched import untouched
 from hubel.inference.predictor import Predictor
 from hubel.plots.colour_maps import apply_colour_map, apply_diverging_colour_map
-from hubel.plots.tiles import Tile, TileRow, draw_tiles
+from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,12 +51,12 @@ def draw_activation_maps(image: PreparedImage, maps: Mapping[str, NDArray[np.flo
 
     Ten maps of each layer are drawn, or 60 of a single layer.
     """
-    rows = [TileRow([Tile(image.pixels, aspect=image.aspect)], image.name)]
+    rows = [TileRow([ImageTile(image.pixels, aspect=image.aspect)], image.name)]
     for name, values in maps.items():
         k, h, w = values.shape
         order = np.argsort(-values.std((1, 2)), kind="stable")[: _MOST if len(maps) == 1 else _PER_ROW]
         label = f"{name}: {k} map{'s' if k > 1 else ''} of {w}x{h}" + (", highest variance first" if k > 1 else "")
-        tiles = [Tile(_coloured(values[unit], values), f"{name}:{unit}", image.aspect) for unit in order.tolist()]
+        tiles = [ImageTile(_coloured(values[unit], values), f"{name}:{unit}", image.aspect) for unit in order.tolist()]
         for start in range(0, len(tiles), _PER_ROW):
             rows.append(TileRow(tiles[start : start + _PER_ROW], "" if start else label))
     return draw_tiles(rows, "Activation maps", size=1.0)

@@ -14,7 +14,7 @@ from hubel.explain.explanation import Explanation
 from hubel.explain.faithfulness import gaussian_blur
 from hubel.explain.overlay import overlay
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.plots.tiles import Tile, TileRow, draw_tiles
+from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def draw_explanation(explanation: Explanation) -> Figure:
     image = explanation.image
     row = TileRow(
         [
-            Tile(image.pixels, "network input", image.aspect),
+            ImageTile(image.pixels, "network input", image.aspect),
             _tile(explanation, f"{explanation.method}: evidence for “{explanation.label}”"),
         ]
     )
@@ -48,7 +48,7 @@ def draw_methods(
     rows = []
     for number, group in enumerate(explanations):
         first, last = group[0], number == len(explanations) - 1
-        tiles = [Tile(first.image.pixels, f"{first.label} {first.score:.0%}", first.image.aspect)]
+        tiles = [ImageTile(first.image.pixels, f"{first.label} {first.score:.0%}", first.image.aspect)]
         tiles += [_tile(one, one.method + (areas.get(one.method, "") if last else "")) for one in group]
         rows.append(TileRow(tiles))
     aside = "means over the images: ↑ insertion, higher is better; ↓ deletion, lower is better" if faithfulness else ""
@@ -62,8 +62,8 @@ def draw_sheet(explanations: Sequence[Explanation]) -> Figure:
     return contact_sheet(images, captions, f"{explanations[0].method}: evidence for the class")
 
 
-def _tile(explanation: Explanation, caption: str) -> Tile:
-    return Tile(_overlay(explanation), caption, explanation.image.aspect)
+def _tile(explanation: Explanation, caption: str) -> ImageTile:
+    return ImageTile(_overlay(explanation), caption, explanation.image.aspect)
 
 
 def _overlay(explanation: Explanation) -> NDArray[np.uint8]:

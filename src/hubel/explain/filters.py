@@ -17,7 +17,7 @@ from hubel.explain.layers import maps_at, section_names
 from hubel.explain.untouched import untouched
 from hubel.inference.device import device_of
 from hubel.inference.predictor import Predictor
-from hubel.plots.tiles import Tile, TileRow, draw_tiles
+from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +64,7 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
     filters = first_filters(network)
     rows = []
     if layer is None:
-        tiles = [Tile(weights_to_image(weights)) for weights in filters[:_MOST]]
+        tiles = [ImageTile(weights_to_image(weights)) for weights in filters[:_MOST]]
         shape = "x".join(map(str, filters.shape[:0:-1]))
         label = f"first convolution: weights of {len(tiles)} of {len(filters)} filters of {shape}"
         rows = _rows(tiles, label, per_row=_PER_ROW, scale=_SMALL)
@@ -74,12 +74,12 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
     for name, channels in channels_of.items():
         sample = sorted(permutation(channels, 0)[: 3 * units if layer else units].tolist())
         images = maximise_activation(network, preprocess, sample, name, steps=_STEPS)
-        tiles = [Tile(image, f"{name}:{unit}") for image, unit in zip(images, sample, strict=True)]
+        tiles = [ImageTile(image, f"{name}:{unit}") for image, unit in zip(images, sample, strict=True)]
         rows += _rows(tiles, f"{name}: images that maximise {len(sample)} of {channels} units", per_row=units)
     return draw_tiles(rows, "Filters and activation maximisation", size=1.1)
 
 
-def _rows(tiles: list[Tile], label: str, *, per_row: int, scale: float = 1.0) -> list[TileRow]:
+def _rows(tiles: list[ImageTile], label: str, *, per_row: int, scale: float = 1.0) -> list[TileRow]:
     """Return tiles in rows, the label above the first one."""
     starts = range(0, len(tiles), per_row)
     return [TileRow(tiles[start : start + per_row], "" if start else label, scale) for start in starts]

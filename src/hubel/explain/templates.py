@@ -14,7 +14,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.explain.activation_maximisation import maximise_activation
 from hubel.explain.filters import weights_to_image
 from hubel.inference.predictor import Predictor
-from hubel.plots.tiles import Tile, TileRow, draw_tiles
+from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ def draw_templates(predictors: Sequence[Predictor], labels: Sequence[str] = ()) 
         linear = linear_weights(predictor.network, _input_shape(predictor.card.preprocess)) is not None
         kind = "weights, grey at zero" if linear else "images that maximise the class's logit"
         rows.append(
-            TileRow([Tile(image, label) for label, image in templates.items()], f"{predictor.card.model}: {kind}")
+            TileRow([ImageTile(image, label) for label, image in templates.items()], f"{predictor.card.model}: {kind}")
         )
     return draw_tiles(rows, "Class templates", size=1.2)
 

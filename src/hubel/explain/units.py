@@ -19,7 +19,7 @@ from hubel.explain.overlay import overlay
 from hubel.explain.untouched import untouched
 from hubel.inference.predictor import Predictor
 from hubel.inference.stream import batch_size
-from hubel.plots.tiles import Tile, TileRow, draw_tiles
+from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,12 +76,12 @@ class PeakActivation:
     box: Box
     map: Tensor
 
-    def patch(self) -> Tile:
+    def patch(self) -> ImageTile:
         """Return the receptive field's part of the image, captioned with the activation."""
         left, upper, right, lower = self.box
         h, w = self.image.pixels.shape[:2]
         aspect = self.image.aspect * h / w * (right - left) / (lower - upper)
-        return Tile(self.image.pixels[upper:lower, left:right], f"{self.value:.3g}", aspect)
+        return ImageTile(self.image.pixels[upper:lower, left:right], f"{self.value:.3g}", aspect)
 
 
 def receptive_field(network: nn.Module, x: Tensor, layer: str, row: int, column: int) -> Box:
@@ -158,8 +158,8 @@ def draw_unit(unit: Unit, peaks: Iterable[PeakActivation], patches: Sequence[Pea
     for peak in peaks:
         image, (left, upper, right, lower) = peak.image, peak.box
         caption = f"receptive field {right - left}x{lower - upper}"
-        field = Tile(image.pixels, caption, image.aspect, peak.box)
-        heat = Tile(overlay(image.pixels, _resized(peak.map, image)), f"activation of {unit}", image.aspect)
+        field = ImageTile(image.pixels, caption, image.aspect, peak.box)
+        heat = ImageTile(overlay(image.pixels, _resized(peak.map, image)), f"activation of {unit}", image.aspect)
         rows.append(TileRow([field, heat, peak.patch()], image.name))
     shown = [peak.patch() for peak in patches]
     for start in range(0, len(shown), _PER_ROW):

@@ -106,10 +106,10 @@ def _em(character: str) -> float:
 
 
 def _shortened(text: str, limit: float) -> str:
-    keep, short = min(len(text), int(limit / 0.4) + 1), text
-    while ems(short) > limit and keep:
-        keep -= 1
-        short = f"{text[: keep - keep // 2]}…{text[len(text) - keep // 2 :]}"
+    length, short = min(len(text), int(limit / 0.4) + 1), text
+    while ems(short) > limit and length:
+        length -= 1
+        short = f"{text[: length - length // 2]}…{text[len(text) - length // 2 :]}"
     return short
 
 

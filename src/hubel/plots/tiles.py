@@ -15,14 +15,14 @@ from hubel.plots.style import DPI, FAINT, INK, MUTED, canvas, drawable, finish
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Tile", "TileRow", "draw_tiles"]
+__all__ = ["ImageTile", "TileRow", "draw_tiles"]
 
 # In inches; TYPE, the font size, in points.
 GAP, HEAD, LINE, TYPE, MARGIN = 0.12, 0.45, 0.13, 7.5, 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
+class ImageTile:
     """One small image of a figure.
 
     Attributes:
@@ -39,7 +39,7 @@ class Tile:
 
     @property
     def shape(self) -> tuple[float, float]:
-        """Height and width as shares of the tile's square."""
+        """Return height and width as shares of the tile's square."""
         aspect = self.aspect or self.pixels.shape[1] / self.pixels.shape[0]
         return min(1.0, 1 / aspect), min(1.0, aspect)
 
@@ -54,7 +54,7 @@ class TileRow:
         scale: size of the tiles relative to those of a row of scale 1.
     """
 
-    tiles: Sequence[Tile]
+    tiles: Sequence[ImageTile]
     label: str = ""
     scale: float = 1.0
 
@@ -103,7 +103,7 @@ def _height(row: TileRow, size: float) -> float:
     return _tallest(row) * row.scale * size + (0.2 if row.label else 0) + lines * LINE + GAP
 
 
-def _draw(axes: Any, tile: Tile, x: float, y: float, size: float, room: float) -> None:
+def _draw(axes: Any, tile: ImageTile, x: float, y: float, size: float, room: float) -> None:
     """Draw one tile with its upper left corner at (x, y), in an area `size` wide and `room` high."""
     from matplotlib.patches import Rectangle
 

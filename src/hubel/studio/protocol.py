@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -30,11 +29,8 @@ class _Limited(H11Protocol):
     """Connection that is aborted when its client exceeds `head_timeout` or `write_timeout`."""
 
     limits: ServerSettings
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._head: asyncio.TimerHandle | None = None
-        self._stuck: asyncio.TimerHandle | None = None
+    _head: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

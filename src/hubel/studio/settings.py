@@ -79,7 +79,7 @@ class ServerSettings:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Names that Host and Origin may have, in lower case."""
+        """Return the names that Host and Origin may have, in lower case."""
         return frozenset(name.lower().strip("[]") for name in (*LOOPBACK, self.host, *self.allow_hosts)) - set(_ANY)
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from hubel.core.errors import OptionError
 
-__all__ = ["Convolution", "ConvolutionSettings", "Size", "format_size", "make_convolution", "parse_size"]
+__all__ = ["Convolution", "ConvolutionSettings", "Size", "format_dimensions", "make_convolution", "parse_dimensions"]
 
 Size = tuple[int, ...]  # one number per axis
 Padding = tuple[tuple[int, int], ...]  # before and after, per axis
@@ -54,9 +54,10 @@ class Convolution:
         """
         output = tuple(self._side(axis, length) for axis, length in enumerate(size))
         if min(output) < 1:
-            window = format_size(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+            window = format_dimensions(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
             problem = "padding cuts everything off" if self.transposed else f"a window that spans {window} does not fit"
-            raise OptionError(f"{problem}: the input is {format_size(size)}, with padding {_written(self.padding)}")
+            shape, padding = format_dimensions(size), _format_padding(self.padding)
+            raise OptionError(f"{problem}: the input is {shape}, with padding {padding}")
         return output
 
     def _side(self, axis: int, length: int) -> int:
@@ -101,7 +102,7 @@ class Convolution:
         """
         groups = "" if self.groups == 1 else f", {self.groups:,} groups"
         kind = "transposed " if self.transposed else ""
-        return f"{kind}{format_size(self.kernel_size)}, {self.in_channels:,} to {self.out_channels:,}{groups}"
+        return f"{kind}{format_dimensions(self.kernel_size)}, {self.in_channels:,} to {self.out_channels:,}{groups}"
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def make_convolution(in_channels: int, out_channels: int, size: Size, settings: 
         raise OptionError("output_padding is for a transposed convolution only")
     if any(not 0 <= o < max(s, d) for o, s, d in zip(output_padding, stride, dilation, strict=True)):
         raise OptionError(
-            f"output_padding is at least 0 and below the stride or dilation, not {format_size(output_padding)}"
+            f"output_padding is at least 0 and below the stride or dilation, not {format_dimensions(output_padding)}"
         )
     layer = Convolution(
         in_channels, out_channels, kernel_size, stride, ((0, 0),) * axes, dilation, groups, transposed, output_padding
@@ -193,15 +194,15 @@ def _for_axes(name: str, given: Size, axes: int) -> Size:
         return given
     if len(set(given)) != 1:
         raise OptionError(
-            f"{name} has {len(given)} numbers for {axes} {'axis' if axes == 1 else 'axes'}: {format_size(given)}"
+            f"{name} has {len(given)} numbers for {axes} {'axis' if axes == 1 else 'axes'}: {format_dimensions(given)}"
         )
     return given[:1] * axes
 
 
-def parse_size(name: str, text: str) -> Size:
+def parse_dimensions(name: str, text: str) -> Size:
     """Parse a size, such as "3" or "3x5"; `name` is for the error message.
 
-    >>> parse_size("stride", "2"), parse_size("stride", "2x1")
+    >>> parse_dimensions("stride", "2"), parse_dimensions("stride", "2x1")
     ((2,), (2, 1))
 
     Raises:
@@ -212,16 +213,16 @@ def parse_size(name: str, text: str) -> Size:
     return tuple(map(int, text.split("x")))
 
 
-def format_size(numbers: Iterable[int]) -> str:
+def format_dimensions(numbers: Iterable[int]) -> str:
     """Format a size.
 
-    >>> format_size((28, 28, 192))
+    >>> format_dimensions((28, 28, 192))
     '28x28x192'
     """
     return "x".join(map(str, numbers))
 
 
-def _written(padding: Padding) -> str:
+def _format_padding(padding: Padding) -> str:
     return " and ".join(
         str(before) if before == after else f"{before} before, {after} after" for before, after in padding
     )

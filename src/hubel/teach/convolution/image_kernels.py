@@ -122,28 +122,28 @@ class FilteredImage:
 
 
 def filter_file(
-    photo: str, kernel: ImageKernel, *, out: Path | None = None, negative: str | None = None
+    image: str, kernel: ImageKernel, *, out: Path | None = None, negative: str | None = None
 ) -> FilteredImage:
     """Convolve an image file with a kernel and write the result as a PNG file, atomically.
 
     Args:
-        photo: an image file, which is left unchanged.
+        image: an image file, which is left unchanged.
         kernel: the kernel.
-        out: the PNG file; PHOTO-KERNEL.png in the current folder if not given.
+        out: the PNG file; IMAGE-KERNEL.png in the current folder if not given.
         negative: see `filter_image`.
 
     Raises:
         DecodeError: the image cannot be read.
-        OptionError: `out` is no PNG file, is the photo, or was not given and exists.
+        OptionError: `out` does not end in .png, is the image itself, or is the default name and exists.
     """
-    target = out or Path(f"{Path(photo).stem}-{kernel.name}.png")
+    target = out or Path(f"{Path(image).stem}-{kernel.name}.png")
     if target.suffix.lower() != ".png":
-        raise OptionError(f"the result is a PNG file, so --out ends in .png, unlike {target}")
-    if target.exists() and Path(photo).exists() and target.samefile(photo):
+        raise OptionError(f"--out must end in .png, since the result is a PNG file; got {target}")
+    if target.exists() and Path(image).exists() and target.samefile(image):
         raise OptionError(f"{target} is the photo itself, which is never written to")
     if target.exists() and out is None:
-        raise OptionError(f"{target} exists; say with --out where the result goes")
-    filtered = filter_image(Input(photo).decode().pixels, kernel.values, negative=negative)
+        raise OptionError(f"{target} exists; give the name of the result with --out")
+    filtered = filter_image(Input(image).decode().pixels, kernel.values, negative=negative)
     buffer = BytesIO()
     Image.fromarray(filtered.pixels).save(buffer, "PNG")
     write_atomic(target, buffer.getvalue())
@@ -170,7 +170,7 @@ def filter_image(pixels: NDArray[np.uint8], kernel: Floats, *, negative: str | N
         )
     chosen = negative or ("absolute" if abs(kernel.sum()) < 1e-9 else "cut")
     if chosen not in NEGATIVES:
-        raise UnknownNameError("way to show negative values", chosen, NEGATIVES)
+        raise UnknownNameError("display of negative values", chosen, NEGATIVES)
     display = NEGATIVES[chosen][1]
     up, left = (side // 2 for side in kernel.shape)
     height, width = pixels.shape[:2]

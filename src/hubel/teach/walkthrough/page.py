@@ -49,7 +49,8 @@ def render(lesson: Lesson) -> str:
     source = files("hubel.teach.walkthrough").joinpath("walkthrough.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(
         lesson=lesson,
-        grid=svg.grid,
+        image_grid=svg.image_grid,
+        number_grid=svg.number_grid,
         stacked_maps=svg.stacked_maps,
         loss_history_chart=svg.loss_history_chart,
         sigmoid_chart=svg.sigmoid_chart,

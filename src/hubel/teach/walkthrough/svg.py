@@ -10,7 +10,16 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-__all__ = ["format_number", "format_sum", "grid", "loss_chart", "loss_history_chart", "sigmoid_chart", "stacked_maps"]
+__all__ = [
+    "format_number",
+    "format_sum",
+    "image_grid",
+    "loss_chart",
+    "loss_history_chart",
+    "number_grid",
+    "sigmoid_chart",
+    "stacked_maps",
+]
 
 Floats = NDArray[np.float64]
 Window = tuple[int, int, int, int]  # row, column, height and width in cells
@@ -39,7 +48,32 @@ def format_sum(values: Floats) -> str:
     return text.replace("+ -", f"{_MINUS} ").replace("-", _MINUS)
 
 
-def grid(
+def image_grid(
+    image: Floats, label: str, *, cell: int = 34, windows: Iterable[Window] = (), bare: bool = False, name: str = ""
+) -> Markup:
+    """Draw an image `(h, w)` of -1 and +1 as cells of paper and ink with their numbers.
+
+    Args:
+        image: the pixels.
+        label: text alternative, for screen readers.
+        cell: side of a cell in pixels.
+        windows: groups of cells to frame.
+        bare: leave out the numbers, in small cells.
+        name: id by which the drawing can be reused.
+    """
+    height, width = image.shape
+    parts = [f'<g class="cells" id="{name}">' if name else '<g class="cells">']
+    for (row, column), value in np.ndenumerate(image):
+        parts.append(_cell(row, column, cell, 'class="ink"' if value > 0 else 'class="paper"'))
+        if not bare:
+            kind = ' class="on"' if value > 0 else ' class="off"'
+            parts.append(_number(row, column, cell, format_number(value, 0), kind))
+    parts.append("</g>")
+    parts += [_frame(window, cell) for window in windows]
+    return _svg(width * cell, height * cell, label, parts, f'font-size="{_font_size(cell, 0)}"')
+
+
+def number_grid(
     values: Floats,
     label: str,
     *,
@@ -47,38 +81,27 @@ def grid(
     digits: int = 2,
     full: float = 1.0,
     windows: Iterable[Window] = (),
-    shape: Floats | None = None,
-    bare: bool = False,
-    name: str = "",
+    ink: Floats | None = None,
 ) -> Markup:
     """Draw numbers `(h, w)` in coloured cells: blue above zero, orange below, stronger farther from zero.
-
-    Pixels, which are only -1 and +1 and have `digits=0`, are drawn as ink and paper instead.
 
     Args:
         values: the numbers.
         label: text alternative, for screen readers.
-        cell: side in pixels.
+        cell: side of a cell in pixels.
         digits: digits after the decimal point.
         full: absolute value that has the full colour.
-        windows: cells to frame.
-        shape: an image of -1 and +1 whose ink is marked by circles, to show it among its products.
-        bare: leave out the numbers, in small cells.
-        name: id by which the drawing can be reused.
+        windows: groups of cells to frame.
+        ink: an image of -1 and +1 whose ink is marked by circles, to show it among its products.
     """
     height, width = values.shape
-    pixels = shape is None and digits == 0 and bool((np.abs(values) == 1).all())
-    parts = [f'<g class="cells" id="{name}">' if name else '<g class="cells">']
+    parts = ['<g class="cells">']
     for (row, column), value in np.ndenumerate(values):
         x, y = column * cell, row * cell
-        style = _pixel(value) if pixels else _tint(value / full)
-        parts.append(f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" {style}/>')
-        if shape is not None and shape[row, column] > 0:
+        parts.append(_cell(row, column, cell, _tint(value / full)))
+        if ink is not None and ink[row, column] > 0:
             parts.append(f'<circle class="dotted" cx="{x + cell / 2:g}" cy="{y + cell / 2:g}" r="{0.42 * cell:g}"/>')
-        if bare:
-            continue
-        kind = ' class="on"' if pixels and value > 0 else ' class="off"' if pixels else ""
-        parts.append(f'<text x="{x + cell / 2:g}" y="{y + cell / 2:g}"{kind}>{format_number(value, digits)}</text>')
+        parts.append(_number(row, column, cell, format_number(value, digits)))
     parts.append("</g>")
     parts += [_frame(window, cell) for window in windows]
     return _svg(width * cell, height * cell, label, parts, f'font-size="{_font_size(cell, digits)}"')
@@ -93,7 +116,7 @@ def stacked_maps(maps: Floats, label: str, *, cell: int = 34, apart: int = 26) -
         parts.append(f'<g class="cells" transform="translate({x} {y})">')
         parts.append(f'<rect class="sheet" width="{width * cell}" height="{height * cell}"/>')
         for (row, column), value in np.ndenumerate(maps[index]):
-            parts.append(f'<rect x="{column * cell}" y="{row * cell}" width="{cell}" height="{cell}" {_tint(value)}/>')
+            parts.append(_cell(row, column, cell, _tint(value)))
             if index == 0:
                 middle = f'x="{(column + 0.5) * cell:g}" y="{(row + 0.5) * cell:g}"'
                 parts.append(f"<text {middle}>{format_number(value)}</text>")
@@ -189,8 +212,12 @@ def _font_size(cell: int, digits: int = 2) -> str:
     return f"{min(0.42 * cell, (cell - 4) / (0.62 * characters)):.1f}"
 
 
-def _pixel(value: float) -> str:
-    return 'class="ink"' if value > 0 else 'class="paper"'
+def _cell(row: int, column: int, cell: int, style: str) -> str:
+    return f'<rect x="{column * cell}" y="{row * cell}" width="{cell}" height="{cell}" {style}/>'
+
+
+def _number(row: int, column: int, cell: int, text: str, kind: str = "") -> str:
+    return f'<text x="{column * cell + cell / 2:g}" y="{row * cell + cell / 2:g}"{kind}>{text}</text>'
 
 
 def _tint(value: float) -> str:
