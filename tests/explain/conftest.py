@@ -1,4 +1,4 @@
-"""One thread, a trained network that needs no download, and the way to `small_networks`."""
+"""One thread, a pretrained network that needs no download, and the import path of `small_networks`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lite0() -> Predictor:
 
 @pytest.fixture(scope="session")
 def imagenet() -> list[Path]:
-    """Twenty photos, each of one object of another class."""
+    """Return twenty photos of one object each, all of different classes."""
     if not IMAGENET.is_dir():
         pytest.skip("needs ../shared/data/imagenet-100")
     return sorted(IMAGENET.glob("*.JPEG"))[2::5][:20]

@@ -1,4 +1,4 @@
-"""Small networks of every awkward kind, and what they look at."""
+"""Small networks with awkward layers, and inputs for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLASSES = ("a", "b", "c")
 
 
 class Counting(nn.Module):
-    """Writes to a buffer at each call, and replaces another one, in whatever mode."""
+    """Writes to one buffer at each call and replaces another, in training and evaluation mode."""
 
     calls: Tensor
     last: Tensor
@@ -32,7 +32,7 @@ class Counting(nn.Module):
 
 
 def stranger() -> nn.Sequential:
-    """A network that is none of ours: writes in place right after and right before its last map, and counts."""
+    """A network from outside the catalogue, with in-place layers right before and after its last map, and a counter."""
     torch.manual_seed(0)
     return nn.Sequential(
         nn.ReLU(inplace=True),  # writes into the image itself

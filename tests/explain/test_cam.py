@@ -86,7 +86,7 @@ def test_eigen_cam_is_the_first_component_of_numpys_svd(network: nn.Module) -> N
 
 @pytest.mark.parametrize("name", POOLED)
 def test_cam_is_made_of_the_weights_of_the_last_layer(name: str) -> None:
-    """And so Grad-CAM is CAM without its negative part, divided by the number of pixels."""
+    """Grad-CAM is then CAM without its negative part, divided by the number of pixels."""
     torch.manual_seed(0)
     network = build_model(name, num_classes=5)
     side = min(find(name)[1].shape.height, 96)
@@ -122,7 +122,7 @@ def test_the_class_decides() -> None:
 
 
 def test_in_place_and_frozen_give_the_same() -> None:
-    """An activation in place right behind the layer, and weights without gradients, change nothing."""
+    """In-place activations after the layer and frozen weights do not change the map."""
     network, plain = stranger(), stranger()
     for name, module in list(plain.named_children()):
         if isinstance(module, nn.ReLU | nn.ReLU6):

@@ -1,4 +1,4 @@
-"""Features are pooled maps; points that are alike lie together; the table says what the picture shows."""
+"""Embeddings: features are pooled maps, similar images are close, the table equals the figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Insertion and deletion tell good maps from bad ones; every CAM beats maps that know nothing."""
+"""Insertion and deletion separate good maps from bad ones; every CAM beats the controls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hubel.inference.predictor import Predictor
 
 
 class Spot(nn.Module):
-    """Says class 0 as far as a square in the corner is white; its scores need no softmax."""
+    """Scores class 0 by the brightness of a square in the corner; its outputs are scores without softmax."""
 
     def forward(self, x: Tensor) -> Tensor:
         white = x[:, :, :8, :8].mean((1, 2, 3))
@@ -40,7 +40,7 @@ def areas(values: Tensor, steps: int = 32) -> tuple[float, float]:
 
 
 def test_areas_of_known_maps() -> None:
-    """The square is a sixteenth of the image: two steps of 32, in which it comes, or goes, evenly."""
+    """The square is a sixteenth of the image: two steps of 32, in which it appears or disappears evenly."""
     right = image()[0, 0]
     inserted, deleted = areas(right)
     assert deleted == pytest.approx(1 / 32)  # a triangle of the base 2 / 32

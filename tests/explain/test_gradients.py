@@ -17,7 +17,7 @@ X, TARGETS = noise(), torch.tensor([0, 2, 1])
 
 
 def missing(network: nn.Module, x: torch.Tensor, targets: torch.Tensor, **settings: int) -> torch.Tensor:
-    """How far the sum of a map is from the difference of the logits, as a share of the latter."""
+    """Return the relative error of the sum of a map against the difference of the logits."""
     maps = integrated_gradients(network, x, targets, **settings)
     with torch.no_grad():
         at_image, at_zero = (network(image).gather(1, targets[:, None])[:, 0] for image in (x, torch.zeros_like(x)))
@@ -42,7 +42,7 @@ def test_completeness_on_photos(lite0: Predictor, imagenet: list) -> None:
 
 
 def test_of_a_linear_network() -> None:
-    """There the way to the image does not matter."""
+    """The path does not matter for a linear network."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
     weights = network[1].weight.detach()[TARGETS].reshape(3, 3, 16, 16)
     torch.testing.assert_close(integrated_gradients(network, X, TARGETS, steps=3), (weights * X).sum(1))

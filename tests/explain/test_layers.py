@@ -1,4 +1,4 @@
-"""The layer is found by itself, for our networks and for any other; maps come out as they were made."""
+"""Default layers of our networks and of any other module; maps equal the outputs of their layers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_stranger() -> None:
 
 
 class Functional(nn.Module):
-    """Pools by a function; its parts are not called in the order in which they were made."""
+    """Pools by a function; its modules are not called in the order of their definition."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Occlusion against a loop that does one square at a time."""
+"""Occlusion sensitivity against a loop over single squares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receptive fields against arithmetic; patches and images that excite units."""
+"""Receptive fields against arithmetic; patches and images that maximise units."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hubel.models.catalogue import build_model
 
 @pytest.mark.parametrize(("layer", "size"), [("stage1", 5), ("stage2", 14), ("stage3", 40), ("stage4", 92)])
 def test_receptive_fields_of_vgg16(layer: str, size: int) -> None:
-    """Of conv1_2, conv2_2, conv3_3, conv4_3: size + (kernel - 1) x stride, layer by layer."""
+    """Return those of conv1_2, conv2_2, conv3_3, conv4_3: size + (kernel - 1) x stride, layer by layer."""
     torch.manual_seed(0)
     network = build_model("vgg16", options={"dense": 8, "widths": "4,8,8,8,8"})
     stride = 2 ** (int(layer[-1]) - 1)

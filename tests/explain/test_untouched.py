@@ -1,4 +1,4 @@
-"""After every function: modes, requires_grad, gradients, buffers, hooks and outputs are as they were found."""
+"""Every function restores modes, requires_grad, gradients, buffers, hooks and outputs."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def frozen(network: nn.Module) -> nn.Module:
 
 
 def training(network: nn.Module) -> nn.Module:
-    """In training mode but for the norms, with gradients, one frozen weight, and hooks of the user's own."""
+    """Return the network in training mode except for its norms, gradients, a frozen weight and user hooks."""
     network.train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

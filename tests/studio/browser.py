@@ -1,4 +1,4 @@
-"""A headless Chromium, told what to do through pipes (the DevTools protocol), so that no driver is needed."""
+"""Headless Chromium, controlled through pipes by the DevTools protocol, without a driver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pip
 
 
 class Browser:
-    """One page of a browser; `said` is what it wrote to its console, errors of its policy included."""
+    """One page of a browser; `said` has its console messages, violations of its policy included."""
 
     def __init__(self, write: int, read: int) -> None:
         self._write, self._read, self._buffer = write, read, b""
@@ -55,18 +55,18 @@ class Browser:
         return message
 
     def run(self, script: str) -> Any:
-        """The value of an expression on the page."""
+        """Return the value of an expression on the page."""
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
     def wait(self, script: str, seconds: float = 20) -> None:
-        """Until an expression is true."""
+        """Wait until an expression is true."""
         end = time.monotonic() + seconds
         while not self.run(script):
             assert time.monotonic() < end, f"{script} is not true; the page says {self.run('document.body.innerText')}"
             time.sleep(0.05)
 
     def open(self, url: str, width: int, height: int = 900, *, dark: bool = False) -> None:
-        """A page in a window of this size."""
+        """Open a page in a window of this size."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
@@ -76,7 +76,7 @@ class Browser:
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def drop(self, path: Path, at: str) -> None:
-        """A file from the desk, upon the middle of an element."""
+        """Drop a file on the centre of an element."""
         box = f"document.querySelector('{at}').getBoundingClientRect()"
         place = self.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({box})")
         data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
@@ -84,14 +84,14 @@ class Browser:
             self.call("Input.dispatchDragEvent", type=kind, x=place[0], y=place[1], data=data)
 
     def screenshot(self, path: Path) -> None:
-        """The whole page, as far as it can be scrolled."""
+        """Save a screenshot of the whole page."""
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
-    """A browser with a fresh profile."""
+    """Start a browser with a fresh profile."""
     assert CHROMIUM
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()

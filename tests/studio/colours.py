@@ -1,4 +1,4 @@
-"""A model that sees colours and can be held up, a plain client, and what to send."""
+"""A model of mean colours that can be paused, a plain HTTP client, and request bodies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLOURS = {"red": (250, 10, 10), "green": (10, 250, 10), "blue <b>&\"'": (10, 10
 
 
 class Colours(Classifier):
-    """Scores are mean colours. `hold()` makes every batch wait until `go()`; `seen` has their sizes."""
+    """Model whose scores are mean colours. `hold()` pauses every batch until `go()`; `seen` has the batch sizes."""
 
     def __init__(self) -> None:
         super().__init__(ModelCard("resnet20", CLASSES, Preprocess(8, 8)))
@@ -62,14 +62,14 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """Of an error."""
+        """Return the code of an error."""
         code: str = self.json["error"]["code"]
         return code
 
 
 @dataclass(frozen=True)
 class Client:
-    """Asks one server; a new connection for each request."""
+    """Client of one server, with a new connection for each request."""
 
     port: int
 
@@ -88,7 +88,7 @@ class Client:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def raw(self, data: bytes) -> bytes:
-        """What comes until the server closes."""
+        """Return the bytes until the server closes the connection."""
         with self.socket() as connection:
             connection.sendall(data)
             return rest(connection)
@@ -116,7 +116,7 @@ def picture(colour: tuple[int, int, int] = (250, 10, 10), size: tuple[int, int] 
 
 
 def form(files: list[tuple[str | None, bytes]], boundary: str = "b0undary") -> tuple[bytes, str]:
-    """A multipart body and its content type."""
+    """Return a multipart body and its content type."""
     parts = []
     for name, data in files:
         named = "" if name is None else f'; filename="{name}"'

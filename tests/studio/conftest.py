@@ -24,7 +24,7 @@ Start = Callable[..., Client]
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
-    """A server that all tests share, whose only model sees colours."""
+    """A shared server whose only model is `Colours`."""
     with running_server({"colours": Colours()}, ServerSettings(port=0)) as url:
         yield Client(urlsplit(url).port or 0)
 
@@ -39,7 +39,7 @@ def model() -> Iterator[Colours]:
 
 @pytest.fixture
 def start(model: Colours) -> Iterator[Start]:
-    """Starts a server of the test's own with these settings."""
+    """Start a server for one test with these settings."""
     with ExitStack() as stack:
 
         def begin(models: dict[str, Classifier] | None = None, **settings: Any) -> Client:

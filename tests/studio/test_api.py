@@ -1,4 +1,4 @@
-"""What the endpoints say."""
+"""Responses of the endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask: names of this computer, pages of this computer, holders of the token."""
+"""Access control: known hosts, known origins, the token."""
 
 from __future__ import annotations
 

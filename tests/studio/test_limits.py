@@ -1,4 +1,4 @@
-"""What strangers may send, scaled down: limits are settings, so that a small one shows what a large one does."""
+"""Limits on requests, scaled down: limits are settings, so small ones behave as large ones do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def status(answer: bytes) -> int:
 
 
 def chunked(connection: socket.socket, size: int) -> None:
-    """Sends a body in chunks, as far as the server takes it."""
+    """Send a body in chunks, until the server stops reading."""
     piece = b"10000\r\n" + bytes(2**16) + b"\r\n"
     try:
         for _ in range(size // 2**16):
@@ -212,7 +212,7 @@ def test_what_is_no_http(client: Client) -> None:
 
 
 def bomb(width: int, height: int) -> bytes:
-    """A PNG of so many white pixels, and of few bytes."""
+    """Return a small PNG file of many white pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,4 @@
-"""Many at once: batches, the queue, deadlines, clients that go, and the end."""
+"""Concurrent requests: batches, the queue, deadlines, disconnecting clients, shutdown."""
 
 from __future__ import annotations
 

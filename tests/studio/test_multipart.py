@@ -1,4 +1,4 @@
-"""Forms: what is put in comes out, and nothing else comes out of anything."""
+"""Forms: every part is parsed exactly, and malformed bodies are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decoding takes is told from the first bytes, and never too little."""
+"""The estimate of decoding memory from the header is never too low."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arithmetic of a convolution against torch, brute force, and numbers that everybody in the field knows."""
+"""Convolution arithmetic against torch, brute force and published numbers."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def by_name(found: list[Alternative]) -> dict[str, Alternative]:
 
 
 def test_known_numbers() -> None:
-    """The 5x5 of an inception module, as every course has it; and 3x3x32 to 64."""
+    """The 5x5 of an inception module, as in many courses, and 3x3x32 to 64."""
     layer = make_convolution(192, 32, (28, 28), ConvolutionSettings((5,), padding="same"))
     assert layer.multiplications((28, 28)) == 120_422_400
     found = by_name(list_alternatives(layer, (28, 28), bottleneck=16))
@@ -231,7 +231,7 @@ def test_steps_add_up_to_torchs_result(drawn: tuple[Convolution, tuple[int, int]
 
 
 def photo_file() -> Path:
-    """A photo of a temple, which scikit-learn brings."""
+    """Return a photo of a temple that ships with scikit-learn."""
     spec = importlib.util.find_spec("sklearn")
     assert spec is not None
     assert spec.origin is not None
@@ -244,7 +244,7 @@ def photo() -> np.ndarray:
 
 
 def by_hand(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Loops over the kernel in float64, the edge repeated."""
+    """Convolve by loops over the kernel in float64, with replicated borders."""
     rows, columns = kernel.shape
     padded = np.pad(pixels.astype(float), ((rows // 2,) * 2, (columns // 2,) * 2, (0, 0)), mode="edge")
     out = np.zeros(pixels.shape)

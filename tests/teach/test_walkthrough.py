@@ -75,7 +75,7 @@ def random_weights(seed: int) -> Weights:
 
 
 def in_torch(weights: Weights, images: np.ndarray, targets: np.ndarray) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """The same network in torch's own operations; its weights, and the loss."""
+    """Return the weights and the loss of the same network in torch operations."""
     by_name = {f.name: torch.tensor(getattr(weights, f.name), requires_grad=True) for f in dataclasses.fields(Weights)}
     patterns, arrangements, output, bias = by_name.values()
     # Divided last, so that whole numbers stay exact and equal ones tie.
