@@ -94,7 +94,7 @@ def frozen(network: nn.Module) -> nn.Module:
 
 
 def training(network: nn.Module) -> nn.Module:
-    """Return the network in training mode except for its norms, gradients, a frozen weight and user hooks."""
+    """Return the network in training mode except for its norms, with gradients, a frozen weight and user hooks."""
     network.train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
