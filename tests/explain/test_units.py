@@ -9,8 +9,8 @@ from small_networks import noise, pixels, predictor
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.explain.activation_maps import activation_maps, draw_activation_maps
 from hubel.explain.activation_maximisation import maximise_activation
+from hubel.explain.feature_maps import activation_maps, draw_activation_maps
 from hubel.explain.filters import draw_filters, first_filters, weights_to_image
 from hubel.explain.images import prepare_images
 from hubel.explain.templates import class_templates, draw_templates, linear_weights

@@ -18,12 +18,12 @@ from hubel.data.index import scan
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.arrays import ArraySource
-from hubel.explain.activation_maps import activation_maps
 from hubel.explain.activation_maximisation import maximise_activation
 from hubel.explain.comparison import compare_methods
 from hubel.explain.embedding import embed
 from hubel.explain.explanation import explain
 from hubel.explain.faithfulness import CONTROLS, deletion, insertion
+from hubel.explain.feature_maps import activation_maps
 from hubel.explain.filters import draw_filters, first_filters
 from hubel.explain.images import PreparedImage
 from hubel.explain.layers import default_layer, section_names

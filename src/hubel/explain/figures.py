@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hubel.explain.comparison import MethodFaithfulness
 from hubel.explain.explanation import Explanation
 from hubel.explain.faithfulness import gaussian_blur
-from hubel.explain.overlay import overlay
+from hubel.explain.heat_map import overlay
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 

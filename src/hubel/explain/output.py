@@ -18,10 +18,10 @@ from hubel.data.index import scan
 from hubel.data.inputs import collect
 from hubel.data.loading import Images
 from hubel.data.sources import open_source
-from hubel.explain.activation_maps import activation_maps, draw_activation_maps
 from hubel.explain.comparison import compare_methods
 from hubel.explain.embedding import draw_embedding, embed
 from hubel.explain.explanation import Explanation, explain
+from hubel.explain.feature_maps import activation_maps, draw_activation_maps
 from hubel.explain.figures import draw_explanation, draw_methods, draw_sheet
 from hubel.explain.filters import draw_filters
 from hubel.explain.images import PreparedImage, prepare_readable_images

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
+from hubel.explain.heat_map import overlay
 from hubel.explain.images import PreparedImage, prepare_images, to_input
 from hubel.explain.layers import maps_at
-from hubel.explain.overlay import overlay
 from hubel.explain.untouched import untouched
 from hubel.inference.predictor import Predictor
 from hubel.inference.stream import batch_size

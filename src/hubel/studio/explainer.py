@@ -71,8 +71,8 @@ def overlay_png(predictor: Predictor, upload: PreparedUpload, label: str | None)
         OptionError: no layer of the network outputs a map.
     """
     from hubel.explain.explanation import explain
+    from hubel.explain.heat_map import overlay
     from hubel.explain.images import PreparedImage
-    from hubel.explain.overlay import overlay
 
     if label is not None and label not in predictor.classes:
         raise UnknownNameError("class", label, predictor.classes)
