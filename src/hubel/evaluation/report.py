@@ -13,8 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from hubel.core.files import write_atomic
+from hubel.metrics.report_items import ReportTable, Tile
 from hubel.metrics.tables import percent
-from hubel.tasks.task import ReportTable, Tile
 
 __all__ = ["Report", "write_report"]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from hubel.core.files import write_atomic, write_json
 from hubel.evaluation.report import Report, write_report
+from hubel.metrics.report_items import Drawing
 from hubel.plots.png import to_png
-from hubel.tasks.task import Drawing, Evaluation
+from hubel.tasks.task import Evaluation
 
 __all__ = ["write_evaluation"]
 

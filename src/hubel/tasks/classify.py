@@ -25,10 +25,11 @@ from hubel.metrics import figures
 from hubel.metrics.advice import advice
 from hubel.metrics.calibration import fit_temperature
 from hubel.metrics.classification import ClassMetrics, LabelMetrics, Metrics, measure, sample_losses
+from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.tasks.losses import Loss, LossSettings, class_weights
-from hubel.tasks.task import Drawing, FittedHead, Model, ReportTable, Task, Tile
+from hubel.tasks.task import FittedHead, Model, Task
 from hubel.weights.card import ModelCard
 
 __all__ = [

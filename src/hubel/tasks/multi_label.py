@@ -18,10 +18,11 @@ from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.inference.tta import VIEWS
 from hubel.metrics.classification import MultiLabelMetrics, measure_multilabel
+from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import per_class_csv, percent
 from hubel.tasks.classify import PER_CLASS_FOOTNOTE, ClassificationObjective, per_class_table, predict_scores
 from hubel.tasks.losses import LossSettings
-from hubel.tasks.task import Drawing, FittedHead, Model, ReportTable, Task, Tile
+from hubel.tasks.task import FittedHead, Model, Task
 from hubel.weights.card import ModelCard
 
 __all__ = ["MultiLabel", "MultiLabelEvaluation"]

@@ -19,8 +19,9 @@ from hubel.data.sources.listing import natural_key
 from hubel.inference.forward import forward, output_batches
 from hubel.inference.scores import sigmoid
 from hubel.metrics.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
+from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.tasks.losses import LossSettings
-from hubel.tasks.task import Drawing, Model, ReportTable, Task, Tile
+from hubel.tasks.task import Model, Task
 from hubel.weights.card import ModelCard
 
 __all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionObjective", "Reconstructor"]

@@ -6,9 +6,9 @@ A task is one file in this room and one line in `hubel.tasks.catalogue`. Nothing
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -18,22 +18,17 @@ from torch import Tensor, nn
 from hubel.core.errors import OptionError
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.nn.network import Network
 from hubel.tasks.losses import LossSettings
 from hubel.weights.card import ModelCard
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 __all__ = [
-    "Drawing",
     "Evaluation",
     "FittedHead",
     "Model",
     "Objective",
-    "ReportTable",
     "Task",
-    "Tile",
     "weighted_outputs",
     "weighted_targets",
 ]
@@ -59,59 +54,6 @@ class Objective(Protocol):
 
     def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
         """Return columns of `metrics.csv` for "train" or "val" from the mean loss and the share that is correct."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """A figure of the report.
-
-    Attributes:
-        name: of its file, without ".png".
-        heading: in the report.
-        caption: one sentence.
-        figure: as matplotlib makes it.
-    """
-
-    name: str
-    heading: str
-    caption: str
-    figure: Figure
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tile:
-    """A headline number of the report.
-
-    Attributes:
-        name: of the number.
-        value: with its unit.
-        meaning: in a few words.
-    """
-
-    name: str
-    value: str
-    meaning: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportTable:
-    """A table of the report.
-
-    Attributes:
-        heading: above the table.
-        columns: their names.
-        rows: cells as text.
-        text_columns: how many columns from the left hold names; the others hold numbers.
-        bars: a share from 0 to 1 for each row, drawn as a bar; None greys the row out. Empty for no bars.
-        above_figures: stand above the figures of the report instead of below.
-    """
-
-    heading: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    text_columns: int = 1
-    bars: Sequence[float | None] = ()
-    above_figures: bool = False
 
 
 class Evaluation(Protocol):

@@ -16,11 +16,12 @@ from hubel.data.augment import Policy
 from hubel.evaluation.write import write_evaluation
 from hubel.features.logits import kept_logits
 from hubel.features.views import image_view
+from hubel.metrics.report_items import Drawing
 from hubel.nn.freezing import NONE
 from hubel.nn.network import Network
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.learning_curves import learning_curves
-from hubel.tasks.task import Drawing, Evaluation
+from hubel.tasks.task import Evaluation
 from hubel.training.execute import TrainedModel
 from hubel.training.plan import Plan
 from hubel.weights.model_file import load_model
