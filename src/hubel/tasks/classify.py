@@ -29,7 +29,7 @@ from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.tasks.losses import Loss, LossSettings, class_weights
-from hubel.tasks.task import FittedHead, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, Model, Task
 from hubel.weights.card import ModelCard
 
 __all__ = [
@@ -280,21 +280,22 @@ class Classification(Task):
         """Return a predictor."""
         return Predictor(network, card, tta=tta)
 
-    def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> ClassificationEvaluation:
+    def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> Evaluation:
         """Measure a classifier, exported or not."""
         assert isinstance(model, Classifier)
         tta = VIEWS[images.preprocess.channels] if model.tta else ""
-        return self._evaluate(predict_scores(model, images), model.card, images, targets, tta)
+        return self.evaluate_scores(predict_scores(model, images), model.card, images, targets, tta)
 
     def evaluate_outputs(
         self, outputs: NDArray[np.float32], card: ModelCard, images: Images, targets: NDArray[Any]
-    ) -> ClassificationEvaluation:
+    ) -> Evaluation:
         """Measure logits `(n, classes)`."""
-        return self._evaluate(scores(outputs, card.scores, card.temperature), card, images, targets, "")
+        return self.evaluate_scores(scores(outputs, card.scores, card.temperature), card, images, targets)
 
-    def _evaluate(
-        self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str
-    ) -> ClassificationEvaluation:
+    def evaluate_scores(
+        self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str = ""
+    ) -> Evaluation:
+        """Measure scores `(n, classes)`, averaged over the views that `tta` names."""
         # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
         if card.scores == "sigmoid":
             found = found / found.sum(1, keepdims=True)

@@ -7,22 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from hubel.data.loading import Images
-from hubel.features.probe import fit_probe, neighbours_accuracy
-from hubel.inference.classifier import Classifier
-from hubel.inference.predictor import Predictor
-from hubel.inference.scores import scores
-from hubel.inference.tta import VIEWS
 from hubel.metrics.classification import MultiLabelMetrics, measure_multilabel
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import per_class_csv, percent
-from hubel.tasks.classify import PER_CLASS_FOOTNOTE, ClassificationObjective, per_class_table, predict_scores
-from hubel.tasks.losses import LossSettings
-from hubel.tasks.task import FittedHead, Model, Task
+from hubel.tasks.classify import PER_CLASS_FOOTNOTE, Classification, per_class_table
 from hubel.weights.card import ModelCard
 
 __all__ = ["MultiLabel", "MultiLabelEvaluation"]
@@ -102,48 +93,18 @@ class MultiLabelEvaluation:
         return []
 
 
-class MultiLabel(Task):
+class MultiLabel(Classification):
     """Any number of classes an image: a sigmoid each and binary cross-entropy, subset accuracy."""
 
     name: ClassVar[str] = "multi_label"
     summary: ClassVar[str] = 'predict several classes for each image; labels of a table separate them by "|"'
     multi_label: ClassVar[bool] = True
+    exclusive: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("bce",)
 
-    def objective(
-        self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
-    ) -> ClassificationObjective:
-        """Return loss and subset accuracy."""
-        return ClassificationObjective.of(settings, targets, device)
-
-    def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
-        """Fit a logistic regression for each class."""
-        probe = fit_probe(features, targets, len(card.classes), seed=seed)
-        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
-
-    def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
-        """Return the leave-one-out accuracy of 5 nearest neighbours."""
-        return neighbours_accuracy(features, targets, len(card.classes))
-
-    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
-        """Return a predictor."""
-        return Predictor(network, card, tta=tta)
-
-    def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> MultiLabelEvaluation:
-        """Measure a classifier, exported or not."""
-        assert isinstance(model, Classifier)
-        tta = VIEWS[images.preprocess.channels] if model.tta else ""
-        return _evaluate(predict_scores(model, images), model.card, images, targets, tta)
-
-    def evaluate_outputs(
-        self, outputs: NDArray[np.float32], card: ModelCard, images: Images, targets: NDArray[Any]
+    def evaluate_scores(
+        self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str = ""
     ) -> MultiLabelEvaluation:
-        """Measure logits `(n, classes)`."""
-        return _evaluate(scores(outputs, card.scores, card.temperature), card, images, targets, "")
-
-
-def _evaluate(
-    found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str
-) -> MultiLabelEvaluation:
-    metrics = measure_multilabel(found, targets, card.classes)
-    return MultiLabelEvaluation(metrics=metrics, probabilities=found, targets=targets, images=images, tta=tta)
+        """Measure scores `(n, classes)` at the threshold 0.5."""
+        metrics = measure_multilabel(found, targets, card.classes)
+        return MultiLabelEvaluation(metrics=metrics, probabilities=found, targets=targets, images=images, tta=tta)
