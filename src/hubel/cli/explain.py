@@ -7,6 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+EXAMPLES = (
+    "hubel explain runs/PHOTOS-efficientnet_lite0-1 photo.jpg",
+    "hubel explain efficientnet_lite0 photo.jpg --class goldfish --method layercam",
+    "hubel explain efficientnet_lite0 holiday/ --compare",
+    "hubel explain model.safetensors photo.jpg --maps",
+    "hubel explain model.safetensors photo.jpg --maps --layer stage2.block1",
+    "hubel explain model.safetensors photo.jpg --unit stage3:17 --patches PHOTOS",
+    "hubel explain model.safetensors --filters",
+    "hubel explain runs/digits-linear-1 --templates --beside runs/digits-lenet5-1",
+)
+
 
 def explain(
     model: str,
@@ -45,7 +56,7 @@ def explain(
         out: folder for pictures (PNG) and arrays (.npy); runs/explain-MODEL-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
     """
-    from hubel.cli.pictures import said
+    from hubel.cli.results import print_pictures
     from hubel.core.errors import OptionError
     from hubel.explain import output
     from hubel.inference.predictor import load_predictor
@@ -69,4 +80,4 @@ def explain(
         "templates": lambda: output.write_templates([predictor, *others], labels, out),
         "": lambda: output.write_explanations(predictor, images, out, method=method, label=class_, layer=layer),
     }
-    return said(verbs["".join(chosen)]())
+    return print_pictures(verbs["".join(chosen)]())

@@ -7,6 +7,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+EXAMPLES = (
+    "hubel export runs/PHOTOS-efficientnet_lite0-1",
+    "hubel export runs/PHOTOS-efficientnet_lite0-1 --int8 --data PHOTOS",
+    "hubel export efficientnet_lite0 -o lite0.onnx",
+)
+
 
 def export(
     model: str,

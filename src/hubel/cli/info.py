@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+EXAMPLES = ("hubel info",)
+
 
 def info() -> int:
     """Print versions, device, threads and caches: what belongs into a report of a problem."""

@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from hubel.inference.row_files import Row
 
 
+EXAMPLES = (
+    "hubel predict runs/PHOTOS-efficientnet_lite0-1 photo.jpg",
+    "hubel predict efficientnet_lite0 photo.jpg",
+    "hubel predict model.safetensors holiday/ --csv > classes.csv",
+    'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
+    "hubel predict model.onnx holiday/ -o answers.parquet --resume",
+    "hubel predict model.onnx holiday/ --shard 1/3 -o answers-1.csv",
+    "cat photo.jpg | hubel predict model.safetensors -",
+    'find . -name "*.png" | hubel predict model.safetensors - --jsonl',
+)
+
+
 def predict(
     model: str,
     /,
@@ -55,7 +67,7 @@ def predict(
     """
     import sys
 
-    from hubel.cli.rows import FORMATS
+    from hubel.cli.prediction_formats import FORMATS
     from hubel.core.errors import OptionError
     from hubel.core.progress import say
     from hubel.data.inputs import collect

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+EXAMPLES = (
+    "hubel walkthrough xo",
+    "hubel walkthrough xo --out xo.html",
+)
+
 
 def walkthrough(what: str = "xo", /, *, out: Path | None = None) -> int:
     """Write a page that explains from first principles how a network tells pictures apart, every number computed.

@@ -1,8 +1,13 @@
-"""`hubel weights`."""
+"""`hubel weights convert`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+EXAMPLES = (
+    "hubel weights convert resnet50-11ad3fa6.pth --model resnet50",
+    "hubel weights convert mine.pth --model resnet20 --classes names.txt --out mine.safetensors",
+)
 
 
 def convert(
