@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Dict
 
 from hubel import __version__
+from hubel.cli.renamed import with_new_names
 from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
 from hubel.core.errors import HubelError, MismatchError
@@ -111,6 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(tokens: list[str]) -> Any:
+    tokens, hints = with_new_names(tokens)
+    for hint in hints:
+        _complain(hint)
     tokens, config = _without_config(_with_standard_input(tokens))
     command = app(tokens)
     if config is not None:
