@@ -80,4 +80,5 @@ VERBS = (
     Verb("demo", "Project"),
     Verb("cache", "Project"),
     Verb("info", "Project"),
+    Verb("completion", "Project"),
 )
