@@ -188,7 +188,8 @@ def test_train_predict_evaluate(hubel: Call, photos: Path) -> None:
     again = hubel("train", photos, "--config", run / "config.json", "--epochs", 1, "--seed=4")
     assert again.code == 0, again.err
     second = json.loads(Path("runs/photos-convnet-2/config.json").read_text())
-    assert second["recipe"] == config["recipe"] | {"epochs": 1, "seed": 4}
+    optimization = config["recipe"]["optimization"] | {"epochs": 1}
+    assert second["recipe"] == config["recipe"] | {"optimization": optimization, "seed": 4}
     joined = hubel("train", photos, f"--config={run / 'config.json'}", "--epochs", 1)
     assert joined.code == 0, joined.err
 
@@ -227,6 +228,19 @@ def test_evaluate_an_exported_file(hubel: Call, model: Path, photos: Path) -> No
     assert (other.code, other.out) == (2, "")
     assert "no engine is called 'onnx'" in other.err
     assert "engines are for exported files" in hubel("evaluate", model, photos, "--engine", "onnxruntime").err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the line is run by a POSIX shell")
+def test_a_printed_command_runs_in_a_folder_with_a_space(hubel: Call, model: Path, photos: Path) -> None:
+    Path("my files").mkdir()
+    exported = hubel("export", model, "-o", "my files/m.onnx")
+    assert exported.code == 0, exported.err
+    (line,) = [line for line in exported.out.splitlines() if line.startswith("use it  ")]
+    words = line.removeprefix("use it  ").replace("IMAGE...", str(photos / "red" / "1.png"))
+    program = f"{sys.executable} -m hubel"
+    done = subprocess.run(words.replace("hubel", program, 1), shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1.png" in done.stdout
 
 
 def test_images_made_again(hubel: Call, photos: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hubel.cli.tables import print_table
 from hubel.core.progress import say
+from hubel.core.shell import shell_command
 
 if TYPE_CHECKING:
     from hubel.explain.run import Outcome as Drawn
@@ -19,7 +20,8 @@ _FEW_PHASES = 2  # of a run that only trains; the table says them already
 def print_training_result(result: RunResult) -> int:
     """Print the final table of a run; return the exit code of the command."""
     if result.evaluation is None:
-        say(f"stopped; everything so far is saved. Go on with: hubel train --resume --out {result.folder}")
+        command = shell_command("hubel", "train", "--resume", "--out", result.folder)
+        say(f"stopped; everything so far is saved. Go on with: {command}")
         return 128 + result.stopped_by
     rows = result.evaluation.rows(result.split)
     rows.append(("training time", f"{result.minutes:.1f} min"))
@@ -33,7 +35,7 @@ def print_training_result(result: RunResult) -> int:
     print(f"model   {result.model}")
     print(f"report  {result.report}")
     if result.evaluation.accuracy is not None:
-        print(f"use it  hubel predict {result.folder} IMAGE...")
+        print(f"use it  {shell_command('hubel', 'predict', result.folder, 'IMAGE...')}")
     return 0
 
 

@@ -29,6 +29,7 @@ def convert(
             others, if not given.
         out: the model file; FILE with the ending .safetensors, beside it, if not given.
     """
+    from hubel.core.shell import shell_command
     from hubel.weights.convert import convert_file
 
     converted = convert_file(file, model, options=options, classes=classes, out=out)
@@ -39,5 +40,5 @@ def convert(
     else:
         print("not in the catalogue of weights: the preprocessing is assumed to be the usual one of ImageNet")
     print(f"model   {converted.path}")
-    print(f"use it  hubel predict {converted.path} IMAGE...")
+    print(f"use it  {shell_command('hubel', 'predict', converted.path, 'IMAGE...')}")
     return 0
