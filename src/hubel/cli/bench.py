@@ -27,7 +27,7 @@ def bench(
     data: str | None = None,
     json: bool = False,
 ) -> int:
-    """Measure how fast models are on this machine, with each engine: single images, many images, start, memory.
+    """Benchmark models on this machine with each engine: latency, throughput, start, memory.
 
     Each row is measured in a process of its own, from resized images to scores; decoding is not part of it. Exit code:
     0, or 1 if nothing of a model could be measured.

@@ -9,7 +9,7 @@ EXAMPLES = (
 
 
 def cache(*, clear: tuple[str, ...] = ()) -> int:
-    """Show what hubel keeps on the disk because making it again takes time, or remove it.
+    """Show or clear the cache on the disk.
 
     Args:
         clear: what to remove: all, or kinds such as activations.

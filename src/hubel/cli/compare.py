@@ -24,7 +24,7 @@ def compare(
     figure: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Compare networks side by side: parameters, multiply-adds, depth, field, size, accuracy, speed.
+    """Compare networks side by side: parameters, multiply-adds, depth, receptive field, size, accuracy, speed.
 
     Args:
         models: networks of the catalogue, patterns such as "vgg*", model files, folders of runs.

@@ -79,7 +79,7 @@ def conv(
     negative: str = "",
     out: Path | None = None,
 ) -> int:
-    """Explain a convolution: its arithmetic and what others would cost, its steps, or its effect on a photo.
+    """Explain a convolution: its arithmetic beside cheaper alternatives, its steps, or its effect on a photo.
 
     Args:
         what: HEIGHTxWIDTHxCHANNELS of the maps that come in, such as 28x28x192; with --show numbers, such as 0,1,2,3,4

@@ -10,7 +10,7 @@ EXAMPLES = (
 
 
 def data(source: str, /, *, unreadable: bool = False) -> int:
-    """Look at a data set: classes, sizes, splits, files that cannot be read. Nothing of it is changed.
+    """Describe a dataset: classes, sizes, splits, unreadable files. Nothing is changed.
 
     Args:
         source: labelled images, as for hubel train.

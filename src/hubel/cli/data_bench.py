@@ -18,9 +18,9 @@ def bench(
     seconds: float = 3.0,
     json: bool = False,
 ) -> int:
-    """Time decoding, augmentation and the network by themselves, and say which of them a training waits for.
+    """Time decoding, augmentation and the network separately, and name the bottleneck of training.
 
-    Settings are those of hubel train; the network learns with all its weights, whatever it starts from.
+    Settings are those of hubel train; all weights of the network are trained, whatever it starts from.
 
     Args:
         source: labelled images, as for hubel train.
@@ -40,7 +40,7 @@ def bench(
     body = [
         ("decode", f"{found.decode:,.0f}", "no larger than needed"),
         ("decode and augment", f"{found.augmented:,.0f}", f"{found.augment}, normalised: a first epoch"),
-        ("kept and augment", f"{found.cached:,.0f}", "every later epoch, where decoded images are kept (--cache)"),
+        ("cached and augment", f"{found.cached:,.0f}", "every later epoch, with decoded images in the cache (--cache)"),
         ("the network", f"{found.network:,.0f}", f"{found.model}, steps of all weights, {found.threads} threads"),
     ]
     height, width = found.size

@@ -21,14 +21,14 @@ def check(
     device: str = "auto",
     json: bool = False,
 ) -> int:
-    """Find labels that are probably wrong, pictures that are there twice, and pictures that do not belong.
+    """Find probable label errors, duplicates and outliers in a dataset.
 
     The data is not changed: a page shows what was found, and a table lists every image.
 
     Args:
         source: labelled images, as for hubel train.
-        model: whose features tell the classes apart; as in hubel predict. One that was trained on these very images
-            has learnt their wrong labels, too.
+        model: the network whose features are compared, as in hubel predict. One that was trained on these images has
+            fitted their wrong labels, too.
         out: folder for the page and the table; runs/check-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         json: print what was found as JSON instead of tables.

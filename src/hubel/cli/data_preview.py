@@ -12,7 +12,7 @@ EXAMPLES = (
 
 
 def preview(source: str, /, *, policy: str = "auto", out: Path | None = None, size: int = 0, seed: int = 0) -> int:
-    """See what augmentation makes of some images before training: variants of each, and every change alone.
+    """Draw augmented variants of some images before training, and each operation by itself.
 
     Args:
         source: images, as for hubel train; they need no labels.

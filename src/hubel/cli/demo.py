@@ -14,7 +14,7 @@ def demo(*, out: Path | None = None) -> int:
     """Train, measure and predict on data that needs no download, in a minute.
 
     First LeNet-5 on 1,797 real handwritten digits, beside two networks without convolution; then a network with two
-    outputs that tells X from O.
+    outputs that classifies X and O.
 
     Args:
         out: folder for everything; runs/demo-1, -2, ... if not given.
@@ -32,8 +32,8 @@ def demo(*, out: Path | None = None) -> int:
     if stopped:
         return print_training_result(stopped[0])
     rows = [(run.folder.name, f"{run.accuracy:.1%}", f"{60 * run.minutes:.1f} s") for run in runs]
-    print_table(["model", "test accuracy", "training"], rows, title="Digits that no network has seen")
-    print_table(["image", "is", "LeNet-5 says", "score"], guesses, title="Some predictions")
+    print_table(["model", "test accuracy", "training"], rows, title="Test digits")
+    print_table(["image", "label", "LeNet-5", "score"], guesses, title="Some predictions")
     say("2. X and O: two outputs, each with a score of its own\n")
     xo = xo_demo(folder)
     print_training_result(xo)

@@ -11,7 +11,7 @@ EXAMPLES = (
 
 
 def embed(model: str, data: str, /, *, layer: str | None = None, out: Path | None = None, device: str = "auto") -> int:
-    """Place all images of a data set by what a network makes of them: PCA and t-SNE of its features, coloured by class.
+    """Embed all images of a dataset: PCA and t-SNE of a network's features, coloured by class.
 
     Args:
         model: a model file, or the folder of a run; or a network with ImageNet weights, as in hubel predict.

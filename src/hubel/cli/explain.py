@@ -36,7 +36,7 @@ def explain(
     out: Path | None = None,
     device: str = "auto",
 ) -> int:
-    """Show where on an image a class comes from, and what a network sees and looks for.
+    """Explain predictions and units: class-activation maps, feature maps, filters, patches, class templates.
 
     Exit code: 0 all well, 3 some files unreadable, 2 wrong use.
 
@@ -51,7 +51,7 @@ def explain(
         unit: how much of the image a unit sees, such as stage3:17.
         patches: images of which to show the patches that excite the unit most.
         filters: the first layer's weights, and images that excite units of every stage, or of the layer.
-        templates: what each class looks like: weights of a linear model, or images that maximise the class's output.
+        templates: a template of each class: weights of a linear model, or images that maximise the class's output.
         beside: another model of the same classes, whose templates to show too.
         out: folder for pictures (PNG) and arrays (.npy); runs/explain-MODEL-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.

@@ -26,7 +26,7 @@ def export(
     data: str | None = None,
     max_drop: float = 1.0,
 ) -> int:
-    """Write a model as one file that hubel predict runs without torch, and any ONNX tool opens.
+    """Export a model as one file that hubel predict runs without torch and any ONNX tool opens.
 
     What comes in are images of the network's size as bytes, (n, height, width, channels); normalisation, temperature
     and softmax are inside. Every file is compared with the model before it is written.

@@ -6,7 +6,7 @@ EXAMPLES = ("hubel info",)
 
 
 def info() -> int:
-    """Print versions, device, threads and caches: what belongs into a report of a problem."""
+    """Print versions, device, threads and cache, for a bug report."""
     import os
     import platform
     from importlib import metadata

@@ -41,7 +41,9 @@ def predict(
     tta: bool = False,
     debug_decode: bool = False,
 ) -> int:
-    """Say what is on images. A file that cannot be read is named with its reason, and the others go on.
+    """Classify images.
+
+    A file that cannot be read is named with its reason; the others are classified.
 
     Exit code: 0 all well, 3 some files unreadable, 2 wrong use.
 
@@ -50,7 +52,7 @@ def predict(
             efficientnet_lite0, or resnet50.a1_in1k for other weights than its default ones (hubel models NAME lists
             them).
         sources: images, folders, patterns; "-" is standard input: an image, or paths one a line.
-        top: how many classes to name for each image.
+        top: number of classes to print for each image.
         json: one JSON list.
         jsonl: one JSON object a line, as they are found.
         csv: a table with a header, as they are found.
@@ -61,7 +63,7 @@ def predict(
         engine: what runs an exported file: auto, openvino or onnxruntime; or ray, which runs any model on all machines
             of a Ray cluster.
         device: cpu, cuda, mps or auto.
-        tta: score each image by the mean over it, its mirror image and its centre (grey: over small shifts of it).
+        tta: average the scores over each image, its mirror image and its centre (grey: over small shifts of it).
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
     """

@@ -27,7 +27,7 @@ def robust(
     device: str = "auto",
     json: bool = False,
 ) -> int:
-    """Measure a model on images that noise, blur, weather, compression, shifts, crops and turns have changed.
+    """Measure a model's robustness to noise, blur, weather, compression, shifts, crops and rotations.
 
     The 15 corruptions of ImageNet-C at 5 severities, and plain changes in units that anyone can picture.
 

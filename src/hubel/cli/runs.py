@@ -11,7 +11,7 @@ EXAMPLES = (
 
 
 def runs(folder: Path = Path("runs"), /) -> int:
-    """Compare the runs of this folder side by side, the best of each data set first.
+    """Compare the runs of a folder side by side, the best of each dataset first.
 
     Args:
         folder: what holds the folders of the runs.

@@ -27,7 +27,7 @@ def serve(
     engine: str = "auto",
     device: str = "auto",
 ) -> int:
-    """Offer models over HTTP, with a page to try them on a photo; docs/serve.md has the API.
+    """Serve models over HTTP, with a page to try them on a photo; docs/serve.md has the API.
 
     SIGTERM or Ctrl-C stops it, after the requests under way have their answers.
 

@@ -29,7 +29,7 @@ def similar(
     sheet: Path | None = None,
     device: str = "auto",
 ) -> int:
-    """Find the images of a folder that look most like another one, as a network sees them.
+    """Find the images of a folder that are most similar to a query image, by a network's features.
 
     The first search embeds every image of the folder; later ones only those that are new or changed.
 

@@ -24,7 +24,7 @@ def summary(
     json: bool = False,
     markdown: bool = False,
 ) -> int:
-    """Show what each layer costs and sees: output, parameters, multiply-adds, memory, receptive field.
+    """Summarize each layer: output shape, parameters, multiply-adds, memory, receptive field.
 
     Args:
         model: a network of the catalogue, a model file, or the folder of a run.

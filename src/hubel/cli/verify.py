@@ -9,7 +9,7 @@ EXAMPLES = (
 
 
 def verify(name: str = "*", /, *, all: bool = False) -> int:  # noqa: A002
-    """Compute every published fact of the networks again: parameters, multiply-adds, shapes of maps.
+    """Recompute every published fact of the networks: parameters, multiply-adds, shapes of maps.
 
     Exit code: 0 all hold, 1 some do not.
 

@@ -11,7 +11,7 @@ EXAMPLES = (
 
 
 def walkthrough(what: str = "xo", /, *, out: Path | None = None) -> int:
-    """Write a page that explains from first principles how a network tells pictures apart, every number computed.
+    """Write a page that explains from first principles how a network classifies images, every number computed.
 
     It is one file that needs no connection: comparing pixels, matching patterns, ReLU, pooling, stacking, the loss, a
     gradient step, and training.

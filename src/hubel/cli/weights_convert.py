@@ -19,7 +19,7 @@ def convert(
     classes: Path | None = None,
     out: Path | None = None,
 ) -> int:
-    """Turn weights of torchvision, timm or others into a model file of hubel's.
+    """Convert weights of torchvision, timm or others to a model file.
 
     Args:
         file: a .pth, .pt, .bin or .safetensors file; one of torch's is opened without running any code in it.
