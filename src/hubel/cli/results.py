@@ -9,7 +9,7 @@ from hubel.core.progress import say
 from hubel.core.shell import shell_command
 
 if TYPE_CHECKING:
-    from hubel.explain.run import Outcome as Drawn
+    from hubel.explain.output import OutputFolder
     from hubel.training.train import RunResult
 
 __all__ = ["print_pictures", "print_training_result"]
@@ -39,7 +39,7 @@ def print_training_result(result: RunResult) -> int:
     return 0
 
 
-def print_pictures(outcome: Drawn) -> int:
+def print_pictures(outcome: OutputFolder) -> int:
     """Print the table of what was drawn, the unreadable images and the folder; return the exit code."""
     print_table(outcome.columns, outcome.rows)
     for problem in outcome.problems:

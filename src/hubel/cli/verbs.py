@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 __all__ = ["VERBS", "Verb"]
@@ -44,7 +44,7 @@ class Verb(NamedTuple):
 
         It is read from the text: to import the files of all verbs takes 50 ms, to read them 2 ms.
         """
-        text = (files("hubel.cli") / f"{self.module}.py").read_text(encoding="utf-8")
+        text = Path(__file__).with_name(f"{self.module}.py").read_text(encoding="utf-8")
         _, _, definition = text.partition(f"\ndef {self._function_name}(")
         return definition.split('"""', 2)[1].partition("\n")[0]
 
