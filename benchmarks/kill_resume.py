@@ -177,7 +177,7 @@ def import_everything() -> None:
     """What a run imports on its way, once for all forks."""
     for name in ("jinja2", "matplotlib.backends.backend_agg", "matplotlib.pyplot", "rich.table", "sklearn.datasets"):
         importlib.import_module(name)
-    for name in ("cli.show", "cli.train", "plots.learning_curves", "training.train"):
+    for name in ("cli.results", "cli.train", "plots.learning_curves", "training.train"):
         importlib.import_module(f"hubel.{name}")
 
 

@@ -18,14 +18,14 @@ QUICK = ("--model", "convnet", "--size", 16, "--weights", "none", "--threads", 1
 def test_the_table(hubel: Call, photos: Path, keep: str) -> None:
     found = hubel("data", "bench", photos, *QUICK, "--cache", keep)
     assert found.code == 0, found.err
-    for words in ("decode and augment", "kept and augment", "the network", "input of 16x16", " is the brake: "):
+    for words in ("decode and augment", "cached and augment", "the network", "input of 16x16", " is the bottleneck: "):
         assert words in found.out
 
 
 def test_json(hubel: Call, photos: Path) -> None:
     numbers = json.loads(hubel("data", "bench", photos, *QUICK, "--augment", "standard", "--json").out)
     assert numbers["augment"] == "standard"
-    assert all(numbers[f"{part}_images_per_second"] > 0 for part in ("decode", "augmented", "kept", "network"))
+    assert all(numbers[f"{part}_images_per_second"] > 0 for part in ("decode", "augmented", "cached", "network"))
 
 
 def test_mistakes(hubel: Call, photos: Path) -> None:

@@ -31,7 +31,7 @@ def test_json(hubel: Call, model: Path, photos: Path) -> None:
 
 def test_help_shows_both(hubel: Call) -> None:
     both = " ".join(hubel("data", "--help").out.split())
-    for words in ("SOURCE", "--unreadable", "check", "Find labels that are probably wrong", "hubel data digits"):
+    for words in ("SOURCE", "--unreadable", "check", "Find probable label errors", "hubel data digits"):
         assert words in both
     one = " ".join(hubel("data", "check", "--help").out.split())
     for words in ("SOURCE", "--model", "efficientnet_lite0", "hubel data check PHOTOS"):

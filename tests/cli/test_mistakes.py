@@ -33,7 +33,7 @@ COMMAND_LINES = {
     "evaluate run": "evaluate needs DATA; see hubel evaluate --help",
     "data": "data needs SOURCE; see hubel data --help",
     "trian photos": "no command is called 'trian'; did you mean train? See hubel --help",
-    "classify": "no command is called 'classify'; there are train, evaluate, predict, export, ",
+    "classify": "no command is called 'classify'; there are data, similar, embed, train, ",
     "train digits --epochs many": "--epochs is a whole number, not 'many'; see hubel train --help",
     "train digits --lr fast": "--lr is a number, not 'fast'; see hubel train --help",
     "train digits --class-weights=maybe": "--class-weights is true or false, not 'maybe'; see hubel train --help",
@@ -42,18 +42,21 @@ COMMAND_LINES = {
     "train digits --size": "--size needs a value; see hubel train --help",
     "train digits more": "train has no use for 'more'; see hubel train --help",
     "train digits --config": "--config needs a value; see hubel train --help",
-    "train digits --config no.json": "--config no.json: no such file; expected the config.json of a run",
+    "train digits --config no.json": "--config no.json: no such file; expected settings "
+    "in TOML, or the config.json of a run",
     "evaluate a b --split tst": "--split is one of auto, train, val, test, all, not 'tst'; see hubel evaluate --help",
     "predict a b --top 0": "--top is at least 1, not 0",
     "predict a b --json --csv": "choose one of --json and --csv",
-    "train digits --lr -1": "lr is at least 0, not -1.0",
+    "train digits --lr -1": "lr is at least 1e-30, not -1.0",
     "train digits --size 64x": "size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not '64x'",
     "train digits --model resnet21": "no model is called 'resnet21'; did you mean resnet",
-    "train digits --task paint": "no task is called 'paint'; the known ones are: auto, classify, reconstruct",
-    "train digits --task reconstruct --model resnet20": "resnet20 cannot reconstruct images; those that can: "
+    "train digits --task paint": "no task is called 'paint'; the known ones are: classify, multi_label, reconstruct",
+    "train digits --task reconstruct --model resnet20": "resnet20 is not for the task reconstruct; networks that are: "
     "autoencoder_28, autoencoder_28_transposed",
-    "train digits --task classify --model autoencoder_28": "autoencoder_28 cannot classify images; those that can: ",
-    "train digits --task reconstruct --class-weights": "class_weights has no meaning where a network makes images",
+    "train digits --task classify --model autoencoder_28": "autoencoder_28 is not for the task classify; "
+    "networks that are: ",
+    "train digits --task reconstruct --class-weights": "class_weights has no meaning for the task "
+    "reconstruct; leave it out",
     "train digits --task reconstruct --size 32": "autoencoder_28 takes images of 28x28 pixels, not 32x32",
     "models zzz*": "no model is called 'zzz*'; the known ones are: ",
     "models lenet6": "no model is called 'lenet6'; did you mean lenet or lenet5 or alexnet?",
@@ -91,11 +94,10 @@ def test_misspelt_option_of_a_network(hubel: Call) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("not JSON", "not the config.json of a run"),
-        ("[]", "not the config.json of a run"),
-        ('{"recipe": 3}', "not the config.json of a run"),
-        ("{}", "not the config.json of a run"),
-        ("[" * 100_000, "not the config.json of a run"),
+        ("not JSON", "no JSON: Expecting value: line 1 column 1"),
+        ("[]", "expected settings in TOML, or the config.json of a run"),
+        ('{"recipe": 3}', "expected settings in TOML, or the config.json of a run"),
+        ("[" * 100_000, "no JSON: maximum recursion depth exceeded"),
         ('{"recipe": {"epoch": 3}}', "train has no option --epoch (from config.json); did you mean --epochs?"),
         ('{"recipe": {"epochs": "x"}}', "--epochs is a whole number, not 'x' (from config.json)"),
     ],

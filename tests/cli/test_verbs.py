@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 import hubel as package
-from hubel.cli.verbs import VERBS
+from hubel.cli import verbs
+from hubel.cli.verbs import VERBS, Verb
 from hubel.models.catalogue import build_model
 
 Call = Callable[..., Any]
@@ -53,19 +54,43 @@ def test_help_and_version(hubel: Call) -> None:
         answer = hubel(*words)
         assert answer.code == 0
         for verb in VERBS:
-            assert verb.split()[0] in answer.out
+            assert f" {verb.name.partition(' ')[0]} " in answer.out
+            assert f"─ {verb.heading} ─" in answer.out
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_of_each_verb(hubel: Call, verb: str) -> None:
-    answer = hubel(*verb.split(), "--help")
+@pytest.mark.parametrize("verb", VERBS, ids=[verb.name for verb in VERBS])
+def test_help_of_each_verb(hubel: Call, verb: Verb) -> None:
+    answer = hubel(*verb.name.split(), "--help")
     assert answer.code == 0
     assert "Examples" in answer.out
     words = " ".join(answer.out.replace("│", " ").split())
-    for example in VERBS[verb][1:]:
+    assert verb.examples()
+    for example in verb.examples():
+        assert f"hubel {verb.name}" in example
         assert " ".join(example.split()) in words
     assert "default: False" not in answer.out
     assert "default: None" not in answer.out
+    assert "default: ()" not in answer.out
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=[verb.name for verb in VERBS])
+def test_summary_is_the_docstrings(verb: Verb) -> None:
+    assert verb.summary() == (verb.function().__doc__ or "").splitlines()[0]
+    assert verb.summary().endswith(".")
+
+
+def test_a_file_for_each_verb() -> None:
+    """A verb's file has its examples; the others hold what several verbs print or how the command starts."""
+    folder = Path(verbs.__file__).parent
+    shared = {"__init__", "prediction_formats", "renamed", "results", "settings", "tables", "usage_errors", "verbs"}
+    assert {path.stem for path in folder.glob("*.py")} - shared == {verb.module for verb in VERBS}
+
+
+def test_only_the_verb_in_use_is_imported() -> None:
+    script = "import sys, hubel.cli; hubel.cli.app(['data', 'check']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stdout.split()) & {f"hubel.cli.{verb.module}" for verb in VERBS}
+    assert loaded == {f"hubel.cli.{verb.module}" for verb in VERBS if verb.name.split()[0] == "data"}
 
 
 def test_info(hubel: Call) -> None:
@@ -163,7 +188,8 @@ def test_train_predict_evaluate(hubel: Call, photos: Path) -> None:
     again = hubel("train", photos, "--config", run / "config.json", "--epochs", 1, "--seed=4")
     assert again.code == 0, again.err
     second = json.loads(Path("runs/photos-convnet-2/config.json").read_text())
-    assert second["recipe"] == config["recipe"] | {"epochs": 1, "seed": 4}
+    optimization = config["recipe"]["optimization"] | {"epochs": 1}
+    assert second["recipe"] == config["recipe"] | {"optimization": optimization, "seed": 4}
     joined = hubel("train", photos, f"--config={run / 'config.json'}", "--epochs", 1)
     assert joined.code == 0, joined.err
 
@@ -202,6 +228,19 @@ def test_evaluate_an_exported_file(hubel: Call, model: Path, photos: Path) -> No
     assert (other.code, other.out) == (2, "")
     assert "no engine is called 'onnx'" in other.err
     assert "engines are for exported files" in hubel("evaluate", model, photos, "--engine", "onnxruntime").err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the line is run by a POSIX shell")
+def test_a_printed_command_runs_in_a_folder_with_a_space(hubel: Call, model: Path, photos: Path) -> None:
+    Path("my files").mkdir()
+    exported = hubel("export", model, "-o", "my files/m.onnx")
+    assert exported.code == 0, exported.err
+    (line,) = [line for line in exported.out.splitlines() if line.startswith("use it  ")]
+    words = line.removeprefix("use it  ").replace("IMAGE...", str(photos / "red" / "1.png"))
+    program = f"{sys.executable} -m hubel"
+    done = subprocess.run(words.replace("hubel", program, 1), shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1.png" in done.stdout
 
 
 def test_images_made_again(hubel: Call, photos: Path) -> None:

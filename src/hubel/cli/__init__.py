@@ -10,19 +10,18 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Dict
 
 from hubel import __version__
+from hubel.cli.renamed import with_new_names
+from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
-from hubel.cli.wording import in_words
 from hubel.core.errors import HubelError, MismatchError
 from hubel.core.process import tune
-from hubel.training.recipe_file import read_settings
 
 __all__ = ["app", "main"]
 
@@ -30,8 +29,12 @@ __all__ = ["app", "main"]
 OK, FAILED, WRONG_USE, SOME_UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
-def app() -> App:
-    """The command line. A verb's module is imported when the verb is used."""
+def app(words: Sequence[str] | None = None) -> App:
+    """Build the command line.
+
+    Args:
+        words: what was typed; only the file of the verb that they name is imported. None imports those of all verbs.
+    """
     root = App(
         name="hubel",
         help="Convolutional image classifiers: train them on a folder of photos, see what they do, ship them.",
@@ -41,26 +44,33 @@ def app() -> App:
         default_parameter=Parameter(negative="", show_default=_shown_default),
         suppress_keyboard_interrupt=False,
     )
-    groups = {verb.partition(" ")[0]: App() for verb in VERBS if " " in verb}  # verbs of two words, and of one or two
-    for verb, (summary, *examples) in VERBS.items():
-        shown = "Examples:\n\n```console\n" + "\n".join(examples) + "\n```"
-        module, _, name = verb.partition(" ")
-        place = f"hubel.cli.{module}:{name or module}".replace("-", "_")
-        group = groups.get(module)
-        if group is not None and module not in root:
-            group.help, group.help_epilogue = summary, None if name else shown
-            root.command(group, name=module)
-        if group is not None and not name:
-            # A group's own function cannot be named by its place; to import its module costs a millisecond.
-            group.default(getattr(import_module(place.partition(":")[0]), module))
-        else:
-            (root if group is None else group).command(place, name=name or module, help=summary, help_epilogue=shown)
+    asked = next((word for word in words or () if not word.startswith("-")), None)
+    families = {verb.name.partition(" ")[0] for verb in VERBS}
+    headings = dict.fromkeys(verb.heading for verb in VERBS)
+    groups = {heading: Group.create_ordered(heading) for heading in (*headings, "Options")}
+    for place, verb in enumerate(VERBS):
+        family, _, second = verb.name.partition(" ")
+        loaded = words is None or family == asked
+        if not loaded and asked in families:
+            continue
+        if family not in root:
+            group, summary = groups[verb.heading], verb.summary()
+            root.command(App(name=family, help=summary, help_epilogue="", group=group, sort_key=place))
+        if loaded:
+            examples = "Examples:\n\n```console\n" + "\n".join(verb.examples()) + "\n```"
+            if second:
+                root[family].command(verb.function(), name=second, help_epilogue=examples)
+            else:
+                root[family].help, root[family].help_epilogue = None, examples
+                root[family].default(verb.function())
+    for flag in (*root.help_flags, *root.version_flags):
+        root[flag].group = groups["Options"]
     return root
 
 
 def _shown_default(value: Any) -> str | None:
-    """A default value in the help, where it says anything: that a flag is off goes without saying."""
-    return None if value is None or value is False or value in ("", {}) else str(value)
+    """Return the text of a default value; None where it goes without saying, as that a flag is off."""
+    return None if value is None or value is False or value in ("", {}, ()) else str(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -81,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"  {line}", file=sys.stderr)
         status = WRONG_USE
     except CycloptsError as error:
-        _complain(in_words(error))
+        _complain(explain_usage_error(error))
         status = WRONG_USE
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("hubel"):
@@ -102,9 +112,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(tokens: list[str]) -> Any:
-    command = app()
+    tokens, hints = with_new_names(tokens)
+    for hint in hints:
+        _complain(hint)
     tokens, config = _without_config(_with_standard_input(tokens))
+    command = app(tokens)
     if config is not None:
+        from hubel.training.recipe_file import read_settings
+
         command.config = (Dict(read_settings(Path(config)), source=config, use_commands_as_keys=False),)
     return command(tokens, exit_on_error=False, print_error=False)
 

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from hubel.export.bench.report import Bench, Row
 
 
+EXAMPLES = (
+    "hubel bench resnet18 efficientnet_lite0 --int8",
+    "hubel bench model.onnx model.int8.onnx",
+    "hubel bench runs/PHOTOS-efficientnet_lite0-1 --int8 --data PHOTOS --json",
+)
+
+
 def bench(
     *models: str,
     seconds: float = 5.0,
@@ -20,7 +27,7 @@ def bench(
     data: str | None = None,
     json: bool = False,
 ) -> int:
-    """Measure how fast models are on this machine, with each engine: single images, many images, start, memory.
+    """Benchmark models on this machine with each engine: latency, throughput, start, memory.
 
     Each row is measured in a process of its own, from resized images to scores; decoding is not part of it. Exit code:
     0, or 1 if nothing of a model could be measured.
@@ -75,18 +82,18 @@ _PARTS = ((4, 5, 6, 7, 8, 9), (3, 10, 11))  # of `_COLUMNS`, by their places: wh
 
 def _show(found: Bench) -> None:
     """One table; where it would not fit the terminal two for each model, so that no number is broken in two."""
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
 
     rows = [_cells(row, ratio) for row, ratio in zip(found.rows, found.ratios, strict=True)]
     shown = len(_COLUMNS) - (not found.disturbed)
     if not _narrow():
-        table(_COLUMNS[:shown], [row[:shown] for row in rows])
+        print_table(_COLUMNS[:shown], [row[:shown] for row in rows])
         return
     for model in dict.fromkeys(row.model for row in found.rows):
         for part, title in zip(_PARTS, (model, ""), strict=True):
             places = [place for place in part if place < shown]
             lines = [(f"{row[1]} {row[2]}", *(row[place] for place in places)) for row in rows if row[0] == model]
-            table(("engine", *(_COLUMNS[place] for place in places)), lines, title=title)
+            print_table(("engine", *(_COLUMNS[place] for place in places)), lines, title=title)
 
 
 def _narrow() -> bool:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+EXAMPLES = (
+    "hubel cache",
+    "hubel cache --clear activations",
+)
+
 
 def cache(*, clear: tuple[str, ...] = ()) -> int:
-    """Show what hubel keeps on the disk because making it again takes time, or remove it.
+    """Show or clear the cache on the disk.
 
     Args:
         clear: what to remove: all, or kinds such as activations.
     """
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.cache import LIMIT_VARIABLE, cache_limit, clear_cache, contents
     from hubel.core.files import cache_root
 
@@ -17,7 +22,7 @@ def cache(*, clear: tuple[str, ...] = ()) -> int:
         print(f"removed {clear_cache(clear) / 2**20:,.1f} MiB")
         return 0
     rows = [(kind, f"{size / 2**20:,.1f}", what) for kind, size, what in contents()]
-    table(["kind", "MiB", "what it is"], rows, title=str(cache_root()))
+    print_table(["kind", "MiB", "what it is"], rows, title=str(cache_root()))
     limits = " and ".join(f"{kind} {cache_limit(kind) / 2**30:.1f} GiB" for kind in ("activations", "pictures"))
     print(f"{limits} may be taken; set {LIMIT_VARIABLE} to change it")
     print("remove with: hubel cache --clear all, or one kind")

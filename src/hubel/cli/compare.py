@@ -11,13 +11,20 @@ if TYPE_CHECKING:
     from hubel.analysis.compare import Compared
 
 
+EXAMPLES = (
+    "hubel compare resnet50 mobilenet_v2 efficientnet_b0",
+    'hubel compare "vgg*" --time',
+    "hubel compare runs/PHOTOS-efficientnet_lite0-1 resnet18 --figure comparison.png",
+)
+
+
 def compare(
     *models: str,
     timed: Annotated[bool, Parameter(name="--time")] = False,
     figure: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Compare networks side by side: parameters, multiply-adds, depth, field, size, accuracy, speed.
+    """Compare networks side by side: parameters, multiply-adds, depth, receptive field, size, accuracy, speed.
 
     Args:
         models: networks of the catalogue, patterns such as "vgg*", model files, folders of runs.
@@ -29,7 +36,7 @@ def compare(
 
     from hubel.analysis.compare import compare as compared
     from hubel.analysis.compare import expanded
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
     from hubel.core.files import write_atomic
 
@@ -61,7 +68,7 @@ def compare(
         for record in records
     ]
     columns = ["model", "input", "parameters", "MACs", "layers", "field", "weights MiB", "results MiB", "top-1"]
-    table([*columns, *(["ms an image"] if timed else [])], rows)
+    print_table([*columns, *(["ms an image"] if timed else [])], rows)
     if figure is not None:
         print(f"figure  {figure}")
     return 0

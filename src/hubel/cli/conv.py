@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from hubel.teach.convolution.image_kernels import ImageKernel
     from hubel.teach.convolution.steps import ConvolutionStep
 
+EXAMPLES = (
+    "hubel conv 28x28x192 --out-channels 32 --kernel-size 5 --bottleneck 16",
+    "hubel conv 7x7x256 --out-channels 128 --kernel-size 4 --stride 2 --padding 1 --transposed",
+    "hubel conv --show",
+    "hubel conv 0,1,2,3,4 --kernel -1,0,1 --padding same --show",
+    "hubel conv --kernel sharpen photo.jpg --out sharpened.png",
+)
+
+
 _MOST_NUMBERS = 256
 # The classics of a first lesson: a ramp, and a dark half beside a bright one.
 _ROW, _ROW_KERNEL = "0,1,2,3,4", "-1,0,1"
@@ -70,7 +79,7 @@ def conv(
     negative: str = "",
     out: Path | None = None,
 ) -> int:
-    """Explain a convolution: its arithmetic and what others would cost, its steps, or its effect on a photo.
+    """Explain a convolution: its arithmetic beside cheaper alternatives, its steps, or its effect on a photo.
 
     Args:
         what: HEIGHTxWIDTHxCHANNELS of the maps that come in, such as 28x28x192; with --show numbers, such as 0,1,2,3,4
@@ -92,7 +101,7 @@ def conv(
 
 
 def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
     from hubel.teach.convolution.alternatives import list_alternatives
     from hubel.teach.convolution.arithmetic import format_dimensions, make_convolution, parse_dimensions
@@ -138,7 +147,7 @@ def _arithmetic(what: str, given: Layer, flags: _Flags) -> int:
         )
         for other in found
     ]
-    table(["in its place", "layers", "weights", "biases", "multiplications", "of the layer's"], rows)
+    print_table(["in its place", "layers", "weights", "biases", "multiplications", "of the layer's"], rows)
     print("Multiplications with padded zeros count. All of these make maps of the same size.")
     return 0
 
@@ -152,7 +161,7 @@ def _steps(what: str, given: Layer, flags: _Flags) -> int:
 
     import numpy as np
 
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
     from hubel.teach.convolution.arithmetic import make_convolution
     from hubel.teach.convolution.steps import convolution_steps, convolve, parse_numbers
@@ -181,7 +190,7 @@ def _steps(what: str, given: Layer, flags: _Flags) -> int:
         if layer.transposed
         else ["at", "under the window", "products", "sum"]
     )
-    table(
+    print_table(
         columns, [_row(step, kernel, transposed=layer.transposed) for step in convolution_steps(layer, values, kernel)]
     )
     _grid("output", convolve(layer, values, kernel))

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+EXAMPLES = (
+    "hubel demo",
+    "hubel demo --out my-demo",
+)
+
 
 def demo(*, out: Path | None = None) -> int:
     """Train, measure and predict on data that needs no download, in a minute.
 
     First LeNet-5 on 1,797 real handwritten digits, beside two networks without convolution; then a network with two
-    outputs that tells X from O.
+    outputs that classifies X and O.
 
     Args:
         out: folder for everything; runs/demo-1, -2, ... if not given.
     """
-    from hubel.cli.show import table, training_result
+    from hubel.cli.results import print_training_result
+    from hubel.cli.tables import print_table
     from hubel.core.files import numbered_folder
     from hubel.core.progress import say
     from hubel.teach.demo import digits_demo, xo_demo
@@ -24,12 +30,12 @@ def demo(*, out: Path | None = None) -> int:
     runs, guesses = digits_demo(folder)
     stopped = [run for run in runs if run.stopped_by]
     if stopped:
-        return training_result(stopped[0])
+        return print_training_result(stopped[0])
     rows = [(run.folder.name, f"{run.accuracy:.1%}", f"{60 * run.minutes:.1f} s") for run in runs]
-    table(["model", "test accuracy", "training"], rows, title="Digits that no network has seen")
-    table(["image", "is", "LeNet-5 says", "score"], guesses, title="Some predictions")
+    print_table(["model", "test accuracy", "training"], rows, title="Test digits")
+    print_table(["image", "label", "LeNet-5", "score"], guesses, title="Some predictions")
     say("2. X and O: two outputs, each with a score of its own\n")
     xo = xo_demo(folder)
-    training_result(xo)
+    print_training_result(xo)
     print(f"\nLook at the report of LeNet-5:  {runs[-1].report}")
     return 0

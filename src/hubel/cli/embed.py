@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+EXAMPLES = (
+    "hubel embed efficientnet_lite0 PHOTOS",
+    "hubel embed runs/PHOTOS-efficientnet_lite0-1 PHOTOS --layer stage2",
+)
+
 
 def embed(model: str, data: str, /, *, layer: str | None = None, out: Path | None = None, device: str = "auto") -> int:
-    """Place all images of a data set by what a network makes of them: PCA and t-SNE of its features, coloured by class.
+    """Embed all images of a dataset: PCA and t-SNE of a network's features, coloured by class.
 
     Args:
         model: a model file, or the folder of a run; or a network with ImageNet weights, as in hubel predict.
@@ -15,8 +20,8 @@ def embed(model: str, data: str, /, *, layer: str | None = None, out: Path | Non
         out: folder for the picture and the table (CSV); runs/embed-MODEL-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
     """
-    from hubel.cli.pictures import said
+    from hubel.cli.results import print_pictures
     from hubel.explain.output import write_embedding
     from hubel.inference.predictor import load_predictor
 
-    return said(write_embedding(load_predictor(model, device=device), data, out, layer=layer))
+    return print_pictures(write_embedding(load_predictor(model, device=device), data, out, layer=layer))

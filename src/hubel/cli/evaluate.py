@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 _MOST_ROWS = 5  # of each table; the report has all
+EXAMPLES = (
+    "hubel evaluate runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
+    "hubel evaluate model.safetensors other-photos --split all",
+    "hubel evaluate model.safetensors photos.csv --json",
+)
 
 
 def evaluate(
@@ -37,7 +42,7 @@ def evaluate(
     """
     import json as json_module
 
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.inference.tta import VIEWS
 
@@ -50,9 +55,9 @@ def evaluate(
         print(note)
     if tta:
         print(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
-    table(["", str(result.folder)], evaluation.rows(result.split))
+    print_table(["", str(result.folder)], evaluation.rows(result.split))
     for one in evaluation.report_tables():
         if one.above_figures:
-            table([name.lower() for name in one.columns], one.rows[:_MOST_ROWS], title=one.heading)
+            print_table([name.lower() for name in one.columns], one.rows[:_MOST_ROWS], title=one.heading)
     print(f"report  {result.report}")
     return 0

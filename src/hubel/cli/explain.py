@@ -7,6 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+EXAMPLES = (
+    "hubel explain runs/PHOTOS-efficientnet_lite0-1 photo.jpg",
+    "hubel explain efficientnet_lite0 photo.jpg --class goldfish --method layercam",
+    "hubel explain efficientnet_lite0 holiday/ --compare",
+    "hubel explain model.safetensors photo.jpg --maps",
+    "hubel explain model.safetensors photo.jpg --maps --layer stage2.block1",
+    "hubel explain model.safetensors photo.jpg --unit stage3:17 --patches PHOTOS",
+    "hubel explain model.safetensors --filters",
+    "hubel explain runs/digits-linear-1 --templates --beside runs/digits-lenet5-1",
+)
+
 
 def explain(
     model: str,
@@ -25,7 +36,7 @@ def explain(
     out: Path | None = None,
     device: str = "auto",
 ) -> int:
-    """Show where on an image a class comes from, and what a network sees and looks for.
+    """Explain predictions and units: class-activation maps, feature maps, filters, patches, class templates.
 
     Exit code: 0 all well, 3 some files unreadable, 2 wrong use.
 
@@ -40,12 +51,12 @@ def explain(
         unit: how much of the image a unit sees, such as stage3:17.
         patches: images of which to show the patches that excite the unit most.
         filters: the first layer's weights, and images that excite units of every stage, or of the layer.
-        templates: what each class looks like: weights of a linear model, or images that maximise the class's output.
+        templates: a template of each class: weights of a linear model, or images that maximise the class's output.
         beside: another model of the same classes, whose templates to show too.
         out: folder for pictures (PNG) and arrays (.npy); runs/explain-MODEL-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
     """
-    from hubel.cli.pictures import said
+    from hubel.cli.results import print_pictures
     from hubel.core.errors import OptionError
     from hubel.explain import output
     from hubel.inference.predictor import load_predictor
@@ -69,4 +80,4 @@ def explain(
         "templates": lambda: output.write_templates([predictor, *others], labels, out),
         "": lambda: output.write_explanations(predictor, images, out, method=method, label=class_, layer=layer),
     }
-    return said(verbs["".join(chosen)]())
+    return print_pictures(verbs["".join(chosen)]())

@@ -7,6 +7,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+EXAMPLES = (
+    "hubel export runs/PHOTOS-efficientnet_lite0-1",
+    "hubel export runs/PHOTOS-efficientnet_lite0-1 --int8 --data PHOTOS",
+    "hubel export efficientnet_lite0 -o lite0.onnx",
+)
+
 
 def export(
     model: str,
@@ -20,7 +26,7 @@ def export(
     data: str | None = None,
     max_drop: float = 1.0,
 ) -> int:
-    """Write a model as one file that hubel predict runs without torch, and any ONNX tool opens.
+    """Export a model as one file that hubel predict runs without torch and any ONNX tool opens.
 
     What comes in are images of the network's size as bytes, (n, height, width, channels); normalisation, temperature
     and softmax are inside. Every file is compared with the model before it is written.

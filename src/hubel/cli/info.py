@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+EXAMPLES = ("hubel info",)
+
 
 def info() -> int:
-    """Print versions, device, threads and caches: what belongs into a report of a problem."""
+    """Print versions, device, threads and cache, for a bug report."""
     import os
     import platform
     from importlib import metadata

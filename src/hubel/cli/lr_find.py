@@ -6,6 +6,11 @@ from pathlib import Path
 
 from hubel.cli.settings import RecipeFlags
 
+EXAMPLES = (
+    "hubel lr-find PHOTOS",
+    "hubel lr-find PHOTOS --model resnet20 --optimizer adamw",
+)
+
 
 def lr_find(
     data: str,
@@ -36,7 +41,7 @@ def lr_find(
     """
     import json as json_module
 
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.training.lr_find import find_lr
 
     assert config is None, "main() takes it away: it changes the defaults of the other flags"
@@ -56,7 +61,7 @@ def lr_find(
     for note in found.notes:
         print(note)
     end = "the loss exploded" if test.exploded else "the highest learning rate"
-    table(
+    print_table(
         ["", str(found.folder)],
         [
             ("loss falls fastest at", f"{test.rates[test.steepest]:.2g}"),

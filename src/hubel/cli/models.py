@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+EXAMPLES = (
+    "hubel models",
+    'hubel models "*net*"',
+    "hubel models lenet5",
+)
+
 
 def models(name: str = "*", /) -> int:
     """List the networks, or describe one: paper, options, published facts, weights.
@@ -13,7 +19,7 @@ def models(name: str = "*", /) -> int:
 
 
 def _list(pattern: str) -> int:
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.errors import UnknownNameError
     from hubel.models.catalogue import count_parameters, find, list_models
     from hubel.weights.pretrained import list_weights
@@ -34,12 +40,12 @@ def _list(pattern: str) -> int:
         )
         for name, variant in found
     ]
-    table(["model", "parameters", "input", "weights", "what it is"], rows)
+    print_table(["model", "parameters", "input", "weights", "what it is"], rows)
     return 0
 
 
 def _describe(name: str) -> int:
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.models.catalogue import ALIASES, count_parameters, find, option_text, options_of, paper_of
     from hubel.weights.pretrained import list_weights
 
@@ -61,7 +67,7 @@ def _describe(name: str) -> int:
     for map_name, shape in published.maps.items():
         print(f"map         {map_name:<14} {'x'.join(map(str, shape))}")
     if shown := [(option, option_text(value)) for option, value in options_of(exact).items()]:
-        table(["option", "value"], shown)
+        print_table(["option", "value"], shown)
         option, value = shown[0]
         print(f"change one with, say,  hubel train DATA --model {exact} --options.{option} {value or '128'}")
     if weights := list_weights(exact):
@@ -76,7 +82,7 @@ def _describe(name: str) -> int:
             )
             for row in weights
         ]
-        table(["weights", "top-1", "top-5", "input", "licence", "from"], rows)
+        print_table(["weights", "top-1", "top-5", "input", "licence", "from"], rows)
         print(
             f"use them  hubel predict {exact} IMAGE... (the first), or hubel predict {exact}.{weights[-1].tag} IMAGE..."
         )

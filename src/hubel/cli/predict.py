@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from hubel.inference.row_files import Row
 
 
+EXAMPLES = (
+    "hubel predict runs/PHOTOS-efficientnet_lite0-1 photo.jpg",
+    "hubel predict efficientnet_lite0 photo.jpg",
+    "hubel predict model.safetensors holiday/ --csv > classes.csv",
+    'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
+    "hubel predict model.onnx holiday/ -o answers.parquet --resume",
+    "hubel predict model.onnx holiday/ --shard 1/3 -o answers-1.csv",
+    "cat photo.jpg | hubel predict model.safetensors -",
+    'find . -name "*.png" | hubel predict model.safetensors - --jsonl',
+)
+
+
 def predict(
     model: str,
     /,
@@ -29,7 +41,9 @@ def predict(
     tta: bool = False,
     debug_decode: bool = False,
 ) -> int:
-    """Say what is on images. A file that cannot be read is named with its reason, and the others go on.
+    """Classify images.
+
+    A file that cannot be read is named with its reason; the others are classified.
 
     Exit code: 0 all well, 3 some files unreadable, 2 wrong use.
 
@@ -38,7 +52,7 @@ def predict(
             efficientnet_lite0, or resnet50.a1_in1k for other weights than its default ones (hubel models NAME lists
             them).
         sources: images, folders, patterns; "-" is standard input: an image, or paths one a line.
-        top: how many classes to name for each image.
+        top: number of classes to print for each image.
         json: one JSON list.
         jsonl: one JSON object a line, as they are found.
         csv: a table with a header, as they are found.
@@ -49,13 +63,13 @@ def predict(
         engine: what runs an exported file: auto, openvino or onnxruntime; or ray, which runs any model on all machines
             of a Ray cluster.
         device: cpu, cuda, mps or auto.
-        tta: score each image by the mean over it, its mirror image and its centre (grey: over small shifts of it).
+        tta: average the scores over each image, its mirror image and its centre (grey: over small shifts of it).
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
     """
     import sys
 
-    from hubel.cli.rows import FORMATS
+    from hubel.cli.prediction_formats import FORMATS
     from hubel.core.errors import OptionError
     from hubel.core.progress import say
     from hubel.data.inputs import collect

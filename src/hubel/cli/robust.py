@@ -5,6 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+EXAMPLES = (
+    "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
+    "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS --quick",
+    "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS --baseline runs/PHOTOS-linear-1",
+)
+
 
 def robust(
     model: str,
@@ -21,7 +27,7 @@ def robust(
     device: str = "auto",
     json: bool = False,
 ) -> int:
-    """Measure a model on images that noise, blur, weather, compression, shifts, crops and turns have changed.
+    """Measure a model's robustness to noise, blur, weather, compression, shifts, crops and rotations.
 
     The 15 corruptions of ImageNet-C at 5 severities, and plain changes in units that anyone can picture.
 
@@ -41,7 +47,7 @@ def robust(
     import json as json_module
 
     from hubel.audit.robustness.run import robustness_files, robustness_json
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.metrics.tables import percent
 
     found = robustness_files(
@@ -65,9 +71,9 @@ def robust(
     severities = ["1", "3", "5"] if quick else list("12345")
     for title, simple in (("accuracy (%) at severity", False), ("accuracy (%) at strength", True)):
         if rows := found.rows(simple=simple):
-            table([title, *severities], rows)
+            print_table([title, *severities], rows)
     clean = [(f"clean accuracy of {one.model}", f"{percent(one.clean, 2)}%") for one in found.results]
     means = [(name, "-" if value is None else f"{100 * value:.2f}%") for name, value in found.means.items()]
-    table(["", str(found.folder)], [*clean, *means, (f"{found.which} images", f"{first.n:,}")])
+    print_table(["", str(found.folder)], [*clean, *means, (f"{found.which} images", f"{first.n:,}")])
     print(f"curves  {found.folder / 'robustness.png'}")
     return 0

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+EXAMPLES = (
+    "hubel runs",
+    "hubel runs experiments",
+)
+
 
 def runs(folder: Path = Path("runs"), /) -> int:
-    """Compare the runs of this folder side by side, the best of each data set first.
+    """Compare the runs of a folder side by side, the best of each dataset first.
 
     Args:
         folder: what holds the folders of the runs.
     """
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.errors import DataError
     from hubel.metrics.tables import percent
     from hubel.training.run_folder import summarise_runs
@@ -30,7 +35,7 @@ def runs(folder: Path = Path("runs"), /) -> int:
         for run in found
     ]
     rows = [(run.data, run.model, *values, str(run.path)) for run, values in zip(found, numbers, strict=True)]
-    table(["data", "model", "accuracy", "macro F1", *squared, "images", "folder"], rows)
+    print_table(["data", "model", "accuracy", "macro F1", *squared, "images", "folder"], rows)
     if not all(run.finished for run in found):
         print("-  not finished: hubel train --resume --out FOLDER goes on")
     return 0

@@ -6,6 +6,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+EXAMPLES = (
+    "hubel serve runs/PHOTOS-efficientnet_lite0-1",
+    "hubel serve efficientnet_lite0 model.onnx --port 8080",
+    "HUBEL_TOKEN=secret hubel serve model.onnx --host 0.0.0.0 --allow-host photos.example.org",
+)
+
 
 def serve(
     *models: str,
@@ -21,7 +27,7 @@ def serve(
     engine: str = "auto",
     device: str = "auto",
 ) -> int:
-    """Offer models over HTTP, with a page to try them on a photo; docs/serve.md has the API.
+    """Serve models over HTTP, with a page to try them on a photo; docs/serve.md has the API.
 
     SIGTERM or Ctrl-C stops it, after the requests under way have their answers.
 

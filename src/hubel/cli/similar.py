@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from hubel.features.similar import Neighbour
 
 
+EXAMPLES = (
+    "hubel similar efficientnet_lite0 holiday/ photo.jpg",
+    "hubel similar runs/PHOTOS-efficientnet_lite0-1 holiday/ photo.jpg --top 20 --sheet found.png",
+)
+
+
 def similar(
     model: str,
     folder: Path,
@@ -23,7 +29,7 @@ def similar(
     sheet: Path | None = None,
     device: str = "auto",
 ) -> int:
-    """Find the images of a folder that look most like another one, as a network sees them.
+    """Find the images of a folder that are most similar to a query image, by a network's features.
 
     The first search embeds every image of the folder; later ones only those that are new or changed.
 
@@ -44,7 +50,7 @@ def similar(
     import sys
     from dataclasses import asdict
 
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
     from hubel.core.progress import say
     from hubel.features.similar import similar_images
@@ -62,7 +68,7 @@ def similar(
         writer.writerow(["path", "similarity"])
         writer.writerows((one.path, f"{one.similarity:.6f}") for one in found)
     else:
-        table(["image", "similarity"], [(one.path, f"{one.similarity:.4f}") for one in found])
+        print_table(["image", "similarity"], [(one.path, f"{one.similarity:.4f}") for one in found])
         print(f"{len(index.paths):,} images searched, {index.embedded:,} of them new")
     for problem in index.problems:
         say(f"unreadable: {problem}")

@@ -6,6 +6,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+EXAMPLES = (
+    "hubel summary resnet50",
+    "hubel summary googlenet --depth 0",
+    "hubel summary runs/PHOTOS-efficientnet_lite0-1 --csv > layers.csv",
+    "hubel summary mobilenet_v2 --input 3x160x160 --json",
+)
+
 
 def summary(
     model: str,
@@ -17,7 +24,7 @@ def summary(
     json: bool = False,
     markdown: bool = False,
 ) -> int:
-    """Show what each layer costs and sees: output, parameters, multiply-adds, memory, receptive field.
+    """Summarize each layer: output shape, parameters, multiply-adds, memory, receptive field.
 
     Args:
         model: a network of the catalogue, a model file, or the folder of a run.
@@ -31,7 +38,7 @@ def summary(
 
     from hubel.analysis import listing
     from hubel.analysis.summary import summary as summarise
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
 
     chosen = [name for name, wanted in (("csv", csv), ("json", json), ("markdown", markdown)) if wanted]
@@ -48,10 +55,10 @@ def summary(
     elif csv or markdown:
         print((listing.to_csv if csv else listing.to_markdown)(layers), end="")
     else:
-        table(listing.COLUMNS, map(listing.cells, layers), title=found.title)
+        print_table(listing.COLUMNS, map(listing.cells, layers), title=found.title)
         if any(layer.field is not None and layer.field.whole for layer in layers):
             print("* and, through averages over whole maps (as squeeze-and-excite takes them), every pixel\n")
-        table(["", "parameters", "share", "MACs", "share "], listing.bars(found))
+        print_table(["", "parameters", "share", "MACs", "share "], listing.bars(found))
         for name, value in listing.totals(found):
             print(f"{name:<16} {value}")
         if len(layers) < len(found.layers):

@@ -6,6 +6,20 @@ from pathlib import Path
 
 from hubel.cli.settings import RecipeFlags
 
+EXAMPLES = (
+    "hubel train PHOTOS",
+    "hubel train PHOTOS --freeze all",
+    "hubel train PHOTOS --model resnet50 --weights default --freeze stage3",
+    "hubel train PHOTOS --model convnet --size 96 --epochs 30",
+    "hubel train photos.csv --model resnet20 --max-minutes 10",
+    "hubel train digits --model lenet5",
+    "hubel train PHOTOS --model convnet --options.filters 16,32,64 --options.dense 128",
+    "hubel train xo --xo.size 15 --xo.noise 0.05 --loss bce",
+    "hubel train PHOTOS --task reconstruct",
+    "hubel train PHOTOS --config runs/PHOTOS-efficientnet_lite0-1/config.json --epochs 50",
+    "hubel train --resume",
+)
+
 
 def train(
     data: str = "",
@@ -29,7 +43,7 @@ def train(
         xo: settings of the built-in dataset xo, such as --xo.size 15.
         resume: go on with the unfinished run, the one in --out if there are several.
     """
-    from hubel.cli.show import training_result
+    from hubel.cli.results import print_training_result
     from hubel.core.errors import OptionError
     from hubel.data.sources.builtin import XO
     from hubel.training import train as training
@@ -38,8 +52,8 @@ def train(
     if resume:
         if data or settings is not None or xo:
             raise OptionError("a resumed run keeps its data and settings; give nothing but --resume and --out")
-        return training_result(training.resume(out))
+        return print_training_result(training.resume(out))
     if not data:
         raise OptionError("name the images: hubel train PHOTOS, or hubel train digits")
     recipe = settings.recipe() if settings else None
-    return training_result(training.train(data, recipe, out=out, xo=XO.from_numbers(xo) if xo else None))
+    return print_training_result(training.train(data, recipe, out=out, xo=XO.from_numbers(xo) if xo else None))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+EXAMPLES = (
+    "hubel verify",
+    'hubel verify "*resnet*" --all',
+)
+
 
 def verify(name: str = "*", /, *, all: bool = False) -> int:  # noqa: A002
-    """Compute every published fact of the networks again: parameters, multiply-adds, shapes of maps.
+    """Recompute every published fact of the networks: parameters, multiply-adds, shapes of maps.
 
     Exit code: 0 all hold, 1 some do not.
 
@@ -13,7 +18,7 @@ def verify(name: str = "*", /, *, all: bool = False) -> int:  # noqa: A002
         all: a line for each fact, instead of one for each network.
     """
     from hubel.analysis.verify import verify_all
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.errors import UnknownNameError
     from hubel.models.catalogue import list_models
 
@@ -29,7 +34,7 @@ def verify(name: str = "*", /, *, all: bool = False) -> int:  # noqa: A002
     failed = [fact for fact in facts if not fact.holds]
     if all:
         rows = [(f.model, f.what, text(f.published), text(f.computed), _verdict(f.holds)) for f in facts]
-        table(["model", "fact", "published", "computed", ""], rows)
+        print_table(["model", "fact", "published", "computed", ""], rows)
     else:
         body = []
         for model, some in found:
@@ -37,7 +42,7 @@ def verify(name: str = "*", /, *, all: bool = False) -> int:  # noqa: A002
             maps = sum(isinstance(fact.published, tuple) for fact in some)
             verdict = _verdict(holds=not any(fact.model == model for fact in failed)) if some else "nothing published"
             body.append((model, by_name.get("parameters", "-"), by_name.get("macs", "-"), str(maps), verdict))
-        table(["model", "parameters", "macs", "maps", ""], body)
+        print_table(["model", "parameters", "macs", "maps", ""], body)
     for fact in failed:
         print(f"{fact.model}: {fact.what} is published as {text(fact.published)}, but is {text(fact.computed)}")
     models = sum(bool(some) for _, some in found)

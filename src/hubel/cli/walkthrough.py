@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+EXAMPLES = (
+    "hubel walkthrough xo",
+    "hubel walkthrough xo --out xo.html",
+)
+
 
 def walkthrough(what: str = "xo", /, *, out: Path | None = None) -> int:
-    """Write a page that explains from first principles how a network tells pictures apart, every number computed.
+    """Write a page that explains from first principles how a network classifies images, every number computed.
 
     It is one file that needs no connection: comparing pixels, matching patterns, ReLU, pooling, stacking, the loss, a
     gradient step, and training.

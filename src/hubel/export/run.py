@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.core.shell import shell_command
 from hubel.data.index import scan
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
@@ -58,7 +59,11 @@ class Export:
             f"parity  {same}, scores differ by at most {self.parity.largest_difference:.1g} ({self.images})",
             *([f"int8    {self.rounded}"] if self.rounded else []),
             f"file    {self.path}, {size:.1f} MiB",
-            *([f"use it  hubel predict {self.path} IMAGE..."] if self.path.suffix == ".onnx" else []),
+            *(
+                [f"use it  {shell_command('hubel', 'predict', self.path, 'IMAGE...')}"]
+                if self.path.suffix == ".onnx"
+                else []
+            ),
         ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hubel.core.errors import OptionError
+from hubel.core.shell import shell_command
 from hubel.inference.classifier import Classifier
 from hubel.inference.exported import Exported
 from hubel.inference.onnx_file import is_exported
@@ -34,7 +35,9 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
             raise OptionError(f"exported files run on the processor; --device {device} is for model files")
         return Exported(Path(model), engine=engine, tta=tta)
     if engine != "auto":
-        raise OptionError(f"engines are for exported files: hubel export {model}; models of torch have --device")
+        raise OptionError(
+            f"engines are for exported files: {shell_command('hubel', 'export', model)}; models of torch have --device"
+        )
     from hubel.inference.predictor import load_predictor  # brings torch, which exported files do without
 
     return load_predictor(model, device=device, tta=tta)

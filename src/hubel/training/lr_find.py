@@ -10,7 +10,6 @@ rates off the accuracy, for a cycle between them.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -26,6 +25,7 @@ from hubel.core.errors import DivergedError, OptionError
 from hubel.core.files import numbered_folder, write_atomic
 from hubel.core.progress import bar, say
 from hubel.core.random import scalar
+from hubel.core.shell import shell_command
 from hubel.data.loading import Batch, Labelled, Samples, suited
 from hubel.models.neighbours import Neighbours
 from hubel.plots.png import save_figure
@@ -247,7 +247,7 @@ def train_command(data: Any, recipe: Recipe, lr: float) -> str:
             words += [word for key, text in value.items() for word in (f"{flag}.{key}", str(text))]
         elif setting != "lr" and value != defaults[setting]:
             words += [flag] if value is True else [flag, str(value)]
-    return shlex.join([*words, "--lr", f"{lr:g}"])
+    return shell_command(*words, "--lr", f"{lr:g}")
 
 
 def draw_range_test(test: RangeTest, title: str) -> Figure:

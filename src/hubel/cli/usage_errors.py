@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in one sentence."""
+"""Mistakes in a command line, each in one sentence."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from cyclopts import (
 )
 from cyclopts.exceptions import CoercionError
 
-__all__ = ["in_words"]
+__all__ = ["explain_usage_error"]
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def in_words(error: CycloptsError) -> str:
-    """What was got, what was expected, and where to read more."""
+def explain_usage_error(error: CycloptsError) -> str:
+    """Return the mistake in a sentence: the word that was typed, what was expected, and where to read more."""
     verb = " ".join(error.command_chain or ())
-    what = _what(error, verb)
-    return f"{what}{' See' if what.endswith('?') else '; see'} {' '.join(filter(None, ('hubel', verb)))} --help"
+    problem = _problem(error, verb)
+    return f"{problem}{' See' if problem.endswith('?') else '; see'} {' '.join(filter(None, ('hubel', verb)))} --help"
 
 
-def _what(error: CycloptsError, verb: str) -> str:
+def _problem(error: CycloptsError, verb: str) -> str:
     name = error.argument.name if error.argument else ""
     match error:
         case UnknownCommandError(unused_tokens=[word, *_], app=app):
@@ -55,7 +55,7 @@ def _what(error: CycloptsError, verb: str) -> str:
 
 
 def _flag(word: str) -> str:
-    """An option as it is typed; cyclopts calls those of a file [so][and][so]."""
+    """Return an option as it is typed; cyclopts calls those of a file [so][and][so]."""
     return "--" + word[1:-1].replace("][", ".") if word.startswith("[") else word
 
 
@@ -64,7 +64,7 @@ def _source(token: Token) -> str:
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    """The names that somebody who typed `word` may have meant."""
+    """Return the names that are spelt nearly like `word`."""
     by_letters = {name.lstrip("-"): name for name in sorted(known)}
     near = difflib.get_close_matches(word.lstrip("-"), by_letters, cutoff=0.6)
     return f"; did you mean {' or '.join(by_letters[letters] for letters in near)}?" if near else ""

@@ -25,7 +25,7 @@ def _csv(rows: Iterable[Row], layout: Layout) -> None:
 
 
 def _table(rows: Iterable[Row], layout: Layout) -> None:
-    from hubel.cli.show import table
+    from hubel.cli.tables import print_table
     from hubel.core.progress import say
 
     shown, problems = [], []
@@ -38,7 +38,7 @@ def _table(rows: Iterable[Row], layout: Layout) -> None:
         shown.append((row["path"], row["class"], f"{row['score']:.1%}", others, *facts))
     if shown:
         columns = ["image", "class", "score", "then", "decoded"]
-        table(columns[: len(shown[0])], shown)
+        print_table(columns[: len(shown[0])], shown)
     for problem in problems:
         say(f"unreadable: {problem}")
 

@@ -1,8 +1,13 @@
-"""`hubel weights`."""
+"""`hubel weights convert`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+EXAMPLES = (
+    "hubel weights convert resnet50-11ad3fa6.pth --model resnet50",
+    "hubel weights convert mine.pth --model resnet20 --classes names.txt --out mine.safetensors",
+)
 
 
 def convert(
@@ -14,7 +19,7 @@ def convert(
     classes: Path | None = None,
     out: Path | None = None,
 ) -> int:
-    """Turn weights of torchvision, timm or others into a model file of hubel's.
+    """Convert weights of torchvision, timm or others to a model file.
 
     Args:
         file: a .pth, .pt, .bin or .safetensors file; one of torch's is opened without running any code in it.
@@ -24,6 +29,7 @@ def convert(
             others, if not given.
         out: the model file; FILE with the ending .safetensors, beside it, if not given.
     """
+    from hubel.core.shell import shell_command
     from hubel.weights.convert import convert_file
 
     converted = convert_file(file, model, options=options, classes=classes, out=out)
@@ -34,5 +40,5 @@ def convert(
     else:
         print("not in the catalogue of weights: the preprocessing is assumed to be the usual one of ImageNet")
     print(f"model   {converted.path}")
-    print(f"use it  hubel predict {converted.path} IMAGE...")
+    print(f"use it  {shell_command('hubel', 'predict', converted.path, 'IMAGE...')}")
     return 0

@@ -1,0 +1,60 @@
+"""`hubel data check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_SHOWN = 10  # suspects, and outliers; the page shows more, the table all
+EXAMPLES = (
+    "hubel data check PHOTOS",
+    "hubel data check PHOTOS --model runs/PHOTOS-efficientnet_lite0-1",
+    "hubel data check photos.csv --json > found.json",
+)
+
+
+def check(
+    source: str,
+    /,
+    *,
+    model: str = "efficientnet_lite0",
+    out: Path | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> int:
+    """Find probable label errors, duplicates and outliers in a dataset.
+
+    The data is not changed: a page shows what was found, and a table lists every image.
+
+    Args:
+        source: labelled images, as for hubel train.
+        model: the network whose features are compared, as in hubel predict. One that was trained on these images has
+            fitted their wrong labels, too.
+        out: folder for the page and the table; runs/check-DATA-1, -2, ... if not given.
+        device: cpu, cuda, mps or auto.
+        json: print what was found as JSON instead of tables.
+    """
+    import json as json_module
+
+    from hubel.audit.data_check import check as check_data
+    from hubel.cli.tables import print_table
+    from hubel.core.progress import counted
+    from hubel.inference.predictor import load_predictor
+
+    found = check_data(source, load_predictor(model, device=device), out)
+    if json:
+        print(json_module.dumps(found.to_json(), indent=2))
+        return 0
+    for note in found.notes:
+        print(note)
+    suspects = found.suspects()
+    if suspects:
+        first = suspects[:_SHOWN]
+        rows = [(s.path, s.label, f"{s.label_probability:.1%}", s.guess, f"{s.guess_probability:.1%}") for s in first]
+        title = f"{counted(len(suspects), 'label')} may be wrong; the most doubtful:"
+        print_table(["image", "label", "p(label)", "looks like", "p"], rows, title=title)
+    print_table(["", f"{len(found):,} images"], found.summary())
+    for path, deviations in found.unlike()[:_SHOWN]:
+        print(f"unlike all others  {path} ({deviations:.1f} deviations)")
+    print(f"page   {found.page}")
+    print(f"table  {found.table}")
+    return 0

@@ -1,0 +1,57 @@
+"""Flags and values that had other names in the release before: understood until 0.3, with a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["with_new_names"]
+
+_GONE_IN = "0.3"
+
+# A line for each: the old flag, and the new one.
+_FLAGS = {
+    "--fit": "--resize",
+    "--lr-decay": "--layer-decay",
+    "--gradual": "--gradual-unfreeze",
+}
+# A line for each: a flag (by its new name) with its old value, and the new one.
+_VALUES = {
+    ("--loss", "softmax"): "cross_entropy",
+    ("--loss", "sigmoid"): "bce",
+}
+
+
+def with_new_names(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Replace the names of the release before, in `--flag value` and in `--flag=value`.
+
+    Args:
+        tokens: the words of the command line. Those behind "--" are not flags and stay.
+
+    Returns:
+        The words with the new names, and a sentence for each that was replaced.
+    """
+    end = tokens.index("--") if "--" in tokens else len(tokens)
+    result: list[str] = []
+    hints: list[str] = []
+    flag = ""  # the flag before, whose value this word may be
+    for token in tokens[:end]:
+        if not token.startswith("--"):
+            result.append(_value(flag, token, hints))
+            flag = ""
+            continue
+        old, joined, value = token.partition("=")
+        flag = _FLAGS.get(old, old)
+        if flag != old:
+            hints.append(f"{old} is {flag} now; the old name goes away in {_GONE_IN}")
+        result.append(f"{flag}={_value(flag, value, hints)}" if joined else flag)
+        if joined:
+            flag = ""
+    return [*result, *tokens[end:]], hints
+
+
+def _value(flag: str, value: str, hints: list[str]) -> str:
+    """Return the new name of a value, and add the hint."""
+    new = _VALUES.get((flag, value), value)
+    if new != value:
+        hints.append(f"{flag} {value} is {flag} {new} now; the old name goes away in {_GONE_IN}")
+    return new

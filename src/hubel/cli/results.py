@@ -1,0 +1,48 @@
+"""What training, evaluation and the drawing verbs print when they have finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.cli.tables import print_table
+from hubel.core.progress import say
+from hubel.core.shell import shell_command
+
+if TYPE_CHECKING:
+    from hubel.explain.output import OutputFolder
+    from hubel.training.train import RunResult
+
+__all__ = ["print_pictures", "print_training_result"]
+
+_FEW_PHASES = 2  # of a run that only trains; the table says them already
+
+
+def print_training_result(result: RunResult) -> int:
+    """Print the final table of a run; return the exit code of the command."""
+    if result.evaluation is None:
+        command = shell_command("hubel", "train", "--resume", "--out", result.folder)
+        say(f"stopped; everything so far is saved. Go on with: {command}")
+        return 128 + result.stopped_by
+    rows = result.evaluation.rows(result.split)
+    rows.append(("training time", f"{result.minutes:.1f} min"))
+    if result.images_per_second:
+        rows.append(("training speed", f"{result.images_per_second:,.0f} images/s"))
+    print_table(["", str(result.folder)], rows)
+    if len(result.seconds) > _FEW_PHASES:
+        print_table(["phase", "time"], [(name, f"{spent:.1f} s") for name, spent in result.seconds.items()])
+    for line in result.advice:
+        print(f"next    {line}")
+    print(f"model   {result.model}")
+    print(f"report  {result.report}")
+    if result.evaluation.accuracy is not None:
+        print(f"use it  {shell_command('hubel', 'predict', result.folder, 'IMAGE...')}")
+    return 0
+
+
+def print_pictures(outcome: OutputFolder) -> int:
+    """Print the table of what was drawn, the unreadable images and the folder; return the exit code."""
+    print_table(outcome.columns, outcome.rows)
+    for problem in outcome.problems:
+        say(f"unreadable: {problem.name}: {problem.reason}")
+    print(f"pictures  {outcome.folder}")
+    return 3 if outcome.problems else 0

@@ -1,0 +1,34 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+__all__ = ["print_table"]
+
+# With its unit; a dash stands for a missing value.
+_NUMBER = re.compile(r"-?\d[\d,.x]*(%| min| s| images/s)?|-")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+    """Print a table; columns of numbers are aligned to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    drawn = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
+    for place, column in enumerate(columns):
+        cells = [row[place] for row in rows if row[place]]
+        numeric = place > 0 and bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
+        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        # As text: names of files and classes may look like markup.
+        drawn.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:
+        # In a pipe a line must not depend on the width of a window that is not there.
+        console = Console(width=10_000)
+    console.print(drawn)
