@@ -95,8 +95,8 @@ def test_misspelt_option_of_a_network(hubel: Call) -> None:
     ("text", "message"),
     [
         ("not JSON", "no JSON: Expecting value: line 1 column 1"),
-        ("[]", "expected settings in TOML, or the config.json of a run"),
-        ('{"recipe": 3}', "expected settings in TOML, or the config.json of a run"),
+        ("[]", "holds no settings; expected TOML, or the config.json of a run"),
+        ('{"recipe": 3}', "holds no settings; expected TOML, or the config.json of a run"),
         ("[" * 100_000, "no JSON: maximum recursion depth exceeded"),
         ('{"recipe": {"epoch": 3}}', "train has no option --epoch (from config.json); did you mean --epochs?"),
         ('{"recipe": {"epochs": "x"}}', "--epochs is a whole number, not 'x' (from config.json)"),

@@ -55,8 +55,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise OptionError(f"--config {path}: no {kind}: {' '.join(str(error).split())}") from None
     if isinstance(values, dict) and "recipe" in values:
         values = values["recipe"]
-    if not isinstance(values, dict):
-        raise OptionError(f"--config {path}: expected settings in TOML, or the config.json of a run")
+    if not isinstance(values, dict) or not values:
+        raise OptionError(f"--config {path}: holds no settings; expected TOML, or the config.json of a run")
     return modern(values)
 
 
