@@ -18,7 +18,7 @@ from hubel.weights.convert import convert_file
 from hubel.weights.create import load_pretrained
 from hubel.weights.imagenet import imagenet_synsets
 from hubel.weights.model_file import load_model
-from hubel.weights.pretrained import fetch, find_weights
+from hubel.weights.pretrained import fetch_weights, find_weights
 
 PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "imagenet-100"
 shared = pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared is absent")
@@ -26,7 +26,7 @@ shared = pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared is absent")
 
 def test_embedded_weights_need_no_network() -> None:
     network = hubel.create_model("efficientnet_lite0", weights="default").eval()
-    stored = torch.load(fetch(find_weights("efficientnet_lite0")), weights_only=True)
+    stored = torch.load(fetch_weights(find_weights("efficientnet_lite0")), weights_only=True)
     weights = network.state_dict()
     assert torch.equal(weights["stem.0.conv.weight"], stored["_conv_stem.weight"])
     assert torch.equal(weights["head.linear.weight"], stored["_fc.weight"])
@@ -90,7 +90,7 @@ def test_predicts_by_name() -> None:
 
 def test_convert_recognises_a_file_of_the_catalogue(tmp_path: Path) -> None:
     source = tmp_path / "lite0.pth"
-    source.write_bytes(fetch(find_weights("efficientnet_lite0")).read_bytes())
+    source.write_bytes(fetch_weights(find_weights("efficientnet_lite0")).read_bytes())
     converted = convert_file(source, "efficientnet_lite0")
     assert converted.row == find_weights("efficientnet_lite0")
     assert converted.path == tmp_path / "lite0.safetensors"
@@ -137,7 +137,7 @@ def test_top1_of_the_embedded_network() -> None:
 @shared
 def test_same_as_the_reference_image_by_image() -> None:
     reference = peers.efficientnet_lite_pytorch().EfficientNet.from_name("efficientnet-lite0")
-    reference.load_state_dict(torch.load(fetch(find_weights("efficientnet_lite0")), weights_only=True))
+    reference.load_state_dict(torch.load(fetch_weights(find_weights("efficientnet_lite0")), weights_only=True))
     network, card = load_pretrained("efficientnet_lite0")
     photos = sorted(PHOTOS.glob("*.JPEG"))[::5]
     pixels = np.stack([card.preprocess.apply(decode(p.read_bytes(), name=p.name).pixels) for p in photos])

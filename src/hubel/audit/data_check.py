@@ -30,7 +30,7 @@ from hubel.data.sources.listing import SPLITS, Source
 from hubel.features.logits import features
 from hubel.inference.predictor import Predictor
 
-__all__ = ["Checked", "Suspect", "check"]
+__all__ = ["DatasetCheck", "Suspect", "check_dataset"]
 
 _HEADER = "image_path,split,label,guess,p_label,p_guess,suspect,group,leak,deviations,far\n"  # of the table
 _BATCH = 64  # images that become thumbnails at a time
@@ -62,7 +62,7 @@ class Suspect:
 
 
 @dataclass(frozen=True, eq=False)
-class Checked:
+class DatasetCheck:
     """What was found in a data set, and where it was written.
 
     Attributes:
@@ -171,7 +171,7 @@ class Checked:
         return Suspect(row, path, split, self.classes[label], self.classes[guess], float(p[label]), float(p[guess]))
 
 
-def check(data: str | Source, predictor: Predictor, out: Path | None = None) -> Checked:
+def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = None) -> DatasetCheck:
     """Check all labelled images of a data set, whatever split they are in, and write a page.
 
     Args:
@@ -198,7 +198,7 @@ def check(data: str | Source, predictor: Predictor, out: Path | None = None) -> 
     duplicates = find_duplicates(thumbnails(pictures, len(images)), index.digest[rows])
     probabilities = out_of_fold(vectors, labels, groups=duplicates.group_of)
     folder = out or numbered_folder(Path("runs"), f"check-{source.name}")
-    checked = Checked(
+    checked = DatasetCheck(
         source.name,
         card.model,
         images,
@@ -231,7 +231,7 @@ class _Card:
     says: str = ""
 
 
-def _page(checked: Checked) -> str:
+def _page(checked: DatasetCheck) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -260,7 +260,7 @@ def _page(checked: Checked) -> str:
     )
 
 
-def _groups(checked: Checked) -> list[tuple[list[str], list[_Card]]]:
+def _groups(checked: DatasetCheck) -> list[tuple[list[str], list[_Card]]]:
     """What each group is, in words, and its pictures; different labels first, then leaks."""
     found, leaks, two_labels = checked.duplicates, set(checked.leaks()), set(checked.two_labels())
     order = sorted(range(len(found.groups)), key=lambda place: (place not in two_labels, place not in leaks, place))
@@ -279,7 +279,7 @@ def _groups(checked: Checked) -> list[tuple[list[str], list[_Card]]]:
     return rows
 
 
-def _card(checked: Checked, row: int, guess: str = "", says: str = "") -> _Card:
+def _card(checked: DatasetCheck, row: int, guess: str = "", says: str = "") -> _Card:
     """One picture in its own shape, read again: what the network sees is squashed."""
     images, place = checked.images, int(checked.images.rows[row])
     path = images.path(row)

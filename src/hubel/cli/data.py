@@ -69,12 +69,12 @@ def check(
     """
     import json as json_module
 
-    from hubel.audit.data_check import check as check_data
+    from hubel.audit.data_check import check_dataset
     from hubel.cli.show import table
     from hubel.core.progress import counted
     from hubel.inference.predictor import load_predictor
 
-    found = check_data(source, load_predictor(model, device=device), out)
+    found = check_dataset(source, load_predictor(model, device=device), out)
     if json:
         print(json_module.dumps(found.to_json(), indent=2))
         return 0

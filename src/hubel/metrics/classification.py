@@ -18,7 +18,7 @@ __all__ = [
     "LabelMetrics",
     "Metrics",
     "MultiLabelMetrics",
-    "measure",
+    "measure_classification",
     "measure_multilabel",
     "sample_losses",
 ]
@@ -131,7 +131,7 @@ class MultiLabelMetrics:
         return _plain(asdict(self))
 
 
-def measure(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Metrics:
+def measure_classification(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Metrics:
     """Measure a classifier that gives each image one class.
 
     Of equally probable classes the first one counts as preferred, for top-1 and top-5 alike.
@@ -144,7 +144,7 @@ def measure(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str])
     Raises:
         DataError: the arrays do not fit each other, or hold what is no probability.
 
-    >>> measure([[0.9, 0.1], [0.6, 0.4]], [0, 1], ["cat", "dog"]).top1
+    >>> measure_classification([[0.9, 0.1], [0.6, 0.4]], [0, 1], ["cat", "dog"]).top1
     0.5
     """
     p, truth = checked_pair(probabilities, labels, "probabilities")

@@ -26,7 +26,7 @@ _STYLE = Style("relu", norm=False)
 
 
 @dataclass(frozen=True)
-class Layout:
+class AlexNetLayout:
     """Section 3.5: maps of the five convolutions, units of the two hidden layers."""
 
     widths: tuple[int, ...] = (96, 256, 384, 384, 256)
@@ -37,7 +37,7 @@ class Layout:
     dropout: float = 0.5  # probability, before both hidden layers (Section 4.2)
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def build(layout: AlexNetLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout."""
     _check(layout)
     c1, c2, c3, c4, c5 = layout.widths
@@ -70,7 +70,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _check(layout: Layout) -> None:
+def _check(layout: AlexNetLayout) -> None:
     check_positive(widths=layout.widths, dense=layout.dense, groups=layout.groups)
     check_share(dropout=layout.dropout)
     if len(layout.widths) != 5:
@@ -91,7 +91,7 @@ _PAPER_MAPS = {
 
 VARIANTS = {
     "alexnet": Variant(
-        Layout(),
+        AlexNetLayout(),
         "AlexNet as in the paper: two towers, response normalisation",
         InputShape(3, 227, 227),
         1000,
@@ -102,7 +102,7 @@ VARIANTS = {
         lr=0.01,
     ),
     "alexnet_one_tower": Variant(
-        Layout(groups=1),
+        AlexNetLayout(groups=1),
         "AlexNet without groups",
         InputShape(3, 227, 227),
         1000,
@@ -111,7 +111,7 @@ VARIANTS = {
         lr=0.01,
     ),
     "alexnet_tv": Variant(
-        Layout((64, 192, 384, 256, 256), groups=1, response_norm=False, padding=2),
+        AlexNetLayout((64, 192, 384, 256, 256), groups=1, response_norm=False, padding=2),
         "AlexNet of 2014, as torchvision has it",
         InputShape(3, 224, 224),
         1000,

@@ -24,14 +24,14 @@ _STYLE = Style("relu", norm=False)
 
 
 @dataclass(frozen=True)
-class Layout:
+class AutoencoderLayout:
     """How the decoder enlarges its maps."""
 
     decoder: str = "upsample"  # upsample: convolutions between repeated pixels; transpose: transposed convolutions
     dropout: float = 0.0  # probability that a pixel of the code is set to zero
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def build(layout: AutoencoderLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout; `num_classes` has no meaning here."""
     check_choice("decoder", layout.decoder, ("upsample", "transpose"))
     check_share(dropout=layout.dropout)
@@ -72,7 +72,7 @@ _CODE = {"stage1": (16, 14, 14), "stage2": (8, 7, 7), "stage3": (4, 4, 4)}
 
 VARIANTS = {
     "autoencoder_28": Variant(
-        Layout(),
+        AutoencoderLayout(),
         "convolutional autoencoder: upsampling, 64 numbers in the middle",
         InputShape(1, 28, 28),
         1,
@@ -94,7 +94,7 @@ VARIANTS = {
         output="image",
     ),
     "autoencoder_28_transposed": Variant(
-        Layout("transpose"),
+        AutoencoderLayout("transpose"),
         "convolutional autoencoder: transposed convolutions",
         InputShape(1, 28, 28),
         1,

@@ -17,7 +17,7 @@ from hubel.nn.network import Network
 
 
 @dataclass(frozen=True)
-class Layout:
+class PerceptronLayout:
     """Fully connected layers between the pixels and the classes."""
 
     hidden: tuple[int, ...] = ()  # units of each hidden layer
@@ -26,7 +26,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Recurrent:
+class LSTMLayout:
     """One LSTM layer, then a linear one."""
 
     hidden: int = 128  # units of the state
@@ -47,10 +47,10 @@ class RowByRow(nn.Module):
         return states[:, -1]
 
 
-def build(layout: Layout | Recurrent, shape: InputShape, num_classes: int) -> Network:
+def build(layout: PerceptronLayout | LSTMLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout."""
     check_share(dropout=layout.dropout)
-    if isinstance(layout, Recurrent):
+    if isinstance(layout, LSTMLayout):
         check_positive(hidden=layout.hidden)
         stage = nn.Sequential(RowByRow(shape.channels, shape.width, layout.hidden))
         head = nn.Sequential(nn.Dropout(layout.dropout), nn.Linear(layout.hidden, num_classes))
@@ -71,21 +71,21 @@ _DIGIT = InputShape(1, 28, 28)
 
 VARIANTS = {
     "linear": Variant(
-        Layout(),
+        PerceptronLayout(),
         "softmax regression on the pixels",
         _DIGIT,
         published=Published("LeCun 1998, III.C.1: 7,850 parameters on 28x28", params=7_850, macs=7_840),
         augment="none",
     ),
     "mlp": Variant(
-        Layout(hidden=(300, 100)),
+        PerceptronLayout(hidden=(300, 100)),
         "multilayer perceptron with two hidden layers",
         _DIGIT,
         published=Published("LeCun 1998, III.C.4: 28x28-300-100-10", params=266_610, macs=266_200),
         augment="none",
     ),
     "lstm": Variant(
-        Recurrent(),
+        LSTMLayout(),
         "recurrent network that reads the image row by row",
         _DIGIT,
         published=Published("82,186 = 4 x 128 x (28 + 128 + 2) + 1,290 on 28x28", params=82_186),

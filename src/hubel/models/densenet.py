@@ -23,7 +23,7 @@ from hubel.nn.network import Network
 
 
 @dataclass(frozen=True)
-class Layout:
+class DenseNetLayout:
     """The columns of Table 1, and what Section 3 changes for small images."""
 
     depths: tuple[int, ...] = (6, 12, 24, 16)  # layers of each dense block
@@ -39,7 +39,7 @@ class Layout:
 class DenseLayer(nn.Module):
     """[x, F(x)], F = norm, ReLU, 1x1 -> norm, ReLU, 3x3 (Section 3, "bottleneck layers")."""
 
-    def __init__(self, in_channels: int, layout: Layout) -> None:
+    def __init__(self, in_channels: int, layout: DenseNetLayout) -> None:
         super().__init__()
         inner = layout.bottleneck * layout.growth
         self.norm1 = nn.BatchNorm2d(in_channels)
@@ -91,7 +91,7 @@ def transition(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def build(layout: DenseNetLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout; He initialisation (Section 4.2)."""
     _check(layout)
     channels, style = layout.stem_channels, Style("relu")
@@ -116,7 +116,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _check(layout: Layout) -> None:
+def _check(layout: DenseNetLayout) -> None:
     check_choice("stem", layout.stem, ("7x7", "3x3"))
     check_positive(
         depths=layout.depths,
@@ -131,7 +131,7 @@ def _check(layout: Layout) -> None:
         raise OptionError(f"compression keeps a share of the maps, at most 1, not {layout.compression}")
 
 
-def _imagenet(depth: int, layout: Layout, params: int, macs: int, last: tuple[int, int, int, int]) -> Variant:
+def _imagenet(depth: int, layout: DenseNetLayout, params: int, macs: int, last: tuple[int, int, int, int]) -> Variant:
     """Table 1; `last` are the maps at the end of each dense block."""
     c = layout.stem_channels
     maps = {"stem.block1": (c, 112, 112), "stem": (c, 56, 56)}
@@ -147,12 +147,14 @@ def _imagenet(depth: int, layout: Layout, params: int, macs: int, last: tuple[in
 
 
 VARIANTS = {
-    "densenet121": _imagenet(121, Layout(), 7_978_856, 2_834_161_664, (256, 512, 1024, 1024)),
-    "densenet169": _imagenet(169, Layout((6, 12, 32, 32)), 14_149_480, 3_359_843_328, (256, 512, 1280, 1664)),
-    "densenet201": _imagenet(201, Layout((6, 12, 48, 32)), 20_013_928, 4_291_365_888, (256, 512, 1792, 1920)),
-    "densenet161": _imagenet(161, Layout((6, 12, 36, 24), 48, 96), 28_681_000, 7_727_907_072, (384, 768, 2112, 2208)),
+    "densenet121": _imagenet(121, DenseNetLayout(), 7_978_856, 2_834_161_664, (256, 512, 1024, 1024)),
+    "densenet169": _imagenet(169, DenseNetLayout((6, 12, 32, 32)), 14_149_480, 3_359_843_328, (256, 512, 1280, 1664)),
+    "densenet201": _imagenet(201, DenseNetLayout((6, 12, 48, 32)), 20_013_928, 4_291_365_888, (256, 512, 1792, 1920)),
+    "densenet161": _imagenet(
+        161, DenseNetLayout((6, 12, 36, 24), 48, 96), 28_681_000, 7_727_907_072, (384, 768, 2112, 2208)
+    ),
     "densenet_bc_100": Variant(
-        Layout((16, 16, 16), 12, 24, "3x3"),
+        DenseNetLayout((16, 16, 16), 12, 24, "3x3"),
         "DenseNet-BC of 100 layers, k = 12, for small images",
         InputShape(3, 32, 32),
         published=Published(

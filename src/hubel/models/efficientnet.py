@@ -22,7 +22,7 @@ from hubel.nn.layers import check_depth, check_positive, check_share, he_initial
 from hubel.nn.network import Network
 
 
-class Row(NamedTuple):
+class MBConvRow(NamedTuple):
     """A row of Table 1: MBConv with its expansion, kernel, stride, output maps and layers."""
 
     expansion: int
@@ -33,19 +33,19 @@ class Row(NamedTuple):
 
 
 _TABLE_1 = (
-    Row(1, 3, 1, 16, 1),
-    Row(6, 3, 2, 24, 2),
-    Row(6, 5, 2, 40, 2),
-    Row(6, 3, 2, 80, 3),
-    Row(6, 5, 1, 112, 3),
-    Row(6, 5, 2, 192, 4),
-    Row(6, 3, 1, 320, 1),
+    MBConvRow(1, 3, 1, 16, 1),
+    MBConvRow(6, 3, 2, 24, 2),
+    MBConvRow(6, 5, 2, 40, 2),
+    MBConvRow(6, 3, 2, 80, 3),
+    MBConvRow(6, 5, 1, 112, 3),
+    MBConvRow(6, 5, 2, 192, 4),
+    MBConvRow(6, 3, 1, 320, 1),
 )
 _STEM, _HEAD = 32, 1280
 
 
 @dataclass(frozen=True)
-class Layout:
+class EfficientNetLayout:
     """How far Table 1 is scaled."""
 
     width: float = 1.0  # factor of all maps
@@ -58,7 +58,7 @@ class Layout:
     output_stride: int = 32
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def build(layout: EfficientNetLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout; He initialisation."""
     check_positive(width=layout.width, depth=layout.depth, norm_eps=layout.norm_eps)
     check_share(dropout=layout.dropout, drop_path=layout.drop_path)
@@ -89,7 +89,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _repeats(layout: Layout) -> list[int]:
+def _repeats(layout: EfficientNetLayout) -> list[int]:
     """Layers of each row, rounded up; in the lite form the first and the last row stay as they are."""
     repeats = [math.ceil(row.layers * layout.depth) for row in _TABLE_1]
     if layout.lite:
@@ -129,13 +129,13 @@ _SCALING = {
 def _variant(name: str, scaling: Scaling) -> Variant:
     lite = name.startswith("lite")
     side, maps = scaling.resolution, {}
-    for place, row in enumerate((Row(1, 3, 2, _STEM, 1), *_TABLE_1)):
+    for place, row in enumerate((MBConvRow(1, 3, 2, _STEM, 1), *_TABLE_1)):
         side = -(-side // row.stride)
         channels = row.channels if lite and place == 0 else round_channels(row.channels * scaling.width)
         maps["stem" if place == 0 else f"stage{place}"] = (channels, side, side)
     source = "TensorFlow's efficientnet/lite" if lite else "Tan 2019, Tables 1 and 2"
     return Variant(
-        Layout(scaling.width, scaling.depth, lite, scaling.dropout),
+        EfficientNetLayout(scaling.width, scaling.depth, lite, scaling.dropout),
         f"EfficientNet-{name.capitalize()}" + (": ReLU6, no squeeze-and-excite" if lite else ": compound scaling"),
         InputShape(3, scaling.resolution, scaling.resolution),
         1000,

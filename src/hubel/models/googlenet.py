@@ -22,7 +22,7 @@ from hubel.nn.layers import check_share, he_initialise, response_norm
 from hubel.nn.network import Network
 
 
-class Row(NamedTuple):
+class InceptionRow(NamedTuple):
     """One module of Table 1: maps of each of its six convolutions."""
 
     conv1: int
@@ -39,22 +39,22 @@ class Row(NamedTuple):
 
 
 _TABLE_1 = (
-    (Row(64, 96, 128, 16, 32, 32), Row(128, 128, 192, 32, 96, 64)),
+    (InceptionRow(64, 96, 128, 16, 32, 32), InceptionRow(128, 128, 192, 32, 96, 64)),
     (
-        Row(192, 96, 208, 16, 48, 64),
-        Row(160, 112, 224, 24, 64, 64),
-        Row(128, 128, 256, 24, 64, 64),
-        Row(112, 144, 288, 32, 64, 64),
-        Row(256, 160, 320, 32, 128, 128),
+        InceptionRow(192, 96, 208, 16, 48, 64),
+        InceptionRow(160, 112, 224, 24, 64, 64),
+        InceptionRow(128, 128, 256, 24, 64, 64),
+        InceptionRow(112, 144, 288, 32, 64, 64),
+        InceptionRow(256, 160, 320, 32, 128, 128),
     ),
-    (Row(256, 160, 320, 32, 128, 128), Row(384, 192, 384, 48, 128, 128)),
+    (InceptionRow(256, 160, 320, 32, 128, 128), InceptionRow(384, 192, 384, 48, 128, 128)),
 )
 # The maps that the auxiliary classifiers look at: those of modules 4a and 4d (a pooling is the stage's first block).
 _LOOKED_AT = {"stage2.block2": 512, "stage2.block5": 528}
 
 
 @dataclass(frozen=True)
-class Layout:
+class GoogLeNetLayout:
     """What differs between the paper and the port."""
 
     batch_norm: bool = False  # otherwise response normalisation around the second and third convolution
@@ -68,7 +68,7 @@ class Layout:
 class Inception(nn.Module):
     """Four branches beside each other: 1x1, 3x3, 5x5, and pooling; their maps are stacked (Figure 2(b))."""
 
-    def __init__(self, in_channels: int, row: Row, large_kernel: int, style: Style) -> None:
+    def __init__(self, in_channels: int, row: InceptionRow, large_kernel: int, style: Style) -> None:
         super().__init__()
         self.branch1 = ConvNorm(in_channels, row.conv1, 1, style=style)
         self.branch3 = nn.Sequential(
@@ -85,7 +85,7 @@ class Inception(nn.Module):
         return torch.cat([self.branch1(x), self.branch3(x), self.branch5(x), self.pool(x)], 1)
 
 
-def auxiliary_head(in_channels: int, num_classes: int, layout: Layout, style: Style) -> nn.Sequential:
+def _auxiliary_head(in_channels: int, num_classes: int, layout: GoogLeNetLayout, style: Style) -> nn.Sequential:
     """Average pooling to 4x4, 1x1 convolution with 128 maps, 1,024 units, dropout, classes (Section 5)."""
     # On maps of 14x14 the paper's pooling, 5x5 of stride 3, gives 4x4; on others the adaptive one completes it.
     pool = [] if layout.batch_norm else [nn.AvgPool2d(5, 3, ceil_mode=True)]
@@ -102,7 +102,7 @@ def auxiliary_head(in_channels: int, num_classes: int, layout: Layout, style: St
     )
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def build(layout: GoogLeNetLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout."""
     check_share(dropout=layout.dropout, auxiliary_dropout=layout.auxiliary_dropout)
     if layout.large_kernel not in (3, 5, 7) or layout.last_pool not in (2, 3):
@@ -130,7 +130,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
             blocks.append(Inception(channels, row, layout.large_kernel, style))
             channels = row.out_channels
         stages.append(nn.Sequential(*blocks))
-    looking = {name: auxiliary_head(c, num_classes, layout, style) for name, c in _LOOKED_AT.items()}
+    looking = {name: _auxiliary_head(c, num_classes, layout, style) for name, c in _LOOKED_AT.items()}
     head = pooled_head(channels, num_classes, layout.dropout)
     network = Network(stem, stages, head, looking if layout.auxiliary else {}, auxiliary_weight=0.3)
     he_initialise(network)
@@ -152,7 +152,7 @@ _MAPS = {
 
 VARIANTS = {
     "googlenet": Variant(
-        Layout(),
+        GoogLeNetLayout(),
         "GoogLeNet as in the paper: Inception modules, two auxiliary classifiers",
         InputShape(3, 224, 224),
         1000,
@@ -167,7 +167,7 @@ VARIANTS = {
         lr=0.01,
     ),
     "googlenet_bn_tv": Variant(
-        Layout(batch_norm=True, large_kernel=3, last_pool=2, dropout=0.2),
+        GoogLeNetLayout(batch_norm=True, large_kernel=3, last_pool=2, dropout=0.2),
         "GoogLeNet as torchvision has it: batch norm, 3x3 instead of 5x5",
         InputShape(3, 224, 224),
         1000,

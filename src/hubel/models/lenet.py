@@ -52,14 +52,14 @@ _DIGITS = """
 
 
 @dataclass(frozen=True)
-class Paper:
+class LeNet5Layout:
     """Section II.B states everything else."""
 
     dropout: float = 0.0  # probability, before the output layer; the paper has none
 
 
 @dataclass(frozen=True)
-class Modern:
+class ModernLeNet5Layout:
     """Figure 2: maps of C1, C3 and C5, units of F6."""
 
     c1: int = 6
@@ -125,13 +125,15 @@ def class_codes(num_classes: int) -> np.ndarray[tuple[int, int], np.dtype[np.flo
     return np.concatenate([drawn, further])[:num_classes]
 
 
-def build(layout: Paper | Modern, shape: InputShape, num_classes: int) -> Network:
+def build(layout: LeNet5Layout | ModernLeNet5Layout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout."""
     check_share(dropout=layout.dropout)
-    return _paper(layout, shape, num_classes) if isinstance(layout, Paper) else _modern(layout, shape, num_classes)
+    return (
+        _paper(layout, shape, num_classes) if isinstance(layout, LeNet5Layout) else _modern(layout, shape, num_classes)
+    )
 
 
-def _paper(layout: Paper, shape: InputShape, num_classes: int) -> Network:
+def _paper(layout: LeNet5Layout, shape: InputShape, num_classes: int) -> Network:
     """Section II.B; each weight is drawn uniformly within 2.4 / fan_in, as Appendix A has it."""
 
     def squashed(layer: nn.Module) -> nn.Sequential:
@@ -158,7 +160,7 @@ def _paper(layout: Paper, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _modern(layout: Modern, shape: InputShape, num_classes: int) -> Network:
+def _modern(layout: ModernLeNet5Layout, shape: InputShape, num_classes: int) -> Network:
     """With torch's default weights: uniform within 1 / sqrt(fan_in)."""
     check_positive(c1=layout.c1, c3=layout.c3, c5=layout.c5, f6=layout.f6)
 
@@ -192,7 +194,7 @@ _MAPS = {
 
 VARIANTS = {
     "lenet5": Variant(
-        Paper(),
+        LeNet5Layout(),
         "LeNet-5 as in the paper: sparse C3, trainable sub-sampling, distances to bitmaps",
         InputShape(1, 32, 32),
         published=Published(
@@ -202,7 +204,7 @@ VARIANTS = {
         lr=0.01,
     ),
     "lenet5_modern": Variant(
-        Modern(),
+        ModernLeNet5Layout(),
         "LeNet-5 as everyone trains it: full C3, average pooling, tanh, softmax",
         InputShape(1, 32, 32),
         published=Published(

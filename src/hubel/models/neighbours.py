@@ -17,7 +17,7 @@ _VOTE_FLOOR = 1e-3  # votes that a class without a neighbour gets, so that its l
 
 
 @dataclass(frozen=True)
-class Layout:
+class NeighboursLayout:
     """How many neighbours vote, among how many images."""
 
     k: int = 5
@@ -30,7 +30,7 @@ class Neighbours(nn.Module):
     images: Tensor
     labels: Tensor
 
-    def __init__(self, layout: Layout, shape: InputShape, num_classes: int) -> None:
+    def __init__(self, layout: NeighboursLayout, shape: InputShape, num_classes: int) -> None:
         super().__init__()
         self.k, self.num_classes = layout.k, num_classes
         pixels = shape.channels * shape.height * shape.width
@@ -53,11 +53,13 @@ class Neighbours(nn.Module):
         return torch.log(votes / votes.sum(1, keepdim=True))
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Neighbours:
+def build(layout: NeighboursLayout, shape: InputShape, num_classes: int) -> Neighbours:
     """The network of a layout."""
     if layout.k < 1 or layout.samples < 0:
         raise OptionError(f"k is at least 1 and samples at least 0, not {layout.k} and {layout.samples}")
     return Neighbours(layout, shape, num_classes)
 
 
-VARIANTS = {"knn": Variant(Layout(), "k nearest neighbours on the pixels", InputShape(1, 28, 28), augment="none")}
+VARIANTS = {
+    "knn": Variant(NeighboursLayout(), "k nearest neighbours on the pixels", InputShape(1, 28, 28), augment="none")
+}

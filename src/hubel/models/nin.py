@@ -22,7 +22,7 @@ _STYLE = Style("relu", norm=False)
 
 
 @dataclass(frozen=True)
-class Layout:
+class NINLayout:
     """Three numbers of maps, and one window, for each mlpconv layer; the last number of maps is that of the classes."""
 
     widths: tuple[int, ...] = (192, 160, 96, 192, 192, 192, 192, 192)
@@ -33,7 +33,7 @@ class Layout:
     dropout: float = 0.5  # probability
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def build(layout: NINLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout."""
     _check(layout)
     widths, pools = [*layout.widths, num_classes], layout.pools.split(",")
@@ -61,7 +61,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _check(layout: Layout) -> None:
+def _check(layout: NINLayout) -> None:
     check_positive(widths=layout.widths, kernels=layout.kernels, stride=layout.stride)
     check_share(dropout=layout.dropout)
     for pool in layout.pools.split(","):
@@ -80,7 +80,7 @@ def _check(layout: Layout) -> None:
 
 VARIANTS = {
     "nin": Variant(
-        Layout((96, 96, 96, 256, 256, 256, 384, 384, 384, 1024, 1024), (11, 5, 3, 3), 4, 0, "max,max,max"),
+        NINLayout((96, 96, 96, 256, 256, 256, 384, 384, 384, 1024, 1024), (11, 5, 3, 3), 4, 0, "max,max,max"),
         "Network in Network for ImageNet",
         InputShape(3, 224, 224),
         1000,
@@ -94,7 +94,7 @@ VARIANTS = {
         lr=0.01,
     ),
     "nin_cifar10": Variant(
-        Layout(),
+        NINLayout(),
         "Network in Network for small images",
         InputShape(3, 32, 32),
         published=Published(

@@ -25,7 +25,7 @@ _STYLE = Style("relu")
 
 
 @dataclass(frozen=True)
-class Layout:
+class ResNetLayout:
     """The columns of Table 1, and what Section 4.2 changes for small images."""
 
     block: str = "basic"  # basic: 3x3 -> 3x3; bottleneck: 1x1 -> 3x3 -> 1x1 with four times the width
@@ -99,7 +99,7 @@ def shortcut(option: str, in_channels: int, out_channels: int, stride: int) -> n
     return ConvNorm(in_channels, out_channels, 1, stride, style=_STYLE.linear)
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def build(layout: ResNetLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout; He initialisation (Section 3.4)."""
     _check(layout)
     channels = layout.widths[0]
@@ -125,7 +125,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _check(layout: Layout) -> None:
+def _check(layout: ResNetLayout) -> None:
     for option, known in {
         "block": ("basic", "bottleneck"),
         "stem": ("7x7", "3x3"),
@@ -150,7 +150,7 @@ def _maps(block: int) -> dict[str, tuple[int, ...]]:
     return {"stem.block1": (64, 112, 112), "stem": (64, 56, 56), **stages}
 
 
-def _imagenet(depth: int, layout: Layout, params: int, macs: int, summary: str = "", source: str = "") -> Variant:
+def _imagenet(depth: int, layout: ResNetLayout, params: int, macs: int, summary: str = "", source: str = "") -> Variant:
     block = 1 if layout.block == "basic" else 4
     return Variant(
         layout,
@@ -166,7 +166,7 @@ def _cifar(n: int, params: int, macs: int, option: str = "A") -> Variant:
     what = "ResNet" if option == "A" else "plain network"
     maps = {"stem": (16, 32, 32), "stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8)}
     return Variant(
-        Layout("basic", (n, n, n), (16, 32, 64), "3x3", option),
+        ResNetLayout("basic", (n, n, n), (16, 32, 64), "3x3", option),
         f"{what} of {6 * n + 2} layers for small images" + (", parameter-free shortcuts" if option == "A" else ""),
         InputShape(3, 32, 32),
         published=Published("He 2015, Table 6 (millions of parameters) and Section 4.2", params, macs, maps),
@@ -174,24 +174,32 @@ def _cifar(n: int, params: int, macs: int, option: str = "A") -> Variant:
 
 
 VARIANTS = {
-    "resnet18": _imagenet(18, Layout("basic", (2, 2, 2, 2)), 11_689_512, 1_814_073_344),
-    "resnet34": _imagenet(34, Layout("basic", (3, 4, 6, 3)), 21_797_672, 3_663_761_408),
-    "resnet50": _imagenet(50, Layout("bottleneck", (3, 4, 6, 3)), 25_557_032, 4_089_184_256),
-    "resnet101": _imagenet(101, Layout("bottleneck", (3, 4, 23, 3)), 44_549_160, 7_801_405_440),
-    "resnet152": _imagenet(152, Layout("bottleneck", (3, 8, 36, 3)), 60_192_808, 11_513_626_624),
+    "resnet18": _imagenet(18, ResNetLayout("basic", (2, 2, 2, 2)), 11_689_512, 1_814_073_344),
+    "resnet34": _imagenet(34, ResNetLayout("basic", (3, 4, 6, 3)), 21_797_672, 3_663_761_408),
+    "resnet50": _imagenet(50, ResNetLayout("bottleneck", (3, 4, 6, 3)), 25_557_032, 4_089_184_256),
+    "resnet101": _imagenet(101, ResNetLayout("bottleneck", (3, 4, 23, 3)), 44_549_160, 7_801_405_440),
+    "resnet152": _imagenet(152, ResNetLayout("bottleneck", (3, 8, 36, 3)), 60_192_808, 11_513_626_624),
     "resnet50_v1": _imagenet(
         50,
-        Layout("bottleneck", (3, 4, 6, 3), stride_on="1x1"),
+        ResNetLayout("bottleneck", (3, 4, 6, 3), stride_on="1x1"),
         25_557_032,
         3_857_973_248,
         "ResNet-50 as in the paper: stride on the first 1x1",
         "He 2015, Table 1: 3.8e9 multiply-adds",
     ),
     "plain18": _imagenet(
-        18, Layout("basic", (2, 2, 2, 2), shortcut="none"), 11_515_688, 1_794_805_760, "ResNet-18 without shortcuts"
+        18,
+        ResNetLayout("basic", (2, 2, 2, 2), shortcut="none"),
+        11_515_688,
+        1_794_805_760,
+        "ResNet-18 without shortcuts",
     ),
     "plain34": _imagenet(
-        34, Layout("basic", (3, 4, 6, 3), shortcut="none"), 21_623_848, 3_644_493_824, "ResNet-34 without shortcuts"
+        34,
+        ResNetLayout("basic", (3, 4, 6, 3), shortcut="none"),
+        21_623_848,
+        3_644_493_824,
+        "ResNet-34 without shortcuts",
     ),
     "resnet20": _cifar(3, 269_722, 40_551_040),
     "resnet32": _cifar(5, 464_154, 68_862_592),

@@ -20,7 +20,7 @@ from hubel.nn.network import Network
 
 
 @dataclass(frozen=True)
-class Layout:
+class VGGLayout:
     """A column of Table 1."""
 
     depths: tuple[int, ...] = (2, 2, 3, 3, 3)  # convolutions before each max pooling
@@ -30,7 +30,7 @@ class Layout:
     dropout: float = 0.5  # probability, after both hidden layers (Section 3.1)
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def build(layout: VGGLayout, shape: InputShape, num_classes: int) -> Network:
     """The network of a layout."""
     check_positive(depths=layout.depths, widths=layout.widths, dense=layout.dense)
     check_depth(layout.depths)
@@ -73,7 +73,7 @@ _MAPS = {
 
 def _variant(name: str, depths: tuple[int, ...], params: int, macs: int, *, batch_norm: bool = False) -> Variant:
     return Variant(
-        Layout(depths, batch_norm=batch_norm),
+        VGGLayout(depths, batch_norm=batch_norm),
         f"VGG-{name}, only 3x3 convolutions" + (", with batch norm" if batch_norm else ""),
         InputShape(3, 224, 224),
         1000,

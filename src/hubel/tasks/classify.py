@@ -24,7 +24,7 @@ from hubel.inference.tta import VIEWS
 from hubel.metrics import figures
 from hubel.metrics.advice import advice
 from hubel.metrics.calibration import fit_temperature
-from hubel.metrics.classification import ClassMetrics, LabelMetrics, Metrics, measure, sample_losses
+from hubel.metrics.classification import ClassMetrics, LabelMetrics, Metrics, measure_classification, sample_losses
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
@@ -298,5 +298,5 @@ class Classification(Task):
         # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
         if card.scores == "sigmoid":
             found = found / found.sum(1, keepdims=True)
-        metrics = measure(found, targets, card.classes)
+        metrics = measure_classification(found, targets, card.classes)
         return ClassificationEvaluation(metrics=metrics, probabilities=found, targets=targets, images=images, tta=tta)

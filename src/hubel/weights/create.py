@@ -16,7 +16,7 @@ from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
 from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
-from hubel.weights.pretrained import Pretrained, fetch, find_weights, list_weights
+from hubel.weights.pretrained import Pretrained, fetch_weights, find_weights, list_weights
 
 __all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_pretrained", "means_a_file"]
 
@@ -68,7 +68,7 @@ def create_model(
 
     network = make(num_classes, in_channels)
     if weights is not None:
-        path = fetch(row) if row else Path(weights)
+        path = fetch_weights(row) if row else Path(weights)
         fit_weights(network, renamed(exact, network, read_weights(path)), Varying.of(make))
     if not features_only:
         return network
@@ -96,7 +96,7 @@ def load_pretrained(name: str, weights: str = "default") -> tuple[nn.Module, Mod
 
 def card_of(row: Pretrained) -> ModelCard:
     """The card of pretrained weights."""
-    provenance = {"weights": f"{row.model}.{row.tag}", "from": row.where, "licence": row.licence}
+    provenance = {"weights": f"{row.model}.{row.tag}", "from": row.location, "licence": row.licence}
     return ModelCard(row.model, imagenet_classes(), row.preprocess, row.options, provenance=provenance)
 
 

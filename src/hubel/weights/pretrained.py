@@ -31,7 +31,7 @@ from hubel.core.quiet import quiet_logger
 from hubel.data.preprocess import Preprocess
 from hubel.data.reading import one_line
 
-__all__ = ["Pretrained", "fetch", "find_weights", "list_weights"]
+__all__ = ["Pretrained", "fetch_weights", "find_weights", "list_weights"]
 
 _MIB = 2**20
 _TIMEOUT_S = 30
@@ -47,7 +47,7 @@ class Pretrained:
         tag: the name of the set among those of the model.
         library: whose key names the file has: "torchvision", "timm" or "efficientnet_lite_pytorch".
         origin: "hub" (a repository of Hugging Face), "url", or "package" (an installed distribution).
-        where: the repository, the URL, or the distribution.
+        location: the repository, the URL, or the distribution.
         file: its path in the repository or in the distribution; the last part of the URL.
         licence: of the weights, as their publisher states it; an SPDX identifier in lower case.
         preprocess: how they want to see an image.
@@ -61,7 +61,7 @@ class Pretrained:
     tag: str
     library: str
     origin: str
-    where: str
+    location: str
     file: str
     licence: str
     preprocess: Preprocess
@@ -95,7 +95,7 @@ def find_weights(model: str, tag: str = "default") -> Pretrained:
     return of_model[tag]
 
 
-def fetch(pretrained: Pretrained) -> Path:
+def fetch_weights(pretrained: Pretrained) -> Path:
     """The file of the weights on this machine, fetched if need be, and checked.
 
     Raises:
@@ -133,7 +133,7 @@ def _from_row(row: dict[str, str]) -> Pretrained:
         std=numbers("std"),
         crop=float(row["crop"]),
     )
-    plain = {name: row[name] for name in ("model", "tag", "library", "origin", "where", "file", "licence", "sha256")}
+    plain = {name: row[name] for name in ("model", "tag", "library", "origin", "location", "file", "licence", "sha256")}
     top1, top5 = (float(row[name]) if row[name] else None for name in ("top1", "top5"))
     return Pretrained(**plain, preprocess=preprocess, top1=top1, top5=top5, options=json.loads(row["options"] or "{}"))
 
@@ -142,7 +142,7 @@ def _from_row(row: dict[str, str]) -> Pretrained:
 
 
 def _from_package(pretrained: Pretrained) -> Path:
-    name = pretrained.where
+    name = pretrained.location
     try:
         path = Path(str(importlib.metadata.distribution(name).locate_file(pretrained.file)))
     except importlib.metadata.PackageNotFoundError:
@@ -156,15 +156,15 @@ def _from_hub(pretrained: Pretrained) -> Path:
     from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
     # What is in the cache needs no question to the hub, which would cost time and a connection.
-    cached = try_to_load_from_cache(pretrained.where, pretrained.file)
+    cached = try_to_load_from_cache(pretrained.location, pretrained.file)
     if isinstance(cached, str):
         return Path(cached)
-    url = hf_hub_url(pretrained.where, pretrained.file)
+    url = hf_hub_url(pretrained.location, pretrained.file)
     if constants.HF_HUB_OFFLINE:
         raise WeightsError(f"{url} is not in the cache, and HF_HUB_OFFLINE is set; unset it")
     try:
         with quiet_logger("huggingface_hub"):
-            return Path(hf_hub_download(pretrained.where, pretrained.file))
+            return Path(hf_hub_download(pretrained.location, pretrained.file))
     except Exception as error:  # its HTTP client, its cache and its hub have errors with no base in common
         raise WeightsError(_not_downloaded(url, error.__cause__ or error)) from error
 
@@ -174,11 +174,11 @@ def _from_url(pretrained: Pretrained) -> Path:
     if not target.is_file():
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _download(pretrained.where, target, pretrained.sha256)
+            _download(pretrained.location, target, pretrained.sha256)
         except WeightsError:
             raise
         except (OSError, HTTPException, ValueError) as error:
-            raise WeightsError(_not_downloaded(pretrained.where, error)) from error
+            raise WeightsError(_not_downloaded(pretrained.location, error)) from error
     return target
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.audit.robustness.corruptions import CORRUPTIONS, Change, changes, corrupt
+from hubel.audit.robustness.corruptions import CORRUPTIONS, Corruption, corrupt, find_corruptions
 from hubel.core.errors import OptionError
 from hubel.core.process import usable_cores
 from hubel.core.progress import bar
@@ -63,7 +63,7 @@ class Robustness:
     n: int
     seed: int
     clean: float
-    changes: tuple[Change, ...]
+    corruptions: tuple[Corruption, ...]
     accuracy: Mapping[str, tuple[float, ...]]
 
     def errors(self) -> dict[str, float]:
@@ -105,7 +105,7 @@ def measure_robustness(
     targets: NDArray[np.int64],
     *,
     name: str = "model",
-    which: tuple[Change, ...] | None = None,
+    which: tuple[Corruption, ...] | None = None,
     seed: int = 0,
 ) -> Robustness:
     """Accuracy on images as they are, and on changed ones.
@@ -126,7 +126,7 @@ def measure_robustness(
     """
     if targets.ndim != 1 or not len(targets):
         raise OptionError("robustness is measured on images with one class each, and on at least one image")
-    which = changes() if which is None else which
+    which = find_corruptions() if which is None else which
     levels: list[tuple[str, float]] = [
         ("", 0.0),
         *((one.name, strength) for one in which for strength in one.strengths),

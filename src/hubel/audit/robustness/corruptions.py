@@ -21,12 +21,11 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.audit.robustness import effects, weather
-from hubel.audit.robustness import shifts as simple
+from hubel.audit.robustness import effects, simple, weather
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.random import scalar
 
-__all__ = ["CORRUPTIONS", "GROUPS", "SIMPLE", "Change", "changes", "corrupt"]
+__all__ = ["CORRUPTIONS", "GROUPS", "SIMPLE", "Corruption", "corrupt", "find_corruptions"]
 
 Pixels = NDArray[np.uint8]
 Settings = tuple[tuple[float, ...], ...]
@@ -36,7 +35,7 @@ _LARGE, _SMALL = 224, 32  # the sizes that the two sets of parameters are for
 
 
 @dataclass(frozen=True)
-class Change:
+class Corruption:
     """One way to change an image.
 
     Attributes:
@@ -85,7 +84,7 @@ def corrupt(pixels: Pixels, name: str, strength: float, *, seed: int = 0, image:
     return change(pixels, strength, np.random.Generator(np.random.PCG64(key)))
 
 
-def changes(names: Sequence[str] = (), *, quick: bool = False) -> tuple[Change, ...]:
+def find_corruptions(names: Sequence[str] = (), *, quick: bool = False) -> tuple[Corruption, ...]:
     """All changes, or those with these names; `quick` has of each the first, the third and the last strength.
 
     Raises:
@@ -95,7 +94,7 @@ def changes(names: Sequence[str] = (), *, quick: bool = False) -> tuple[Change, 
     return tuple(replace(one, strengths=one.strengths[::2]) if quick else one for one in chosen)
 
 
-def _find(name: str) -> Change:
+def _find(name: str) -> Corruption:
     known = CORRUPTIONS | SIMPLE
     if name not in known:
         raise UnknownNameError("change of images", name, known)
@@ -124,9 +123,9 @@ def _published(
 
 def _corruption(
     group: str, effect: Callable[..., effects.Values], large: Settings, small: Settings, lengths: tuple[int, ...] = ()
-) -> Change:
+) -> Corruption:
     apply = partial(_published, effect, large, small, lengths)
-    return Change(effect.__name__, group, "severity", (1, 2, 3, 4, 5), 0, apply)
+    return Corruption(effect.__name__, group, "severity", (1, 2, 3, 4, 5), 0, apply)
 
 
 def _each(*values: float) -> Settings:
@@ -225,16 +224,18 @@ CORRUPTIONS = {
 SIMPLE = {
     change.name: change
     for change in (
-        Change("shift", "geometry", "share of each side", (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4), 0, simple.shift),
-        Change("centre_crop", "geometry", "share of each side kept", (0.95, 0.9, 0.8, 0.7, 0.5), 1, simple.centre_crop),
-        Change("rotation", "geometry", "degrees either way", (5, 10, 20, 30, 45), 0, simple.rotation),
-        Change("zoom_in", "geometry", "factor", (1.1, 1.25, 1.5, 2, 3), 1, simple.scale),
-        Change("zoom_out", "geometry", "factor", (0.9, 0.8, 0.7, 0.5, 0.3), 1, simple.scale),
-        Change("occlusion", "geometry", "share of the area", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.occlusion),
-        Change("darker", "weather", "factor", (0.8, 0.6, 0.4, 0.2, 0.1), 1, simple.brightness),
-        Change("brighter", "weather", "factor", (1.2, 1.5, 2, 3, 4), 1, simple.brightness),
-        Change("noise", "noise", "standard deviation", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.noise),
-        Change("blur", "blur", "sigma, share of the side", (0.01, 0.02, 0.03, 0.05, 0.08), 0, simple.blur),
-        Change("jpeg", "digital", "quality", (75, 50, 30, 15, 5), 100, simple.jpeg),
+        Corruption("shift", "geometry", "share of each side", (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4), 0, simple.shift),
+        Corruption(
+            "centre_crop", "geometry", "share of each side kept", (0.95, 0.9, 0.8, 0.7, 0.5), 1, simple.centre_crop
+        ),
+        Corruption("rotation", "geometry", "degrees either way", (5, 10, 20, 30, 45), 0, simple.rotate),
+        Corruption("zoom_in", "geometry", "factor", (1.1, 1.25, 1.5, 2, 3), 1, simple.scale),
+        Corruption("zoom_out", "geometry", "factor", (0.9, 0.8, 0.7, 0.5, 0.3), 1, simple.scale),
+        Corruption("occlusion", "geometry", "share of the area", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.occlude),
+        Corruption("darker", "weather", "factor", (0.8, 0.6, 0.4, 0.2, 0.1), 1, simple.brighten),
+        Corruption("brighter", "weather", "factor", (1.2, 1.5, 2, 3, 4), 1, simple.brighten),
+        Corruption("noise", "noise", "standard deviation", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.add_noise),
+        Corruption("blur", "blur", "sigma, share of the side", (0.01, 0.02, 0.03, 0.05, 0.08), 0, simple.blur),
+        Corruption("jpeg", "digital", "quality", (75, 50, 30, 15, 5), 100, simple.compress_jpeg),
     )
 }

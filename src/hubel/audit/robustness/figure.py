@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
 from hubel.audit.robustness.accuracy import Robustness
-from hubel.audit.robustness.corruptions import CORRUPTIONS, GROUPS, Change
+from hubel.audit.robustness.corruptions import CORRUPTIONS, GROUPS, Corruption
 from hubel.core.errors import DataError
 from hubel.plots.style import BLUE, GREEN, INK, MUTED, ORANGE, canvas, drawable, finish, heading, style_axes
 
@@ -31,10 +31,10 @@ def robustness_curves(results: Sequence[Robustness]) -> Figure:
     Raises:
         DataError: no result or more than two, or they have different changes, or none.
     """
-    names = [one.name for one in results[0].changes] if results else []
+    names = [one.name for one in results[0].corruptions] if results else []
     if len(results) not in (1, 2) or not names or any(list(one.accuracy) != names for one in results):
         raise DataError("robustness curves need one or two results with the same changes")
-    measured = {one.name: one for one in results[0].changes}
+    measured = {one.name: one for one in results[0].corruptions}
     published = [[one for name, one in measured.items() if name in CORRUPTIONS and one.group == g] for g in GROUPS]
     simple = [one for name, one in measured.items() if name not in CORRUPTIONS]
     panels = [
@@ -57,7 +57,7 @@ def robustness_curves(results: Sequence[Robustness]) -> Figure:
     return finish(figure)
 
 
-def _draw(axes: Axes, title: str, shown: Sequence[Change], results: Sequence[Robustness]) -> None:
+def _draw(axes: Axes, title: str, shown: Sequence[Corruption], results: Sequence[Robustness]) -> None:
     """The curves of some changes with one scale of strengths; unchanged images are the leftmost point."""
     for change, colour in zip(shown, _COLOURS, strict=False):
         for result, dashes in zip(results, _DASHES, strict=False):
@@ -90,5 +90,5 @@ def _say_which(figure: Figure, results: Sequence[Robustness]) -> None:
     figure.legend(handles, labels, frameon=False, fontsize=9, labelcolor=INK, loc="outside lower center", ncols=2)
 
 
-def _words(change: Change) -> str:
+def _words(change: Corruption) -> str:
     return change.name.replace("_", " ").replace("jpeg", "JPEG")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.audit.robustness.accuracy import ALEXNET, ALEXNET_CLEAN, Robustness, mce, measure_robustness, relative_mce
-from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, Change, changes
+from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, Corruption, find_corruptions
 from hubel.audit.robustness.figure import robustness_curves
 from hubel.core.errors import OptionError
 from hubel.core.files import numbered_folder, write_atomic, write_json
@@ -57,7 +57,7 @@ class MeasuredRobustness:
         Those of two models stand in one cell, with a slash between them.
         """
         rows = []
-        for change in self.results[0].changes:
+        for change in self.results[0].corruptions:
             if change.name in (SIMPLE if simple else CORRUPTIONS):
                 values = zip(*(result.accuracy[change.name] for result in self.results), strict=True)
                 cells = [" / ".join(percent(value) for value in some) for some in values]
@@ -99,7 +99,7 @@ def robustness_files(
     """
     if images is not None and images < 1:
         raise OptionError(f"at least 1 image is needed, not {images}")
-    wanted = changes(only, quick=quick)
+    wanted = find_corruptions(only, quick=quick)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # first: nobody waits for a result that cannot be written
     models = {str(name): load_predictor(name, device=device) for name in (model, baseline) if name is not None}
@@ -135,7 +135,7 @@ def robustness_csv(results: Sequence[Robustness]) -> str:
     table.writerow(["model", "change", "group", "unit", "strength", "images", "accuracy"])
     for result in results:
         table.writerow([result.model, "clean", "", "", 0, result.n, result.clean])
-        for one in result.changes:
+        for one in result.corruptions:
             for strength, accuracy in zip(one.strengths, result.accuracy[one.name], strict=True):
                 table.writerow([result.model, one.name, one.group, one.unit, strength, result.n, accuracy])
     return text.getvalue()
@@ -159,7 +159,7 @@ def robustness_json(measured: MeasuredRobustness) -> dict[str, Any]:
                         "strengths": list(one.strengths),
                         "accuracy": list(result.accuracy[one.name]),
                     }
-                    for one in result.changes
+                    for one in result.corruptions
                 },
             }
             for result in measured.results
@@ -173,7 +173,7 @@ def _measured(
     source: Source,
     index: Index,
     rows: NDArray[np.int64],
-    which: tuple[Change, ...],
+    which: tuple[Corruption, ...],
     seed: int,
 ) -> Robustness:
     targets = index.targets(rows, model.classes)

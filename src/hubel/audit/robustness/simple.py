@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from hubel.audit.robustness.effects import as_bytes, picture, pixels_of, recompressed
 from hubel.core.errors import OptionError
 
-__all__ = ["blur", "brightness", "centre_crop", "jpeg", "noise", "occlusion", "rotation", "scale", "shift"]
+__all__ = ["add_noise", "blur", "brighten", "centre_crop", "compress_jpeg", "occlude", "rotate", "scale", "shift"]
 
 Pixels = NDArray[np.uint8]
 _GREY = 128
@@ -50,12 +50,12 @@ def scale(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
     return pixels_of(canvas)
 
 
-def rotation(pixels: Pixels, degrees: float, rng: np.random.Generator) -> Pixels:
+def rotate(pixels: Pixels, degrees: float, rng: np.random.Generator) -> Pixels:
     """Turned about the middle, to the left or to the right (bilinear); black comes in."""
     return pixels_of(picture(pixels).rotate(degrees * rng.choice([-1, 1]), Image.Resampling.BILINEAR))
 
 
-def occlusion(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
+def occlude(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
     """A grey square somewhere, as large as this share of the picture, or as the shorter side allows."""
     _within("an occlusion", share, 0, 1)
     height, width = pixels.shape[:2]
@@ -66,12 +66,12 @@ def occlusion(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
     return covered
 
 
-def brightness(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
+def brighten(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
     """Every value times a factor."""
     return as_bytes(pixels.astype(np.float32) / 255 * factor)
 
 
-def noise(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
+def add_noise(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
     """Normal noise with this standard deviation, in units of full scale, of its own for each value."""
     return as_bytes(pixels.astype(np.float32) / 255 + rng.normal(0, sigma, pixels.shape))
 
@@ -82,7 +82,7 @@ def blur(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
     return as_bytes(gaussian_filter(pixels.astype(np.float32) / 255, (sigma, sigma, 0), mode="nearest"))
 
 
-def jpeg(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
+def compress_jpeg(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
     """Written as JPEG of a quality from 1 to 95, and read again."""
     _within("a JPEG quality", quality, 0, 95)
     return recompressed(pixels, quality)
