@@ -94,8 +94,8 @@ def test_everything_is_found_and_nothing_changed(photos, predictor, tmp_path):
     two = {"train/blue/4.png", "train/green/two.jpg"}
     assert sorted(groups, key=sorted) == sorted([leak, two], key=sorted)
     assert [groups[place] for place in found.leaks()] == [leak]
-    assert [groups[place] for place in found.two_labels()] == [two]
-    assert found.unlike()[0][0] == "train/green/strange.png"
+    assert [groups[place] for place in found.label_conflicts()] == [two]
+    assert found.farthest()[0][0] == "train/green/strange.png"
     assert any("unreadable" in note for note in found.notes)
 
 
@@ -115,7 +115,7 @@ def test_files_say_the_same(photos, predictor, tmp_path):
     marked = {key: [row["image_path"] for row in rows if row[key] == "1"] for key in ("suspect", "leak", "far")}
     assert marked["suspect"] == [one.path for one in found.suspects()]
     assert set(marked["leak"]) == {"train/blue/3.png", "test/blue/leak.png"}
-    assert set(marked["far"]) == {path for path, _ in found.unlike()}
+    assert set(marked["far"]) == {path for path, _ in found.farthest()}
     assert len({row["group"] for row in rows}) == 3
 
 
@@ -134,7 +134,7 @@ def test_page_is_whole_and_safe(photos, predictor, tmp_path):
     text = " ".join(" ".join(page.text).split())
     assert f"{HOSTILE} → green ?" in text
     assert f"train/{HOSTILE}/<b>wrong.png" in text
-    for words in ("in more than one split", "with different labels", "the same file", "1 picture is in more than one"):
+    for words in ("in more than one split", "with different labels", "same file", "1 image is in more than one"):
         assert words in text
 
 

@@ -58,8 +58,8 @@ def test_ranking_by_hand(seed, n, classes):
     assert found.order.tolist() == sorted(range(n), key=lambda x: (found.scores[x], x))
     joint = joint_as_written(p, labels)
     for i in range(classes):
-        most_doubtful = [x for x in found.order.tolist() if labels[x] == i]
-        wrong = most_doubtful[: int(np.rint(joint[i].sum() - joint[i, i]))]
+        ranked = [x for x in found.order.tolist() if labels[x] == i]
+        wrong = ranked[: int(np.rint(joint[i].sum() - joint[i, i]))]
         assert set(np.flatnonzero(found.suspect & (labels == i)).tolist()) == {x for x in wrong if scores[x] < 0}
     for x in range(n):
         assert found.guesses[x] != labels[x]

@@ -84,11 +84,11 @@ def check(
     if suspects:
         first = suspects[:_SHOWN]
         rows = [(s.path, s.label, f"{s.label_probability:.1%}", s.guess, f"{s.guess_probability:.1%}") for s in first]
-        title = f"{counted(len(suspects), 'label')} may be wrong; the most doubtful:"
-        table(["image", "label", "p(label)", "looks like", "p"], rows, title=title)
+        title = f"{counted(len(suspects), 'label')} may be wrong; the most suspicious:"
+        table(["image", "label", "p(label)", "prediction", "p"], rows, title=title)
     table(["", f"{len(found):,} images"], found.summary())
-    for path, deviations in found.unlike()[:_SHOWN]:
-        print(f"unlike all others  {path} ({deviations:.1f} deviations)")
+    for path, deviations in found.farthest()[:_SHOWN]:
+        print(f"outlier  {path} ({deviations:.1f} deviations)")
     print(f"page   {found.page}")
     print(f"table  {found.table}")
     return 0

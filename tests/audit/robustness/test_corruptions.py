@@ -232,12 +232,12 @@ def test_defocus_blur_is_a_convolution_with_a_disc(radius, softness):
 def test_motion_blur_of_a_point_is_half_a_gaussian():
     point = np.zeros((41, 61, 1), np.float32)
     point[20, 30] = 1
-    streak = effects.streaked(point, 10, 3, 0)
+    streak = effects.directional_blur(point, 10, 3, 0)
     weights = np.exp(-(np.arange(21) ** 2) / 18)
     assert np.allclose(streak[20, 30:9:-1, 0], weights / weights.sum(), atol=1e-6)
     assert streak.sum() == pytest.approx(1)
     assert streak[:20].sum() == streak[21:].sum() == 0
-    down = effects.streaked(point, 10, 3, 90)
+    down = effects.directional_blur(point, 10, 3, 90)
     assert np.allclose(down[20::-1, 30, 0], weights / weights.sum(), atol=1e-6)
     angles = [effects.motion_blur(point, rng(seed), 10, 3) for seed in range(30)]
     assert all(np.argwhere(one[..., 0])[:, 1].max() == 30 for one in angles), "never to the other side"
@@ -245,11 +245,11 @@ def test_motion_blur_of_a_point_is_half_a_gaussian():
 
 def test_zoom_and_zoom_blur():
     x = rng().random((31, 44, 3)).astype(np.float32)
-    assert np.allclose(effects.zoomed(x, 1), x, atol=1e-6)
+    assert np.allclose(effects.zoom_centre(x, 1), x, atol=1e-6)
     grid = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) / 1.7 + (n - 1) / 2 for n in x.shape[:2]], indexing="ij")
     slow = np.stack([ndimage.map_coordinates(x[..., c], grid, order=1) for c in range(3)], -1)
-    assert np.allclose(effects.zoomed(x, 1.7), slow, atol=1e-5)
-    mean = (x + sum(effects.zoomed(x, f) for f in (1, 1.25, 1.5))) / 4
+    assert np.allclose(effects.zoom_centre(x, 1.7), slow, atol=1e-5)
+    mean = (x + sum(effects.zoom_centre(x, f) for f in (1, 1.25, 1.5))) / 4
     assert np.allclose(effects.zoom_blur(x, rng(), 1.6, 0.25), mean, atol=1e-5)
 
 

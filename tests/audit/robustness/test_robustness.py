@@ -28,14 +28,14 @@ from hubel.weights.model_file import save_model
 CLASSES = ("dark", "light")
 
 
-def made(name, accuracy, clean, which):
-    return Robustness(name, 50, 0, clean, which, accuracy)
+def result_of(name, accuracy, clean, corruptions):
+    return Robustness(model=name, n=50, seed=0, clean=clean, corruptions=corruptions, accuracy=accuracy)
 
 
 def random_result(seed, which=None, name="model"):
     rng = np.random.default_rng(seed)
     which = which or find_corruptions()
-    return made(
+    return result_of(
         name, {one.name: tuple(rng.uniform(0.2, 0.7, len(one.strengths)).tolist()) for one in which}, 0.8, which
     )
 
@@ -90,7 +90,7 @@ def test_measured_as_counted_by_hand():
     network, card = brighter_half()
     loaded, targets = looked_at(images, labels, card)
     which = find_corruptions(["gaussian_noise", "rotation", "contrast"], quick=True)
-    found = measure_robustness(Predictor(network, card), loaded, targets, which=which, seed=3)
+    found = measure_robustness(Predictor(network, card), loaded, targets, corruptions=which, seed=3)
     assert found.clean == 1
     assert list(found.accuracy) == ["gaussian_noise", "rotation", "contrast"]
     for change in which:
@@ -120,7 +120,7 @@ def test_the_model_stays_as_it_was():
     network.train()
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     loaded, targets = looked_at(images, labels, card)
-    measure_robustness(Predictor(network, card), loaded, targets, which=find_corruptions(["shift"]))
+    measure_robustness(Predictor(network, card), loaded, targets, corruptions=find_corruptions(["shift"]))
     assert network.training
     assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
 
@@ -187,7 +187,7 @@ def test_alexnet_is_the_reference_of_imagenet_models_only(folder, monkeypatch):
 
 def test_files(folder):
     found = robustness_files(folder / "model.safetensors", str(folder / "photos"), out=folder / "out", quick=True)
-    assert found.which == "labelled"
+    assert found.split == "labelled"
     result = found.results[0]
     assert (result.n, result.clean) == (40, 1)
     assert any("quick" in note for note in found.notes)

@@ -1,6 +1,7 @@
-"""Plain changes of an image in units that anyone can picture: pixels moved, degrees, factors.
+"""Simple corruptions of an image, with strengths in plain units: shares of a side, degrees, factors.
 
-Each is `(pixels, strength, rng) -> pixels`: uint8 `(h, w, 1)` grey or `(h, w, 3)` RGB, and of the same shape after it.
+Each is a function `(pixels, strength, rng) -> pixels` of uint8 images `(h, w, 1)` grayscale or `(h, w, 3)` RGB, and
+keeps their shape.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from hubel.audit.robustness.effects import as_bytes, picture, pixels_of, recompressed
+from hubel.audit.robustness.effects import as_bytes, from_pil, jpeg_round_trip, to_pil
 from hubel.core.errors import OptionError
 
 __all__ = ["add_noise", "blur", "brighten", "centre_crop", "compress_jpeg", "occlude", "rotate", "scale", "shift"]
@@ -21,8 +22,8 @@ _DIRECTIONS = np.array([(down, right) for down in (-1, 0, 1) for right in (-1, 0
 
 
 def shift(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
-    """Moved by this share of the sides, in whole pixels, in one of eight directions; black comes in."""
-    _within("a shift", share, 0, 1)
+    """Shift by a share of the sides, in whole pixels, in one of eight directions; the border is filled with black."""
+    _check_range("a shift", share, 0, 1)
     height, width = pixels.shape[:2]
     far = round(share * height), round(share * width)
     down, right = rng.choice(_DIRECTIONS) * far
@@ -31,33 +32,33 @@ def shift(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
 
 
 def centre_crop(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
-    """The middle, this share of each side, enlarged to the full size (bilinear)."""
-    _within("a crop", share, 0, 1)
+    """Crop the centre, a share of each side, and enlarge it to the full size (bilinear)."""
+    _check_range("a crop", share, 0, 1)
     return scale(pixels, 1 / share, rng)
 
 
 def scale(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
-    """Enlarged, so that the edges leave the picture, or shrunk and surrounded by black; bilinear, with antialias."""
-    _within("a factor", factor, 0, np.inf)
-    image = picture(pixels)
+    """Enlarge and crop to the size, or shrink and surround with black; bilinear, with antialiasing."""
+    _check_range("a factor", factor, 0, np.inf)
+    image = to_pil(pixels)
     width, height = image.size
     if factor >= 1:
         x, y = (width - width / factor) / 2, (height - height / factor) / 2
-        return pixels_of(image.resize(image.size, Image.Resampling.BILINEAR, box=(x, y, width - x, height - y)))
+        return from_pil(image.resize(image.size, Image.Resampling.BILINEAR, box=(x, y, width - x, height - y)))
     small = image.resize((max(1, round(width * factor)), max(1, round(height * factor))), Image.Resampling.BILINEAR)
     canvas = Image.new(image.mode, image.size)
     canvas.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
-    return pixels_of(canvas)
+    return from_pil(canvas)
 
 
 def rotate(pixels: Pixels, degrees: float, rng: np.random.Generator) -> Pixels:
-    """Turned about the middle, to the left or to the right (bilinear); black comes in."""
-    return pixels_of(picture(pixels).rotate(degrees * rng.choice([-1, 1]), Image.Resampling.BILINEAR))
+    """Rotate about the centre, to the left or to the right (bilinear); the corners are filled with black."""
+    return from_pil(to_pil(pixels).rotate(degrees * rng.choice([-1, 1]), Image.Resampling.BILINEAR))
 
 
 def occlude(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
-    """A grey square somewhere, as large as this share of the picture, or as the shorter side allows."""
-    _within("an occlusion", share, 0, 1)
+    """Cover a share of the area with a grey square at a random position, at most as large as the shorter side."""
+    _check_range("an occlusion", share, 0, 1)
     height, width = pixels.shape[:2]
     side = min(round((share * height * width) ** 0.5), height, width)
     top, left = rng.integers(0, (height - side + 1, width - side + 1))
@@ -67,27 +68,27 @@ def occlude(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
 
 
 def brighten(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
-    """Every value times a factor."""
+    """Multiply every value by a factor."""
     return as_bytes(pixels.astype(np.float32) / 255 * factor)
 
 
 def add_noise(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
-    """Normal noise with this standard deviation, in units of full scale, of its own for each value."""
+    """Add independent Gaussian noise to each value, with a standard deviation in units of full scale."""
     return as_bytes(pixels.astype(np.float32) / 255 + rng.normal(0, sigma, pixels.shape))
 
 
 def blur(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
-    """A Gaussian blur whose sigma is this share of the shorter side; the edge's pixels repeat."""
+    """Apply a Gaussian blur whose sigma is a share of the shorter side; edge pixels are repeated."""
     sigma = share * min(pixels.shape[:2])
     return as_bytes(gaussian_filter(pixels.astype(np.float32) / 255, (sigma, sigma, 0), mode="nearest"))
 
 
 def compress_jpeg(pixels: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
-    """Written as JPEG of a quality from 1 to 95, and read again."""
-    _within("a JPEG quality", quality, 0, 95)
-    return recompressed(pixels, quality)
+    """Encode as JPEG of a quality from 1 to 95, and decode again."""
+    _check_range("a JPEG quality", quality, 0, 95)
+    return jpeg_round_trip(pixels, quality)
 
 
-def _within(what: str, value: float, above: float, most: float) -> None:
+def _check_range(name: str, value: float, above: float, most: float) -> None:
     if not above < value <= most:
-        raise OptionError(f"{what} is a number above {above:g} and up to {most:g}, not {value!r}")
+        raise OptionError(f"{name} is a number above {above:g} and up to {most:g}, not {value!r}")
