@@ -135,7 +135,7 @@ def test_model_files(hubel: Call, model: Path, photos: Path, tmp_path: Path) -> 
     image = photos / "red" / "1.png"
     path = tmp_path / "m.safetensors"
     path.write_bytes(whole[:-100])
-    assert "m.safetensors is cut short" in line(hubel("predict", path, image))
+    assert "m.safetensors is truncated" in line(hubel("predict", path, image))
     path.write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
     assert "m.safetensors is damaged" in line(hubel("predict", path, image))
     assert "m.safetensors is damaged" in line(hubel("evaluate", path, photos))

@@ -13,7 +13,7 @@ import peers
 from hubel.core.errors import OptionError, UnknownNameError, WeightsError
 from hubel.data.decode import decode
 from hubel.inference.forward import forward
-from hubel.nn.features import Features
+from hubel.nn.features import FeatureNetwork
 from hubel.weights.convert import convert_file
 from hubel.weights.create import load_pretrained
 from hubel.weights.imagenet import imagenet_synsets
@@ -45,7 +45,7 @@ def test_other_classes_and_channels() -> None:
 
 def test_a_backbone() -> None:
     backbone = hubel.create_model("efficientnet_lite0", weights="default", features_only=True).eval()
-    assert isinstance(backbone, Features)
+    assert isinstance(backbone, FeatureNetwork)
     assert [(entry.stride, entry.channels) for entry in backbone.info] == [
         (2, 16),
         (4, 24),
@@ -74,7 +74,7 @@ def test_mistakes(tmp_path: Path) -> None:
         hubel.create_model("resnet20", weights="default")
     with pytest.raises(WeightsError, match="no such file"):
         hubel.create_model("resnet20", weights=tmp_path / "none.pth")
-    with pytest.raises(OptionError, match="no maps of falling resolution"):
+    with pytest.raises(OptionError, match="no feature maps of decreasing resolution"):
         hubel.create_model("linear", features_only=True)
     with pytest.raises(UnknownNameError, match=r"no model file, run or network is called .*did you mean .*resnet50"):
         hubel.load("resnet5O")
@@ -114,7 +114,7 @@ def test_convert_takes_numbers_from_the_file(tmp_path: Path) -> None:
     assert card.preprocess.channels == 1
     assert all(torch.equal(network.state_dict()[key], value) for key, value in weights.items())
     assert convert_file(tmp_path / "mine.pth", "resnet20").card.classes == ("0", "1", "2")
-    with pytest.raises(OptionError, match=r"is the file that is read; choose another name with --out"):
+    with pytest.raises(OptionError, match=r"is the input file; choose another name with --out"):
         convert_file(tmp_path / "x.safetensors", "resnet20")
     (tmp_path / "names.txt").write_text("cat\n")
     with pytest.raises(OptionError, match="names 1 classes, but the weights have 3"):

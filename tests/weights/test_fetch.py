@@ -20,7 +20,7 @@ from hubel.core.files import cache_root
 from hubel.weights.pretrained import Pretrained, fetch_weights, find_weights
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
-INSTEAD = "or turn a file that you have into a model file: hubel weights convert FILE --model NAME"
+INSTEAD = "or convert a file that you have to a model file: hubel weights convert FILE --model NAME"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 HUB = find_weights("resnet18", "a1_in1k")
 
@@ -182,7 +182,7 @@ def test_from_a_url(server: str) -> None:
 def test_a_broken_download_goes_on(server: str) -> None:
     why = _why(at(f"{server}/breaks"))
     assert "the connection broke after 2,560,000 of 5,120,000 bytes" in why
-    assert why.endswith(f"try again to go on, {INSTEAD}")
+    assert why.endswith(f"try again to resume, {INSTEAD}")
     assert part().stat().st_size == len(CONTENT) // 2
     assert fetch_weights(at(f"{server}/breaks")).read_bytes() == CONTENT
     assert _Files.asked[1] == ("/breaks", f"bytes={len(CONTENT) // 2}-")

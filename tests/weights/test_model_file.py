@@ -144,24 +144,24 @@ def test_any_truncation_is_noticed(whole: bytes, place: Path, data: st.DataObjec
 
 def test_appended_bytes_are_noticed(whole: bytes, place: Path) -> None:
     place.write_bytes(whole + b"\0")
-    assert "has something added at its end" in refused(place)
+    assert "has extra bytes at its end" in refused(place)
     place.write_bytes(whole[:-1])
-    assert f"is cut short: {len(whole) - 1:,} bytes, expected {len(whole):,}" in refused(place)
+    assert f"is truncated: {len(whole) - 1:,} bytes, expected {len(whole):,}" in refused(place)
 
 
 def test_what_is_no_model_file(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "missing.safetensors")
     assert "is a folder" in refused(tmp_path)
     (tmp_path / "empty").write_bytes(b"")
-    assert "is no safetensors file" in refused(tmp_path / "empty")
+    assert "is not a safetensors file" in refused(tmp_path / "empty")
     (tmp_path / "text").write_text("The quick brown fox jumps over the lazy dog.\n" * 9)
-    assert "is no safetensors file" in refused(tmp_path / "text")
+    assert "is not a safetensors file" in refused(tmp_path / "text")
     torch.save({"w": torch.zeros(3)}, tmp_path / "net.pth")
-    assert "is no safetensors file" in refused(tmp_path / "net.pth")
+    assert "is not a safetensors file" in refused(tmp_path / "net.pth")
     save_file({"w": torch.zeros(3)}, tmp_path / "other.safetensors")
-    assert "not a model of hubel's" in refused(tmp_path / "other.safetensors")
+    assert "not a model file of hubel" in refused(tmp_path / "other.safetensors")
     save_file({"w": torch.zeros(3)}, tmp_path / "pt.safetensors", {"format": "pt"})
-    assert "not a model of hubel's" in refused(tmp_path / "pt.safetensors")
+    assert "not a model file of hubel" in refused(tmp_path / "pt.safetensors")
 
 
 def test_a_run_without_a_model_is_named(tmp_path: Path) -> None:

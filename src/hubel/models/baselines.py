@@ -1,4 +1,4 @@
-"""Networks without convolution, which show why convolution wins.
+"""Baselines without convolutions.
 
 `linear` is multinomial logistic regression on the pixels; `mlp` is the multilayer perceptron of Rumelhart, Hinton &
 Williams 1986, with ReLU (LeCun et al. 1998, Sections III.C.1 and III.C.3, measure both on handwritten digits); `lstm`
@@ -18,7 +18,7 @@ from hubel.nn.network import Network
 
 @dataclass(frozen=True)
 class PerceptronLayout:
-    """Fully connected layers between the pixels and the classes."""
+    """Fully connected layers between pixels and classes."""
 
     hidden: tuple[int, ...] = ()  # units of each hidden layer
     activation: str = "relu"
@@ -27,28 +27,28 @@ class PerceptronLayout:
 
 @dataclass(frozen=True)
 class LSTMLayout:
-    """One LSTM layer, then a linear one."""
+    """An LSTM layer and a linear layer."""
 
     hidden: int = 128  # units of the state
     dropout: float = 0.0  # probability, before the linear layer
 
 
 class RowByRow(nn.Module):
-    """The state of an LSTM after it has read the rows of an image from top to bottom."""
+    """The last state of an LSTM that reads an image row by row, from top to bottom."""
 
     def __init__(self, in_channels: int, width: int, hidden: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(in_channels * width, hidden, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(n, c, h, w)` to states `(n, hidden)`."""
+        """Map images `(n, c, h, w)` to states `(n, hidden)`."""
         rows = x.transpose(1, 2).flatten(2)
         states: Tensor = self.lstm(rows)[0]
         return states[:, -1]
 
 
 def build(layout: PerceptronLayout | LSTMLayout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+    """Build the network of a layout."""
     check_share(dropout=layout.dropout)
     if isinstance(layout, LSTMLayout):
         check_positive(hidden=layout.hidden)

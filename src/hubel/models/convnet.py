@@ -1,7 +1,7 @@
-"""A convolutional network whose every hyperparameter is an option: the one to learn with, and a good small default.
+"""A small convolutional network whose every hyperparameter is an option.
 
 Each stage is one or more convolutions that keep the size, each with batch norm (Ioffe & Szegedy 2015) and an
-activation, then max pooling; fully connected layers follow. The plan is that of VGG (Simonyan & Zisserman 2014,
+activation, then max pooling; fully connected layers follow. The design is that of VGG (Simonyan & Zisserman 2014,
 Section 2.1), small.
 """
 
@@ -43,7 +43,7 @@ class ConvBlock(nn.Sequential):
 
 
 def build(layout: ConvNetLayout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+    """Build the network of a layout."""
     kernels, repeats = (_for_each_stage(layout, name) for name in ("kernel", "repeat"))
     _check(layout, kernels)
     stages = []
@@ -53,8 +53,8 @@ def build(layout: ConvNetLayout, shape: InputShape, num_classes: int) -> Network
         height, width = ((side - layout.pool) // layout.pool_stride + 1 for side in (height, width))
         if height < 1 or width < 1:
             raise OptionError(
-                f"{len(layout.filters)} stages with pooling {layout.pool} leave nothing of {shape.height}x"
-                f"{shape.width} pixels; take fewer filters, a smaller pool or larger images"
+                f"{len(layout.filters)} stages with pooling {layout.pool} leave no pixels of {shape.height}x"
+                f"{shape.width}; use fewer filters, a smaller pool or larger images"
             )
         stages.append(nn.Sequential(*blocks, nn.MaxPool2d(layout.pool, layout.pool_stride)))
         channels = filters

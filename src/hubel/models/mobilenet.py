@@ -24,7 +24,7 @@ from hubel.nn.network import Network
 
 @dataclass(frozen=True)
 class MobileNetLayout:
-    """Which table, and how wide."""
+    """Generation, width multiplier, and other options."""
 
     generation: str = "v1"  # v1, v2, v3_large or v3_small
     width: float = 1.0  # multiplier of all maps
@@ -45,7 +45,7 @@ class DepthwiseSeparable(nn.Sequential):
 
 
 class BottleneckRow(NamedTuple):
-    """A row of V2's Table 2: expansion t, maps c, repeats n, stride s."""
+    """A row of Table 2 of V2: expansion t, maps c, repeats n, stride s."""
 
     t: int
     c: int
@@ -54,7 +54,7 @@ class BottleneckRow(NamedTuple):
 
 
 class BneckRow(NamedTuple):
-    """A row of V3's Tables 1 and 2."""
+    """A row of Tables 1 and 2 of V3."""
 
     kernel: int
     expanded: int
@@ -110,7 +110,7 @@ _V3_HEAD = {"v3_large": (960, 1280), "v3_small": (576, 1024)}
 
 
 def build(layout: MobileNetLayout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout; He initialisation."""
+    """Build the network of a layout; He initialisation."""
     check_choice("generation", layout.generation, _BUILDERS)
     check_choice("activation", layout.activation, ("relu", "relu6"))
     check_positive(width=layout.width, norm_eps=layout.norm_eps)
@@ -150,7 +150,7 @@ def _v2(layout: MobileNetLayout, shape: InputShape, num_classes: int) -> Network
                 blocks.append(InvertedResidual(channels, plan, style))
                 channels = out
         stages.append(nn.Sequential(*blocks))
-    # A multiplier below one leaves the last convolution as it is (Section 4, last paragraph).
+    # A multiplier below one does not apply to the last convolution (Section 4, last paragraph).
     last = round_channels(1280 * max(1.0, layout.width))
     conv = ConvNorm(channels, last, 1, style=style)
     return Network(stem, stages, pooled_head(last, num_classes, layout.dropout, [("conv", conv)]))
@@ -173,7 +173,7 @@ def _v3(layout: MobileNetLayout, shape: InputShape, num_classes: int) -> Network
             channels = out
         stages.append(nn.Sequential(*blocks))
     pooled, hidden = (round_channels(units * layout.width) for units in _V3_HEAD[layout.generation])
-    # Pooling comes before the last hidden layer, which so costs nothing for each pixel (Section 5.1, Figure 5).
+    # Pooling comes before the last hidden layer, which so is not computed per pixel (Section 5.1, Figure 5).
     head = OrderedDict(
         conv=ConvNorm(channels, pooled, 1, style=style(_HS)),
         pool=nn.AdaptiveAvgPool2d(1),
@@ -192,7 +192,7 @@ _BUILDERS = {"v1": _v1, "v2": _v2, "v3_large": _v3, "v3_small": _v3}
 def _variant(
     layout: MobileNetLayout, summary: str, params: int, macs: int, source: str, channels: tuple[int, ...]
 ) -> Variant:
-    """A variant with the maps of its stem, of 112x112 pixels, and of its stages, of which the last has 7x7."""
+    """Return a variant with its maps: a stem of 112x112 pixels, and stages down to 7x7."""
     sides = [112, *(7 * 2**i for i in reversed(range(len(channels) - 1)))]
     names = ["stem", *(f"stage{number}" for number in range(1, len(channels)))]
     maps = {name: (c, side, side) for name, c, side in zip(names, channels, sides, strict=True)}

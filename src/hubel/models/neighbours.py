@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from hubel.core.errors import OptionError
 from hubel.models.variant import InputShape, Variant
 
-_VOTE_FLOOR = 1e-3  # votes that a class without a neighbour gets, so that its logarithm is finite
+_VOTE_FLOOR = 1e-3  # votes of a class without neighbours, so that the logarithm is finite
 
 
 @dataclass(frozen=True)
 class NeighboursLayout:
-    """How many neighbours vote, among how many images."""
+    """Number of neighbours that vote, and of training images."""
 
     k: int = 5
-    samples: int = 0  # training images that are kept; known once they have been seen
+    samples: int = 0  # stored training images; known after `fit`
 
 
 class Neighbours(nn.Module):
@@ -38,12 +38,12 @@ class Neighbours(nn.Module):
         self.register_buffer("labels", torch.zeros(layout.samples, dtype=torch.int64))
 
     def fit(self, images: Tensor, labels: Tensor) -> dict[str, int]:
-        """Remember images `(n, c, h, w)` and their classes `(n,)`; returns the options of the network that results."""
+        """Store images `(n, c, h, w)` and their classes `(n,)`; return the options of the resulting network."""
         self.images, self.labels = images.flatten(1).clone(), labels.clone()
         return {"k": self.k, "samples": len(labels)}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(n, c, h, w)` to logits `(n, classes)`: the logarithm of each class's share of the votes."""
+        """Return the logits `(n, classes)` of images `(n, c, h, w)`: logarithms of the shares of the votes."""
         queries = x.flatten(1)
         # |q - t|^2 without |q|^2, which is the same for every t; larger is nearer.
         nearness = queries @ self.images.T
@@ -54,7 +54,7 @@ class Neighbours(nn.Module):
 
 
 def build(layout: NeighboursLayout, shape: InputShape, num_classes: int) -> Neighbours:
-    """The network of a layout."""
+    """Build the network of a layout."""
     if layout.k < 1 or layout.samples < 0:
         raise OptionError(f"k is at least 1 and samples at least 0, not {layout.k} and {layout.samples}")
     return Neighbours(layout, shape, num_classes)

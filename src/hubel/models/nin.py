@@ -23,7 +23,7 @@ _STYLE = Style("relu", norm=False)
 
 @dataclass(frozen=True)
 class NINLayout:
-    """Three numbers of maps, and one window, for each mlpconv layer; the last number of maps is that of the classes."""
+    """Three widths and a kernel size for each mlpconv layer; the last width is the number of classes."""
 
     widths: tuple[int, ...] = (192, 160, 96, 192, 192, 192, 192, 192)
     kernels: tuple[int, ...] = (5, 5, 3)
@@ -34,7 +34,7 @@ class NINLayout:
 
 
 def build(layout: NINLayout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+    """Build the network of a layout."""
     _check(layout)
     widths, pools = [*layout.widths, num_classes], layout.pools.split(",")
     stages, channels = [], shape.channels
@@ -75,7 +75,9 @@ def _check(layout: NINLayout) -> None:
     if any(kernel % 2 == 0 for kernel in layout.kernels):
         raise OptionError(f"kernels are odd, so that each output has a centre; got {layout.kernels}")
     if not 0 <= layout.padding <= layout.kernels[0]:
-        raise OptionError(f"padding is from 0 to the first window, {layout.kernels[0]} pixels, not {layout.padding}")
+        raise OptionError(
+            f"padding is from 0 to the first kernel size, {layout.kernels[0]} pixels, not {layout.padding}"
+        )
 
 
 VARIANTS = {

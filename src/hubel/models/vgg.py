@@ -31,13 +31,13 @@ class VGGLayout:
 
 
 def build(layout: VGGLayout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+    """Build the network of a layout."""
     check_positive(depths=layout.depths, widths=layout.widths, dense=layout.dense)
     check_depth(layout.depths)
     check_share(dropout=layout.dropout)
     if len(layout.depths) != len(layout.widths):
         raise OptionError(f"depths {layout.depths} and widths {layout.widths} are one number for each stage")
-    # Biases before batch norm change nothing, but the weights that the world has come with them.
+    # Biases before batch norm have no effect, but the published weights have them.
     style = Style("relu", norm=layout.batch_norm, bias=True)
     stages, channels = [], shape.channels
     for number, (depth, width) in enumerate(zip(layout.depths, layout.widths, strict=True)):
