@@ -140,7 +140,7 @@ def test_model_files(hubel: Call, model: Path, photos: Path, tmp_path: Path) -> 
     assert "m.safetensors is damaged" in line(hubel("predict", path, image))
     assert "m.safetensors is damaged" in line(hubel("evaluate", path, photos))
     save_file({"w": torch.zeros(2)}, path)
-    assert "not a model of hubel's" in line(hubel("predict", path, image))
+    assert "not a model file of hubel" in line(hubel("predict", path, image))
     assert "no model file in this folder" in line(hubel("predict", photos, image))
 
 
