@@ -92,7 +92,7 @@ def test_beside_ptflops(name: str) -> None:
     assert found.macs < macs < 1.15 * found.macs
 
 
-def test_restores_everything() -> None:
+def test_the_module_is_restored() -> None:
     torch.manual_seed(0)
     network = build_model("densenet_bc_100", options={"depths": "2,2,2"}).train()
     network.stages[0].eval()  # type: ignore[union-attr, index]

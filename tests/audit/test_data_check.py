@@ -99,7 +99,7 @@ def test_everything_is_found_and_nothing_changed(photos, predictor, tmp_path):
     assert any("unreadable" in note for note in found.notes)
 
 
-def test_files_say_the_same(photos, predictor, tmp_path):
+def test_files_agree_with_the_result(photos, predictor, tmp_path):
     found = check_dataset(str(photos), predictor, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "data-check.html",
@@ -119,7 +119,7 @@ def test_files_say_the_same(photos, predictor, tmp_path):
     assert len({row["group"] for row in rows}) == 3
 
 
-def test_page_is_whole_and_safe(photos, predictor, tmp_path):
+def test_page_is_well_formed_and_safe(photos, predictor, tmp_path):
     found = check_dataset(str(photos), predictor, tmp_path / "out")
     source = found.page.read_text(encoding="utf-8")
     page = Page(source)
@@ -138,7 +138,7 @@ def test_page_is_whole_and_safe(photos, predictor, tmp_path):
         assert words in text
 
 
-def test_other_settings_and_kinds_of_data(predictor, tmp_path, monkeypatch):
+def test_other_sources_and_the_default_folder(predictor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images = np.stack([picture(colour, seed) for seed in range(8) for colour in list(COLOURS.values())[:2]])
     source = ArraySource(images, ["a", "b"] * 8)
@@ -150,7 +150,7 @@ def test_other_settings_and_kinds_of_data(predictor, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("splits", "leaks"), [([1, 0], 0), ([1, 1], 0), ([1, 3], 1), ([2, 3], 1)])
-def test_what_is_in_no_split_leaks_nothing(predictor, tmp_path, splits, leaks):
+def test_images_without_a_split_are_no_leaks(predictor, tmp_path, splits, leaks):
     images = np.stack([picture(list(COLOURS.values())[seed % 2], seed) for seed in range(8)])
     source = ArraySource(np.concatenate([images, images[:1]]), [*"abababab", "a"], [splits[0]] * 8 + [splits[1]])
     found = check_dataset(source, predictor, tmp_path / "out")
@@ -158,7 +158,7 @@ def test_what_is_in_no_split_leaks_nothing(predictor, tmp_path, splits, leaks):
     assert len(found.leaks()) == leaks
 
 
-def test_a_model_that_knows_the_images_is_no_fair_judge(photos, predictor, tmp_path):
+def test_a_model_trained_on_the_images_is_noted(photos, predictor, tmp_path):
     seen = {"fingerprint": scan(open_source(str(photos))).fingerprint()}
     card = ModelCard("linear", ("a", "b"), Preprocess(32, 32, 3), provenance=seen)
     found = check_dataset(str(photos), Predictor(card.create(), card), tmp_path / "out")
@@ -173,7 +173,7 @@ def test_one_class_is_refused(predictor):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CLOTHING.is_dir(), reason="needs ../shared/data/clothing")
-def test_what_is_planted_is_found(tmp_path, monkeypatch):
+def test_planted_errors_are_found(tmp_path, monkeypatch):
     """The claims of benchmarks/data_check.py, with one seed."""
     monkeypatch.undo()
     benchmark = runpy.run_path(str(ROOT / "benchmarks" / "data_check.py"))

@@ -83,7 +83,7 @@ def put(cache: Path, content: bytes, digest: str) -> Path:
     return path
 
 
-def test_what_is_in_the_hubs_cache_needs_no_connection(hub: Path) -> None:
+def test_a_cached_file_of_the_hub_needs_no_connection(hub: Path) -> None:
     path = put(hub, CONTENT, DIGEST)
     assert fetch_weights(HUB) == path
 
@@ -106,7 +106,7 @@ def test_from_the_hub(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [("timm/resnet18.a1_in1k", "model.safetensors")]
 
 
-def test_a_stated_checksum_is_the_one_that_counts(hub: Path) -> None:
+def test_a_published_checksum_takes_precedence(hub: Path) -> None:
     put(hub, CONTENT, DIGEST)
     assert fetch_weights(dataclasses.replace(HUB, sha256=DIGEST)).read_bytes() == CONTENT
     assert "damaged" in _why(dataclasses.replace(HUB, sha256="0" * 64))
@@ -190,13 +190,13 @@ def test_a_broken_download_goes_on(server: str) -> None:
 
 @pytest.mark.parametrize("path", ["whole", "ranges"])
 @pytest.mark.parametrize("size", [1, len(CONTENT) // 3, len(CONTENT), len(CONTENT) + 7])
-def test_whatever_an_earlier_attempt_left(server: str, path: str, size: int) -> None:
+def test_leftovers_of_an_earlier_attempt(server: str, path: str, size: int) -> None:
     part().parent.mkdir(parents=True)
     part().write_bytes((CONTENT + b"excess!")[:size])
     assert fetch_weights(at(f"{server}/{path}")).read_bytes() == CONTENT
 
 
-def test_a_wrong_beginning_is_noticed(server: str) -> None:
+def test_a_wrong_partial_download_is_detected(server: str) -> None:
     part().parent.mkdir(parents=True)
     part().write_bytes(b"other")
     assert f"does not match its checksum; try again, {INSTEAD}" in _why(at(f"{server}/ranges"))

@@ -46,7 +46,7 @@ def test_each_row(row: Pretrained) -> None:
         assert row.top5 is None or row.top1 < row.top5 < 99
 
 
-def test_what_each_origin_states() -> None:
+def test_facts_of_each_origin() -> None:
     for row in list_weights():
         name = row.file.rsplit("/", 1)[-1]
         if row.origin == "hub":

@@ -66,7 +66,7 @@ def flat(level, height=80, width=90, channels=3):
     return np.full((height, width, channels), level, np.uint8)
 
 
-def test_there_are_the_fifteen_of_the_paper_and_all_have_a_group():
+def test_the_fifteen_corruptions_of_the_paper_have_groups():
     groups = {group: [c.name for c in CORRUPTIONS.values() if c.group == group] for group in GROUPS}
     assert groups == {
         "noise": ["gaussian_noise", "shot_noise", "impulse_noise"],
@@ -103,7 +103,7 @@ def test_any_size_and_severity(name, level, height, width, channels, seed):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_strength_is_no_change(name):
+def test_the_clean_strength_leaves_images_unchanged(name):
     pixels = landscape(40, 50, 3)
     same = corrupt(pixels, name, find_corruptions([name])[0].clean)
     assert np.array_equal(same, pixels)
@@ -156,7 +156,7 @@ def test_mistakes_are_named():
 
 
 @pytest.mark.parametrize("side", [32, 224])
-def test_a_higher_severity_is_further_from_the_photo(side):
+def test_a_higher_severity_is_further_from_the_original(side):
     clean = photos(side, 8 if side > 100 else 24)
     for change in find_corruptions(sorted(CORRUPTIONS.keys() - UNORDERED)):
         far = growth(change, clean)
@@ -164,7 +164,7 @@ def test_a_higher_severity_is_further_from_the_photo(side):
         assert far[0] > 0
 
 
-def test_a_stronger_simple_change_is_further_from_the_photo():
+def test_a_stronger_simple_corruption_is_further_from_the_original():
     clean = photos(64, 24)
     for change in find_corruptions([*SIMPLE, "glass_blur"]):
         far = growth(change, clean)

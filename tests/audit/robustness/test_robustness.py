@@ -114,7 +114,7 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
     assert found[0] == found[1]
 
 
-def test_the_model_stays_as_it_was():
+def test_the_model_is_left_unchanged():
     images, labels = halves(4)
     network, card = brighter_half()
     network.train()
