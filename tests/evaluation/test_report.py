@@ -46,7 +46,7 @@ def read(tmp_path, **parts):
 
 
 RECONSTRUCTION = ReconstructionEvaluation(
-    metrics=ReconstructionMetrics(7, 0.0123, 0.29, 0.24),
+    metrics=ReconstructionMetrics(n=7, mse=0.0123, bce=0.29, entropy=0.24),
     images=NO_IMAGES,
     shown=np.arange(0),
     reconstructions=np.empty((0, 1, 1, 1), np.uint8),

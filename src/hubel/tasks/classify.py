@@ -137,9 +137,9 @@ class ClassificationEvaluation:
         return [
             _tile("Top-1", m.top1, "most probable class is the true one"),
             *top5,
-            _tile("Macro F1", m.macro_f1, "each class counts the same"),
+            _tile("Macro F1", m.macro_f1, "mean over classes"),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
-            _tile("Calibration error", m.ece, "mean gap of confidence to accuracy"),
+            _tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
         ]
 
     def report_tables(self) -> list[ReportTable]:
