@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 import hubel
-from hubel.audit.data_check import Checked, check
+from hubel.audit.data_check import DatasetCheck, check_dataset
 from hubel.core.random import permutation, scalar
 
 CLOTHING = Path(__file__).parents[2] / "shared" / "data" / "clothing"
@@ -41,7 +41,7 @@ def main() -> None:
         for seed in range(options.seeds):
             flipped = plant_flips(options.data / "train", root / f"flipped-{seed}", seed)
             started = time.perf_counter()
-            found = check(str(root / f"flipped-{seed}"), model, root / f"out-{seed}")
+            found = check_dataset(str(root / f"flipped-{seed}"), model, root / f"out-{seed}")
             seconds = time.perf_counter() - started
             order = [Path(found.images.path(row)).name in flipped for row in found.ranking.order.tolist()]
             first = sum(order[: len(order) // 10]) / len(flipped)
@@ -50,7 +50,7 @@ def main() -> None:
             cells = (f"{seed:>4}", f"{len(flipped):>7}", f"{first:>13.0%}", f"{len(suspects):>6}", f"{hits:>18.0%}")
             print(*cells, peer(found, flipped), f"{seconds:>7.1f}", sep="  ", flush=True)
         planted = plant_copies(options.data, root / "copies", seed=0)
-        found = check(str(root / "copies"), model, root / "out-copies")
+        found = check_dataset(str(root / "copies"), model, root / "out-copies")
         print(f"\n{len(planted)} planted copies; kind, planted, found as leaks with their original")
         together = [{Path(found.images.path(row)).name for row in found.duplicates.groups[g]} for g in found.leaks()]
         for kind in dict.fromkeys(kind for kind, _, _ in planted):
@@ -101,7 +101,7 @@ def plant_copies(source: Path, target: Path, seed: int) -> list[tuple[str, str, 
     return planted
 
 
-def peer(found: Checked, flipped: set[str]) -> str:
+def peer(found: DatasetCheck, flipped: set[str]) -> str:
     """What cleanlab says of the same probabilities; dashes without it."""
     try:
         from cleanlab.filter import find_label_issues

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import hubel
 import peers
-from hubel.analysis.compare import compare, expanded
+from hubel.analysis.compare import compare_networks, expand_patterns
 from hubel.analysis.comparison_figure import accuracy_against_macs
 from hubel.analysis.listing import COLUMNS, cells, to_csv, to_json, to_markdown, totals
 from hubel.analysis.summary import summary
@@ -92,7 +92,7 @@ def test_beside_ptflops(name: str) -> None:
     assert found.macs < macs < 1.15 * found.macs
 
 
-def test_restores_everything() -> None:
+def test_the_module_is_restored() -> None:
     torch.manual_seed(0)
     network = build_model("densenet_bc_100", options={"depths": "2,2,2"}).train()
     network.stages[0].eval()  # type: ignore[union-attr, index]
@@ -167,9 +167,9 @@ class Looks(nn.Module):
 def test_mistakes() -> None:
     with pytest.raises(OptionError, match="give the shape of the input"):
         summary(nn.Linear(2, 2))
-    with pytest.raises(OptionError, match="cannot be followed for an input of 3x8x8"):
+    with pytest.raises(OptionError, match="cannot be traced for an input of 3x8x8"):
         summary(Looks(), (3, 8, 8))
-    with pytest.raises(OptionError, match=r"cannot be followed for an input of 4x32x32 in 0: .*channel"):
+    with pytest.raises(OptionError, match=r"cannot be traced for an input of 4x32x32 in 0: .*channel"):
         summary(nn.Sequential(nn.Conv2d(3, 4, 3)), (4, 32, 32))
     with pytest.raises(OptionError, match="a window of 7x7 is larger than what is left of the image, 4x4 pixels"):
         summary(nn.Sequential(nn.Conv2d(3, 4, 7)), (3, 4, 4))
@@ -224,12 +224,12 @@ def test_of_a_model_file(tmp_path: Any) -> None:
 
 
 def test_compare() -> None:
-    one, other = compare(["resnet18", "lenet5"], timed=True)
+    one, other = compare_networks(["resnet18", "lenet5"], timed=True)
     assert (one.summary.params, other.summary.params) == (11_689_512, 60_000)
     assert one.top1
     assert other.top1 is None
     assert (one.latency_ms or 0) > (other.latency_ms or 0) > 0
-    assert expanded(["vgg1?", "nin"]) == ["vgg11", "vgg13", "vgg16", "vgg19", "nin"]
+    assert expand_patterns(["vgg1?", "nin"]) == ["vgg11", "vgg13", "vgg16", "vgg19", "nin"]
     assert accuracy_against_macs([one, other]).axes
     with pytest.raises(DataError, match="published accuracy"):
         accuracy_against_macs([other])

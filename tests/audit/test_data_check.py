@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 import hubel
 from hubel.audit import data_check as module
-from hubel.audit.data_check import check
+from hubel.audit.data_check import check_dataset
 from hubel.core.errors import DataError
 from hubel.data.index import scan
 from hubel.data.preprocess import Preprocess
@@ -81,7 +81,7 @@ def state(folder):
 
 def test_everything_is_found_and_nothing_changed(photos, predictor, tmp_path):
     before = state(photos)
-    found = check(str(photos), predictor, tmp_path / "out")
+    found = check_dataset(str(photos), predictor, tmp_path / "out")
     assert state(photos) == before
     assert len(found) == 3 * 14 + 5
     suspects = {Path(one.path).name: one for one in found.suspects()}
@@ -94,13 +94,13 @@ def test_everything_is_found_and_nothing_changed(photos, predictor, tmp_path):
     two = {"train/blue/4.png", "train/green/two.jpg"}
     assert sorted(groups, key=sorted) == sorted([leak, two], key=sorted)
     assert [groups[place] for place in found.leaks()] == [leak]
-    assert [groups[place] for place in found.two_labels()] == [two]
-    assert found.unlike()[0][0] == "train/green/strange.png"
+    assert [groups[place] for place in found.label_conflicts()] == [two]
+    assert found.farthest()[0][0] == "train/green/strange.png"
     assert any("unreadable" in note for note in found.notes)
 
 
-def test_files_say_the_same(photos, predictor, tmp_path):
-    found = check(str(photos), predictor, tmp_path / "out")
+def test_files_agree_with_the_result(photos, predictor, tmp_path):
+    found = check_dataset(str(photos), predictor, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "data-check.html",
         "data-check.csv",
@@ -115,12 +115,12 @@ def test_files_say_the_same(photos, predictor, tmp_path):
     marked = {key: [row["image_path"] for row in rows if row[key] == "1"] for key in ("suspect", "leak", "far")}
     assert marked["suspect"] == [one.path for one in found.suspects()]
     assert set(marked["leak"]) == {"train/blue/3.png", "test/blue/leak.png"}
-    assert set(marked["far"]) == {path for path, _ in found.unlike()}
+    assert set(marked["far"]) == {path for path, _ in found.farthest()}
     assert len({row["group"] for row in rows}) == 3
 
 
-def test_page_is_whole_and_safe(photos, predictor, tmp_path):
-    found = check(str(photos), predictor, tmp_path / "out")
+def test_page_is_well_formed_and_safe(photos, predictor, tmp_path):
+    found = check_dataset(str(photos), predictor, tmp_path / "out")
     source = found.page.read_text(encoding="utf-8")
     page = Page(source)
     assert page.open == []
@@ -134,15 +134,15 @@ def test_page_is_whole_and_safe(photos, predictor, tmp_path):
     text = " ".join(" ".join(page.text).split())
     assert f"{HOSTILE} → green ?" in text
     assert f"train/{HOSTILE}/<b>wrong.png" in text
-    for words in ("in more than one split", "with different labels", "the same file", "1 picture is in more than one"):
+    for words in ("in more than one split", "with different labels", "same file", "1 image is in more than one"):
         assert words in text
 
 
-def test_other_settings_and_kinds_of_data(predictor, tmp_path, monkeypatch):
+def test_other_sources_and_the_default_folder(predictor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images = np.stack([picture(colour, seed) for seed in range(8) for colour in list(COLOURS.values())[:2]])
     source = ArraySource(images, ["a", "b"] * 8)
-    found = check(source, predictor)
+    found = check_dataset(source, predictor)
     assert found.page.parent == Path("runs") / f"check-{source.name}-1"
     assert dict(found.summary())["of these in more than one split"] == "-"
     assert found.suspects() == []
@@ -150,41 +150,41 @@ def test_other_settings_and_kinds_of_data(predictor, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("splits", "leaks"), [([1, 0], 0), ([1, 1], 0), ([1, 3], 1), ([2, 3], 1)])
-def test_what_is_in_no_split_leaks_nothing(predictor, tmp_path, splits, leaks):
+def test_images_without_a_split_are_no_leaks(predictor, tmp_path, splits, leaks):
     images = np.stack([picture(list(COLOURS.values())[seed % 2], seed) for seed in range(8)])
     source = ArraySource(np.concatenate([images, images[:1]]), [*"abababab", "a"], [splits[0]] * 8 + [splits[1]])
-    found = check(source, predictor, tmp_path / "out")
+    found = check_dataset(source, predictor, tmp_path / "out")
     assert [rows.tolist() for rows in found.duplicates.groups] == [[0, 8]]
     assert len(found.leaks()) == leaks
 
 
-def test_a_model_that_knows_the_images_is_no_fair_judge(photos, predictor, tmp_path):
+def test_a_model_trained_on_the_images_is_noted(photos, predictor, tmp_path):
     seen = {"fingerprint": scan(open_source(str(photos))).fingerprint()}
     card = ModelCard("linear", ("a", "b"), Preprocess(32, 32, 3), provenance=seen)
-    found = check(str(photos), Predictor(card.create(), card), tmp_path / "out")
+    found = check_dataset(str(photos), Predictor(card.create(), card), tmp_path / "out")
     assert any("was trained on these images" in note for note in found.notes)
-    assert not any("was trained" in note for note in check(str(photos), predictor, tmp_path / "out").notes)
+    assert not any("was trained" in note for note in check_dataset(str(photos), predictor, tmp_path / "out").notes)
 
 
 def test_one_class_is_refused(predictor):
     with pytest.raises(DataError, match="only one class"):
-        check(ArraySource(np.zeros((3, 8, 8, 3), np.uint8), ["a"] * 3), predictor)
+        check_dataset(ArraySource(np.zeros((3, 8, 8, 3), np.uint8), ["a"] * 3), predictor)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not CLOTHING.is_dir(), reason="needs ../shared/data/clothing")
-def test_what_is_planted_is_found(tmp_path, monkeypatch):
+def test_planted_errors_are_found(tmp_path, monkeypatch):
     """The claims of benchmarks/data_check.py, with one seed."""
     monkeypatch.undo()
     benchmark = runpy.run_path(str(ROOT / "benchmarks" / "data_check.py"))
     model = hubel.load("efficientnet_lite0")
     flipped = benchmark["plant_flips"](CLOTHING / "train", tmp_path / "flipped", 0)
-    found = check(str(tmp_path / "flipped"), model, tmp_path / "out")
+    found = check_dataset(str(tmp_path / "flipped"), model, tmp_path / "out")
     first = [Path(found.images.path(row)).name for row in found.ranking.order[: len(found) // 10].tolist()]
     assert len(flipped) == 50
     assert len(flipped & set(first)) >= 35
     planted = benchmark["plant_copies"](CLOTHING, tmp_path / "copies", 0)
-    found = check(str(tmp_path / "copies"), model, tmp_path / "out")
+    found = check_dataset(str(tmp_path / "copies"), model, tmp_path / "out")
     groups = [{Path(found.images.path(row)).name for row in found.duplicates.groups[place]} for place in found.leaks()]
     assert len(planted) == 50
     assert sorted(map(sorted, groups)) == sorted(sorted([copy, original]) for _, copy, original in planted)

@@ -62,7 +62,7 @@ def test_copies_are_found(change):
     assert found.exact == (False, False)
 
 
-def test_the_same_bytes():
+def test_identical_files():
     pictures = [picture(0), picture(1), picture(0), picture(2), saved(picture(1), 70)]
     found = find_duplicates(thumbs(pictures), digests([7, 8, 7, 9, 10]))
     assert sets(found) == [[0, 2], [1, 4]]
@@ -80,7 +80,7 @@ def test_copies_of_copies_are_one_group():
     assert found.exact == (False,)
 
 
-def test_pictures_of_one_colour_are_compared_as_files_only():
+def test_uniform_images_are_compared_as_files_only():
     blank = np.full((3, 32, 32), 90, np.uint8)
     blank[1] = 91
     assert sets(find_duplicates(blank, digests([1, 2, 3]))) == []
@@ -88,7 +88,7 @@ def test_pictures_of_one_colour_are_compared_as_files_only():
     assert sets(find_duplicates(np.empty((0, 32, 32), np.uint8), digests([]))) == []
 
 
-def test_two_views_of_one_thing_are_different_pictures():
+def test_two_views_of_an_object_are_no_duplicates():
     """The same large shapes, other details: as two photos of one scene."""
     rough = [np.random.default_rng(seed).normal(size=(120, 90, 3)) for seed in (1, 2)]
     scene = gaussian_filter(picture(0).astype(float), (8, 8, 0))
@@ -143,7 +143,7 @@ def test_across():
     assert found.across(np.array(["a", "b", "a", "c"])) == [1]
 
 
-def test_grey_pictures():
+def test_grayscale_copies():
     grey = [np.asarray(Image.fromarray(picture(s)).convert("L"))[..., None] for s in (0, 1)]
     assert thumbnails(grey, 2).shape == (2, 32, 32)
     colour = thumbnails([np.repeat(one, 3, 2) for one in grey], 2)

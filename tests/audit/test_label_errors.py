@@ -58,15 +58,15 @@ def test_ranking_by_hand(seed, n, classes):
     assert found.order.tolist() == sorted(range(n), key=lambda x: (found.scores[x], x))
     joint = joint_as_written(p, labels)
     for i in range(classes):
-        most_doubtful = [x for x in found.order.tolist() if labels[x] == i]
-        wrong = most_doubtful[: int(np.rint(joint[i].sum() - joint[i, i]))]
+        ranked = [x for x in found.order.tolist() if labels[x] == i]
+        wrong = ranked[: int(np.rint(joint[i].sum() - joint[i, i]))]
         assert set(np.flatnonzero(found.suspect & (labels == i)).tolist()) == {x for x in wrong if scores[x] < 0}
     for x in range(n):
         assert found.guesses[x] != labels[x]
         assert p[x, found.guesses[x]] == max(np.delete(p[x], labels[x]))
 
 
-def test_equal_probabilities_do_not_round_their_class_away():
+def test_rounding_does_not_exclude_a_class_of_equal_probabilities():
     p = np.tile([0.1, 0.7, 0.2], (7, 1))
     assert confident_joint(p, np.full(7, 1))[1].tolist() == [0, 7, 0]
     assert not label_errors(p, np.full(7, 1)).suspect.any()
@@ -86,7 +86,7 @@ def test_flipped_labels_come_first():
     assert abs(found.joint.sum() - found.joint.trace() - 15) <= 3
 
 
-def test_no_image_is_judged_by_what_has_seen_it():
+def test_probabilities_are_out_of_fold():
     """Noise in many dimensions can be learnt by heart and by nothing else."""
     rng = np.random.default_rng(0)
     noise, labels = rng.normal(size=(200, 400)).astype(np.float32), rng.integers(0, 2, 200)
@@ -94,7 +94,7 @@ def test_no_image_is_judged_by_what_has_seen_it():
     assert 0.35 < accuracy < 0.65
 
 
-def test_duplicates_are_on_one_side():
+def test_duplicates_are_in_one_fold():
     rng = np.random.default_rng(0)
     half, label = rng.normal(size=(100, 400)).astype(np.float32), rng.integers(0, 2, 100)
     features, labels, groups = np.concatenate([half, half]), np.tile(label, 2), np.tile(np.arange(100), 2)
@@ -123,7 +123,7 @@ def test_two_images_of_two_classes():
     assert not label_errors(p, np.array([0, 1])).suspect.any()
 
 
-def test_the_seed_decides_and_scale_does_not():
+def test_folds_depend_on_the_seed_and_not_on_the_scale():
     features, labels = blobs(spread=2.0)
     first = out_of_fold(features, labels, seed=3)
     assert np.array_equal(first, out_of_fold(features, labels, seed=3))

@@ -18,7 +18,7 @@ def test_distances_by_hand(monkeypatch):
         np.testing.assert_allclose(neighbour_distances(features, neighbours=3), expected, atol=1e-6)
 
 
-def test_what_does_not_belong_is_found():
+def test_planted_outliers_are_found():
     rng = np.random.default_rng(1)
     usual = np.abs(rng.normal(size=(200, 30))) + 3
     strange = rng.normal(size=(4, 30))

@@ -137,12 +137,12 @@ def test_model_files(hubel: Call, model: Path, photos: Path, tmp_path: Path) -> 
     image = photos / "red" / "1.png"
     path = tmp_path / "m.safetensors"
     path.write_bytes(whole[:-100])
-    assert "m.safetensors is cut short" in line(hubel("predict", path, image))
+    assert "m.safetensors is truncated" in line(hubel("predict", path, image))
     path.write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
     assert "m.safetensors is damaged" in line(hubel("predict", path, image))
     assert "m.safetensors is damaged" in line(hubel("evaluate", path, photos))
     save_file({"w": torch.zeros(2)}, path)
-    assert "not a model of hubel's" in line(hubel("predict", path, image))
+    assert "not a model file of hubel" in line(hubel("predict", path, image))
     assert "no model file in this folder" in line(hubel("predict", photos, image))
 
 

@@ -45,7 +45,7 @@ def test_write_atomic(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["fsync", "replace"])
-def test_the_old_content_stays_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+def test_a_failed_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     path = tmp_path / "file"
     write_atomic(path, "old")
 
@@ -61,7 +61,7 @@ def test_the_old_content_stays_when_writing_fails(tmp_path: Path, monkeypatch: p
 
 
 @POSIX
-def test_what_is_written_has_the_usual_permissions(tmp_path: Path) -> None:
+def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         write_atomic(tmp_path / "file", "x")
@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_filled_leaves_the_old_one(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_damage_is_seen(tmp_path: Path) -> None:
+def test_damage_is_detected(tmp_path: Path) -> None:
     out = published(tmp_path)
     file, manifest = out / "a.bin", out / "manifest.json"
     whole, listed = file.read_bytes(), manifest.read_bytes()

@@ -18,7 +18,7 @@ def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usable_cores() == 1
 
 
-def test_tune_leaves_what_the_user_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tune_respects_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")  # the allocator of this process stays as it is
     monkeypatch.setenv("GOMP_SPINCOUNT", "5")
     monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")
@@ -26,7 +26,7 @@ def test_tune_leaves_what_the_user_has_set(monkeypatch: pytest.MonkeyPatch) -> N
     assert os.environ["GOMP_SPINCOUNT"] == "5"
 
 
-def test_no_bar_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with bar("working", 3) as progress:
         progress.step()
         progress.step(2, "almost")

@@ -25,7 +25,7 @@ def test_results_come_in_order(n: int, threads: int, ahead: int) -> None:
         assert list(in_order(pool, work, range(n), ahead=ahead)) == [i * i for i in range(n)]
 
 
-def test_the_number_under_way_is_bounded() -> None:
+def test_the_number_of_pending_tasks_is_bounded() -> None:
     taken, drawn = 0, 0
 
     def items() -> Iterator[int]:
@@ -58,7 +58,7 @@ def test_an_error_comes_in_its_turn_and_ends_the_rest() -> None:
     assert max(done) <= 7
 
 
-def test_what_nobody_takes_is_cancelled() -> None:
+def test_pending_tasks_are_cancelled() -> None:
     started: list[int] = []
     go = threading.Event()
 

@@ -6,7 +6,7 @@ import pytest
 
 from hubel.data.loading import Images
 from hubel.evaluation.report import Report, write_report
-from hubel.metrics.classification import measure, measure_multilabel
+from hubel.metrics.classification import measure_classification, measure_multilabel
 from hubel.metrics.figures import confusion_matrix
 from hubel.metrics.reconstruction import ReconstructionMetrics
 from hubel.plots.png import to_png
@@ -24,7 +24,7 @@ NAMES = ["cat", 'a "quoted" & <b>bold</b> name', HOSTILE, "猫", "🐸", "bad\ud
 def single():
     labels = np.array([0, 1, 2, 3, 4, 5, 5])
     scores = np.eye(7)[[0, 2, 2, 3, 1, 5, 0]]
-    metrics = measure(scores, labels, NAMES)
+    metrics = measure_classification(scores, labels, NAMES)
     return ClassificationEvaluation(metrics=metrics, probabilities=scores, targets=labels, images=NO_IMAGES)
 
 
@@ -46,7 +46,7 @@ def read(tmp_path, **parts):
 
 
 RECONSTRUCTION = ReconstructionEvaluation(
-    metrics=ReconstructionMetrics(7, 0.0123, 0.29, 0.24),
+    metrics=ReconstructionMetrics(n=7, mse=0.0123, bce=0.29, entropy=0.24),
     images=NO_IMAGES,
     shown=np.arange(0),
     reconstructions=np.empty((0, 1, 1, 1), np.uint8),

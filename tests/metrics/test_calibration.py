@@ -7,7 +7,7 @@ from scipy import special
 from hubel.core.errors import DataError, OptionError
 from hubel.inference.scores import sigmoid, softmax
 from hubel.metrics.calibration import fit_temperature
-from hubel.metrics.classification import measure
+from hubel.metrics.classification import measure_classification
 
 
 def drawn_from(logits, temperature, rng):
@@ -42,8 +42,8 @@ def test_overconfidence_is_corrected():
     rng = np.random.default_rng(1)
     logits = rng.normal(0, 2, (5000, 8))
     labels, overconfident, names = drawn_from(logits, 1.0, rng), 4 * logits, "abcdefgh"
-    before = measure(softmax(overconfident), labels, names)
-    after = measure(softmax(overconfident, fit_temperature(overconfident, labels)), labels, names)
+    before = measure_classification(softmax(overconfident), labels, names)
+    after = measure_classification(softmax(overconfident, fit_temperature(overconfident, labels)), labels, names)
     assert after.ece < before.ece / 5
     assert after.nll < before.nll
     assert after.top1 == before.top1

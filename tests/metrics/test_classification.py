@@ -12,7 +12,7 @@ from sklearn import metrics as reference
 
 from hubel.core.errors import DataError, OptionError
 from hubel.inference.scores import softmax
-from hubel.metrics.classification import measure, measure_multilabel, sample_losses
+from hubel.metrics.classification import measure_classification, measure_multilabel, sample_losses
 from hubel.metrics.tables import confusion_csv, per_class_csv
 
 
@@ -47,7 +47,7 @@ def naive_ece(p, labels, bins=15):
 def test_agrees_with_scikit_learn_and_a_naive_loop(case):
     p, labels = case
     n, c = p.shape
-    found, predicted = measure(p, labels, names(c)), p.argmax(axis=1)
+    found, predicted = measure_classification(p, labels, names(c)), p.argmax(axis=1)
 
     everything = {"labels": np.arange(c), "zero_division": 0}
     precision, recall, f1, support = reference.precision_recall_fscore_support(labels, predicted, **everything)
@@ -70,14 +70,14 @@ def test_agrees_with_scikit_learn_and_a_naive_loop(case):
 def test_log_loss_and_top_five_agree_with_scikit_learn():
     rng = np.random.default_rng(0)
     p, labels = softmax(rng.normal(0, 2, (500, 12))), rng.integers(0, 12, 500)
-    found = measure(p, labels, names(12))
+    found = measure_classification(p, labels, names(12))
     assert found.nll == pytest.approx(reference.log_loss(labels, p, labels=np.arange(12)))
     assert found.top5 == pytest.approx(reference.top_k_accuracy_score(labels, p, k=5, labels=np.arange(12)))
 
 
 def test_ties_go_to_the_first_class():
     p = np.full((7, 7), 1 / 7)
-    found = measure(p, np.arange(7), names(7))
+    found = measure_classification(p, np.arange(7), names(7))
     assert found.top1 == pytest.approx(1 / 7)
     assert found.top5 == pytest.approx(5 / 7)
     assert found.confusion[:, 0].tolist() == [1] * 7
@@ -85,16 +85,16 @@ def test_ties_go_to_the_first_class():
 
 @pytest.mark.parametrize(("c", "expected"), [(2, None), (5, None), (6, 1.0)])
 def test_top_five_needs_six_classes(c, expected):
-    assert measure(np.eye(c), np.arange(c), names(c)).top5 == expected
+    assert measure_classification(np.eye(c), np.arange(c), names(c)).top5 == expected
 
 
 def test_one_class():
-    found = measure([[1.0], [1.0]], [0, 0], ["only"])
+    found = measure_classification([[1.0], [1.0]], [0, 0], ["only"])
     assert (found.top1, found.nll, found.ece, found.macro_f1, found.most_confused()) == (1, 0, 0, 1, [])
 
 
 def test_one_sample_and_classes_without_images():
-    found = measure([[0.25, 0.75, 0.0]], [1], names(3))
+    found = measure_classification([[0.25, 0.75, 0.0]], [1], names(3))
     assert (found.n, found.top1, found.macro_f1) == (1, 1.0, 1.0)
     assert [m.support for m in found.per_class] == [0, 1, 0]
     assert found.nll == pytest.approx(-np.log(0.75))
@@ -107,7 +107,7 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below(places):
     if confidence < 0.5:
         return
     p = np.array([[confidence, 1 - confidence]])
-    assert measure(p, [0], names(2)).ece == pytest.approx(naive_ece(p, [0]))
+    assert measure_classification(p, [0], names(2)).ece == pytest.approx(naive_ece(p, [0]))
 
 
 def test_an_impossible_class_has_a_finite_loss():
@@ -119,10 +119,10 @@ def test_an_impossible_class_has_a_finite_loss():
 
 def test_most_confused():
     p = np.eye(3)[[1, 1, 0, 2, 2, 0]]
-    found = measure(p, [0, 0, 1, 1, 2, 2], ["a", "b", "c"])
+    found = measure_classification(p, [0, 0, 1, 1, 2, 2], ["a", "b", "c"])
     assert found.most_confused() == [("a", "b", 2), ("b", "a", 1), ("b", "c", 1), ("c", "a", 1)]
     assert found.most_confused(1) == [("a", "b", 2)]
-    assert measure(np.eye(2), [0, 1], names(2)).most_confused() == []
+    assert measure_classification(np.eye(2), [0, 1], names(2)).most_confused() == []
 
 
 GOOD = np.array([[0.5, 0.5], [0.9, 0.1]])
@@ -147,7 +147,7 @@ GOOD = np.array([[0.5, 0.5], [0.9, 0.1]])
 )
 def test_wrong_input_is_named(p, labels, classes, says):
     with pytest.raises(DataError, match=says):
-        measure(p, labels, classes)
+        measure_classification(p, labels, classes)
 
 
 def test_a_million_images_take_about_a_second():
@@ -156,7 +156,7 @@ def test_a_million_images_take_about_a_second():
     p /= p.sum(axis=1, keepdims=True)
     labels = rng.integers(0, 10, len(p))
     start = time.process_time()
-    measure(p, labels, names(10))
+    measure_classification(p, labels, names(10))
     assert time.process_time() - start < 5  # a busy machine counts too; a loop over the images takes minutes
 
 
@@ -202,7 +202,7 @@ def test_wrong_multilabel_input_is_named(targets, threshold, error, says):
 
 def test_tables_survive_commas_quotes_and_line_ends():
     hostile = ['a, "b"', "line\nend", "naïve 猫"]
-    found = measure(np.eye(3)[[0, 1, 1]], [0, 1, 2], hostile)
+    found = measure_classification(np.eye(3)[[0, 1, 1]], [0, 1, 2], hostile)
     table = list(csv.reader(io.StringIO(confusion_csv(found))))
     assert table[0][1:] == hostile
     assert table[1:] == [

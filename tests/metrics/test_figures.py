@@ -12,7 +12,7 @@ from PIL import Image
 from hubel.core.errors import DataError
 from hubel.inference.scores import softmax
 from hubel.metrics import figures
-from hubel.metrics.classification import measure, measure_multilabel
+from hubel.metrics.classification import measure_classification, measure_multilabel
 from hubel.metrics.reconstruction import draw_reconstructions
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.learning_curves import learning_curves
@@ -70,7 +70,7 @@ def test_confusion_matrix_refuses_another_shape():
 
 def test_awkward_names_are_drawn_without_warnings():
     p, labels = predictions(len(AWKWARD))
-    metrics = measure(p, labels, AWKWARD)
+    metrics = measure_classification(p, labels, AWKWARD)
     drawn(figures.confusion_matrix(metrics.confusion, AWKWARD))
     drawn(figures.class_bars(metrics))
     drawn(contact_sheet([np.zeros((4, 4), np.uint8)] * len(AWKWARD), AWKWARD, AWKWARD[0] + AWKWARD[-3]))
@@ -146,7 +146,7 @@ def test_reliability(c, n):
     figure = figures.reliability(p, labels)
     drawn(figure)
     assert sum(bar.get_height() for bar in figure.axes[1].patches) == n
-    ece = measure(p, labels, [str(i) for i in range(c)]).ece
+    ece = measure_classification(p, labels, [str(i) for i in range(c)]).ece
     assert figure.axes[0].get_title(loc="right") == f"calibration error {100 * ece:.1f}%"
 
 
@@ -154,7 +154,7 @@ def test_reliability(c, n):
 def test_class_bars(c):
     p, labels = predictions(c, 10 * c)
     labels[labels == 0] = 1
-    metrics = measure(p, labels, [f"class {i}" for i in range(c)])
+    metrics = measure_classification(p, labels, [f"class {i}" for i in range(c)])
     figure = figures.class_bars(metrics)
     drawn(figure)
     widths = [bar.get_width() for bar in figure.axes[0].patches]

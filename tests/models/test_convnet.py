@@ -66,7 +66,7 @@ def test_any_layout_works_or_is_refused(size: tuple[int, int], classes: int, **o
 
 
 def test_messages() -> None:
-    with pytest.raises(OptionError, match="leave nothing of 8x8 pixels"):
+    with pytest.raises(OptionError, match="leave no pixels of 8x8"):
         build_model("convnet", input_size=(8, 8), options={"filters": "4,4,4,4"})
     with pytest.raises(OptionError, match="kernel sizes are odd"):
         build_model("convnet", options={"kernel": 4})
@@ -74,7 +74,7 @@ def test_messages() -> None:
         build_model("convnet", options={"kernel": "3,5"})
     with pytest.raises(UnknownNameError, match="no activation is called 'rellu'; did you mean relu"):
         build_model("convnet", options={"activation": "rellu"})
-    with pytest.raises(OptionError, match=r"filters takes whole numbers, not '3\.5'"):
+    with pytest.raises(OptionError, match=r"filters takes integers, not '3\.5'"):
         build_model("convnet", options={"filters": "3.5"})
     with pytest.raises(OptionError, match="batch_norm takes true or false, not 'perhaps'"):
         build_model("convnet", options={"batch_norm": "perhaps"})

@@ -78,7 +78,7 @@ def test_googlenet_table() -> None:
         assert weights / 1024 == pytest.approx(thousands, rel=0.03)
 
 
-def test_auxiliary_classifiers_learn_only() -> None:
+def test_auxiliary_classifiers_run_in_training_only() -> None:
     network = build_model("googlenet", num_classes=10).eval()
     assert isinstance(network, Network)
     outputs = network.outputs(torch.randn(2, 3, 64, 64))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hubel.models.catalogue import build_model
-from hubel.models.lenet import _SEEN, class_codes
+from hubel.models.lenet import _CONNECTIONS, class_codes
 from hubel.nn.network import Network
 
 
@@ -25,11 +25,11 @@ def test_layer_tables() -> None:
 
 def test_connections() -> None:
     """The paper counts connections: C1 122,304, S2 5,880, C3 151,600, S4 2,000, C5 48,120."""
-    assert [len(seen) for seen in _SEEN] == [3] * 6 + [4] * 9 + [6]
+    assert [len(seen) for seen in _CONNECTIONS] == [3] * 6 + [4] * 9 + [6]
     assert 28 * 28 * 6 * (25 + 1) == 122_304
-    assert 100 * (25 * sum(map(len, _SEEN)) + 16) == 151_600
+    assert 100 * (25 * sum(map(len, _CONNECTIONS)) + 16) == 151_600
     # Table I: every map of S2 is seen by ten of C3.
-    assert np.bincount([below for seen in _SEEN for below in seen]).tolist() == [10] * 6
+    assert np.bincount([below for seen in _CONNECTIONS for below in seen]).tolist() == [10] * 6
 
 
 def test_against_the_formulas() -> None:
@@ -61,7 +61,7 @@ def test_against_the_formulas() -> None:
 
     c1 = squash(convolve(image, full(values["stages.0.c1.layer.weight"]), values["stages.0.c1.layer.bias"]))
     s2 = sub_sample(c1, "stages.0.s2.layer")
-    pairs = [(o, i) for o, seen in enumerate(_SEEN) for i in seen]
+    pairs = [(o, i) for o, seen in enumerate(_CONNECTIONS) for i in seen]
     sparse = dict(zip(pairs, values["stages.1.c3.layer.weight"], strict=True))
     c3 = squash(convolve(s2, sparse, values["stages.1.c3.layer.bias"]))
     s4 = sub_sample(c3, "stages.1.s4.layer")

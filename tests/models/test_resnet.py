@@ -59,7 +59,7 @@ def test_plain_unit_adds_nothing() -> None:
     torch.testing.assert_close(Residual(residual, nn.Identity())(x), (residual(x) + x).relu())
 
 
-def test_where_the_stride_sits() -> None:
+def test_position_of_the_stride() -> None:
     def strides(name: str) -> list[int]:
         with torch.device("meta"):
             first = build_model(name).stages[1][0].residual  # type: ignore[union-attr, index]
@@ -73,7 +73,7 @@ def test_where_the_stride_sits() -> None:
     "options",
     [{"depths": ""}, {"depths": "3,3"}, {"widths": "16,0,64"}, {"widths": "64,32,16"}, {"depths": "9999,1,1"}],
 )
-def test_layouts_that_cannot_work(options: dict[str, str]) -> None:
+def test_invalid_layouts_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(OptionError):
         build_model("resnet20", options=options)
 

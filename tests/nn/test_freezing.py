@@ -102,7 +102,7 @@ def test_the_boundaries_of_a_network(name: str, stages: int, linear: bool) -> No
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_two_parts_make_the_whole(name: str) -> None:
+def test_the_parts_compose_to_the_network(name: str) -> None:
     network, side = make(name), SMALL[name][0]
     x = images(2, side)
     with torch.inference_mode():
@@ -140,7 +140,7 @@ def test_a_part_is_the_network_s_own() -> None:
 
 
 @pytest.mark.parametrize("boundary", ["stage4", "stage0", "head", ""])
-def test_a_boundary_that_is_not_there(boundary: str) -> None:
+def test_unknown_boundaries_are_refused(boundary: str) -> None:
     network = make()
     for call in (
         lambda: frozen_part(network, boundary),
@@ -187,7 +187,7 @@ def test_where_no_stage_is_smaller_the_last_one_learns() -> None:
 
 
 @pytest.mark.parametrize("boundary", [NONE, "stage1", "stage2", "stage3", ALL])
-def test_what_is_frozen_gets_no_gradients_and_no_state(boundary: str) -> None:
+def test_frozen_layers_get_no_gradients_and_no_state(boundary: str) -> None:
     network = make()
     network.requires_grad_(requires_grad=False)  # whatever it was before
     tuned = Tuned(network, boundary, from_maps=False, hold_norms=True)
@@ -256,7 +256,7 @@ def test_modes_of_the_parts() -> None:
     assert not any(module.training for module in held.modules() if isinstance(module, nn.BatchNorm2d))
 
 
-def test_dropout_below_the_boundary_is_asleep_and_above_awake() -> None:
+def test_dropout_is_active_above_the_boundary_only() -> None:
     network = make("nin_cifar10")
     x = images()
     tuned = Tuned(network, "stage3", from_maps=False, hold_norms=False).train()

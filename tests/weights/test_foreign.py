@@ -86,7 +86,7 @@ def test_pickles_are_never_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"\x80\x02}q\x00.", b"hello"])
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])
-def test_files_that_hold_none(content: bytes, ending: str, tmp_path: Path) -> None:
+def test_files_without_weights(content: bytes, ending: str, tmp_path: Path) -> None:
     file = tmp_path / f"a.{ending}"
     file.write_bytes(content)
     with pytest.raises(WeightsError, match="weights") as caught:
@@ -145,7 +145,7 @@ def test_auxiliary_classifiers_may_be_absent_on_either_side() -> None:
         fit_weights(full, renamed("googlenet_bn_tv", full, named), varying)
 
 
-def test_mismatch_is_told_by_name() -> None:
+def test_mismatched_weights_are_named() -> None:
     _, named = theirs("resnet20", "akamaster")
     named["extra.weight"] = torch.zeros(1)
     named["layer1.0.conv1.weight"] = torch.zeros(16, 16, 5, 5)
@@ -162,7 +162,7 @@ def test_mismatch_is_told_by_name() -> None:
     assert all(torch.equal(fresh.state_dict()[key], value) for key, value in before.items())
 
 
-def test_another_network_is_not_mistaken() -> None:
+def test_weights_of_another_network_are_refused() -> None:
     _, named = theirs("resnet32", "akamaster")
     fresh = make("resnet20")(10, 3)
     with pytest.raises(MismatchError) as caught:

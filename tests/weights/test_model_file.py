@@ -84,7 +84,7 @@ def test_round_trip(place: Path) -> None:
     assert model_path(place) == model_path(place.parent) == place
 
 
-def test_no_classes_where_the_network_makes_images(place: Path) -> None:
+def test_cards_of_reconstructions_have_no_classes(place: Path) -> None:
     card = ModelCard("autoencoder_28", (), Preprocess(28, 28, 1, mean=(0.0,), std=(1.0,)), scores="sigmoid")
     save_model(place, weights(card), card)
     network, found = load_model(place)
@@ -117,7 +117,7 @@ def test_nothing_is_pickled(whole: bytes) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_any_flipped_bit_is_noticed(whole: bytes, place: Path, data: st.DataObject) -> None:
+def test_any_flipped_bit_is_detected(whole: bytes, place: Path, data: st.DataObject) -> None:
     position, bit = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 7))
     damaged = bytearray(whole)
     damaged[position] ^= 1 << bit
@@ -125,7 +125,7 @@ def test_any_flipped_bit_is_noticed(whole: bytes, place: Path, data: st.DataObje
     refused(place)
 
 
-def test_any_flipped_byte_of_the_header_is_noticed(whole: bytes, place: Path) -> None:
+def test_any_flipped_byte_of_the_header_is_detected(whole: bytes, place: Path) -> None:
     """Every byte once: here JSON could read the same from other letters."""
     (length,) = struct.unpack_from("<Q", whole)
     for position in range(8 + length):
@@ -137,31 +137,31 @@ def test_any_flipped_byte_of_the_header_is_noticed(whole: bytes, place: Path) ->
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_any_truncation_is_noticed(whole: bytes, place: Path, data: st.DataObject) -> None:
+def test_any_truncation_is_detected(whole: bytes, place: Path, data: st.DataObject) -> None:
     place.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     refused(place)
 
 
-def test_appended_bytes_are_noticed(whole: bytes, place: Path) -> None:
+def test_appended_bytes_are_detected(whole: bytes, place: Path) -> None:
     place.write_bytes(whole + b"\0")
-    assert "has something added at its end" in refused(place)
+    assert "has extra bytes at its end" in refused(place)
     place.write_bytes(whole[:-1])
-    assert f"is cut short: {len(whole) - 1:,} bytes, expected {len(whole):,}" in refused(place)
+    assert f"is truncated: {len(whole) - 1:,} bytes, expected {len(whole):,}" in refused(place)
 
 
-def test_what_is_no_model_file(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     assert "no such file" in refused(tmp_path / "missing.safetensors")
     assert "is a folder" in refused(tmp_path)
     (tmp_path / "empty").write_bytes(b"")
-    assert "is no safetensors file" in refused(tmp_path / "empty")
+    assert "is not a safetensors file" in refused(tmp_path / "empty")
     (tmp_path / "text").write_text("The quick brown fox jumps over the lazy dog.\n" * 9)
-    assert "is no safetensors file" in refused(tmp_path / "text")
+    assert "is not a safetensors file" in refused(tmp_path / "text")
     torch.save({"w": torch.zeros(3)}, tmp_path / "net.pth")
-    assert "is no safetensors file" in refused(tmp_path / "net.pth")
+    assert "is not a safetensors file" in refused(tmp_path / "net.pth")
     save_file({"w": torch.zeros(3)}, tmp_path / "other.safetensors")
-    assert "not a model of hubel's" in refused(tmp_path / "other.safetensors")
+    assert "not a model file of hubel" in refused(tmp_path / "other.safetensors")
     save_file({"w": torch.zeros(3)}, tmp_path / "pt.safetensors", {"format": "pt"})
-    assert "not a model of hubel's" in refused(tmp_path / "pt.safetensors")
+    assert "not a model file of hubel" in refused(tmp_path / "pt.safetensors")
 
 
 def test_a_run_without_a_model_is_named(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_missing_fields(place: Path, name: str) -> None:
     refused(signed(place, remove))
 
 
-def test_weights_that_do_not_fit_are_named(place: Path) -> None:
+def test_mismatched_weights_are_named(place: Path) -> None:
     fitting = weights()
     name = next(key for key in fitting if key.endswith("weight"))
     save_model(place, {**fitting, name: torch.zeros(2, 5)}, CARD)
@@ -285,7 +285,7 @@ def test_any_class_names(place: Path, names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "change", [{"classes": ()}, {"classes": ("a", "a")}, {"temperature": 0.0}, {"scores": "probit"}], ids=str
 )
-def test_cards_are_checked_when_they_are_made(change: dict[str, Any]) -> None:
+def test_cards_are_validated(change: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         replace(CARD, **change)
 

@@ -46,16 +46,16 @@ def test_each_row(row: Pretrained) -> None:
         assert row.top5 is None or row.top1 < row.top5 < 99
 
 
-def test_what_each_origin_states() -> None:
+def test_facts_of_each_origin() -> None:
     for row in list_weights():
         name = row.file.rsplit("/", 1)[-1]
         if row.origin == "hub":
-            assert row.where.startswith("timm/")
+            assert row.location.startswith("timm/")
             assert row.file == "model.safetensors"
         else:
             assert row.sha256.startswith(name.removesuffix(".pth").rsplit("-", 1)[1])
         if row.origin == "url":
-            assert row.where == f"https://download.pytorch.org/models/{row.file}"
+            assert row.location == f"https://download.pytorch.org/models/{row.file}"
 
 
 def test_defaults() -> None:
@@ -81,7 +81,7 @@ def test_the_rows_are_torchvisions() -> None:
         theirs = models.get_model_weights(name)[f"IMAGENET1K_V{row.tag[-1]}"]
         transform, accuracy = theirs.transforms(), theirs.meta["_metrics"]["ImageNet-1K"]
         inside = name in ("googlenet", "inception_v3")  # these normalise again, inside the network
-        assert row.where == theirs.url
+        assert row.location == theirs.url
         assert (row.top1, row.top5) == (accuracy["acc@1"], accuracy["acc@5"])
         assert row.preprocess.height == transform.crop_size[0]
         assert row.preprocess.min_size == (transform.resize_size[0],) * 2
@@ -93,12 +93,12 @@ def test_the_rows_are_torchvisions() -> None:
 def test_the_rows_are_timms() -> None:
     timm = peers.timm()
     for row in (row for row in list_weights() if row.library == "timm"):
-        theirs = timm.models.get_pretrained_cfg(row.where.removeprefix("timm/"))
+        theirs = timm.models.get_pretrained_cfg(row.location.removeprefix("timm/"))
         shares = {
             theirs.input_size[1]: theirs.crop_pct,
             (theirs.test_input_size or theirs.input_size)[1]: theirs.test_crop_pct or theirs.crop_pct,
         }
-        assert (theirs.hf_hub_id, theirs.num_classes, theirs.license) == (row.where, 1000, row.licence)
+        assert (theirs.hf_hub_id, theirs.num_classes, theirs.license) == (row.location, 1000, row.licence)
         assert row.preprocess == Preprocess(
             row.preprocess.height,
             row.preprocess.height,
@@ -114,7 +114,7 @@ def test_the_rows_are_timms() -> None:
 def test_the_options_are_what_the_weights_were_trained_with(library: str) -> None:
     built: dict[str, torch.nn.Module] = {}
     for row in (row for row in list_weights() if row.library == library):
-        name = row.where.removeprefix("timm/").split(".")[0] if library == "timm" else row.model.removesuffix("_tv")
+        name = row.location.removeprefix("timm/").split(".")[0] if library == "timm" else row.model.removesuffix("_tv")
         if name not in built:
             built[name] = _theirs(library, name)
         norms = {x.eps for x in built[name].modules() if isinstance(x, torch.nn.BatchNorm2d)}

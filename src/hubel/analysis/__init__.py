@@ -1,1 +1,1 @@
-"""What a network is made of, in numbers: parameters, multiply-adds, shapes; published facts and their verification."""
+"""Parameters, multiply-adds, shapes and receptive fields of networks; published facts and their verification."""

@@ -1,4 +1,4 @@
-"""Networks side by side."""
+"""Compare the cost and the accuracy of networks."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from hubel.weights.create import is_file_name
 from hubel.weights.model_file import model_path, read_card
 from hubel.weights.pretrained import list_weights
 
-__all__ = ["Compared", "compare", "expanded"]
+__all__ = ["ComparedNetwork", "compare_networks", "expand_patterns"]
 
 _WARM_UP, _TIMED = 3, 15  # passes
 
 
-@dataclass(frozen=True)
-class Compared:
+@dataclass(frozen=True, kw_only=True)
+class ComparedNetwork:
     """One network of a comparison.
 
     Attributes:
-        name: as it was asked for.
-        summary: its layers and totals.
-        top1: accuracy on ImageNet in percent, published for its default weights; None where there are none.
-        latency_ms: median time of one image on the CPU; None where it was not measured.
+        name: the name, file or folder that was given.
+        summary: layers and totals.
+        top1: published ImageNet accuracy of the default weights, in percent; None without pretrained weights.
+        latency_ms: median latency of one image on the CPU; None unless measured.
     """
 
     name: str
@@ -39,21 +39,21 @@ class Compared:
     latency_ms: float | None
 
 
-def expanded(names: Sequence[str]) -> list[str]:
-    """The names, with patterns such as "vgg*" replaced by the networks that match."""
-    found = []
+def expand_patterns(names: Sequence[str]) -> list[str]:
+    """Replace patterns such as "vgg*" by the names of the networks that match."""
+    expanded = []
     for name in names:
         matching = list_models(name) if any(sign in name for sign in "*?[") else []
-        found += matching or [name]
-    return found
+        expanded += matching or [name]
+    return expanded
 
 
-def compare(names: Sequence[str], *, timed: bool = False) -> list[Compared]:
-    """The networks, in the order in which they were named.
+def compare_networks(names: Sequence[str], *, timed: bool = False) -> list[ComparedNetwork]:
+    """Summarise networks, in the order of their names.
 
     Args:
         names: networks of the catalogue, model files, folders of runs.
-        timed: whether to measure how long one image takes, with torch's present number of threads and fresh weights.
+        timed: measure the latency of one image, with torch's current number of threads and random weights.
 
     Raises:
         UnknownNameError: there is no such network.
@@ -61,18 +61,22 @@ def compare(names: Sequence[str], *, timed: bool = False) -> list[Compared]:
     """
     rows = []
     for name in names:
-        found = summary(name)
+        costs = summary(name)
         weights = [] if is_file_name(name) else list_weights(find(name)[0])
         rows.append(
-            Compared(name, found, weights[0].top1 if weights else None, _latency_ms(name, found) if timed else None)
+            ComparedNetwork(
+                name=name,
+                summary=costs,
+                top1=weights[0].top1 if weights else None,
+                latency_ms=_latency_ms(name, costs) if timed else None,
+            )
         )
     return rows
 
 
-def _latency_ms(name: str, found: Summary) -> float:
-
+def _latency_ms(name: str, costs: Summary) -> float:
     network = read_card(model_path(Path(name))).create() if is_file_name(name) else build_model(name)
-    images = torch.rand(1, *found.inputs[0])
+    images = torch.rand(1, *costs.inputs[0])
     seconds = []
     with evaluating(network):
         for _ in range(_WARM_UP + _TIMED):

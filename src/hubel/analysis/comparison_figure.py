@@ -1,11 +1,11 @@
-"""Accuracy of networks against what they cost, in one picture."""
+"""Accuracy of networks against their multiply-adds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hubel.analysis.compare import Compared
+from hubel.analysis.compare import ComparedNetwork
 from hubel.core.errors import DataError
 from hubel.plots.style import BLUE, INK, MUTED, canvas, drawable, finish, heading, style_axes
 
@@ -17,23 +17,23 @@ __all__ = ["accuracy_against_macs"]
 _LARGEST = 1800  # area of the bubble of the largest network, in square points
 
 
-def accuracy_against_macs(networks: Sequence[Compared]) -> Figure:
-    """Published top-1 accuracy over multiply-adds, both as they are; the area of a bubble is the number of parameters.
+def accuracy_against_macs(networks: Sequence[ComparedNetwork]) -> Figure:
+    """Plot published top-1 accuracy over multiply-adds; the area of a bubble is the number of parameters.
 
     Raises:
         DataError: no network has a published accuracy.
     """
     from matplotlib.patheffects import withStroke
 
-    shown = [network for network in networks if network.top1 is not None]
-    if not shown:
-        raise DataError("none of these networks has a published accuracy to draw")
-    most = max(network.summary.params for network in shown)
+    published = [network for network in networks if network.top1 is not None]
+    if not published:
+        raise DataError("none of these networks has a published accuracy")
+    most_params = max(network.summary.params for network in published)
     figure = canvas(8, 5)
     axes = figure.subplots()
-    for network in sorted(shown, key=lambda network: -network.summary.params):
+    for network in sorted(published, key=lambda network: -network.summary.params):
         macs, top1 = network.summary.macs / 1e9, network.top1 or 0.0
-        area = _LARGEST * network.summary.params / most
+        area = _LARGEST * network.summary.params / most_params
         axes.scatter([macs], [top1], s=area, color=BLUE, alpha=0.25, edgecolors=BLUE, linewidths=1)
         axes.scatter([macs], [top1], s=6, color=INK)
         axes.annotate(

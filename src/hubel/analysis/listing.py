@@ -1,4 +1,4 @@
-"""A summary as rows of text, JSON, CSV or Markdown."""
+"""Format a summary as table rows, JSON, CSV or Markdown."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ COLUMNS = ("layer", "kind", "window", "output", "parameters", "MACs", "MiB", "fi
 
 
 def cells(layer: Layer) -> list[str]:
-    """One row for people. "all": every number depends on the whole image; a star: also through averages over it."""
+    """Return the table row of a layer.
+
+    The receptive field is "all" where every value depends on the whole image; a star marks fields that see the rest of
+    the image through a global average only.
+    """
     field = layer.field
-    seen = ["all", "", ""]
+    receptive_field = ["all", "", ""]
     if field is not None:
         star = "*" if field.whole else ""
-        seen = [
+        receptive_field = [
             _both(field, lambda a: a.size) + star,
             _both(field, lambda a: a.jump),
             _both(field, lambda a: a.first_centre),
@@ -36,7 +40,7 @@ def cells(layer: Layer) -> list[str]:
         f"{layer.params:,}" if layer.params else "",
         f"{layer.macs:,}" if layer.macs else "",
         f"{layer.memory / _MIB:.2f}" if layer.memory else "",
-        *seen,
+        *receptive_field,
     ]
 
 
@@ -46,7 +50,7 @@ def _both(field: Sequence[Any], number: Callable[[Axis], float]) -> str:
 
 
 def totals(summary: Summary) -> list[tuple[str, str]]:
-    """What is true of the whole network: name and value."""
+    """Return name and value of each total of a network."""
     field = summary.field
     rows = [
         ("input", ", ".join("x".join(map(str, shape)) for shape in summary.inputs)),
@@ -54,7 +58,7 @@ def totals(summary: Summary) -> list[tuple[str, str]]:
         ("MACs", f"{summary.macs:,} multiply-adds of convolutions and linear layers"),
         ("weighted layers", f"{summary.weighted_layers:,}, those in shortcuts and gates included"),
         ("weights", f"{summary.bytes / _MIB:.1f} MiB"),
-        ("results", f"{summary.memory / _MIB:.1f} MiB for one input, as float32"),
+        ("activations", f"{summary.memory / _MIB:.1f} MiB for one input, as float32"),
         ("field", "the whole image" if field is None else f"{_both(field, lambda a: a.size)} pixels, last map"),
     ]
     if summary.trainable != summary.params:
@@ -65,7 +69,7 @@ def totals(summary: Summary) -> list[tuple[str, str]]:
 
 
 def bars(summary: Summary) -> list[tuple[str, str, str, str, str]]:
-    """Each section's share of parameters and of multiply-adds, as bar and percentage."""
+    """Return each section's share of the parameters and of the multiply-adds, as bar and percentage."""
     params = sum(p for p, _ in summary.sections().values()) or 1
     macs = summary.macs or 1
     return [
@@ -75,7 +79,7 @@ def bars(summary: Summary) -> list[tuple[str, str, str, str, str]]:
 
 
 def to_json(summary: Summary, layers: Sequence[Layer]) -> dict[str, Any]:
-    """Plain values; sizes in bytes, fields in pixels; None where a number sees the whole image."""
+    """Return a summary as JSON values; sizes in bytes, receptive fields in pixels, None for the whole image."""
     return {
         "model": summary.title,
         "inputs": [list(shape) for shape in summary.inputs],
@@ -92,9 +96,9 @@ def to_json(summary: Summary, layers: Sequence[Layer]) -> dict[str, Any]:
 
 def _record(layer: Layer) -> dict[str, Any]:
     field = layer.field
-    seen = None
+    receptive_field = None
     if field is not None:
-        seen = {
+        receptive_field = {
             axis: {"size": a.size, "jump": a.jump, "first_centre": a.first_centre}
             for axis, a in (("rows", field.rows), ("columns", field.columns))
         }
@@ -106,13 +110,13 @@ def _record(layer: Layer) -> dict[str, Any]:
         "params": layer.params,
         "macs": layer.macs,
         "results_bytes": layer.memory,
-        "receptive_field": seen,
+        "receptive_field": receptive_field,
         "sees_whole_image": field is None or field.whole,
     }
 
 
 def to_csv(layers: Sequence[Layer]) -> str:
-    """A header and a line a layer; numbers without thousands separators."""
+    """Return a CSV table with a header and a line per layer; numbers have no thousands separators."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -125,6 +129,6 @@ def to_csv(layers: Sequence[Layer]) -> str:
 
 
 def to_markdown(layers: Sequence[Layer]) -> str:
-    """A table of Markdown."""
+    """Return a Markdown table of layers."""
     lines = [COLUMNS, ["---"] * len(COLUMNS), *map(cells, layers)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

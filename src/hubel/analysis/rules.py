@@ -1,6 +1,6 @@
-"""How torch's functions change the shape and the receptive field of a map.
+"""Rules for the output shape and the receptive field of torch's functions.
 
-Each rule takes what its function takes. Where a case is unusual it leaves it to torch's own inference.
+Each rule takes the arguments of its function, and falls back to torch's shape inference in unusual cases.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hubel.analysis import receptive
-from hubel.analysis.traced import Traced, inferred, like, shape_of, together
+from hubel.analysis.traced import Traced, inferred, joint_field, like, shape_of
 from hubel.core.errors import OptionError
 
 __all__ = ["OF_TORCH"]
@@ -25,13 +25,13 @@ def _pair(value: int | Sequence[int]) -> tuple[int, int]:
 
 
 def _same(x: Traced, *others: Any, **options: Any) -> Traced:
-    """What changes each number by itself, or with the others of its place."""
+    """Return the input: element-wise functions keep shape and field."""
     return x
 
 
 def _binary(x: Any, other: Any, **options: Any) -> Any:
     if isinstance(x, Traced) and isinstance(other, Traced) and shape_of(x) == shape_of(other):
-        return like(x, shape_of(x), together(shape_of(x), (x, other)))
+        return like(x, shape_of(x), joint_field(shape_of(x), (x, other)))
     if isinstance(x, Traced) and not isinstance(other, Tensor):
         return x
     return inferred(torch.add, (x, other), {})
@@ -42,7 +42,7 @@ def _cat(tensors: Sequence[Traced], dim: int = 0, **options: Any) -> Any:
     if dim != 1 or len(shapes) != len(tensors) or len({(*s[:1], *s[2:]) for s in shapes}) > 1:
         return inferred(torch.cat, (tensors, dim), options)
     shape = (shapes[0][0], sum(s[1] for s in shapes), *shapes[0][2:])
-    return like(tensors[0], shape, together(shape, tensors))
+    return like(tensors[0], shape, joint_field(shape, tensors))
 
 
 def _conv2d(
@@ -61,8 +61,8 @@ def _conv2d(
     sides = [int(size[2 + i] + 2 * p[i] - d[i] * (k[i] - 1) - 1) // s[i] + 1 for i in (0, 1)]
     _check(size, k, sides)
     x.calls[-1].macs += out * sides[0] * sides[1] * below * k[0] * k[1]
-    seen = x.seen and receptive.windowed(x.seen, k, s, before, d)
-    return like(x, (size[0], out, *sides), seen)
+    field = x.field and receptive.windowed(x.field, k, s, before, d)
+    return like(x, (size[0], out, *sides), field)
 
 
 def _conv_transpose2d(
@@ -78,7 +78,7 @@ def _conv_transpose2d(
     result = inferred(torch.conv_transpose2d, (x, weight, bias, stride, padding, output_padding, groups, dilation), {})
     x.calls[-1].macs += math.prod(shape_of(x)[1:]) * weight[0].numel()
     kernel = _pair(weight.shape[2:])
-    result.seen = x.seen and receptive.transposed(x.seen, kernel, _pair(stride), _pair(padding), _pair(dilation))
+    result.field = x.field and receptive.transposed(x.field, kernel, _pair(stride), _pair(padding), _pair(dilation))
     return result
 
 
@@ -106,7 +106,7 @@ def _pool(
         out = (-(-span // s[i]) if ceil_mode else span // s[i]) + 1
         sides.append(out - (ceil_mode and (out - 1) * s[i] >= size[2 + i] + p[i]))
     _check(size, k, sides)
-    return like(x, (*size[:2], *sides), x.seen and receptive.windowed(x.seen, k, s, p, d))
+    return like(x, (*size[:2], *sides), x.field and receptive.windowed(x.field, k, s, p, d))
 
 
 def _max_pool2d(
@@ -143,24 +143,24 @@ def _adaptive_pool2d(x: Traced, output_size: Any, **options: Any) -> Any:
     sides = [given if given is not None else size[2 + i] for i, given in enumerate(wanted)]
     if sides == list(size[2:]):
         return x
-    seen = None
-    if x.seen is not None and sides != [1, 1]:
-        seen = receptive.averaged(x.seen, (size[2] / sides[0], size[3] / sides[1]))
-    return like(x, (*size[:2], *sides), seen)
+    field = None
+    if x.field is not None and sides != [1, 1]:
+        field = receptive.averaged(x.field, (size[2] / sides[0], size[3] / sides[1]))
+    return like(x, (*size[:2], *sides), field)
 
 
 def _pad(x: Traced, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     result = inferred(F.pad, (x, tuple(pad)), {"mode": mode})
     left, top = pad[0], pad[2] if len(pad) > 2 else 0
-    result.seen = x.seen and receptive.shifted(x.seen, top, left)
+    result.field = x.field and receptive.shifted(x.field, top, left)
     return result
 
 
 def _interpolate(x: Traced, *sizes: Any, **options: Any) -> Any:
     result = inferred(F.interpolate, (x, *sizes), options)
-    if x.seen is not None and len(shape_of(x)) == 4:
+    if x.field is not None and len(shape_of(x)) == 4:
         factors = [after / before for before, after in zip(shape_of(x)[2:], shape_of(result)[2:], strict=True)]
-        result.seen = receptive.enlarged(x.seen, (factors[0], factors[1]))
+        result.field = receptive.upsampled(x.field, (factors[0], factors[1]))
     return result
 
 

@@ -1,4 +1,4 @@
-"""What each layer of a network costs and sees."""
+"""Summarise the layers of a network: shapes, parameters, multiply-adds, memory and receptive fields."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from hubel.weights.model_file import model_path, read_card
 __all__ = ["Layer", "Summary", "summarise", "summary"]
 
 _FLOAT_BYTES = 4
-_FREE = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d)  # they hand on what they get when nothing is learnt
+_FREE = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d)  # the identity at inference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One layer, or a block of them.
+    """One layer, or a block of layers.
 
     Attributes:
-        name: of the module.
-        kind: its class.
-        detail: window, stride, padding, groups, where it has them.
-        shape: of its output, without the batch.
-        params: numbers that it has; 0 where an earlier layer has shown them already.
+        name: name of the module.
+        kind: class of the module.
+        detail: kernel size, stride, padding, dilation and groups; empty without a kernel.
+        shape: output shape without the batch.
+        params: parameters; those shared with an earlier layer are not counted again.
         macs: multiply-adds of convolutions and linear layers for one input.
-        memory: bytes that its results take for one input as float32; results in place take none.
-        field: receptive field of its output; None where each number depends on the whole image and has no place.
-        block: whether it stands for the layers within it, whose numbers it sums up.
+        memory: bytes of the output for one input as float32; 0 for operations in place.
+        field: receptive field of the output; None where each value depends on the whole image and has no position.
+        block: True for a module that stands for the layers within it; its numbers are their sums.
     """
 
     name: str
@@ -52,21 +52,21 @@ class Layer:
 
     @property
     def depth(self) -> int:
-        """How many modules it lies within, itself included."""
+        """Nesting depth of the module, 1 for a child of the network."""
         return self.name.count(".") + 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Summary:
-    """A network in numbers, for one input.
+    """Layers and totals of a network for one input.
 
     Attributes:
-        title: what was looked at.
-        inputs: shapes without the batch.
-        rows: every layer that computes something, and every block, in the order in which they end.
-        params: numbers that the network has.
-        trainable: those that it learns.
-        bytes: of parameters and buffers.
+        title: name of the network.
+        inputs: input shapes without the batch.
+        rows: layers and blocks, in the order in which their calls return.
+        params: parameters of the network.
+        trainable: parameters that require gradients.
+        bytes: bytes of parameters and buffers.
     """
 
     title: str
@@ -78,7 +78,7 @@ class Summary:
 
     @property
     def layers(self) -> list[Layer]:
-        """The rows without blocks."""
+        """Rows without the blocks."""
         return [row for row in self.rows if not row.block]
 
     @property
@@ -88,26 +88,26 @@ class Summary:
 
     @property
     def memory(self) -> int:
-        """Bytes that all results take."""
+        """Bytes of all outputs."""
         return sum(layer.memory for layer in self.layers)
 
     @property
     def weighted_layers(self) -> int:
-        """Convolutions and linear layers, those in shortcuts and gates included."""
+        """Number of convolutions and linear layers, including those in shortcuts and gates."""
         return sum(layer.macs > 0 for layer in self.layers)
 
     @property
     def unused(self) -> int:
-        """Numbers of modules that this input did not meet, such as auxiliary classifiers."""
+        """Parameters that this input does not use, such as those of auxiliary classifiers."""
         return self.params - sum(layer.params for layer in self.layers)
 
     @property
     def field(self) -> Field | None:
-        """The receptive field of the last map."""
+        """Receptive field of the last feature map."""
         return next((row.field for row in reversed(self.rows) if row.field is not None), None)
 
     def at_depth(self, depth: int) -> list[Layer]:
-        """Layers less than `depth` modules deep, and the blocks that stand for deeper ones; 0 gives every layer."""
+        """Return the layers above nesting depth `depth` and the blocks at it; every layer if `depth` is 0."""
         if depth < 1:
             return self.layers
         blocks = {row.name for row in self.rows if row.block and row.depth == depth}
@@ -118,14 +118,14 @@ class Summary:
         ]
 
     def fitting(self, rows: int) -> int:
-        """The largest depth that needs no more rows than these; 0 if every layer fits."""
+        """Return the largest depth whose rows are at most `rows`; 0 if every layer fits."""
         if len(self.layers) <= rows:
             return 0
         depths = range(max(layer.depth for layer in self.layers), 1, -1)
         return next((depth for depth in depths if len(self.at_depth(depth)) <= rows), 1)
 
     def sections(self) -> dict[str, tuple[int, int]]:
-        """Parameters and multiply-adds of stem, stages and head; of another's network, of its outermost modules."""
+        """Sum parameters and multiply-adds by stem, stages and head; for other modules, by their children."""
         found: dict[str, tuple[int, int]] = {}
         for layer in self.layers:
             first, *rest = layer.name.split(".")
@@ -136,13 +136,13 @@ class Summary:
 
 
 def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summary:
-    """What each layer of a network costs and sees, for one input.
+    """Summarise the layers of a network for one input, without computing it.
 
     Args:
-        model: any module, which is left exactly as it was; or the name of a network in the catalogue, or a model file
-            or the folder of a run, of which nothing is computed nor loaded.
-        input_shapes: of each input, without the batch; what the network was made for if not given, which another's
-            module needs.
+        model: a module, which is left unchanged; or the name of a network in the catalogue, a model file, or the folder
+            of a run, whose weights are not loaded.
+        input_shapes: shape of each input without the batch; required for a module, otherwise by default the input shape
+            of the network.
 
     Raises:
         OptionError: the shape is missing, or the network cannot take it.
@@ -171,17 +171,17 @@ def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summ
 
 
 def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[int]]) -> Summary:
-    """The summary of a module that is there already."""
+    """Summarise a module under a title."""
     rows: list[Layer] = []
     counted: set[int] = set()
-    ends: dict[str, int] = {}  # how many rows there were when a module had ended
+    ends: dict[str, int] = {}  # number of rows when the call of a module returned
     for call in trace(network, *input_shapes):
-        # What lies within a module ends before it, so its rows are the last ones.
+        # Submodules return before their module, so their rows are the last ones.
         start = len(rows)
         while start > ends.get(call.name, 0) and rows[start - 1].name.startswith(f"{call.name}." if call.name else ""):
             start -= 1
         within = [row for row in rows[start:] if not row.block]
-        # Modules within that were not called have been used all the same.
+        # Parameters of submodules that were not called count for the module that used them.
         own = [p for p in call.module.parameters(recurse=not within) if id(p) not in counted]
         counted.update(map(id, own))
         if own or call.macs or not within:
@@ -194,18 +194,26 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
         ends[call.name] = len(rows)
     everything = list(network.parameters())
     return Summary(
-        title,
-        tuple(tuple(shape) for shape in input_shapes),
-        tuple(rows),
-        sum(p.numel() for p in everything),
-        sum(p.numel() for p in everything if p.requires_grad),
-        sum(t.numel() * t.element_size() for t in [*everything, *network.buffers()]),
+        title=title,
+        inputs=tuple(tuple(shape) for shape in input_shapes),
+        rows=tuple(rows),
+        params=sum(p.numel() for p in everything),
+        trainable=sum(p.numel() for p in everything if p.requires_grad),
+        bytes=sum(t.numel() * t.element_size() for t in [*everything, *network.buffers()]),
     )
 
 
 def _layer(call: Call, params: int, macs: int, memory: int) -> Layer:
-    detail = _detail(call.module)
-    return Layer(call.name, type(call.module).__name__, detail, call.shape, params, macs, memory, call.field)
+    return Layer(
+        name=call.name,
+        kind=type(call.module).__name__,
+        detail=_detail(call.module),
+        shape=call.shape,
+        params=params,
+        macs=macs,
+        memory=memory,
+        field=call.field,
+    )
 
 
 def _free(module: nn.Module) -> bool:
@@ -213,7 +221,7 @@ def _free(module: nn.Module) -> bool:
 
 
 def _detail(module: nn.Module) -> str:
-    """Window, and what differs from the usual: "7x7 stride 2 pad 3"."""
+    """Return kernel size and non-default settings, such as "7x7 stride 2 pad 3"."""
     window: Any = getattr(module, "kernel_size", None)
     if window is None:
         return ""

@@ -1,4 +1,4 @@
-"""Tensors without values that know their receptive field."""
+"""Tensors without values that carry their receptive field."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch.utils._pytree import tree_map
 from hubel.analysis import receptive
 from hubel.analysis.receptive import Field
 
-__all__ = ["RULES", "Call", "Traced", "inferred", "like", "shape_of", "together", "traced"]
+__all__ = ["RULES", "Call", "Traced", "inferred", "joint_field", "like", "shape_of", "traced"]
 
-# How a function of torch's changes shape and field, where that is known; the others are inferred.
+# Rules by torch function; the shapes of other functions are inferred.
 RULES: dict[Any, Callable[..., Any]] = {}
 
 
 @dataclass(eq=False)
 class Call:
-    """One use of one module.
+    """One call of a module.
 
     Attributes:
-        name: of the module; empty for the network itself.
+        name: name of the module; empty for the network itself.
         module: the module.
-        shape: of its output, without the batch; empty where it is no tensor.
-        field: receptive field of its output; None where each number depends on the whole image and has no place.
-        macs: multiply-adds of convolutions and linear layers made directly by it, not by modules within it.
+        shape: output shape without the batch; empty if the output is no tensor.
+        field: receptive field of the output; None where each value depends on the whole image and has no position.
+        macs: multiply-adds of convolutions and linear layers in this module, without those of its submodules.
     """
 
     name: str
@@ -39,74 +39,74 @@ class Call:
 
 
 class Traced(Tensor):
-    """A tensor on the `meta` device that knows its receptive field, and who uses it."""
+    """A tensor on the `meta` device with its receptive field and the module calls under way."""
 
-    seen: Field | None
+    field: Field | None
     calls: list[Call]
 
     @classmethod
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Every function of torch comes through here."""
+        """Apply the rule of a torch function, or infer its output."""
         rule = RULES.get(func)
         if rule is not None:
             return rule(*args, **(kwargs or {}))
         return inferred(func, args, kwargs or {})
 
 
-def traced(shape: Sequence[int], seen: Field | None, calls: list[Call]) -> Traced:
-    """A new one."""
+def traced(shape: Sequence[int], field: Field | None, calls: list[Call]) -> Traced:
+    """Create a traced tensor."""
     tensor = torch.empty(tuple(shape), device="meta").as_subclass(Traced)
-    tensor.seen, tensor.calls = seen, calls
+    tensor.field, tensor.calls = field, calls
     return tensor
 
 
 def shape_of(x: Tensor) -> torch.Size:
-    """The shape, without the detour through `__torch_function__`."""
+    """Return the shape, bypassing `__torch_function__`."""
     with torch._C.DisableTorchFunctionSubclass():
         return x.shape
 
 
-def like(x: Traced, shape: Sequence[int], seen: Field | None) -> Traced:
-    """A new one in the same pass."""
-    return traced(shape, seen, x.calls)
+def like(x: Traced, shape: Sequence[int], field: Field | None) -> Traced:
+    """Create a traced tensor of the same forward pass."""
+    return traced(shape, field, x.calls)
 
 
 def inferred(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """The result by torch's own inference; a map of the size of those that went in sees what they see together."""
-    found: list[Traced] = []
+    """Run a function by torch's shape inference; outputs of the size of the inputs get the union of their fields."""
+    inputs: list[Traced] = []
 
-    def bare(value: Any) -> Any:
+    def unwrap(value: Any) -> Any:
         if isinstance(value, Traced):
-            found.append(value)
+            inputs.append(value)
         if isinstance(value, Tensor) and not value.is_meta:
             return value.detach().to("meta")
         return value
 
-    def dressed(value: Any) -> Any:
+    def wrap(value: Any) -> Any:
         if not isinstance(value, Tensor) or not value.is_meta:
             return value
-        if isinstance(value, Traced) and any(value is x for x in found):
+        if isinstance(value, Traced) and any(value is x for x in inputs):
             return value
-        return traced(value.shape, together(value.shape, found), found[0].calls)
+        return traced(value.shape, joint_field(value.shape, inputs), inputs[0].calls)
 
     with torch._C.DisableTorchFunctionSubclass():
-        args, kwargs = tree_map(bare, (tuple(args), dict(kwargs)))
+        args, kwargs = tree_map(unwrap, (tuple(args), dict(kwargs)))
         result = func(*args, **kwargs)
-        return tree_map(dressed, result) if found else result
+        return tree_map(wrap, result) if inputs else result
 
 
-def together(shape: Sequence[int], inputs: Sequence[Traced]) -> Field | None:
-    """What a result of some shape sees, when it keeps the places of the maps that it is made of."""
+def joint_field(shape: Sequence[int], inputs: Sequence[Traced]) -> Field | None:
+    """Return the field of an output whose values keep the positions of the input maps."""
     aligned, whole = [], False
     for x in inputs:
         size = shape_of(x)
-        if len(size) == len(shape) == 4 and size[2:] == tuple(shape)[2:] and x.seen is not None:
-            aligned.append(x.seen)
+        if len(size) == len(shape) == 4 and size[2:] == tuple(shape)[2:] and x.field is not None:
+            aligned.append(x.field)
         else:
             whole = True
     if not aligned:
         return None
-    seen = receptive.union(aligned)
-    return seen._replace(whole=True) if whole else seen
+    field = receptive.union(aligned)
+    return field._replace(whole=True) if whole else field

@@ -1,7 +1,8 @@
-"""One pass of an image's shape through a network: every layer's output, multiply-adds and receptive field.
+"""Trace a network without computing it: the output shape, multiply-adds and receptive field of every layer.
 
-A tensor without values carries its receptive field along. For the common functions its shape follows from a formula,
-which is many times faster than torch's own inference; for all others torch infers it. Nothing of the network changes.
+A tensor without values passes through the network and carries its receptive field. For common functions its shape
+follows from a formula, many times faster than torch's shape inference, which serves all others. The network is left
+unchanged.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ RULES.update(rules.OF_TORCH)
 
 
 def trace(network: nn.Module, *shapes: Sequence[int], run: Callable[..., object] | None = None) -> list[Call]:
-    """Every use of every module, in the order in which they end.
+    """Return every call of every module, in the order in which the calls return.
 
     Args:
-        network: any module; it is left as it was: mode, gradients, buffers, hooks.
-        shapes: of what it takes, without the batch, such as `(3, 224, 224)`.
-        run: what to call instead of the network, such as one of its methods.
+        network: any module; its mode, gradients, buffers and hooks are left unchanged.
+        shapes: input shapes without the batch, such as `(3, 224, 224)`.
+        run: function to call instead of the network, such as one of its methods.
 
     Raises:
-        OptionError: the network cannot take such images, or decides by values, which are not there.
+        OptionError: the network cannot take such images, or its control flow depends on their values.
     """
     running: list[Call] = []
     done: list[Call] = []
@@ -44,17 +45,17 @@ def trace(network: nn.Module, *shapes: Sequence[int], run: Callable[..., object]
             (run or network)(*inputs)
         except OptionError:
             raise
-        except Exception as error:  # whatever a stranger's forward runs into
+        except Exception as error:  # any error of the user's forward()
             shown = ", ".join("x".join(map(str, shape)) for shape in shapes)
-            where = f" in {running[-1].name}" if running and running[-1].name else ""
-            what = one_line(error) or type(error).__name__
-            raise OptionError(f"the network cannot be followed for an input of {shown}{where}: {what}") from error
+            module = f" in {running[-1].name}" if running and running[-1].name else ""
+            reason = one_line(error) or type(error).__name__
+            raise OptionError(f"the network cannot be traced for an input of {shown}{module}: {reason}") from error
     return done
 
 
 @contextmanager
 def _recording(names: dict[int, str], running: list[Call], done: list[Call]) -> Iterator[None]:
-    """Watch the modules of one network, through hooks that no module keeps."""
+    """Record the calls of a network's modules through global hooks, removed afterwards."""
 
     def before(module: nn.Module, inputs: Any) -> None:
         if id(module) in names:
@@ -64,7 +65,7 @@ def _recording(names: dict[int, str], running: list[Call], done: list[Call]) -> 
         if id(module) in names:
             call = running.pop()
             if isinstance(output, Traced):
-                call.shape, call.field = tuple(shape_of(output)[1:]), output.seen
+                call.shape, call.field = tuple(shape_of(output)[1:]), output.field
             done.append(call)
 
     handles = register_module_forward_pre_hook(before), register_module_forward_hook(after)

@@ -1,1 +1,1 @@
-"""Check data sets and models: label errors, duplicates, outliers; robustness under corruption."""
+"""Audit data sets and models: label errors, duplicates, outliers; robustness to corruptions."""

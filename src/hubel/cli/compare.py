@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from hubel.analysis.compare import Compared
+    from hubel.analysis.compare import ComparedNetwork
 
 
 EXAMPLES = (
@@ -34,15 +34,14 @@ def compare(
     """
     import json as json_module
 
-    from hubel.analysis.compare import compare as compared
-    from hubel.analysis.compare import expanded
+    from hubel.analysis.compare import compare_networks, expand_patterns
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
     from hubel.core.files import write_atomic
 
     if not models:
         raise OptionError("name the networks: hubel compare resnet50 mobilenet_v2")
-    found = compared(expanded(models), timed=timed)
+    found = compare_networks(expand_patterns(models), timed=timed)
     records = [_record(network) for network in found]
     if figure is not None:
         from hubel.analysis.comparison_figure import accuracy_against_macs
@@ -74,7 +73,7 @@ def compare(
     return 0
 
 
-def _record(network: Compared) -> dict[str, Any]:
+def _record(network: ComparedNetwork) -> dict[str, Any]:
     found = network.summary
     return {
         "model": network.name,

@@ -35,12 +35,12 @@ def check(
     """
     import json as json_module
 
-    from hubel.audit.data_check import check as check_data
+    from hubel.audit.data_check import check_dataset
     from hubel.cli.tables import print_table
     from hubel.core.progress import counted
     from hubel.inference.predictor import load_predictor
 
-    found = check_data(source, load_predictor(model, device=device), out)
+    found = check_dataset(source, load_predictor(model, device=device), out)
     if json:
         print(json_module.dumps(found.to_json(), indent=2))
         return 0
@@ -53,8 +53,8 @@ def check(
         title = f"{counted(len(suspects), 'label')} may be wrong; the most doubtful:"
         print_table(["image", "label", "p(label)", "looks like", "p"], rows, title=title)
     print_table(["", f"{len(found):,} images"], found.summary())
-    for path, deviations in found.unlike()[:_SHOWN]:
-        print(f"unlike all others  {path} ({deviations:.1f} deviations)")
+    for path, deviations in found.farthest()[:_SHOWN]:
+        print(f"outlier  {path} ({deviations:.1f} deviations)")
     print(f"page   {found.page}")
     print(f"table  {found.table}")
     return 0

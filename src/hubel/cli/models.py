@@ -78,7 +78,7 @@ def _describe(name: str) -> int:
                 f"{row.top5:.2f}%" if row.top5 else "-",
                 f"{row.preprocess.height}x{row.preprocess.width}",
                 row.licence,
-                row.where,
+                row.location,
             )
             for row in weights
         ]

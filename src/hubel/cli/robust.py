@@ -29,17 +29,17 @@ def robust(
 ) -> int:
     """Measure a model's robustness to noise, blur, weather, compression, shifts, crops and rotations.
 
-    The 15 corruptions of ImageNet-C at 5 severities, and plain changes in units that anyone can picture.
+    The 15 corruptions of ImageNet-C at 5 severities, and simple corruptions with strengths in plain units.
 
     Args:
         model: a model file, or the folder of a run; or a network with ImageNet weights, as in hubel predict.
         data: labelled images, as for hubel train.
         baseline: another model, measured on the same images and shown beside the first (first / baseline).
-        only: names of changes, such as shift,rotation,fog; all of them if not given.
+        only: names of corruptions, such as shift,rotation,fog; all of them if not given.
         split: which images; see hubel evaluate.
         images: at most so many of them; 1,000 if not given, or 100 if quick.
         quick: fewer images, and three strengths of each change instead of five.
-        seed: of the choice of images and of the changes.
+        seed: seed of the selection of images and of the corruptions.
         out: folder for the numbers and curves; runs/robust-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         json: print the numbers as JSON instead of tables.
@@ -74,6 +74,6 @@ def robust(
             print_table([title, *severities], rows)
     clean = [(f"clean accuracy of {one.model}", f"{percent(one.clean, 2)}%") for one in found.results]
     means = [(name, "-" if value is None else f"{100 * value:.2f}%") for name, value in found.means.items()]
-    print_table(["", str(found.folder)], [*clean, *means, (f"{found.which} images", f"{first.n:,}")])
+    print_table(["", str(found.folder)], [*clean, *means, (f"{found.split} images", f"{first.n:,}")])
     print(f"curves  {found.folder / 'robustness.png'}")
     return 0

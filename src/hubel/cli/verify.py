@@ -33,18 +33,18 @@ def verify(name: str = "*", /, *, all: bool = False) -> int:  # noqa: A002
     facts = [fact for _, some in found for fact in some]
     failed = [fact for fact in facts if not fact.holds]
     if all:
-        rows = [(f.model, f.what, text(f.published), text(f.computed), _verdict(f.holds)) for f in facts]
+        rows = [(f.model, f.quantity, text(f.published), text(f.computed), _verdict(f.holds)) for f in facts]
         print_table(["model", "fact", "published", "computed", ""], rows)
     else:
         body = []
         for model, some in found:
-            by_name = {fact.what: text(fact.computed) for fact in some}
+            by_name = {fact.quantity: text(fact.computed) for fact in some}
             maps = sum(isinstance(fact.published, tuple) for fact in some)
             verdict = _verdict(holds=not any(fact.model == model for fact in failed)) if some else "nothing published"
             body.append((model, by_name.get("parameters", "-"), by_name.get("macs", "-"), str(maps), verdict))
         print_table(["model", "parameters", "macs", "maps", ""], body)
     for fact in failed:
-        print(f"{fact.model}: {fact.what} is published as {text(fact.published)}, but is {text(fact.computed)}")
+        print(f"{fact.model}: {fact.quantity} is published as {text(fact.published)}, but is {text(fact.computed)}")
     models = sum(bool(some) for _, some in found)
     print(f"{len(facts) - len(failed):,} of {len(facts):,} published facts of {models} networks hold")
     return 1 if failed else 0

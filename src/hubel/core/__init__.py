@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, atomic files, stateless random numbers, progress, the process itself."""
+"""Foundations: errors, atomic files, stateless random numbers, progress, process settings."""

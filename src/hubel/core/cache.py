@@ -1,4 +1,4 @@
-"""What hubel keeps because making it again takes time: each kind is one folder, which may be removed at any time."""
+"""The cache on disk: a folder for each kind of content, which may be removed at any time."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from hubel.core.files import cache_root, folder_bytes
 __all__ = ["KINDS", "LIMIT_VARIABLE", "cache_limit", "clear_cache", "contents", "make_room"]
 
 LIMIT_VARIABLE = "HUBEL_CACHE_GIB"
-_LIMIT_BYTES = 10 * 2**30  # of the disk, for each large kind
+_LIMIT_BYTES = 10 * 2**30  # per kind with a limit
 
-# The folders within `cache_root()`, and what they hold. Nothing else there is ever removed.
+# The folders in `cache_root()` and their content. Nothing else there is ever removed.
 KINDS = {
-    "weights": "pretrained weights that were downloaded",
-    "index": "what is known of the images of a data set: sizes, hashes, unreadable files",
+    "weights": "downloaded pretrained weights",
+    "index": "indexes of data sets: sizes, hashes, unreadable files",
     "pictures": "decoded images",
-    "activations": "what the frozen part of a network makes of images",
-    "engines": "which engine runs an exported file fastest here",
-    "similar": "vectors of images that hubel similar searches",
+    "activations": "features of images from the frozen part of a network",
+    "engines": "fastest engine of each exported file on this machine",
+    "similar": "feature vectors of images that hubel similar searches",
 }
 
 
 def contents() -> list[tuple[str, int, str]]:
-    """Each kind with its bytes and what it holds."""
-    return [(kind, folder_bytes(cache_root() / kind), what) for kind, what in KINDS.items()]
+    """Return each kind with its size in bytes and a description."""
+    return [(kind, folder_bytes(cache_root() / kind), description) for kind, description in KINDS.items()]
 
 
 def clear_cache(kinds: Iterable[str]) -> int:
-    """Remove some kinds, or "all"; the bytes that are free again.
+    """Remove kinds, or "all", and return the number of freed bytes.
 
     Raises:
         UnknownNameError: there is no such kind.
@@ -50,7 +50,7 @@ def clear_cache(kinds: Iterable[str]) -> int:
 
 
 def cache_limit(kind: str) -> int:
-    """The bytes that a kind may take on the disk: $HUBEL_CACHE_GIB, or 10 GiB and at most half of what is free."""
+    """Return the most bytes of a kind: $HUBEL_CACHE_GIB, or 10 GiB and at most half of the free disk space."""
     if chosen := os.environ.get(LIMIT_VARIABLE):
         try:
             return int(float(chosen) * 2**30)
@@ -63,16 +63,16 @@ def cache_limit(kind: str) -> int:
 
 
 def make_room(kind: str, pattern: str, wanted: int, needed: Collection[Path] = ()) -> bool:
-    """Remove what was not used for longest until `wanted` bytes more stay within the limit of a kind.
+    """Remove the least recently used entries of a kind until `wanted` more bytes are within its limit.
 
     Args:
-        kind: one of those with a limit.
-        pattern: which files or folders within its folder can each be removed by itself.
-        wanted: bytes to come.
-        needed: entries that stay.
+        kind: a kind with a limit.
+        pattern: glob pattern, in its folder, of the files or folders that can be removed.
+        wanted: bytes to be added.
+        needed: entries that must not be removed.
 
     Returns:
-        whether they do; nothing is removed where they cannot.
+        True if there is room; False, with nothing removed, if there cannot be.
     """
     limit = cache_limit(kind)
     entries = [(_age(path), path, _bytes(path)) for path in (cache_root() / kind).glob(pattern)]
@@ -88,7 +88,7 @@ def make_room(kind: str, pattern: str, wanted: int, needed: Collection[Path] = (
 
 
 def _age(path: Path) -> float:
-    with contextlib.suppress(OSError):  # another run may remove it at any time
+    with contextlib.suppress(OSError):  # another process may remove it at any time
         return path.stat().st_mtime
     return 0.0
 
@@ -103,5 +103,5 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with contextlib.suppress(OSError):  # Windows removes no file that is mapped
+        with contextlib.suppress(OSError):  # Windows removes no memory-mapped file
             path.unlink()

@@ -36,12 +36,12 @@ __all__ = [
 ]
 
 
-_MOST_LINES = 20  # of weights that do not fit
-_MOST_NAMES = 20  # of those that somebody may have meant
+_MOST_LINES = 20  # lines of weights that do not match
+_MOST_NAMES = 20  # names listed as known
 
 
 class HubelError(Exception):
-    """Whatever hubel raises on purpose; catch this to catch them all."""
+    """Base class of all errors that hubel raises on purpose."""
 
 
 class OptionError(HubelError, ValueError):
@@ -56,9 +56,9 @@ class UnknownNameError(HubelError, LookupError):
     """A name that is not in a table; the message offers the nearest ones.
 
     Args:
-        kind: what the name is of, such as "model".
-        name: what was asked for.
-        known: the valid names.
+        kind: kind of the name, such as "model".
+        name: name that was not found.
+        known: valid names.
 
     >>> print(UnknownNameError("model", "resnet21", ["resnet20", "lenet5"]))
     no model is called 'resnet21'; did you mean resnet20?
@@ -82,8 +82,8 @@ class DecodeError(HubelError, OSError):
     """One image cannot be read.
 
     Attributes:
-        name: the file, as the user would know it.
-        reason: why, without the name.
+        name: name of the file.
+        reason: reason, without the name.
     """
 
     def __init__(self, name: str, reason: str) -> None:
@@ -107,7 +107,7 @@ class MismatchError(WeightsError):
     """Weights do not fit a network.
 
     Attributes:
-        summary: one line.
+        summary: one line with the counts.
         lines: a line for each weight that is missing, unexpected or of another shape, sorted, at most 20.
 
     >>> print(MismatchError(3, ["missing: head.linear.bias (10,)"]))
@@ -128,7 +128,7 @@ class MismatchError(WeightsError):
 
 
 class CheckpointError(HubelError, OSError):
-    """A run cannot be resumed from what lies in its folder."""
+    """A run cannot be resumed from the content of its folder."""
 
 
 class DivergedError(HubelError, ValueError):

@@ -1,7 +1,7 @@
-"""Files that are either whole or absent, and where hubel keeps its own.
+"""Atomic files and folders, and the location of the cache.
 
-The order of operations is the one that survives a crash at any instant: write beside the target, fsync the file,
-rename over the target, fsync the folder (DESIGN: "Checkpoints are atomic").
+The order of operations survives a crash at any instant: write beside the target, fsync the file, rename over the
+target, fsync the folder.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = [
     "write_json",
 ]
 
-_LUCK = 8  # random bytes in the name of what is being written
+_SUFFIX_BYTES = 8  # random bytes in the name of an unfinished file or folder
 
 
 def cache_root() -> Path:
-    """The folder for what hubel can make again: `$HUBEL_CACHE`, or the system's folder for caches."""
-    if chosen := os.environ.get("HUBEL_CACHE"):
-        return Path(chosen)
+    """Return the cache folder: `$HUBEL_CACHE`, or one in the system's folder for caches."""
+    if folder := os.environ.get("HUBEL_CACHE"):
+        return Path(folder)
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hubel"
     if sys.platform == "darwin":
@@ -45,7 +45,7 @@ def cache_root() -> Path:
 
 
 def numbered_folder(parent: Path, name: str) -> Path:
-    """The first of `parent/name-1`, `parent/name-2`, ... that does not exist, now made."""
+    """Create and return the first of `parent/name-1`, `parent/name-2`, ... that does not exist."""
     parent.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
@@ -58,7 +58,7 @@ def numbered_folder(parent: Path, name: str) -> Path:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable. Windows cannot open a folder, and needs no such call."""
+    """Make the entries of `folder` durable. Windows cannot open a folder, and needs no such call."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -69,7 +69,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Put `content` at `path`; a reader sees the old file or the new one, never a part."""
+    """Write `content` to `path` atomically: a reader sees the old file or the new one, never a part."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(path)
@@ -86,40 +86,40 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. NaN is refused: it is not JSON."""
+    """Write `value` as indented JSON, atomically. NaN is refused, as it is not JSON."""
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def publish_folder(target: Path, fill: Callable[[Path], None], *, manifest: str) -> None:
-    """Make folder `target` appear whole: `fill` writes into a new folder, which is then renamed to `target`.
+    """Create folder `target` atomically: `fill` writes into a new folder, which is then renamed to `target`.
 
-    The manifest (file sizes and SHA-256) is written last, so that a folder without one, or with one that does not
-    match, is known to be incomplete. An existing `target` is replaced.
+    The manifest (file sizes and SHA-256) is written last, so that a folder without a matching manifest is known to be
+    incomplete. An existing `target` is replaced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    making = beside(target)
+    unfinished = beside(target)
     try:
-        making.mkdir()
-        fill(making)
+        unfinished.mkdir()
+        fill(unfinished)
         listed = {}
-        for file in sorted(making.iterdir()):
+        for file in sorted(unfinished.iterdir()):
             with file.open("rb+") as opened:
                 sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
                 listed[file.name] = {"size": opened.tell(), "sha256": sha256}
                 os.fsync(opened.fileno())
-        write_json(making / manifest, listed)
+        write_json(unfinished / manifest, listed)
         if target.exists():
             shutil.rmtree(target)
-        making.rename(target)
+        unfinished.rename(target)
     except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
     fsync_folder(target.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process was writing: files and folders that have not got their names yet, at any depth."""
-    for unfinished in list(folder.rglob(f".*.{'[0-9a-f]' * 2 * _LUCK}.tmp")):
+    """Remove unfinished files and folders of killed processes, at any depth."""
+    for unfinished in list(folder.rglob(f".*.{'[0-9a-f]' * 2 * _SUFFIX_BYTES}.tmp")):
         if unfinished.is_dir():
             shutil.rmtree(unfinished, ignore_errors=True)
         else:
@@ -127,12 +127,12 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """The size of all files in a folder; 0 where there is none."""
+    """Return the total size of all files in a folder, in bytes; 0 if there is no such folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def is_whole(folder: Path, *, manifest: str) -> bool:
-    """Whether every file that the folder's manifest lists is there, with its size and SHA-256."""
+    """Check that every file in the folder's manifest exists with its size and SHA-256."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         listed = json.loads((folder / manifest).read_text(encoding="utf-8"))
         return bool(listed) and all(_matches(folder / name, facts) for name, facts in listed.items())
@@ -147,8 +147,8 @@ def _matches(path: Path, facts: dict[str, Any]) -> bool:
 
 
 def beside(path: Path) -> Path:
-    """A name in the same folder for what is being written; see `remove_leftovers`.
+    """Return a temporary path in the same folder; see `remove_leftovers`.
 
-    Not by `tempfile`, whose files and folders only their owner may read.
+    `tempfile` is not used, because only the owner may read its files and folders.
     """
-    return path.with_name(f".{path.name}.{secrets.token_hex(_LUCK)}.tmp")
+    return path.with_name(f".{path.name}.{secrets.token_hex(_SUFFIX_BYTES)}.tmp")

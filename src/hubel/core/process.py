@@ -1,7 +1,7 @@
-"""Settings of the process itself: the allocator, the waiting of threads, how many there are.
+"""Process settings: memory allocator, spinning of threads, number of usable cores.
 
-These must be made before torch is imported, and only by the command line: a library does not change the process of
-the program that imports it.
+They must be made before torch is imported, and only by the command line: a library does not change the process of the
+program that imports it.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ _LARGE = 8 * 2**20  # bytes; Pillow's blocks of large images have just below 16 
 
 
 def tune() -> None:
-    """Keep freed memory inside the process instead of handing it back after every layer; wait for a short time only.
+    """Keep freed memory in the process, and let idle threads sleep soon.
 
-    Activations of a training step are tens of MiB that are freed and asked for again. glibc gives such blocks back to
-    the kernel at once, and each return costs page faults on the next use. Measured in `benchmarks/LOG.md`.
+    Activations of a training step are tens of MiB that are freed and allocated again. glibc returns such blocks to the
+    kernel at once, which costs page faults on the next use. Measured in `benchmarks/LOG.md`.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    # Threads that wait for each other look for work this often before they sleep. libgomp's default of minutes is what
-    # makes two threads slower than one when another program takes a core.
+    # Waiting threads poll this often before they sleep. libgomp's default of minutes makes two threads slower than one
+    # when another program uses a core.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     _allocate({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1})
 
 
 def give_back() -> None:
-    """Give large blocks back to the system as soon as they are free: for a process that serves strangers.
+    """Return large blocks to the system as soon as they are freed: for a server.
 
-    `tune` keeps them, each thread for itself, which is quicker while everything has the same size: here a single large
-    photo would take its memory for ever.
+    `tune` keeps them in each thread, which is faster while all blocks have the same size; in a server a single large
+    image would occupy its memory forever.
     """
     _allocate({_M_ARENA_MAX: 1, _M_MMAP_MAX: 2**16, _M_MMAP_THRESHOLD: _LARGE, _M_TRIM_THRESHOLD: 4 * _LARGE})
 
 
 def _allocate(settings: dict[int, int]) -> None:
-    """Set up the allocator, where it can be."""
+    """Set options of glibc's allocator; do nothing on other systems."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library than glibc: nothing to tune
             libc = ctypes.CDLL(None)
@@ -50,7 +50,7 @@ def _allocate(settings: dict[int, int]) -> None:
 
 
 def usable_cores() -> int:
-    """The number of processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

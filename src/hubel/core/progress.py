@@ -1,4 +1,4 @@
-"""One progress bar, on standard error, only where a person watches."""
+"""Progress bar and messages on standard error; the bar only on a terminal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Bar", "bar", "counted", "say"]
 
 
 class Bar(Protocol):
-    """What a long job tells of itself."""
+    """Interface to report the progress of a job."""
 
     def step(self, n: int = 1, note: str = "") -> None:
-        """`n` more units are done; `note` replaces the words at the end of the bar."""
+        """Report `n` more finished units; `note` replaces the text at the end of the bar."""
 
 
 class _Silent:
@@ -24,7 +24,7 @@ class _Silent:
 
 @contextmanager
 def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
-    """A bar of `total` units of which `done` are done; nothing at all where standard error is no terminal."""
+    """Show a bar of `total` units, `done` of them finished; nothing if standard error is not a terminal."""
     if not sys.stderr.isatty():
         yield _Silent()
         return
@@ -51,15 +51,15 @@ def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
         yield _Shown()
 
 
-def counted(n: int, what: str) -> str:
-    """A number of things in words.
+def counted(n: int, noun: str) -> str:
+    """Format a number with its noun in the singular or plural.
 
     >>> counted(1, "file"), counted(1200, "image")
     ('1 file', '1,200 images')
     """
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def say(text: str) -> None:
-    """A line for the person who watches. Standard output is for results, so this goes to standard error."""
+    """Print a message to standard error; standard output is for results."""
     print(text, file=sys.stderr, flush=True)

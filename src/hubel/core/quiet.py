@@ -1,4 +1,4 @@
-"""Silence of libraries that would talk to the user while hubel does."""
+"""Silence the log messages of libraries."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["quiet_logger"]
 
 @contextlib.contextmanager
 def quiet_logger(name: str) -> Iterator[None]:
-    """No warnings of a library that tries again and again: one line at the end says it all.
+    """Suppress warnings of a library, such as those about retries, within the block.
 
-    The library must have been imported before, since it sets its own level then.
+    The library must be imported before, since its import sets the level.
     """
     log = logging.getLogger(name)
     level = log.level

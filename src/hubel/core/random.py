@@ -1,4 +1,4 @@
-"""Random numbers without state: each is a function of what it is for.
+"""Stateless random numbers: each is a function of its keys.
 
 The order of epoch `e` is a function of `(seed, e)`; the augmentation of a sample is a function of `(seed, e, sample)`.
 So a run can be resumed from `(epoch, step)` alone, and the number of loading threads changes nothing.
@@ -20,13 +20,13 @@ Keys = int | NDArray[Any]
 
 
 def bits(*keys: Keys) -> NDArray[np.uint64]:
-    """64 random bits for each combination of keys, of which the lowest 64 bits count; arrays broadcast.
+    """Return 64 random bits for each combination of keys, modulo 2**64; arrays are broadcast.
 
     >>> int(bits(0, 1)), bits(0, np.arange(2)).tolist()
     (533277651790633397, [9263801033069360685, 533277651790633397])
     """
     state = np.asarray(0x9E3779B97F4A7C15, dtype=np.uint64)
-    with np.errstate(over="ignore"):  # wrapping around is what the arithmetic means
+    with np.errstate(over="ignore"):  # the arithmetic is modulo 2**64
         for key in keys:
             word = np.asarray(key % 2**64 if isinstance(key, int) else key).astype(np.uint64)
             state = _mix(state * np.uint64(0xD1342543DE82EF95) + word + np.uint64(0x9E3779B97F4A7C15))
@@ -40,15 +40,15 @@ def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def uniform(*keys: Keys) -> NDArray[np.float64]:
-    """A number in [0, 1) for each combination of keys, from the upper 53 of its 64 bits."""
+    """Return a number in [0, 1) for each combination of keys, from the upper 53 of its 64 bits."""
     return (bits(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def permutation(n: int, *keys: int) -> NDArray[np.int64]:
-    """A random order of `range(n)`: the ranks of one random word each."""
+    """Return a random permutation of `range(n)`, by sorting one random word each."""
     return np.argsort(bits(*keys, np.arange(n)), kind="stable")
 
 
 def scalar(*keys: int) -> int:
-    """One non-negative 63-bit number, such as a generator elsewhere takes for its seed."""
+    """Return a non-negative 63-bit number, for use as a seed elsewhere."""
     return int(bits(*keys)) >> 1

@@ -1,4 +1,4 @@
-"""Stopping a long job in good order: the first signal asks, the second ends."""
+"""Stop a job gracefully on a signal: the first requests it, the second ends the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
 class Stop:
-    """Whether somebody has asked the job to stop. `asked` is the signal's number, 0 for none."""
+    """A request to stop. `asked` is the number of the signal, 0 for none."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -22,9 +22,9 @@ class Stop:
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """While this lasts, the first Ctrl-C or SIGTERM only asks to stop; after it the signals work as before.
+    """Turn the first Ctrl-C or SIGTERM within the block into a request to stop; further signals act as before.
 
-    In a thread other than the main one, where Python allows no handlers, nobody can ask.
+    Outside the main thread, where Python allows no signal handlers, there are no requests.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -34,7 +34,7 @@ def listening() -> Iterator[Stop]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         stop.asked = number
-        # The usual handlers again, so that a second Ctrl-C ends the process at once.
+        # Restore the default handlers, so that a second Ctrl-C ends the process at once.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -1,4 +1,4 @@
-"""Work for threads, with its results in order and a bounded number of tasks under way."""
+"""Parallel map with results in order and a bounded number of pending tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 def in_order(pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], *, ahead: int) -> Iterator[Result]:
-    """`map(work, items)` by the threads of `pool`, at most `ahead` tasks being done or waiting to be taken.
+    """Yield `map(work, items)` in order, computed by `pool` with at most `ahead` pending tasks.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> with ThreadPoolExecutor(2) as pool:

@@ -1,7 +1,7 @@
-"""Write an evaluation as one HTML file that needs nothing else: no network, no script, no other file.
+"""Write an evaluation as a self-contained HTML file, without scripts, requests or other files.
 
-Class names and file names come from strangers' folders. So the template escapes every value, and the page's
-own policy forbids scripts and requests should anything slip through.
+Class names and file names are untrusted input. The template therefore escapes every value, and the content security
+policy of the page forbids scripts and requests.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from hubel.metrics.tables import percent
 
 __all__ = ["Report", "write_report"]
 
-_OPEN_NOTES = 8  # the others fold away
+_OPEN_NOTES = 8  # the others are collapsed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The contents of a report.
+    """Contents of a report.
 
     Attributes:
-        title: the name of the report.
-        headline: the result in one sentence, such as "98.6% of 360 test images are classified correctly."
-        facts: rows of the summary, each a name and a value.
-        notes: warnings, such as the unreadable files with their reasons.
-        tiles: the headline numbers.
-        tables: below the facts, or below the figures.
-        figures: a heading, a caption and a PNG file each.
-        footnote: explains the numbers; "" for none.
+        title: title of the report.
+        headline: result in one sentence, such as "98.6% of 360 test images are classified correctly."
+        facts: name and value of each row of the summary.
+        notes: warnings, such as unreadable files with their reasons.
+        tiles: headline numbers.
+        tables: tables below the facts, or below the figures.
+        figures: heading, caption and PNG file of each figure.
+        footnote: definitions of the numbers; "" for none.
     """
 
     title: str

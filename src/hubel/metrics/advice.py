@@ -1,4 +1,4 @@
-"""What to try next, from what a classifier gets wrong."""
+"""Advise on more training data from the errors of a classifier."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from hubel.metrics.tables import percent
 
 __all__ = ["advice"]
 
-_LEAST_MISSED = 2  # images of a class, or of a pair of classes, before it is worth a word
-_BELOW = 0.05  # recall, below that of all classes, that makes a class weak
-_SENTENCES = 2  # of each sort
+_LEAST_MISSED = 2  # misclassified images of a class, or of a pair of classes, that are worth a sentence
+_BELOW = 0.05  # difference of recall below the macro recall that makes a class weak
+_SENTENCES = 2  # most sentences of each kind
 
 
-def advice(metrics: Metrics, taught: Mapping[str, int]) -> list[str]:
-    """Sentences on the weakest classes and the commonest confusions; none where nothing stands out.
+def advice(metrics: Metrics, training_images: Mapping[str, int]) -> list[str]:
+    """Write sentences on the weakest classes and the most frequent confusions; none if there are no such.
 
     Args:
-        metrics: of held-out images.
-        taught: how many images of each class there were to learn from.
+        metrics: metrics on held-out images.
+        training_images: number of training images of each class.
     """
     weak = [
         (one.recall, one)
@@ -28,15 +28,15 @@ def advice(metrics: Metrics, taught: Mapping[str, int]) -> list[str]:
     ]
     lines = []
     for recall, one in sorted(weak, key=lambda pair: pair[0])[:_SENTENCES]:
-        have = taught.get(one.name, 0)
+        trained = training_images.get(one.name, 0)
         lines.append(
-            f"more photos of {one.name} would help most: {percent(recall)}% of them are found, "
-            f"with {have:,} to learn from"
+            f"more images of {one.name} would help most: its recall is {percent(recall)}%, "
+            f"with {trained:,} training images"
         )
-    for is_class, said, count in metrics.most_confused(_SENTENCES):
+    for true_class, predicted, count in metrics.most_confused(_SENTENCES):
         if count >= _LEAST_MISSED:
             lines.append(
-                f"{is_class} is taken for {said} {count} times: look whether these photos are labelled rightly "
-                "(hubel data check finds such), or add some that show the difference"
+                f"{true_class} is predicted as {predicted} {count} times: check the labels of these images "
+                "(hubel data check finds label errors), or add images that show the difference"
             )
     return lines

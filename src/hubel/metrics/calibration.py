@@ -1,7 +1,7 @@
-"""From scores to probabilities that mean what they say. Guo et al. 2017, arXiv:1706.04599.
+"""Calibrate class probabilities by temperature scaling, and measure calibration. Guo et al. 2017, arXiv:1706.04599.
 
-A network that is 90 % sure should be right nine times in ten. One number, the temperature, corrects most of
-the overconfidence of a trained network and never changes which class it prefers (Section 4.2).
+Of the predictions with a confidence of 90 %, nine in ten should be correct. A single temperature corrects most of the
+overconfidence of a trained network and never changes the predicted class (Section 4.2).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from hubel.metrics.checks import checked_pair
 
 __all__ = ["BINS", "ReliabilityBins", "fit_temperature", "reliability_bins"]
 
-BINS = 15  # the number that Guo et al. use, and most of the field after them
+BINS = 15  # as in Guo et al.
 LOWEST, HIGHEST = 0.05, 20.0
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> float:
-    """The temperature T that minimises the mean negative log-likelihood of `softmax(logits / T)`.
+    """Fit the temperature T that minimises the mean negative log-likelihood of `softmax(logits / T)` (Section 4.2).
 
-    Fit it on images that the network was not trained on. Section 4.2; the loss is convex in 1 / T, so that
-    the search over log T between 0.05 and 20 finds its one minimum.
+    Use images that the network was not trained on. The loss is convex in 1 / T, so that the search over log T for T
+    between 0.05 and 20 finds its minimum.
 
     Args:
-        logits: the network's scores, shape (n, c), finite.
-        labels: the true class of each row, shape (n,), in 0..c-1.
+        logits: logits of the network, shape (n, c), finite.
+        labels: true classes, shape (n,), in 0..c-1.
 
     Returns:
-        T between 0.05 and 20; its loss is never worse than that of T = 1.
+        T between 0.05 and 20; its loss is never higher than that of T = 1.
 
     Raises:
-        DataError: the shapes do not fit, a label is out of range, or a logit is not finite.
+        DataError: the shapes do not match, a label is out of range, or a logit is not finite.
     """
     from scipy.optimize import minimize_scalar
 
@@ -50,15 +50,15 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> f
     return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ReliabilityBins:
-    """Sums over the images whose confidence falls into each bin.
+    """Images by confidence, as sums over bins of equal width.
 
     Attributes:
-        edges: the bounds of the bins, shape (bins + 1,), 0 to 1; a bin holds its upper bound, not its lower.
-        count: images, shape (bins,).
-        correct: images that are right, shape (bins,).
-        confidence: the sum of the confidences, shape (bins,).
+        edges: bounds of the bins, shape (bins + 1,), 0 to 1; a bin includes its upper bound, not its lower one.
+        count: number of images, shape (bins,).
+        correct: number of correctly classified images, shape (bins,).
+        confidence: sum of the confidences, shape (bins,).
     """
 
     edges: NDArray[np.float64]
@@ -68,23 +68,23 @@ class ReliabilityBins:
 
     @property
     def expected_error(self) -> float:
-        """The expected calibration error, 0 to 1: the mean over images of their bin's gap. Eq. 3."""
+        """Expected calibration error, 0 to 1: the mean gap of confidence and accuracy, weighted by images (Eq. 3)."""
         return float(np.abs(self.correct - self.confidence).sum() / self.count.sum())
 
 
 def reliability_bins(confidence: NDArray[Any], correct: NDArray[np.bool_], *, bins: int = BINS) -> ReliabilityBins:
-    """Sort images by how sure the network was, into bins of equal width. Eq. 1 and 2.
+    """Group images by confidence into bins of equal width (Eq. 1 and 2).
 
     Args:
-        confidence: the probability of the predicted class, shape (n,), 0 to 1.
+        confidence: probability of the predicted class, shape (n,), 0 to 1.
         correct: whether the predicted class is the true one, shape (n,).
-        bins: how many bins.
+        bins: number of bins.
     """
     edges = np.linspace(0.0, 1.0, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    bin_of = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
     return ReliabilityBins(
-        edges,
-        np.bincount(place, minlength=bins),
-        np.bincount(place[correct], minlength=bins),
-        np.bincount(place, weights=confidence, minlength=bins).astype(np.float64),
+        edges=edges,
+        count=np.bincount(bin_of, minlength=bins),
+        correct=np.bincount(bin_of[correct], minlength=bins),
+        confidence=np.bincount(bin_of, weights=confidence, minlength=bins).astype(np.float64),
     )

@@ -1,4 +1,4 @@
-"""The numbers that say how good a classifier is. Each is a sum over images, divided once at the end."""
+"""Metrics of classifiers. Each is a sum over images, divided once at the end."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ __all__ = [
     "LabelMetrics",
     "Metrics",
     "MultiLabelMetrics",
-    "measure",
+    "measure_classification",
     "measure_multilabel",
     "sample_losses",
 ]
 
-# Softmax in float32 rounds to 0 below this. A loss of 87.3 nats keeps one image from swamping the mean.
+# Softmax in float32 rounds to 0 below this. A loss of at most 87.3 nats keeps one image from dominating the mean.
 SMALLEST = float(np.finfo(np.float32).tiny)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassMetrics:
-    """One class against all others.
+    """Metrics of one class against all others.
 
     Attributes:
-        name: the class.
-        precision: of the images that were given this class, the fraction that have it; 0 when there are none.
-        recall: of the images that have this class, the fraction that were given it; 0 when there are none.
-        f1: the harmonic mean of the two, 0 to 1.
-        support: how many images have this class.
+        name: name of the class.
+        precision: fraction of the images predicted as this class that have it; 0 if there are none.
+        recall: fraction of the images of this class that are predicted as it; 0 if there are none.
+        f1: harmonic mean of precision and recall, 0 to 1.
+        support: number of images of this class.
     """
 
     name: str
@@ -46,35 +46,34 @@ class ClassMetrics:
     support: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelMetrics(ClassMetrics):
-    """One label of a task where an image may have several.
+    """Metrics of one label of a multi-label classifier.
 
     Attributes:
-        average_precision: the precision at each score where recall grows, weighted by that growth, 0 to 1;
-            None when no image has the label.
+        average_precision: mean of the precision at each score, weighted by the increase of the recall, 0 to 1; None if
+            no image has the label.
     """
 
     average_precision: float | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Metrics:
-    """How good a classifier with one class per image is.
+    """Metrics of a classifier with one class per image.
 
     Attributes:
-        classes: the names, in the order of the columns.
-        n: how many images.
-        top1: fraction whose most probable class is the true one.
-        top5: fraction whose true class is among the five most probable; None with fewer than six classes.
+        classes: class names, in the order of the columns.
+        n: number of images.
+        top1: fraction of the images whose most probable class is the true one.
+        top5: fraction of the images whose true class is among the five most probable; None with fewer than six classes.
         nll: mean negative log-likelihood of the true class, in nats.
-        ece: expected calibration error over 15 bins of confidence, 0 to 1 (Guo et al. 2017, arXiv:1706.04599,
-            Eq. 3).
-        per_class: one entry per class, in the order of `classes`.
-        macro_precision: mean over the classes that have at least one image.
-        macro_recall: likewise; also known as balanced accuracy.
-        macro_f1: likewise.
-        confusion: how many images of each true class (row) were given each class (column), shape (c, c).
+        ece: expected calibration error over 15 bins of confidence, 0 to 1 (Guo et al. 2017, arXiv:1706.04599, Eq. 3).
+        per_class: metrics of each class, in the order of `classes`.
+        macro_precision: mean precision of the classes that have images.
+        macro_recall: mean recall of the classes that have images; also known as balanced accuracy.
+        macro_f1: mean F1 of the classes that have images.
+        confusion: number of images by true class (row) and predicted class (column), shape (c, c).
     """
 
     classes: tuple[str, ...]
@@ -90,11 +89,11 @@ class Metrics:
     confusion: NDArray[np.int64]
 
     def to_json(self) -> dict[str, Any]:
-        """Every field as plain, finite JSON values."""
+        """Return every field as finite JSON values."""
         return _plain(asdict(self)) | {"confusion": self.confusion.tolist()}
 
     def most_confused(self, k: int = 10) -> list[tuple[str, str, int]]:
-        """The `k` commonest mistakes as (true class, predicted class, images), largest first."""
+        """Return the `k` most frequent confusions as (true class, predicted class, images), largest first."""
         wrong = self.confusion.copy()
         np.fill_diagonal(wrong, 0)
         order = np.argsort(-wrong, axis=None, kind="stable")[:k]
@@ -102,19 +101,19 @@ class Metrics:
         return [(self.classes[t], self.classes[p], int(wrong[t, p])) for t, p in pairs if wrong[t, p]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MultiLabelMetrics:
-    """How good a classifier with any number of labels per image is.
+    """Metrics of a multi-label classifier.
 
     Attributes:
-        classes: the names, in the order of the columns.
-        n: how many images.
-        threshold: a label is given when its probability is at least this.
-        subset_accuracy: fraction of the images whose labels are all right.
-        micro_f1: F1 over all decisions together, 0 to 1.
-        macro_f1: mean F1 over the labels that at least one image has.
-        mean_average_precision: mean over the labels that at least one image has; needs no threshold.
-        per_class: one entry per label, in the order of `classes`.
+        classes: label names, in the order of the columns.
+        n: number of images.
+        threshold: probability from which a label is predicted.
+        subset_accuracy: fraction of the images whose labels are all predicted correctly.
+        micro_f1: F1 over all pairs of image and label, 0 to 1.
+        macro_f1: mean F1 of the labels that have images.
+        mean_average_precision: mean average precision of the labels that have images; independent of the threshold.
+        per_class: metrics of each label, in the order of `classes`.
     """
 
     classes: tuple[str, ...]
@@ -127,24 +126,24 @@ class MultiLabelMetrics:
     per_class: tuple[LabelMetrics, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Every field as plain, finite JSON values."""
+        """Return every field as finite JSON values."""
         return _plain(asdict(self))
 
 
-def measure(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Metrics:
-    """Measure a classifier that gives each image one class.
+def measure_classification(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Metrics:
+    """Compute the metrics of a classifier with one class per image.
 
-    Of equally probable classes the first one counts as preferred, for top-1 and top-5 alike.
+    Of equally probable classes the first one is predicted, for top-1 and top-5 alike.
 
     Args:
-        probabilities: shape (n, c), rows that sum to 1.
-        labels: the true classes as integers in 0..c-1, shape (n,).
-        classes: c names.
+        probabilities: class probabilities, shape (n, c); rows sum to 1.
+        labels: true classes as integers in 0..c-1, shape (n,).
+        classes: class names.
 
     Raises:
-        DataError: the arrays do not fit each other, or hold what is no probability.
+        DataError: the shapes do not match, or the values are not probabilities.
 
-    >>> measure([[0.9, 0.1], [0.6, 0.4]], [0, 1], ["cat", "dog"]).top1
+    >>> measure_classification([[0.9, 0.1], [0.6, 0.4]], [0, 1], ["cat", "dog"]).top1
     0.5
     """
     p, truth = checked_pair(probabilities, labels, "probabilities")
@@ -166,7 +165,13 @@ def measure(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str])
         nll=float(sample_losses(p, truth).sum() / n),
         ece=reliability_bins(p.max(axis=1), correct).expected_error,
         per_class=tuple(
-            ClassMetrics(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+            ClassMetrics(
+                name=name,
+                precision=float(precision[i]),
+                recall=float(recall[i]),
+                f1=float(f1[i]),
+                support=int(support[i]),
+            )
             for i, name in enumerate(names)
         ),
         macro_precision=float(precision[seen].mean()),
@@ -179,16 +184,16 @@ def measure(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str])
 def measure_multilabel(
     probabilities: ArrayLike, targets: ArrayLike, classes: Sequence[str], *, threshold: float = 0.5
 ) -> MultiLabelMetrics:
-    """Measure a classifier that gives each image any number of labels.
+    """Compute the metrics of a multi-label classifier.
 
     Args:
-        probabilities: shape (n, c), each 0 to 1.
+        probabilities: label probabilities, shape (n, c), each 0 to 1.
         targets: 1 where the image has the label and 0 where not, shape (n, c).
-        classes: c names.
-        threshold: a label is given when its probability is at least this; above 0, at most 1.
+        classes: label names.
+        threshold: probability from which a label is predicted; above 0, at most 1.
 
     Raises:
-        DataError: the arrays do not fit each other, or no image has any label.
+        DataError: the shapes do not match, or no image has a label.
         OptionError: the threshold is not a probability above 0.
     """
     if not 0 < threshold <= 1:
@@ -197,44 +202,51 @@ def measure_multilabel(
     if target.shape != p.shape:
         raise DataError(f"probabilities of the shape {p.shape} need targets of that shape, not {target.shape}")
     if not np.isin(target, (0, 1)).all():
-        raise DataError("targets must be 0 or 1: whether the image has the label")
-    truth, given = target.astype(bool), p >= threshold
+        raise DataError("targets must be 0 or 1: 1 where the image has the label")
+    truth, predicted = target.astype(bool), p >= threshold
     if not truth.any():
-        raise DataError(f"none of the {len(p)} images has a label, so there is nothing to measure")
+        raise DataError(f"none of the {len(p)} images has a label")
     names = _checked_names(classes, p.shape[1])
 
-    hits, chosen, support = (truth & given).sum(axis=0), given.sum(axis=0), truth.sum(axis=0)
-    precision, recall, f1 = _precision_recall_f1(hits, chosen, support)
+    hits, positives, support = (truth & predicted).sum(axis=0), predicted.sum(axis=0), truth.sum(axis=0)
+    precision, recall, f1 = _precision_recall_f1(hits, positives, support)
     average = [_average_precision(p[:, i], truth[:, i]) for i in range(len(names))]
     known = [value for value in average if value is not None]
     return MultiLabelMetrics(
         classes=names,
         n=len(p),
         threshold=threshold,
-        subset_accuracy=float((truth == given).all(axis=1).sum() / len(p)),
-        micro_f1=float(2 * hits.sum() / (chosen.sum() + support.sum())),
+        subset_accuracy=float((truth == predicted).all(axis=1).sum() / len(p)),
+        micro_f1=float(2 * hits.sum() / (positives.sum() + support.sum())),
         macro_f1=float(f1[support > 0].mean()),
         mean_average_precision=sum(known) / len(known),
         per_class=tuple(
-            LabelMetrics(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]), average[i])
+            LabelMetrics(
+                name=name,
+                precision=float(precision[i]),
+                recall=float(recall[i]),
+                f1=float(f1[i]),
+                support=int(support[i]),
+                average_precision=average[i],
+            )
             for i, name in enumerate(names)
         ),
     )
 
 
 def sample_losses(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
-    """The loss of each image, `-log p[label]` in nats, shape (n,); at most 87.3.
+    """Return the loss of each image, `-log p[label]` in nats, shape (n,); at most 87.3.
 
     Args:
-        probabilities: shape (n, c).
-        labels: the true classes, shape (n,).
+        probabilities: class probabilities, shape (n, c).
+        labels: true classes, shape (n,).
     """
     p, truth = checked_pair(probabilities, labels, "probabilities")
     return np.asarray(-np.log(np.clip(p[np.arange(len(p)), truth].astype(np.float64), SMALLEST, 1.0)) + 0.0)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists and no tuples."""
+    """Replace tuples by lists, as in JSON."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -245,29 +257,29 @@ def _checked_names(classes: Sequence[str], c: int) -> tuple[str, ...]:
 
 
 def _rank(p: NDArray[Any], truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many classes come before the true one: more probable, or equally so with a lower number."""
+    """Count the classes ranked before the true one: more probable, or equally probable with a lower index."""
     of_true = p[np.arange(len(p)), truth][:, None]
     earlier = np.arange(p.shape[1]) < truth[:, None]
     return np.asarray(((p > of_true) | ((p == of_true) & earlier)).sum(axis=1))
 
 
 def _precision_recall_f1(
-    hits: NDArray[np.int64], chosen: NDArray[np.int64], support: NDArray[np.int64]
+    hits: NDArray[np.int64], positives: NDArray[np.int64], support: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Per class; a fraction of nothing is 0."""
+    """Compute precision, recall and F1 of each class; 0 / 0 is 0."""
     return (
-        hits / np.maximum(chosen, 1),
+        hits / np.maximum(positives, 1),
         hits / np.maximum(support, 1),
-        2 * hits / np.maximum(chosen + support, 1),
+        2 * hits / np.maximum(positives + support, 1),
     )
 
 
 def _average_precision(score: NDArray[Any], truth: NDArray[np.bool_]) -> float | None:
-    """Sum of (R_k - R_{k-1}) P_k over the distinct scores, highest first; None without a positive."""
+    """Sum (R_k - R_{k-1}) P_k over the distinct scores, highest first; None without positives."""
     if not truth.any():
         return None
     order = np.argsort(-score, kind="stable")
-    # Equal scores cannot be told apart, so that only the last of each group is a place to cut.
-    cut = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    hits = truth[order].cumsum()[cut]
-    return float((np.diff(hits, prepend=0) * hits / (cut + 1)).sum() / truth.sum())
+    # Equal scores cannot be separated by a threshold, so that only the last of each group is one.
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    hits = truth[order].cumsum()[last]
+    return float((np.diff(hits, prepend=0) * hits / (last + 1)).sum() / truth.sum())

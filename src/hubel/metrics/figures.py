@@ -1,4 +1,4 @@
-"""Figures of a classifier's quality, as matplotlib figures made without pyplot or any global state."""
+"""Plot confusion matrix, reliability diagram and metrics of each class, without pyplot or global state."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ __all__ = [
     "reliability",
 ]
 
-MOST_COUNTS = 20  # classes with numbers in the confusion matrix
-MOST_NAMES = 200  # names along a side of it
-MOST_BARS = 100  # more than this do not fit a page; the weakest are what one looks for
+MOST_COUNTS = 20  # most classes with counts in the cells of the confusion matrix
+MOST_NAMES = 200  # most names along a side of the confusion matrix
+MOST_BARS = 100  # most classes that fit a page; of more, those with the lowest F1 are shown
 
 
 def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str]) -> Figure:
-    """Which classes are taken for which: the diagonal in blue, mistakes in orange, by their share of the row.
+    """Plot a confusion matrix, normalised by row: correct predictions in blue, errors in orange.
 
     Args:
-        confusion: images of each true class (row) that were given each class (column), shape (c, c).
-        classes: c names. With up to 20 the counts are written into the cells.
+        confusion: number of images by true class (row) and predicted class (column), shape (c, c).
+        classes: class names. With up to 20 classes the counts are written into the cells.
 
     Raises:
-        DataError: the matrix is not square or does not fit the names.
+        DataError: the matrix is not square, or does not match the names.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -66,7 +66,7 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str]) -> Fi
     names = class_labels(classes, limit=16)
     longest = max(map(ems, names)) * font  # points
 
-    # The square root makes a share of 1 % visible. Its sign tells right from wrong.
+    # The square root makes a share of 1 % visible. The sign separates correct predictions from errors.
     rows = confusion.sum(axis=1, keepdims=True)
     strength = np.sqrt(np.divide(confusion, rows, out=np.full((c, c), np.nan), where=rows > 0))
     signed = np.where(np.eye(c, dtype=bool), strength, -strength)
@@ -74,7 +74,7 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str]) -> Fi
         "", ["#8a3c00", ORANGE, "#f7cfae", "#ffffff", "#aed6ee", BLUE, "#004a75"]
     ).with_extremes(bad="#eef0f2")
 
-    below = min(longest, cell) if c < 7 else longest  # points; few names lie flat
+    below = min(longest, cell) if c < 7 else longest  # points; few names are horizontal
     figure = canvas(side + longest / 72 + 1.6, side + below / 72 + 1.2, "compressed")
     axes = figure.subplots()
     image = axes.imshow(signed, cmap=colours, vmin=-1, vmax=1)
@@ -95,14 +95,14 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str]) -> Fi
 
 
 def reliability(probabilities: ArrayLike, labels: ArrayLike) -> Figure:
-    """How often the network is right, against how sure it was; beneath, how many images were in each bin.
+    """Plot a reliability diagram: accuracy over confidence, and the number of images in each bin beneath.
 
     Args:
-        probabilities: shape (n, c), rows that sum to 1.
-        labels: the true classes, shape (n,).
+        probabilities: class probabilities, shape (n, c); rows sum to 1.
+        labels: true classes, shape (n,).
 
     Raises:
-        DataError: the arrays do not fit each other, or hold what is no probability.
+        DataError: the shapes do not match, or the values are not probabilities.
     """
     p, truth = checked_pair(checked_probabilities(probabilities, exclusive=True), labels, "probabilities")
     bins = reliability_bins(p.max(axis=1), p.argmax(axis=1) == truth)
@@ -119,7 +119,7 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike) -> Figure:
     top.plot([0, 100], [0, 100], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="perfect calibration")
     top.set_ylim(0, 100)
     top.set_xlim(0, 100)
-    top.set_ylabel("Images that are right (%)")
+    top.set_ylabel("Accuracy (%)")
     heading(top, "Reliability", f"calibration error {100 * bins.expected_error:.1f}%")
     bottom.bar(left, bins.count[used], color=MUTED, **style)
     bottom.set_ylabel("Images")
@@ -131,7 +131,7 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike) -> Figure:
 
 
 def class_bars(metrics: Metrics | MultiLabelMetrics) -> Figure:
-    """F1 of each class that has images, best first, with precision and recall as marks.
+    """Plot F1 of each class that has images as bars, best first, with precision and recall as marks.
 
     Of more than 100 classes the 100 with the lowest F1 are shown.
     """
@@ -158,8 +158,8 @@ def class_bars(metrics: Metrics | MultiLabelMetrics) -> Figure:
     counts.set_yticks(rows, [str(one.support) for one in shown])
     counts.tick_params(labelsize=font, length=0, labelcolor=MUTED, pad=7)
     counts.spines[:].set_visible(False)
-    some = len(shown) < len(seen)
-    heading(axes, f"The {len(shown)} weakest of {len(seen)} classes" if some else "Each class")
+    truncated = len(shown) < len(seen)
+    heading(axes, f"The {len(shown)} weakest of {len(seen)} classes" if truncated else "Each class")
     above: dict[str, Any] = {"xytext": (7, 8), "textcoords": "offset points", "xycoords": "axes fraction"}
     axes.annotate("images", (1, 1), size=9, color=MUTED, **above)
     legend_below(figure)
@@ -167,7 +167,7 @@ def class_bars(metrics: Metrics | MultiLabelMetrics) -> Figure:
 
 
 def _name_sides(axes: Axes, names: Sequence[str], *, flat: bool) -> None:
-    """Names along both sides; of more than 200 every second, third, ... one."""
+    """Label both axes with class names; of more than 200 with every second, third, ... one."""
     shown = range(0, len(names), ceil(len(names) / MOST_NAMES))
     axes.set_yticks(shown, names[:: shown.step])
     if flat or len(names) > MOST_COUNTS:
@@ -179,7 +179,7 @@ def _name_sides(axes: Axes, names: Sequence[str], *, flat: bool) -> None:
 
 
 def _write_counts(axes: Axes, confusion: NDArray[np.int64], dark: NDArray[np.bool_], cell: float) -> None:
-    """The number of images into each cell of `cell` points, but no zeros beside the diagonal."""
+    """Write the number of images into each cell of `cell` points, without zeros off the diagonal."""
     size = min(11.0, 0.5 * cell, 1.25 * cell / len(str(confusion.max())))
     for (row, column), count in np.ndenumerate(confusion):
         if count or row == column:
@@ -188,10 +188,10 @@ def _write_counts(axes: Axes, confusion: NDArray[np.int64], dark: NDArray[np.boo
 
 
 def _share_bar(figure: Figure, axes: Axes, image: Any, side: float) -> None:
-    """A colour bar in shares of a row, of which the image holds signed roots; `side` of `axes` in inches."""
+    """Add a colour bar in shares of a row, of which the image holds signed roots; `side` of `axes` in inches."""
     bar = figure.colorbar(image, ax=axes, shrink=0.8, aspect=0.8 * side / 0.15, pad=0.03)
     shares = np.array([-100, -50, -20, -5, 0, 5, 20, 50, 100])
     bar.set_ticks(list(np.sign(shares) * np.sqrt(np.abs(shares) / 100)), labels=[str(abs(s)) for s in shares])
     bar.ax.tick_params(colors=MUTED, labelsize=8, length=2)
     bar.outline.set_visible(False)
-    bar.set_label("wrong   ←   share of the true class (%)   →   right", color=MUTED, fontsize=8.5)
+    bar.set_label("errors   ←   share of the true class (%)   →   correct", color=MUTED, fontsize=8.5)

@@ -1,4 +1,4 @@
-"""How well a network makes images again. Each number is a sum over pixels, divided once at the end."""
+"""Metrics of image reconstruction. Each is a sum over pixels, divided once at the end."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["ReconstructionMetrics", "draw_reconstructions", "measure_reconstruct
 _TINY = np.finfo(np.float64).tiny  # 0 log 0 is 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReconstructionMetrics:
-    """How near a network's images come to its inputs, pixels from 0 to 1.
+    """Reconstruction errors of a network, for pixels from 0 to 1.
 
     Attributes:
-        n: how many images.
-        mse: mean squared error of a pixel.
-        bce: mean binary cross-entropy of a pixel, in nats.
-        entropy: the cross-entropy of a perfect copy, which is the least there can be; grey pixels have some.
+        n: number of images.
+        mse: mean squared error per pixel.
+        bce: mean binary cross-entropy per pixel, in nats.
+        entropy: binary cross-entropy of a perfect reconstruction, the lower bound of `bce`; above 0 for grey pixels.
     """
 
     n: int
@@ -37,17 +37,17 @@ class ReconstructionMetrics:
     entropy: float
 
     def to_json(self) -> dict[str, Any]:
-        """Every field as plain, finite JSON values."""
+        """Return every field as finite JSON values."""
         return asdict(self)
 
 
 def measure_reconstruction(
     batches: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]],
 ) -> ReconstructionMetrics:
-    """Measure a network that makes images.
+    """Compute the reconstruction errors of a network.
 
     Args:
-        batches: images `(some, c, h, w)`, 0 to 1, and the network's logits for them.
+        batches: images `(n, c, h, w)`, 0 to 1, and their reconstructions as logits.
 
     >>> grey = np.full((2, 1, 4, 4), 0.5)
     >>> measure_reconstruction([(grey, 0 * grey)])
@@ -59,28 +59,28 @@ def measure_reconstruction(
         entropy = -x * np.log(np.maximum(x, _TINY)) - (1 - x) * np.log(np.maximum(1 - x, _TINY))
         sums += [part.sum() for part in (np.square(sigmoid(z) - x), np.logaddexp(0, z) - x * z, entropy)]
         n, pixels = n + len(x), pixels + x.size
-    mse, bce, least = (sums / pixels).tolist()
-    return ReconstructionMetrics(n, mse, bce, least)
+    mse, bce, mean_entropy = (sums / pixels).tolist()
+    return ReconstructionMetrics(n=n, mse=mse, bce=bce, entropy=mean_entropy)
 
 
 def draw_reconstructions(
-    originals: Sequence[NDArray[np.uint8]], made: Sequence[NDArray[np.uint8]], names: Sequence[str]
+    originals: Sequence[NDArray[np.uint8]], reconstructions: Sequence[NDArray[np.uint8]], names: Sequence[str]
 ) -> Figure:
-    """Originals in one row under their names, and what the network makes of each beneath.
+    """Plot originals in one row and their reconstructions beneath.
 
     Args:
-        originals: uint8 `(h, w, c)`, grey or RGB.
-        made: as many, of the same shapes.
-        names: as many.
+        originals: uint8 images `(h, w, c)`, grayscale or RGB.
+        reconstructions: reconstruction of each, of the same shape.
+        names: title of each.
     """
     figure = canvas(1.0 * len(originals) + 1.0, 2.5)
     grid = figure.subplots(2, len(originals), squeeze=False)
-    for axes, pixels in zip(grid.flat, [*originals, *made], strict=True):
+    for axes, pixels in zip(grid.flat, [*originals, *reconstructions], strict=True):
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     for axes, name in zip(grid[0], names, strict=True):
         axes.set_title(drawable(name, limit=9), fontsize=8, color=INK)
-    for axes, row in zip(grid[:, 0], ("original", "made again"), strict=True):
+    for axes, row in zip(grid[:, 0], ("original", "reconstructed"), strict=True):
         axes.set_ylabel(row, fontsize=9, color=INK)
     return finish(figure)

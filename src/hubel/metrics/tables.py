@@ -1,4 +1,4 @@
-"""Measurements as text: CSV for a spreadsheet, fractions for people."""
+"""Format metrics as CSV and as percentages."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["confusion_csv", "per_class_csv", "percent"]
 
 
 def confusion_csv(metrics: Metrics) -> str:
-    r"""The confusion matrix: a header of predicted classes, then a row of counts for each true class."""
+    r"""Return the confusion matrix as CSV: a header of predicted classes, a row of counts for each true class."""
     rows = zip(metrics.classes, metrics.confusion.tolist(), strict=True)
     return _csv([["true \\ predicted", *metrics.classes], *([name, *counts] for name, counts in rows)])
 
 
 def per_class_csv(metrics: Metrics | MultiLabelMetrics) -> str:
-    """A header, then a row for each class: its name, precision, recall, F1 and so on, as fractions."""
+    """Return name, precision, recall, F1 and support of each class as CSV; numbers are fractions."""
     header = [field.name for field in fields(metrics.per_class[0])]
     return _csv([header, *(astuple(one) for one in metrics.per_class)])
 
 
 def percent(fraction: float, digits: int = 1) -> str:
-    """A fraction in hundredths, and 100 only for what is whole.
+    """Format a fraction as a percentage, rounded to 100 only if it is exactly 1.
 
     >>> percent(1.0), percent(0.9999), percent(0.5), percent(0.99999, 2)
     ('100', '99.9', '50.0', '99.99')

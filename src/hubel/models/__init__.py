@@ -1,1 +1,1 @@
-"""The architectures: one file a family, and the catalogue that lists them."""
+"""Network architectures: a file per family, and the catalogue of all networks."""

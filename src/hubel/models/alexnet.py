@@ -1,8 +1,8 @@
 """AlexNet. Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural networks".
 
 `alexnet` is Figure 2: two towers, here as convolutions in two groups; the third convolution and the fully connected
-layers see both. Response normalisation (Section 3.3) and overlapping pooling (Section 3.4) as there. The stated input
-is 224x224; only 227x227 gives the 55x55 maps that the paper has. `alexnet_one_tower` has no groups.
+layers are connected to both. Response normalisation (Section 3.3) and overlapping pooling (Section 3.4) as there. The
+stated input is 224x224; only 227x227 gives the paper's 55x55 maps. `alexnet_one_tower` has no groups.
 Deviation: `alexnet_tv` is torchvision's: the one tower of Krizhevsky 2014, arXiv:1404.5997, with other widths and no
 response normalisation.
 Deviation, in all: initial weights of He et al. 2015; the paper's N(0, 0.01) needs its weeks of training. Images of
@@ -26,8 +26,8 @@ _STYLE = Style("relu", norm=False)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Section 3.5: maps of the five convolutions, units of the two hidden layers."""
+class AlexNetLayout:
+    """Maps of the five convolutions, units of the two hidden layers (Section 3.5)."""
 
     widths: tuple[int, ...] = (96, 256, 384, 384, 256)
     dense: int = 4096
@@ -37,8 +37,8 @@ class Layout:
     dropout: float = 0.5  # probability, before both hidden layers (Section 4.2)
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+def build(layout: AlexNetLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout."""
     _check(layout)
     c1, c2, c3, c4, c5 = layout.widths
     norm = [response_norm()] if layout.response_norm else []
@@ -70,13 +70,13 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _check(layout: Layout) -> None:
+def _check(layout: AlexNetLayout) -> None:
     check_positive(widths=layout.widths, dense=layout.dense, groups=layout.groups)
     check_share(dropout=layout.dropout)
     if len(layout.widths) != 5:
         raise OptionError(f"AlexNet has five convolutions, so widths has five numbers, not {len(layout.widths)}")
     if not 0 <= layout.padding <= 5:
-        raise OptionError(f"padding is from 0 to 5 pixels, half the first window, not {layout.padding}")
+        raise OptionError(f"padding is from 0 to 5 pixels, half the first kernel, not {layout.padding}")
     if any(width % layout.groups for width in layout.widths):
         raise OptionError(f"{layout.groups} groups must divide each of the widths {layout.widths}")
 
@@ -91,7 +91,7 @@ _PAPER_MAPS = {
 
 VARIANTS = {
     "alexnet": Variant(
-        Layout(),
+        AlexNetLayout(),
         "AlexNet as in the paper: two towers, response normalisation",
         InputShape(3, 227, 227),
         1000,
@@ -102,7 +102,7 @@ VARIANTS = {
         lr=0.01,
     ),
     "alexnet_one_tower": Variant(
-        Layout(groups=1),
+        AlexNetLayout(groups=1),
         "AlexNet without groups",
         InputShape(3, 227, 227),
         1000,
@@ -111,8 +111,8 @@ VARIANTS = {
         lr=0.01,
     ),
     "alexnet_tv": Variant(
-        Layout((64, 192, 384, 256, 256), groups=1, response_norm=False, padding=2),
-        "AlexNet of 2014, as torchvision has it",
+        AlexNetLayout((64, 192, 384, 256, 256), groups=1, response_norm=False, padding=2),
+        "AlexNet of 2014, as in torchvision",
         InputShape(3, 224, 224),
         1000,
         Published(

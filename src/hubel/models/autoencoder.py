@@ -1,4 +1,4 @@
-"""Convolutional autoencoder: an image squeezed through a few small maps, and made again from them.
+"""Convolutional autoencoder: compresses an image into a few small maps, and reconstructs it from them.
 
 The idea: Hinton & Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks"; with convolutions:
 Masci et al. 2011, "Stacked convolutional auto-encoders". The layers are those of the Keras tutorial "Building
@@ -24,15 +24,15 @@ _STYLE = Style("relu", norm=False)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How the decoder enlarges its maps."""
+class AutoencoderLayout:
+    """Options of decoder and regularisation."""
 
     decoder: str = "upsample"  # upsample: convolutions between repeated pixels; transpose: transposed convolutions
     dropout: float = 0.0  # probability that a pixel of the code is set to zero
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout; `num_classes` has no meaning here."""
+def build(layout: AutoencoderLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout; `num_classes` is ignored."""
     check_choice("decoder", layout.decoder, ("upsample", "transpose"))
     check_share(dropout=layout.dropout)
     encoder = [
@@ -51,7 +51,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
 
 
 def _upsampling() -> list[nn.Sequential]:
-    """4 -> 8, 8 -> 16, 16 -> 14 -> 28 pixels."""
+    """Build the upsampling decoder: 4 -> 8, 8 -> 16, 16 -> 14 -> 28 pixels."""
 
     def stage(in_channels: int, out_channels: int, padding: int) -> nn.Sequential:
         convolution = ConvNorm(in_channels, out_channels, 3, padding=padding, style=_STYLE)
@@ -61,7 +61,7 @@ def _upsampling() -> list[nn.Sequential]:
 
 
 def _transposed() -> list[nn.Sequential]:
-    """4 -> 7, 7 -> 14 pixels."""
+    """Build the decoder of transposed convolutions: 4 -> 7, 7 -> 14 pixels."""
     return [
         nn.Sequential(nn.ConvTranspose2d(4, 8, 3, 2, padding=1), nn.ReLU(inplace=True)),
         nn.Sequential(nn.ConvTranspose2d(8, 16, 3, 2, padding=1, output_padding=1), nn.ReLU(inplace=True)),
@@ -72,8 +72,8 @@ _CODE = {"stage1": (16, 14, 14), "stage2": (8, 7, 7), "stage3": (4, 4, 4)}
 
 VARIANTS = {
     "autoencoder_28": Variant(
-        Layout(),
-        "convolutional autoencoder: upsampling, 64 numbers in the middle",
+        AutoencoderLayout(),
+        "convolutional autoencoder: upsampling, code of 64 values",
         InputShape(1, 28, 28),
         1,
         Published(
@@ -94,7 +94,7 @@ VARIANTS = {
         output="image",
     ),
     "autoencoder_28_transposed": Variant(
-        Layout("transpose"),
+        AutoencoderLayout("transpose"),
         "convolutional autoencoder: transposed convolutions",
         InputShape(1, 28, 28),
         1,

@@ -1,4 +1,4 @@
-"""Networks without convolution, which show why convolution wins.
+"""Baselines without convolutions.
 
 `linear` is multinomial logistic regression on the pixels; `mlp` is the multilayer perceptron of Rumelhart, Hinton &
 Williams 1986, with ReLU (LeCun et al. 1998, Sections III.C.1 and III.C.3, measure both on handwritten digits); `lstm`
@@ -17,8 +17,8 @@ from hubel.nn.network import Network
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Fully connected layers between the pixels and the classes."""
+class PerceptronLayout:
+    """Fully connected layers between pixels and classes."""
 
     hidden: tuple[int, ...] = ()  # units of each hidden layer
     activation: str = "relu"
@@ -26,31 +26,31 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Recurrent:
-    """One LSTM layer, then a linear one."""
+class LSTMLayout:
+    """An LSTM layer and a linear layer."""
 
     hidden: int = 128  # units of the state
     dropout: float = 0.0  # probability, before the linear layer
 
 
 class RowByRow(nn.Module):
-    """The state of an LSTM after it has read the rows of an image from top to bottom."""
+    """The last state of an LSTM that reads an image row by row, from top to bottom."""
 
     def __init__(self, in_channels: int, width: int, hidden: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(in_channels * width, hidden, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(n, c, h, w)` to states `(n, hidden)`."""
+        """Map images `(n, c, h, w)` to states `(n, hidden)`."""
         rows = x.transpose(1, 2).flatten(2)
         states: Tensor = self.lstm(rows)[0]
         return states[:, -1]
 
 
-def build(layout: Layout | Recurrent, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+def build(layout: PerceptronLayout | LSTMLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout."""
     check_share(dropout=layout.dropout)
-    if isinstance(layout, Recurrent):
+    if isinstance(layout, LSTMLayout):
         check_positive(hidden=layout.hidden)
         stage = nn.Sequential(RowByRow(shape.channels, shape.width, layout.hidden))
         head = nn.Sequential(nn.Dropout(layout.dropout), nn.Linear(layout.hidden, num_classes))
@@ -71,21 +71,21 @@ _DIGIT = InputShape(1, 28, 28)
 
 VARIANTS = {
     "linear": Variant(
-        Layout(),
+        PerceptronLayout(),
         "softmax regression on the pixels",
         _DIGIT,
         published=Published("LeCun 1998, III.C.1: 7,850 parameters on 28x28", params=7_850, macs=7_840),
         augment="none",
     ),
     "mlp": Variant(
-        Layout(hidden=(300, 100)),
+        PerceptronLayout(hidden=(300, 100)),
         "multilayer perceptron with two hidden layers",
         _DIGIT,
         published=Published("LeCun 1998, III.C.4: 28x28-300-100-10", params=266_610, macs=266_200),
         augment="none",
     ),
     "lstm": Variant(
-        Recurrent(),
+        LSTMLayout(),
         "recurrent network that reads the image row by row",
         _DIGIT,
         published=Published("82,186 = 4 x 128 x (28 + 128 + 2) + 1,290 on 28x28", params=82_186),

@@ -1,4 +1,4 @@
-"""Every network by name.
+"""The catalogue: find and build networks by name.
 
 A family is one file and one line in `FAMILIES`. The file has `VARIANTS`, a table of `Variant`, and `build`, a pure
 function `(layout, shape, num_classes) -> nn.Module`.
@@ -52,11 +52,11 @@ FAMILIES = (
     "autoencoder",
 )
 
-_MOST_VALUES = 1000  # of one option; a description from a stranger's file must not build without end
+_MOST_VALUES = 1000  # of one option; bounds the network that an untrusted model file can describe
 
-# Names that people type for a network whose exact name says more.
+# Short names of networks.
 ALIASES = {"lenet": "lenet5_modern"}
-_KINDS = {int: "whole numbers", float: "numbers", bool: "true or false", str: "words"}
+_KINDS = {int: "integers", float: "numbers", bool: "true or false", str: "text"}
 
 
 @cache
@@ -66,7 +66,7 @@ def _families() -> dict[str, tuple[ModuleType, Variant]]:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The names that match a glob such as "*resnet*", sorted as people do: 18 before 101.
+    """List the names that match a glob pattern such as "*resnet*", in natural order: 18 before 101.
 
     >>> list_models("le*")
     ['lenet5', 'lenet5_modern']
@@ -75,15 +75,15 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def _natural(name: str) -> list[tuple[str, int]]:
-    """Letters and the number after them, again and again."""
+    """Split a name into pairs of letters and the number after them."""
     return [(letters, int(digits or 0)) for letters, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def find(name: str) -> tuple[str, Variant]:
-    """The exact name of a network, and its variant.
+    """Return the exact name of a network, and its variant.
 
     Raises:
-        UnknownNameError: there is no such network; the message names the nearest ones.
+        UnknownNameError: there is no such network; the message suggests the nearest names.
     """
     exact = ALIASES.get(name, name)
     if exact not in _families():
@@ -99,18 +99,18 @@ def build_model(
     input_size: tuple[int, int] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """A network with fresh weights, drawn from torch's global generator.
+    """Build a network with random weights, drawn from torch's global generator.
 
     Args:
-        name: as in `list_models()`.
-        num_classes: outputs; the published number if not given.
+        name: name of the network, from `list_models()`.
+        num_classes: number of outputs; the published one if not given.
         in_channels: channels of the image; the published number if not given.
         input_size: height and width in pixels; the published ones if not given.
-        options: fields of the network's layout to change, as values or as text (`{"filters": "16,32"}`).
+        options: fields of the network's layout to replace, as values or as text (`{"filters": "16,32"}`).
 
     Raises:
-        UnknownNameError: no such network or option.
-        OptionError: a value that cannot work.
+        UnknownNameError: there is no such network or option.
+        OptionError: a value is out of range.
 
     >>> sum(p.numel() for p in build_model("lenet5_modern").parameters())
     61706
@@ -132,14 +132,14 @@ def build_model(
     layout = _with_options(exact, variant.layout, options or {})
     try:
         network: nn.Module = family.build(layout, shape, outputs)
-    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:  # what torch says of sizes beyond all memory
-        why = next(iter(str(error).splitlines()), "out of memory")
-        raise OptionError(f"{exact} cannot be made as large as this: {why}") from None
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:  # of torch, for sizes beyond all memory
+        reason = next(iter(str(error).splitlines()), "out of memory")
+        raise OptionError(f"{exact} cannot be built at this size: {reason}") from None
     return network
 
 
 def family_of(name: str) -> str:
-    """The family of a network: the name of its file.
+    """Return the family of a network: the name of its file.
 
     >>> family_of("resnet50")
     'resnet'
@@ -148,7 +148,7 @@ def family_of(name: str) -> str:
 
 
 def paper_of(name: str) -> str:
-    """Where a network's family was published, in one line.
+    """Return the publication of a network's family, in one line.
 
     >>> paper_of("nin")
     'Network in Network. Lin, Chen & Yan 2013, arXiv:1312.4400.'
@@ -157,19 +157,19 @@ def paper_of(name: str) -> str:
 
 
 def count_parameters(name: str) -> int:
-    """Trainable parameters of a network as published; nothing is allocated."""
+    """Count the trainable parameters of a network as published, without allocating it."""
     with torch.device("meta"):
         return sum(p.numel() for p in build_model(name).parameters())
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """The options of a network and their values, as its layout has them."""
+    """Return the options of a network and their default values."""
     layout = find(name)[1].layout
     return {field.name: getattr(layout, field.name) for field in dataclasses.fields(layout)}
 
 
 def option_text(value: Any) -> str:
-    """An option's value as text that `build_model` takes.
+    """Format an option's value as text that `build_model` accepts.
 
     >>> option_text((16, 32)), option_text(0.5)
     ('16,32', '0.5')
@@ -186,7 +186,7 @@ def _with_options(name: str, layout: Any, options: Mapping[str, Any]) -> Any:
 
 
 def _parse(option: str, kind: Any, value: Any) -> Any:
-    """`value` as the type that a layout's field states: int, float, bool, str, or a tuple of one of these."""
+    """Convert `value` to the type of a layout's field: int, float, bool, str, or a tuple of one of these."""
     if typing.get_origin(kind) is tuple:
         element = typing.get_args(kind)[0]
         if isinstance(value, str):
@@ -198,9 +198,9 @@ def _parse(option: str, kind: Any, value: Any) -> Any:
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Literal:
         raise TypeError(f"layout fields are plain types, but {option} is {kind}")
     if kind is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if str(value).lower() in words:
-            return words[str(value).lower()]
+        booleans = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() in booleans:
+            return booleans[str(value).lower()]
     else:
         try:
             if kind is not int or float(value) == int(value):

@@ -1,7 +1,7 @@
-"""A convolutional network whose every hyperparameter is an option: the one to learn with, and a good small default.
+"""A small convolutional network whose every hyperparameter is an option.
 
 Each stage is one or more convolutions that keep the size, each with batch norm (Ioffe & Szegedy 2015) and an
-activation, then max pooling; fully connected layers follow. The plan is that of VGG (Simonyan & Zisserman 2014,
+activation, then max pooling; fully connected layers follow. The design is that of VGG (Simonyan & Zisserman 2014,
 Section 2.1), small.
 """
 
@@ -18,7 +18,7 @@ from hubel.nn.network import Network
 
 
 @dataclass(frozen=True)
-class Layout:
+class ConvNetLayout:
     """One entry of `filters` is one stage; a single kernel size or repeat serves all stages."""
 
     filters: tuple[int, ...] = (32, 64, 128)  # maps of each stage
@@ -36,14 +36,14 @@ class Layout:
 class ConvBlock(nn.Sequential):
     """activation(norm(conv(x))), of the same height and width."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, layout: Layout) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, layout: ConvNetLayout) -> None:
         norm = nn.BatchNorm2d(out_channels) if layout.batch_norm else nn.Identity()
         convolution = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=not layout.batch_norm)
         super().__init__(convolution, norm, activation(layout.activation))
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+def build(layout: ConvNetLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout."""
     kernels, repeats = (_for_each_stage(layout, name) for name in ("kernel", "repeat"))
     _check(layout, kernels)
     stages = []
@@ -53,8 +53,8 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
         height, width = ((side - layout.pool) // layout.pool_stride + 1 for side in (height, width))
         if height < 1 or width < 1:
             raise OptionError(
-                f"{len(layout.filters)} stages with pooling {layout.pool} leave nothing of {shape.height}x"
-                f"{shape.width} pixels; take fewer filters, a smaller pool or larger images"
+                f"{len(layout.filters)} stages with pooling {layout.pool} leave no pixels of {shape.height}x"
+                f"{shape.width}; use fewer filters, a smaller pool or larger images"
             )
         stages.append(nn.Sequential(*blocks, nn.MaxPool2d(layout.pool, layout.pool_stride)))
         channels = filters
@@ -70,7 +70,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _for_each_stage(layout: Layout, name: str) -> tuple[int, ...]:
+def _for_each_stage(layout: ConvNetLayout, name: str) -> tuple[int, ...]:
     values: tuple[int, ...] = getattr(layout, name)
     if len(values) == 1:
         return values * len(layout.filters)
@@ -79,7 +79,7 @@ def _for_each_stage(layout: Layout, name: str) -> tuple[int, ...]:
     return values
 
 
-def _check(layout: Layout, kernels: tuple[int, ...]) -> None:
+def _check(layout: ConvNetLayout, kernels: tuple[int, ...]) -> None:
     if not layout.filters:
         raise OptionError("a convnet needs at least one stage: filters is empty")
     if any(kernel % 2 == 0 for kernel in kernels):
@@ -93,5 +93,7 @@ def _check(layout: Layout, kernels: tuple[int, ...]) -> None:
 
 
 VARIANTS = {
-    "convnet": Variant(Layout(), "stages of 3x3 convolutions; every hyperparameter an option", InputShape(3, 32, 32))
+    "convnet": Variant(
+        ConvNetLayout(), "stages of 3x3 convolutions; every hyperparameter an option", InputShape(3, 32, 32)
+    )
 }

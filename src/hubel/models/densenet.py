@@ -1,8 +1,8 @@
 """DenseNet. Huang, Liu, van der Maaten & Weinberger 2016, "Densely connected convolutional networks", arXiv:1608.06993.
 
-Table 1 for ImageNet; Section 3 for small images. Each layer sees the maps of all layers before it in its stage
+Table 1 for ImageNet; Section 3 for small images. Each layer takes the maps of all layers before it in its stage
 (Section 3, Eq. 2) and adds `growth` new ones. DenseNet-BC: a 1x1 bottleneck in each layer, and transitions that halve
-the maps.
+the number of maps.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from hubel.nn.network import Network
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The columns of Table 1, and what Section 3 changes for small images."""
+class DenseNetLayout:
+    """Columns of Table 1, and the settings of Section 3 for small images."""
 
     depths: tuple[int, ...] = (6, 12, 24, 16)  # layers of each dense block
     growth: int = 32  # k: maps that each layer adds
     stem_channels: int = 64  # 2k
     stem: str = "7x7"  # 7x7: stride 2, then 3x3 max pooling of stride 2; 3x3: stride 1, for small images
     bottleneck: int = 4  # maps of the 1x1 convolution in each layer, in units of k
-    compression: float = 0.5  # theta: share of the maps that a transition keeps
+    compression: float = 0.5  # theta: output maps of a transition as a share of its input maps
     dropout: float = 0.0  # probability, after each dense layer (Section 4.2)
-    checkpointing: bool = False  # compute the first half of each layer again in the backward pass: a third less memory
+    checkpointing: bool = False  # recompute the first half of each layer in the backward pass: a third less memory
 
 
 class DenseLayer(nn.Module):
     """[x, F(x)], F = norm, ReLU, 1x1 -> norm, ReLU, 3x3 (Section 3, "bottleneck layers")."""
 
-    def __init__(self, in_channels: int, layout: Layout) -> None:
+    def __init__(self, in_channels: int, layout: DenseNetLayout) -> None:
         super().__init__()
         inner = layout.bottleneck * layout.growth
         self.norm1 = nn.BatchNorm2d(in_channels)
@@ -51,7 +51,7 @@ class DenseLayer(nn.Module):
         self.checkpointing = layout.checkpointing
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, in, h, w)` to `(n, in + k, h, w)`."""
+        """Map `(n, in, h, w)` to `(n, in + k, h, w)`."""
         if self.checkpointing and x.requires_grad:
             inner = checkpoint(self._squeeze, x, use_reentrant=False, context_fn=self._contexts)
         else:
@@ -60,16 +60,16 @@ class DenseLayer(nn.Module):
         return torch.cat([x, self.dropout(new)], 1)
 
     def _squeeze(self, x: Tensor) -> Tensor:
-        """The part whose results take the memory: maps that grow with each layer."""
+        """Compute the bottleneck, whose inputs grow with each layer and so take most of the memory."""
         squeezed: Tensor = self.conv1(self.relu(self.norm1(x)))
         return squeezed
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), self._statistics_kept()
+        return nullcontext(), self._frozen_statistics()
 
     @contextmanager
-    def _statistics_kept(self) -> Iterator[None]:
-        """The second computation of a batch must not count as a second batch."""
+    def _frozen_statistics(self) -> Iterator[None]:
+        """Leave the running statistics unchanged when a batch is recomputed."""
         momentum, batches = self.norm1.momentum, self.norm1.num_batches_tracked
         assert batches is not None
         counted = batches.clone()
@@ -82,7 +82,7 @@ class DenseLayer(nn.Module):
 
 
 def transition(in_channels: int, out_channels: int) -> nn.Sequential:
-    """norm, ReLU, 1x1 convolution, 2x2 average pooling (Section 3, "pooling layers")."""
+    """Build norm, ReLU, 1x1 convolution and 2x2 average pooling (Section 3, "pooling layers")."""
     return nn.Sequential(
         nn.BatchNorm2d(in_channels),
         nn.ReLU(inplace=True),
@@ -91,8 +91,8 @@ def transition(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout; He initialisation (Section 4.2)."""
+def build(layout: DenseNetLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout; He initialisation (Section 4.2)."""
     _check(layout)
     channels, style = layout.stem_channels, Style("relu")
     if layout.stem == "7x7":
@@ -103,9 +103,9 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     for number, depth in enumerate(layout.depths):
         blocks: list[nn.Module] = []
         if number:
-            kept = int(channels * layout.compression)
-            blocks.append(transition(channels, kept))
-            channels = kept
+            compressed = int(channels * layout.compression)
+            blocks.append(transition(channels, compressed))
+            channels = compressed
         for _ in range(depth):
             blocks.append(DenseLayer(channels, layout))
             channels += layout.growth
@@ -116,7 +116,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _check(layout: Layout) -> None:
+def _check(layout: DenseNetLayout) -> None:
     check_choice("stem", layout.stem, ("7x7", "3x3"))
     check_positive(
         depths=layout.depths,
@@ -128,17 +128,17 @@ def _check(layout: Layout) -> None:
     check_share(dropout=layout.dropout)
     check_depth(layout.depths)
     if layout.compression > 1:
-        raise OptionError(f"compression keeps a share of the maps, at most 1, not {layout.compression}")
+        raise OptionError(f"compression is a share of the maps, at most 1, not {layout.compression}")
 
 
-def _imagenet(depth: int, layout: Layout, params: int, macs: int, last: tuple[int, int, int, int]) -> Variant:
-    """Table 1; `last` are the maps at the end of each dense block."""
+def _imagenet(depth: int, layout: DenseNetLayout, params: int, macs: int, last: tuple[int, int, int, int]) -> Variant:
+    """Return a variant of Table 1; `last` are the maps at the end of each dense block."""
     c = layout.stem_channels
     maps = {"stem.block1": (c, 112, 112), "stem": (c, 56, 56)}
     maps |= {f"stage{i + 1}": (channels, 56 // 2**i, 56 // 2**i) for i, channels in enumerate(last)}
     return Variant(
         layout,
-        f"DenseNet-{depth}, each layer sees all before it",
+        f"DenseNet-{depth}, each layer takes the maps of all before it",
         InputShape(3, 224, 224),
         1000,
         Published("Huang 2016, Table 1; torchvision (parameters)", params, macs, maps),
@@ -147,12 +147,14 @@ def _imagenet(depth: int, layout: Layout, params: int, macs: int, last: tuple[in
 
 
 VARIANTS = {
-    "densenet121": _imagenet(121, Layout(), 7_978_856, 2_834_161_664, (256, 512, 1024, 1024)),
-    "densenet169": _imagenet(169, Layout((6, 12, 32, 32)), 14_149_480, 3_359_843_328, (256, 512, 1280, 1664)),
-    "densenet201": _imagenet(201, Layout((6, 12, 48, 32)), 20_013_928, 4_291_365_888, (256, 512, 1792, 1920)),
-    "densenet161": _imagenet(161, Layout((6, 12, 36, 24), 48, 96), 28_681_000, 7_727_907_072, (384, 768, 2112, 2208)),
+    "densenet121": _imagenet(121, DenseNetLayout(), 7_978_856, 2_834_161_664, (256, 512, 1024, 1024)),
+    "densenet169": _imagenet(169, DenseNetLayout((6, 12, 32, 32)), 14_149_480, 3_359_843_328, (256, 512, 1280, 1664)),
+    "densenet201": _imagenet(201, DenseNetLayout((6, 12, 48, 32)), 20_013_928, 4_291_365_888, (256, 512, 1792, 1920)),
+    "densenet161": _imagenet(
+        161, DenseNetLayout((6, 12, 36, 24), 48, 96), 28_681_000, 7_727_907_072, (384, 768, 2112, 2208)
+    ),
     "densenet_bc_100": Variant(
-        Layout((16, 16, 16), 12, 24, "3x3"),
+        DenseNetLayout((16, 16, 16), 12, 24, "3x3"),
         "DenseNet-BC of 100 layers, k = 12, for small images",
         InputShape(3, 32, 32),
         published=Published(

@@ -22,8 +22,8 @@ from hubel.nn.layers import check_depth, check_positive, check_share, he_initial
 from hubel.nn.network import Network
 
 
-class Row(NamedTuple):
-    """A row of Table 1: MBConv with its expansion, kernel, stride, output maps and layers."""
+class MBConvRow(NamedTuple):
+    """A row of Table 1: expansion, kernel, stride, output maps and layers of MBConv."""
 
     expansion: int
     kernel: int
@@ -33,33 +33,33 @@ class Row(NamedTuple):
 
 
 _TABLE_1 = (
-    Row(1, 3, 1, 16, 1),
-    Row(6, 3, 2, 24, 2),
-    Row(6, 5, 2, 40, 2),
-    Row(6, 3, 2, 80, 3),
-    Row(6, 5, 1, 112, 3),
-    Row(6, 5, 2, 192, 4),
-    Row(6, 3, 1, 320, 1),
+    MBConvRow(1, 3, 1, 16, 1),
+    MBConvRow(6, 3, 2, 24, 2),
+    MBConvRow(6, 5, 2, 40, 2),
+    MBConvRow(6, 3, 2, 80, 3),
+    MBConvRow(6, 5, 1, 112, 3),
+    MBConvRow(6, 5, 2, 192, 4),
+    MBConvRow(6, 3, 1, 320, 1),
 )
 _STEM, _HEAD = 32, 1280
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How far Table 1 is scaled."""
+class EfficientNetLayout:
+    """Scaling factors of Table 1, and other options."""
 
     width: float = 1.0  # factor of all maps
     depth: float = 1.0  # factor of the layers of each row
     lite: bool = False
     dropout: float = 0.2  # probability, before the linear layer
-    drop_path: float = 0.2  # probability of leaving out the last block; it grows from 0 with each block
+    drop_path: float = 0.2  # probability of dropping the last block; grows linearly from 0 over the blocks
     norm_eps: float = 1e-3
     same_padding: bool = False  # pad as TensorFlow does; needed by weights that were trained there
     output_stride: int = 32
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout; He initialisation."""
+def build(layout: EfficientNetLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout; He initialisation."""
     check_positive(width=layout.width, depth=layout.depth, norm_eps=layout.norm_eps)
     check_share(dropout=layout.dropout, drop_path=layout.drop_path)
     style = Style("relu6" if layout.lite else "silu", norm_eps=layout.norm_eps, same_padding=layout.same_padding)
@@ -89,8 +89,8 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _repeats(layout: Layout) -> list[int]:
-    """Layers of each row, rounded up; in the lite form the first and the last row stay as they are."""
+def _repeats(layout: EfficientNetLayout) -> list[int]:
+    """Return the layers of each row, scaled and rounded up; Lite does not scale the first and the last row."""
     repeats = [math.ceil(row.layers * layout.depth) for row in _TABLE_1]
     if layout.lite:
         repeats[0], repeats[-1] = _TABLE_1[0].layers, _TABLE_1[-1].layers
@@ -99,7 +99,7 @@ def _repeats(layout: Layout) -> list[int]:
 
 
 class Scaling(NamedTuple):
-    """Published coefficients of one variant, and facts that follow."""
+    """Published coefficients and facts of a variant."""
 
     width: float
     depth: float
@@ -129,13 +129,13 @@ _SCALING = {
 def _variant(name: str, scaling: Scaling) -> Variant:
     lite = name.startswith("lite")
     side, maps = scaling.resolution, {}
-    for place, row in enumerate((Row(1, 3, 2, _STEM, 1), *_TABLE_1)):
+    for number, row in enumerate((MBConvRow(1, 3, 2, _STEM, 1), *_TABLE_1)):
         side = -(-side // row.stride)
-        channels = row.channels if lite and place == 0 else round_channels(row.channels * scaling.width)
-        maps["stem" if place == 0 else f"stage{place}"] = (channels, side, side)
+        channels = row.channels if lite and number == 0 else round_channels(row.channels * scaling.width)
+        maps["stem" if number == 0 else f"stage{number}"] = (channels, side, side)
     source = "TensorFlow's efficientnet/lite" if lite else "Tan 2019, Tables 1 and 2"
     return Variant(
-        Layout(scaling.width, scaling.depth, lite, scaling.dropout),
+        EfficientNetLayout(scaling.width, scaling.depth, lite, scaling.dropout),
         f"EfficientNet-{name.capitalize()}" + (": ReLU6, no squeeze-and-excite" if lite else ": compound scaling"),
         InputShape(3, scaling.resolution, scaling.resolution),
         1000,

@@ -1,7 +1,7 @@
 """GoogLeNet. Szegedy et al. 2014, "Going deeper with convolutions", arXiv:1409.4842. Table 1; the module: Figure 2(b).
 
 `googlenet` is the paper's: no batch norm, response normalisation as AlexNet has it, real 5x5 convolutions, and two
-auxiliary classifiers (Section 5) whose losses count 0.3 each while it learns; a prediction never computes them.
+auxiliary classifiers (Section 5) whose losses have a weight of 0.3 in training; a prediction never computes them.
 Deviation: `googlenet_bn_tv` is torchvision's, a port of a TensorFlow model: batch norm, no response normalisation, 3x3
 convolutions where the paper has 5x5, other poolings before module 5a and in the auxiliary classifiers.
 """
@@ -22,8 +22,8 @@ from hubel.nn.layers import check_share, he_initialise, response_norm
 from hubel.nn.network import Network
 
 
-class Row(NamedTuple):
-    """One module of Table 1: maps of each of its six convolutions."""
+class InceptionRow(NamedTuple):
+    """A module of Table 1: maps of its six convolutions."""
 
     conv1: int
     reduce3: int
@@ -34,41 +34,41 @@ class Row(NamedTuple):
 
     @property
     def out_channels(self) -> int:
-        """Maps of the module's result."""
+        """Output maps of the module."""
         return self.conv1 + self.conv3 + self.conv5 + self.pool_proj
 
 
 _TABLE_1 = (
-    (Row(64, 96, 128, 16, 32, 32), Row(128, 128, 192, 32, 96, 64)),
+    (InceptionRow(64, 96, 128, 16, 32, 32), InceptionRow(128, 128, 192, 32, 96, 64)),
     (
-        Row(192, 96, 208, 16, 48, 64),
-        Row(160, 112, 224, 24, 64, 64),
-        Row(128, 128, 256, 24, 64, 64),
-        Row(112, 144, 288, 32, 64, 64),
-        Row(256, 160, 320, 32, 128, 128),
+        InceptionRow(192, 96, 208, 16, 48, 64),
+        InceptionRow(160, 112, 224, 24, 64, 64),
+        InceptionRow(128, 128, 256, 24, 64, 64),
+        InceptionRow(112, 144, 288, 32, 64, 64),
+        InceptionRow(256, 160, 320, 32, 128, 128),
     ),
-    (Row(256, 160, 320, 32, 128, 128), Row(384, 192, 384, 48, 128, 128)),
+    (InceptionRow(256, 160, 320, 32, 128, 128), InceptionRow(384, 192, 384, 48, 128, 128)),
 )
-# The maps that the auxiliary classifiers look at: those of modules 4a and 4d (a pooling is the stage's first block).
-_LOOKED_AT = {"stage2.block2": 512, "stage2.block5": 528}
+# Input maps of the auxiliary classifiers: those of modules 4a and 4d (a pooling is the stage's first block).
+_AUXILIARY_INPUTS = {"stage2.block2": 512, "stage2.block5": 528}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What differs between the paper and the port."""
+class GoogLeNetLayout:
+    """Differences between the paper and the port."""
 
     batch_norm: bool = False  # otherwise response normalisation around the second and third convolution
     large_kernel: int = 5  # of the branch that the paper calls 5x5
-    last_pool: int = 3  # window of the max pooling before modules 5a and 5b
+    last_pool: int = 3  # kernel of the max pooling before modules 5a and 5b
     auxiliary: bool = True
     auxiliary_dropout: float = 0.7  # probability, within the auxiliary classifiers
     dropout: float = 0.4  # probability, before the linear layer
 
 
 class Inception(nn.Module):
-    """Four branches beside each other: 1x1, 3x3, 5x5, and pooling; their maps are stacked (Figure 2(b))."""
+    """Four parallel branches: 1x1, 3x3, 5x5, and pooling; their maps are concatenated (Figure 2(b))."""
 
-    def __init__(self, in_channels: int, row: Row, large_kernel: int, style: Style) -> None:
+    def __init__(self, in_channels: int, row: InceptionRow, large_kernel: int, style: Style) -> None:
         super().__init__()
         self.branch1 = ConvNorm(in_channels, row.conv1, 1, style=style)
         self.branch3 = nn.Sequential(
@@ -81,13 +81,13 @@ class Inception(nn.Module):
         self.pool = nn.Sequential(nn.MaxPool2d(3, 1, padding=1), ConvNorm(in_channels, row.pool_proj, 1, style=style))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, in, h, w)` to `(n, out, h, w)`."""
+        """Map `(n, in, h, w)` to `(n, out, h, w)`."""
         return torch.cat([self.branch1(x), self.branch3(x), self.branch5(x), self.pool(x)], 1)
 
 
-def auxiliary_head(in_channels: int, num_classes: int, layout: Layout, style: Style) -> nn.Sequential:
-    """Average pooling to 4x4, 1x1 convolution with 128 maps, 1,024 units, dropout, classes (Section 5)."""
-    # On maps of 14x14 the paper's pooling, 5x5 of stride 3, gives 4x4; on others the adaptive one completes it.
+def _auxiliary_head(in_channels: int, num_classes: int, layout: GoogLeNetLayout, style: Style) -> nn.Sequential:
+    """Build average pooling to 4x4, 1x1 convolution with 128 maps, 1,024 units, dropout, classes (Section 5)."""
+    # On maps of 14x14 the paper's pooling, 5x5 of stride 3, gives 4x4; for other sizes adaptive pooling follows.
     pool = [] if layout.batch_norm else [nn.AvgPool2d(5, 3, ceil_mode=True)]
     return nn.Sequential(
         OrderedDict(
@@ -102,8 +102,8 @@ def auxiliary_head(in_channels: int, num_classes: int, layout: Layout, style: St
     )
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+def build(layout: GoogLeNetLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout."""
     check_share(dropout=layout.dropout, auxiliary_dropout=layout.auxiliary_dropout)
     if layout.large_kernel not in (3, 5, 7) or layout.last_pool not in (2, 3):
         raise OptionError(
@@ -130,9 +130,9 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
             blocks.append(Inception(channels, row, layout.large_kernel, style))
             channels = row.out_channels
         stages.append(nn.Sequential(*blocks))
-    looking = {name: auxiliary_head(c, num_classes, layout, style) for name, c in _LOOKED_AT.items()}
+    auxiliary = {name: _auxiliary_head(c, num_classes, layout, style) for name, c in _AUXILIARY_INPUTS.items()}
     head = pooled_head(channels, num_classes, layout.dropout)
-    network = Network(stem, stages, head, looking if layout.auxiliary else {}, auxiliary_weight=0.3)
+    network = Network(stem, stages, head, auxiliary if layout.auxiliary else {}, auxiliary_weight=0.3)
     he_initialise(network)
     return network
 
@@ -152,7 +152,7 @@ _MAPS = {
 
 VARIANTS = {
     "googlenet": Variant(
-        Layout(),
+        GoogLeNetLayout(),
         "GoogLeNet as in the paper: Inception modules, two auxiliary classifiers",
         InputShape(3, 224, 224),
         1000,
@@ -167,8 +167,8 @@ VARIANTS = {
         lr=0.01,
     ),
     "googlenet_bn_tv": Variant(
-        Layout(batch_norm=True, large_kernel=3, last_pool=2, dropout=0.2),
-        "GoogLeNet as torchvision has it: batch norm, 3x3 instead of 5x5",
+        GoogLeNetLayout(batch_norm=True, large_kernel=3, last_pool=2, dropout=0.2),
+        "GoogLeNet as in torchvision: batch norm, 3x3 instead of 5x5",
         InputShape(3, 224, 224),
         1000,
         Published("torchvision", 13_004_888, 1_498_376_192, _MAPS, params_without_auxiliary=6_624_904),

@@ -1,15 +1,15 @@
 """LeNet-5. LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document recognition".
 
-`lenet5` is Section II.B: each map of C3 sees some of the maps of S2 (Table I); S2 and S4 add four pixels and have a
-trainable factor and bias; tanh is scaled (Appendix A); an output is the Euclidean distance to a fixed bitmap of 7x12
-pixels (Eq. 7). 60,000 trainable parameters.
-Deviation: outputs are negative distances, so that the largest one wins and softmax cross-entropy is the criterion of
-Eq. 9 without its constant. The digits' bitmaps are drawn anew after Figure 3; classes beyond ten have random codes of
--1 and +1, which the paper names as the alternative.
+`lenet5` is Section II.B: each map of C3 is connected to a subset of the maps of S2 (Table I); S2 and S4 add four pixels
+and have a trainable factor and bias; tanh is scaled (Appendix A); an output is the Euclidean distance to a fixed bitmap
+of 7x12 pixels (Eq. 7). 60,000 trainable parameters.
+Deviation: outputs are negative distances, so that the predicted class has the largest one, and softmax cross-entropy is
+the criterion of Eq. 9 without its constant. The digits' bitmaps are drawn anew after Figure 3; classes beyond ten have
+random codes of -1 and +1, which the paper names as the alternative.
 
-`lenet5_modern` has the layers of Figure 2 in the form that everyone trains.
-Deviation: C3 sees all six maps of S2; S2 and S4 are plain average pooling; tanh is not scaled; the output layer is
-linear with softmax. 61,706 parameters.
+`lenet5_modern` has the layers of Figure 2 in the form in common use.
+Deviation: C3 is connected to all six maps of S2; S2 and S4 are plain average pooling; tanh is not scaled; the output
+layer is linear with softmax. 61,706 parameters.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from hubel.models.variant import InputShape, Published, Variant
 from hubel.nn.layers import activation, check_positive, check_share
 from hubel.nn.network import Network
 
-# Table I: the maps of S2 that each map of C3 sees.
-_SEEN = (
+# Table I: the maps of S2 that each map of C3 is connected to.
+_CONNECTIONS = (
     (0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
     (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5), (0, 3, 4, 5), (0, 1, 4, 5), (0, 1, 2, 5),
     (0, 1, 3, 4), (1, 2, 4, 5), (0, 2, 3, 5), (0, 1, 2, 3, 4, 5),
@@ -52,15 +52,15 @@ _DIGITS = """
 
 
 @dataclass(frozen=True)
-class Paper:
-    """Section II.B states everything else."""
+class LeNet5Layout:
+    """The network of Section II.B, which fixes everything else."""
 
     dropout: float = 0.0  # probability, before the output layer; the paper has none
 
 
 @dataclass(frozen=True)
-class Modern:
-    """Figure 2: maps of C1, C3 and C5, units of F6."""
+class ModernLeNet5Layout:
+    """Maps of C1, C3 and C5, and units of F6 (Figure 2)."""
 
     c1: int = 6
     c3: int = 16
@@ -79,26 +79,26 @@ class SubSampling(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, c, h, w)` to `(n, c, h / 2, w / 2)`."""
+        """Map `(n, c, h, w)` to `(n, c, h / 2, w / 2)`."""
         return 4 * F.avg_pool2d(x, 2) * self.weight[:, 0] + self.bias[:, None, None]
 
 
 class SparseConv(nn.Module):
-    """C3: a 5x5 convolution whose maps each see some of the maps below, with weights for these only."""
+    """C3: a 5x5 convolution whose maps are each connected to a subset of the input maps, without other weights."""
 
     def __init__(self, table: tuple[tuple[int, ...], ...]) -> None:
         super().__init__()
-        pairs = [(out, below) for out, seen in enumerate(table) for below in seen]
+        pairs = [(out, below) for out, connected in enumerate(table) for below in connected]
         self.shape = (len(table), 1 + max(below for _, below in pairs))
-        # For each map and each one below, which of the weights is theirs; the last, one too many, is zero.
-        self.places = [pairs.index(pair) if pair in pairs else len(pairs) for pair in np.ndindex(self.shape)]
+        # Index of the kernel of each pair of output and input map; the additional last kernel is zero.
+        self.kernels = [pairs.index(pair) if pair in pairs else len(pairs) for pair in np.ndindex(self.shape)]
         self.weight = nn.Parameter(torch.empty(len(pairs), 5, 5))
         self.bias = nn.Parameter(torch.zeros(len(table)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, in, h, w)` to `(n, out, h - 4, w - 4)`."""
+        """Map `(n, in, h, w)` to `(n, out, h - 4, w - 4)`."""
         padded = torch.cat([self.weight, self.weight.new_zeros(1, 5, 5)])
-        return F.conv2d(x, padded[self.places].view(*self.shape, 5, 5), self.bias)
+        return F.conv2d(x, padded[self.kernels].view(*self.shape, 5, 5), self.bias)
 
 
 class Distances(nn.Module):
@@ -111,12 +111,12 @@ class Distances(nn.Module):
         self.register_buffer("codes", torch.tensor(class_codes(num_classes).tolist()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """F6 `(n, 84)` to `(n, classes)`."""
+        """Map F6 `(n, 84)` to logits `(n, classes)`."""
         return -(x[:, None, :] - self.codes).square().sum(2)
 
 
 def class_codes(num_classes: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Codes `(classes, 84)` of -1 and +1: the digits' bitmaps, row by row; random ones for further classes."""
+    """Return codes `(classes, 84)` of -1 and +1: bitmaps of the digits, row by row; random codes beyond ten classes."""
     rows = [row.split() for row in _DIGITS.split("\n") if row]
     bitmaps = ["".join(row[digit] for row in rows) for digit in range(10)]
     drawn = np.array([[1 if pixel == "#" else -1 for pixel in bitmap] for bitmap in bitmaps], np.float32)
@@ -125,21 +125,23 @@ def class_codes(num_classes: int) -> np.ndarray[tuple[int, int], np.dtype[np.flo
     return np.concatenate([drawn, further])[:num_classes]
 
 
-def build(layout: Paper | Modern, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+def build(layout: LeNet5Layout | ModernLeNet5Layout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout."""
     check_share(dropout=layout.dropout)
-    return _paper(layout, shape, num_classes) if isinstance(layout, Paper) else _modern(layout, shape, num_classes)
+    return (
+        _paper(layout, shape, num_classes) if isinstance(layout, LeNet5Layout) else _modern(layout, shape, num_classes)
+    )
 
 
-def _paper(layout: Paper, shape: InputShape, num_classes: int) -> Network:
-    """Section II.B; each weight is drawn uniformly within 2.4 / fan_in, as Appendix A has it."""
+def _paper(layout: LeNet5Layout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of Section II.B; weights are uniform within 2.4 / fan_in, as in Appendix A."""
 
     def squashed(layer: nn.Module) -> nn.Sequential:
         return nn.Sequential(OrderedDict(layer=layer, act=activation("scaled_tanh")))
 
     stages = [
         nn.Sequential(OrderedDict(c1=squashed(nn.Conv2d(shape.channels, 6, 5)), s2=squashed(SubSampling(6)))),
-        nn.Sequential(OrderedDict(c3=squashed(SparseConv(_SEEN)), s4=squashed(SubSampling(16)))),
+        nn.Sequential(OrderedDict(c3=squashed(SparseConv(_CONNECTIONS)), s4=squashed(SubSampling(16)))),
         nn.Sequential(OrderedDict(c5=squashed(nn.Conv2d(16, 120, 5)))),
     ]
     head = OrderedDict(
@@ -158,8 +160,8 @@ def _paper(layout: Paper, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _modern(layout: Modern, shape: InputShape, num_classes: int) -> Network:
-    """With torch's default weights: uniform within 1 / sqrt(fan_in)."""
+def _modern(layout: ModernLeNet5Layout, shape: InputShape, num_classes: int) -> Network:
+    """Build the modern form with torch's default weights, uniform within 1 / sqrt(fan_in)."""
     check_positive(c1=layout.c1, c3=layout.c3, c5=layout.c5, f6=layout.f6)
 
     def convolution(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -192,7 +194,7 @@ _MAPS = {
 
 VARIANTS = {
     "lenet5": Variant(
-        Paper(),
+        LeNet5Layout(),
         "LeNet-5 as in the paper: sparse C3, trainable sub-sampling, distances to bitmaps",
         InputShape(1, 32, 32),
         published=Published(
@@ -202,8 +204,8 @@ VARIANTS = {
         lr=0.01,
     ),
     "lenet5_modern": Variant(
-        Modern(),
-        "LeNet-5 as everyone trains it: full C3, average pooling, tanh, softmax",
+        ModernLeNet5Layout(),
+        "LeNet-5 in its common form: full C3, average pooling, tanh, softmax",
         InputShape(1, 32, 32),
         published=Published(
             "LeCun 1998, Figure 2 (shapes); 61,706 = 156 + 2,416 + 48,120 + 10,164 + 850", 61_706, 416_520, _MAPS

@@ -23,8 +23,8 @@ from hubel.nn.network import Network
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Which table, and how wide."""
+class MobileNetLayout:
+    """Generation, width multiplier, and other options."""
 
     generation: str = "v1"  # v1, v2, v3_large or v3_small
     width: float = 1.0  # multiplier of all maps
@@ -44,8 +44,8 @@ class DepthwiseSeparable(nn.Sequential):
         self.pointwise = ConvNorm(in_channels, out_channels, 1, style=style)
 
 
-class Rows(NamedTuple):
-    """A row of V2's Table 2: expansion t, maps c, repeats n, stride s."""
+class BottleneckRow(NamedTuple):
+    """A row of Table 2 of V2: expansion t, maps c, repeats n, stride s."""
 
     t: int
     c: int
@@ -53,8 +53,8 @@ class Rows(NamedTuple):
     s: int
 
 
-class Row(NamedTuple):
-    """A row of V3's Tables 1 and 2."""
+class BneckRow(NamedTuple):
+    """A row of Tables 1 and 2 of V3."""
 
     kernel: int
     expanded: int
@@ -73,44 +73,44 @@ _V1 = (
     ((1024, 2), (1024, 1)),
 )
 _V2 = (
-    (Rows(1, 16, 1, 1),),
-    (Rows(6, 24, 2, 2),),
-    (Rows(6, 32, 3, 2),),
-    (Rows(6, 64, 4, 2), Rows(6, 96, 3, 1)),
-    (Rows(6, 160, 3, 2), Rows(6, 320, 1, 1)),
+    (BottleneckRow(1, 16, 1, 1),),
+    (BottleneckRow(6, 24, 2, 2),),
+    (BottleneckRow(6, 32, 3, 2),),
+    (BottleneckRow(6, 64, 4, 2), BottleneckRow(6, 96, 3, 1)),
+    (BottleneckRow(6, 160, 3, 2), BottleneckRow(6, 320, 1, 1)),
 )
 _RE, _HS = "relu", "hardswish"
 _V3 = {
     "v3_large": (
-        (Row(3, 16, 16, False, _RE, 1),),
-        (Row(3, 64, 24, False, _RE, 2), Row(3, 72, 24, False, _RE, 1)),
-        (Row(5, 72, 40, True, _RE, 2), *[Row(5, 120, 40, True, _RE, 1)] * 2),
+        (BneckRow(3, 16, 16, False, _RE, 1),),
+        (BneckRow(3, 64, 24, False, _RE, 2), BneckRow(3, 72, 24, False, _RE, 1)),
+        (BneckRow(5, 72, 40, True, _RE, 2), *[BneckRow(5, 120, 40, True, _RE, 1)] * 2),
         (
-            Row(3, 240, 80, False, _HS, 2),
-            Row(3, 200, 80, False, _HS, 1),
-            *[Row(3, 184, 80, False, _HS, 1)] * 2,
-            Row(3, 480, 112, True, _HS, 1),
-            Row(3, 672, 112, True, _HS, 1),
+            BneckRow(3, 240, 80, False, _HS, 2),
+            BneckRow(3, 200, 80, False, _HS, 1),
+            *[BneckRow(3, 184, 80, False, _HS, 1)] * 2,
+            BneckRow(3, 480, 112, True, _HS, 1),
+            BneckRow(3, 672, 112, True, _HS, 1),
         ),
-        (Row(5, 672, 160, True, _HS, 2), *[Row(5, 960, 160, True, _HS, 1)] * 2),
+        (BneckRow(5, 672, 160, True, _HS, 2), *[BneckRow(5, 960, 160, True, _HS, 1)] * 2),
     ),
     "v3_small": (
-        (Row(3, 16, 16, True, _RE, 2),),
-        (Row(3, 72, 24, False, _RE, 2), Row(3, 88, 24, False, _RE, 1)),
+        (BneckRow(3, 16, 16, True, _RE, 2),),
+        (BneckRow(3, 72, 24, False, _RE, 2), BneckRow(3, 88, 24, False, _RE, 1)),
         (
-            Row(5, 96, 40, True, _HS, 2),
-            *[Row(5, 240, 40, True, _HS, 1)] * 2,
-            Row(5, 120, 48, True, _HS, 1),
-            Row(5, 144, 48, True, _HS, 1),
+            BneckRow(5, 96, 40, True, _HS, 2),
+            *[BneckRow(5, 240, 40, True, _HS, 1)] * 2,
+            BneckRow(5, 120, 48, True, _HS, 1),
+            BneckRow(5, 144, 48, True, _HS, 1),
         ),
-        (Row(5, 288, 96, True, _HS, 2), *[Row(5, 576, 96, True, _HS, 1)] * 2),
+        (BneckRow(5, 288, 96, True, _HS, 2), *[BneckRow(5, 576, 96, True, _HS, 1)] * 2),
     ),
 }
 _V3_HEAD = {"v3_large": (960, 1280), "v3_small": (576, 1024)}
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout; He initialisation."""
+def build(layout: MobileNetLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout; He initialisation."""
     check_choice("generation", layout.generation, _BUILDERS)
     check_choice("activation", layout.activation, ("relu", "relu6"))
     check_positive(width=layout.width, norm_eps=layout.norm_eps)
@@ -121,7 +121,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _v1(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def _v1(layout: MobileNetLayout, shape: InputShape, num_classes: int) -> Network:
     style = Style(layout.activation, norm_eps=layout.norm_eps, same_padding=layout.same_padding)
     channels = round_channels(32 * layout.width)
     stem = nn.Sequential(ConvNorm(shape.channels, channels, 3, 2, style=style))
@@ -136,7 +136,7 @@ def _v1(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return Network(stem, stages, pooled_head(channels, num_classes, layout.dropout))
 
 
-def _v2(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def _v2(layout: MobileNetLayout, shape: InputShape, num_classes: int) -> Network:
     style = Style("relu6", norm_eps=layout.norm_eps, same_padding=layout.same_padding)
     channels = round_channels(32 * layout.width)
     stem = nn.Sequential(ConvNorm(shape.channels, channels, 3, 2, style=style))
@@ -150,13 +150,13 @@ def _v2(layout: Layout, shape: InputShape, num_classes: int) -> Network:
                 blocks.append(InvertedResidual(channels, plan, style))
                 channels = out
         stages.append(nn.Sequential(*blocks))
-    # A multiplier below one leaves the last convolution as it is (Section 4, last paragraph).
+    # A multiplier below one does not apply to the last convolution (Section 4, last paragraph).
     last = round_channels(1280 * max(1.0, layout.width))
     conv = ConvNorm(channels, last, 1, style=style)
     return Network(stem, stages, pooled_head(last, num_classes, layout.dropout, [("conv", conv)]))
 
 
-def _v3(layout: Layout, shape: InputShape, num_classes: int) -> Network:
+def _v3(layout: MobileNetLayout, shape: InputShape, num_classes: int) -> Network:
     def style(act: str) -> Style:
         return Style(act, norm_eps=layout.norm_eps, same_padding=layout.same_padding)
 
@@ -173,7 +173,7 @@ def _v3(layout: Layout, shape: InputShape, num_classes: int) -> Network:
             channels = out
         stages.append(nn.Sequential(*blocks))
     pooled, hidden = (round_channels(units * layout.width) for units in _V3_HEAD[layout.generation])
-    # Pooling comes before the last hidden layer, which so costs nothing for each pixel (Section 5.1, Figure 5).
+    # Pooling comes before the last hidden layer, which so is not computed per pixel (Section 5.1, Figure 5).
     head = OrderedDict(
         conv=ConvNorm(channels, pooled, 1, style=style(_HS)),
         pool=nn.AdaptiveAvgPool2d(1),
@@ -189,8 +189,10 @@ def _v3(layout: Layout, shape: InputShape, num_classes: int) -> Network:
 _BUILDERS = {"v1": _v1, "v2": _v2, "v3_large": _v3, "v3_small": _v3}
 
 
-def _variant(layout: Layout, summary: str, params: int, macs: int, source: str, channels: tuple[int, ...]) -> Variant:
-    """A variant with the maps of its stem, of 112x112 pixels, and of its stages, of which the last has 7x7."""
+def _variant(
+    layout: MobileNetLayout, summary: str, params: int, macs: int, source: str, channels: tuple[int, ...]
+) -> Variant:
+    """Return a variant with its maps: a stem of 112x112 pixels, and stages down to 7x7."""
     sides = [112, *(7 * 2**i for i in reversed(range(len(channels) - 1)))]
     names = ["stem", *(f"stage{number}" for number in range(1, len(channels)))]
     maps = {name: (c, side, side) for name, c, side in zip(names, channels, sides, strict=True)}
@@ -203,35 +205,35 @@ _V3_SOURCE = "Howard 2019, Tables 1 to 3: 5.4 and 2.5 million parameters, 219 an
 
 VARIANTS = {
     "mobilenet_v1": _variant(
-        Layout(dropout=0.0), "MobileNet: depthwise separable convolutions",
+        MobileNetLayout(dropout=0.0), "MobileNet: depthwise separable convolutions",
         4_231_976, 568_740_352, _V1_SOURCE, (32, 64, 128, 256, 512, 1024),
     ),
     "mobilenet_v1_075": _variant(
-        Layout(width=0.75, dropout=0.0), "MobileNet, width 0.75",
+        MobileNetLayout(width=0.75, dropout=0.0), "MobileNet, width 0.75",
         2_585_560, 325_400_448, _V1_SOURCE, (24, 48, 96, 192, 384, 768),
     ),
     "mobilenet_v1_050": _variant(
-        Layout(width=0.5, dropout=0.0), "MobileNet, width 0.5",
+        MobileNetLayout(width=0.5, dropout=0.0), "MobileNet, width 0.5",
         1_331_592, 149_497_088, _V1_SOURCE, (16, 32, 64, 128, 256, 512),
     ),
     "mobilenet_v1_025": _variant(
-        Layout(width=0.25, dropout=0.0), "MobileNet, width 0.25",
+        MobileNetLayout(width=0.25, dropout=0.0), "MobileNet, width 0.25",
         470_072, 41_030_272, _V1_SOURCE, (8, 16, 32, 64, 128, 256),
     ),
     "mobilenet_v2": _variant(
-        Layout("v2"), "MobileNetV2: inverted residuals, linear bottlenecks",
+        MobileNetLayout("v2"), "MobileNetV2: inverted residuals, linear bottlenecks",
         3_504_872, 300_774_272, _V2_SOURCE, (32, 16, 24, 32, 96, 320),
     ),
     "mobilenet_v2_140": _variant(
-        Layout("v2", 1.4), "MobileNetV2, width 1.4",
+        MobileNetLayout("v2", 1.4), "MobileNetV2, width 1.4",
         6_108_776, 582_195_824, _V2_SOURCE, (48, 24, 32, 48, 136, 448),
     ),
     "mobilenet_v3_large": _variant(
-        Layout("v3_large", norm_eps=1e-3), "MobileNetV3: squeeze-and-excite, hard-swish",
+        MobileNetLayout("v3_large", norm_eps=1e-3), "MobileNetV3: squeeze-and-excite, hard-swish",
         5_483_032, 216_589_760, _V3_SOURCE, (16, 16, 24, 40, 112, 160),
     ),
     "mobilenet_v3_small": _variant(
-        Layout("v3_small", norm_eps=1e-3), "MobileNetV3, the small one",
+        MobileNetLayout("v3_small", norm_eps=1e-3), "MobileNetV3, the small one",
         2_542_856, 56_510_400, _V3_SOURCE, (16, 16, 24, 48, 96),
     ),
 }  # fmt: skip

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from hubel.core.errors import OptionError
 from hubel.models.variant import InputShape, Variant
 
-_VOTE_FLOOR = 1e-3  # votes that a class without a neighbour gets, so that its logarithm is finite
+_VOTE_FLOOR = 1e-3  # votes of a class without neighbours, so that the logarithm is finite
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How many neighbours vote, among how many images."""
+class NeighboursLayout:
+    """Number of neighbours that vote, and of training images."""
 
     k: int = 5
-    samples: int = 0  # training images that are kept; known once they have been seen
+    samples: int = 0  # stored training images; known after `fit`
 
 
 class Neighbours(nn.Module):
@@ -30,7 +30,7 @@ class Neighbours(nn.Module):
     images: Tensor
     labels: Tensor
 
-    def __init__(self, layout: Layout, shape: InputShape, num_classes: int) -> None:
+    def __init__(self, layout: NeighboursLayout, shape: InputShape, num_classes: int) -> None:
         super().__init__()
         self.k, self.num_classes = layout.k, num_classes
         pixels = shape.channels * shape.height * shape.width
@@ -38,12 +38,12 @@ class Neighbours(nn.Module):
         self.register_buffer("labels", torch.zeros(layout.samples, dtype=torch.int64))
 
     def fit(self, images: Tensor, labels: Tensor) -> dict[str, int]:
-        """Remember images `(n, c, h, w)` and their classes `(n,)`; returns the options of the network that results."""
+        """Store images `(n, c, h, w)` and their classes `(n,)`; return the options of the resulting network."""
         self.images, self.labels = images.flatten(1).clone(), labels.clone()
         return {"k": self.k, "samples": len(labels)}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(n, c, h, w)` to logits `(n, classes)`: the logarithm of each class's share of the votes."""
+        """Return the logits `(n, classes)` of images `(n, c, h, w)`: logarithms of the shares of the votes."""
         queries = x.flatten(1)
         # |q - t|^2 without |q|^2, which is the same for every t; larger is nearer.
         nearness = queries @ self.images.T
@@ -53,11 +53,13 @@ class Neighbours(nn.Module):
         return torch.log(votes / votes.sum(1, keepdim=True))
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Neighbours:
-    """The network of a layout."""
+def build(layout: NeighboursLayout, shape: InputShape, num_classes: int) -> Neighbours:
+    """Build the network of a layout."""
     if layout.k < 1 or layout.samples < 0:
         raise OptionError(f"k is at least 1 and samples at least 0, not {layout.k} and {layout.samples}")
     return Neighbours(layout, shape, num_classes)
 
 
-VARIANTS = {"knn": Variant(Layout(), "k nearest neighbours on the pixels", InputShape(1, 28, 28), augment="none")}
+VARIANTS = {
+    "knn": Variant(NeighboursLayout(), "k nearest neighbours on the pixels", InputShape(1, 28, 28), augment="none")
+}

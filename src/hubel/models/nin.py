@@ -22,8 +22,8 @@ _STYLE = Style("relu", norm=False)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Three numbers of maps, and one window, for each mlpconv layer; the last number of maps is that of the classes."""
+class NINLayout:
+    """Three widths and a kernel size for each mlpconv layer; the last width is the number of classes."""
 
     widths: tuple[int, ...] = (192, 160, 96, 192, 192, 192, 192, 192)
     kernels: tuple[int, ...] = (5, 5, 3)
@@ -33,8 +33,8 @@ class Layout:
     dropout: float = 0.5  # probability
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+def build(layout: NINLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout."""
     _check(layout)
     widths, pools = [*layout.widths, num_classes], layout.pools.split(",")
     stages, channels = [], shape.channels
@@ -61,7 +61,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _check(layout: Layout) -> None:
+def _check(layout: NINLayout) -> None:
     check_positive(widths=layout.widths, kernels=layout.kernels, stride=layout.stride)
     check_share(dropout=layout.dropout)
     for pool in layout.pools.split(","):
@@ -75,12 +75,14 @@ def _check(layout: Layout) -> None:
     if any(kernel % 2 == 0 for kernel in layout.kernels):
         raise OptionError(f"kernels are odd, so that each output has a centre; got {layout.kernels}")
     if not 0 <= layout.padding <= layout.kernels[0]:
-        raise OptionError(f"padding is from 0 to the first window, {layout.kernels[0]} pixels, not {layout.padding}")
+        raise OptionError(
+            f"padding is from 0 to the first kernel size, {layout.kernels[0]} pixels, not {layout.padding}"
+        )
 
 
 VARIANTS = {
     "nin": Variant(
-        Layout((96, 96, 96, 256, 256, 256, 384, 384, 384, 1024, 1024), (11, 5, 3, 3), 4, 0, "max,max,max"),
+        NINLayout((96, 96, 96, 256, 256, 256, 384, 384, 384, 1024, 1024), (11, 5, 3, 3), 4, 0, "max,max,max"),
         "Network in Network for ImageNet",
         InputShape(3, 224, 224),
         1000,
@@ -94,7 +96,7 @@ VARIANTS = {
         lr=0.01,
     ),
     "nin_cifar10": Variant(
-        Layout(),
+        NINLayout(),
         "Network in Network for small images",
         InputShape(3, 32, 32),
         published=Published(

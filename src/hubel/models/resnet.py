@@ -4,7 +4,7 @@ For ImageNet: Table 1; blocks: Figure 5. For small images: Section 4.2, 6n + 2 l
 the shape: options A, B and C of Section 3.3 and Section 4.1. `plain...` are the same networks without shortcuts
 (Figure 3, middle), for the degradation experiment.
 Deviation ("v1.5"): in `resnet50`, `resnet101` and `resnet152` the stride sits on the 3x3 convolution, as in all
-weights that the world has; in the paper and in `resnet50_v1` it sits on the first 1x1.
+published weights; in the paper and in `resnet50_v1` it sits on the first 1x1.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _STYLE = Style("relu")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The columns of Table 1, and what Section 4.2 changes for small images."""
+class ResNetLayout:
+    """Columns of Table 1, and the settings of Section 4.2 for small images."""
 
     block: str = "basic"  # basic: 3x3 -> 3x3; bottleneck: 1x1 -> 3x3 -> 1x1 with four times the width
     depths: tuple[int, ...] = (2, 2, 2, 2)  # units in conv2_x .. conv5_x
@@ -46,7 +46,7 @@ class ZeroMaps(nn.Module):
         self.new = new
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, c, h, w)` to `(n, c + new, h, w)`."""
+        """Map `(n, c, h, w)` to `(n, c + new, h, w)`."""
         return F.pad(x, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))
 
 
@@ -55,7 +55,7 @@ class Residual(nn.Module):
 
     Args:
         residual: F; no activation after its last convolution.
-        shortcut: what is added; None makes a plain unit, relu(F(x)).
+        shortcut: module on the shortcut; None makes a plain unit, relu(F(x)).
     """
 
     def __init__(self, residual: nn.Sequential, shortcut: nn.Module | None) -> None:
@@ -64,20 +64,20 @@ class Residual(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, in, h, w)` to `(n, out, h / stride, w / stride)`."""
+        """Map `(n, in, h, w)` to `(n, out, h / stride, w / stride)`."""
         y = self.residual(x)
         return F.relu(y if self.shortcut is None else y + self.shortcut(x), inplace=True)
 
 
 def basic(in_channels: int, width: int, stride: int) -> nn.Sequential:
-    """F = 3x3 -> 3x3 (Figure 5, left)."""
+    """Build F = 3x3 -> 3x3 (Figure 5, left)."""
     return nn.Sequential(
         ConvNorm(in_channels, width, 3, stride, style=_STYLE), ConvNorm(width, width, 3, style=_STYLE.linear)
     )
 
 
 def bottleneck(in_channels: int, width: int, stride: int, stride_on: str) -> nn.Sequential:
-    """F = 1x1 -> 3x3 -> 1x1 (Figure 5, right)."""
+    """Build F = 1x1 -> 3x3 -> 1x1 (Figure 5, right)."""
     first, second = (stride, 1) if stride_on == "1x1" else (1, stride)
     return nn.Sequential(
         ConvNorm(in_channels, width, 1, first, style=_STYLE),
@@ -87,20 +87,20 @@ def bottleneck(in_channels: int, width: int, stride: int, stride_on: str) -> nn.
 
 
 def shortcut(option: str, in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
-    """What runs beside F: identity where shapes agree (except in option C); None in plain networks."""
+    """Build the shortcut: identity where shapes agree (except in option C); None in plain networks."""
     if option == "none":
         return None
     same = in_channels == out_channels and stride == 1
     if same and option != "C":
         return nn.Identity()
     if option == "A":
-        # Pooling over one pixel takes every stride-th one.
+        # Pooling over one pixel selects every stride-th pixel.
         return nn.Sequential(nn.MaxPool2d(1, stride), ZeroMaps(out_channels - in_channels))
     return ConvNorm(in_channels, out_channels, 1, stride, style=_STYLE.linear)
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout; He initialisation (Section 3.4)."""
+def build(layout: ResNetLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout; He initialisation (Section 3.4)."""
     _check(layout)
     channels = layout.widths[0]
     if layout.stem == "7x7":
@@ -125,7 +125,7 @@ def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-def _check(layout: Layout) -> None:
+def _check(layout: ResNetLayout) -> None:
     for option, known in {
         "block": ("basic", "bottleneck"),
         "stem": ("7x7", "3x3"),
@@ -145,12 +145,12 @@ def _check(layout: Layout) -> None:
 
 
 def _maps(block: int) -> dict[str, tuple[int, ...]]:
-    """Table 1, with `block` times the width."""
+    """Return the maps of Table 1 with `block` times the width."""
     stages = {f"stage{i + 1}": (block * 64 * 2**i, 56 // 2**i, 56 // 2**i) for i in range(4)}
     return {"stem.block1": (64, 112, 112), "stem": (64, 56, 56), **stages}
 
 
-def _imagenet(depth: int, layout: Layout, params: int, macs: int, summary: str = "", source: str = "") -> Variant:
+def _imagenet(depth: int, layout: ResNetLayout, params: int, macs: int, summary: str = "", source: str = "") -> Variant:
     block = 1 if layout.block == "basic" else 4
     return Variant(
         layout,
@@ -162,36 +162,44 @@ def _imagenet(depth: int, layout: Layout, params: int, macs: int, summary: str =
 
 
 def _cifar(n: int, params: int, macs: int, option: str = "A") -> Variant:
-    """Section 4.2: 6n + 2 layers; Table 6."""
-    what = "ResNet" if option == "A" else "plain network"
+    """Return a variant of 6n + 2 layers (Section 4.2, Table 6)."""
+    kind = "ResNet" if option == "A" else "plain network"
     maps = {"stem": (16, 32, 32), "stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8)}
     return Variant(
-        Layout("basic", (n, n, n), (16, 32, 64), "3x3", option),
-        f"{what} of {6 * n + 2} layers for small images" + (", parameter-free shortcuts" if option == "A" else ""),
+        ResNetLayout("basic", (n, n, n), (16, 32, 64), "3x3", option),
+        f"{kind} of {6 * n + 2} layers for small images" + (", parameter-free shortcuts" if option == "A" else ""),
         InputShape(3, 32, 32),
         published=Published("He 2015, Table 6 (millions of parameters) and Section 4.2", params, macs, maps),
     )
 
 
 VARIANTS = {
-    "resnet18": _imagenet(18, Layout("basic", (2, 2, 2, 2)), 11_689_512, 1_814_073_344),
-    "resnet34": _imagenet(34, Layout("basic", (3, 4, 6, 3)), 21_797_672, 3_663_761_408),
-    "resnet50": _imagenet(50, Layout("bottleneck", (3, 4, 6, 3)), 25_557_032, 4_089_184_256),
-    "resnet101": _imagenet(101, Layout("bottleneck", (3, 4, 23, 3)), 44_549_160, 7_801_405_440),
-    "resnet152": _imagenet(152, Layout("bottleneck", (3, 8, 36, 3)), 60_192_808, 11_513_626_624),
+    "resnet18": _imagenet(18, ResNetLayout("basic", (2, 2, 2, 2)), 11_689_512, 1_814_073_344),
+    "resnet34": _imagenet(34, ResNetLayout("basic", (3, 4, 6, 3)), 21_797_672, 3_663_761_408),
+    "resnet50": _imagenet(50, ResNetLayout("bottleneck", (3, 4, 6, 3)), 25_557_032, 4_089_184_256),
+    "resnet101": _imagenet(101, ResNetLayout("bottleneck", (3, 4, 23, 3)), 44_549_160, 7_801_405_440),
+    "resnet152": _imagenet(152, ResNetLayout("bottleneck", (3, 8, 36, 3)), 60_192_808, 11_513_626_624),
     "resnet50_v1": _imagenet(
         50,
-        Layout("bottleneck", (3, 4, 6, 3), stride_on="1x1"),
+        ResNetLayout("bottleneck", (3, 4, 6, 3), stride_on="1x1"),
         25_557_032,
         3_857_973_248,
         "ResNet-50 as in the paper: stride on the first 1x1",
         "He 2015, Table 1: 3.8e9 multiply-adds",
     ),
     "plain18": _imagenet(
-        18, Layout("basic", (2, 2, 2, 2), shortcut="none"), 11_515_688, 1_794_805_760, "ResNet-18 without shortcuts"
+        18,
+        ResNetLayout("basic", (2, 2, 2, 2), shortcut="none"),
+        11_515_688,
+        1_794_805_760,
+        "ResNet-18 without shortcuts",
     ),
     "plain34": _imagenet(
-        34, Layout("basic", (3, 4, 6, 3), shortcut="none"), 21_623_848, 3_644_493_824, "ResNet-34 without shortcuts"
+        34,
+        ResNetLayout("basic", (3, 4, 6, 3), shortcut="none"),
+        21_623_848,
+        3_644_493_824,
+        "ResNet-34 without shortcuts",
     ),
     "resnet20": _cifar(3, 269_722, 40_551_040),
     "resnet32": _cifar(5, 464_154, 68_862_592),

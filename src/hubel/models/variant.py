@@ -1,4 +1,4 @@
-"""What a family's file declares of each of its networks."""
+"""Declarations of a network: layout, input shape, published facts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Published:
     """Facts that a paper or a reference implementation states; the tests recompute each one.
 
     Attributes:
+        source: publication of the facts.
         params: trainable parameters with `Variant.num_classes` outputs.
         macs: multiply-adds of convolutions and linear layers, for one image of `Variant.shape`.
         maps: shape `(c, h, w)` of named intermediate maps.
-        source: where the facts are stated.
-        params_without_auxiliary: parameters without the auxiliary classifiers, where there are any.
+        params_without_auxiliary: parameters without the auxiliary classifiers, if there are any.
     """
 
     source: str
@@ -41,17 +41,16 @@ class Variant:
     """One network of a family.
 
     Attributes:
-        layout: the family's frozen dataclass; its fields are the options of the network.
-        summary: one line for lists.
-        shape: the input it was published for.
-        num_classes: outputs it was published with.
+        layout: frozen dataclass of the family; its fields are the options of the network.
+        summary: description in one line.
+        shape: published input shape.
+        num_classes: published number of outputs.
         published: facts to verify.
-        smallest: rows and columns that an image must have at least.
-        fixed_size: whether it takes no other height and width than `shape`'s.
-        augment: the augmentation policy that suits it by default; changed images only confuse a network that is too
-            small, or not made, to learn that they are alike.
-        lr: the highest learning rate of SGD that suits it; 0 for the usual one. Without batch norm it is smaller.
-        output: "vector" (one number for each class) or "image" (the image itself, reconstructed).
+        smallest: least height and width of an image.
+        fixed_size: whether height and width must be those of `shape`.
+        augment: default augmentation policy; "none" for networks that are too small to profit from augmentation.
+        lr: largest learning rate of SGD; 0 for the usual one. It is smaller without batch norm.
+        output: "vector" (one number per class) or "image" (the reconstructed image).
     """
 
     layout: Any

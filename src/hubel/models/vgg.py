@@ -20,7 +20,7 @@ from hubel.nn.network import Network
 
 
 @dataclass(frozen=True)
-class Layout:
+class VGGLayout:
     """A column of Table 1."""
 
     depths: tuple[int, ...] = (2, 2, 3, 3, 3)  # convolutions before each max pooling
@@ -30,14 +30,14 @@ class Layout:
     dropout: float = 0.5  # probability, after both hidden layers (Section 3.1)
 
 
-def build(layout: Layout, shape: InputShape, num_classes: int) -> Network:
-    """The network of a layout."""
+def build(layout: VGGLayout, shape: InputShape, num_classes: int) -> Network:
+    """Build the network of a layout."""
     check_positive(depths=layout.depths, widths=layout.widths, dense=layout.dense)
     check_depth(layout.depths)
     check_share(dropout=layout.dropout)
     if len(layout.depths) != len(layout.widths):
         raise OptionError(f"depths {layout.depths} and widths {layout.widths} are one number for each stage")
-    # Biases before batch norm change nothing, but the weights that the world has come with them.
+    # Biases before batch norm have no effect, but the published weights have them.
     style = Style("relu", norm=layout.batch_norm, bias=True)
     stages, channels = [], shape.channels
     for number, (depth, width) in enumerate(zip(layout.depths, layout.widths, strict=True)):
@@ -73,7 +73,7 @@ _MAPS = {
 
 def _variant(name: str, depths: tuple[int, ...], params: int, macs: int, *, batch_norm: bool = False) -> Variant:
     return Variant(
-        Layout(depths, batch_norm=batch_norm),
+        VGGLayout(depths, batch_norm=batch_norm),
         f"VGG-{name}, only 3x3 convolutions" + (", with batch norm" if batch_norm else ""),
         InputShape(3, 224, 224),
         1000,

@@ -1,4 +1,4 @@
-"""Blocks that more than one family is made of."""
+"""Building blocks that more than one family of networks uses."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Size = int | tuple[int, int]
 
 @dataclass(frozen=True)
 class Style:
-    """What the convolutions of a network have in common.
+    """Common settings of a network's convolutions.
 
     Attributes:
         activation: a name that `hubel.nn.layers.activation` knows; empty for none.
         norm: whether batch norm follows each convolution (Ioffe & Szegedy 2015, arXiv:1502.03167).
-        norm_eps: what batch norm adds to the variance.
-        bias: whether convolutions have a bias although batch norm follows; without it they always have one.
+        norm_eps: term that batch norm adds to the variance.
+        bias: whether convolutions have a bias in spite of batch norm; without batch norm they always have one.
         same_padding: pad as TensorFlow's "SAME" does: ceil(size / stride) outputs, the odd pixel right and below.
     """
 
@@ -38,7 +38,7 @@ class Style:
 
     @property
     def linear(self) -> Style:
-        """The same without activation."""
+        """The same style without activation."""
         return replace(self, activation="")
 
 
@@ -46,7 +46,7 @@ class SameConv2d(nn.Conv2d):
     """A convolution with TensorFlow's "SAME" padding, which depends on the size of the input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, c, h, w)` to `(n, out, ceil(h / stride), ceil(w / stride))`."""
+        """Map `(n, c, h, w)` to `(n, out, ceil(h / stride), ceil(w / stride))`."""
         below, right = (
             max(0, (-(-size // s) - 1) * s + d * (k - 1) + 1 - size)
             for size, k, s, d in zip(x.shape[2:], self.kernel_size, self.stride, self.dilation, strict=True)
@@ -54,22 +54,22 @@ class SameConv2d(nn.Conv2d):
         if right % 2 or below % 2:
             x = F.pad(x, (right // 2, right - right // 2, below // 2, below - below // 2))
             return super().forward(x)
-        # Padding within the convolution takes no copy of the maps.
+        # Padding within the convolution does not copy the maps.
         padding = (below // 2, right // 2)
         return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
 class ConvNorm(nn.Sequential):
-    """act(norm(conv(x))), with as much of it as the style has.
+    """act(norm(conv(x))), with norm and activation as the style has them.
 
     Args:
-        in_channels: maps that come in.
-        out_channels: maps that go out.
-        kernel: window in pixels.
-        stride: step in pixels.
-        groups: parts that see only their share of the maps; `in_channels` of them make a depthwise convolution.
-        padding: zeros around; half the window if not given, which keeps the size at stride 1.
-        style: what the network's convolutions have in common.
+        in_channels: input maps.
+        out_channels: output maps.
+        kernel: kernel size in pixels.
+        stride: stride in pixels.
+        groups: groups of channels; `in_channels` of them make a depthwise convolution.
+        padding: zeros on each side; half the kernel if not given, which keeps the size at stride 1.
+        style: common settings of the network's convolutions.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class ConvNorm(nn.Sequential):
         self._depthwise = groups == in_channels > 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, in, h, w)` to `(n, out, h / stride, w / stride)`."""
-        # On processors the gradients of a depthwise convolution take up to 50 times as long in bfloat16.
+        """Map `(n, in, h, w)` to `(n, out, h / stride, w / stride)`."""
+        # On CPUs the gradients of a depthwise convolution take up to 50 times as long in bfloat16.
         slow = self._depthwise and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=False) if slow else nullcontext():
             y: Tensor = super().forward(x.float() if slow else x)  # type: ignore[no-untyped-call]
@@ -108,10 +108,10 @@ class ConvNorm(nn.Sequential):
 
 
 class DropPath(nn.Module):
-    """Leaves a block out for some samples, and scales the others up (Huang et al. 2016, arXiv:1603.09382).
+    """Stochastic depth: drops a block for random samples, scales up the others (Huang et al. 2016, arXiv:1603.09382).
 
     Args:
-        rate: probability of leaving out; 0 to below 1.
+        rate: probability of dropping; at least 0, below 1.
     """
 
     def __init__(self, rate: float) -> None:
@@ -119,7 +119,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """A block's result `(n, c, h, w)` before it is added to the block's input."""
+        """Drop samples of a residual branch's output `(n, c, h, w)`."""
         if not self.training or self.rate == 0:
             return x
         kept = torch.rand(len(x), 1, 1, 1, dtype=x.dtype, device=x.device) >= self.rate
@@ -127,13 +127,15 @@ class DropPath(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each map by a gate that depends on the means of all (Hu et al. 2017, arXiv:1709.01507, Section 3).
+    """Squeeze-and-excitation: scales each map by a gate computed from the means of all maps.
+
+    Hu et al. 2017, arXiv:1709.01507, Section 3.
 
     Args:
         channels: maps.
-        squeezed: units between the means and the gates.
-        act: activation of these units.
-        gate: what makes the gates, 0 to 1.
+        squeezed: hidden units between the means and the gates.
+        act: activation of the hidden units.
+        gate: activation of the gates, 0 to 1.
     """
 
     def __init__(self, channels: int, squeezed: int, act: str = "relu", gate: str = "sigmoid") -> None:
@@ -144,23 +146,23 @@ class SqueezeExcite(nn.Module):
         self.gate = activation(gate)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, c, h, w)` to the same shape."""
+        """Map `(n, c, h, w)` to the same shape."""
         gates: Tensor = self.gate(self.expand(self.act(self.reduce(x.mean((2, 3), keepdim=True)))))
         return x * gates
 
 
 @dataclass(frozen=True)
 class Inverted:
-    """One inverted residual.
+    """Configuration of an inverted residual block.
 
     Attributes:
-        kernel: window of the depthwise convolution.
-        stride: its step.
-        expanded: maps that it works on.
-        out_channels: maps of the result.
-        squeezed: units of squeeze-and-excite; 0 for none.
-        gate: of squeeze-and-excite.
-        excite_act: activation within squeeze-and-excite.
+        kernel: kernel size of the depthwise convolution.
+        stride: stride of the depthwise convolution.
+        expanded: maps of the depthwise convolution.
+        out_channels: output maps.
+        squeezed: hidden units of squeeze-and-excitation; 0 for none.
+        gate: activation of the gates of squeeze-and-excitation.
+        excite_act: activation of the hidden units of squeeze-and-excitation.
     """
 
     kernel: int
@@ -175,7 +177,7 @@ class Inverted:
 class InvertedResidual(nn.Module):
     """x + project(excite(depthwise(expand(x)))): wide inside, narrow outside (Sandler et al. 2018, arXiv:1801.04381).
 
-    The sum is only made where input and result have the same shape. No activation follows the projection
+    The input is only added where the output has the same shape. No activation follows the projection
     (Section 3.2: it would lose information in a narrow space).
     """
 
@@ -192,7 +194,7 @@ class InvertedResidual(nn.Module):
         self.drop_path = DropPath(drop_path if self.adds else 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, in, h, w)` to `(n, out, h / stride, w / stride)`."""
+        """Map `(n, in, h, w)` to `(n, out, h / stride, w / stride)`."""
         y: Tensor = self.project(self.excite(self.depthwise(self.expand(x))))
         return x + self.drop_path(y) if self.adds else y
 
@@ -200,13 +202,13 @@ class InvertedResidual(nn.Module):
 def pooled_head(
     channels: int, num_classes: int, dropout: float, before: Sequence[tuple[str, nn.Module]] = ()
 ) -> nn.Sequential:
-    """Global average pooling, dropout, and one linear layer: the head of most networks since 2014.
+    """Build global average pooling, dropout and a linear layer: the head of most networks since 2014.
 
     Args:
-        channels: maps that are pooled.
-        num_classes: outputs.
-        dropout: probability.
-        before: layers before the pooling, with their names.
+        channels: input maps.
+        num_classes: number of outputs.
+        dropout: probability of dropout.
+        before: names and layers before the pooling.
     """
     return nn.Sequential(
         OrderedDict(

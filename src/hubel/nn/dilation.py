@@ -1,8 +1,8 @@
-"""Larger maps from the same weights: dilation in the place of stride.
+"""Replace stride by dilation: larger maps from the same weights.
 
-A layer that loses its stride makes a denser map; those after it look at every second pixel of it (or fourth, ...), so
-each finds what it found before, and more between ("a trous"; Yu & Koltun 2015, arXiv:1511.07122; Chen et al. 2016,
-arXiv:1606.00915, Section 3.1).
+A layer that loses its stride computes a denser map; with dilation, the layers after it read every second pixel of it
+(or fourth, ...), and so compute the same values as before, and more in between ("a trous"; Yu & Koltun 2015,
+arXiv:1511.07122; Chen et al. 2016, arXiv:1606.00915, Section 3.1).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _Windowed = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
 
 
 def keep_stride(network: Network, most: int) -> None:
-    """Let no map of a network be more than `most` times smaller than the image; the weights stay as they are.
+    """Limit the output stride of a network to `most` by dilation; the weights are unchanged.
 
-    The layers of a block follow one another, except those in its `shortcut`, which run beside them.
+    The layers of a block are sequential, except those in its `shortcut`, which run in parallel.
 
     Raises:
-        OptionError: `most` is no stride, or the network shrinks its maps by averaging, which has no dilation.
+        OptionError: `most` is not a valid stride, or the network has average pooling, which has no dilation.
     """
     if most not in _STRIDES:
         raise OptionError(f"output_stride is one of {', '.join(map(str, _STRIDES))}, not {most}")
@@ -48,18 +48,18 @@ def keep_stride(network: Network, most: int) -> None:
 
 def _dilate(layer: _Windowed, dilation: int) -> None:
     if isinstance(layer, nn.AvgPool2d):
-        raise OptionError("output_stride needs layers that can be dilated, and averaging cannot")
+        raise OptionError("output_stride needs layers with dilation, which average pooling does not have")
     layer.padding = _as(layer.padding, dilation * _side(layer.padding))
     layer.dilation = _as(layer.dilation, dilation)
 
 
 def _side(value: int | tuple[int, ...] | str) -> int:
-    """The number in an int, or in a tuple of two equal ones."""
+    """Return the number in an int, or in a tuple of two equal ints."""
     number = value[0] if isinstance(value, tuple) else value
     assert isinstance(number, int)
     return number
 
 
 def _as(former: object, value: int) -> int | tuple[int, int]:
-    """A number, as an int or a tuple as it was before."""
+    """Return a number as an int, or as a tuple if the former value was one."""
     return (value, value) if isinstance(former, tuple) else value

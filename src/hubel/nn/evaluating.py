@@ -13,7 +13,7 @@ __all__ = ["evaluating"]
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode and without gradients; each module gets its own mode back."""
+    """Run the block with a network in evaluation mode and without gradients; restore the mode of each module."""
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

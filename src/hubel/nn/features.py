@@ -1,4 +1,4 @@
-"""A network without its head: maps for detection, segmentation and retrieval."""
+"""Backbones: networks without head that return feature maps for detection, segmentation and retrieval."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["FeatureMap", "FeatureNetwork", "feature_maps"]
 _STRIDES = (2, 4, 8, 16, 32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FeatureMap:
-    """One map that a backbone hands out.
+    """A feature map of a backbone.
 
     Attributes:
-        stride: how many pixels of the image lie between two neighbours of the map; a power of two.
-        map: its name among the network's maps.
-        channels: how many values each pixel has.
+        stride: pixels of the image per pixel of the map; a power of two.
+        map: name among the network's maps.
+        channels: number of channels.
     """
 
     stride: int
@@ -32,11 +32,11 @@ class FeatureMap:
 
 
 class FeatureNetwork(nn.Module):
-    """The last map of each stride from 2 to 32 that a network has.
+    """A network that returns its last map of each stride from 2 to 32.
 
     Args:
-        network: loses its head.
-        info: the maps to hand out, as `feature_maps` finds them.
+        network: a network, whose head is removed.
+        info: maps to return, from `feature_maps`.
     """
 
     def __init__(self, network: Network, info: Sequence[FeatureMap]) -> None:
@@ -47,20 +47,20 @@ class FeatureNetwork(nn.Module):
         network.auxiliary = nn.ModuleDict()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Images `(n, c, h, w)` to maps `(n, channels, about h / stride, ...)` by name: "stride4", "stride8", ..."""
+        """Return maps `(n, channels, about h / stride, ...)` of images `(n, c, h, w)`: "stride4", "stride8", ..."""
         wanted = {entry.map: f"stride{entry.stride}" for entry in self.info}
         return {wanted[name]: x for name, x in self.network.walk(x) if name in wanted}
 
 
 def feature_maps(network: Network, shape: tuple[int, int, int]) -> list[FeatureMap]:
-    """The last map of each stride that a network on the `meta` device has for images of a shape `(c, h, w)`.
+    """Find the last map of each stride of a network on the `meta` device, for images of shape `(c, h, w)`.
 
-    Windows without padding leave a map a little smaller than its stride says, hence the nearest power of two.
+    Convolutions without padding make a map a little smaller than its stride implies, hence the nearest power of two.
     """
     x = torch.empty(1, *shape, device="meta")
-    found = {}
+    by_stride = {}
     for name, tensor in network.eval().walk(x):
         if tensor.ndim == 4:
             stride = 2 ** round(math.log2(shape[1] / tensor.shape[2]))
-            found[stride] = FeatureMap(stride, name, tensor.shape[1])
-    return [found[stride] for stride in _STRIDES if stride in found]
+            by_stride[stride] = FeatureMap(stride=stride, map=name, channels=tensor.shape[1])
+    return [by_stride[stride] for stride in _STRIDES if stride in by_stride]

@@ -1,4 +1,4 @@
-"""A network in two parts: what is frozen, up to a boundary, and what learns above it."""
+"""Freeze a network up to a boundary, and train the layers above it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ ALL, NONE = "all", "none"
 
 
 def boundaries(network: Network) -> list[str]:
-    """Where a network can be frozen up to: "none", "stage1", ... "stageN", and "all": all but the last linear layer.
+    """Return the boundaries up to which a network can be frozen: "none", "stage1", ... "stageN", "all".
 
-    A network that ends in another layer than a linear one has no "all": its whole head stays free after the last stage.
+    "all" freezes everything but the last linear layer. A network whose last layer is not linear has no "all".
     """
     last = [ALL] if last_linear(network) is not None else []
     return [NONE, *(f"stage{number}" for number in range(1, len(network.stages) + 1)), *last]
 
 
 def last_linear(network: Network) -> nn.Linear | None:
-    """The layer that makes the logits from features; None where it is no linear one."""
+    """Return the last layer, which computes the logits; None if it is not linear."""
     last = _layers(network)[-1]
     return last if isinstance(last, nn.Linear) else None
 
 
 def frozen_part(network: Network, boundary: str) -> nn.Sequential:
-    """The layers up to a boundary, from images `(n, c, h, w)`; they are the network's own.
+    """Return the layers below a boundary, for images `(n, c, h, w)`; they are the network's own.
 
     Raises:
         UnknownNameError: the network has no such boundary.
@@ -40,12 +40,12 @@ def frozen_part(network: Network, boundary: str) -> nn.Sequential:
 
 
 def between(network: Network, lower: str, upper: str | None = None) -> nn.Sequential:
-    """The layers from one boundary to another, in the order in which they act; they are the network's own.
+    """Return the layers between two boundaries, in order; they are the network's own.
 
     Args:
-        network: whose layers they are.
-        lower: the boundary that they begin at.
-        upper: the boundary that they end at; None for the logits.
+        network: the network.
+        lower: lower boundary.
+        upper: upper boundary; None for the logits.
 
     Raises:
         UnknownNameError: the network has no such boundary.
@@ -55,7 +55,7 @@ def between(network: Network, lower: str, upper: str | None = None) -> nn.Sequen
 
 
 def last_stages(network: Network, x: Tensor) -> str:
-    """The boundary below the stages that have the resolution of the last map, for images `(n, c, h, w)`."""
+    """Return the boundary below the stages with the resolution of the last map, for images `(n, c, h, w)`."""
     sides = []
     for stage in (network.stem, *network.stages):
         x = stage(x)
@@ -71,7 +71,7 @@ def _layers(network: Network) -> list[nn.Module]:
 
 
 def _cut(network: Network, boundary: str) -> int:
-    """How many of the layers lie below a boundary."""
+    """Return the number of layers below a boundary."""
     if boundary not in (known := boundaries(network)):
         raise UnknownNameError("boundary to freeze up to", boundary, known)
     if boundary == NONE:
@@ -80,18 +80,18 @@ def _cut(network: Network, boundary: str) -> int:
 
 
 class Tuned(nn.Module):
-    """A network that learns above a boundary only.
+    """A network that is trained above a boundary only.
 
-    What is frozen gets no gradients, so an optimizer keeps no state for it, and stays in evaluation mode: its batch
-    norms do not drift. With few images the statistics of the batch norms above are better left alone, too.
+    Frozen layers get no gradients, so an optimizer keeps no state for them, and stay in evaluation mode, so their batch
+    norm statistics do not drift. With few images the statistics above the boundary are better frozen, too.
 
     Args:
-        network: its parameters are frozen or free from now on.
+        network: the network, whose parameters are frozen or made trainable in place.
         boundary: one of `boundaries(network)`.
-        from_maps: the input is what the frozen part makes of images, rather than images.
-        hold_norms: batch norms above the boundary keep their statistics as well.
-        hold_depthwise: depthwise kernels stay as they are, too. With few images that costs no accuracy, and a third of
-            the time of a step is gone: on processors their gradients are the slowest of all.
+        from_maps: the input is the output of the frozen layers, rather than images.
+        hold_norms: freeze the statistics of batch norms above the boundary as well.
+        hold_depthwise: freeze depthwise kernels as well. With few images this costs no accuracy and saves a third of
+            the time of a step: on CPUs their gradients are the slowest of all.
     """
 
     def __init__(
@@ -107,18 +107,18 @@ class Tuned(nn.Module):
                 module.weight.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(n, c, h, w)`, or maps of the boundary, to logits `(n, classes)`."""
+        """Return the logits `(n, classes)` of images `(n, c, h, w)`, or of maps at the boundary."""
         logits: Tensor = (between(self.network, self.boundary) if self.from_maps else self.network)(x)
         return logits
 
     def levels(self) -> list[list[nn.Parameter]]:
-        """The parameters that learn, by depth: those of the head first, then each stage's, the stem's last."""
+        """Return the trainable parameters by depth: those of the head first, then of each stage, of the stem last."""
         parts = [self.network.head, *reversed(list(self.network.stages)), self.network.stem]
         levels = [[p for p in part.parameters() if p.requires_grad] for part in parts]
         return [level for level in levels if level]
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode for what learns, evaluation mode for the rest."""
+        """Set the mode of the trainable layers; frozen ones stay in evaluation mode."""
         super().train(mode)
         frozen_part(self.network, self.boundary).eval()
         if self.hold_norms:

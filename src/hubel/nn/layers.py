@@ -1,4 +1,4 @@
-"""Small parts: named activations, normalisation across maps, weight initialisation, checks of numbers."""
+"""Activations by name, local response normalisation, weight initialisation, validation of options."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ScaledTanh(nn.Module):
     """A tanh(S a) with A = 1.7159 and S = 2/3, so that f(1) = 1 and f(-1) = -1 (LeCun et al. 1998, Appendix A)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Apply the activation element-wise."""
         return 1.7159 * torch.tanh(2 / 3 * x)
 
 
-# In place where the gradient needs the result only: those save the memory of one map.
+# In place where the gradient only needs the output, which saves the memory of one map.
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "gelu": nn.GELU,
@@ -50,7 +50,7 @@ _MOST_BLOCKS = 2000
 
 
 def activation(name: str) -> nn.Module:
-    """A new activation layer.
+    """Create an activation layer by name.
 
     Raises:
         UnknownNameError: no activation has this name.
@@ -61,15 +61,16 @@ def activation(name: str) -> nn.Module:
 
 
 def response_norm(k: float = 2.0, n: int = 5, alpha: float = 1e-4, beta: float = 0.75) -> nn.LocalResponseNorm:
-    """b_i = a_i / (k + alpha * sum a_j^2)^beta over the n maps around i (Krizhevsky et al. 2012, Section 3.3).
+    """Create a local response normalisation (Krizhevsky et al. 2012, Section 3.3).
 
-    Torch takes the mean of the squares where the paper takes their sum, hence n times its alpha.
+    b_i = a_i / (k + alpha * sum a_j^2)^beta, summed over the n maps around i. Torch takes the mean of the squares where
+    the paper takes their sum, hence n times its alpha.
     """
     return nn.LocalResponseNorm(n, alpha * n, beta, k)
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
-    """The multiple of `divisor` nearest to a scaled number of channels, but no more than a tenth below it.
+    """Round a scaled number of channels to the nearest multiple of `divisor`, at most a tenth below it.
 
     >>> round_channels(32 * 1.1), round_channels(12), round_channels(11)
     (32, 16, 16)
@@ -81,23 +82,23 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 
 def check_depth(blocks: Iterable[int]) -> None:
-    """Refuse a network whose building would take all memory or no end, as a mistyped number may ask for.
+    """Refuse a network of more than 2,000 blocks, which a mistyped number may ask for.
 
     Args:
-        blocks: how many blocks each stage has.
+        blocks: number of blocks of each stage.
 
     Raises:
-        OptionError: there are more than 2,000.
+        OptionError: the network is too deep.
     """
     if (number := sum(blocks)) > _MOST_BLOCKS:
         raise OptionError(f"a network of {number:,} blocks is too deep; {_MOST_BLOCKS:,} is the most")
 
 
 def check_positive(**values: float | tuple[int, ...]) -> None:
-    """Refuse numbers of things that must be there, and factors, that are not above zero.
+    """Refuse counts and factors that are not positive and finite.
 
     Raises:
-        OptionError: one of them, or one of a tuple's, is zero, negative or not finite.
+        OptionError: a value, or an element of a tuple, is zero, negative or not finite.
     """
     for name, value in values.items():
         numbers = value if isinstance(value, tuple) else (value,)
@@ -107,10 +108,10 @@ def check_positive(**values: float | tuple[int, ...]) -> None:
 
 
 def check_share(**values: float) -> None:
-    """Refuse probabilities of dropping something that are not from 0 to below 1.
+    """Refuse dropout probabilities that are negative, or not below 1.
 
     Raises:
-        OptionError: one of them is not.
+        OptionError: a value is out of range.
     """
     for name, value in values.items():
         if not 0 <= value < 1:
@@ -118,10 +119,10 @@ def check_share(**values: float) -> None:
 
 
 def check_choice(option: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a word that an option does not know.
+    """Refuse a value that an option does not have.
 
     Raises:
-        UnknownNameError: the message has the nearest ones.
+        UnknownNameError: the value is not a known one; the message suggests the nearest ones.
     """
     if value not in (known := tuple(known)):
         raise UnknownNameError(option, value, known)
@@ -129,9 +130,9 @@ def check_choice(option: str, value: str, known: Iterable[str]) -> None:
 
 @torch.no_grad()
 def he_initialise(network: nn.Module) -> None:
-    """Convolutions and linear layers: N(0, 2 / fan_in), zero biases (He et al. 2015, arXiv:1502.01852, Eq. 10).
+    """Draw the weights from N(0, 2 / fan_in), with zero biases (He et al. 2015, arXiv:1502.01852, Eq. 10).
 
-    The last linear layer is left with small weights, so that every class starts about equally likely.
+    The last linear layer gets small weights, so that all classes start about equally probable.
     """
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
     for layer in layers:
@@ -145,5 +146,5 @@ def he_initialise(network: nn.Module) -> None:
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """The same network, its convolutions' weights in the memory order in which they run fastest."""
+    """Convert a network's weights to channels-last memory order, in which convolutions run fastest."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -1,4 +1,4 @@
-"""The shape that every network here has: a stem, stages of blocks, a head."""
+"""Common structure of all networks: a stem, stages of blocks, a head."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 __all__ = ["Network", "Outputs"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """Everything that a network says of some images while it learns.
+    """Outputs of a network during training.
 
     Attributes:
-        logits: `(n, classes)`.
-        auxiliary: what each auxiliary classifier says, likewise, by the map that it looks at.
+        logits: logits `(n, classes)`.
+        auxiliary: logits of each auxiliary classifier `(n, classes)`, by the name of its input map.
     """
 
     logits: Tensor
@@ -27,11 +27,11 @@ class Network(nn.Module):
     """An image classifier: `head(stages(stem(x)))`.
 
     Args:
-        stem: a sequence of blocks that meets the image first; `nn.Identity()` where there is none.
-        stages: each a sequence of blocks; a stage keeps one resolution.
-        head: what turns the last map into one number for each class.
-        auxiliary: classifiers that help the lower layers to learn, by the map that each one looks at.
-        auxiliary_weight: of each auxiliary classifier's loss.
+        stem: first blocks, a sequence; `nn.Identity()` if there are none.
+        stages: sequences of blocks; a stage keeps one resolution.
+        head: layers from the last map to the logits.
+        auxiliary: auxiliary classifiers for training, by the name of their input map.
+        auxiliary_weight: weight of the loss of each auxiliary classifier.
     """
 
     def __init__(
@@ -46,33 +46,33 @@ class Network(nn.Module):
         self.stem = stem
         self.stages = nn.Sequential(*stages)
         self.head = head
-        # Names of modules cannot have dots.
+        # Module names cannot contain dots.
         self.auxiliary = nn.ModuleDict({name.replace(".", "_"): part for name, part in (auxiliary or {}).items()})
         self.auxiliary_weight = auxiliary_weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(n, c, h, w)`, normalised, to logits `(n, classes)`."""
+        """Return the logits `(n, classes)` of normalised images `(n, c, h, w)`."""
         logits: Tensor = self.head(self.stages(self.stem(x)))
         return logits
 
     def outputs(self, x: Tensor) -> Outputs:
-        """Images `(n, c, h, w)` to logits, with those of the auxiliary classifiers."""
+        """Return the logits of images `(n, c, h, w)`, and those of the auxiliary classifiers."""
         if not self.auxiliary:
-            return Outputs(self(x))
+            return Outputs(logits=self(x))
         auxiliary = {}
         for name, x in self.walk(x):  # noqa: B020
             if (key := name.replace(".", "_")) in self.auxiliary:
                 auxiliary[name] = self.auxiliary[key](x)
-        return Outputs(self.head(x), auxiliary)
+        return Outputs(logits=self.head(x), auxiliary=auxiliary)
 
     def maps(self, x: Tensor) -> dict[str, Tensor]:
-        """Every named map of images `(n, c, h, w)`: "stem.block1", "stem", "stage1.block1", "stage1", ..., "logits"."""
+        """Return all maps of images `(n, c, h, w)` by name: "stem.block1", "stem", "stage1.block1", ..., "logits"."""
         named = dict(self.walk(x))
         named["logits"] = self.head(list(named.values())[-1])
         return named
 
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """The maps of images `(n, c, h, w)` one after another, each with its name; the head is left out."""
+        """Yield name and value of each map of images `(n, c, h, w)`, without the head."""
         for name, section in [("stem", self.stem), *((f"stage{s}", m) for s, m in enumerate(self.stages, start=1))]:
             if isinstance(section, nn.Sequential):
                 for b, block in enumerate(section, start=1):

@@ -24,7 +24,7 @@ from hubel.inference.tta import VIEWS
 from hubel.metrics import figures
 from hubel.metrics.advice import advice
 from hubel.metrics.calibration import fit_temperature
-from hubel.metrics.classification import ClassMetrics, LabelMetrics, Metrics, measure, sample_losses
+from hubel.metrics.classification import ClassMetrics, LabelMetrics, Metrics, measure_classification, sample_losses
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
@@ -137,9 +137,9 @@ class ClassificationEvaluation:
         return [
             _tile("Top-1", m.top1, "most probable class is the true one"),
             *top5,
-            _tile("Macro F1", m.macro_f1, "each class counts the same"),
+            _tile("Macro F1", m.macro_f1, "mean over classes"),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
-            _tile("Calibration error", m.ece, "mean gap of confidence to accuracy"),
+            _tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
         ]
 
     def report_tables(self) -> list[ReportTable]:
@@ -299,5 +299,5 @@ class Classification(Task):
         # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
         if card.scores == "sigmoid":
             found = found / found.sum(1, keepdims=True)
-        metrics = measure(found, targets, card.classes)
+        metrics = measure_classification(found, targets, card.classes)
         return ClassificationEvaluation(metrics=metrics, probabilities=found, targets=targets, images=images, tta=tta)

@@ -65,10 +65,10 @@ class MultiLabelEvaluation:
         """Return the headline numbers of the report."""
         m = self.metrics
         shares = [
-            ("Subset accuracy", m.subset_accuracy, "images without any mistake"),
-            ("Mean average precision", m.mean_average_precision, "needs no threshold"),
-            ("Macro F1", m.macro_f1, "each label counts the same"),
-            ("Micro F1", m.micro_f1, "each decision counts the same"),
+            ("Subset accuracy", m.subset_accuracy, "images with all labels correct"),
+            ("Mean average precision", m.mean_average_precision, "independent of the threshold"),
+            ("Macro F1", m.macro_f1, "mean over labels"),
+            ("Micro F1", m.micro_f1, "over all pairs of image and label"),
         ]
         return [Tile(name=name, value=f"{percent(share)}%", meaning=meaning) for name, share, meaning in shares]
 

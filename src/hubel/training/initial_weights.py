@@ -130,7 +130,7 @@ def _installed(row: Pretrained) -> bool:
     if row.origin != "package":
         return False
     try:
-        metadata.distribution(row.where)
+        metadata.distribution(row.location)
     except metadata.PackageNotFoundError:
         return False
     return True

@@ -1,1 +1,1 @@
-"""Weights on disk: the model file."""
+"""Model files, pretrained weights, and conversion from other libraries."""

@@ -1,4 +1,4 @@
-"""What a model is, beside its weights. Reading this imports no torch: exported files have a card, too."""
+"""Model card: the description of a model beside its weights. Importing this does not import torch."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelCard"]
 
-_MAX_PIXELS = 2**26  # of one input; a damaged or hostile card must not make a prediction take all memory
+_MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is, beside its weights.
+    """Description of a model.
 
     Attributes:
-        model: the name of the network in the catalogue.
-        classes: names, in the order of the network's outputs; empty where the output is an image.
-        preprocess: how an image becomes the network's input.
-        options: the network's options that differ from the catalogue's.
-        scores: how outputs become scores: "softmax" (one class an image) or "sigmoid" (any number of classes).
-        temperature: outputs are divided by it before they become scores; above 0.
-        provenance: where the model came from; plain JSON values.
-        task: what the model does, a name in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
+        model: name of the network in the catalogue.
+        classes: class names in the order of the outputs; empty if the outputs are images.
+        preprocess: preprocessing of images to network inputs.
+        options: options of the network that differ from the catalogue's.
+        scores: activation of the outputs: "softmax" (one class per image) or "sigmoid" (any number of classes).
+        temperature: divisor of the outputs before the activation; above 0.
+        provenance: origin of the model, as JSON values.
+        task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
 
     Raises:
-        OptionError: a value that no model can have.
-        UnknownNameError: there are no classes, and no such network.
+        OptionError: a value is invalid.
+        UnknownNameError: there are no classes, and there is no such network.
     """
 
     model: str
@@ -48,7 +48,7 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
-            raise OptionError("names of classes are text")
+            raise OptionError("class names are text")
         if not self.classes and self.output == "vector":
             raise OptionError("a model has at least one class")
         if not self.task:
@@ -64,7 +64,7 @@ class ModelCard:
 
     @property
     def output(self) -> str:
-        """The kind of output, "vector" or "image"; see `Variant.output`.
+        """Kind of output, "vector" or "image"; see `Variant.output`.
 
         Raises:
             UnknownNameError: there is no such network.
@@ -80,7 +80,7 @@ class ModelCard:
         return "reconstruct"
 
     def create(self) -> nn.Module:
-        """A network of this description, with fresh weights."""
+        """Build the network with random weights."""
         from hubel.models.catalogue import build_model
 
         return build_model(
@@ -93,10 +93,10 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ModelCard:
-        """The inverse of `dataclasses.asdict`, as far as JSON keeps it.
+        """Create a card from the JSON form of `dataclasses.asdict`.
 
         Raises:
-            TypeError, ValueError, LookupError: these are not the fields of a card.
+            TypeError, ValueError, LookupError: the fields are not those of a card.
         """
         for name, kind in {"model": str, "classes": list, "options": dict, "provenance": dict}.items():
             if not isinstance(fields[name], kind):

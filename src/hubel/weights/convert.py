@@ -1,4 +1,4 @@
-"""Files of other libraries as model files."""
+"""Convert weight files of other libraries to model files."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from hubel.weights.pretrained import Pretrained, list_weights
 
 __all__ = ["Converted", "convert_file"]
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as most weights of the world expect
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as for most published weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Converted:
-    """A file of another library as a model file.
+    """A model file converted from a file of another library.
 
     Attributes:
-        path: of the model file.
-        card: of the model file.
-        row: the weights of the catalogue that the file holds, byte for byte; None where it holds others.
+        path: path of the model file.
+        card: card of the model file.
+        row: entry of the catalogue of pretrained weights with the same checksum; None if there is none.
     """
 
     path: Path
@@ -48,51 +48,53 @@ def convert_file(
     classes: Path | None = None,
     out: Path | None = None,
 ) -> Converted:
-    """Write the weights in a file of another library as a model file.
+    """Convert a weight file of another library to a model file.
 
-    The numbers of classes and channels are those of the file. A file of the catalogue brings its options and its
-    preprocessing along; of others the usual one of ImageNet is assumed.
+    The numbers of classes and channels are those of the file. Options and preprocessing of files in the catalogue of
+    pretrained weights are known; for other files the usual preprocessing of ImageNet is assumed.
 
     Args:
-        file: any that `read_weights` reads.
-        model: the network.
-        options: of the network.
-        classes: a text file, a name in each line; ImageNet's names for 1,000 classes, numbers for others, if not given.
-        out: the model file; `file` with another ending if not given.
+        file: a file that `read_weights` can read.
+        model: name of the network.
+        options: options of the network.
+        classes: text file with a class name per line; by default ImageNet's names for 1,000 classes, else numbers.
+        out: path of the model file; that of `file` with the suffix .safetensors if not given.
 
     Raises:
-        WeightsError: the file cannot be read, or does not fit the network.
-        OptionError: the names are not as many as the classes, or the result would replace the file itself.
+        WeightsError: the file cannot be read, or does not match the network.
+        OptionError: the number of names is not that of the classes, or the result would replace the file itself.
     """
     exact, variant = find(model)
     found = read_weights(file)
     target = out or file.with_suffix(".safetensors")
     if target.exists() and target.samefile(file):
-        raise OptionError(f"{target} is the file that is read; choose another name with --out")
+        raise OptionError(f"{target} is the input file; choose another name with --out")
     row = _recognised(exact, file)
-    chosen = {**(row.options if row else {}), **(options or {})}
+    options = {**(row.options if row else {}), **(options or {})}
 
-    def make(classes: int | None, channels: int | None) -> torch.nn.Module:
-        return build_model(exact, num_classes=classes, in_channels=channels, options=chosen)
+    def build(classes: int | None, channels: int | None) -> torch.nn.Module:
+        return build_model(exact, num_classes=classes, in_channels=channels, options=options)
 
     with torch.device("meta"):
-        named = renamed(exact, make(None, None), found)
-    varying = Varying.of(make)
+        named = renamed(exact, build(None, None), found)
+    varying = Varying.of(build)
     number = next((len(named[name]) for name in sorted(varying.classes) if name in named), None)
     channels = next(
         (named[name].shape[1] for name in varying.channels if name in named and named[name].ndim == 4), None
     )
-    network = make(number, channels)
+    network = build(number, channels)
     fit_weights(network, named, varying)
     card = ModelCard(
         exact,
         () if variant.output != "vector" else _names(classes, number or variant.num_classes),
-        card_of(row).preprocess if row else _usual(*variant.shape[1:], channels or variant.shape.channels),
-        chosen,
+        card_of(row).preprocess
+        if row
+        else _imagenet_preprocess(*variant.shape[1:], channels or variant.shape.channels),
+        options,
         provenance=card_of(row).provenance if row else {"converted from": file.name},
     )
     save_model(target, network.state_dict(), card)
-    return Converted(target, card, row)
+    return Converted(path=target, card=card, row=row)
 
 
 def _recognised(model: str, file: Path) -> Pretrained | None:
@@ -107,13 +109,13 @@ def _names(file: Path | None, number: int) -> tuple[str, ...]:
     try:
         names = tuple(filter(None, map(str.strip, file.read_text(encoding="utf-8-sig").splitlines())))
     except (OSError, UnicodeDecodeError):
-        raise OptionError(f"--classes {file}: no text file that can be read") from None
+        raise OptionError(f"--classes {file} cannot be read as a text file") from None
     if len(names) != number:
         raise OptionError(f"{file} names {len(names):,} classes, but the weights have {number:,}")
     return names
 
 
-def _usual(height: int, width: int, channels: int) -> Preprocess:
-    """Of ImageNet: 224 of 256 pixels. Grey takes the means over the channels."""
+def _imagenet_preprocess(height: int, width: int, channels: int) -> Preprocess:
+    """Return the usual preprocessing of ImageNet: 224 of 256 pixels; grayscale takes the means over the channels."""
     mean, std = (_MEAN, _STD) if channels == 3 else ((sum(_MEAN) / 3,) * channels, (sum(_STD) / 3,) * channels)
     return Preprocess(height, width, channels, "crop", mean=mean, std=std, crop=0.875)

@@ -1,4 +1,4 @@
-"""Networks with weights: fresh ones, those of the world, those in a file."""
+"""Create networks with random weights, pretrained weights, or weights from a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
 from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
-from hubel.weights.pretrained import Pretrained, fetch, find_weights, list_weights
+from hubel.weights.pretrained import Pretrained, fetch_weights, find_weights, list_weights
 
 __all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_pretrained", "means_a_file"]
 
@@ -33,24 +33,24 @@ def create_model(
     options: Mapping[str, Any] | None = None,
     features_only: bool = False,
 ) -> nn.Module:
-    """A network of the catalogue.
+    """Create a network of the catalogue.
 
     Args:
-        name: as in `list_models()`.
-        weights: a tag of pretrained weights ("default" is the best one, `hubel models NAME` lists them), or a file with
-            weights of ours, torchvision's, timm's and others; fresh ones, drawn from torch's global generator, if not
+        name: name of the network, from `list_models()`.
+        weights: tag of pretrained weights ("default" is the best, `hubel models NAME` lists them), or a file with
+            weights of hubel, torchvision, timm and others; random weights, drawn from torch's global generator, if not
             given.
-        num_classes: outputs; the published number if not given. With another number than the weights have, the last
-            layer is fresh, and every other weight as it was.
+        num_classes: number of outputs; the published one if not given. If it differs from that of the weights, only the
+            last layer is random.
         in_channels: channels of the image; the published number if not given. The first layer's weights are adapted.
         input_size: height and width in pixels; the published ones if not given.
-        options: fields of the network's layout to change, as values or as text (`{"filters": "16,32"}`).
-        features_only: give no logits, but the maps by their stride, `{"stride4": ..., "stride8": ...}`.
+        options: fields of the network's layout to replace, as values or as text (`{"filters": "16,32"}`).
+        features_only: return feature maps by stride, `{"stride4": ..., "stride8": ...}`, instead of logits.
 
     Raises:
-        UnknownNameError: no such network, option or tag.
-        OptionError: a value that cannot work.
-        WeightsError: the weights cannot be had, or do not fit.
+        UnknownNameError: there is no such network, option or tag.
+        OptionError: a value is out of range.
+        WeightsError: the weights are not available, or do not match.
 
     >>> sum(p.numel() for p in create_model("lenet5_modern").parameters())
     61706
@@ -63,30 +63,30 @@ def create_model(
         row = find_weights(exact, str(weights))
     options = {**(row.options if row else {}), **(options or {})}
 
-    def make(classes: int | None, channels: int | None) -> nn.Module:
+    def build(classes: int | None, channels: int | None) -> nn.Module:
         return build_model(exact, num_classes=classes, in_channels=channels, input_size=input_size, options=options)
 
-    network = make(num_classes, in_channels)
+    network = build(num_classes, in_channels)
     if weights is not None:
-        path = fetch(row) if row else Path(weights)
-        fit_weights(network, renamed(exact, network, read_weights(path)), Varying.of(make))
+        path = fetch_weights(row) if row else Path(weights)
+        fit_weights(network, renamed(exact, network, read_weights(path)), Varying.of(build))
     if not features_only:
         return network
     with torch.device("meta"):
-        twin = make(num_classes, in_channels)
+        twin = build(num_classes, in_channels)
     shape = (in_channels or variant.shape.channels, *(input_size or variant.shape[1:]))
     info = feature_maps(twin, shape) if isinstance(twin, Network) and variant.output == "vector" else []
     if not info or not isinstance(network, Network):
-        raise OptionError(f"{exact} has no maps of falling resolution to hand out")
+        raise OptionError(f"{exact} has no feature maps of decreasing resolution")
     return FeatureNetwork(network, info)
 
 
 def load_pretrained(name: str, weights: str = "default") -> tuple[nn.Module, ModelCard]:
-    """A network as the world has trained it on ImageNet, in evaluation mode, and its card.
+    """Load a network with weights pretrained on ImageNet, in evaluation mode, and its card.
 
     Raises:
-        UnknownNameError: no such network or tag.
-        WeightsError: the weights cannot be had.
+        UnknownNameError: there is no such network or tag.
+        WeightsError: the weights are not available.
     """
     exact, _ = find(name)
     row = find_weights(exact, weights)
@@ -95,21 +95,21 @@ def load_pretrained(name: str, weights: str = "default") -> tuple[nn.Module, Mod
 
 
 def card_of(row: Pretrained) -> ModelCard:
-    """The card of pretrained weights."""
-    provenance = {"weights": f"{row.model}.{row.tag}", "from": row.where, "licence": row.licence}
+    """Return the card of pretrained weights."""
+    provenance = {"weights": f"{row.model}.{row.tag}", "from": row.location, "licence": row.licence}
     return ModelCard(row.model, imagenet_classes(), row.preprocess, row.options, provenance=provenance)
 
 
 def is_tag(model: str, weights: str | Path) -> bool:
-    """Whether somebody means weights from the catalogue; a folder of the same name is not meant."""
+    """Tell whether `weights` is a tag of pretrained weights, even if a folder has the same name."""
     return isinstance(weights, str) and weights in ("default", *(row.tag for row in list_weights(model)))
 
 
 def means_a_file(model: str | Path) -> bool:
-    """Whether somebody means a model file or the folder of a run, there or not, rather than a network."""
+    """Tell whether `model` is the path of a model file or a run folder, existing or not, rather than a network."""
     return is_file_name(model) or bool(set(str(model)) & {"/", "\\"})
 
 
 def is_file_name(weights: str | Path) -> bool:
-    """Whether somebody means a file, rather than a name from the catalogue."""
+    """Tell whether `weights` is the path of a file, rather than a name from the catalogue."""
     return isinstance(weights, Path) or weights.endswith(_FILES) or Path(weights).exists()

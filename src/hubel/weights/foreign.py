@@ -1,4 +1,4 @@
-"""Weights that other libraries have written, as weights of ours."""
+"""Read weights of other libraries, and load them into networks of hubel."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _PARAMETERS = ("weight", "bias", "running_mean", "running_var", "num_batches_tra
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors in a `.safetensors` file, or in one of torch's own (`.pth`, `.pt`, `.bin`), by name.
+    """Read the tensors of a `.safetensors` file or a torch file (`.pth`, `.pt`, `.bin`), by name.
 
-    A file of torch's is a pickle; it is read with `weights_only`, which runs no code of a stranger's. What wraps the
-    weights ("state_dict", "model", "module.") is taken away.
+    A torch file is a pickle; it is read with `weights_only`, which runs no code in it. Wrappers ("state_dict", "model")
+    and prefixes ("module.") are removed.
 
     Raises:
-        WeightsError: the file cannot be read, holds more than weights, or no weights.
+        WeightsError: the file cannot be read, contains other objects than weights, or no weights.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
@@ -39,13 +39,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             found = load_file(path)
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a reader runs into on malformed bytes: any type is possible
+    except Exception as error:  # malformed bytes can raise errors of any type
         if type(error).__name__ == "UnpicklingError":
             raise WeightsError(
-                f"{path} holds Python objects beside weights, or is no file of torch's; such a file can run any "
+                f"{path} contains Python objects beside weights, or is not a torch file; such a file can run any "
                 "program, so it is not opened: save its state_dict() alone"
             ) from None
-        raise WeightsError(f"{path} is damaged, or holds no weights ({one_line(error)})") from None
+        raise WeightsError(f"{path} is damaged, or contains no weights ({one_line(error)})") from None
     return _unwrapped(path, found)
 
 
@@ -54,17 +54,17 @@ def _unwrapped(path: Path, found: Any) -> dict[str, Tensor]:
         found = next((found[name] for name in _WRAPPERS if isinstance(found.get(name), Mapping)), None)
     tensors = {str(k): v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
     if not tensors:
-        raise WeightsError(f"{path} holds no named tensors; expected the state_dict of a network")
+        raise WeightsError(f"{path} contains no named tensors; expected the state_dict of a network")
     while prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in tensors)), ""):
         tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
 
 
 def renamed(model: str, network: nn.Module, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under our names, from a file that has ours or those of the library that fits it best.
+    """Rename tensors to hubel's names, from those names or from the library whose names match best.
 
-    Names that fit nothing stay as they are. What belongs to a layer that only other options would make (an auxiliary
-    classifier) is left out.
+    Unknown names are unchanged. Tensors of layers that only exist with other options (an auxiliary classifier) are
+    omitted.
     """
     ours = network.state_dict()
     names, absent = {name: name for name in ours}, set[str]()
@@ -79,10 +79,10 @@ def renamed(model: str, network: nn.Module, found: Mapping[str, Tensor]) -> dict
 
 
 def foreign_weights(library: str, model: str, network: nn.Module) -> dict[str, Tensor]:
-    """A network's weights under the names of another library, for its own network of the same layout.
+    """Return a network's weights under the names of another library's network of the same layout.
 
     Raises:
-        OptionError: that library has no such network, or arranges its weights otherwise.
+        OptionError: the library has no such network, or a different arrangement of weights.
     """
     key_map = key_maps(model).get(library)
     if key_map is None or (library, model[:3]) == ("timm", "vgg"):  # whose fully connected layers are convolutions
@@ -94,28 +94,29 @@ def foreign_weights(library: str, model: str, network: nn.Module) -> dict[str, T
 
 
 def _parameters(layers: Mapping[str, str], ours: Collection[str]) -> dict[str, str]:
-    """Their names of parameters to ours, from their names of layers to ours."""
+    """Map their parameter names to ours, given the map of layer names."""
     pairs = ((f"{their}.{part}", f"{our}.{part}") for their, our in layers.items() for part in _PARAMETERS)
     return {their: our for their, our in pairs if our in ours}
 
 
 @dataclass(frozen=True)
 class Varying:
-    """Names of the weights whose shape depends on a number that users change.
+    """Names of the weights whose shape depends on the number of classes or of input channels.
 
     Attributes:
-        classes: they stay fresh where the number of classes is another one.
-        channels: a first convolution among them is adapted to another number of input channels; others stay fresh.
+        classes: weights that are not loaded if the number of classes differs.
+        channels: weights that are not loaded if the number of channels differs, but for the first convolution, which is
+            adapted.
     """
 
     classes: Collection[str]
     channels: Collection[str]
 
     @classmethod
-    def of(cls, make: Callable[[int, int], nn.Module]) -> Varying:
-        """Of a network that `make` makes for a number of classes and of channels; nothing is allocated."""
+    def of(cls, build: Callable[[int, int], nn.Module]) -> Varying:
+        """Find the names for a network that `build` builds for numbers of classes and channels, on the meta device."""
         with torch.device("meta"):
-            plain, classes, channels = (make(*numbers).state_dict() for numbers in ((2, 3), (3, 3), (2, 4)))
+            plain, classes, channels = (build(*numbers).state_dict() for numbers in ((2, 3), (3, 3), (2, 4)))
         return cls(
             {name for name in plain if plain[name].shape != classes[name].shape},
             {name for name in plain if plain[name].shape != channels[name].shape},
@@ -123,18 +124,19 @@ class Varying:
 
 
 def fit_weights(network: nn.Module, found: Mapping[str, Tensor], varying: Varying) -> list[str]:
-    """Load tensors under our names into a network; the names of its weights that stay as they were.
+    """Load tensors under hubel's names into a network; return the names of the weights that are not loaded.
 
-    Weights of the classes stay where their number differs, and so do auxiliary classifiers that the file lacks.
-    A first convolution over RGB is adapted to other channels: summed for grey, which gives the same for a grey picture;
-    repeated and scaled for more. A fully connected layer takes what is a convolution over the whole map elsewhere.
+    The last layer is not loaded if the number of classes differs, nor are auxiliary classifiers that the file lacks. A
+    first convolution over RGB is adapted to other channels: summed for grayscale, which gives the same output for a
+    gray image; repeated and scaled for more. A fully connected layer can be loaded from a convolution over the whole
+    map.
 
     Raises:
-        MismatchError: weights are missing, superfluous, or of another shape.
+        MismatchError: weights are missing, unexpected, or of another shape.
     """
     ours = network.state_dict()
     first = next(iter(ours), "")
-    loaded, kept, wrong = {}, [], [f"unexpected: {name}" for name in found.keys() - ours.keys()]
+    loaded, unchanged, wrong = {}, [], [f"unexpected: {name}" for name in found.keys() - ours.keys()]
     has_auxiliary = any(name.startswith("auxiliary.") for name in found)
     for name, our in ours.items():
         tensor = found.get(name)
@@ -142,7 +144,7 @@ def fit_weights(network: nn.Module, found: Mapping[str, Tensor], varying: Varyin
             if name.endswith("num_batches_tracked"):  # files from before torch 0.4.1 lack it
                 continue
             if name.startswith("auxiliary.") and not has_auxiliary:
-                kept.append(name)
+                unchanged.append(name)
                 continue
             wrong.append(f"missing: {name} {tuple(our.shape)}")
             continue
@@ -153,17 +155,17 @@ def fit_weights(network: nn.Module, found: Mapping[str, Tensor], varying: Varyin
         if tensor.shape == our.shape:
             loaded[name] = tensor.to(our.dtype)
         elif name in varying.classes or name in varying.channels:
-            kept.append(name)
+            unchanged.append(name)
         else:
             wrong.append(f"other shape: {name} is {tuple(tensor.shape)} in the file, {tuple(our.shape)} in the network")
     if wrong:
         raise MismatchError(len(loaded), sorted(wrong))
     network.load_state_dict(loaded, strict=False)
-    return kept
+    return unchanged
 
 
 def _for_channels(weight: Tensor, channels: int) -> Tensor:
-    """Weights `(out, in, h, w)` of a first layer for another number of channels."""
+    """Adapt the weights `(out, in, h, w)` of a first layer to another number of channels."""
     before = weight.shape[1]
     if channels == before:
         return weight

@@ -1,8 +1,8 @@
 """The classes of ImageNet-1k, in the order of the outputs of every network that was trained on it.
 
-The file beside this one has one line for each class: its WordNet synset and the name that hubel uses. Names are
-WordNet's first lemma, or the later one that says more ("tabby" is "tabby cat") or is in common use ("ice bear" is
-"polar bear"); where a word means several things, what is meant stands in parentheses. Each name is unique.
+`imagenet_classes.txt` has a line for each class: its WordNet synset and the name that hubel uses. Names are WordNet's
+first lemma, or a later one that is more specific ("tabby" is "tabby cat") or more common ("ice bear" is "polar bear");
+ambiguous words have their meaning in parentheses. Each name is unique.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["imagenet_classes", "imagenet_synsets"]
 
 
 def imagenet_classes() -> tuple[str, ...]:
-    """The 1,000 names.
+    """Return the names of the 1,000 classes.
 
     >>> imagenet_classes()[281]
     'tabby cat'
@@ -23,7 +23,7 @@ def imagenet_classes() -> tuple[str, ...]:
 
 
 def imagenet_synsets() -> tuple[str, ...]:
-    """The 1,000 synsets, which the folders and files of the data set are called by.
+    """Return the synsets of the 1,000 classes, after which folders and files of the data set are named.
 
     >>> imagenet_synsets()[281]
     'n02123045'

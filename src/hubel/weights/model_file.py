@@ -1,7 +1,7 @@
 """The model file: one `.safetensors` file with the weights and everything that is needed to use them.
 
-The metadata of the file has one key, "hubel": the card as JSON. It states a SHA-256 of the whole file (taken with a
-placeholder instead of the digest), so that a single changed byte anywhere is noticed. Nothing depends on the clock.
+The metadata has one key, "hubel": the card as JSON. It includes a SHA-256 of the whole file (computed with a
+placeholder instead of the digest), so that any changed byte is detected. Nothing depends on the clock.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from hubel.weights.card import ModelCard
 __all__ = ["load_model", "model_path", "read_card", "save_model"]
 
 _FORMAT = 1
-_NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, as the digest has
+_NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, like the digest
 _MAX_HEADER = 100 * 2**20
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
     """Write a model file atomically. Equal weights and cards give equal bytes."""
     described = {**dataclasses.asdict(card), "format": _FORMAT, "sha256": _NO_DIGEST}
-    # Contiguous copies: tensors in channels-last order would be stored otherwise than they are read.
+    # Contiguous copies: the memory order of channels-last tensors would be stored, but not restored.
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())}
     data = save(plain, {"hubel": json.dumps(described, sort_keys=True, allow_nan=False)})
     digest = hashlib.sha256(data).hexdigest()
@@ -42,10 +42,10 @@ def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> No
 
 
 def model_path(path: Path) -> Path:
-    """The model file that a user means by a file, or by the folder of a run.
+    """Return the path of a model file, given the file or the folder of a run.
 
     Raises:
-        ModelFileError: there is none.
+        ModelFileError: there is no such file.
     """
     file = path / "model.safetensors" if path.is_dir() else path
     if not file.is_file():
@@ -55,7 +55,7 @@ def model_path(path: Path) -> Path:
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card of a model file, without its weights and without proof that these are whole.
+    """Read the card of a model file, without reading or verifying the weights.
 
     Raises:
         ModelFileError: the file is missing, or was not written by hubel.
@@ -64,7 +64,7 @@ def read_card(path: Path) -> ModelCard:
 
 
 def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
-    """The network in a model file, in evaluation mode, and its card.
+    """Load the network of a model file, in evaluation mode, and its card.
 
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
@@ -84,17 +84,17 @@ def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
         network.load_state_dict(tensors, assign=True)
     except (SafetensorError, HubelError, RuntimeError) as error:
         first = str(error).splitlines()[0]
-        raise ModelFileError(f"{path} does not fit the network {card.model!r} that it names: {first}") from None
+        raise ModelFileError(f"{path} does not match its network {card.model!r}: {first}") from None
     return network.eval(), card
 
 
 def _as_stored(digest: str) -> bytes:
-    """The digest as the bytes of a file have it, with its key: these letters alone could be a class's name."""
+    """Return key and digest as bytes of the file: the digest alone could also be a class name."""
     return json.dumps(json.dumps({"sha256": digest}))[2:-2].encode()
 
 
 def _misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """The first difference in names, shapes and types; empty when there is none."""
+    """Describe the first difference in names, shapes and types; empty if there is none."""
 
     def described(tensor: Tensor | None) -> str:
         if tensor is None:
@@ -109,7 +109,7 @@ def _misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file."""
+    """Read the JSON header of a safetensors file."""
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder; expected a model file such as model.safetensors")
     if not path.is_file():
@@ -118,33 +118,33 @@ def _header(path: Path) -> dict[str, Any]:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             (length,) = struct.unpack_from("<Q", data)
             if length > min(_MAX_HEADER, len(data) - 8):
-                raise ModelFileError(f"{path} is cut short, or is no safetensors file")
+                raise ModelFileError(f"{path} is truncated, or is not a safetensors file")
             header = json.loads(data[8 : 8 + length])
             whole = (
                 8 + length + max((t["data_offsets"][1] for n, t in header.items() if n != "__metadata__"), default=0)
             )
             if len(data) != whole:
-                what = "is cut short" if len(data) < whole else "has something added at its end"
-                raise ModelFileError(f"{path} {what}: {len(data):,} bytes, expected {whole:,}")
+                problem = "is truncated" if len(data) < whole else "has extra bytes at its end"
+                raise ModelFileError(f"{path} {problem}: {len(data):,} bytes, expected {whole:,}")
     except ModelFileError:
         raise
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, struct.error, LookupError, TypeError, AttributeError, RecursionError):
-        raise ModelFileError(f"{path} is damaged, or is no safetensors file: it has no readable header") from None
+        raise ModelFileError(f"{path} is damaged, or is not a safetensors file: its header cannot be read") from None
     return dict(header)
 
 
 def _card(path: Path, header: dict[str, Any]) -> ModelCard:
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or "hubel" not in metadata:
-        raise ModelFileError(
-            f"{path} is a safetensors file, but not a model of hubel's: it names no classes and no network"
-        )
+        raise ModelFileError(f"{path} is a safetensors file, but not a model file of hubel: it has no card")
     try:
         fields = json.loads(metadata["hubel"])
         if (written := fields.pop("format")) != _FORMAT:
-            raise ModelFileError(f"{path} has format {written!r} of hubel's model files; this version reads {_FORMAT}")
+            raise ModelFileError(
+                f"{path} has version {written!r} of the model file format; this version of hubel reads {_FORMAT}"
+            )
         digest = fields.pop("sha256")
         if not isinstance(digest, str) or len(digest) != len(_NO_DIGEST):
             raise ValueError("no checksum")
@@ -152,4 +152,4 @@ def _card(path: Path, header: dict[str, Any]) -> ModelCard:
     except ModelFileError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged: its description cannot be read ({error})") from None
+        raise ModelFileError(f"{path} is damaged: its card cannot be read ({error})") from None

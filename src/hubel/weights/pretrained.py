@@ -1,7 +1,7 @@
-"""Pretrained weights: the catalogue of them, and how a file gets here.
+"""Pretrained weights: the catalogue, and the download of files.
 
-The catalogue is `pretrained.csv`: one row for each set of weights, the default set of each model first. All of them
-name the 1,000 classes of `hubel.weights.imagenet`. No file is part of hubel; each comes from where it is published.
+The catalogue is `pretrained.csv`: a row for each set of weights, the default set of each model first. All have the
+1,000 classes of `hubel.weights.imagenet`. The files are not part of hubel, but fetched from their publishers.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from hubel.core.quiet import quiet_logger
 from hubel.data.preprocess import Preprocess
 from hubel.data.reading import one_line
 
-__all__ = ["Pretrained", "fetch", "find_weights", "list_weights"]
+__all__ = ["Pretrained", "fetch_weights", "find_weights", "list_weights"]
 
 _MIB = 2**20
 _TIMEOUT_S = 30
-_INSTEAD = "or turn a file that you have into a model file: hubel weights convert FILE --model NAME"
+_INSTEAD = "or convert a file that you have to a model file: hubel weights convert FILE --model NAME"
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """One set of weights.
+    """A set of pretrained weights.
 
     Attributes:
-        model: hubel's name of the network.
-        tag: the name of the set among those of the model.
-        library: whose key names the file has: "torchvision", "timm" or "efficientnet_lite_pytorch".
-        origin: "hub" (a repository of Hugging Face), "url", or "package" (an installed distribution).
-        where: the repository, the URL, or the distribution.
-        file: its path in the repository or in the distribution; the last part of the URL.
-        licence: of the weights, as their publisher states it; an SPDX identifier in lower case.
-        preprocess: how they want to see an image.
-        top1: accuracy on ImageNet's validation images in percent, as published for this size; None where it is not.
-        top5: likewise.
-        sha256: of the file, or how it begins; empty where nothing is stated.
-        options: of the network, that these weights need and that differ from the catalogue's.
+        model: name of the network.
+        tag: name of the set among those of the network.
+        library: library whose key names the file has: "torchvision", "timm" or "efficientnet_lite_pytorch".
+        origin: "hub" (a repository of the Hugging Face Hub), "url", or "package" (an installed distribution).
+        location: repository, URL, or distribution.
+        file: path in the repository or the distribution; the last part of the URL.
+        licence: licence of the weights as stated by the publisher, an SPDX identifier in lower case.
+        preprocess: preprocessing of images.
+        top1: published top-1 accuracy on ImageNet's validation images at this size, in percent; None if unpublished.
+        top5: published top-5 accuracy, in percent; None if unpublished.
+        sha256: SHA-256 of the file, or its first digits; empty if unpublished.
+        options: options of the network that these weights need and that differ from the catalogue's.
     """
 
     model: str
     tag: str
     library: str
     origin: str
-    where: str
+    location: str
     file: str
     licence: str
     preprocess: Preprocess
@@ -72,15 +72,15 @@ class Pretrained:
 
 
 def list_weights(model: str = "*") -> list[Pretrained]:
-    """The weights of the models that match a glob; of each model, the default ones first."""
+    """List the weights of the networks that match a glob pattern; the default ones of each network first."""
     return [row for row in _table() if fnmatchcase(row.model, model)]
 
 
 def find_weights(model: str, tag: str = "default") -> Pretrained:
-    """One set of weights.
+    """Find a set of weights.
 
     Raises:
-        UnknownNameError: there are none of the model, or none that are called so.
+        UnknownNameError: the model has no pretrained weights, or none with this tag.
 
     >>> find_weights("efficientnet_lite0").tag
     'package'
@@ -95,11 +95,11 @@ def find_weights(model: str, tag: str = "default") -> Pretrained:
     return of_model[tag]
 
 
-def fetch(pretrained: Pretrained) -> Path:
-    """The file of the weights on this machine, fetched if need be, and checked.
+def fetch_weights(pretrained: Pretrained) -> Path:
+    """Return the local file of the weights, downloaded if needed, with verified checksum.
 
     Raises:
-        WeightsError: there is no such file and it cannot be fetched, or it is damaged.
+        WeightsError: the file cannot be downloaded, or is damaged.
     """
     try:
         path = _FETCHERS[pretrained.origin](pretrained)
@@ -133,16 +133,16 @@ def _from_row(row: dict[str, str]) -> Pretrained:
         std=numbers("std"),
         crop=float(row["crop"]),
     )
-    plain = {name: row[name] for name in ("model", "tag", "library", "origin", "where", "file", "licence", "sha256")}
+    plain = {name: row[name] for name in ("model", "tag", "library", "origin", "location", "file", "licence", "sha256")}
     top1, top5 = (float(row[name]) if row[name] else None for name in ("top1", "top5"))
     return Pretrained(**plain, preprocess=preprocess, top1=top1, top5=top5, options=json.loads(row["options"] or "{}"))
 
 
-# Where files come from ------------------------------------------------------------------------------------
+# Sources of files -----------------------------------------------------------------------------------------
 
 
 def _from_package(pretrained: Pretrained) -> Path:
-    name = pretrained.where
+    name = pretrained.location
     try:
         path = Path(str(importlib.metadata.distribution(name).locate_file(pretrained.file)))
     except importlib.metadata.PackageNotFoundError:
@@ -155,17 +155,17 @@ def _from_package(pretrained: Pretrained) -> Path:
 def _from_hub(pretrained: Pretrained) -> Path:
     from huggingface_hub import constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
-    # What is in the cache needs no question to the hub, which would cost time and a connection.
-    cached = try_to_load_from_cache(pretrained.where, pretrained.file)
+    # A cached file needs no request to the hub.
+    cached = try_to_load_from_cache(pretrained.location, pretrained.file)
     if isinstance(cached, str):
         return Path(cached)
-    url = hf_hub_url(pretrained.where, pretrained.file)
+    url = hf_hub_url(pretrained.location, pretrained.file)
     if constants.HF_HUB_OFFLINE:
         raise WeightsError(f"{url} is not in the cache, and HF_HUB_OFFLINE is set; unset it")
     try:
         with quiet_logger("huggingface_hub"):
-            return Path(hf_hub_download(pretrained.where, pretrained.file))
-    except Exception as error:  # its HTTP client, its cache and its hub have errors with no base in common
+            return Path(hf_hub_download(pretrained.location, pretrained.file))
+    except Exception as error:  # the errors of its HTTP client, cache and hub have no common base
         raise WeightsError(_not_downloaded(url, error.__cause__ or error)) from error
 
 
@@ -174,11 +174,11 @@ def _from_url(pretrained: Pretrained) -> Path:
     if not target.is_file():
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _download(pretrained.where, target, pretrained.sha256)
+            _download(pretrained.location, target, pretrained.sha256)
         except WeightsError:
             raise
         except (OSError, HTTPException, ValueError) as error:
-            raise WeightsError(_not_downloaded(pretrained.where, error)) from error
+            raise WeightsError(_not_downloaded(pretrained.location, error)) from error
     return target
 
 
@@ -186,9 +186,9 @@ _FETCHERS: dict[str, Callable[[Pretrained], Path]] = {"hub": _from_hub, "url": _
 
 
 def _download(url: str, target: Path, sha256: str) -> None:
-    """Fetch a file, going on where an earlier attempt stopped; `target` appears only when all of it is there."""
+    """Download a file, resuming an earlier attempt; `target` only appears when it is complete."""
     part = target.with_name(f"{target.name}.part")
-    with _opened(url, part) as response:
+    with _open(url, part) as response:
         done = part.stat().st_size if response.status == HTTPStatus.PARTIAL_CONTENT else 0
         total = done + int(response.headers["Content-Length"] or 0)
         with part.open("ab" if done else "wb") as file, bar(target.name, total // _MIB, done=done // _MIB) as progress:
@@ -198,16 +198,16 @@ def _download(url: str, target: Path, sha256: str) -> None:
             file.flush()
             os.fsync(file.fileno())
     if (got := part.stat().st_size) < total:
-        raise WeightsError(f"the connection broke after {got:,} of {total:,} bytes of {url}; try again to go on")
+        raise WeightsError(f"the connection broke after {got:,} of {total:,} bytes of {url}; try again to resume")
     if not _sha256(part).startswith(sha256):
         part.unlink()
-        raise WeightsError(f"what came from {url} does not match its checksum; try again")
+        raise WeightsError(f"the download from {url} does not match its checksum; try again")
     part.replace(target)
     fsync_folder(target.parent)
 
 
-def _opened(url: str, part: Path) -> Any:
-    """The response of a server, from where `part` ends if it is there and the server can."""
+def _open(url: str, part: Path) -> Any:
+    """Request a file, from the end of `part` if it exists and the server supports ranges."""
     start = part.stat().st_size if part.exists() else 0
     try:
         request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
@@ -225,7 +225,7 @@ def _not_downloaded(url: str, error: BaseException) -> str:
 
 
 def _digest_in_name(path: Path) -> str:
-    """The SHA-256 that the hub's cache calls a large file by; empty where a name is none."""
+    """Return the SHA-256 by which the hub's cache names a large file; empty for other names."""
     name = path.resolve().name
     return name if re.fullmatch("[0-9a-f]{64}", name) else ""
 

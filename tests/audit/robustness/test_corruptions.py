@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage, signal
 
-from hubel.audit.robustness import effects, weather
-from hubel.audit.robustness import shifts as simple
-from hubel.audit.robustness.corruptions import CORRUPTIONS, GROUPS, SIMPLE, changes, corrupt
+from hubel.audit.robustness import effects, simple, weather
+from hubel.audit.robustness.corruptions import CORRUPTIONS, GROUPS, SIMPLE, corrupt, find_corruptions
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.data.preprocess import Preprocess
 
@@ -67,7 +66,7 @@ def flat(level, height=80, width=90, channels=3):
     return np.full((height, width, channels), level, np.uint8)
 
 
-def test_there_are_the_fifteen_of_the_paper_and_all_have_a_group():
+def test_the_fifteen_corruptions_of_the_paper_have_groups():
     groups = {group: [c.name for c in CORRUPTIONS.values() if c.group == group] for group in GROUPS}
     assert groups == {
         "noise": ["gaussian_noise", "shot_noise", "impulse_noise"],
@@ -76,9 +75,9 @@ def test_there_are_the_fifteen_of_the_paper_and_all_have_a_group():
         "digital": ["contrast", "elastic_transform", "pixelate", "jpeg_compression"],
         "geometry": [],
     }
-    assert all(change.group in GROUPS and len(change.strengths) == 5 for change in changes())
-    assert {len(change.strengths) for change in changes(quick=True)} == {3}
-    assert [change.name for change in changes(["fog", "shift"])] == ["fog", "shift"]
+    assert all(change.group in GROUPS and len(change.strengths) == 5 for change in find_corruptions())
+    assert {len(change.strengths) for change in find_corruptions(quick=True)} == {3}
+    assert [change.name for change in find_corruptions(["fog", "shift"])] == ["fog", "shift"]
     assert not CORRUPTIONS.keys() & SIMPLE.keys()
 
 
@@ -93,7 +92,7 @@ def test_there_are_the_fifteen_of_the_paper_and_all_have_a_group():
 )
 def test_any_size_and_severity(name, level, height, width, channels, seed):
     pixels = landscape(height, width, channels, seed % 7)
-    before, strength = pixels.copy(), changes([name])[0].strengths[level]
+    before, strength = pixels.copy(), find_corruptions([name])[0].strengths[level]
     changed = corrupt(pixels, name, strength, seed=seed, image=3)
     assert (changed.dtype, changed.shape) == (np.uint8, pixels.shape)
     assert np.array_equal(pixels, before)
@@ -104,9 +103,9 @@ def test_any_size_and_severity(name, level, height, width, channels, seed):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_strength_is_no_change(name):
+def test_the_clean_strength_leaves_images_unchanged(name):
     pixels = landscape(40, 50, 3)
-    same = corrupt(pixels, name, changes([name])[0].clean)
+    same = corrupt(pixels, name, find_corruptions([name])[0].clean)
     assert np.array_equal(same, pixels)
     assert not np.shares_memory(same, pixels)
 
@@ -115,12 +114,17 @@ def test_no_strength_is_no_change(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_flat_images(name, level):
     for channels in (1, 3):
-        corrupt(flat(level, 33, 41, channels), name, changes([name])[0].strengths[-1])
+        corrupt(flat(level, 33, 41, channels), name, find_corruptions([name])[0].strengths[-1])
 
 
 def test_threads_and_order_change_nothing():
     pixels = landscape(48, 64, 3)
-    tasks = [(name, strength, image) for name in NAMES for strength in changes([name])[0].strengths for image in (0, 1)]
+    tasks = [
+        (name, strength, image)
+        for name in NAMES
+        for strength in find_corruptions([name])[0].strengths
+        for image in (0, 1)
+    ]
 
     def run(task):
         return corrupt(pixels, task[0], task[1], seed=7, image=task[2])
@@ -152,17 +156,17 @@ def test_mistakes_are_named():
 
 
 @pytest.mark.parametrize("side", [32, 224])
-def test_a_higher_severity_is_further_from_the_photo(side):
+def test_a_higher_severity_is_further_from_the_original(side):
     clean = photos(side, 8 if side > 100 else 24)
-    for change in changes(sorted(CORRUPTIONS.keys() - UNORDERED)):
+    for change in find_corruptions(sorted(CORRUPTIONS.keys() - UNORDERED)):
         far = growth(change, clean)
         assert far == sorted(far), (change.name, far)
         assert far[0] > 0
 
 
-def test_a_stronger_simple_change_is_further_from_the_photo():
+def test_a_stronger_simple_corruption_is_further_from_the_original():
     clean = photos(64, 24)
-    for change in changes([*SIMPLE, "glass_blur"]):
+    for change in find_corruptions([*SIMPLE, "glass_blur"]):
         far = growth(change, clean)
         assert far[0] > 0
         assert change.name in UNORDERED or far == sorted(far), (change.name, far)
@@ -205,7 +209,7 @@ def test_impulse_noise_is_salt_and_pepper_alike(severity):
 
 
 def test_noise():
-    values = simple.noise(flat(128, 200, 200), 0.1, rng()).astype(float)
+    values = simple.add_noise(flat(128, 200, 200), 0.1, rng()).astype(float)
     assert values.std() == pytest.approx(25.5, rel=0.02)
     assert values.mean() == pytest.approx(128, abs=0.5)
 
@@ -228,12 +232,12 @@ def test_defocus_blur_is_a_convolution_with_a_disc(radius, softness):
 def test_motion_blur_of_a_point_is_half_a_gaussian():
     point = np.zeros((41, 61, 1), np.float32)
     point[20, 30] = 1
-    streak = effects.streaked(point, 10, 3, 0)
+    streak = effects.directional_blur(point, 10, 3, 0)
     weights = np.exp(-(np.arange(21) ** 2) / 18)
     assert np.allclose(streak[20, 30:9:-1, 0], weights / weights.sum(), atol=1e-6)
     assert streak.sum() == pytest.approx(1)
     assert streak[:20].sum() == streak[21:].sum() == 0
-    down = effects.streaked(point, 10, 3, 90)
+    down = effects.directional_blur(point, 10, 3, 90)
     assert np.allclose(down[20::-1, 30, 0], weights / weights.sum(), atol=1e-6)
     angles = [effects.motion_blur(point, rng(seed), 10, 3) for seed in range(30)]
     assert all(np.argwhere(one[..., 0])[:, 1].max() == 30 for one in angles), "never to the other side"
@@ -241,11 +245,11 @@ def test_motion_blur_of_a_point_is_half_a_gaussian():
 
 def test_zoom_and_zoom_blur():
     x = rng().random((31, 44, 3)).astype(np.float32)
-    assert np.allclose(effects.zoomed(x, 1), x, atol=1e-6)
+    assert np.allclose(effects.zoom_centre(x, 1), x, atol=1e-6)
     grid = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) / 1.7 + (n - 1) / 2 for n in x.shape[:2]], indexing="ij")
     slow = np.stack([ndimage.map_coordinates(x[..., c], grid, order=1) for c in range(3)], -1)
-    assert np.allclose(effects.zoomed(x, 1.7), slow, atol=1e-5)
-    mean = (x + sum(effects.zoomed(x, f) for f in (1, 1.25, 1.5))) / 4
+    assert np.allclose(effects.zoom_centre(x, 1.7), slow, atol=1e-5)
+    mean = (x + sum(effects.zoom_centre(x, f) for f in (1, 1.25, 1.5))) / 4
     assert np.allclose(effects.zoom_blur(x, rng(), 1.6, 0.25), mean, atol=1e-5)
 
 
@@ -358,14 +362,14 @@ def test_shift_moves_in_eight_directions():
 def test_rotation_is_scipys():
     pixels = landscape(51, 51, 3)
     for degrees in (5, 45):
-        turned = simple.rotation(pixels, degrees, rng()).astype(float)
+        turned = simple.rotate(pixels, degrees, rng()).astype(float)
         both = [
             ndimage.rotate(pixels.astype(float), sign * degrees, reshape=False, order=1, axes=(1, 0))
             for sign in (-1, 1)
         ]
         inside = np.hypot(*np.mgrid[-25:26, -25:26]) < 23
         assert min(np.abs(turned - one)[inside].mean() for one in both) < 0.6
-    assert len({simple.rotation(pixels, 30, rng(seed)).tobytes() for seed in range(20)}) == 2
+    assert len({simple.rotate(pixels, 30, rng(seed)).tobytes() for seed in range(20)}) == 2
 
 
 def test_scale_and_crop():
@@ -384,7 +388,7 @@ def test_scale_and_crop():
 @given(st.floats(0.01, 1), st.integers(0, 100))
 def test_occlusion_is_a_grey_square(share, seed):
     pixels = np.zeros((40, 60, 1), np.uint8)
-    rows, columns = np.nonzero(simple.occlusion(pixels, share, rng(seed))[..., 0])
+    rows, columns = np.nonzero(simple.occlude(pixels, share, rng(seed))[..., 0])
     side = min(round((share * 2400) ** 0.5), 40)
     assert len(rows) == side**2
     assert side == np.ptp(rows) + 1 == np.ptp(columns) + 1
@@ -394,4 +398,4 @@ def test_brightness_factor():
     pixels = landscape(20, 20, 3)
     for factor in (0.4, 2):
         expected = np.clip(np.rint(pixels * float(factor)), 0, 255)
-        assert np.abs(simple.brightness(pixels, factor, rng()) - expected).max() <= 1
+        assert np.abs(simple.brighten(pixels, factor, rng()) - expected).max() <= 1

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hubel.audit.robustness import run as robustness_run
 from hubel.audit.robustness.accuracy import ALEXNET, ALEXNET_CLEAN, Robustness, mce, measure_robustness, relative_mce
-from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, changes, corrupt
+from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, corrupt, find_corruptions
 from hubel.audit.robustness.figure import robustness_curves
 from hubel.audit.robustness.run import robustness_files
 from hubel.cli import main
@@ -28,14 +28,14 @@ from hubel.weights.model_file import save_model
 CLASSES = ("dark", "light")
 
 
-def made(name, accuracy, clean, which):
-    return Robustness(name, 50, 0, clean, which, accuracy)
+def result_of(name, accuracy, clean, corruptions):
+    return Robustness(model=name, n=50, seed=0, clean=clean, corruptions=corruptions, accuracy=accuracy)
 
 
 def random_result(seed, which=None, name="model"):
     rng = np.random.default_rng(seed)
-    which = which or changes()
-    return made(
+    which = which or find_corruptions()
+    return result_of(
         name, {one.name: tuple(rng.uniform(0.2, 0.7, len(one.strengths)).tolist()) for one in which}, 0.8, which
     )
 
@@ -89,8 +89,8 @@ def test_measured_as_counted_by_hand():
     images, labels = halves(20)
     network, card = brighter_half()
     loaded, targets = looked_at(images, labels, card)
-    which = changes(["gaussian_noise", "rotation", "contrast"], quick=True)
-    found = measure_robustness(Predictor(network, card), loaded, targets, which=which, seed=3)
+    which = find_corruptions(["gaussian_noise", "rotation", "contrast"], quick=True)
+    found = measure_robustness(Predictor(network, card), loaded, targets, corruptions=which, seed=3)
     assert found.clean == 1
     assert list(found.accuracy) == ["gaussian_noise", "rotation", "contrast"]
     for change in which:
@@ -114,13 +114,13 @@ def test_the_number_of_threads_changes_nothing(monkeypatch):
     assert found[0] == found[1]
 
 
-def test_the_model_stays_as_it_was():
+def test_the_model_is_left_unchanged():
     images, labels = halves(4)
     network, card = brighter_half()
     network.train()
     weights = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     loaded, targets = looked_at(images, labels, card)
-    measure_robustness(Predictor(network, card), loaded, targets, which=changes(["shift"]))
+    measure_robustness(Predictor(network, card), loaded, targets, corruptions=find_corruptions(["shift"]))
     assert network.training
     assert all(torch.equal(tensor, weights[name]) for name, tensor in network.state_dict().items())
 
@@ -150,7 +150,7 @@ def test_means_that_cannot_be_formed_are_none():
     one = random_result(1)
     assert mce(one.errors(), dict.fromkeys(CORRUPTIONS, 0.0)) is None
     assert relative_mce(one.errors(), 0.2, one.errors(), 1.0) is None
-    only = random_result(1, changes(["shift"]))
+    only = random_result(1, find_corruptions(["shift"]))
     assert only.errors() == {}
     assert only.mean_error() is None
     assert mce({}, {}) is None
@@ -187,7 +187,7 @@ def test_alexnet_is_the_reference_of_imagenet_models_only(folder, monkeypatch):
 
 def test_files(folder):
     found = robustness_files(folder / "model.safetensors", str(folder / "photos"), out=folder / "out", quick=True)
-    assert found.which == "labelled"
+    assert found.split == "labelled"
     result = found.results[0]
     assert (result.n, result.clean) == (40, 1)
     assert any("quick" in note for note in found.notes)
@@ -195,8 +195,8 @@ def test_files(folder):
     assert len(table) == 1 + 3 * len(CORRUPTIONS | SIMPLE)
     assert table[0]["change"] == "clean"
     for row in table[1:]:
-        place = [one.name for one in result.changes].index(row["change"])
-        strengths = result.changes[place].strengths
+        place = [one.name for one in result.corruptions].index(row["change"])
+        strengths = result.corruptions[place].strengths
         assert float(row["accuracy"]) == result.accuracy[row["change"]][strengths.index(float(row["strength"]))]
     written = json.loads((folder / "out" / "robustness.json").read_text())
     assert written["models"][0]["changes"]["fog"]["accuracy"] == list(result.accuracy["fog"])
@@ -249,7 +249,7 @@ def test_mistakes(folder):
 
 @pytest.mark.parametrize("names", [[], ["shift"], ["fog", "snow", "blur", "jpeg"]])
 def test_curves(names):
-    which = changes(names)
+    which = find_corruptions(names)
     both = [random_result(seed, which, f"run {seed}") for seed in (0, 1)]
     assert to_png(robustness_curves(both[:1] if names else both)).startswith(b"\x89PNG")
     figure = robustness_curves(both)
@@ -267,7 +267,7 @@ def test_curves_of_nothing_are_refused():
     with pytest.raises(DataError):
         robustness_curves([])
     with pytest.raises(DataError):
-        robustness_curves([random_result(0), random_result(1, changes(["fog"]))])
+        robustness_curves([random_result(0), random_result(1, find_corruptions(["fog"]))])
 
 
 def test_the_command(folder, monkeypatch, capsys):

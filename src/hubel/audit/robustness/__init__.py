@@ -1,1 +1,1 @@
-"""Measure accuracy under the corruptions of ImageNet-C and under plain geometric and colour changes."""
+"""Measure robustness to the corruptions of ImageNet-C and to simple geometric and photometric corruptions."""

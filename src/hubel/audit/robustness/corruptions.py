@@ -1,13 +1,13 @@
-"""What may happen to an image before a network sees it, at growing strengths: the corruptions of ImageNet-C, and more.
+"""Image corruptions of growing strength: those of ImageNet-C, and simple ones.
 
-The 15 corruptions are those of Hendrycks & Dietterich 2019, arXiv:1903.12261, Section 3; their parameters are the ones
-of the authors' generators. There are two sets: that of ImageNet-C, for 224 pixels, and the milder one of CIFAR-10-C,
-for 32, where a photo has less to lose. An image takes the set whose size is nearer to its shorter side on a
-logarithmic scale (the limit is 84.7 pixels). Lengths then grow or shrink with that side, so that 224 and 32 pixels get
-exactly what is published; below 32 pixels they stay as they are, because a blur by less than a pixel is none.
+The 15 corruptions are those of Hendrycks & Dietterich 2019, arXiv:1903.12261, Section 3, with the parameters of the
+authors' generators. There are two sets of parameters: that of ImageNet-C for 224 pixels, and the milder one of
+CIFAR-10-C for 32 pixels. An image takes the set whose size is nearer to its shorter side on a logarithmic scale (the
+limit is 84.7 pixels). Lengths scale with that side, so that 224 and 32 pixels get exactly the published ones; below 32
+pixels they are not scaled, because a blur by less than a pixel has no effect.
 
-Deviation: frost is drawn, not photographed. Deviation: values are rounded to whole ones, not cut. Deviation: ImageNet-C
-stores its images as JPEG of quality 85, which is a slight second corruption of each of them; here nothing is stored.
+Deviation: frost is rendered, not photographed. Deviation: values are rounded to integers, not truncated. Deviation:
+ImageNet-C stores its images as JPEG of quality 85, a slight second corruption; here nothing is stored.
 """
 
 from __future__ import annotations
@@ -21,31 +21,30 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.audit.robustness import effects, weather
-from hubel.audit.robustness import shifts as simple
+from hubel.audit.robustness import effects, simple, weather
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.random import scalar
 
-__all__ = ["CORRUPTIONS", "GROUPS", "SIMPLE", "Change", "changes", "corrupt"]
+__all__ = ["CORRUPTIONS", "GROUPS", "SIMPLE", "Corruption", "corrupt", "find_corruptions"]
 
 Pixels = NDArray[np.uint8]
 Settings = tuple[tuple[float, ...], ...]
 
 GROUPS = ("noise", "blur", "weather", "digital", "geometry")
-_LARGE, _SMALL = 224, 32  # the sizes that the two sets of parameters are for
+_LARGE, _SMALL = 224, 32  # image sizes of the two sets of parameters
 
 
 @dataclass(frozen=True)
-class Change:
-    """One way to change an image.
+class Corruption:
+    """An image corruption.
 
     Attributes:
-        name: of it.
+        name: name of the corruption.
         group: one of `GROUPS`.
-        unit: what a strength counts.
-        strengths: at which it is measured, the mildest first.
-        clean: the strength at which nothing changes.
-        effect: `(pixels, strength, rng) -> pixels`.
+        unit: unit of the strength.
+        strengths: strengths to measure, the mildest first.
+        clean: strength that leaves an image unchanged.
+        effect: function `(pixels, strength, rng) -> pixels`.
     """
 
     name: str
@@ -56,49 +55,49 @@ class Change:
     effect: Callable[[Pixels, float, np.random.Generator], Pixels]
 
     def __call__(self, pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-        """A changed copy of an image, uint8 `(h, w, 1)` grey or `(h, w, 3)` RGB, of the same shape.
+        """Return a corrupted copy of an image, uint8 `(h, w, 1)` grayscale or `(h, w, 3)` RGB.
 
         Raises:
-            OptionError: no such strength.
+            OptionError: the strength is out of range.
         """
         return pixels.copy() if strength == self.clean else self.effect(pixels, strength, rng)
 
 
 def corrupt(pixels: Pixels, name: str, strength: float, *, seed: int = 0, image: int = 0) -> Pixels:
-    """An image, uint8 `(h, w, 1)` grey or `(h, w, 3)` RGB, changed in the way that has this name.
+    """Corrupt an image, uint8 `(h, w, 1)` grayscale or `(h, w, 3)` RGB.
 
     Equal arguments give equal results: the random numbers are a function of seed, image, name and strength.
 
     Args:
         pixels: the image.
         name: one of `CORRUPTIONS` or `SIMPLE`.
-        strength: severity 1 to 5 of a corruption, 0 for none; of a simple change, a number in its unit.
-        seed: of the measurement.
-        image: a number that is the image's own.
+        strength: severity 1 to 5 of a corruption of ImageNet-C, 0 for none; for a simple one a value in its unit.
+        seed: seed of the measurement.
+        image: number that identifies the image.
 
     Raises:
-        UnknownNameError: no such change.
-        OptionError: no such strength.
+        UnknownNameError: there is no such corruption.
+        OptionError: the strength is out of range.
     """
-    change = _find(name)
+    corruption = _find(name)
     key = scalar(seed, image, zlib.crc32(name.encode()), zlib.crc32(np.float64(strength).tobytes()))
-    return change(pixels, strength, np.random.Generator(np.random.PCG64(key)))
+    return corruption(pixels, strength, np.random.Generator(np.random.PCG64(key)))
 
 
-def changes(names: Sequence[str] = (), *, quick: bool = False) -> tuple[Change, ...]:
-    """All changes, or those with these names; `quick` has of each the first, the third and the last strength.
+def find_corruptions(names: Sequence[str] = (), *, quick: bool = False) -> tuple[Corruption, ...]:
+    """Return the corruptions with these names, or all; with the first, third and last strength only if `quick`.
 
     Raises:
-        UnknownNameError: no such change.
+        UnknownNameError: there is no such corruption.
     """
     chosen = [_find(name) for name in names or [*CORRUPTIONS, *SIMPLE]]
     return tuple(replace(one, strengths=one.strengths[::2]) if quick else one for one in chosen)
 
 
-def _find(name: str) -> Change:
+def _find(name: str) -> Corruption:
     known = CORRUPTIONS | SIMPLE
     if name not in known:
-        raise UnknownNameError("change of images", name, known)
+        raise UnknownNameError("corruption", name, known)
     return known[name]
 
 
@@ -111,22 +110,22 @@ def _published(
     severity: float,
     rng: np.random.Generator,
 ) -> Pixels:
-    """A corruption with the parameters for the size of the image, of which those at the places `lengths` scale."""
+    """Apply a corruption with the parameters for the size of the image; those with the indices `lengths` scale."""
     if severity not in range(1, 6):
-        raise OptionError(f"a severity is a whole number from 1 to 5, or 0 for none, not {severity!r}")
+        raise OptionError(f"a severity is an integer from 1 to 5, or 0 for none, not {severity!r}")
     side = min(pixels.shape[:2])
     big = side > sqrt(_LARGE * _SMALL)
     scale = side / _LARGE if big else max(1.0, side / _SMALL)
     setting = (large if big else small)[int(severity) - 1]
-    scaled = (value * scale if place in lengths else value for place, value in enumerate(setting))
+    scaled = (value * scale if i in lengths else value for i, value in enumerate(setting))
     return effects.as_bytes(effect(pixels.astype(np.float32) / 255, rng, *scaled))
 
 
 def _corruption(
     group: str, effect: Callable[..., effects.Values], large: Settings, small: Settings, lengths: tuple[int, ...] = ()
-) -> Change:
+) -> Corruption:
     apply = partial(_published, effect, large, small, lengths)
-    return Change(effect.__name__, group, "severity", (1, 2, 3, 4, 5), 0, apply)
+    return Corruption(effect.__name__, group, "severity", (1, 2, 3, 4, 5), 0, apply)
 
 
 def _each(*values: float) -> Settings:
@@ -137,10 +136,10 @@ def _elastic(unit: float, *shares: tuple[float, float, float]) -> Settings:
     return tuple((a * unit, b * unit, c * unit) for a, b, c in shares)
 
 
-# Severity 1 to 5: for 224 pixels, for 32 pixels, and which of the parameters are lengths.
+# Parameters of severity 1 to 5 for 224 pixels and for 32 pixels; indices of the parameters that are lengths.
 CORRUPTIONS = {
-    change.name: change
-    for change in (
+    corruption.name: corruption
+    for corruption in (
         _corruption(
             "noise", effects.gaussian_noise, _each(0.08, 0.12, 0.18, 0.26, 0.38), _each(0.04, 0.06, 0.08, 0.09, 0.10)
         ),
@@ -211,7 +210,7 @@ CORRUPTIONS = {
         _corruption(
             "digital",
             effects.elastic_transform,
-            # 244, not 224, is what the authors' code multiplies by.
+            # The authors' code has 244, not 224.
             _elastic(244, (2, 0.7, 0.1), (2, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02)),
             _elastic(32, (0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03)),
             lengths=(0, 1, 2),
@@ -221,20 +220,22 @@ CORRUPTIONS = {
     )
 }
 
-# The mildest first. What a shift, a turn or a smaller scale brings in is black, as in training.
+# The mildest first. A shift, a rotation or a smaller scale fills in black, as in training.
 SIMPLE = {
-    change.name: change
-    for change in (
-        Change("shift", "geometry", "share of each side", (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4), 0, simple.shift),
-        Change("centre_crop", "geometry", "share of each side kept", (0.95, 0.9, 0.8, 0.7, 0.5), 1, simple.centre_crop),
-        Change("rotation", "geometry", "degrees either way", (5, 10, 20, 30, 45), 0, simple.rotation),
-        Change("zoom_in", "geometry", "factor", (1.1, 1.25, 1.5, 2, 3), 1, simple.scale),
-        Change("zoom_out", "geometry", "factor", (0.9, 0.8, 0.7, 0.5, 0.3), 1, simple.scale),
-        Change("occlusion", "geometry", "share of the area", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.occlusion),
-        Change("darker", "weather", "factor", (0.8, 0.6, 0.4, 0.2, 0.1), 1, simple.brightness),
-        Change("brighter", "weather", "factor", (1.2, 1.5, 2, 3, 4), 1, simple.brightness),
-        Change("noise", "noise", "standard deviation", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.noise),
-        Change("blur", "blur", "sigma, share of the side", (0.01, 0.02, 0.03, 0.05, 0.08), 0, simple.blur),
-        Change("jpeg", "digital", "quality", (75, 50, 30, 15, 5), 100, simple.jpeg),
+    corruption.name: corruption
+    for corruption in (
+        Corruption("shift", "geometry", "share of each side", (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4), 0, simple.shift),
+        Corruption(
+            "centre_crop", "geometry", "share of each side kept", (0.95, 0.9, 0.8, 0.7, 0.5), 1, simple.centre_crop
+        ),
+        Corruption("rotation", "geometry", "degrees either way", (5, 10, 20, 30, 45), 0, simple.rotate),
+        Corruption("zoom_in", "geometry", "factor", (1.1, 1.25, 1.5, 2, 3), 1, simple.scale),
+        Corruption("zoom_out", "geometry", "factor", (0.9, 0.8, 0.7, 0.5, 0.3), 1, simple.scale),
+        Corruption("occlusion", "geometry", "share of the area", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.occlude),
+        Corruption("darker", "weather", "factor", (0.8, 0.6, 0.4, 0.2, 0.1), 1, simple.brighten),
+        Corruption("brighter", "weather", "factor", (1.2, 1.5, 2, 3, 4), 1, simple.brighten),
+        Corruption("noise", "noise", "standard deviation", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.add_noise),
+        Corruption("blur", "blur", "sigma, share of the side", (0.01, 0.02, 0.03, 0.05, 0.08), 0, simple.blur),
+        Corruption("jpeg", "digital", "quality", (75, 50, 30, 15, 5), 100, simple.compress_jpeg),
     )
 }

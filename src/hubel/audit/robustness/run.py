@@ -1,4 +1,4 @@
-"""Robustness of model files on data sets: from paths to a folder with numbers and curves."""
+"""Measure the robustness of model files on a data set, and write numbers and curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.audit.robustness.accuracy import ALEXNET, ALEXNET_CLEAN, Robustness, mce, measure_robustness, relative_mce
-from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, Change, changes
+from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, Corruption, find_corruptions
 from hubel.audit.robustness.figure import robustness_curves
 from hubel.core.errors import OptionError
 from hubel.core.files import numbered_folder, write_atomic, write_json
@@ -33,37 +33,39 @@ __all__ = ["MeasuredRobustness", "robustness_csv", "robustness_files", "robustne
 _QUICK_IMAGES = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MeasuredRobustness:
-    """What was measured, and where it is.
+    """Robustness of a model and a baseline on a data set.
 
     Attributes:
-        results: of the model, and of the baseline if there is one.
-        which: the images in words: "test", "validation", "training", "labelled".
-        means: names and values of the means over all corruptions.
-        folder: with robustness.csv, robustness.json and robustness.png.
-        notes: what a person should know.
+        results: results of the model, and of the baseline if there is one.
+        split: the images used: "test", "validation", "training" or "labelled".
+        means: means over all corruptions, by name.
+        folder: folder of robustness.csv, robustness.json and robustness.png.
+        notes: remarks for the user.
     """
 
     results: tuple[Robustness, ...]
-    which: str
+    split: str
     means: dict[str, float | None]
     folder: Path
     notes: tuple[str, ...]
 
     def rows(self, *, simple: bool) -> list[tuple[str, ...]]:
-        """A row for each corruption, or for each simple change: its name, and its accuracies in percent.
+        """Return a row per corruption, of ImageNet-C or simple: its name and its accuracies in percent.
 
-        Those of two models stand in one cell, with a slash between them.
+        The accuracies of two models are in one cell, separated by a slash.
         """
         rows = []
-        for change in self.results[0].changes:
-            if change.name in (SIMPLE if simple else CORRUPTIONS):
-                values = zip(*(result.accuracy[change.name] for result in self.results), strict=True)
-                cells = [" / ".join(percent(value) for value in some) for some in values]
+        for corruption in self.results[0].corruptions:
+            if corruption.name in (SIMPLE if simple else CORRUPTIONS):
+                values = zip(*(result.accuracy[corruption.name] for result in self.results), strict=True)
+                cells = [" / ".join(percent(value) for value in pair) for pair in values]
                 if simple:
-                    cells = [f"{strength:.3g}: {cell}" for strength, cell in zip(change.strengths, cells, strict=True)]
-                rows.append((f"{change.name} ({change.unit})" if simple else change.name, *cells))
+                    cells = [
+                        f"{strength:.3g}: {cell}" for strength, cell in zip(corruption.strengths, cells, strict=True)
+                    ]
+                rows.append((f"{corruption.name} ({corruption.unit})" if simple else corruption.name, *cells))
         return rows
 
 
@@ -80,31 +82,31 @@ def robustness_files(
     out: Path | None = None,
     device: str = "auto",
 ) -> MeasuredRobustness:
-    """Measure a model on changed images, and a second one on the same changes of the same images.
+    """Measure a model on corrupted images, and a baseline on the same ones.
 
     Args:
-        model: see `hubel.load`.
+        model: a model, as for `hubel.load`.
         data: see `open_source`.
-        baseline: another model, which the errors are also stated relative to.
-        only: names of changes; all of them if there is none.
-        split: as for `evaluate_file`.
-        images: at most so many, chosen by the seed; 1,000 if not given, 100 if `quick`.
-        quick: three strengths of each change instead of five.
-        seed: of the choice and of the changes.
-        out: a new folder below `runs/` if not given.
-        device: where to run.
+        baseline: another model, to which the errors are also stated relative.
+        only: names of corruptions; all if empty.
+        split: split to measure on, as for `evaluate_file`.
+        images: most images, selected by the seed; 1,000 if not given, 100 if `quick`.
+        quick: measure three strengths of each corruption instead of five.
+        seed: seed of the selection of images and of the corruptions.
+        out: output folder; a new one below `runs/` if not given.
+        device: device to run on.
 
     Raises:
         HubelError: the model or the data cannot be used together.
     """
     if images is not None and images < 1:
         raise OptionError(f"at least 1 image is needed, not {images}")
-    wanted = changes(only, quick=quick)
+    wanted = find_corruptions(only, quick=quick)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)  # first: nobody waits for a result that cannot be written
+        out.mkdir(parents=True, exist_ok=True)  # first, so that an unwritable folder fails early
     models = {str(name): load_predictor(name, device=device) for name in (model, baseline) if name is not None}
     if any(one.card.provenance.get("multi_label", False) for one in models.values()):
-        raise OptionError("robustness is measured of models that give an image one class")
+        raise OptionError("robustness is measured for models that assign one class to an image")
     source = open_source(data)
     index = scan(source)
     first, *others = models.values()
@@ -113,38 +115,44 @@ def robustness_files(
     rows = rows[np.sort(permutation(len(rows), seed)[:most])]
     notes = list(index.notes())
     if quick:
-        notes.append("quick: the means are over three severities; compare them with no others")
+        notes.append("quick: the means are over three severities, and only comparable with those of other quick runs")
     held = [choose_rows(index, one.card.provenance, split)[0] for one in others]
     if split == "auto" and any(not np.isin(rows, own).all() for own in held):
         notes.append(f"{baseline} may have been trained on some of these images: they are those that {model} was not")
     results = tuple(_measured(name, one, source, index, rows, wanted, seed) for name, one in models.items())
     folder = out or numbered_folder(Path("runs"), f"robust-{source.name}")
     imagenet = first.classes == imagenet_classes() and not quick
-    measured = MeasuredRobustness(results, which, _means(results, imagenet=imagenet), folder, tuple(notes))
+    measured = MeasuredRobustness(
+        results=results,
+        split=which,
+        means=_means(results, imagenet=imagenet),
+        folder=folder,
+        notes=tuple(notes),
+    )
     write_atomic(folder / "robustness.csv", robustness_csv(results))
     save_figure(robustness_curves(results), folder / "robustness.png")
-    # Last: a folder with it is a finished one.
+    # Last, so that a folder with this file is complete.
     write_json(folder / "robustness.json", robustness_json(measured))
     return measured
 
 
 def robustness_csv(results: Sequence[Robustness]) -> str:
-    """A header, then a row for each model, change and strength; unchanged images come first, as change "clean"."""
+    """Return a CSV table with a row per model, corruption and strength; unchanged images are the corruption "clean"."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["model", "change", "group", "unit", "strength", "images", "accuracy"])
     for result in results:
         table.writerow([result.model, "clean", "", "", 0, result.n, result.clean])
-        for one in result.changes:
+        for one in result.corruptions:
             for strength, accuracy in zip(one.strengths, result.accuracy[one.name], strict=True):
                 table.writerow([result.model, one.name, one.group, one.unit, strength, result.n, accuracy])
     return text.getvalue()
 
 
 def robustness_json(measured: MeasuredRobustness) -> dict[str, Any]:
-    """Everything as plain JSON values."""
+    """Return the results as JSON values."""
     return {
-        "split": measured.which,
+        "split": measured.split,
         "means": measured.means,
         "models": [
             {
@@ -159,7 +167,7 @@ def robustness_json(measured: MeasuredRobustness) -> dict[str, Any]:
                         "strengths": list(one.strengths),
                         "accuracy": list(result.accuracy[one.name]),
                     }
-                    for one in result.changes
+                    for one in result.corruptions
                 },
             }
             for result in measured.results
@@ -173,16 +181,16 @@ def _measured(
     source: Source,
     index: Index,
     rows: NDArray[np.int64],
-    which: tuple[Change, ...],
+    which: tuple[Corruption, ...],
     seed: int,
 ) -> Robustness:
     targets = index.targets(rows, model.classes)
     images = Images(source, index, rows, model.card.preprocess, keep="auto")
-    return measure_robustness(model, images, targets, name=name, which=which, seed=seed)
+    return measure_robustness(model, images, targets, name=name, corruptions=which, seed=seed)
 
 
 def _means(results: Sequence[Robustness], *, imagenet: bool) -> dict[str, float | None]:
-    """The means over all 15 corruptions, nothing unless all were measured; those relative to AlexNet where they fit."""
+    """Return the means over the 15 corruptions of ImageNet-C; empty unless all were measured."""
     first, *others = results
     if first.mean_error() is None:
         return {}

@@ -247,7 +247,7 @@ def _is_here(row: Pretrained) -> bool:
     if row.origin == "hub":
         from huggingface_hub import try_to_load_from_cache
 
-        return isinstance(try_to_load_from_cache(row.where, row.file), str)
+        return isinstance(try_to_load_from_cache(row.location, row.file), str)
     return True  # a package is there or not, and nobody is asked
 
 

@@ -1,7 +1,7 @@
-"""What other libraries call the layers of our networks.
+"""Key maps: names of layers in other libraries.
 
-A key map is a function that yields `(our layer, their layer)` for a network of ours; the parameters of a layer (weight,
-bias, running mean, ...) have the same names everywhere. `MAPS` has one for each library and pattern of our networks'
+A key map is a function that yields pairs `(our layer, their layer)` for a network; the parameters of a layer (weight,
+bias, running mean, ...) have the same names in all libraries. `MAPS` has key maps by library and pattern of network
 names.
 """
 
@@ -46,7 +46,7 @@ MAPS: dict[str, dict[str, KeyMap]] = {
 
 
 def key_maps(model: str) -> dict[str, KeyMap]:
-    """The key maps that a network has, by library."""
+    """Return the key maps of a network, by library."""
     return {
         library: families[family]
         for library, families in MAPS.items()

@@ -11,7 +11,7 @@ from hubel.weights.keymaps.pairs import Pairs, blocks, conv_norm
 
 
 def resnet(network: Network, downsample: str = "downsample", last: str = "fc") -> Pairs:
-    """Stages are layers, the parts of a unit are numbered."""
+    """Map stages to "layer1", "layer2", ..., and number the convolutions of a unit."""
     yield from conv_norm("stem.0", "conv1", "bn1")
     for s, b, ours, block in blocks(network):
         theirs = f"layer{s + 1}.{b}"
@@ -23,15 +23,15 @@ def resnet(network: Network, downsample: str = "downsample", last: str = "fc") -
 
 
 def akamaster(network: Network) -> Pairs:
-    """CIFAR ResNets."""
+    """Map the names of akamaster's CIFAR ResNets."""
     yield from resnet(network, "shortcut", "linear")
 
 
-# AlexNet and VGG: layers are numbered through, those without weights as well.
+# AlexNet and VGG: layers are numbered consecutively, including those without weights.
 
 
 def alexnet_tv(network: Network) -> Pairs:
-    """Layers are numbered through."""
+    """Number the layers consecutively."""
     yield "stem.0.conv", "features.0"
     yield "stages.0.1.conv", "features.3"
     for i, number in enumerate((6, 8, 10), start=1):
@@ -52,12 +52,12 @@ def _vgg(network: Network, dense: tuple[str, str, str]) -> Pairs:
 
 
 def vgg_tv(network: Network) -> Pairs:
-    """Torchvision's hidden layers are numbered."""
+    """Map hidden layers to the numbers of torchvision."""
     yield from _vgg(network, ("classifier.0", "classifier.3", "classifier.6"))
 
 
 def vgg_timm(network: Network) -> Pairs:
-    """Timm's hidden layers are convolutions with names."""
+    """Map hidden layers to the named convolutions of timm."""
     yield from _vgg(network, ("pre_logits.fc1", "pre_logits.fc2", "head.fc"))
 
 
@@ -65,12 +65,12 @@ def vgg_timm(network: Network) -> Pairs:
 
 
 def _same(ours: str, theirs: str) -> Pairs:
-    """A `ConvNorm` whose parts they call "conv" and "bn"."""
+    """Map a `ConvNorm` whose parts are named "conv" and "bn"."""
     yield from conv_norm(ours, f"{theirs}.conv", f"{theirs}.bn")
 
 
 def googlenet_tv(network: Network) -> Pairs:
-    """Modules have the paper's names, branches are numbered."""
+    """Map modules to the paper's names, and branches to numbers."""
     for ours, theirs in (("stem.0", "conv1"), ("stem.2", "conv2"), ("stem.3.0", "conv3")):
         yield from _same(ours, theirs)
     for s, b, ours, _ in blocks(network):
@@ -93,7 +93,7 @@ _B = {"branch1": "branch1x1", "branch7": "branch7x7", "branch13": "branch7x7dbl"
 _C = {"branch1": "branch1x1", "branch3": "branch3x3", "branch5": "branch3x3dbl"}
 _TO_17 = {"branch3": "branch3x3", "branch5": "branch3x3dbl"}
 _TO_8 = {"branch3": "branch3x3", "branch7": "branch7x7x3"}
-# The modules in order: their letter, and their names of our branches; a pooling branch comes in most.
+# The modules in order: their number and letter, and their names of our branches, without the pooling branch.
 _INCEPTION_V3 = (
     ("5b", _A), ("5c", _A), ("5d", _A),
     ("6a", _TO_17), ("6b", _B), ("6c", _B), ("6d", _B), ("6e", _B),
@@ -102,7 +102,7 @@ _INCEPTION_V3 = (
 
 
 def inception_v3(network: Network) -> Pairs:
-    """Names are those of the TensorFlow model."""
+    """Map the names of the TensorFlow model."""
     stem = {0: "1a_3x3", 1: "2a_3x3", 2: "2b_3x3", 4: "3b_1x1", 5: "4a_3x3"}
     for i, theirs in stem.items():
         yield from _same(f"stem.{i}", f"Conv2d_{theirs}")
@@ -123,7 +123,7 @@ def _branch(ours: str, branch: nn.Module, theirs: str) -> Pairs:
     for i, part in enumerate(branch.children()):
         if hasattr(part, "conv"):
             yield from _same(f"{ours}.{i}", f"{theirs}_{i + 1}")
-        else:  # 1x3 and 3x1 beside each other
+        else:  # 1x3 and 3x1 in parallel
             yield from _same(f"{ours}.{i}.wide", f"{theirs}_{i + 1}a")
             yield from _same(f"{ours}.{i}.tall", f"{theirs}_{i + 1}b")
 
@@ -132,7 +132,7 @@ def _branch(ours: str, branch: nn.Module, theirs: str) -> Pairs:
 
 
 def densenet(network: Network) -> Pairs:
-    """Names are those of the authors' Torch code."""
+    """Map the names of the authors' Torch code."""
     yield from conv_norm("stem.0", "features.conv0", "features.norm0")
     for s, b, ours, block in blocks(network):
         if not isinstance(block, nn.Sequential):

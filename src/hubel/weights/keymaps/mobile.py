@@ -1,4 +1,4 @@
-"""Key maps of MobileNet and EfficientNet, whose blocks leave parts out; see `hubel.weights.keymaps`."""
+"""Key maps of MobileNet and EfficientNet, whose blocks have optional parts; see `hubel.weights.keymaps`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PARTS = ("expand", "depthwise", "excite", "project")
 
 
 def _parts(block: nn.Module) -> list[str]:
-    """Names of the parts that a block has, in order."""
+    """Return the names of the parts of a block, in order."""
     return [part for part in _PARTS if not isinstance(getattr(block, part), nn.Identity)]
 
 
@@ -24,7 +24,7 @@ def _excite(ours: str, reduce: str, expand: str) -> Pairs:
 
 
 def mobilenet_tv(network: Network) -> Pairs:
-    """V2 and V3: blocks are numbered through, after the stem."""
+    """Number the blocks of V2 and V3 consecutively, after the stem."""
     v3 = hasattr(network.head, "hidden")
     number = 0
     yield from conv_norm("stem.0", "features.0.0", "features.0.1")
@@ -38,7 +38,7 @@ def mobilenet_tv(network: Network) -> Pairs:
 
 
 def efficientnet_tv(network: Network) -> Pairs:
-    """Stages are numbered, after the stem."""
+    """Number the stages, after the stem."""
     yield from conv_norm("stem.0", "features.0.0", "features.0.1")
     for s, b, ours, block in blocks(network):
         yield from _numbered_v3(ours, block, f"features.{s + 1}.{b}")
@@ -65,7 +65,7 @@ def _numbered_v3(ours: str, block: nn.Module, theirs: str) -> Pairs:
 
 
 def mobilenet_v1_timm(network: Network) -> Pairs:
-    """Blocks have no expansion; there is no last convolution."""
+    """Map blocks without expansion, and no last convolution."""
     yield from conv_norm("stem.0", "conv_stem", "bn1")
     for s, b, ours, _ in blocks(network):
         theirs = f"blocks.{s}.{b}"
@@ -75,14 +75,14 @@ def mobilenet_v1_timm(network: Network) -> Pairs:
 
 
 def mobilenet_v2_timm(network: Network) -> Pairs:
-    """The last convolution comes before the pooling."""
+    """Map the last convolution to "conv_head", before the pooling."""
     yield from _timm_blocks(network, (1, 2, 3, 4, 3, 3, 1))
     yield from conv_norm("head.conv", "conv_head", "bn2")
     yield "head.linear", "classifier"
 
 
 def mobilenet_v3_timm(network: Network) -> Pairs:
-    """The last convolution is a stage of its own; "conv_head" comes after the pooling."""
+    """Map the last convolution to a stage of its own; "conv_head" is the hidden layer after the pooling."""
     large = len(network.stages) == 5
     rows = (1, 2, 3, 4, 2, 3) if large else (1, 2, 3, 2, 3)
     yield from _timm_blocks(network, rows)
@@ -92,7 +92,7 @@ def mobilenet_v3_timm(network: Network) -> Pairs:
 
 
 def efficientnet_timm(network: Network) -> Pairs:
-    """Stages are ours."""
+    """Map stages to those of timm, which are the same."""
     yield from _timm_blocks(network, tuple(len(list(stage.children())) for stage in network.stages))
     yield from conv_norm("head.conv", "conv_head", "bn2")
     yield "head.linear", "classifier"
@@ -100,8 +100,8 @@ def efficientnet_timm(network: Network) -> Pairs:
 
 def _timm_blocks(network: Network, rows: tuple[int, ...]) -> Pairs:
     yield from conv_norm("stem.0", "conv_stem", "bn1")
-    places = ((row, unit) for row, units in enumerate(rows) for unit in range(units))
-    for (_, _, ours, block), (row, unit) in zip(blocks(network), places, strict=True):
+    positions = ((row, unit) for row, units in enumerate(rows) for unit in range(units))
+    for (_, _, ours, block), (row, unit) in zip(blocks(network), positions, strict=True):
         theirs = f"blocks.{row}.{unit}"
         wide = "expand" in _parts(block)
         names = {"expand": "conv_pw", "depthwise": "conv_dw", "project": "conv_pwl" if wide else "conv_pw"}
@@ -114,11 +114,11 @@ def _timm_blocks(network: Network, rows: tuple[int, ...]) -> Pairs:
                 yield from conv_norm(f"{ours}.{part}", f"{theirs}.{names[part]}", f"{theirs}.bn{norm}")
 
 
-# lukemelas' efficientnet_pytorch and the packages of the Lite networks number the blocks through.
+# lukemelas' efficientnet_pytorch and the packages of the Lite networks number the blocks consecutively.
 
 
 def efficientnet_lukemelas(network: Network) -> Pairs:
-    """Underscores before all names; norms count from 0."""
+    """Map names with leading underscores and norms numbered from 0."""
     yield from conv_norm("stem.0", "_conv_stem", "_bn0")
     names = {
         "expand": ("_expand_conv", "_bn0"),

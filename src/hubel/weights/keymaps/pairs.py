@@ -1,4 +1,4 @@
-"""What the key maps are made of."""
+"""Building blocks of key maps."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Pairs = Iterator[tuple[str, str]]  # our layer, their layer
 
 
 def conv_norm(ours: str, conv: str, norm: str) -> Pairs:
-    """A `ConvNorm` of ours, by the names of its two layers."""
+    """Map a `ConvNorm` to the names of its two layers."""
     yield f"{ours}.conv", conv
     yield f"{ours}.norm", norm
 
 
 def blocks(network: Network) -> Iterator[tuple[int, int, str, nn.Module]]:
-    """Stage and block by number, our name of the block, and the block."""
+    """Yield stage index, block index, name and module of each block."""
     for s, stage in enumerate(network.stages):
         assert isinstance(stage, nn.Sequential)
         for b, block in enumerate(stage):
