@@ -23,9 +23,8 @@ from hubel.audit.label_errors import LabelRanking, label_errors, out_of_fold
 from hubel.audit.outliers import Outliers, outliers
 from hubel.core.files import numbered_folder, write_atomic
 from hubel.core.progress import counted
-from hubel.data.index import decode_row, scan
+from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images
-from hubel.data.sources import open_source
 from hubel.data.sources.listing import SPLITS, Source
 from hubel.features.logits import features
 from hubel.inference.predictor import Predictor
@@ -99,7 +98,7 @@ class Checked:
     @property
     def splits(self) -> NDArray[np.int8]:
         """The code of each image's split, a place in `SPLITS`."""
-        return self.images.index.split[self.images.rows]
+        return self.images.splits
 
     def suspects(self) -> list[Suspect]:
         """The labels that are probably wrong, the most doubtful first."""
@@ -175,7 +174,7 @@ def check(data: str | Source, predictor: Predictor, out: Path | None = None) -> 
     """Check all labelled images of a data set, whatever split they are in, and write a page.
 
     Args:
-        data: see `open_source`.
+        data: see `open_dataset`.
         predictor: a network whose features tell the classes apart; its own classes do not matter.
         out: folder; a new one below `runs/` if not given. Gets data-check.html, data-check.csv and data-check.json.
 
@@ -184,22 +183,21 @@ def check(data: str | Source, predictor: Predictor, out: Path | None = None) -> 
     """
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # first: nobody waits for a result that cannot be written
-    source = open_source(data)
-    index = scan(source)
-    rows, classes, card, notes = index.usable(), index.classes(), predictor.card, index.notes()
-    labels = index.targets(rows, classes)
-    if card.provenance.get("fingerprint") == index.fingerprint():
+    dataset = open_dataset(data)
+    classes, card, notes = dataset.classes(), predictor.card, dataset.notes()
+    labels = dataset.targets(classes)
+    if dataset.is_training_data_of(card.provenance):
         notes.append(f"{card.model} was trained on these images, wrong labels included; a pretrained one judges better")
     # The whole picture: what a centre crop hides may be what the label means.
     whole = replace(card, preprocess=replace(card.preprocess, resize="squash", crop=1.0))
-    images = Images(source, index, rows, whole.preprocess)
+    images = dataset.images(whole.preprocess)
     vectors = features(predictor.network, images, card=whole)
     pictures = (pixels for batch in images.in_sequence(_BATCH) for pixels in batch.pixels)
-    duplicates = find_duplicates(thumbnails(pictures, len(images)), index.digest[rows])
+    duplicates = find_duplicates(thumbnails(pictures, len(images)), images.digests)
     probabilities = out_of_fold(vectors, labels, groups=duplicates.group_of)
-    folder = out or numbered_folder(Path("runs"), f"check-{source.name}")
+    folder = out or numbered_folder(Path("runs"), f"check-{dataset.name}")
     checked = Checked(
-        source.name,
+        dataset.name,
         card.model,
         images,
         classes,
@@ -281,10 +279,8 @@ def _groups(checked: Checked) -> list[tuple[list[str], list[_Card]]]:
 
 def _card(checked: Checked, row: int, guess: str = "", says: str = "") -> _Card:
     """One picture in its own shape, read again: what the network sees is squashed."""
-    images, place = checked.images, int(checked.images.rows[row])
-    path = images.path(row)
-    decoded, _ = decode_row(images.source, place, path, (_SIDE, _SIDE))
-    image = Image.fromarray(decoded.pixels)
+    images, path = checked.images, checked.images.path(row)
+    image = Image.fromarray(images.upright(row, (_SIDE, _SIDE)))
     image.thumbnail((_SIDE, _SIDE))
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=_QUALITY)

@@ -1,7 +1,8 @@
-"""A dataset: a source of images with its index. Every part of hubel that looks at labelled images starts here."""
+"""A dataset: a source of images with its index. Every part of hubel that reads labelled images starts here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.listing import SPLITS
+from hubel.data.splits import Splits, choose_rows, split
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -92,6 +94,30 @@ class Dataset:
             DataError: a label is none of the classes.
         """
         return self.index.targets(self.rows() if rows is None else rows, classes, multi_label=self.multi_label)
+
+    def labels(self, rows: Rows | None = None) -> list[str]:
+        """Return the label text of each image, "" without one."""
+        return self.index.label_texts(self.rows() if rows is None else rows)
+
+    def split_codes(self, rows: Rows | None = None) -> NDArray[np.int8]:
+        """Return the split that the data itself puts each image into, a place in `SPLITS`, `(n,)`."""
+        return self.index.split[self.rows() if rows is None else rows]
+
+    def split(self, *, seed: int = 0, val: float = 0.1, test: float = 0.2) -> Splits:
+        """Return the rows for training, validation and testing; see `hubel.data.splits.split`."""
+        return split(self.index, seed=seed, val=val, test=test, multi_label=self.multi_label)
+
+    def evaluation_rows(self, provenance: Mapping[str, Any], wanted: str = "auto") -> tuple[Rows, str]:
+        """Return the rows to measure a model on, and their name in a report; see `hubel.data.splits.choose_rows`."""
+        return choose_rows(self.index, provenance, wanted)
+
+    def notes(self) -> list[str]:
+        """Return one line for each kind of file or image that was left out, and why."""
+        return self.index.notes()
+
+    def is_training_data_of(self, provenance: Mapping[str, Any]) -> bool:
+        """Return whether a model of this provenance was trained on exactly this data."""
+        return provenance.get("fingerprint") == self.index.fingerprint()
 
     def digests(self, rows: Rows | None = None) -> NDArray[np.void]:
         """Return the BLAKE2b digests of the encoded images, 16 bytes each, `(n,)`."""

@@ -130,6 +130,10 @@ class Index:
                 f"the data has a class {error.args[0]!r} that the model does not know; it knows {known}"
             ) from None
 
+    def label_texts(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the label text of each row, "" without one."""
+        return [self.labels[code] if code >= 0 else "" for code in self.label[rows].tolist()]
+
     def fingerprint(self) -> str:
         """A short hash of all images, labels and splits, wherever they lie."""
         digest = hashlib.sha256()

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -156,8 +157,52 @@ class Images:
         return len(self.rows)
 
     def path(self, position: int) -> str:
-        """How an image is named to the user."""
+        """Return the name of an image as the user knows it, most often its path."""
         return self.index.paths[int(self.rows[position])]
+
+    @cached_property
+    def digests(self) -> NDArray[np.void]:
+        """Return the BLAKE2b digests of the encoded images, 16 bytes each, `(n,)`."""
+        return self.index.digest[self.rows]
+
+    @property
+    def splits(self) -> NDArray[np.int8]:
+        """Return the codes of the splits that the data itself puts the images into, places in `SPLITS`, `(n,)`."""
+        return self.index.split[self.rows]
+
+    @property
+    def label_codes(self) -> NDArray[np.int32]:
+        """Return the places of the images' labels in `label_names`, `(n,)`; -1 without a label."""
+        return self.index.label[self.rows]
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Return the label texts of the whole dataset; those of several classes join them with "|"."""
+        return self.index.labels
+
+    def labels(self, positions: NDArray[np.int64] | None = None) -> list[str]:
+        """Return the label texts of images, "" without one.
+
+        Args:
+            positions: which images, in this order; all if None.
+        """
+        return self.index.label_texts(self.rows if positions is None else self.rows[positions])
+
+    def subset(self, positions: NDArray[np.int64], *, cache: Keep = "off") -> Images:
+        """Return some of the images, in this order, with a decode cache of their own."""
+        return Images(self.source, self.index, self.rows[positions], self.preprocess, threads=self.threads, keep=cache)
+
+    def upright(self, position: int, min_size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return an image in its own shape and colours, `(h, w)` or `(h, w, 3)`.
+
+        Args:
+            position: which image.
+            min_size: width and height that the caller will shrink it to; see `hubel.data.decode.decode`.
+
+        Raises:
+            DecodeError: a file that the index lists as readable can no longer be read.
+        """
+        return self.pictures.decoded(position, min_size).pixels
 
     def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, in units of full scale, over at most 4,096 of the images."""
