@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import DataError
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder
 
-__all__ = ["ArraySource", "as_pixels"]
+__all__ = ["KIND", "ArraySource", "as_pixels"]
 
 
 class ArraySource:
@@ -92,3 +93,11 @@ def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
     if low < 0 or high > 255:
         raise DataError(f"pixels given as integers lie between 0 and 255, not {low:g} to {high:g}")
     return np.asarray(pixels, np.uint8)
+
+
+KIND = SourceKind(
+    name="a pair of arrays (images, labels)",
+    recognises=lambda request: isinstance(request.data, tuple),
+    open=lambda request: ArraySource(*request.data),
+    multi_label=True,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.random import uniform
 from hubel.data.sources.arrays import ArraySource
+from hubel.data.sources.kind import SourceKind, SourceRequest
 
-__all__ = ["DATA_SETS", "XO", "digits", "draw_xo", "xo"]
+__all__ = ["DATA_SETS", "KIND", "XO", "digits", "draw_xo", "xo"]
 
 _MOST_PIXELS = 2**32
 _DRAWN_AT_ONCE = 256
@@ -125,3 +127,26 @@ def xo(spec: XO | None = None) -> ArraySource:
 
 
 DATA_SETS = {"digits": digits, "xo": xo}
+
+
+def _recognises(request: SourceRequest) -> bool:
+    if request.xo is not None:
+        return True
+    named = isinstance(request.data, str | Path) and str(request.data) in DATA_SETS
+    return named and not request.path.exists()  # a folder of this name in the current one comes first
+
+
+def _open(request: SourceRequest) -> ArraySource:
+    if request.xo is None:
+        return DATA_SETS[str(request.data)]()
+    if request.data != "xo":
+        raise OptionError(f"the settings of the X and O images belong to the dataset xo, not to {request.data}")
+    return xo(request.xo)
+
+
+KIND = SourceKind(
+    name=f"the name of a built-in dataset ({', '.join(DATA_SETS)})",
+    recognises=_recognises,
+    open=_open,
+    multi_label=True,
+)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from hubel.core.errors import DataError
 from hubel.data.reading import read_regular
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder, split_code
 from hubel.data.sources.walk import image_files
 
-__all__ = ["FolderSource", "stamp"]
+__all__ = ["KIND", "FolderSource", "stamp"]
 
 
 def stamp(path: str, status: os.stat_result) -> int:
@@ -80,3 +81,10 @@ def _folders(folder: Path) -> list[str]:
         return sorted(
             entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
         )
+
+
+KIND = SourceKind(
+    name="a folder of class folders",
+    recognises=lambda request: request.path.is_dir(),
+    open=lambda request: FolderSource(request.path, labelled=request.labelled, within=request.within),
+)

@@ -8,7 +8,7 @@ downloads data, and no other address is followed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,8 +16,9 @@ from hubel.core.errors import DataError
 from hubel.core.quiet import quiet_logger
 from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import one_line
+from hubel.data.sources.kind import SourceKind, SourceRequest
 
-__all__ = ["Address", "Fetched", "fetch", "is_address"]
+__all__ = ["KIND", "Address", "Fetched", "fetch", "is_address"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|hf:")
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -163,3 +164,17 @@ def _downloaded(text: str, address: Address) -> Path:
         raise DataError(
             f"{text} cannot be downloaded ({reason}); try again later, or give the folder of a copy"
         ) from error
+
+
+def _fetched_request(request: SourceRequest) -> SourceRequest:
+    """Return the request for the local copy of a dataset, which is downloaded if it is not in the cache."""
+    fetched = fetch(str(request.data))
+    return replace(request, data=fetched.path, within=fetched.within, name=fetched.name)
+
+
+KIND = SourceKind(
+    name="the address of a dataset on the Hugging Face hub (hf://datasets/OWNER/NAME)",
+    recognises=lambda request: is_address(request.data),
+    open=_fetched_request,
+    multi_label=True,  # judged again by the kind that opens the local copy
+)

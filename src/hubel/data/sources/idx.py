@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.data.sources.arrays import ArraySource
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import split_code
 
-__all__ = ["open_path", "read_idx", "recognises"]
+__all__ = ["KIND", "open_idx", "read_idx", "recognises"]
 
 _IMAGES = re.compile(r"(?P<split>\w+?)-images[.-]idx3-ubyte(\.gz)?")
 _MAX_BYTES = 2**32
@@ -30,7 +31,7 @@ def recognises(path: Path) -> bool:
     return path.is_dir() and any(_IMAGES.fullmatch(file.name) for file in path.iterdir())
 
 
-def open_path(path: Path) -> ArraySource:
+def open_idx(path: Path) -> ArraySource:
     """The images of all splits in a folder.
 
     Raises:
@@ -81,3 +82,10 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
     if len(data) != expected:
         raise DataError(f"{path} is cut short or too long: {shape} needs {expected:,} bytes")
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+KIND = SourceKind(
+    name="a folder of IDX files",
+    recognises=lambda request: recognises(request.path),
+    open=lambda request: open_idx(request.path),
+)

@@ -16,9 +16,10 @@ from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.columns import ColumnSource, Table, TableFile
 from hubel.data.sources.encoded import Part
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.layout import holds, split_files
 
-__all__ = ["ParquetSource", "columns", "recognises", "text_rows"]
+__all__ = ["KIND", "ParquetSource", "columns", "recognises", "text_rows"]
 
 
 def recognises(path: Path) -> bool:
@@ -100,3 +101,10 @@ def _open(path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} is no readable Parquet file: {one_line(error)}")
+
+
+KIND = SourceKind(
+    name="Parquet files that hold the images",
+    recognises=lambda request: recognises(request.path),
+    open=lambda request: ParquetSource(request.path, within=request.within, labelled=request.labelled),
+)

@@ -15,9 +15,10 @@ from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.columns import ColumnSource, Table, TableFile
 from hubel.data.sources.encoded import Part
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import split_code
 
-__all__ = ["SavedSource", "recognises"]
+__all__ = ["KIND", "SavedSource", "recognises"]
 
 _DICT, _STATE, _INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 
@@ -114,3 +115,10 @@ class _ArrowTable:
 
     def _unreadable(self, error: Exception) -> DataError:
         return DataError(f"{self._path} is no readable file of Arrow's stream format: {one_line(error)}")
+
+
+KIND = SourceKind(
+    name="a folder that datasets.save_to_disk wrote",
+    recognises=lambda request: recognises(request.path),
+    open=lambda request: SavedSource(request.path, within=request.within, labelled=request.labelled),
+)

@@ -9,9 +9,10 @@ from pathlib import Path
 from hubel.core.errors import DataError
 from hubel.data.reading import read_regular
 from hubel.data.sources.folder import stamp
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder, split_code
 
-__all__ = ["TableSource", "recognises"]
+__all__ = ["KIND", "TableSource", "recognises"]
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _REQUIRED = ("image_path", "label")
@@ -91,3 +92,11 @@ class TableSource:
         if absent := [name for name in _REQUIRED if name not in present]:
             has = ", ".join(present) or "nothing"
             raise DataError(f"{self.path} has no column {' or '.join(absent)}; its columns are {has}")
+
+
+KIND = SourceKind(
+    name="a table of image paths (CSV, TSV or Parquet with image_path, label)",
+    recognises=lambda request: recognises(request.path),
+    open=lambda request: TableSource(request.path, within=request.within),
+    multi_label=True,
+)

@@ -29,11 +29,12 @@ from hubel.data.reading import DEFAULT_LIMITS, RefusalError, check_bytes, one_li
 from hubel.data.sources.columns import stamps
 from hubel.data.sources.features import checked_names
 from hubel.data.sources.folder import stamp
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder
 from hubel.data.sources.samples import Sample, samples
-from hubel.data.sources.tarfiles import Shards, find_shards
+from hubel.data.sources.tarfiles import Shards, find_shards, recognises
 
-__all__ = ["WebDatasetSource", "numbered_names", "opened", "read_sample"]
+__all__ = ["KIND", "WebDatasetSource", "numbered_names", "opened", "read_sample"]
 
 _NAMES = ("classes.txt", "classnames.txt", "class_names.txt", "names.txt", "labels.txt")
 _NAMES_BYTES = 2**24
@@ -196,3 +197,10 @@ def _by_name(skip: Callable[[str, int], None]) -> Callable[[str, str], None]:
         skip(f"{reason}: {one_line(name)}" if name and named[reason] <= _BY_NAME else reason, 1)
 
     return passed_over
+
+
+KIND = SourceKind(
+    name="tar archives of a WebDataset",
+    recognises=lambda request: recognises(request.path),
+    open=lambda request: WebDatasetSource(request.path, labelled=request.labelled),
+)
