@@ -158,6 +158,7 @@ def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
 
     from hubel.core.process import usable_cores
     from hubel.core.stopping import Stop
+    from hubel.data.sources import ArraySource
     from hubel.nn.freezing import NONE, Tuned
     from hubel.training.execute import build_trainer
     from hubel.training.loop import Loop, Selection

@@ -16,10 +16,10 @@ from hubel.core.errors import DecodeError
 from hubel.core.random import permutation
 from hubel.data import loading
 from hubel.data.augment import POLICIES, Policy, augment, changed, draw, mix
+from hubel.data.decode_cache import CacheMode
+from hubel.data.decoded import DecodedImages
 from hubel.data.index import scan
-from hubel.data.kept import Keep
 from hubel.data.loading import Batch, Images, steps_per_epoch, suited
-from hubel.data.pictures import Pictures
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource
 from hubel.data.sources.folder import FolderSource
@@ -33,8 +33,8 @@ WHOLE = Policy(shift=0.125, mirror=True, erase=0.35)  # pixels
 
 def loaded(*, threads: int | None = 0, resident: bool = True) -> Images:
     source = ArraySource(PIXELS, [*"ab"] * 26 + ["a"])
-    keep: Keep = "ram" if resident else "off"
-    return Images(source, scan(source, threads=1), ROWS, PREPROCESS, threads=threads, keep=keep)
+    cache: CacheMode = "ram" if resident else "off"
+    return Images(source, scan(source, threads=1), ROWS, PREPROCESS, threads=threads, cache=cache)
 
 
 def together(batches: Iterable[Batch]) -> tuple[list[list[int]], list[bytes]]:
@@ -144,8 +144,8 @@ def test_pictures_are_decoded_only_where_the_change_needs_them(monkeypatch: pyte
     images = loaded()
     list(images.in_sequence(10))
     decoded: list[int] = []
-    usual = Pictures.decoded
-    monkeypatch.setattr(Pictures, "decoded", lambda self, p, size: decoded.append(p) or usual(self, p, size))
+    usual = DecodedImages.decoded
+    monkeypatch.setattr(DecodedImages, "decoded", lambda self, p, size: decoded.append(p) or usual(self, p, size))
     for policy in (NONE, WHOLE, POLICIES["light"], Policy(pca=0.1, jpeg=50)):
         list(images.epoch(0, 0, 10, policy))
     assert decoded == []
@@ -228,7 +228,7 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path, threads: int) -> None:
         (tmp_path / name).write_bytes(encode(PIXELS[0], "PNG"))
     source = FolderSource(tmp_path)
     index = scan(source)
-    images = Images(source, index, np.arange(2), PREPROCESS, threads=threads, keep="off")
+    images = Images(source, index, np.arange(2), PREPROCESS, threads=threads, cache="off")
     (tmp_path / "b" / "1.png").unlink()
     with pytest.raises(DecodeError, match=r"there is no such file"):
         list(images.in_sequence(1))

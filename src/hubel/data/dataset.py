@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.data.decode_cache import CacheMode
 from hubel.data.index import Index, scan
-from hubel.data.kept import Keep
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source, open_source
@@ -74,7 +74,7 @@ class Dataset:
         rows: Rows | None = None,
         *,
         threads: int | None = None,
-        cache: Keep = "off",
+        cache: CacheMode = "off",
     ) -> Images:
         """Return images at the network's size.
 
@@ -82,10 +82,10 @@ class Dataset:
             preprocess: size and normalisation.
             rows: which, in this order; all usable ones if None.
             threads: of decoding; None uses every core, 0 decodes in the calling thread.
-            cache: where decoded images stay between epochs.
+            cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
         """
         chosen = self.rows() if rows is None else rows
-        return Images(self.source, self.index, chosen, preprocess, threads=threads, keep=cache)
+        return Images(self.source, self.index, chosen, preprocess, threads=threads, cache=cache)
 
     def targets(self, classes: tuple[str, ...], rows: Rows | None = None) -> NDArray[Any]:
         """Return class numbers int64 `(n,)`; 0 and 1 float32 `(n, classes)` for several labels an image, or no class.

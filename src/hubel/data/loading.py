@@ -23,9 +23,9 @@ from hubel.core.process import usable_cores
 from hubel.core.random import permutation
 from hubel.core.window import in_order
 from hubel.data.augment import Policy, augment, changed, draw, mix, principal_axes
+from hubel.data.decode_cache import CacheMode
+from hubel.data.decoded import DecodedImages, covering_size
 from hubel.data.index import Index
-from hubel.data.kept import Keep
-from hubel.data.pictures import Pictures, least_size
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
@@ -135,7 +135,7 @@ class Images:
         rows: which of them, in this order; positions below count within these.
         preprocess: the size and the colours.
         threads: that decode; 0 decodes in the calling thread, None uses every core.
-        keep: where decoded images are kept for whoever walks through them again; see `hubel.data.kept.plan`.
+        cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
     """
 
     def __init__(
@@ -146,11 +146,11 @@ class Images:
         preprocess: Preprocess,
         *,
         threads: int | None = None,
-        keep: Keep = "off",
+        cache: CacheMode = "off",
     ) -> None:
         self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
         self.threads = usable_cores() if threads is None else threads
-        self.pictures = Pictures(source, index, rows, keep)
+        self.decoded_images = DecodedImages(source, index, rows, cache)
         self._resident: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
@@ -188,9 +188,9 @@ class Images:
         """
         return self.index.label_texts(self.rows if positions is None else self.rows[positions])
 
-    def subset(self, positions: NDArray[np.int64], *, cache: Keep = "off") -> Images:
+    def subset(self, positions: NDArray[np.int64], *, cache: CacheMode = "off") -> Images:
         """Return some of the images, in this order, with a decode cache of their own."""
-        return Images(self.source, self.index, self.rows[positions], self.preprocess, threads=self.threads, keep=cache)
+        return Images(self.source, self.index, self.rows[positions], self.preprocess, threads=self.threads, cache=cache)
 
     def upright(self, position: int, min_size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return an image in its own shape and colours, `(h, w)` or `(h, w, 3)`.
@@ -202,7 +202,7 @@ class Images:
         Raises:
             DecodeError: a file that the index lists as readable can no longer be read.
         """
-        return self.pictures.decoded(position, min_size).pixels
+        return self.decoded_images.decoded(position, min_size).pixels
 
     def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, in units of full scale, over at most 4,096 of the images."""
@@ -261,9 +261,9 @@ class Images:
         if policy.keeps_pixels:
             self._decode_all()
         else:
-            self.pictures.covering(least_size(self.preprocess, policy))  # here, not in several threads at once
+            self.decoded_images.covering(covering_size(self.preprocess, policy))  # here, not in several threads at once
         yield from self._made(make, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
-        self.pictures.publish()
+        self.decoded_images.publish()
 
     def augmented(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
@@ -277,7 +277,7 @@ class Images:
         if policy.keeps_pixels:
             return augment(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples)
         out = self._empty(len(positions))
-        picture = self.pictures.covering(least_size(self.preprocess, policy))
+        picture = self.decoded_images.covering(covering_size(self.preprocess, policy))
         for place, change in enumerate(draw(policy, seed, epochs, samples)):
             out[place] = changed(picture(int(positions[place])), self.preprocess, change)
         return out
@@ -306,12 +306,12 @@ class Images:
             yield from in_order(pool, make, steps, ahead=max(_AHEAD, self.threads))
 
     def _decode_all(self) -> None:
-        """Have all images at the network's size, if they may be kept.
+        """Hold all images at the network's size, if they are cached.
 
-        Not before somebody walks through them: whoever has all features cached decodes none.
+        Not before the first batch is asked for: training on cached features decodes no image.
         """
         if self._resident is None:
-            self._resident = self.pictures.resized(self.preprocess, self.threads)
+            self._resident = self.decoded_images.resized(self.preprocess, self.threads)
 
     def decoded(self, position: int) -> NDArray[np.uint8]:
         """An image as it is, `(h, w)` or `(h, w, 3)`, at the smallest scale that still makes the network's input.
@@ -319,7 +319,7 @@ class Images:
         Raises:
             DecodeError: a file that the index knows as good can no longer be read.
         """
-        return self.pictures.decoded(position, self.preprocess.min_size).pixels
+        return self.decoded_images.decoded(position, self.preprocess.min_size).pixels
 
     def _decode(self, position: int) -> NDArray[np.uint8]:
         return self.preprocess.apply(self.decoded(position))

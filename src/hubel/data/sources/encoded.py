@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from hubel.core.errors import DecodeError
+from hubel.core.resources import available_memory
 from hubel.data.reading import DEFAULT_LIMITS, RefusalError, check_bytes, one_line, read_regular
 
 __all__ = ["EncodedImages", "Part", "memory_budget"]
-
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
-_USUAL_BUDGET = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -38,13 +34,8 @@ class Part:
 
 
 def memory_budget() -> int:
-    """Half of the memory of the machine, or of what its container grants, in bytes."""
-    known = []
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # Windows has no sysconf
-        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-        known.append(int(_CGROUP.read_text(encoding="ascii")))
-    return min(known) // 2 if known else _USUAL_BUDGET
+    """Return the bytes of loaded parts that may be held: half of the available memory."""
+    return available_memory() // 2
 
 
 class EncodedImages:
