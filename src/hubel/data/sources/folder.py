@@ -8,8 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import read_regular
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder, split_code
@@ -31,7 +36,14 @@ class FolderSource:
         root: the folder.
         labelled: whether images in no class folder are passed over; otherwise they have the label "".
         within: the folder that links must not leave; the root if not given.
+
+    Attributes:
+        suffixes: endings of the files that are images, in lower case.
+        example: a pattern of such files, for messages.
     """
+
+    suffixes: ClassVar[frozenset[str]] = EXTENSIONS
+    example: ClassVar[str] = "*.jpg"
 
     def __init__(self, root: Path, *, labelled: bool = True, within: Path | None = None) -> None:
         self.root, self.labelled, self._within = root, labelled, within or root
@@ -52,7 +64,7 @@ class FolderSource:
         if 1 not in splits.values() and len(splits) < len(tops):
             splits = {}  # classes that happen to be called so
         loose = 0
-        for path, status in image_files(self.root, rows.skip):
+        for path, status in image_files(self.root, rows.skip, suffixes=self.suffixes):
             split, _, rest = path.partition("/") if splits else ("", "", path)
             label, _, inside = rest.partition("/")
             if splits and split not in splits:
@@ -66,13 +78,12 @@ class FolderSource:
         listing = rows.build()
         if not len(listing):
             found = f"{loose} images, but no class folders" if loose else "no image"
-            raise DataError(
-                f"{self.root}: found {found} in this folder; expected {self.root.name or 'folder'}/<class>/*.jpg"
-            )
+            expected = f"{self.root.name or 'folder'}/<class>/{self.example}"
+            raise DataError(f"{self.root}: found {found} in this folder; expected {expected}")
         return listing
 
-    def read(self, row: int, path: str) -> bytes:
-        """The bytes of one file."""
+    def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:
+        """Return the bytes of one file."""
         return read_regular(self.root / path, root=self._within)
 
 
