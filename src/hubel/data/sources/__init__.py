@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hubel.core.errors import DataError, UnknownNameError
-from hubel.data.sources import arrays, builtin, folder, hub, idx, parquet, saved, table, webdataset
+from hubel.data.sources import arrays, builtin, folder, hub, idx, npy, parquet, saved, table, webdataset
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.kind import SourceKind, SourceRequest
@@ -23,6 +23,7 @@ KINDS: tuple[SourceKind, ...] = (
     parquet.KIND,
     webdataset.KIND,
     idx.KIND,
+    npy.KIND,
     folder.KIND,
 )
 
