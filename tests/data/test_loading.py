@@ -19,7 +19,7 @@ from hubel.data.augment import POLICIES, Policy, augment, changed, draw, mix
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import DecodedImages
 from hubel.data.index import scan
-from hubel.data.loading import Batch, Images, steps_per_epoch, suited
+from hubel.data.loading import Batch, Images, steps_per_epoch, with_principal_axes
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource
 from hubel.data.sources.folder import FolderSource
@@ -161,12 +161,12 @@ def test_principal_colours_are_those_of_the_images() -> None:
     strengths = np.linalg.norm(images.principal_axes(), axis=1)
     assert np.allclose(strengths, np.linalg.eigvalsh(values)[::-1], atol=1e-5)
     policy = POLICIES["standard"]
-    assert suited(policy, images).axes == images.principal_axes()
-    assert replace(suited(policy, images), axes=policy.axes) == policy
+    assert with_principal_axes(policy, images).axes == images.principal_axes()
+    assert replace(with_principal_axes(policy, images), axes=policy.axes) == policy
     own = replace(policy, axes=((0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.1)))
-    assert suited(own, images) is own
-    assert suited(STRONG, images).axes == images.principal_axes()
-    assert suited(WHOLE, images) is WHOLE
+    assert with_principal_axes(own, images) is own
+    assert with_principal_axes(STRONG, images).axes == images.principal_axes()
+    assert with_principal_axes(WHOLE, images) is WHOLE
 
 
 def test_resident_chunks_cover_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,7 @@ def test_too_few_images_for_three_parts() -> None:
     splits = split(made(["a", "a", "b", "b"]))
     assert len(splits.train) == len(splits.val) == 2
     assert splits.test_is_val
-    assert splits.notes == ("too few images to hold some out for choosing; the test images choose, too",)
+    assert splits.notes == ("too few images to hold some out for validation; the test images are used for it, too",)
     with pytest.raises(DataError, match="too few different images"):
         split(made(["a", "a", "b", "b"], digests=[1, 1, 2, 2]))
 

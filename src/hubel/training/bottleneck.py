@@ -16,7 +16,7 @@ from hubel.core.errors import OptionError
 from hubel.core.random import permutation
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import covering_size
-from hubel.data.loading import Batch, Images, Labelled, suited
+from hubel.data.loading import Batch, Images, Labelled, with_principal_axes
 from hubel.models.neighbours import Neighbours
 from hubel.training.execute import build_trainer, training_context
 from hubel.training.plan import Plan
@@ -99,7 +99,7 @@ def measure_loading(data: Any, recipe: Recipe | None = None, *, seconds: float =
         trainer = build_trainer(plan, network)
         train = _sample(plan, "off")
         fresh, cached = train.images, _sample(plan, "ram").images
-        policy = suited(plan.loop.policy, fresh)
+        policy = with_principal_axes(plan.loop.policy, fresh)
         decode = fresh.decoded_images.covering(covering_size(fresh.preprocess, policy))
 
         def decoded() -> Iterator[int]:

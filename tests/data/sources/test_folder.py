@@ -11,7 +11,7 @@ from picture_files import SAMPLES
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.data.decode import decode
-from hubel.data.sources.folder import FolderSource, stamp
+from hubel.data.sources.folder import FolderSource, file_stamp
 from hubel.data.sources.listing import SPLITS, Listing
 
 
@@ -159,10 +159,10 @@ def test_stamps_change_with_path_size_and_time(tmp_path: Path) -> None:
         ("a", status(4, 10**18)),
         ("a", status(3, 10**18 + 1000)),
     ]
-    stamps = [stamp(path, told) for path, told in facts]
+    stamps = [file_stamp(path, told) for path, told in facts]
     assert len({0, *stamps}) == 5
     assert all(0 < value < 2**64 for value in stamps)
-    assert stamp(*facts[0]) == stamps[0]
+    assert file_stamp(*facts[0]) == stamps[0]
 
 
 def test_a_folder_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from hubel.data.augment.named import SMALL
 from hubel.data.augment.preview_sheet import Row, sheet
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.index import Index
-from hubel.data.loading import suited
+from hubel.data.loading import with_principal_axes
 from hubel.data.preprocess import Preprocess
 from hubel.plots.png import save_figure
 
@@ -77,7 +77,7 @@ def preview(data: Any, name: str, out: Path | None = None, *, size: int = 0, see
     rows = _some(index, seed)
     preprocess = _input(index, rows, size)
     policy = find_policy(name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
-    policy = suited(policy, dataset.images(preprocess))
+    policy = with_principal_axes(policy, dataset.images(preprocess))
     images = dataset.images(preprocess, rows)
     shown = []
     for place, row in enumerate(rows.tolist()):

@@ -1,6 +1,6 @@
 """A folder of class folders, with or without splits: `root/<class>/*` or `root/{train,val,test}/<class>/*`.
 
-Where no labels are needed, the images may also lie in `root` or the folders of the splits themselves.
+Without labels, the images may also be in `root` or the folders of the splits themselves.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder, split_code
 from hubel.data.sources.walk import image_files
 
-__all__ = ["KIND", "FolderSource", "stamp"]
+__all__ = ["KIND", "FolderSource", "file_stamp"]
 
 
-def stamp(path: str, status: os.stat_result) -> int:
-    """64 bits that stand for a file's path, size and modification time; never 0."""
-    told = f"{status.st_size} {status.st_mtime_ns} {path}".encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest()) or 1
+def file_stamp(path: str, status: os.stat_result) -> int:
+    """Return 64 bits that stand for a file's path, size and modification time; never 0."""
+    facts = f"{status.st_size} {status.st_mtime_ns} {path}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2b(facts, digest_size=8).digest()) or 1
 
 
 class FolderSource:
-    """Class folders; an image belongs to the class of the topmost folder it is in.
+    """A folder of class folders; an image belongs to the class of the topmost folder it is in.
 
     Args:
         root: the folder.
-        labelled: whether images in no class folder are passed over; otherwise they have the label "".
-        within: the folder that links must not leave; the root if not given.
+        labelled: images outside of class folders are passed over; otherwise they have the label "".
+        within: the folder that links must not leave; the root if None.
 
     Attributes:
         suffixes: endings of the files that are images, in lower case.
@@ -51,7 +51,7 @@ class FolderSource:
         self.location = str(root.resolve())
 
     def listing(self) -> Listing:
-        """Every file with the name of an image, in the natural order of its path.
+        """Return a row for every file with the name of an image, in the natural order of its path.
 
         Raises:
             DataError: there is no class folder with an image.
@@ -72,7 +72,7 @@ class FolderSource:
             elif not inside and self.labelled:
                 loose += 1
             else:
-                rows.add(path, label if inside else "", splits.get(split, 0), stamp(path, status))
+                rows.add(path, label if inside else "", splits.get(split, 0), file_stamp(path, status))
         if loose:
             rows.skip("in no class folder", loose)
         listing = rows.build()

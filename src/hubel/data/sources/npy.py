@@ -24,7 +24,7 @@ from hubel.data.sources.folder import FolderSource
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.walk import image_files
 
-__all__ = ["KIND", "NpySource", "decode_npy", "recognises"]
+__all__ = ["KIND", "NpySource", "decode_npy", "is_npy_folder"]
 
 _SUFFIX = ".npy"
 # The length of the header follows the version, in 2 bytes for 1.0 and in 4 for the later ones.
@@ -33,7 +33,7 @@ _HEADER_BYTES = 10_000  # as NumPy's own limit: it is parsed as a Python literal
 _TYPES = re.compile(r"[|<>=]?u1|[<>=]?f[248]")
 
 
-def recognises(path: Path) -> bool:
+def is_npy_folder(path: Path) -> bool:
     """Return whether all images in a folder are .npy files."""
     if not path.is_dir():
         return False
@@ -120,6 +120,6 @@ def _text(shape: tuple[int, ...]) -> str:
 
 KIND = SourceKind(
     name="a folder of class folders of .npy images",
-    recognises=lambda request: recognises(request.path),
+    recognises=lambda request: is_npy_folder(request.path),
     open=lambda request: NpySource(request.path, labelled=request.labelled, within=request.within),
 )
