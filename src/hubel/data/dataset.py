@@ -100,7 +100,7 @@ class Dataset:
         return self.index.label_texts(self.rows() if rows is None else rows)
 
     def split_codes(self, rows: Rows | None = None) -> NDArray[np.int8]:
-        """Return the split that the data itself puts each image into, a place in `SPLITS`, `(n,)`."""
+        """Return the split that the data itself puts each image into, a position in `SPLITS`, `(n,)`."""
         return self.index.split[self.rows() if rows is None else rows]
 
     def split(self, *, seed: int = 0, val: float = 0.1, test: float = 0.2) -> Splits:

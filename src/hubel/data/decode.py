@@ -57,7 +57,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = 5  # from this orientation on, width and height change places
+_SIDEWAYS = 5  # from this orientation on, width and height are swapped
 # Tags of a TIFF that Pillow leaves to its callers.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0

@@ -176,12 +176,12 @@ class Images:
 
     @property
     def splits(self) -> NDArray[np.int8]:
-        """Return the codes of the splits that the data itself puts the images into, places in `SPLITS`, `(n,)`."""
+        """Return the codes of the splits that the data itself puts the images into, positions in `SPLITS`, `(n,)`."""
         return self.index.split[self.rows]
 
     @property
     def label_codes(self) -> NDArray[np.int32]:
-        """Return the places of the images' labels in `label_names`, `(n,)`; -1 without a label."""
+        """Return the positions of the images' labels in `label_names`, `(n,)`; -1 without a label."""
         return self.index.label[self.rows]
 
     @property
@@ -215,9 +215,9 @@ class Images:
 
     def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation of each channel, in units of full scale, over at most 4,096 images."""
-        some = np.sort(permutation(len(self), 0)[:_COLOUR_SAMPLE])
+        sample = np.sort(permutation(len(self), 0)[:_COLOUR_SAMPLE])
         counts = np.zeros((self.preprocess.channels, 256), np.int64)
-        for batch in self._plain(some, _CHUNK):
+        for batch in self._plain(sample, _CHUNK):
             for channel, count in enumerate(counts):
                 count += np.bincount(batch.pixels[..., channel].ravel(), minlength=256)
         level, share = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
@@ -227,8 +227,8 @@ class Images:
 
     def principal_axes(self) -> tuple[tuple[float, float, float], ...]:
         """Return the principal axes of the colours of at most 256 of the images; see `Policy.axes`."""
-        some = np.sort(permutation(len(self), 0)[:_AXES_SAMPLE])
-        return principal_axes(np.concatenate([batch.pixels for batch in self._plain(some, _CHUNK)]))
+        sample = np.sort(permutation(len(self), 0)[:_AXES_SAMPLE])
+        return principal_axes(np.concatenate([batch.pixels for batch in self._plain(sample, _CHUNK)]))
 
     def normalised_by(self, preprocess: Preprocess) -> Images:
         """Return the same images for a network with another mean and standard deviation; none is decoded again."""
@@ -249,21 +249,21 @@ class Images:
         if self._resident is not None:
             return self._resident[positions]
         out = self._empty(len(positions))
-        for place, position in enumerate(positions.tolist()):
-            out[place] = self._decode(position)
+        for i, position in enumerate(positions.tolist()):
+            out[i] = self._decode(position)
         return out
 
     def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of a training epoch from step `start` on; each image once, unless the policy repeats it."""
         n = len(self)
         order = np.repeat(permutation(n, seed, epoch)[: -(-n // policy.repeats)], policy.repeats)[:n]
-        places = np.array_split(np.arange(n), steps_per_epoch(n, batch_size))
-        steps = list(enumerate(places))[start:]
+        slots = np.array_split(np.arange(n), steps_per_epoch(n, batch_size))
+        steps = list(enumerate(slots))[start:]
 
-        def make(step: tuple[int, NDArray[np.int64]]) -> Batch:
-            number, some = step
-            positions, drawn_for = order[some], epoch + _REPEAT * (some % policy.repeats)
-            pixels = self.augmented(positions, policy, seed, drawn_for)
+        def load(step: tuple[int, NDArray[np.int64]]) -> Batch:
+            number, slots = step
+            positions, draw_epochs = order[slots], epoch + _REPEAT * (slots % policy.repeats)
+            pixels = self.augmented(positions, policy, seed, draw_epochs)
             mixed, others, share = mix(pixels, policy, seed, epoch, number)
             return Batch(positions, mixed, None if others is None else positions[others], share)
 
@@ -271,7 +271,7 @@ class Images:
             self._decode_all()
         else:
             self.decoded_images.covering(covering_size(self.preprocess, policy))  # here, not in several threads at once
-        yield from self._made(make, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
+        yield from self._batches(load, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
         self.decoded_images.publish()
 
     def augmented(
@@ -298,21 +298,21 @@ class Images:
 
     def _plain(self, positions: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
         steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
-        return self._made(lambda some: Batch(some, self.pixels(some)), steps, at_once=True)
+        return self._batches(lambda step: Batch(step, self.pixels(step)), steps, at_once=True)
 
-    def _made(self, make: Callable[[Step], Batch], steps: list[Step], *, at_once: bool) -> Iterator[Batch]:
+    def _batches(self, load: Callable[[Step], Batch], steps: list[Step], *, at_once: bool) -> Iterator[Batch]:
         """Yield the batches of steps, computed by threads.
 
         Args:
-            make: computes the batch of a step.
+            load: computes the batch of a step.
             steps: all steps.
             at_once: no threads are needed once all images are held at the network's size.
         """
         if self.threads == 0 or (at_once and self._resident is not None):
-            yield from map(make, steps)
+            yield from map(load, steps)
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            yield from in_order(pool, make, steps, ahead=max(_AHEAD, self.threads))
+            yield from in_order(pool, load, steps, ahead=max(_AHEAD, self.threads))
 
     def _decode_all(self) -> None:
         """Hold all images at the network's size, if they are cached.

@@ -48,7 +48,7 @@ _PLAIN = {
     errno.EPERM: "permission denied",
     errno.ELOOP: "a link that leads to itself",
 }
-# O_NONBLOCK: a pipe may take the file's place after its kind was looked at, and must not be waited for.
+# O_NONBLOCK: a pipe may replace the file after its kind was checked, and must not be waited for.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
 
 

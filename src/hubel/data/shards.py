@@ -103,8 +103,8 @@ def _dealt(
     by_shard = len(order) >= world
     entries = list(shards)
     number = 0
-    for place in order[rank::world] if by_shard else order:
-        path, called, _ = entries[place]
+    for shard in order[rank::world] if by_shard else order:
+        path, called, _ = entries[shard]
         with open_archive(path) as file:
             for sample in archive_samples(file, str(path), called, names, skip):
                 mine = by_shard or number % world == rank
@@ -127,8 +127,8 @@ def _shuffled(images: Iterator[Streamed], buffer: int, keys: tuple[int, ...]) ->
         drawn = word % buffer
         yield waiting[drawn]
         waiting[drawn] = image
-    for place in permutation(len(waiting), *keys, _ORDER_AT_END).tolist():
-        yield waiting[place]
+    for drawn in permutation(len(waiting), *keys, _ORDER_AT_END).tolist():
+        yield waiting[drawn]
 
 
 def _words(keys: tuple[int, ...]) -> Iterator[int]:

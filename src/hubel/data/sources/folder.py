@@ -17,7 +17,7 @@ from hubel.core.errors import DataError
 from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import read_regular
 from hubel.data.sources.kind import SourceKind
-from hubel.data.sources.listing import Listing, ListingBuilder, split_code
+from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder, split_code
 from hubel.data.sources.walk import image_files
 
 __all__ = ["KIND", "FolderSource", "file_stamp"]
@@ -61,7 +61,7 @@ class FolderSource:
         splits = {
             top: code for top in tops if (code := split_code(top)) and (not self.labelled or _folders(self.root / top))
         }
-        if 1 not in splits.values() and len(splits) < len(tops):
+        if SPLITS.index("train") not in splits.values() and len(splits) < len(tops):
             splits = {}  # classes that happen to be called so
         loose = 0
         for path, status in image_files(self.root, rows.skip, suffixes=self.suffixes):

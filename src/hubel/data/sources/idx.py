@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.kind import SourceKind
-from hubel.data.sources.listing import split_code
+from hubel.data.sources.listing import SPLITS, split_code
 
 __all__ = ["KIND", "is_idx_folder", "open_idx", "read_idx"]
 
@@ -56,7 +56,7 @@ def open_idx(path: Path) -> ArraySource:
             if len(images[-1]) != len(labels[-1]):
                 raise DataError(f"{file} has {len(images[-1])} images, and {partner.name} {len(labels[-1])} labels")
             # MNIST's test files are called t10k: "test, ten thousand".
-            code = 3 if match["split"] == "t10k" else split_code(match["split"]) or 0
+            code = SPLITS.index("test") if match["split"] == "t10k" else split_code(match["split"]) or 0
             splits.append(np.full(len(images[-1]), code, np.int8))
     return ArraySource(np.concatenate(images), np.concatenate(labels), np.concatenate(splits), name=path.resolve().name)
 

@@ -66,7 +66,7 @@ class TableSource:
         return rows.build()
 
     def read(self, row: int, path: str) -> bytes:
-        """Return the bytes of one file, which may be anywhere, but a link inside the table's folder may not leave it."""
+        """Return the bytes of one file, which may be anywhere; but a link inside the table's folder must stay there."""
         inside = not Path(path).is_absolute() and ".." not in Path(path).parts
         return read_regular(self.path.parent / path, root=self._within if inside else None)
 
