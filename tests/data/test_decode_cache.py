@@ -57,7 +57,7 @@ def files() -> list[Path]:
     st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 5000)), min_size=1, max_size=5),
     st.tuples(st.integers(1, 500), st.integers(1, 500)),
 )
-def test_a_reduced_picture_still_covers_what_is_wanted(sizes: list[tuple[int, int]], cover: tuple[int, int]) -> None:
+def test_a_reduced_image_still_covers_the_size(sizes: list[tuple[int, int]], cover: tuple[int, int]) -> None:
     width, height = np.array(sizes).T
     across, down = reduced_sizes(width, height, cover)
     assert (across <= width).all()
@@ -79,7 +79,7 @@ def test_a_reduced_pixel_is_the_mean_of_its_area() -> None:
     assert reduce_image(pixels, (80, 60), (70, 50)) is pixels
 
 
-def test_a_picture_decoded_at_reduced_scale_has_the_same_size() -> None:
+def test_an_image_decoded_at_reduced_scale_has_the_same_size() -> None:
     full = np.random.default_rng(0).integers(0, 256, (403, 601, 3), np.uint8)
     assert (
         reduce_image(full, (601, 403), (100, 100)).shape == reduce_image(full[::2, ::2], (601, 403), (100, 100)).shape
@@ -87,7 +87,7 @@ def test_a_picture_decoded_at_reduced_scale_has_the_same_size() -> None:
 
 
 @pytest.mark.parametrize("mode", ["ram", "disk", "auto"])
-def test_what_is_put_comes_back(mode: CacheMode) -> None:
+def test_images_come_back_unchanged(mode: CacheMode) -> None:
     cache = DecodeCache(planned(mode))
     for number, pixels in enumerate(decoded_images()):
         assert cache.get(number) is None
@@ -115,14 +115,14 @@ def test_a_file_serves_the_next_run_once_it_is_whole() -> None:
         assert not found.flags.writeable
 
 
-def test_what_is_not_whole_goes_with_its_run() -> None:
+def test_an_incomplete_file_is_removed_at_the_end() -> None:
     cache = DecodeCache(planned("disk"))
     cache.put(0, decoded_images()[0])
     del cache
     assert not files()
 
 
-def test_what_a_killed_run_has_left_goes_with_the_next() -> None:
+def test_a_killed_run_s_file_is_removed_by_the_next() -> None:
     code = (
         "import os, numpy as np; from hubel.data.decode_cache import DecodeCache, plan_cache\n"
         f"shapes, digests = np.array({SHAPES.tolist()}, np.int32), np.array([b'x' * 16] * 3, 'V16')\n"
@@ -192,7 +192,7 @@ def test_the_folder_of_an_earlier_version_is_counted_and_cleared(kind: str) -> N
     assert not former.exists()
 
 
-def test_what_takes_much_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_large_cache_is_announced(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     planned("disk")
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(module, "_ANNOUNCED", 1)

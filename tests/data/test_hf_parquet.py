@@ -159,7 +159,7 @@ def test_row_groups_are_held_as_far_as_memory_allows(tmp_path: Path, monkeypatch
     assert len(loads) == 46
 
 
-def test_what_was_used_last_stays(tmp_path: Path) -> None:
+def test_the_parts_used_last_stay_loaded(tmp_path: Path) -> None:
     loads: list[int] = []
 
     def part(number: int) -> ColumnPart:

@@ -133,7 +133,7 @@ def test_the_second_scan_decodes_nothing(folder: Path, decoded: list[str]) -> No
     assert first.fingerprint() == second.fingerprint()
 
 
-def test_only_what_has_changed_is_decoded(folder: Path, decoded: list[str]) -> None:
+def test_only_changed_files_are_decoded(folder: Path, decoded: list[str]) -> None:
     scan(FolderSource(folder))
     decoded.clear()
     (folder / "a" / "1.jpg").write_bytes(SAMPLES["progressive JPEG"])

@@ -120,7 +120,7 @@ def test_repeated_images_stand_together_and_look_different(policy: Policy) -> No
     assert together(images.epoch(0, 1, 10, twice, start=3))[1] == [batch.pixels.tobytes() for batch in seen[3:]]
 
 
-def test_mixed_batches_say_with_what() -> None:
+def test_mixed_batches_hold_positions_and_share_of_the_others() -> None:
     images, policy = loaded(), Policy(mixup=0.5)
     for number, (plain, mixed) in enumerate(
         zip(images.epoch(2, 3, 10, NONE), images.epoch(2, 3, 10, policy), strict=True)
@@ -214,7 +214,7 @@ def test_another_normalisation_decodes_nothing_again() -> None:
     assert other._resident is images._resident
 
 
-def test_a_batch_is_nobodys_memory() -> None:
+def test_a_batch_shares_no_memory() -> None:
     images = loaded()
     for batch in images.epoch(0, 0, 10, NONE):
         batch.pixels[:] = 0

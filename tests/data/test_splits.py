@@ -33,8 +33,17 @@ def made(
     columns: dict[str, Any] = {name: np.zeros(len(labels), kind) for name, kind in _COLUMNS.items()}
     columns["digest"] = np.array([number.to_bytes(16, "big") for number in numbers], "V16")
     columns["status"] = np.array([UNREADABLE if i in bad else OK for i in range(len(labels))], np.uint8)
-    known = (listing.paths, listing.label, listing.split, listing.stamp)
-    return Index("f", *known, labels=listing.labels, skipped={}, reasons={}, **columns)
+    return Index(
+        name="f",
+        paths=listing.paths,
+        label=listing.label,
+        split=listing.split,
+        stamp=listing.stamp,
+        labels=listing.labels,
+        skipped={},
+        reasons={},
+        **columns,
+    )
 
 
 def parts(splits: Splits) -> list[list[int]]:

@@ -101,7 +101,7 @@ def test_long_names(form: int) -> None:
         ("x.jpg", b"\0", ""),
     ],
 )
-def test_what_is_refused(name: str, kind: bytes, reason: str) -> None:
+def test_refused_entries(name: str, kind: bytes, reason: str) -> None:
     data = header(name.encode(), octal(0), kind, link=b"/etc/passwd") + header(b"next.jpg", octal(0), b"0") + END
     assert [(m.name, m.refused) for m in found(data)] == [(name, reason), ("next.jpg", "")]
 
@@ -184,7 +184,7 @@ def test_a_name_with_a_zero_byte() -> None:
         (header(b"a", octal(0), b"0") + b"x" * 512, "is damaged at byte 512"),
     ],
 )
-def test_what_is_no_archive(data: bytes, text: str) -> None:
+def test_files_that_are_no_archive(data: bytes, text: str) -> None:
     assert text in why(data)
 
 

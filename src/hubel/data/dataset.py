@@ -24,7 +24,7 @@ __all__ = ["Dataset", "open_dataset"]
 Rows = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset:
     """A source with its index.
 
@@ -145,4 +145,4 @@ def open_dataset(
         DataError: nothing is there, nothing in it is a labelled image, or none can be read.
     """
     source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo)
-    return Dataset(source, scan(source, threads=threads), multi_label)
+    return Dataset(source=source, index=scan(source, threads=threads), multi_label=multi_label)

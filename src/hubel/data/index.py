@@ -45,7 +45,7 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Index:
     """Facts of every image of a source.
 
@@ -193,11 +193,11 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
             reasons |= problems
             progress.step(len(rows))
     index = Index(
-        source.name,
-        listing.paths,
-        listing.label,
-        listing.split,
-        listing.stamp,
+        name=source.name,
+        paths=listing.paths,
+        label=listing.label,
+        split=listing.split,
+        stamp=listing.stamp,
         labels=listing.labels,
         skipped=dict(listing.skipped),
         reasons=reasons,

@@ -20,7 +20,7 @@ _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
 _ORDER_OF_SAMPLES = 101  # keeps these draws independent of others with the same seed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Splits:
     """Rows of an index for training, validation and testing.
 

@@ -59,7 +59,7 @@ def test_each_kind_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert open_source("xo", xo=XO(count=4)).listing().label.tolist() == [0, 1, 0, 1]
 
 
-def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_for_data_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError, match="'digit'; did you mean digits"):
         open_source("digit")
@@ -107,7 +107,7 @@ def test_files_given_by_hand(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 2**64 - 1))))
-def test_a_listing_holds_what_went_in(rows: list[tuple[str, str | None, int, int]]) -> None:
+def test_a_listing_holds_the_rows_that_were_added(rows: list[tuple[str, str | None, int, int]]) -> None:
     builder = ListingBuilder()
     for path, label, split, stamp in rows:
         builder.add(path, label, split, stamp)
