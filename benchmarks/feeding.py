@@ -132,16 +132,14 @@ def memory(options: argparse.Namespace, folder: Path, claims: Claims) -> None:
     print(f"5. 20 epochs over {ROWS:,} images of {SIDE}x{SIDE}", flush=True)
     tune()
     from hubel.data.augment import POLICIES
-    from hubel.data.index import scan
-    from hubel.data.loading import Images
+    from hubel.data.dataset import open_dataset
     from hubel.data.preprocess import Preprocess
 
-    source = Synthetic()
-    index = scan(source)
+    dataset = open_dataset(Synthetic())
     for keep in ("ram", "off"):
         # Without keeping, every epoch decodes all; a tenth of them is enough to see what grows.
-        rows = index.usable() if keep == "ram" else index.usable()[::10]
-        images = Images(source, index, rows, Preprocess(SIDE, SIDE), threads=2, keep=keep)
+        rows = dataset.rows() if keep == "ram" else dataset.rows()[::10]
+        images = dataset.images(Preprocess(SIDE, SIDE), rows, threads=2, cache=keep)
         seen = []
         for epoch in range(20):
             for _ in images.epoch(0, epoch, 1024, POLICIES["light"]):
@@ -175,16 +173,12 @@ def small(options: argparse.Namespace, folder: Path, claims: Claims) -> None:
     print("6. small images", flush=True)
     tune()
     from hubel.data.augment import find_policy
-    from hubel.data.index import scan
-    from hubel.data.loading import Images
+    from hubel.data.dataset import open_dataset
     from hubel.data.preprocess import Preprocess
-    from hubel.data.sources import open_source
 
     for name, channels, side in (("cifar10", 3, 32), ("fashion-mnist", 1, 28)):
-        source = open_source(str(SHARED / name))
-        index = scan(source)
         preprocess = Preprocess(side, side, channels, mean=(0.5,) * channels, std=(0.25,) * channels)
-        images = Images(source, index, index.usable(), preprocess, threads=2)
+        images = open_dataset(SHARED / name).images(preprocess, threads=2)
         what, found = find_policy("auto", channels=channels, size=side), []
         for epoch in range(options.rounds + 1):
             started = time.perf_counter()

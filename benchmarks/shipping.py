@@ -83,9 +83,7 @@ class Bench:
         """A model file with random weights."""
         import torch
 
-        from hubel.data.index import scan
-        from hubel.data.loading import Images
-        from hubel.data.sources import open_source
+        from hubel.data.dataset import open_dataset
         from hubel.weights.card import ModelCard
         from hubel.weights.imagenet import imagenet_classes
         from hubel.weights.model_file import save_model
@@ -94,9 +92,7 @@ class Bench:
         torch.manual_seed(0)
         card = ModelCard("resnet50", imagenet_classes(), find_weights("resnet50", "default").preprocess)
         network = card.create().train()
-        source = open_source(str(PHOTOS), labelled=False)
-        index = scan(source)
-        images = Images(source, index, index.usable(), card.preprocess)
+        images = open_dataset(PHOTOS, labelled=False).images(card.preprocess)
         with torch.no_grad():
             for batch in itertools.islice(images.in_sequence(16), 4):
                 network(images.network_input(batch.pixels))

@@ -64,13 +64,13 @@ def images_of(options: argparse.Namespace) -> tuple:
     """Training images uint8 `(n, h, w)` and labels, as many as asked for."""
     import numpy as np
 
-    from hubel.data.sources import open_source
+    from hubel.data.dataset import open_dataset
 
-    source = open_source(options.data)
-    listing = source.listing()
-    rows = np.resize(np.flatnonzero(listing.split <= 1), options.images)
-    pixels = np.stack([source.read(int(row), listing.paths[int(row)]) for row in rows])
-    return pixels, listing.label[rows].astype(np.int64)
+    dataset = open_dataset(options.data)
+    index = dataset.index
+    rows = np.resize(np.flatnonzero(index.split <= 1), options.images)
+    pixels = np.stack([dataset.source.read(int(row), index.paths[int(row)]) for row in rows])
+    return pixels, index.label[rows].astype(np.int64)
 
 
 def network(model: str) -> object:
@@ -134,10 +134,9 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
 
     from hubel.core.process import usable_cores
     from hubel.data.augment import POLICIES
-    from hubel.data.index import scan
-    from hubel.data.loading import Images, Labelled
+    from hubel.data.dataset import open_dataset
+    from hubel.data.loading import Labelled
     from hubel.data.preprocess import Preprocess
-    from hubel.data.sources import ArraySource
     from hubel.inference.device import pick_precision
     from hubel.tasks.classify import ClassificationObjective
     from hubel.tasks.losses import LossSettings
@@ -147,10 +146,9 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
 
     pixels, labels = images_of(options)
     net, side = network(model)
-    source = ArraySource(pixels, labels)
     preprocess = Preprocess(side, side, 1, "pad", mean=(0.286,), std=(0.353,))
-    images = Images(source, scan(source), np.arange(len(labels)), preprocess)
-    val = Images(source, images.index, np.arange(BATCH), preprocess)
+    images = open_dataset((pixels, labels)).images(preprocess)
+    val = images.subset(np.arange(BATCH))
     cpu = torch.device("cpu")
     objective = ClassificationObjective.of(LossSettings(name="cross_entropy"), labels, cpu)
     optimizer = OptimizerSettings(name="sgd", lr=0.05)
@@ -205,10 +203,9 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     import torch
 
     from hubel import create_model
-    from hubel.data.index import scan
-    from hubel.data.loading import Batch, Images, Labelled
+    from hubel.data.dataset import open_dataset
+    from hubel.data.loading import Batch, Labelled
     from hubel.data.preprocess import Preprocess
-    from hubel.data.sources import ArraySource
     from hubel.inference.device import pick_precision
     from hubel.tasks.classify import ClassificationObjective
     from hubel.tasks.losses import LossSettings
@@ -218,8 +215,7 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
     torch.manual_seed(0)
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 32, 32, 3), dtype=np.uint8)
     labels = np.arange(BATCH) % 10
-    source = ArraySource(pixels, labels)
-    images = Images(source, scan(source), np.arange(BATCH), Preprocess(32, 32))
+    images = open_dataset((pixels, labels)).images(Preprocess(32, 32))
     labelled = Labelled(images, labels)
     cpu = torch.device("cpu")
     objective = ClassificationObjective.of(LossSettings(name="cross_entropy"), labels, cpu)

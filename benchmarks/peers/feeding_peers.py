@@ -89,15 +89,11 @@ def hubel(folder: str, name: str = "", keep: str = "off") -> Callable[[], Iterab
     import numpy as np
 
     from hubel.data.augment import POLICIES, Policy
-    from hubel.data.index import scan
-    from hubel.data.loading import Images
+    from hubel.data.dataset import open_dataset
     from hubel.data.preprocess import Preprocess
-    from hubel.data.sources import open_source
 
-    source = open_source(folder)
-    index = scan(source)
     preprocess = Preprocess(SIDE, SIDE, mean=MEAN, std=STD)
-    images = Images(source, index, index.usable(), preprocess, threads=WORKERS, keep=keep)
+    images = open_dataset(folder).images(preprocess, threads=WORKERS, cache=keep)
     what = POLICIES[name] if name else Policy(mirror=True, crop=AREA[0], aspect=SHAPE[1])
     numbers = iter(range(10**9))
 

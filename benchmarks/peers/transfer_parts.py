@@ -33,9 +33,8 @@ def rows_of(photos: str, card: Any = None) -> tuple:
     dataset = open_dataset(photos)
     name, variant = find("efficientnet_lite0")
     preprocess = card.preprocess if card else find_initial_weights(TransferSettings(), name, variant).preprocess
-    splits = [dataset.rows(name) for name in ("train", "test")]
-    labels = dataset.index.label
-    return tuple((dataset.images(preprocess, rows), labels[rows].astype(np.int64)) for rows in splits)
+    images = [dataset.images(preprocess, dataset.rows(split)) for split in ("train", "test")]
+    return tuple((some, some.label_codes.astype(np.int64)) for some in images)
 
 
 def resnet50_weights(photos: str, to: str) -> None:

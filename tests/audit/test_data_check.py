@@ -15,9 +15,9 @@ import hubel
 from hubel.audit import data_check as module
 from hubel.audit.data_check import check_dataset
 from hubel.core.errors import DataError
-from hubel.data.index import scan
+from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import ArraySource, open_source
+from hubel.data.sources import ArraySource
 from hubel.inference.predictor import Predictor
 from hubel.weights.card import ModelCard
 from pages import Page
@@ -159,7 +159,7 @@ def test_images_without_a_split_are_no_leaks(predictor, tmp_path, splits, leaks)
 
 
 def test_a_model_trained_on_the_images_is_noted(photos, predictor, tmp_path):
-    seen = {"fingerprint": scan(open_source(str(photos))).fingerprint()}
+    seen = {"fingerprint": open_dataset(photos).index.fingerprint()}
     card = ModelCard("linear", ("a", "b"), Preprocess(32, 32, 3), provenance=seen)
     found = check_dataset(str(photos), Predictor(card.create(), card), tmp_path / "out")
     assert any("was trained on these images" in note for note in found.notes)

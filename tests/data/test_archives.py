@@ -142,7 +142,7 @@ def test_an_archive_that_changes(tmp_path: Path) -> None:
         WebDatasetSource(_with_a_huge_image(tmp_path / "big.tar")).read(0, "big.tar/x.png")
     assert level(source.read(3, "")) == 3  # looks into the archive by itself
     numbered(path, range(10, 15))
-    with pytest.raises(DecodeError, match=r"t\.tar/0000\.png: its archive has changed since it was looked into"):
+    with pytest.raises(DecodeError, match=r"t\.tar/0000\.png: its archive has changed since it was scanned"):
         source.read(0, "t.tar/0000.png")
     path.unlink()
     with pytest.raises(DecodeError, match="cannot be opened: No such file"):

@@ -158,7 +158,7 @@ def test_only_the_magic_is_right(magic: bytes) -> None:
 
 
 def test_a_gif_without_a_picture() -> None:
-    assert "without any picture" in reason(b"GIF89a" + struct.pack("<2H3B", 9, 9, 0, 0, 0) + b";")
+    assert "without any image" in reason(b"GIF89a" + struct.pack("<2H3B", 9, 9, 0, 0, 0) + b";")
 
 
 def test_the_error_names_the_file_and_travels_between_processes() -> None:

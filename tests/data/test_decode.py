@@ -24,7 +24,7 @@ PHOTOS = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_format_gives_what_pillow_gives(name: str) -> None:
+def test_every_format_decodes_as_pillow_does(name: str) -> None:
     data = SAMPLES[name]
     with Image.open(io.BytesIO(data)) as image:
         mode, size = image.mode, image.size
@@ -142,7 +142,7 @@ def test_many_threads_agree_and_leave_no_trace() -> None:
 
 
 @pytest.mark.skipif(not (PHOTOS / "clothing" / "train").is_dir(), reason="needs ../shared/data/clothing")
-def test_real_photos_are_what_pillow_gives() -> None:
+def test_real_photos_decode_as_pillow_does() -> None:
     paths = sorted(p for p in (PHOTOS / "clothing" / "train").rglob("*") if p.suffix.lower() in EXTENSIONS)[::40]
     paths += sorted((PHOTOS / "imagenet-100").glob("*.JPEG"))[::10]
     assert len(paths) > 20

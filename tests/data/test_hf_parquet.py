@@ -13,7 +13,7 @@ from tar_files import level, one_line, picture
 from hubel.core.errors import DecodeError
 from hubel.data.index import scan
 from hubel.data.sources import columns, encoded, open_source
-from hubel.data.sources.encoded import EncodedImages, Part, memory_budget
+from hubel.data.sources.encoded import ColumnPart, EncodedImages, memory_budget
 from hubel.data.sources.listing import SPLITS
 from hubel.data.sources.parquet import ParquetSource
 
@@ -98,7 +98,7 @@ def test_a_folder_of_which_only_the_readme_knows(tmp_path: Path) -> None:
         ("a: &a {b: 1}\nc: {<<: [*a, *a]}", "it merges keys (<<)"),
         (
             "configs: [{config_name: a, data_files: x}, {config_name: b, data_files: y}]",
-            "describes 2 data sets (a, b); give the folder or the files of one",
+            "describes 2 datasets (a, b); give the folder or the files of one",
         ),
     ],
 )
@@ -159,11 +159,11 @@ def test_row_groups_are_held_as_far_as_memory_allows(tmp_path: Path, monkeypatch
     assert len(loads) == 46
 
 
-def test_what_was_used_last_stays(tmp_path: Path) -> None:
+def test_the_parts_used_last_stay_loaded(tmp_path: Path) -> None:
     loads: list[int] = []
 
-    def part(number: int) -> Part:
-        return Part(1, 10, lambda: loads.append(number) or [pa.array([bytes([number])])])  # type: ignore[func-returns-value]
+    def part(number: int) -> ColumnPart:
+        return ColumnPart(1, 10, lambda: loads.append(number) or [pa.array([bytes([number])])])  # type: ignore[func-returns-value]
 
     images = EncodedImages([part(i) for i in range(4)], tmp_path, tmp_path, budget=20)
     for row in (0, 1, 0, 2, 0, 1, 3, 3):

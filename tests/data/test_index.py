@@ -107,7 +107,7 @@ def test_unreadable_files_are_named_and_counted(folder: Path) -> None:
 
 def test_images_without_a_label_are_counted() -> None:
     index = scan(ArraySource(np.zeros((3, 2, 2), np.uint8), ["x", None, None]))
-    assert index.notes() == ["2 images left out for want of a label"]
+    assert index.notes() == ["2 images left out because they have no label"]
     assert index.usable().tolist() == [0]
     with pytest.raises(DataError, match="only one class"):
         index.classes()
@@ -133,7 +133,7 @@ def test_the_second_scan_decodes_nothing(folder: Path, decoded: list[str]) -> No
     assert first.fingerprint() == second.fingerprint()
 
 
-def test_only_what_has_changed_is_decoded(folder: Path, decoded: list[str]) -> None:
+def test_only_changed_files_are_decoded(folder: Path, decoded: list[str]) -> None:
     scan(FolderSource(folder))
     decoded.clear()
     (folder / "a" / "1.jpg").write_bytes(SAMPLES["progressive JPEG"])
@@ -265,7 +265,7 @@ def test_a_row_costs_at_most_200_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     def look(source: Any, listing: Listing, rows: Any) -> Any:
         return rows, {name: np.zeros(len(rows), kind) for name, kind in module._COLUMNS.items()}, {}
 
-    monkeypatch.setattr(module, "_look", look)
+    monkeypatch.setattr(module, "_decode_rows", look)
     index = scan(Synthetic())
     text = index.paths.block.nbytes / len(index)
     columns = [getattr(index, name) for name in module._COLUMNS]

@@ -16,10 +16,10 @@ from hubel.core.errors import DecodeError
 from hubel.core.random import permutation
 from hubel.data import loading
 from hubel.data.augment import POLICIES, Policy, augment, changed, draw, mix
+from hubel.data.decode_cache import CacheMode
+from hubel.data.decoded import DecodedImages
 from hubel.data.index import scan
-from hubel.data.kept import Keep
-from hubel.data.loading import Batch, Images, steps_per_epoch, suited
-from hubel.data.pictures import Pictures
+from hubel.data.loading import Batch, Images, steps_per_epoch, with_principal_axes
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource
 from hubel.data.sources.folder import FolderSource
@@ -33,8 +33,8 @@ WHOLE = Policy(shift=0.125, mirror=True, erase=0.35)  # pixels
 
 def loaded(*, threads: int | None = 0, resident: bool = True) -> Images:
     source = ArraySource(PIXELS, [*"ab"] * 26 + ["a"])
-    keep: Keep = "ram" if resident else "off"
-    return Images(source, scan(source, threads=1), ROWS, PREPROCESS, threads=threads, keep=keep)
+    cache: CacheMode = "ram" if resident else "off"
+    return Images(source, scan(source, threads=1), ROWS, PREPROCESS, threads=threads, cache=cache)
 
 
 def together(batches: Iterable[Batch]) -> tuple[list[list[int]], list[bytes]]:
@@ -120,7 +120,7 @@ def test_repeated_images_stand_together_and_look_different(policy: Policy) -> No
     assert together(images.epoch(0, 1, 10, twice, start=3))[1] == [batch.pixels.tobytes() for batch in seen[3:]]
 
 
-def test_mixed_batches_say_with_what() -> None:
+def test_mixed_batches_hold_positions_and_share_of_the_others() -> None:
     images, policy = loaded(), Policy(mixup=0.5)
     for number, (plain, mixed) in enumerate(
         zip(images.epoch(2, 3, 10, NONE), images.epoch(2, 3, 10, policy), strict=True)
@@ -144,8 +144,8 @@ def test_pictures_are_decoded_only_where_the_change_needs_them(monkeypatch: pyte
     images = loaded()
     list(images.in_sequence(10))
     decoded: list[int] = []
-    usual = Pictures.decoded
-    monkeypatch.setattr(Pictures, "decoded", lambda self, p, size: decoded.append(p) or usual(self, p, size))
+    usual = DecodedImages.decoded
+    monkeypatch.setattr(DecodedImages, "decoded", lambda self, p, size: decoded.append(p) or usual(self, p, size))
     for policy in (NONE, WHOLE, POLICIES["light"], Policy(pca=0.1, jpeg=50)):
         list(images.epoch(0, 0, 10, policy))
     assert decoded == []
@@ -161,12 +161,12 @@ def test_principal_colours_are_those_of_the_images() -> None:
     strengths = np.linalg.norm(images.principal_axes(), axis=1)
     assert np.allclose(strengths, np.linalg.eigvalsh(values)[::-1], atol=1e-5)
     policy = POLICIES["standard"]
-    assert suited(policy, images).axes == images.principal_axes()
-    assert replace(suited(policy, images), axes=policy.axes) == policy
+    assert with_principal_axes(policy, images).axes == images.principal_axes()
+    assert replace(with_principal_axes(policy, images), axes=policy.axes) == policy
     own = replace(policy, axes=((0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.1)))
-    assert suited(own, images) is own
-    assert suited(STRONG, images).axes == images.principal_axes()
-    assert suited(WHOLE, images) is WHOLE
+    assert with_principal_axes(own, images) is own
+    assert with_principal_axes(STRONG, images).axes == images.principal_axes()
+    assert with_principal_axes(WHOLE, images) is WHOLE
 
 
 def test_resident_chunks_cover_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_another_normalisation_decodes_nothing_again() -> None:
     assert other._resident is images._resident
 
 
-def test_a_batch_is_nobodys_memory() -> None:
+def test_a_batch_shares_no_memory() -> None:
     images = loaded()
     for batch in images.epoch(0, 0, 10, NONE):
         batch.pixels[:] = 0
@@ -228,7 +228,7 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path, threads: int) -> None:
         (tmp_path / name).write_bytes(encode(PIXELS[0], "PNG"))
     source = FolderSource(tmp_path)
     index = scan(source)
-    images = Images(source, index, np.arange(2), PREPROCESS, threads=threads, keep="off")
+    images = Images(source, index, np.arange(2), PREPROCESS, threads=threads, cache="off")
     (tmp_path / "b" / "1.png").unlink()
     with pytest.raises(DecodeError, match=r"there is no such file"):
         list(images.in_sequence(1))

@@ -106,7 +106,7 @@ def test_crop_is_torchvisions(shape: tuple[int, int], name: str, share: float) -
 
 
 @pytest.mark.parametrize(("size", "share", "resize"), [(224, 0.95, "crop"), (299, 0.875, "crop"), (448, 1.0, "squash")])
-def test_the_network_sees_what_timms_sees(size: int, share: float, resize: Any) -> None:
+def test_crops_are_those_of_timm(size: int, share: float, resize: Any) -> None:
     peers.timm()
     from timm.data.transforms_factory import transforms_imagenet_eval
 
@@ -174,7 +174,7 @@ def test_channels() -> None:
     st.tuples(*[st.floats(-1, 2)] * 3),
     st.tuples(*[st.floats(1e-3, 3)] * 3),
 )
-def test_the_network_sees_what_normalise_gives(batch: Any, mean: Any, std: Any) -> None:
+def test_network_input_equals_normalise(batch: Any, mean: Any, std: Any) -> None:
     preprocess = Preprocess(5, 5, mean=mean, std=std)
     plain = preprocess.normalise(batch)
     expected = ((batch / 255 - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2)

@@ -83,7 +83,7 @@ def test_a_large_buffer_shuffles_well(folder: Path) -> None:
     assert max(abs(total / 200 - 52) for total in places.values()) < 5 * 2.15
 
 
-def test_what_an_image_brings(tmp_path: Path) -> None:
+def test_an_image_has_name_bytes_and_label(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     numbered(tmp_path / "a" / "t.tar", range(4))
     got = {image.name: image for image in stream_shards(tmp_path, seed=0, epoch=0)}
@@ -94,7 +94,7 @@ def test_what_an_image_brings(tmp_path: Path) -> None:
     assert (decode(image.data, name=image.name).pixels == 3).all()
 
 
-def test_what_is_passed_over_is_told(tmp_path: Path) -> None:
+def test_skip_is_called_for_members_passed_over(tmp_path: Path) -> None:
     path = archive(tmp_path / "t.tar", [("1.png", picture(1)), ("1.cls", "x"), ("2.cls", "y")])
     huge = header(b"3.png", octal(2**28 + 1), b"0")
     data = header(b"../0.png", octal(0), b"0") + path.read_bytes()[: 512 * 6] + huge

@@ -33,8 +33,17 @@ def made(
     columns: dict[str, Any] = {name: np.zeros(len(labels), kind) for name, kind in _COLUMNS.items()}
     columns["digest"] = np.array([number.to_bytes(16, "big") for number in numbers], "V16")
     columns["status"] = np.array([UNREADABLE if i in bad else OK for i in range(len(labels))], np.uint8)
-    known = (listing.paths, listing.label, listing.split, listing.stamp)
-    return Index("f", *known, labels=listing.labels, skipped={}, reasons={}, **columns)
+    return Index(
+        name="f",
+        paths=listing.paths,
+        label=listing.label,
+        split=listing.split,
+        stamp=listing.stamp,
+        labels=listing.labels,
+        skipped={},
+        reasons={},
+        **columns,
+    )
 
 
 def parts(splits: Splits) -> list[list[int]]:
@@ -125,7 +134,7 @@ def test_too_few_images_for_three_parts() -> None:
     splits = split(made(["a", "a", "b", "b"]))
     assert len(splits.train) == len(splits.val) == 2
     assert splits.test_is_val
-    assert splits.notes == ("too few images to hold some out for choosing; the test images choose, too",)
+    assert splits.notes == ("too few images to hold some out for validation; the test images are used for it, too",)
     with pytest.raises(DataError, match="too few different images"):
         split(made(["a", "a", "b", "b"], digests=[1, 1, 2, 2]))
 

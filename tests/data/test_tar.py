@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from tar_files import header, octal
 
 from hubel.core.errors import DataError
-from hubel.data.sources.tar import Member, members
+from hubel.data.sources.tar import Member, tar_members
 
 FORMATS = (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT)
 END = bytes(1024)
 
 
 def found(data: bytes) -> list[Member]:
-    return list(members(io.BytesIO(data), "a.tar"))
+    return list(tar_members(io.BytesIO(data), "a.tar"))
 
 
 def why(data: bytes) -> str:
@@ -101,7 +101,7 @@ def test_long_names(form: int) -> None:
         ("x.jpg", b"\0", ""),
     ],
 )
-def test_what_is_refused(name: str, kind: bytes, reason: str) -> None:
+def test_refused_entries(name: str, kind: bytes, reason: str) -> None:
     data = header(name.encode(), octal(0), kind, link=b"/etc/passwd") + header(b"next.jpg", octal(0), b"0") + END
     assert [(m.name, m.refused) for m in found(data)] == [(name, reason), ("next.jpg", "")]
 
@@ -179,12 +179,12 @@ def test_a_name_with_a_zero_byte() -> None:
         (b"\x28\xb5\x2f\xfd" + bytes(600), "compressed by zstd"),
         (b"BZh9" + bytes(600), "compressed by bzip2"),
         (b"\xfd7zXZ" + bytes(600), "compressed by xz"),
-        (b"PK\3\4" * 200, "is no tar archive: expected a header with a right checksum"),
+        (b"PK\3\4" * 200, "is no tar archive: expected a header with a correct checksum"),
         (b"abc", "cut short: it ends inside a header, at byte 3"),
         (header(b"a", octal(0), b"0") + b"x" * 512, "is damaged at byte 512"),
     ],
 )
-def test_what_is_no_archive(data: bytes, text: str) -> None:
+def test_files_that_are_no_archive(data: bytes, text: str) -> None:
     assert text in why(data)
 
 
@@ -225,7 +225,7 @@ def test_an_archive_of_gnu_tar(tmp_path: Path) -> None:
         (tmp_path / "in" / name).write_bytes(name.encode())
     subprocess.run([tar, "cf", tmp_path / "a.tar", "-C", tmp_path / "in", "."], check=True, timeout=60)
     with (tmp_path / "a.tar").open("rb") as file:
-        got = {m.name: (m.offset, m.size) for m in members(file, "a.tar")}
+        got = {m.name: (m.offset, m.size) for m in tar_members(file, "a.tar")}
         assert sorted(got) == ["./a/b/1.jpg", "./" + "long/" * 30 + "2.jpg"]
         for name, (offset, size) in got.items():
             file.seek(offset)

@@ -119,7 +119,7 @@ def test_damaged_names(tmp_path: Path, content: bytes, text: str) -> None:
     assert text in one_line(tmp_path)
 
 
-def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+def test_members_passed_over_are_counted(tmp_path: Path) -> None:
     entries = [("1.png", picture(1)), ("1.cls", "x"), ("1.jpg", picture(9)), ("1.npy", b"")]
     entries += [("2.cls", "lost"), ("3.left.png", picture(3)), ("README", b"hello"), (".hidden.jpg", b"")]
     path = archive(tmp_path / "t.tar", [*entries, ("4.png", picture(4)), ("4.cls", "y"), ("1.txt", "too late")])

@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 from small_networks import pixels, predictor
 
 from hubel.core.errors import DataError, OptionError
-from hubel.data.index import scan
+from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images, network_input
 from hubel.data.sources.arrays import ArraySource
 from hubel.explain.embedding import draw_embedding, embed, pooled_features
@@ -23,8 +23,7 @@ def images(model: Predictor, n: int = 30) -> Images:
     """Three classes of one colour each."""
     labels = np.arange(n) % 3
     source = ArraySource(np.uint8(pixels(n) // 4 + np.eye(3, dtype=np.uint8)[labels][:, None, None] * 190), labels)
-    index = scan(source)
-    return Images(source, index, index.usable(), model.card.preprocess, threads=0)
+    return open_dataset(source).images(model.card.preprocess, threads=0)
 
 
 def test_features() -> None:

@@ -14,10 +14,9 @@ from small_networks import CLASSES, noise, pixels, predictor, stranger
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.data.index import scan
+from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources.arrays import ArraySource
 from hubel.explain.activation_maximisation import maximise_activation
 from hubel.explain.comparison import compare_methods
 from hubel.explain.embedding import embed
@@ -49,9 +48,7 @@ def layer_of(network: nn.Module) -> str:
 
 
 def images() -> Images:
-    source = ArraySource(pixels(6), np.array([0, 1, 2, 0, 1, 2]))
-    index = scan(source)
-    return Images(source, index, index.usable(), PREPROCESS, threads=0)
+    return open_dataset((pixels(6), np.array([0, 1, 2, 0, 1, 2]))).images(PREPROCESS, threads=0)
 
 
 def methods() -> Iterator[tuple[str, Callable[[nn.Module], Any]]]:

@@ -23,10 +23,9 @@ from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
 from hubel.core.errors import OptionError
 from hubel.core.files import cache_root, folder_bytes
 from hubel.data.augment import find_policy
-from hubel.data.index import scan
+from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images, network_input
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import open_source
 from hubel.features import extractor as module
 from hubel.features.extractor import FeatureExtractor, Features
 from hubel.features.logits import features, kept_logits
@@ -75,9 +74,8 @@ def photos(folder: Path, n: int = N) -> Path:
 
 
 def images_of(folder: Path, rows: slice = slice(None), preprocess: Preprocess = PREPROCESS) -> Images:
-    source = open_source(str(folder))
-    index = scan(source, threads=0)
-    return Images(source, index, np.arange(len(index))[rows], preprocess, threads=0)
+    dataset = open_dataset(folder, threads=0)
+    return dataset.images(preprocess, np.arange(len(dataset.index))[rows], threads=0)
 
 
 @pytest.fixture
@@ -344,8 +342,8 @@ def test_the_same_bytes_under_another_name(tmp_path: Path, looked: list[tuple[in
     second = images_of(tmp_path / "moved")
     found = frozen().maps(second)
     assert looked == []
-    by_digest = {d.tobytes(): v for d, v in zip(first.index.digest, before, strict=True)}
-    for digest, value in zip(second.index.digest, values(found), strict=True):
+    by_digest = {d.tobytes(): v for d, v in zip(first.digests, before, strict=True)}
+    for digest, value in zip(second.digests, values(found), strict=True):
         assert np.array_equal(value, by_digest[digest.tobytes()])
 
 
@@ -674,8 +672,8 @@ def test_an_epoch_goes_on_where_it_was_left() -> None:
 def test_the_order_is_that_of_images() -> None:
     """Maps come as their images would: training goes on the same way where the cache has no room."""
     rows = np.arange(30)
-    source = open_source((np.zeros((30, 4, 4), np.uint8), ["a", "b"] * 15))
-    images = Images(source, scan(source, threads=0), rows, Preprocess(4, 4), threads=0)
+    dataset = open_dataset((np.zeros((30, 4, 4), np.uint8), ["a", "b"] * 15), threads=0)
+    images = dataset.images(Preprocess(4, 4), rows, threads=0)
     order = [batch.positions.tolist() for batch in images.epoch(5, 1, 8, NONE)]
     assert [batch.positions.tolist() for batch in numbered(rows=rows).epoch(5, 1, 8, NONE)] == order
 

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import UnknownNameError
 from hubel.data.augment import POLICIES, VIEWS, Policy, changed, draw
-from hubel.data.index import scan
-from hubel.data.loading import Images
+from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess, Resize
-from hubel.data.sources import open_source
 from hubel.features.views import image_key, image_view, view, view_name, views_policy
 
 Pixels = NDArray[np.uint8]
@@ -157,14 +155,13 @@ def test_padding_stays_around_a_small_picture() -> None:
 
 def test_views_of_a_data_set_go_by_the_bytes_of_its_images() -> None:
     arrays = np.stack([picture(20, 20, seed=0), picture(20, 20, seed=1), picture(20, 20, seed=0)])
-    source = open_source((arrays, ["a", "b", "a"]))
-    index = scan(source, threads=0)
-    images = Images(source, index, np.array([2, 1, 0]), preprocess(16, 16), threads=0)
+    dataset = open_dataset((arrays, ["a", "b", "a"]), threads=0)
+    images = dataset.images(preprocess(16, 16), np.array([2, 1, 0]), threads=0)
     made = [[image_view(images, position, number) for number in range(4)] for position in range(3)]
     for number in range(4):
         assert np.array_equal(made[0][number], made[2][number])
         assert not np.array_equal(made[0][number], made[1][number])
-    digest = index.digest[1]
+    digest = images.digests[1]
     assert np.array_equal(made[1][3], view(arrays[1], preprocess(16, 16), 3, image_key(digest)))
 
 

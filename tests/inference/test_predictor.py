@@ -13,12 +13,10 @@ from torch import nn
 
 import hubel
 from hubel.core.errors import DataError, DecodeError, ModelFileError
+from hubel.data.dataset import open_dataset
 from hubel.data.decode import decode
-from hubel.data.index import scan
 from hubel.data.inputs import collect
-from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import open_source
 from hubel.inference import stream
 from hubel.inference.forward import outputs
 from hubel.inference.predictor import Predictor
@@ -124,16 +122,14 @@ def test_the_network_sees_the_same_everywhere(photos: Path, monkeypatch: pytest.
         seen.clear()
         return together
 
-    source = open_source(str(photos))
-    index = scan(source)
-    rows = index.usable()
-    paths = [photos / index.paths[row] for row in rows]
-    outputs(watched, Images(source, index, rows, CARD.preprocess))
+    dataset = open_dataset(photos)
+    images = dataset.images(CARD.preprocess)
+    paths = [photos / images.path(position) for position in range(len(images))]
+    outputs(watched, images)
     validated = all_seen()
-    outputs(watched, Images(source, index, rows, CARD.preprocess, keep="off"))
+    outputs(watched, dataset.images(CARD.preprocess, cache="off"))
     assert torch.equal(validated, all_seen())
-    images = Images(source, index, rows, CARD.preprocess)
-    find_task("classify").evaluate(Predictor(watched, CARD), images, index.targets(rows, CLASSES))
+    find_task("classify").evaluate(Predictor(watched, CARD), images, dataset.targets(CLASSES))
     assert torch.equal(validated, all_seen())
     monkeypatch.setattr(stream, "batch_size", lambda preprocess: 5)
     Predictor(watched, CARD).predict_proba(paths)

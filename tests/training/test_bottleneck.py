@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hubel.core.errors import OptionError
-from hubel.data.pictures import Pictures
+from hubel.data.decoded import DecodedImages
 from hubel.training import bottleneck
 from hubel.training.bottleneck import LoadingSpeed, measure_loading
 from hubel.training.recipe import Recipe
@@ -44,8 +44,8 @@ def photos(tmp_path: Path) -> str:
 def test_what_is_measured(photos: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBEL_CACHE", str(Path(photos).parent / "cache"))
     decoded: list[int] = []
-    usual = Pictures.decoded
-    monkeypatch.setattr(Pictures, "decoded", lambda self, p, size: decoded.append(p) or usual(self, p, size))
+    usual = DecodedImages.decoded
+    monkeypatch.setattr(DecodedImages, "decoded", lambda self, p, size: decoded.append(p) or usual(self, p, size))
     seen: list[int] = []
 
     def rate(again, seconds: float) -> float:

@@ -121,7 +121,7 @@ def test_threads_and_memory_change_nothing(plan_of: MakePlan, run_of: MakeRun) -
     for threads in (0, 2, 4):
         run = run_of()
         images = run.loop.train.images
-        streaming = Images(images.source, images.index, images.rows, images.preprocess, threads=threads, keep="off")
+        streaming = Images(images.source, images.index, images.rows, images.preprocess, threads=threads, cache="off")
         run.loop.train = Labelled(streaming, run.loop.train.targets)
         run.go()
         assert same(run.state(), expected.state())

@@ -23,9 +23,8 @@ from hubel.audit.label_errors import LabelRanking, label_errors, out_of_fold
 from hubel.audit.outliers import Outliers, outliers
 from hubel.core.files import numbered_folder, write_atomic
 from hubel.core.progress import counted
-from hubel.data.index import decode_row, scan
+from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images
-from hubel.data.sources import open_source
 from hubel.data.sources.listing import SPLITS, Source
 from hubel.features.logits import features
 from hubel.inference.predictor import Predictor
@@ -101,7 +100,7 @@ class DatasetCheck:
     @property
     def splits(self) -> NDArray[np.int8]:
         """Split of each image `(n,)`, an index into `SPLITS`."""
-        return self.images.index.split[self.images.rows]
+        return self.images.splits
 
     def suspects(self) -> list[Suspect]:
         """Return the labels that are probably wrong, the most suspicious first."""
@@ -188,7 +187,7 @@ def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = N
     """Check all labelled images of a data set, in every split, and write the findings.
 
     Args:
-        data: see `open_source`.
+        data: see `open_dataset`.
         predictor: a network that computes the features; its own classes do not matter.
         out: folder for data-check.html, data-check.csv and data-check.json; a new one below `runs/` if not given.
 
@@ -197,24 +196,23 @@ def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = N
     """
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # first, so that an unwritable folder fails early
-    source = open_source(data)
-    index = scan(source)
-    rows, classes, card, notes = index.usable(), index.classes(), predictor.card, index.notes()
-    labels = index.targets(rows, classes)
-    if card.provenance.get("fingerprint") == index.fingerprint():
+    dataset = open_dataset(data)
+    classes, card, notes = dataset.classes(), predictor.card, dataset.notes()
+    labels = dataset.targets(classes)
+    if dataset.is_training_data_of(card.provenance):
         notes.append(
             f"{card.model} was trained on these images and their wrong labels; a pretrained network finds more"
         )
     # The whole image: a centre crop may hide the labelled object.
     whole = replace(card, preprocess=replace(card.preprocess, resize="squash", crop=1.0))
-    images = Images(source, index, rows, whole.preprocess)
+    images = dataset.images(whole.preprocess)
     vectors = features(predictor.network, images, card=whole)
     pictures = (pixels for batch in images.in_sequence(_BATCH) for pixels in batch.pixels)
-    duplicates = find_duplicates(thumbnails(pictures, len(images)), index.digest[rows])
+    duplicates = find_duplicates(thumbnails(pictures, len(images)), images.digests)
     probabilities = out_of_fold(vectors, labels, groups=duplicates.group_of)
-    folder = out or numbered_folder(Path("runs"), f"check-{source.name}")
+    folder = out or numbered_folder(Path("runs"), f"check-{dataset.name}")
     checked = DatasetCheck(
-        name=source.name,
+        name=dataset.name,
         model=card.model,
         images=images,
         classes=classes,
@@ -296,10 +294,8 @@ def _groups(checked: DatasetCheck) -> list[tuple[list[str], list[_Card]]]:
 
 def _card(checked: DatasetCheck, row: int, *, guess: str = "", note: str = "") -> _Card:
     """Decode an image again, at its own aspect ratio: the network's input is squashed."""
-    images, index_row = checked.images, int(checked.images.rows[row])
-    path = images.path(row)
-    decoded, _ = decode_row(images.source, index_row, path, (_SIDE, _SIDE))
-    image = Image.fromarray(decoded.pixels)
+    images, path = checked.images, checked.images.path(row)
+    image = Image.fromarray(images.upright(row, (_SIDE, _SIDE)))
     image.thumbnail((_SIDE, _SIDE))
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=_QUALITY)

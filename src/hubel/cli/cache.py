@@ -23,7 +23,7 @@ def cache(*, clear: tuple[str, ...] = ()) -> int:
         return 0
     rows = [(kind, f"{size / 2**20:,.1f}", what) for kind, size, what in contents()]
     print_table(["kind", "MiB", "what it is"], rows, title=str(cache_root()))
-    limits = " and ".join(f"{kind} {cache_limit(kind) / 2**30:.1f} GiB" for kind in ("activations", "pictures"))
+    limits = " and ".join(f"{kind} {cache_limit(kind) / 2**30:.1f} GiB" for kind in ("activations", "decoded"))
     print(f"{limits} may be taken; set {LIMIT_VARIABLE} to change it")
     print("remove with: hubel cache --clear all, or one kind")
     return 0

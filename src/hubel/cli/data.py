@@ -19,11 +19,10 @@ def data(source: str, /, *, unreadable: bool = False) -> int:
     import numpy as np
 
     from hubel.cli.tables import print_table
-    from hubel.data.index import scan
-    from hubel.data.sources import open_source
+    from hubel.data.dataset import open_dataset
     from hubel.data.sources.listing import SPLITS, natural_key
 
-    index = scan(open_source(source))
+    index = open_dataset(source).index
     if unreadable:
         for path, reason in index.unreadable():
             print(f"{path}\t{reason}")

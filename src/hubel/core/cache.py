@@ -20,16 +20,17 @@ _LIMIT_BYTES = 10 * 2**30  # per kind with a limit
 KINDS = {
     "weights": "downloaded pretrained weights",
     "index": "indexes of data sets: sizes, hashes, unreadable files",
-    "pictures": "decoded images",
+    "decoded": "decoded images",
     "activations": "features of images from the frozen part of a network",
     "engines": "fastest engine of each exported file on this machine",
     "similar": "feature vectors of images that hubel similar searches",
 }
+_FORMER_NAMES = {"decoded": "pictures"}  # folders of 0.1.0, which nobody reads any more
 
 
 def contents() -> list[tuple[str, int, str]]:
     """Return each kind with its size in bytes and a description."""
-    return [(kind, folder_bytes(cache_root() / kind), description) for kind, description in KINDS.items()]
+    return [(kind, sum(map(folder_bytes, _folders(kind))), description) for kind, description in KINDS.items()]
 
 
 def clear_cache(kinds: Iterable[str]) -> int:
@@ -38,15 +39,22 @@ def clear_cache(kinds: Iterable[str]) -> int:
     Raises:
         UnknownNameError: there is no such kind.
     """
-    wanted = list(kinds)
+    current = {former: kind for kind, former in _FORMER_NAMES.items()}
+    wanted = [current.get(kind, kind) for kind in kinds]
     for kind in wanted:
         if kind not in ("all", *KINDS):
             raise UnknownNameError("kind of cache", kind, ["all", *KINDS])
     freed = 0
     for kind in KINDS if "all" in wanted else dict.fromkeys(wanted):
-        freed += folder_bytes(cache_root() / kind)
-        shutil.rmtree(cache_root() / kind, ignore_errors=True)
+        for folder in _folders(kind):
+            freed += folder_bytes(folder)
+            shutil.rmtree(folder, ignore_errors=True)
     return freed
+
+
+def _folders(kind: str) -> list[Path]:
+    names = [kind, _FORMER_NAMES.get(kind, kind)]
+    return [cache_root() / name for name in dict.fromkeys(names)]
 
 
 def cache_limit(kind: str) -> int:

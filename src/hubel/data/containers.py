@@ -1,7 +1,7 @@
-"""Formats of image files: how each begins, and how it is reduced to what makes its first picture.
+"""Formats of image files: the magic bytes of each, and its reduction to the parts that encode the first image.
 
-Metadata is then neither a way to fail (a PNG, which Pillow refuses for a long text chunk) nor a source of its
-warnings (damaged EXIF, MPF, APNG, TIFF tags).
+Without metadata, a file can neither fail for it (Pillow refuses a PNG with a long text chunk) nor make Pillow warn
+(damaged EXIF, MPF, APNG, TIFF tags).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hubel.data.reading import RefusalError
 
 __all__ = ["CONTAINERS", "EXTENSIONS", "FORMATS", "Container", "format_of", "orientation_of"]
 
-# Each function below gives the file reduced to its first picture, and its EXIF block.
+# Each function below returns the file reduced to its first image, and its EXIF block.
 
 # The next marker that has a segment, past fill bytes, junk and the markers that stand alone.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd9\xff])")
@@ -84,7 +84,7 @@ def _gif(data: bytes) -> tuple[bytes, bytes]:
     control = b""
     while data[at] != 0x2C:
         if data[at] == 0x3B:
-            raise RefusalError("a GIF without any picture")
+            raise RefusalError("a GIF without any image")
         if data[at] == 0x21:
             label, block = data[at + 1], data[at + 3 : at + 7]
             at += 2
@@ -115,7 +115,7 @@ _TIFF_TAGS |= {332, 338, 339, 347, *range(512, 516), *range(517, 522), *range(52
 
 @dataclass(frozen=True)
 class _Directory:
-    """Where the first directory of a TIFF, a BigTIFF or an EXIF block lies (the three are the same)."""
+    """Position and layout of the first directory of a TIFF, a BigTIFF or an EXIF block, which are the same."""
 
     order: str
     start: int
@@ -131,7 +131,7 @@ class _Directory:
         return cls(order, start, *(struct.Struct(order + code) for code in (counter, entry, pointer)))
 
     def entries(self, block: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-        """Tag, type, count, and the bytes of the value, or of its offset where the value is longer."""
+        """Return tag, type, count, and the bytes of the value, or of its offset where the value is longer."""
         (count,) = self.counter.unpack_from(block, self.start)
         first = self.start + self.counter.size
         return (self.entry.unpack_from(block, first + i * self.entry.size) for i in range(count))
@@ -141,7 +141,7 @@ class _Directory:
 
 
 def _tiff(data: bytes) -> tuple[bytes, bytes]:
-    """Writes a shorter directory over the first: no offset changes, and nothing new follows the pixels."""
+    """Write a shorter directory over the first: no offset changes, and nothing new follows the pixels."""
     directory, view = _Directory.of(data), memoryview(data)
     kept: dict[int, bytes] = {}
     outside = 0
@@ -169,7 +169,7 @@ def _tiff(data: bytes) -> tuple[bytes, bytes]:
 
 
 def orientation_of(exif: bytes) -> int:
-    """EXIF orientation, 1 to 8; 1 where there is none and where the block is malformed."""
+    """Return the EXIF orientation, 1 to 8; 1 where there is none and where the block is malformed."""
     block = exif.removeprefix(b"Exif\0\0")
     try:
         directory = _Directory.of(block)
@@ -184,7 +184,14 @@ def orientation_of(exif: bytes) -> int:
 
 @dataclass(frozen=True)
 class Container:
-    """How the files of one format begin and are named, what reads them, and what reduces them."""
+    """A format of image files.
+
+    Attributes:
+        magic: the first bytes of a file.
+        suffixes: endings of file names, in lower case.
+        plugin: Pillow's reader.
+        reduce: returns a file without metadata, and its EXIF block.
+    """
 
     magic: re.Pattern[bytes]
     suffixes: tuple[str, ...]
@@ -206,5 +213,5 @@ EXTENSIONS = frozenset(suffix for container in CONTAINERS.values() for suffix in
 
 
 def format_of(data: bytes) -> str | None:
-    """The format that a file's first bytes state; None where they are of no image."""
+    """Return the format that the first bytes of a file state, or None where they are of no image."""
     return next((name for name, container in CONTAINERS.items() if container.magic.match(data)), None)

@@ -1,7 +1,8 @@
-"""A dataset: a source of images with its index. Every part of hubel that looks at labelled images starts here."""
+"""A dataset: a source of images with its index. Every part of hubel that reads labelled images starts here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,20 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.data.decode_cache import CacheMode
 from hubel.data.index import Index, scan
-from hubel.data.kept import Keep
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.listing import SPLITS
+from hubel.data.splits import Splits, choose_rows, split
 
 __all__ = ["Dataset", "open_dataset"]
 
 Rows = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset:
     """A source with its index.
 
@@ -72,7 +74,7 @@ class Dataset:
         rows: Rows | None = None,
         *,
         threads: int | None = None,
-        cache: Keep = "off",
+        cache: CacheMode = "off",
     ) -> Images:
         """Return images at the network's size.
 
@@ -80,10 +82,10 @@ class Dataset:
             preprocess: size and normalisation.
             rows: which, in this order; all usable ones if None.
             threads: of decoding; None uses every core, 0 decodes in the calling thread.
-            cache: where decoded images stay between epochs.
+            cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
         """
         chosen = self.rows() if rows is None else rows
-        return Images(self.source, self.index, chosen, preprocess, threads=threads, keep=cache)
+        return Images(self.source, self.index, chosen, preprocess, threads=threads, cache=cache)
 
     def targets(self, classes: tuple[str, ...], rows: Rows | None = None) -> NDArray[Any]:
         """Return class numbers int64 `(n,)`; 0 and 1 float32 `(n, classes)` for several labels an image, or no class.
@@ -92,6 +94,30 @@ class Dataset:
             DataError: a label is none of the classes.
         """
         return self.index.targets(self.rows() if rows is None else rows, classes, multi_label=self.multi_label)
+
+    def labels(self, rows: Rows | None = None) -> list[str]:
+        """Return the label text of each image, "" without one."""
+        return self.index.label_texts(self.rows() if rows is None else rows)
+
+    def split_codes(self, rows: Rows | None = None) -> NDArray[np.int8]:
+        """Return the split that the data itself puts each image into, a position in `SPLITS`, `(n,)`."""
+        return self.index.split[self.rows() if rows is None else rows]
+
+    def split(self, *, seed: int = 0, val: float = 0.1, test: float = 0.2) -> Splits:
+        """Return the rows for training, validation and testing; see `hubel.data.splits.split`."""
+        return split(self.index, seed=seed, val=val, test=test, multi_label=self.multi_label)
+
+    def evaluation_rows(self, provenance: Mapping[str, Any], wanted: str = "auto") -> tuple[Rows, str]:
+        """Return the rows to measure a model on, and their name in a report; see `hubel.data.splits.choose_rows`."""
+        return choose_rows(self.index, provenance, wanted)
+
+    def notes(self) -> list[str]:
+        """Return one line for each kind of file or image that was left out, and why."""
+        return self.index.notes()
+
+    def is_training_data_of(self, provenance: Mapping[str, Any]) -> bool:
+        """Return whether a model of this provenance was trained on exactly this data."""
+        return provenance.get("fingerprint") == self.index.fingerprint()
 
     def digests(self, rows: Rows | None = None) -> NDArray[np.void]:
         """Return the BLAKE2b digests of the encoded images, 16 bytes each, `(n,)`."""
@@ -119,4 +145,4 @@ def open_dataset(
         DataError: nothing is there, nothing in it is a labelled image, or none can be read.
     """
     source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo)
-    return Dataset(source, scan(source, threads=threads), multi_label)
+    return Dataset(source=source, index=scan(source, threads=threads), multi_label=multi_label)

@@ -1,8 +1,8 @@
-"""How an image file's bytes become pixels: one function for training, scan, prediction and the server.
+"""Decode image files: one function for training, scan, prediction and the server.
 
 Nothing in here makes Pillow warn, so no warning filter is needed: `warnings.catch_warnings` changes the whole
 process, and `decode` runs in many threads. Pillow's plugins are called directly because `Image.open` itself warns
-of large pictures, and imports every plugin that there is.
+of large images, and imports every plugin that there is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Decoded", "decode"]
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """One picture, upright.
+    """A decoded image, upright.
 
     Attributes:
         pixels: `(h, w)` grey or `(h, w, 3)` RGB, 0 to 255, read-only.
@@ -57,7 +57,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = 5  # from this orientation on, width and height change places
+_SIDEWAYS = 5  # from this orientation on, width and height are swapped
 # Tags of a TIFF that Pillow leaves to its callers.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0
@@ -70,19 +70,19 @@ def decode(
     min_size: tuple[int, int] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Decoded:
-    """Decodes the first picture of an image file: grey or RGB, upright, over white where it is transparent.
+    """Decode the first image of a file: grey or RGB, upright, over white where it is transparent.
 
     Safe to call from many threads, and changes no state of Pillow.
 
     Args:
         data: the whole file.
-        name: what to call the file in an error.
-        min_size: width and height that the caller will shrink the upright picture to. A JPEG is then decoded
+        name: of the file, for errors.
+        min_size: width and height that the caller will shrink the upright image to. A JPEG is then decoded
             at the smallest scale (1, 1/2, 1/4 or 1/8) at which it is still twice as large on both sides.
-        limits: what is too large.
+        limits: largest sizes that are accepted.
 
     Raises:
-        DecodeError: it is no image, damaged, truncated, too large, or of a kind without a defined white.
+        DecodeError: it is no image, is damaged, truncated or too large, or its colour mode has no defined white.
     """
     kind = format_of(data)
     try:
@@ -91,7 +91,7 @@ def decode(
             wanted = f"not an image in one of the formats {', '.join(FORMATS)}"
             raise RefusalError(wanted if data else "the file is empty")
         return _decode(data, kind, min_size, limits.max_pixels)
-    except Exception as error:  # whatever a plugin runs into on malformed bytes: any type is possible
+    except Exception as error:  # plugins raise errors of any type on malformed bytes
         raise DecodeError(name, _reason(error, kind)) from error
 
 
@@ -124,7 +124,7 @@ def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """As "L" or "RGB", with what is transparent laid over white.
+    """Convert to "L" or "RGB", with transparent pixels laid over white.
 
     CMYK needs no care here: Pillow's reader takes that of a JPEG as inverted, which is how Adobe and all
     others write it. LAB goes through `ImageCms`, within `convert`.
@@ -141,7 +141,7 @@ def _flat(image: Image.Image) -> Image.Image:
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:
-    """Grey of 12 or 16 bits, scaled to 8 with rounding."""
+    """Scale grey of 12 or 16 bits to 8, with rounding."""
     levels = np.asarray(image)
     tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     white = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else 65535
@@ -162,7 +162,7 @@ _OUTGROWN: dict[type[Exception], str] = {
 
 
 def _reason(error: Exception, kind: str | None) -> str:
-    """Why a file could not be decoded, in one line that means something to its owner."""
+    """Return the reason why a file could not be decoded, in one line for its owner."""
     text, origin = one_line(error), error.__cause__ or error
     if isinstance(error, RefusalError):
         return text

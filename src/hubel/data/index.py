@@ -1,7 +1,7 @@
-"""The index: one scan decodes every image fully once and records what it found, as flat arrays.
+"""The index: one scan decodes every image fully once and records its facts as flat arrays.
 
-It is kept in hubel's cache folder as `.npy` files that are memory-mapped, and used again while files do not change.
-A file that cannot be read is named with its reason, left out, and counted.
+It is stored in hubel's cache folder as memory-mapped `.npy` files, and reused as long as the images do not change. A
+file that cannot be read is named with its reason, left out, and counted.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ _COLUMNS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Index:
-    """What is known of every image of a source.
+    """Facts of every image of a source.
 
     Attributes:
-        name: the source's.
-        paths: how each image is named.
-        label: per row, a place in `labels`; -1 without one.
-        split: per row, a code of a split.
+        name: of the source.
+        paths: per row, the name of the image for the user and the source.
+        label: per row, a position in `labels`; -1 without a label.
+        split: per row, a position in `SPLITS`.
         stamp: per row, 64 bits that change when the file does.
         size: per row, bytes of the encoded image, or of the pixels.
         digest: per row, BLAKE2b of these bytes, 16 bytes.
@@ -63,9 +63,9 @@ class Index:
         orientation: per row, of EXIF, 1 to 8.
         status: per row, `OK` or `UNREADABLE`.
         labels: label texts.
-        skipped: files passed over, by reason.
-        reasons: why each unreadable row is unreadable.
-        reused: rows that were known from an earlier scan.
+        skipped: numbers of files passed over, by reason.
+        reasons: the reason for each unreadable row.
+        reused: number of rows that were taken from an earlier scan.
     """
 
     name: str
@@ -89,15 +89,15 @@ class Index:
         return len(self.label)
 
     def usable(self) -> NDArray[np.int64]:
-        """The rows that can be read and have a label."""
+        """Return the rows that can be read and have a label."""
         return np.flatnonzero((self.status == OK) & (self.label >= 0))
 
     def unreadable(self) -> list[tuple[str, str]]:
-        """Path and reason of each file that cannot be read, in order."""
+        """Return path and reason of each file that cannot be read, in order."""
         return [(self.paths[row], reason) for row, reason in sorted(self.reasons.items())]
 
     def classes(self, *, multi_label: bool = False) -> tuple[str, ...]:
-        """The names of the classes with a usable image in any split, naturally sorted.
+        """Return the names of the classes with a usable image in any split, naturally sorted.
 
         Raises:
             DataError: fewer than two.
@@ -106,32 +106,36 @@ class Index:
         return class_names((self.labels[code] for code in used), multi_label=multi_label)
 
     def targets(self, rows: NDArray[np.int64], classes: tuple[str, ...], *, multi_label: bool = False) -> NDArray[Any]:
-        """Class numbers int64 `(n,)`; with several labels an image, or no class, 0 and 1 as float32 `(n, classes)`.
+        """Return class numbers int64 `(n,)`; with several labels an image, or no class, 0 and 1 float32 `(n, classes)`.
 
         Raises:
             DataError: a label is none of the classes.
         """
         if not classes:
             return np.empty((len(rows), 0), np.float32)
-        place = {name: i for i, name in enumerate(classes)}
-        codes, where = np.unique(self.label[rows], return_inverse=True)
+        number = {name: i for i, name in enumerate(classes)}
+        codes, inverse = np.unique(self.label[rows], return_inverse=True)
         table: NDArray[Any]
         try:
             if multi_label:
                 table = np.zeros((len(codes), len(classes)), np.float32)
                 for values, code in zip(table, codes, strict=True):
-                    values[[place[part] for part in label_parts(self.labels[code], multi_label=True)]] = 1
+                    values[[number[part] for part in label_parts(self.labels[code], multi_label=True)]] = 1
             else:
-                table = np.array([place[self.labels[code]] for code in codes], np.int64)
-            return table[where]
+                table = np.array([number[self.labels[code]] for code in codes], np.int64)
+            return table[inverse]
         except KeyError as error:
             known = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
             raise DataError(
                 f"the data has a class {error.args[0]!r} that the model does not know; it knows {known}"
             ) from None
 
+    def label_texts(self, rows: NDArray[np.int64]) -> list[str]:
+        """Return the label text of each row, "" without one."""
+        return [self.labels[code] if code >= 0 else "" for code in self.label[rows].tolist()]
+
     def fingerprint(self) -> str:
-        """A short hash of all images, labels and splits, wherever they lie."""
+        """Return a short hash of all images, labels and splits, independent of their paths."""
         digest = hashlib.sha256()
         for values in (self.digest, self.label, self.split):
             digest.update(np.ascontiguousarray(values).tobytes())
@@ -139,18 +143,18 @@ class Index:
         return digest.hexdigest()[:16]
 
     def notes(self) -> list[str]:
-        """What the scan left out, a line each."""
+        """Return one line for each kind of file or image that the scan left out."""
         notes = [f"{counted(n, 'file')} passed over: {why}" for why, n in self.skipped.items()]
         if bad := self.unreadable():
             notes.append(f"{counted(len(bad), 'file')} left out because unreadable:")
             notes += [f"  {path}: {reason}" for path, reason in bad]
         if unlabelled := int(((self.label < 0) & (self.status == OK)).sum()):
-            notes.append(f"{counted(unlabelled, 'image')} left out for want of a label")
+            notes.append(f"{counted(unlabelled, 'image')} left out because they have no label")
         return notes
 
 
 def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | None = None) -> tuple[Decoded, bytes]:
-    """One image of a source, decoded, and the bytes it came from.
+    """Decode one image of a source; also return the bytes that it was decoded from.
 
     Raises:
         DecodeError: it cannot be read.
@@ -163,7 +167,7 @@ def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | 
 
 
 def scan(source: Source, *, threads: int | None = None) -> Index:
-    """The index of a source, decoding only what an earlier scan has not seen.
+    """Index a source, decoding only the images that an earlier scan has not seen.
 
     Raises:
         DataError: there is no image at all, or none that can be read.
@@ -180,20 +184,20 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         todo = _reuse(listing, known, columns)
     chunks = [todo[i : i + _CHUNK] for i in range(0, len(todo), _CHUNK)]
     workers = threads if threads is not None else usable_cores()
-    with ThreadPoolExecutor(max(1, workers)) as pool, bar("looking at every image", len(todo)) as progress:
+    with ThreadPoolExecutor(max(1, workers)) as pool, bar("scanning images", len(todo)) as progress:
         for rows, facts, problems in in_order(
-            pool, lambda rows: _look(source, listing, rows), chunks, ahead=2 * workers
+            pool, lambda rows: _decode_rows(source, listing, rows), chunks, ahead=2 * workers
         ):
             for name, values in facts.items():
                 columns[name][rows] = values
             reasons |= problems
             progress.step(len(rows))
     index = Index(
-        source.name,
-        listing.paths,
-        listing.label,
-        listing.split,
-        listing.stamp,
+        name=source.name,
+        paths=listing.paths,
+        label=listing.label,
+        split=listing.split,
+        stamp=listing.stamp,
         labels=listing.labels,
         skipped=dict(listing.skipped),
         reasons=reasons,
@@ -209,10 +213,10 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
     return index
 
 
-def _look(
+def _decode_rows(
     source: Source, listing: Listing, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], dict[str, list[Any]], dict[int, str]]:
-    """The facts of some rows: what one task of the scan does."""
+    """Return the facts of some rows, and the reasons for those that cannot be read."""
     facts: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     reasons = {}
     for row in rows.tolist():
@@ -239,7 +243,7 @@ def _folder(source: Source) -> Path | None:
 
 
 def _load(folder: Path) -> dict[str, Any]:
-    """The stamps and columns of an earlier scan, memory-mapped; empty where there is none that is whole."""
+    """Return the stamps and columns of an earlier scan, memory-mapped; nothing where there is no complete one."""
     if is_whole(folder, manifest=_MANIFEST):
         with contextlib.suppress(OSError, ValueError):  # another process may be replacing the folder
             return {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("stamp", *_COLUMNS)}
@@ -247,14 +251,14 @@ def _load(folder: Path) -> dict[str, Any]:
 
 
 def _reuse(listing: Listing, known: dict[str, Any], columns: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """Fill in the rows whose stamp an earlier scan knows as readable; the rows that remain to be looked at.
+    """Fill in the rows whose stamps belong to readable rows of an earlier scan, and return the rows that remain.
 
-    A stamp stands for one file's path, size and time, so that it finds the row wherever it was in the earlier scan.
-    What made a file unreadable, such as its permissions, may have gone without a trace in these.
+    A stamp stands for the path, size and time of a file, so that the order of rows may differ from the earlier scan.
+    Unreadable rows are read again: their cause, such as permissions, may have changed without changing the stamp.
     """
     order = np.argsort(known["stamp"], kind="stable")
-    place = np.minimum(np.searchsorted(known["stamp"], listing.stamp, sorter=order), len(order) - 1)
-    old = order[place]
+    position = np.minimum(np.searchsorted(known["stamp"], listing.stamp, sorter=order), len(order) - 1)
+    old = order[position]
     same = (known["stamp"][old] == listing.stamp) & (listing.stamp != 0) & (known["status"][old] == OK)
     for name in _COLUMNS:
         columns[name][same] = known[name][old[same]]

@@ -1,4 +1,4 @@
-"""What people point at when they want predictions: files, folders, patterns, standard input."""
+"""Inputs of a prediction: files, folders, patterns, standard input."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _MOST_INPUT = 2**30
 
 @dataclass(frozen=True)
 class Input:
-    """One image to be.
+    """An image to predict, not read yet.
 
     Attributes:
-        name: as the user knows it.
+        name: of the image for the user: its path, or "-".
         root: the folder that a link must not leave; None for a file that the user named.
-        data: the file's bytes where they did not come from a file.
+        data: the encoded bytes where they do not come from a file.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Input:
     data: bytes | None = None
 
     def decode(self, min_size: tuple[int, int] | None = None) -> Decoded:
-        """The image.
+        """Decode the image; see `hubel.data.decode.decode`.
 
         Raises:
             DecodeError: it cannot be read.
@@ -46,12 +46,12 @@ class Input:
 
 
 def collect(sources: Sequence[str | Path], standard_input: BinaryIO | None = None) -> Iterator[Input]:
-    """The images that sources name, one after another.
+    """Yield the images that sources name, one after another.
 
     Args:
         sources: files, folders (all images in them, at any depth), patterns such as `photos/**/*.jpg`, or "-": an
             image, or paths one a line, from standard input.
-        standard_input: what "-" means.
+        standard_input: the stream that "-" stands for.
 
     Raises:
         DataError: none of the sources exists. If some exist, the others come as inputs that cannot be read.

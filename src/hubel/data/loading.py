@@ -1,8 +1,8 @@
-"""Images of an index on their way to the network: decoded by threads, in an order that is a pure function.
+"""Load batches of images: decoded by threads, in an order that is a pure function of seed and epoch.
 
-Small sets are decoded once and stay in memory as bytes; large ones are decoded again in each epoch, by threads that
-work a bounded number of batches ahead. So are those that are changed by more than whole pixels: such a change needs the
-picture as it is. The number of threads changes nothing but the time.
+Threads work a bounded number of batches ahead of the network, and their number changes nothing but the time. With a
+decode cache, images are held at the network's size where the policy moves them by whole pixels only; other policies
+transform the larger images that are cached or decoded again in each epoch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -22,32 +23,41 @@ from hubel.core.process import usable_cores
 from hubel.core.random import permutation
 from hubel.core.window import in_order
 from hubel.data.augment import Policy, augment, changed, draw, mix, principal_axes
+from hubel.data.decode_cache import CacheMode
+from hubel.data.decoded import DecodedImages, covering_size
 from hubel.data.index import Index
-from hubel.data.kept import Keep
-from hubel.data.pictures import Pictures, least_size
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
-__all__ = ["Batch", "Images", "Labelled", "Samples", "blank_input", "network_input", "steps_per_epoch", "suited"]
+__all__ = [
+    "Batch",
+    "Images",
+    "Labelled",
+    "Samples",
+    "blank_input",
+    "network_input",
+    "steps_per_epoch",
+    "with_principal_axes",
+]
 
 _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
 _AXES_SAMPLE = 256  # images, whose every pixel counts
 _CHUNK = 64  # images that one task decodes for the memory, or for the colours
-_TURN = 2**32  # epochs; what an image is drawn for when it stands in one again
+_REPEAT = 2**32  # added to the epoch of the draws for each repetition of an image within an epoch
 
 Step = TypeVar("Step")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some samples.
+    """A batch of samples.
 
     Attributes:
-        positions: their places among the images, int64 `(n,)`.
-        pixels: uint8 `(n, h, w, c)`, resized and augmented, not yet normalised; or maps.
-        others: where images are mixed, int64 `(n,)`: the place among all images of the one that each is mixed with.
-        share: of each image that is its own; the rest is the other one's.
+        positions: positions of the samples among all images, int64 `(n,)`.
+        pixels: uint8 `(n, h, w, c)`, resized and augmented, not yet normalised; or feature maps.
+        others: positions of the images that mixup or CutMix mixed in, int64 `(n,)`; None without mixing.
+        share: of each sample's own image and target in the mix, 0 to 1.
     """
 
     positions: NDArray[np.int64]
@@ -55,33 +65,33 @@ class Batch:
     others: NDArray[np.int64] | None = None
     share: float = 1.0
 
-    def part(self, some: NDArray[np.int64]) -> Batch:
-        """The samples at some places of the batch."""
-        others = None if self.others is None else self.others[some]
-        return Batch(self.positions[some], self.pixels[some], others, self.share)
+    def part(self, rows: NDArray[np.int64]) -> Batch:
+        """Return some rows of the batch as a batch."""
+        others = None if self.others is None else self.others[rows]
+        return Batch(self.positions[rows], self.pixels[rows], others, self.share)
 
 
 class Samples(Protocol):
-    """What a network learns from: images, or what the frozen part of a network has made of them."""
+    """Samples to train on: images, or their feature maps from the frozen part of a network."""
 
     @property
     def preprocess(self) -> Preprocess:
-        """How an image becomes the network's input."""
+        """Return the size and normalisation of the network's input."""
 
     def __len__(self) -> int: ...
 
     def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
-        """The training batches of an epoch from step `start` on; every image comes once, unless a policy repeats it."""
+        """Yield the batches of a training epoch from step `start` on; each image once, unless the policy repeats it."""
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
-        """All images in order and unchanged, as evaluation sees them."""
+        """Yield all images in order and without augmentation, for evaluation."""
 
     def network_input(self, pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
-        """A batch's pixels as the network sees them, `(n, c, h, w)`."""
+        """Return the pixels of a batch as the network's input, float32 `(n, c, h, w)`."""
 
 
 def network_input(pixels: NDArray[np.uint8], preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 `(n, h, w, c)` as the normalised float32 `(n, c, h, w)` that a network sees.
+    """Convert uint8 `(n, h, w, c)` to the network's input, normalised float32 `(n, c, h, w)`.
 
     The values are those of `Preprocess.normalise`; the memory stays in channels-last order, which convolutions on
     processors with wide vectors prefer.
@@ -101,19 +111,19 @@ Kind = TypeVar("Kind", bound=Samples, covariant=True)
 
 @dataclass(frozen=True)
 class Labelled(Generic[Kind]):
-    """Images, or maps of them, with their targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`."""
+    """Samples with their targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`."""
 
     images: Kind
     targets: NDArray[Any]
 
 
 def blank_input(preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
-    """An input `(1, c, h, w)` of zeros: what shapes are seen from."""
+    """Return an input of zeros, `(1, c, h, w)`, to find the shapes of a network with."""
     return torch.zeros(1, preprocess.channels, preprocess.height, preprocess.width, device=device)
 
 
-def suited(policy: Policy, images: Samples) -> Policy:
-    """A policy with the principal colours of these images, where it changes those and does not name them itself."""
+def with_principal_axes(policy: Policy, images: Samples) -> Policy:
+    """Return the policy with the principal axes of the images' colours, if it augments along these and names none."""
     if not policy.pca or policy.axes != Policy.axes or not isinstance(images, Images):
         return policy
     colour = images.preprocess.channels == 3 and len(images) > 0
@@ -121,20 +131,20 @@ def suited(policy: Policy, images: Samples) -> Policy:
 
 
 def steps_per_epoch(n: int, batch_size: int) -> int:
-    """How many batches of nearly equal size, none larger than `batch_size`, hold n samples."""
+    """Return the number of batches of nearly equal size, none larger than `batch_size`, that hold n samples."""
     return -(-n // batch_size)
 
 
 class Images:
-    """Rows of an index at the network's size.
+    """Images of a dataset at the network's size; made by `Dataset.images`.
 
     Args:
-        source: where the images are.
-        index: what is known of them.
-        rows: which of them, in this order; positions below count within these.
-        preprocess: the size and the colours.
-        threads: that decode; 0 decodes in the calling thread, None uses every core.
-        keep: where decoded images are kept for whoever walks through them again; see `hubel.data.kept.plan`.
+        source: reads the encoded images.
+        index: facts of every image of the source.
+        rows: rows of the index, in this order; positions below count within these.
+        preprocess: size and normalisation of the network's input.
+        threads: number of decoding threads; 0 decodes in the calling thread, None uses every core.
+        cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
     """
 
     def __init__(
@@ -145,25 +155,69 @@ class Images:
         preprocess: Preprocess,
         *,
         threads: int | None = None,
-        keep: Keep = "off",
+        cache: CacheMode = "off",
     ) -> None:
         self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
         self.threads = usable_cores() if threads is None else threads
-        self.pictures = Pictures(source, index, rows, keep)
+        self.decoded_images = DecodedImages(source, index, rows, cache)
         self._resident: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def path(self, position: int) -> str:
-        """How an image is named to the user."""
+        """Return the name of an image as the user knows it, most often its path."""
         return self.index.paths[int(self.rows[position])]
 
+    @cached_property
+    def digests(self) -> NDArray[np.void]:
+        """Return the BLAKE2b digests of the encoded images, 16 bytes each, `(n,)`."""
+        return self.index.digest[self.rows]
+
+    @property
+    def splits(self) -> NDArray[np.int8]:
+        """Return the codes of the splits that the data itself puts the images into, positions in `SPLITS`, `(n,)`."""
+        return self.index.split[self.rows]
+
+    @property
+    def label_codes(self) -> NDArray[np.int32]:
+        """Return the positions of the images' labels in `label_names`, `(n,)`; -1 without a label."""
+        return self.index.label[self.rows]
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Return the label texts of the whole dataset; those of several classes join them with "|"."""
+        return self.index.labels
+
+    def labels(self, positions: NDArray[np.int64] | None = None) -> list[str]:
+        """Return the label texts of images, "" without one.
+
+        Args:
+            positions: which images, in this order; all if None.
+        """
+        return self.index.label_texts(self.rows if positions is None else self.rows[positions])
+
+    def subset(self, positions: NDArray[np.int64], *, cache: CacheMode = "off") -> Images:
+        """Return some of the images, in this order, with a decode cache of their own."""
+        return Images(self.source, self.index, self.rows[positions], self.preprocess, threads=self.threads, cache=cache)
+
+    def upright(self, position: int, min_size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return an image in its own shape and colours, `(h, w)` or `(h, w, 3)`.
+
+        Args:
+            position: which image.
+            min_size: width and height that the caller will shrink it to; see `hubel.data.decode.decode`.
+
+        Raises:
+            DecodeError: a file that the index lists as readable can no longer be read.
+        """
+        return self.decoded_images.decoded(position, min_size).pixels
+
     def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel, in units of full scale, over at most 4,096 of the images."""
-        some = np.sort(permutation(len(self), 0)[:_COLOUR_SAMPLE])
+        """Return mean and standard deviation of each channel, in units of full scale, over at most 4,096 images."""
+        sample = np.sort(permutation(len(self), 0)[:_COLOUR_SAMPLE])
         counts = np.zeros((self.preprocess.channels, 256), np.int64)
-        for batch in self._plain(some, _CHUNK):
+        for batch in self._plain(sample, _CHUNK):
             for channel, count in enumerate(counts):
                 count += np.bincount(batch.pixels[..., channel].ravel(), minlength=256)
         level, share = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
@@ -172,109 +226,109 @@ class Images:
         return tuple(mean.round(4).tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
 
     def principal_axes(self) -> tuple[tuple[float, float, float], ...]:
-        """The principal colours of at most 256 of the images, as `Policy.axes` has them."""
-        some = np.sort(permutation(len(self), 0)[:_AXES_SAMPLE])
-        return principal_axes(np.concatenate([batch.pixels for batch in self._plain(some, _CHUNK)]))
+        """Return the principal axes of the colours of at most 256 of the images; see `Policy.axes`."""
+        sample = np.sort(permutation(len(self), 0)[:_AXES_SAMPLE])
+        return principal_axes(np.concatenate([batch.pixels for batch in self._plain(sample, _CHUNK)]))
 
     def normalised_by(self, preprocess: Preprocess) -> Images:
-        """The same images for a network with another mean and standard deviation; nothing is decoded again."""
+        """Return the same images for a network with another mean and standard deviation; none is decoded again."""
         other = copy.copy(self)
         other.preprocess = preprocess
         return other
 
     def network_input(self, pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
-        """A batch of these images as the network sees it; see `network_input`."""
+        """Return the pixels of a batch as the network's input; see `network_input`."""
         return network_input(pixels, self.preprocess, device)
 
     def pixels(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Some images, uint8 `(n, h, w, c)`.
+        """Return images at the network's size, uint8 `(n, h, w, c)`.
 
         Raises:
-            DecodeError: a file that the index knows as good can no longer be read.
+            DecodeError: a file that the index lists as readable can no longer be read.
         """
         if self._resident is not None:
             return self._resident[positions]
         out = self._empty(len(positions))
-        for place, position in enumerate(positions.tolist()):
-            out[place] = self._decode(position)
+        for i, position in enumerate(positions.tolist()):
+            out[i] = self._decode(position)
         return out
 
     def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
-        """The training batches of an epoch from step `start` on; every image comes once, unless a policy repeats it."""
+        """Yield the batches of a training epoch from step `start` on; each image once, unless the policy repeats it."""
         n = len(self)
         order = np.repeat(permutation(n, seed, epoch)[: -(-n // policy.repeats)], policy.repeats)[:n]
-        places = np.array_split(np.arange(n), steps_per_epoch(n, batch_size))
-        steps = list(enumerate(places))[start:]
+        slots = np.array_split(np.arange(n), steps_per_epoch(n, batch_size))
+        steps = list(enumerate(slots))[start:]
 
-        def make(step: tuple[int, NDArray[np.int64]]) -> Batch:
-            number, some = step
-            positions, drawn_for = order[some], epoch + _TURN * (some % policy.repeats)
-            pixels = self.augmented(positions, policy, seed, drawn_for)
+        def load(step: tuple[int, NDArray[np.int64]]) -> Batch:
+            number, slots = step
+            positions, draw_epochs = order[slots], epoch + _REPEAT * (slots % policy.repeats)
+            pixels = self.augmented(positions, policy, seed, draw_epochs)
             mixed, others, share = mix(pixels, policy, seed, epoch, number)
             return Batch(positions, mixed, None if others is None else positions[others], share)
 
         if policy.keeps_pixels:
             self._decode_all()
         else:
-            self.pictures.covering(least_size(self.preprocess, policy))  # here, not in several threads at once
-        yield from self._made(make, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
-        self.pictures.publish()
+            self.decoded_images.covering(covering_size(self.preprocess, policy))  # here, not in several threads at once
+        yield from self._batches(load, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
+        self.decoded_images.publish()
 
     def augmented(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
-        """Some images, each changed as in one of the epochs, uint8 `(n, h, w, c)`; not mixed.
+        """Return images, each augmented with the draws of its epoch, uint8 `(n, h, w, c)`, before mixing.
 
         Raises:
-            DecodeError: a file that the index knows as good can no longer be read.
+            DecodeError: a file that the index lists as readable can no longer be read.
         """
         samples = self.rows[positions]
         if policy.keeps_pixels:
             return augment(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples)
         out = self._empty(len(positions))
-        picture = self.pictures.covering(least_size(self.preprocess, policy))
+        picture = self.decoded_images.covering(covering_size(self.preprocess, policy))
         for place, change in enumerate(draw(policy, seed, epochs, samples)):
             out[place] = changed(picture(int(positions[place])), self.preprocess, change)
         return out
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
-        """All images in order and unchanged, as evaluation sees them."""
+        """Yield all images in order and without augmentation, for evaluation."""
         self._decode_all()
         yield from self._plain(np.arange(len(self)), batch_size)
 
     def _plain(self, positions: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
         steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
-        return self._made(lambda some: Batch(some, self.pixels(some)), steps, at_once=True)
+        return self._batches(lambda step: Batch(step, self.pixels(step)), steps, at_once=True)
 
-    def _made(self, make: Callable[[Step], Batch], steps: list[Step], *, at_once: bool) -> Iterator[Batch]:
-        """Batches, made by threads.
+    def _batches(self, load: Callable[[Step], Batch], steps: list[Step], *, at_once: bool) -> Iterator[Batch]:
+        """Yield the batches of steps, computed by threads.
 
         Args:
-            make: a batch of a step.
-            steps: all of them.
-            at_once: if all images are at hand at the network's size, there is nothing to do that is worth a thread.
+            load: computes the batch of a step.
+            steps: all steps.
+            at_once: no threads are needed once all images are held at the network's size.
         """
         if self.threads == 0 or (at_once and self._resident is not None):
-            yield from map(make, steps)
+            yield from map(load, steps)
             return
         with ThreadPoolExecutor(self.threads) as pool:
-            yield from in_order(pool, make, steps, ahead=max(_AHEAD, self.threads))
+            yield from in_order(pool, load, steps, ahead=max(_AHEAD, self.threads))
 
     def _decode_all(self) -> None:
-        """Have all images at the network's size, if they may be kept.
+        """Hold all images at the network's size, if they are cached.
 
-        Not before somebody walks through them: whoever has all features cached decodes none.
+        Not before the first batch is asked for: training on cached features decodes no image.
         """
         if self._resident is None:
-            self._resident = self.pictures.resized(self.preprocess, self.threads)
+            self._resident = self.decoded_images.resized(self.preprocess, self.threads)
 
     def decoded(self, position: int) -> NDArray[np.uint8]:
-        """An image as it is, `(h, w)` or `(h, w, 3)`, at the smallest scale that still makes the network's input.
+        """Decode an image, `(h, w)` or `(h, w, 3)`, at the smallest scale that is enough for the network's input.
 
         Raises:
-            DecodeError: a file that the index knows as good can no longer be read.
+            DecodeError: a file that the index lists as readable can no longer be read.
         """
-        return self.pictures.decoded(position, self.preprocess.min_size).pixels
+        return self.decoded_images.decoded(position, self.preprocess.min_size).pixels
 
     def _decode(self, position: int) -> NDArray[np.uint8]:
         return self.preprocess.apply(self.decoded(position))

@@ -1,7 +1,7 @@
-"""How a decoded image becomes what the network sees: the one description that every path shares.
+"""Preprocessing: from a decoded image to the network's input, in one description that every path shares.
 
 Training, prediction, the server and the exported file all use one `Preprocess`, so the network sees the same numbers
-everywhere. The whole picture is kept, squashed or padded to the network's size, except by "crop", which is how networks
+everywhere. The whole image is used, squashed or padded to the network's size, except by "crop", which is how networks
 trained on ImageNet are evaluated.
 """
 
@@ -21,8 +21,8 @@ __all__ = ["Preprocess", "Resize"]
 
 Resize = Literal["squash", "pad", "crop"]
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-_LEAST_CROP = 0.1  # less would enlarge a picture without end
-_LONGEST = 16  # times the shorter side; of a longer picture, resizing what a crop drops would take all memory
+_LEAST_CROP = 0.1  # less would enlarge an image without bound
+_LONGEST = 16  # times the shorter side; of a longer image, resizing the part that a crop drops would take all memory
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Preprocess:
 
     @property
     def min_size(self) -> tuple[int, int]:
-        """Width and height that a picture is shrunk to, at the least: what `decode` may reduce it for."""
+        """Return the smallest width and height that an image is shrunk to: `min_size` of `decode`."""
         # 224 / (224 / 232) is a little less than 232.
         return math.floor(self.width / self.crop + 1e-6), math.floor(self.height / self.crop + 1e-6)
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A decoded image, uint8 `(h, w)` grey or `(h, w, 3)` RGB, as uint8 `(height, width, channels)`."""
+        """Resize a decoded image, uint8 `(h, w)` grey or `(h, w, 3)` RGB, to uint8 `(height, width, channels)`."""
         image = Image.fromarray(pixels)
         wanted = "L" if self.channels == 1 else "RGB"
         if image.mode != wanted:
@@ -94,7 +94,7 @@ class Preprocess:
         return np.asarray(image).reshape(self.height, self.width, self.channels)
 
     def inner_size(self, width: int, height: int) -> tuple[int, int]:
-        """The size that a picture of this width and height is resized to, before it is padded or cropped."""
+        """Return the width and height that an image of this size is resized to before it is padded or cropped."""
         if self.resize == "squash":
             return self.width, self.height
         if self.resize == "crop":
@@ -105,22 +105,22 @@ class Preprocess:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def normalise(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 `(n, h, w, c)` as float32 `(n, c, h, w)`: `(x / 255 - mean) / std`, as one multiply and add."""
+        """Convert uint8 `(n, h, w, c)` to float32 `(n, c, h, w)`: `(x / 255 - mean) / std`, as one multiply and add."""
         scale, shift = self.scale_shift()
         return np.ascontiguousarray((batch.astype(np.float32) * scale + shift).transpose(0, 3, 1, 2))
 
     def scale_shift(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Per channel, the factor and the summand that turn a byte into what the network sees."""
+        """Return, per channel, the factor and the summand that normalise a byte."""
         mean, std = np.asarray(self.mean), np.asarray(self.std)
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+        """Return the fields as plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Preprocess:
-        """The inverse of `to_json`.
+        """Build a preprocessing from the values of `to_json`.
 
         Raises:
             OptionError: a field is missing, unknown or out of range.
@@ -135,6 +135,6 @@ class Preprocess:
 
 
 def _centre(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The middle of an image. Halves are rounded to even, as torchvision does."""
+    """Crop the centre of an image. Halves are rounded to even, as torchvision does."""
     left, top = round((image.width - width) / 2), round((image.height - height) / 2)
     return image.crop((left, top, left + width, top + height))

@@ -1,4 +1,4 @@
-"""The bytes of a file, which may be anything that a folder can hold."""
+"""Read the bytes of a file, which may be anything that a folder can hold."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["DEFAULT_LIMITS", "Limits", "RefusalError", "check_bytes", "one_line"
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused for its size, before memory is spent on it.
+    """Largest sizes that are accepted; anything larger is refused before memory is spent on it.
 
     Attributes:
-        max_bytes: of the encoded file.
+        max_bytes: bytes of the encoded file.
         max_pixels: width times height. The default is Pillow's own threshold, which a TIFF cannot exceed.
     """
 
@@ -31,7 +31,7 @@ DEFAULT_LIMITS = Limits()
 
 
 class RefusalError(ValueError):
-    """A refusal in our own words, which reach the user as they are, as the reason of a `DecodeError`."""
+    """A refusal whose message reaches the user unchanged, as the reason of a `DecodeError`."""
 
 
 _KINDS = {
@@ -48,12 +48,12 @@ _PLAIN = {
     errno.EPERM: "permission denied",
     errno.ELOOP: "a link that leads to itself",
 }
-# O_NONBLOCK: a pipe may take the file's place after its kind was looked at, and must not be waited for.
+# O_NONBLOCK: a pipe may replace the file after its kind was checked, and must not be waited for.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 def read_regular(path: Path, *, root: Path | None = None, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The bytes of a regular file; never waits on a pipe, never reads a device.
+    """Read a regular file, without ever waiting on a pipe or reading a device.
 
     Args:
         path: the file.
@@ -102,6 +102,6 @@ def check_bytes(size: int, limits: Limits) -> None:
 
 
 def one_line(text: object) -> str:
-    """A message without newlines, control characters, or the addresses of Python objects."""
+    """Return a message without newlines, control characters, or the addresses of Python objects."""
     plain = re.sub(r"<[^<>]* at 0x[0-9a-fA-F]+>", "it", str(text))
     return " ".join("".join(c if c.isprintable() else " " for c in plain).split())[:200]

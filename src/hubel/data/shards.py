@@ -1,7 +1,7 @@
-"""Images straight from tar archives, in order, for data sets that are too large to be looked at first.
+"""Stream images from tar archives, for datasets that are too large to scan first.
 
-Nothing is indexed: archives are read from one end to the other, as disks and networks like it, and a buffer shuffles
-what comes. The order is a function of the archives and of `(seed, epoch, rank, world, buffer)`, and over all ranks
+Nothing is indexed: archives are read from one end to the other, as suits disks and networks, and a buffer shuffles
+the images. The order is a function of the archives and of `(seed, epoch, rank, world, buffer)`, and over all ranks
 every image comes exactly once.
 """
 
@@ -18,24 +18,24 @@ import numpy as np
 from hubel.core.errors import DecodeError, OptionError
 from hubel.core.random import bits, permutation
 from hubel.data.sources.listing import natural_key
-from hubel.data.sources.samples import samples
+from hubel.data.sources.samples import archive_samples
 from hubel.data.sources.tarfiles import Shards, find_shards
-from hubel.data.sources.webdataset import numbered_names, opened, read_sample
+from hubel.data.sources.webdataset import numbered_names, open_archive, read_sample
 
 __all__ = ["Streamed", "stream_shards"]
 
-_ORDER_OF_SHARDS, _ORDER_IN_BUFFER, _ORDER_AT_END = 111, 112, 113  # keep these draws apart from others
+_ORDER_OF_SHARDS, _ORDER_IN_BUFFER, _ORDER_AT_END = 111, 112, 113  # keep these draws independent of others
 _WORDS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """One image.
+    """An encoded image from an archive.
 
     Attributes:
-        name: its archive, and its path there.
-        data: the bytes of its file; `hubel.data.decode.decode` makes pixels of them.
-        label: its class; None where none is given.
+        name: the archive, and the path of the image in it.
+        data: the bytes of the image file, for `hubel.data.decode.decode`.
+        label: the name of its class; None without a label.
     """
 
     name: str
@@ -53,11 +53,11 @@ def stream_shards(
     world: int = 1,
     skip: Callable[[str, str], None] | None = None,
 ) -> Iterator[Streamed]:
-    """The images of WebDataset archives that fall to one of several processes, in the order of one epoch.
+    """Yield the images of WebDataset archives for one of several processes, in the order of one epoch.
 
     Whole archives are dealt to the ranks, in an order drawn for the epoch, so that each is read by one of them; ranks
     may then differ by the images of one archive. With fewer archives than ranks, single images are dealt: each rank
-    walks over all archives, and counts differ by one at most.
+    walks over all archives, and counts differ by at most one.
 
     Args:
         paths: a folder, an archive, a pattern, or a list of archives, whose order does not matter.
@@ -66,7 +66,7 @@ def stream_shards(
         buffer: how many images wait, encoded, for one of them to be drawn; 1 leaves each archive in its own order.
         rank: which of the processes this is, from 0.
         world: how many processes there are.
-        skip: is told the name and the reason of each member that is passed over.
+        skip: called with the name and the reason of each member that is passed over.
 
     Yields:
         Images with the names of their classes.
@@ -80,10 +80,10 @@ def stream_shards(
     if buffer < 1:
         raise OptionError(f"a buffer holds at least 1 image, not {buffer}")
     shards = find_shards(paths) if isinstance(paths, str | Path) else _listed(paths)
-    return _shuffled(_dealt(shards, (seed, epoch), rank, world, skip or _untold), buffer, (seed, epoch, rank, world))
+    return _shuffled(_dealt(shards, (seed, epoch), rank, world, skip or _ignore), buffer, (seed, epoch, rank, world))
 
 
-def _untold(name: str, reason: str) -> None:
+def _ignore(name: str, reason: str) -> None:
     pass
 
 
@@ -103,10 +103,10 @@ def _dealt(
     by_shard = len(order) >= world
     entries = list(shards)
     number = 0
-    for place in order[rank::world] if by_shard else order:
-        path, called, _ = entries[place]
-        with opened(path) as file:
-            for sample in samples(file, str(path), called, names, skip):
+    for shard in order[rank::world] if by_shard else order:
+        path, called, _ = entries[shard]
+        with open_archive(path) as file:
+            for sample in archive_samples(file, str(path), called, names, skip):
                 mine = by_shard or number % world == rank
                 number += 1
                 if not mine:
@@ -121,17 +121,17 @@ def _dealt(
 
 
 def _shuffled(images: Iterator[Streamed], buffer: int, keys: tuple[int, ...]) -> Iterator[Streamed]:
-    """What comes, each image in place of one drawn from those that wait; at the end, the rest in a drawn order."""
+    """Yield an image drawn from the buffer for each one that enters it; at the end, the rest in a drawn order."""
     waiting = list(itertools.islice(images, buffer))
     for image, word in zip(images, _words(keys), strict=False):
         drawn = word % buffer
         yield waiting[drawn]
         waiting[drawn] = image
-    for place in permutation(len(waiting), *keys, _ORDER_AT_END).tolist():
-        yield waiting[place]
+    for drawn in permutation(len(waiting), *keys, _ORDER_AT_END).tolist():
+        yield waiting[drawn]
 
 
 def _words(keys: tuple[int, ...]) -> Iterator[int]:
-    """Random words without end, made many at once."""
+    """Yield random words without end, computed many at once."""
     for first in itertools.count(0, _WORDS_AT_ONCE):
         yield from bits(*keys, _ORDER_IN_BUFFER, np.arange(first, first + _WORDS_AT_ONCE)).tolist()

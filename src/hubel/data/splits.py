@@ -1,4 +1,4 @@
-"""Which images train, which choose, which measure."""
+"""Splits: the images for training, validation and testing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hubel.data.sources.listing import SPLITS, label_parts, natural_key
 __all__ = ["Splits", "choose_rows", "split"]
 
 _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
-_ORDER_OF_SAMPLES = 101  # keeps these draws apart from others with the same seed
+_ORDER_OF_SAMPLES = 101  # keeps these draws independent of others with the same seed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Rows of an index.
+    """Rows of an index for training, validation and testing.
 
     Attributes:
-        train: rows to learn from.
-        val: rows that choose the epoch and the temperature.
-        test: rows that measure; the same as `val` where the user gave `val` but no `test`.
-        notes: what a person should know, a line each.
+        train: training rows.
+        val: validation rows, which select the best epoch and the temperature.
+        test: test rows; the same as `val` where the data has a split `val` but no `test`.
+        notes: remarks for the user, a line each.
     """
 
     train: NDArray[np.int64]
@@ -38,23 +38,23 @@ class Splits:
 
     @property
     def test_is_val(self) -> bool:
-        """Whether the images that measure have also chosen the epoch."""
+        """Return whether the test images have also selected the best epoch."""
         return np.array_equal(self.val, self.test)
 
 
 def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, multi_label: bool = False) -> Splits:
-    """The user's own splits where there are any; what is missing is held out by seed, class by class.
+    """Take the data's own splits where there are any, and hold out the missing ones by seed, stratified by class.
 
-    Exact duplicates (same bytes) are kept on one side of a split that is made here; between the user's own splits they
-    are reported.
+    Exact duplicates (same bytes) stay on one side of a split that is made here; between the data's own splits they are
+    reported.
 
     Args:
-        index: what there is.
+        index: facts of all images.
         seed: another seed holds out other images.
-        val: share of the training images that chooses, when there is no `val`.
-        test: share of all images that measures, when there is neither `val` nor `test`.
-        multi_label: whether a label may name several classes. What is held out is then chosen combination by
-            combination, and those that occur once are taken together.
+        val: share of the training images held out for validation, when the data has no `val`.
+        test: share of all images held out for testing, when the data has neither `val` nor `test`.
+        multi_label: a label may name several classes. The split is then stratified by combination of classes, and
+            combinations that occur once form one stratum.
 
     Raises:
         DataError: nothing to train on, a class with one image, or too few images to hold any out.
@@ -68,37 +68,37 @@ def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, m
     own = index.split[rows]
     notes = []
     if not own.any():
-        testing, rest = _hold_out(index, rows, test, seed, pool=multi_label)
+        test_rows, rest = _hold_out(index, rows, test, seed, pool=multi_label)
     else:
-        testing, rest = rows[own == _TEST], rows[own == _TRAIN]
+        test_rows, rest = rows[own == _TEST], rows[own == _TRAIN]
         if n := int((own == 0).sum()):
             notes.append(f"{n} {'image is' if n == 1 else 'images are'} in no split and not used")
         if not len(rest):
             raise DataError("there is no training image: the split train is empty")
         notes += _shared_between_splits(index, rows)
-    choosing = rows[own == _VAL]
-    training = rest
-    if not len(choosing):
-        choosing, training = _hold_out(index, rest, val, seed + 1, pool=multi_label)
-    if not len(testing):
-        testing = choosing
-    if not len(choosing):
-        notes.append("too few images to hold some out for choosing; the test images choose, too")
-        choosing = testing
-    if not len(choosing):
+    val_rows = rows[own == _VAL]
+    train_rows = rest
+    if not len(val_rows):
+        val_rows, train_rows = _hold_out(index, rest, val, seed + 1, pool=multi_label)
+    if not len(test_rows):
+        test_rows = val_rows
+    if not len(val_rows):
+        notes.append("too few images to hold some out for validation; the test images are used for it, too")
+        val_rows = test_rows
+    if not len(val_rows):
         raise DataError("there are too few different images to hold any out; each class needs at least two")
-    notes += _untrained(index, training, np.union1d(choosing, testing), multi_label=multi_label)
-    return Splits(training, choosing, testing, tuple(notes))
+    notes += _untrained(index, train_rows, np.union1d(val_rows, test_rows), multi_label=multi_label)
+    return Splits(train=train_rows, val=val_rows, test=test_rows, notes=tuple(notes))
 
 
 def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> tuple[NDArray[np.int64], str]:
-    """The rows of one split, and what they are called in a report.
+    """Return the rows of one split, and its name in a report.
 
     Args:
-        index: what there is.
-        trained: the provenance of a model; when it was trained on this very data, the splits are those of its training.
-        wanted: "train", "val", "test", "all", or "auto": what the training held out; otherwise the data's own test or
-            val; otherwise all.
+        index: facts of all images.
+        trained: provenance of a model; if it was trained on exactly this data, the splits are those of its training.
+        wanted: "train", "val", "test", "all", or "auto": the images that the training held out, otherwise the data's
+            own test or val split, otherwise all images.
 
     Raises:
         DataError: the data has no such split.
@@ -131,17 +131,18 @@ def _check_counts(index: Index, rows: NDArray[np.int64]) -> None:
     if alone:
         more = f" (and {len(alone) - 1} more such)" if len(alone) > 1 else ""
         raise DataError(
-            f"class {alone[0]!r} has one readable image{more}; each needs at least two: one to learn, one to measure"
+            f"class {alone[0]!r} has one readable image{more}; each needs at least two: one to train on, one to test on"
         )
 
 
 def _hold_out(
     index: Index, rows: NDArray[np.int64], share: float, seed: int, *, pool: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows held out and rows that remain, each sorted: of every label its share of groups of equal files.
+    """Return the rows held out and the rows that remain, both sorted.
 
-    A label keeps at least one group; one with two or more gives at least one when the share is not zero. With `pool`,
-    labels with a single group count as one label.
+    Of every label, a share of its groups of equal files is held out. At least one group of a label remains, and at
+    least one of two or more is held out unless the share is zero. With `pool`, labels with a single group count as one
+    label.
     """
     _, group = np.unique(index.digest[rows], return_inverse=True)
     first = np.unique(group, return_index=True)[1]  # a group counts for the label of its first image
@@ -158,7 +159,7 @@ def _hold_out(
 
 
 def _shared_between_splits(index: Index, rows: NDArray[np.int64]) -> list[str]:
-    """Notes on equal files in several of the user's own splits."""
+    """Return notes on equal files in several of the data's own splits."""
     _, group = np.unique(index.digest[rows], return_inverse=True)
     found = []
     for one, other in ((_TRAIN, _VAL), (_TRAIN, _TEST), (_VAL, _TEST)):
@@ -174,16 +175,18 @@ def _shared_between_splits(index: Index, rows: NDArray[np.int64]) -> list[str]:
     return found
 
 
-def _untrained(index: Index, training: NDArray[np.int64], others: NDArray[np.int64], *, multi_label: bool) -> list[str]:
-    asked, taught = (
+def _untrained(
+    index: Index, train_rows: NDArray[np.int64], others: NDArray[np.int64], *, multi_label: bool
+) -> list[str]:
+    tested, trained = (
         {
             part
             for code in np.unique(index.label[rows])
             for part in label_parts(index.labels[code], multi_label=multi_label)
         }
-        for rows in (others, training)
+        for rows in (others, train_rows)
     )
-    absent = sorted(asked - taught, key=natural_key)
+    absent = sorted(tested - trained, key=natural_key)
     if not absent:
         return []
     names = ", ".join(absent[:5])

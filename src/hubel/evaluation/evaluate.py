@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hubel.core.files import numbered_folder
 from hubel.data.dataset import open_dataset
-from hubel.data.splits import choose_rows
 from hubel.evaluation.write import write_evaluation
 from hubel.inference.device import pick_device
 from hubel.inference.load import load
@@ -69,7 +68,7 @@ def evaluate_file(
     opened = _open(model, device, engine, tta=tta)
     card, task = opened.card, find_task(opened.card.task)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled)
-    rows, which = choose_rows(dataset.index, card.provenance, split)
+    rows, which = dataset.evaluation_rows(card.provenance, split)
     images = dataset.images(card.preprocess, rows)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
     notes = tuple(dataset.index.notes())

@@ -104,14 +104,12 @@ def embed(network: nn.Module, images: Images, *, layer: str | None = None) -> Em
         raise DataError(f"an embedding needs at least {_LEAST} images, not {len(images)}")
     features, layer = pooled_features(network, images, layer)
     sample = np.sort(permutation(len(features), 0)[:_MOST])
-    rows = images.rows[sample]
     components, explained = _principal_components(features[sample])
     points = {"PCA": components[:, :2], "t-SNE": _tsne(components)}
-    paths = [images.index.paths[row] for row in rows.tolist()]
     return Embedding(
-        paths=paths,
-        labels=images.index.label[rows].astype(np.int64),
-        classes=images.index.labels,
+        paths=[images.path(position) for position in sample.tolist()],
+        labels=images.label_codes[sample].astype(np.int64),
+        classes=images.label_names,
         layer=layer,
         points=points,
         explained=explained,

@@ -14,10 +14,8 @@ from numpy.typing import ArrayLike
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import numbered_folder, write_atomic
-from hubel.data.index import scan
+from hubel.data.dataset import open_dataset
 from hubel.data.inputs import collect
-from hubel.data.loading import Images
-from hubel.data.sources import open_source
 from hubel.explain.comparison import compare_methods
 from hubel.explain.embedding import draw_embedding, embed
 from hubel.explain.explanation import Explanation, explain
@@ -183,12 +181,10 @@ def write_embedding(
     predictor: Predictor, data: str, out: Path | None = None, *, layer: str | None = None
 ) -> OutputFolder:
     """Embed all images of a dataset in two dimensions, as a figure and a table. See `embed`."""
-    source = open_source(data, labelled=True)
-    index = scan(source)
-    images = Images(source, index, index.usable(), predictor.card.preprocess)
-    embedding = embed(predictor.network, images, layer=layer)
+    dataset = open_dataset(data)
+    embedding = embed(predictor.network, dataset.images(predictor.card.preprocess), layer=layer)
     output = _output_folder(predictor, out, [], verb="embed")
-    output.add("embedding", draw_embedding(embedding, f"{predictor.card.model} on {source.name}"), "PCA and t-SNE")
+    output.add("embedding", draw_embedding(embedding, f"{predictor.card.model} on {dataset.name}"), "PCA and t-SNE")
     write_atomic(output.folder / "embedding.csv", embedding.to_csv())
     output.rows.append(("embedding.csv", f"{len(embedding.paths):,} images"))
     return output

@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.core.shell import shell_command
-from hubel.data.index import scan
-from hubel.data.loading import Images
+from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import open_source
-from hubel.data.splits import choose_rows
 from hubel.export.formats import FORMATS
 from hubel.export.onnx_graph import OPSET, Parity, compare, onnx_network
 from hubel.export.quantise import Quantised, quantise
@@ -100,7 +97,7 @@ def export(
         output: MODEL with another ending, beside it, if not given; NAME.onnx here for a network by its name.
         form: one of `hubel.export.formats.FORMATS`.
         int8: compute in 8 bits where that costs little; needs `data`. Only in the form "onnx".
-        data: images to compare and to calibrate with, see `open_source`; with labels of the model's classes those that
+        data: images to compare and to calibrate with, see `open_dataset`; with labels of the model's classes those that
             the training held out say what 8 bits cost. Parts of two photos, to compare with, if not given.
         max_drop: the most that 8 bits may lose, as a share of all images, 0 to 1.
 
@@ -148,31 +145,30 @@ def _beside(model: str | Path, suffix: str, *, int8: bool) -> Path:
 def _from_data(data: str, card: ModelCard) -> _Sample:
     """Images of a data set: from those that trained to calibrate with, from the others to compare and measure with."""
     multi_label = card.provenance.get("multi_label", False)
-    source = open_source(data, multi_label=multi_label, labelled=False)
-    index = scan(source)
-    rows, which = choose_rows(index, card.provenance, "auto")
-    others = np.setdiff1d(index.usable(), rows)
+    dataset = open_dataset(data, multi_label=multi_label, labelled=False)
+    rows, which = dataset.evaluation_rows(card.provenance)
+    others = np.setdiff1d(dataset.rows(), rows)
     if not len(rows):
         raise DataError(f"{data}: there is no image to compare with")
 
     def pixels(chosen: NDArray[np.int64]) -> Pixels:
-        images = Images(source, index, chosen, card.preprocess)
+        images = dataset.images(card.preprocess, chosen)
         return images.pixels(np.arange(len(images)))
 
     def spread(chosen: NDArray[np.int64], most: int) -> NDArray[np.int64]:
         return chosen[np.unique(np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(np.int64))]
 
-    named = {index.labels[code] for code in np.unique(index.label[rows])}
+    named = set(dataset.labels(rows))
     if not multi_label and named <= set(card.classes) and named:
         return _Sample(
-            f"{len(rows):,} {which} images of {source.name}",
+            f"{len(rows):,} {which} images of {dataset.name}",
             pixels(spread(others if len(others) else rows, _CALIBRATION)),
             pixels(rows),
-            index.targets(rows, card.classes),
+            dataset.targets(card.classes, rows),
         )
-    chosen = spread(index.usable(), _CALIBRATION)
+    chosen = spread(dataset.rows(), _CALIBRATION)
     some = pixels(chosen)
-    return _Sample(f"{len(chosen):,} images of {source.name}", some, some)
+    return _Sample(f"{len(chosen):,} images of {dataset.name}", some, some)
 
 
 def _from_photos(preprocess: Preprocess) -> _Sample:

@@ -157,7 +157,7 @@ class FeatureExtractor:
             DecodeError: a file that the index knows as good can no longer be read.
             OptionError: there is no room for the cache; see `room_for`.
         """
-        hashes = images.index.digest[images.rows]
+        hashes = images.digests
         precision, found = self._known(hashes, views)
         if len(_missing(found)):
             engine = self._pick(images, precision, max(self._expected, len(images) * views))
@@ -169,7 +169,7 @@ class FeatureExtractor:
 
     def maps_above(self, below: Features, layers: nn.Module) -> Features:
         """What the part makes of view 0 of images, by its upper layers from maps of a boundary below; kept likewise."""
-        hashes = below.images.index.digest[below.images.rows]
+        hashes = below.images.digests
         series = self._series(below.precision, 1)[0]
         found = series.find(hashes)
         if len(missing := _missing([found])):
@@ -188,14 +188,14 @@ class FeatureExtractor:
         """Whether the cache may take so many views of images; the oldest values of others make room."""
         wanted, needed = 0, set[Path]()
         for some in images:
-            _, found = self._known(some.index.digest[some.rows], views)
+            _, found = self._known(some.digests, views)
             wanted += self._bytes_to_come(found)
             needed |= {folder for one in found for folder in one.folders}
         return make_room(ACTIVATIONS, PARTS, wanted, needed)
 
     def has(self, images: Images) -> bool:
         """Whether view 0 of all images is kept already."""
-        _, found = self._known(images.index.digest[images.rows], 1)
+        _, found = self._known(images.digests, 1)
         return not len(_missing(found))
 
     def _bytes_to_come(self, found: Sequence[Found]) -> int:
@@ -250,7 +250,7 @@ class FeatureExtractor:
             )
         if wanted > _WORTH_A_WORD:
             self._tell(f"keeping {wanted / 2**20:,.0f} MiB of activations in the cache; `hubel cache` clears it")
-        hashes = images.index.digest[images.rows]
+        hashes = images.digests
 
         def prepare(position: int) -> list[NDArray[np.uint8]]:
             pixels = images.decoded(position)

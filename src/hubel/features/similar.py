@@ -25,7 +25,7 @@ from hubel.core.files import cache_root, is_whole, publish_folder
 from hubel.core.progress import bar
 from hubel.data.inputs import Input
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources.folder import stamp
+from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.walk import image_files
 from hubel.inference.forward import forward
 from hubel.inference.predictor import Predictor
@@ -107,7 +107,7 @@ def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise DataError(f"{folder}: no such folder; expected one with images in it, at any depth")
-    found = {stamp(path, status): path for path, status in image_files(root, lambda reason: None)}
+    found = {file_stamp(path, status): path for path, status in image_files(root, lambda reason: None)}
     if not found:
         raise DataError(f"{folder}: there is no image in this folder")
     place = _place(predictor, root)

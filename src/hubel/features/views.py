@@ -65,5 +65,4 @@ def view_name(number: int, policy: Policy = VIEWS) -> str:
 
 def image_view(images: Images, position: int, number: int, policy: Policy = VIEWS) -> NDArray[np.uint8]:
     """One view of an image of a data set, uint8 `(height, width, channels)`."""
-    digest = images.index.digest[images.rows[position]]
-    return view(images.decoded(position), images.preprocess, number, image_key(digest), policy)
+    return view(images.decoded(position), images.preprocess, number, image_key(images.digests[position]), policy)

@@ -114,8 +114,7 @@ class ReconstructionEvaluation:
 
     def drawings(self) -> list[Drawing]:
         """Return images above their reconstructions."""
-        index = self.images.index
-        names = [index.labels[code] for code in index.label[self.images.rows[self.shown]]]
+        names = self.images.labels(self.shown)
         originals = list(self.images.pixels(self.shown))
         return [
             Drawing(
@@ -188,8 +187,8 @@ class Reconstruction(Task):
         metrics = measure_reconstruction(
             (preprocess.normalise(batch.pixels), logits) for batch, logits in output_batches(network, images)
         )
-        codes, first = np.unique(images.index.label[images.rows], return_index=True)
-        first = first[sorted(range(len(codes)), key=lambda i: natural_key(images.index.labels[codes[i]]))]
+        names, first = np.unique(images.labels(), return_index=True)
+        first = first[sorted(range(len(names)), key=lambda i: natural_key(str(names[i])))]
         shown = np.concatenate([first, np.setdiff1d(np.arange(len(images)), first)])[:_SHOWN]
         pixels = sigmoid(forward(network, images.pixels(shown), preprocess)).transpose(0, 2, 3, 1)
         return ReconstructionEvaluation(

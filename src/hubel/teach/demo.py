@@ -34,15 +34,16 @@ def digits_demo(folder: Path) -> tuple[list[RunResult], list[tuple[str, str, str
     rows = held_out.rows[:_SHOWN]
     source = digits()
     pixels = np.stack([source.read(int(row), "") for row in rows])
+    labels = held_out.labels()
     scores = predictor.predict_proba(pixels)
     predictions = [
         (
             held_out.path(i),
-            held_out.index.labels[held_out.index.label[row]],
+            labels[i],
             predictor.classes[scores[i].argmax()],
             f"{scores[i].max():.1%}",
         )
-        for i, row in enumerate(rows.tolist())
+        for i in range(len(pixels))
     ]
     return runs, predictions
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from hubel.core.errors import OptionError
 from hubel.core.random import permutation
-from hubel.data.kept import Keep
-from hubel.data.loading import Batch, Images, Labelled, suited
-from hubel.data.pictures import least_size
+from hubel.data.decode_cache import CacheMode
+from hubel.data.decoded import covering_size
+from hubel.data.loading import Batch, Images, Labelled, with_principal_axes
 from hubel.models.neighbours import Neighbours
 from hubel.training.execute import build_trainer, training_context
 from hubel.training.plan import Plan
@@ -99,8 +99,8 @@ def measure_loading(data: Any, recipe: Recipe | None = None, *, seconds: float =
         trainer = build_trainer(plan, network)
         train = _sample(plan, "off")
         fresh, cached = train.images, _sample(plan, "ram").images
-        policy = suited(plan.loop.policy, fresh)
-        decode = fresh.pictures.covering(least_size(fresh.preprocess, policy))
+        policy = with_principal_axes(plan.loop.policy, fresh)
+        decode = fresh.decoded_images.covering(covering_size(fresh.preprocess, policy))
 
         def decoded() -> Iterator[int]:
             with ThreadPoolExecutor(max(1, fresh.threads)) as pool:
@@ -136,7 +136,7 @@ def measure_loading(data: Any, recipe: Recipe | None = None, *, seconds: float =
         )
 
 
-def _sample(plan: Plan, cache: Keep) -> Labelled[Images]:
+def _sample(plan: Plan, cache: CacheMode) -> Labelled[Images]:
     images = plan.train.images
     places = np.sort(permutation(len(images), plan.loop.seed)[:_SAMPLE])
     chosen = plan.dataset.images(images.preprocess, images.rows[places], threads=images.threads, cache=cache)

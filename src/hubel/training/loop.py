@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hubel.core.errors import DivergedError
 from hubel.core.progress import bar
 from hubel.core.stopping import Stop
-from hubel.data.loading import Labelled, Samples, steps_per_epoch, suited
+from hubel.data.loading import Labelled, Samples, steps_per_epoch, with_principal_axes
 from hubel.inference.forward import output_batches
 from hubel.training.checkpoint import Checkpoint
 from hubel.training.optimizer import load_tensors, tensors
@@ -73,7 +73,7 @@ class Loop:
     ) -> None:
         self.trainer, self.train, self.settings, self.selection = trainer, train, settings, selection
         self._keep, self._save, self._tell = keep, save, tell
-        self.policy = suited(settings.policy, train.images)
+        self.policy = with_principal_axes(settings.policy, train.images)
         self.steps = steps_per_epoch(len(train.images), settings.batch_size)
         self.progress = TrainingProgress(epochs=settings.epochs)
 

@@ -26,7 +26,7 @@ from hubel.core.files import numbered_folder, write_atomic
 from hubel.core.progress import bar, say
 from hubel.core.random import scalar
 from hubel.core.shell import shell_command
-from hubel.data.loading import Batch, Labelled, Samples, suited
+from hubel.data.loading import Batch, Labelled, Samples, with_principal_axes
 from hubel.models.neighbours import Neighbours
 from hubel.plots.png import save_figure
 from hubel.plots.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, style_axes
@@ -233,7 +233,7 @@ def range_test(plan: Plan, network: nn.Module, train: Labelled[Samples], rates: 
 
 def _batches(plan: Plan, train: Labelled[Samples]) -> Iterator[Batch]:
     """Yield the batches of training, epoch by epoch, without end."""
-    policy = suited(plan.loop.policy, train.images)
+    policy = with_principal_axes(plan.loop.policy, train.images)
     for epoch in count():
         yield from train.images.epoch(plan.loop.seed, epoch, plan.loop.batch_size, policy)
 

@@ -18,7 +18,7 @@ from hubel.core.progress import counted
 from hubel.core.version import __version__
 from hubel.data.augment import Policy, find_policy
 from hubel.data.dataset import Dataset, open_dataset
-from hubel.data.kept import Keep
+from hubel.data.decode_cache import CacheMode
 from hubel.data.loading import Images, Labelled, blank_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.builtin import XO
@@ -109,7 +109,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     transfer = _transfer(recipe, card, initial.weights, len(splits.train), policy_name)
 
     def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
-        images = dataset.images(card.preprocess, rows, threads=recipe.data.loading_threads, cache=cast(Keep, cache))
+        images = dataset.images(
+            card.preprocess, rows, threads=recipe.data.loading_threads, cache=cast(CacheMode, cache)
+        )
         return Labelled(images, task.targets(dataset, outputs, rows))
 
     cache = recipe.data.cache or "auto"

@@ -15,10 +15,8 @@ from hubel.audit.robustness.figure import robustness_curves
 from hubel.audit.robustness.run import robustness_files
 from hubel.cli import main
 from hubel.core.errors import DataError, HubelError, OptionError, UnknownNameError
-from hubel.data.index import scan
-from hubel.data.loading import Images
+from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import ArraySource
 from hubel.inference.predictor import Predictor
 from hubel.plots.png import to_png
 from hubel.weights.card import ModelCard
@@ -66,10 +64,9 @@ def halves(n=40, side=28):
 
 
 def looked_at(images, labels, card):
-    source = ArraySource(images, np.array(CLASSES)[labels])
-    index = scan(source)
+    dataset = open_dataset((images, np.array(CLASSES)[labels]))
     rows = np.arange(len(labels))
-    return Images(source, index, rows, card.preprocess), index.targets(rows, card.classes)
+    return dataset.images(card.preprocess, rows), dataset.targets(card.classes, rows)
 
 
 @pytest.fixture
@@ -173,7 +170,7 @@ def test_alexnet_is_as_published():
 def test_alexnet_is_the_reference_of_imagenet_models_only(folder, monkeypatch):
     model = folder / "model.safetensors"
     words = "mCE relative to AlexNet"
-    monkeypatch.setattr(robustness_run, "save", lambda figure, path: None)
+    monkeypatch.setattr(robustness_run, "save_figure", lambda figure, path: None)
     found = robustness_files(model, str(folder / "photos"), out=folder / "a", images=2)
     assert words not in found.means
     monkeypatch.setattr(robustness_run, "imagenet_classes", lambda: CLASSES)

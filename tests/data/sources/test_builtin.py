@@ -137,7 +137,7 @@ def test_ranges(name: str, value: float) -> None:
 
 
 def test_too_many_pixels() -> None:
-    with pytest.raises(OptionError, match="10,000,000 pictures of 1024x1024 pixels are more than memory holds"):
+    with pytest.raises(OptionError, match="10,000,000 images of 1024x1024 pixels are more than memory holds"):
         XO(size=1024, count=10_000_000)
 
 

@@ -11,7 +11,7 @@ from picture_files import SAMPLES
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.data.decode import decode
-from hubel.data.sources.folder import FolderSource, stamp
+from hubel.data.sources.folder import FolderSource, file_stamp
 from hubel.data.sources.listing import SPLITS, Listing
 
 
@@ -64,7 +64,7 @@ def test_with_splits(tmp_path: Path, val: str) -> None:
     )
 
 
-def test_what_lies_outside_the_splits_is_counted(tmp_path: Path) -> None:
+def test_files_outside_the_splits_are_counted(tmp_path: Path) -> None:
     names = ["train/a/1.png", "train/b/1.png", "train/loose.png", "val/a/1.png", "extra/a/1.png", "loose.png"]
     listing = made(tmp_path, names).listing()
     assert [path for path, _, _ in rows(listing)] == ["train/a/1.png", "train/b/1.png", "val/a/1.png"]
@@ -87,7 +87,7 @@ def test_splits_without_train_are_splits_where_there_is_nothing_else(tmp_path: P
     assert rows(listing) == [("test/a/1.png", "a", "test"), ("val/b/1.png", "b", "val")]
 
 
-def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+def test_files_passed_over_are_counted(tmp_path: Path) -> None:
     names = ["a/1.png", "b/1.png", "loose.png", "a/.hidden.png", ".git/x.png", "a/Thumbs.db", "a/notes.txt", "b/noend"]
     listing = made(tmp_path, names).listing()
     assert [path for path, _, _ in rows(listing)] == ["a/1.png", "b/1.png"]
@@ -136,7 +136,7 @@ def test_links(tmp_path: Path) -> None:
             source.read(0, name)
 
 
-def test_the_stamp_of_a_link_changes_with_what_it_leads_to(tmp_path: Path) -> None:
+def test_the_stamp_of_a_link_changes_with_its_target(tmp_path: Path) -> None:
     source = made(tmp_path, ["a/1.png", "b/1.png"])
     link(tmp_path / "a" / "link.png", tmp_path / "b" / "1.png")
     before = source.listing()
@@ -159,10 +159,10 @@ def test_stamps_change_with_path_size_and_time(tmp_path: Path) -> None:
         ("a", status(4, 10**18)),
         ("a", status(3, 10**18 + 1000)),
     ]
-    stamps = [stamp(path, told) for path, told in facts]
+    stamps = [file_stamp(path, told) for path, told in facts]
     assert len({0, *stamps}) == 5
     assert all(0 < value < 2**64 for value in stamps)
-    assert stamp(*facts[0]) == stamps[0]
+    assert file_stamp(*facts[0]) == stamps[0]
 
 
 def test_a_folder_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.data.sources import open_source
-from hubel.data.sources.idx import read_idx, recognises
+from hubel.data.sources.idx import is_idx_folder, read_idx
 from hubel.data.sources.listing import SPLITS
 
 
@@ -36,7 +36,7 @@ def written(folder: Path, split: str, n: int, end: str, *, size: int = 4) -> NDA
 @pytest.mark.parametrize("end", ["", ".gz"])
 def test_splits(tmp_path: Path, end: str) -> None:
     pictures = {split: written(tmp_path, split, n, end) for split, n in (("train", 6), ("t10k", 4), ("val", 3))}
-    assert recognises(tmp_path)
+    assert is_idx_folder(tmp_path)
     source = open_source(tmp_path)
     listing = source.listing()
     assert source.name == tmp_path.name
@@ -124,6 +124,6 @@ def test_real_files(shared: Path) -> None:
         pytest.skip("needs ../shared/data/fashion-mnist")
     images = read_idx(folder / "t10k-images-idx3-ubyte.gz", dimensions=3)
     assert images.shape == (10_000, 28, 28)
-    assert recognises(folder)
+    assert is_idx_folder(folder)
     labels = read_idx(folder / "t10k-labels-idx1-ubyte.gz", dimensions=1)
     assert np.bincount(labels).tolist() == [1000] * 10

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from picture_files import SAMPLES
 
 from hubel.core.errors import DataError, DecodeError, OptionError, UnknownNameError
-from hubel.data.sources import ArraySource, Source, open_source
+from hubel.data.sources import KINDS, ArraySource, Source, open_source
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.folder import FolderSource
 from hubel.data.sources.listing import ListingBuilder, class_names, natural_key
@@ -59,7 +59,7 @@ def test_each_kind_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert open_source("xo", xo=XO(count=4)).listing().label.tolist() == [0, 1, 0, 1]
 
 
-def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_for_data_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError, match="'digit'; did you mean digits"):
         open_source("digit")
@@ -69,12 +69,27 @@ def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(DataError, match="no such file or folder"):
             open_source(name)
     (tmp_path / "photos.zip").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"photos\.zip is no data set that hubel reads; expected a folder of class"):
+    with pytest.raises(
+        DataError, match=r"photos\.zip is no dataset that hubel reads; expected .*; a folder of class"
+    ) as e:
         open_source("photos.zip")
-    with pytest.raises(OptionError, match="belong to the data set xo, not to digits"):
+    assert all(kind.name in str(e.value) for kind in KINDS)
+    with pytest.raises(OptionError, match="belong to the dataset xo, not to digits"):
         open_source("digits", xo=XO())
+    with pytest.raises(OptionError, match="belong to the dataset xo"):
+        open_source((np.zeros((2, 4, 4)), ["a", "b"]), xo=XO())
     with pytest.raises(DataError, match="several labels an image come from a table"):
         open_source(tmp_path, multi_label=True)
+    for data in ("digits", (np.zeros((2, 4, 4)), ["a|b", "b"])):
+        assert open_source(data, multi_label=True)
+
+
+def test_a_folder_named_like_a_built_in_dataset_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(open_source("digits"), ArraySource)
+    (tmp_path / "digits").mkdir()
+    assert isinstance(open_source("digits"), FolderSource)
+    assert isinstance(open_source("xo"), ArraySource)
 
 
 def test_files_given_by_hand(tmp_path: Path) -> None:
@@ -92,7 +107,7 @@ def test_files_given_by_hand(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 2**64 - 1))))
-def test_a_listing_holds_what_went_in(rows: list[tuple[str, str | None, int, int]]) -> None:
+def test_a_listing_holds_the_rows_that_were_added(rows: list[tuple[str, str | None, int, int]]) -> None:
     builder = ListingBuilder()
     for path, label, split, stamp in rows:
         builder.add(path, label, split, stamp)

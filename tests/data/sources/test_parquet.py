@@ -18,7 +18,7 @@ from hubel.data.decode import decode
 from hubel.data.index import scan
 from hubel.data.sources import open_source
 from hubel.data.sources.listing import SPLITS, Listing
-from hubel.data.sources.parquet import ParquetSource, recognises
+from hubel.data.sources.parquet import ParquetSource, is_parquet
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -70,7 +70,7 @@ def test_several_files_in_order_with_their_splits(tmp_path: Path) -> None:
     written(folder / "data" / "validation.parquet", [7], ["a"])
     written(folder / "test" / "part0.parquet", [8], ["b"])
     (folder / ".hidden.parquet").touch()
-    assert recognises(folder)
+    assert is_parquet(folder)
     source = open_source(folder)
     listing = source.listing()
     assert source.name == "set"

@@ -14,7 +14,7 @@ from hubel.data.index import scan
 from hubel.data.sources import open_source
 from hubel.data.sources.listing import SPLITS
 from hubel.data.sources.parquet import text_rows
-from hubel.data.sources.table import TableSource, recognises
+from hubel.data.sources.table import TableSource, is_path_table
 
 Row = dict[str, str | None]
 
@@ -49,7 +49,7 @@ def test_rows(folder: Path, kind: str) -> None:
         {"image_path": "pictures/d.png", "label": "cat", "split": "test"},
     ]
     path = written(folder / f"t.{kind}", rows)
-    assert recognises(path)
+    assert is_path_table(path)
     source = open_source(path)
     listing = source.listing()
     assert [listing.paths[i] for i in range(4)] == [row["image_path"] for row in rows]

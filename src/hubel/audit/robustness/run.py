@@ -18,11 +18,7 @@ from hubel.audit.robustness.figure import robustness_curves
 from hubel.core.errors import OptionError
 from hubel.core.files import numbered_folder, write_atomic, write_json
 from hubel.core.random import permutation
-from hubel.data.index import Index, scan
-from hubel.data.loading import Images
-from hubel.data.sources import open_source
-from hubel.data.sources.listing import Source
-from hubel.data.splits import choose_rows
+from hubel.data.dataset import Dataset, open_dataset
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.metrics.tables import percent
 from hubel.plots.png import save_figure
@@ -86,7 +82,7 @@ def robustness_files(
 
     Args:
         model: a model, as for `hubel.load`.
-        data: see `open_source`.
+        data: see `open_dataset`.
         baseline: another model, to which the errors are also stated relative.
         only: names of corruptions; all if empty.
         split: split to measure on, as for `evaluate_file`.
@@ -107,20 +103,19 @@ def robustness_files(
     models = {str(name): load_predictor(name, device=device) for name in (model, baseline) if name is not None}
     if any(one.card.provenance.get("multi_label", False) for one in models.values()):
         raise OptionError("robustness is measured for models that assign one class to an image")
-    source = open_source(data)
-    index = scan(source)
+    dataset = open_dataset(data)
     first, *others = models.values()
-    rows, which = choose_rows(index, first.card.provenance, split)
+    rows, which = dataset.evaluation_rows(first.card.provenance, split)
     most = images or (_QUICK_IMAGES if quick else 1000)
     rows = rows[np.sort(permutation(len(rows), seed)[:most])]
-    notes = list(index.notes())
+    notes = dataset.notes()
     if quick:
         notes.append("quick: the means are over three severities, and only comparable with those of other quick runs")
-    held = [choose_rows(index, one.card.provenance, split)[0] for one in others]
+    held = [dataset.evaluation_rows(one.card.provenance, split)[0] for one in others]
     if split == "auto" and any(not np.isin(rows, own).all() for own in held):
         notes.append(f"{baseline} may have been trained on some of these images: they are those that {model} was not")
-    results = tuple(_measured(name, one, source, index, rows, wanted, seed) for name, one in models.items())
-    folder = out or numbered_folder(Path("runs"), f"robust-{source.name}")
+    results = tuple(_measured(name, one, dataset, rows, wanted, seed) for name, one in models.items())
+    folder = out or numbered_folder(Path("runs"), f"robust-{dataset.name}")
     imagenet = first.classes == imagenet_classes() and not quick
     measured = MeasuredRobustness(
         results=results,
@@ -178,14 +173,13 @@ def robustness_json(measured: MeasuredRobustness) -> dict[str, Any]:
 def _measured(
     name: str,
     model: Predictor,
-    source: Source,
-    index: Index,
+    dataset: Dataset,
     rows: NDArray[np.int64],
     which: tuple[Corruption, ...],
     seed: int,
 ) -> Robustness:
-    targets = index.targets(rows, model.classes)
-    images = Images(source, index, rows, model.card.preprocess, keep="auto")
+    targets = dataset.targets(model.classes, rows)
+    images = dataset.images(model.card.preprocess, rows, cache="auto")
     return measure_robustness(model, images, targets, name=name, corruptions=which, seed=seed)
 
 

@@ -17,10 +17,10 @@ from hubel.data.augment import Change, Policy, changed, find_policy
 from hubel.data.augment.automatic import OPERATIONS
 from hubel.data.augment.named import SMALL
 from hubel.data.augment.preview_sheet import Row, sheet
-from hubel.data.index import Index, scan
-from hubel.data.loading import Images, suited
+from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.index import Index
+from hubel.data.loading import with_principal_axes
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import Source, open_source
 from hubel.plots.png import save_figure
 
 __all__ = ["Preview", "alone", "preview"]
@@ -58,7 +58,7 @@ def preview(data: Any, name: str, out: Path | None = None, *, size: int = 0, see
     """Draw two sheets of images that a policy has changed, as the first epochs of a training would see them.
 
     Args:
-        data: labelled images, or a plain folder of them; see `open_source`.
+        data: labelled images, or a plain folder of them; see `open_dataset`.
         name: of the policy; see `hubel.data.augment.policy`.
         out: the file of the first sheet; that of the second one has "-operations" added to its name. A file in a new
             folder below `runs/` if not given.
@@ -72,20 +72,20 @@ def preview(data: Any, name: str, out: Path | None = None, *, size: int = 0, see
         raise OptionError(f"a preview is a .png file, not {out}")
     if size < 0:
         raise OptionError(f"size is a number of pixels, not {size}")
-    source = _opened(data)
-    index = scan(source)
+    dataset = _opened(data)
+    index = dataset.index
     rows = _some(index, seed)
     preprocess = _input(index, rows, size)
     policy = find_policy(name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
-    policy = suited(policy, Images(source, index, index.usable(), preprocess, keep="off"))
-    images = Images(source, index, rows, preprocess)
+    policy = with_principal_axes(policy, dataset.images(preprocess))
+    images = dataset.images(preprocess, rows)
     shown = []
     for place, row in enumerate(rows.tolist()):
         places = np.full(VARIANTS, place)
         variants = images.augmented(places, policy, seed, np.arange(VARIANTS))
         shown.append(Row(_title(index, row), [*images.pixels(places[:1]), *variants]))
     heads = ["as it is", *(f"epoch {epoch + 1}" for epoch in range(VARIANTS))]
-    out = out or numbered_folder(Path("runs"), f"preview-{source.name}") / "augmentation.png"
+    out = out or numbered_folder(Path("runs"), f"preview-{dataset.name}") / "augmentation.png"
     save_figure(sheet(shown, heads, f"Augmentation: {_words(name)}", gap_after=1), out)
     single = alone(policy)
     if not single:
@@ -107,12 +107,12 @@ def _title(index: Index, row: int) -> str:
     return f"{label}: {name}" if label else name
 
 
-def _opened(data: Any) -> Source:
-    """The images with their classes, if they have any."""
+def _opened(data: Any) -> Dataset:
+    """Return the images with their classes, if they have any."""
     try:
-        return open_source(data)
+        return open_dataset(data)
     except DataError:
-        return open_source(data, labelled=False)
+        return open_dataset(data, labelled=False)
 
 
 def _some(index: Index, seed: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Images that are in memory already."""
+"""Images in arrays."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import DataError
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder
 
-__all__ = ["ArraySource", "as_pixels"]
+__all__ = ["KIND", "ArraySource", "as_pixels"]
 
 
 class ArraySource:
@@ -24,7 +25,7 @@ class ArraySource:
         name: for reports.
 
     Raises:
-        DataError: shapes or values that are no images.
+        DataError: shapes or values that are not those of images.
     """
 
     location = ""
@@ -41,26 +42,26 @@ class ArraySource:
             raise DataError(f"splits are numbers from 0 to {len(SPLITS) - 1}, for none, train, val and test")
 
     def listing(self) -> Listing:
-        """One row an image, called by its number."""
+        """Return one row an image, named by its number."""
         rows = ListingBuilder()
         for row, (label, split) in enumerate(zip(self._labels, self._splits, strict=True)):
             rows.add(f"{self.name}[{row}]", None if label is None else str(label), int(split))
         return rows.build()
 
     def read(self, row: int, path: str) -> NDArray[np.uint8]:
-        """The pixels of one image."""
+        """Return the pixels of one image."""
         return np.asarray(self._images[row])
 
 
-def _column(what: str, values: Any, n: int) -> list[Any]:
+def _column(name: str, values: Any, n: int) -> list[Any]:
     shape = np.shape(values)
     if shape != (n,):
-        raise DataError(f"{n} images need {n} {what} in one dimension, not an array of shape {shape}")
+        raise DataError(f"{n} images need {n} {name} in one dimension, not an array of shape {shape}")
     return list(np.asarray(values).tolist())
 
 
 def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
-    """uint8 `(n, h, w)` or `(n, h, w, 3)` from what users have.
+    """Convert arrays of images to uint8 `(n, h, w)` or `(n, h, w, 3)`.
 
     Raises:
         DataError: it has another shape, or values out of range.
@@ -92,3 +93,11 @@ def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
     if low < 0 or high > 255:
         raise DataError(f"pixels given as integers lie between 0 and 255, not {low:g} to {high:g}")
     return np.asarray(pixels, np.uint8)
+
+
+KIND = SourceKind(
+    name="a pair of arrays (images, labels)",
+    recognises=lambda request: isinstance(request.data, tuple),
+    open=lambda request: ArraySource(*request.data),
+    multi_label=True,
+)

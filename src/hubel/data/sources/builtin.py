@@ -1,10 +1,11 @@
-"""Data sets that need no file: real handwritten digits, and the teaching set of X and O pictures."""
+"""Built-in datasets: real handwritten digits, and the teaching set of X and O images."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +13,16 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.random import uniform
 from hubel.data.sources.arrays import ArraySource
+from hubel.data.sources.kind import SourceKind, SourceRequest
 
-__all__ = ["DATA_SETS", "XO", "digits", "draw_xo", "xo"]
+__all__ = ["DATA_SETS", "KIND", "XO", "digits", "draw_xo", "xo"]
 
 _MOST_PIXELS = 2**32
 _DRAWN_AT_ONCE = 256
 
 
 def digits() -> ArraySource:
-    """The 1,797 handwritten digits of scikit-learn: 8x8 pixels, 16 grey levels above black.
+    """Return the 1,797 handwritten digits of scikit-learn: 8x8 pixels, 16 grey levels above black.
 
     Source: Alpaydin & Kaynak 1998, "Optical recognition of handwritten digits", UCI Machine Learning Repository.
     """
@@ -32,17 +34,17 @@ def digits() -> ArraySource:
 
 @dataclass(frozen=True)
 class XO:
-    """The X and O pictures: white strokes on black, half of each.
+    """Settings of the X and O images: white strokes on black, half of each letter.
 
     Attributes:
         size: height and width in pixels, at least 5.
-        count: pictures in all.
-        shift: how far the centre may move, as a share of the size, 0 to 0.5.
+        count: number of images.
+        shift: largest shift of the centre, as a share of the size, 0 to 0.5.
         scale: the smallest size of the letter as a share of the largest, above 0, up to 1.
-        rotate: the largest turn either way, in degrees.
+        rotate: the largest rotation either way, in degrees.
         thicker: the largest thickness of the stroke as a multiple of the smallest, at least 1.
         noise: the share of pixels that are inverted, 0 to 0.5.
-        seed: another seed draws other pictures.
+        seed: another seed draws other images.
     """
 
     size: int = 15
@@ -67,13 +69,13 @@ class XO:
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise OptionError(f"the X and O pictures take a {name} from {low} to {high}, not {value}")
+                raise OptionError(f"the X and O images take a {name} from {low} to {high}, not {value}")
         if self.count * self.size**2 > _MOST_PIXELS:
-            raise OptionError(f"{self.count:,} pictures of {self.size}x{self.size} pixels are more than memory holds")
+            raise OptionError(f"{self.count:,} images of {self.size}x{self.size} pixels are more than memory holds")
 
     @classmethod
     def from_numbers(cls, values: Mapping[str, float]) -> XO:
-        """A description from settings by name.
+        """Build settings from numbers by name.
 
         Raises:
             UnknownNameError: there is no such setting.
@@ -82,21 +84,21 @@ class XO:
         usual = asdict(cls())
         for name, value in values.items():
             if name not in usual:
-                raise UnknownNameError("setting of the X and O pictures", name, usual)
+                raise UnknownNameError("setting of the X and O images", name, usual)
             if isinstance(usual[name], int) and value % 1 != 0:
-                raise OptionError(f"the X and O pictures take a whole number for {name}, not {value}")
+                raise OptionError(f"the X and O images take a whole number for {name}, not {value}")
         return cls(**{name: type(usual[name])(value) for name, value in values.items()})
 
 
 def draw_xo(spec: XO, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The pictures with these numbers, uint8 `(n, size, size)`, 0 or 255; even numbers are X, odd ones O.
+    """Draw the images with these numbers, uint8 `(n, size, size)`, 0 or 255; even numbers are X, odd ones O.
 
     A pixel is white where its centre lies within half a stroke of the letter: of the two diagonals of a square, or of
     the circle in it.
     """
 
-    def drawn(what: int, low: float, high: float) -> NDArray[np.float64]:
-        return low + (high - low) * uniform(spec.seed, what, numbers)[:, None, None]
+    def drawn(setting: int, low: float, high: float) -> NDArray[np.float64]:
+        return low + (high - low) * uniform(spec.seed, setting, numbers)[:, None, None]
 
     centre = (spec.size - 1) / 2
     row, column = np.mgrid[: spec.size, : spec.size] - centre
@@ -116,12 +118,35 @@ def draw_xo(spec: XO, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def xo(spec: XO | None = None) -> ArraySource:
-    """The X and O pictures of a description."""
+    """Draw all X and O images of some settings, the usual ones if None."""
     spec = spec or XO()
     numbers = np.arange(spec.count)
-    # Drawing takes many times the memory of what is drawn.
+    # Drawing takes many times the memory of the images.
     parts = [draw_xo(spec, numbers[i : i + _DRAWN_AT_ONCE]) for i in range(0, spec.count, _DRAWN_AT_ONCE)]
     return ArraySource(np.concatenate(parts), np.where(numbers % 2 == 0, "X", "O"), name="xo")
 
 
 DATA_SETS = {"digits": digits, "xo": xo}
+
+
+def _recognises(request: SourceRequest) -> bool:
+    if request.xo is not None:
+        return True
+    named = isinstance(request.data, str | Path) and str(request.data) in DATA_SETS
+    return named and not request.path.exists()  # a folder of this name in the current one comes first
+
+
+def _open(request: SourceRequest) -> ArraySource:
+    if request.xo is None:
+        return DATA_SETS[str(request.data)]()
+    if request.data != "xo":
+        raise OptionError(f"the settings of the X and O images belong to the dataset xo, not to {request.data}")
+    return xo(request.xo)
+
+
+KIND = SourceKind(
+    name=f"the name of a built-in dataset ({', '.join(DATA_SETS)})",
+    recognises=_recognises,
+    open=_open,
+    multi_label=True,
+)

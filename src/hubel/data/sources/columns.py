@@ -1,4 +1,4 @@
-"""Tables with a column of encoded images and one of labels, in one or several files: what Parquet and Arrow share."""
+"""Tables with a column of encoded images and one of labels, in one or several files: the base of Parquet and Arrow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from hubel.core.errors import DataError
 from hubel.core.random import bits
-from hubel.data.sources.encoded import EncodedImages, Part, memory_budget
+from hubel.data.sources.encoded import ColumnPart, EncodedImages, memory_budget
 from hubel.data.sources.features import (
     FeatureSchema,
     checked_names,
@@ -23,21 +23,21 @@ from hubel.data.sources.features import (
     label_column,
     label_texts,
 )
-from hubel.data.sources.folder import stamp
+from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.listing import Listing, ListingBuilder
 
-__all__ = ["ColumnSource", "Table", "TableFile", "stamps"]
+__all__ = ["ColumnSource", "Table", "TableFile", "row_stamps"]
 
 _STAMPS_AT_ONCE = 4096
 
 
 class Table(Protocol):
-    """An open file."""
+    """An open file of rows."""
 
     schema: Any
 
-    def parts(self, column: str) -> Iterator[Part]:
-        """A column piece by piece, in order.
+    def parts(self, column: str) -> Iterator[ColumnPart]:
+        """Yield the parts of a column, in order.
 
         Raises:
             DataError: now, or when a part is loaded: the file is damaged.
@@ -46,25 +46,25 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class TableFile:
-    """One file of a data set.
+    """One file of a dataset.
 
     Attributes:
-        path: where it is.
-        name: what its rows are called by.
-        told: what tells it from the other files of the data set; for the stamp.
+        path: of the file.
+        name: prefix of the names of its rows.
+        stamp_key: distinguishes the file from others of the dataset, for the stamps of its rows.
         split: the code of its split.
-        features: descriptions of its columns that do not stand in its own schema.
+        features: descriptions of its columns; None if they are in its own schema.
     """
 
     path: Path
     name: str
-    told: str
+    stamp_key: str
     split: int = 0
     features: FeatureSchema | None = None
 
 
-def stamps(mark: int) -> Iterator[int]:
-    """The stamps of a file's rows, without end: different numbers, none of them 0, that change when its mark does."""
+def row_stamps(mark: int) -> Iterator[int]:
+    """Yield stamps for the rows of a file: different numbers without end, none of them 0, that change with its mark."""
     first = 0
     while True:
         for value in bits(mark, np.arange(first, first + _STAMPS_AT_ONCE)).tolist():
@@ -73,15 +73,15 @@ def stamps(mark: int) -> Iterator[int]:
 
 
 class ColumnSource(ABC):
-    """Images in a column of files.
+    """Encoded images in a column of tables.
 
     Args:
         name: for reports.
         location: the file or folder that the user gave.
-        files: in order.
-        root: where the path of an image without bytes begins.
-        within: the folder that such an image must really lie in; the root if not given.
-        labelled: whether the files need a column of labels; otherwise images without have the label "".
+        files: of the dataset, in order.
+        root: the folder that the paths of images without bytes are relative to.
+        within: the folder that such an image must really lie in; the root if None.
+        labelled: the files need a column of labels; otherwise images without a label have the label "".
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class ColumnSource(ABC):
 
     @abstractmethod
     def _open(self, path: Path) -> Table:
-        """A file, ready to be read.
+        """Open a file.
 
         Raises:
-            DataError: it is damaged, or is something else.
+            DataError: it is damaged, or of another format.
         """
 
     def listing(self) -> Listing:
-        """One row an image.
+        """Return one row an image.
 
         Raises:
             DataError: a file is damaged, has no column of images or of labels, or a label without a name.
@@ -115,7 +115,7 @@ class ColumnSource(ABC):
         rows = ListingBuilder()
         for file in self._files:
             labels = self._labels(file)  # opens the file, or says why not
-            marks = stamps(stamp(file.told, file.path.stat()))
+            marks = row_stamps(file_stamp(file.stamp_key, file.path.stat()))
             for row, (text, mark) in enumerate(zip(labels, marks, strict=False)):
                 rows.add(f"{file.name}[{row}]", text, file.split, mark)
         return rows.build()
@@ -136,14 +136,14 @@ class ColumnSource(ABC):
         return texts if self._labelled else (text or "" for text in texts)
 
     def read(self, row: int, path: str) -> bytes:
-        """The encoded bytes of one image."""
-        with self._opening:  # many threads come for their first image at once; one of them opens the files
+        """Return the encoded bytes of one image."""
+        with self._opening:  # many threads ask for their first image at once; one of them opens the files
             images = self._images
         return images.read(row, path)
 
     @cached_property
     def _images(self) -> EncodedImages:
-        parts: list[Part] = []
+        parts: list[ColumnPart] = []
         for file in self._files:
             table = self._open(file.path)
             features = file.features or features_of(table.schema)

@@ -1,9 +1,7 @@
-"""A column of encoded images, of which no more is held than memory allows."""
+"""A column of encoded images, read in parts of which only as many are held as memory allows."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,22 +12,20 @@ from typing import Any
 import numpy as np
 
 from hubel.core.errors import DecodeError
+from hubel.core.resources import available_memory
 from hubel.data.reading import DEFAULT_LIMITS, RefusalError, check_bytes, one_line, read_regular
 
-__all__ = ["EncodedImages", "Part", "memory_budget"]
-
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
-_USUAL_BUDGET = 4 * 2**30
+__all__ = ["ColumnPart", "EncodedImages", "memory_budget"]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some rows of a column, not loaded yet.
+class ColumnPart:
+    """A part of a column, not loaded yet.
 
     Attributes:
-        rows: how many.
+        rows: number of rows.
         memory: bytes that they take once loaded; 0 where a file is mapped.
-        load: gives them as Arrow arrays of binary or of `{bytes, path}`.
+        load: returns them as Arrow arrays of binary or of `{bytes, path}`.
     """
 
     rows: int
@@ -38,26 +34,21 @@ class Part:
 
 
 def memory_budget() -> int:
-    """Half of the memory of the machine, or of what its container grants, in bytes."""
-    known = []
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # Windows has no sysconf
-        known.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-        known.append(int(_CGROUP.read_text(encoding="ascii")))
-    return min(known) // 2 if known else _USUAL_BUDGET
+    """Return the bytes of loaded parts that may be held: half of the available memory."""
+    return available_memory() // 2
 
 
 class EncodedImages:
-    """The images of several parts, one after another; those loaded last stay, as far as memory allows.
+    """Images of several parts, one after another; the parts used last stay loaded, as far as memory allows.
 
     Args:
-        parts: the rows in order.
-        root: where the relative path of an image without bytes begins.
+        parts: of the column, in order.
+        root: the folder that the paths of images without bytes are relative to.
         within: the folder that such an image must really lie in.
         budget: bytes of loaded parts that may be held; one part is held in any case.
     """
 
-    def __init__(self, parts: Sequence[Part], root: Path, within: Path, budget: int) -> None:
+    def __init__(self, parts: Sequence[ColumnPart], root: Path, within: Path, budget: int) -> None:
         self._parts, self._root, self._within, self._budget = parts, root, within, budget
         self._ends = np.cumsum([part.rows for part in parts])
         self._loaded: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
@@ -65,23 +56,23 @@ class EncodedImages:
         self._loading = Lock()
 
     def read(self, row: int, name: str) -> bytes:
-        """The encoded bytes of one image.
+        """Return the encoded bytes of one image.
 
         Raises:
             DecodeError: the row has neither bytes nor the path of a file inside the folder.
         """
         number = int(np.searchsorted(self._ends, row, side="right"))
-        place = row - int(self._ends[number]) + self._parts[number].rows
-        with self._loading:  # many threads come for the same part at once; one of them loads it
+        offset = row - int(self._ends[number]) + self._parts[number].rows
+        with self._loading:  # many threads ask for the same part at once; one of them loads it
             data, paths = self._columns(number)
-        if data[place].is_valid:
+        if data[offset].is_valid:
             try:
-                check_bytes(len(data[place].as_buffer()), DEFAULT_LIMITS)
+                check_bytes(len(data[offset].as_buffer()), DEFAULT_LIMITS)
             except RefusalError as error:
                 raise DecodeError(name, str(error)) from error
-            return bytes(data[place].as_py())
+            return bytes(data[offset].as_py())
         try:
-            path = paths[place].as_py() if paths is not None else None
+            path = paths[offset].as_py() if paths is not None else None
         except UnicodeDecodeError as error:
             raise DecodeError(name, "the row has no image bytes, and a path that is no text") from error
         if not path:
@@ -89,7 +80,7 @@ class EncodedImages:
         return self._from_file(path, name)
 
     def _columns(self, number: int) -> tuple[Any, Any]:
-        """Bytes and paths of a part."""
+        """Return the columns of bytes and of paths of a part."""
         if number in self._loaded:
             self._loaded.move_to_end(number)
             return self._loaded[number]

@@ -1,4 +1,4 @@
-"""What the columns of a Hugging Face table mean: which one holds images, which labels, and what classes are called."""
+"""The meaning of the columns of a Hugging Face table: images, labels, and names of classes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FeatureSchema = Mapping[str, Any]
 
 
 def features_of(schema: Any) -> FeatureSchema:
-    """The descriptions of columns in a schema's metadata, under the key "huggingface"; empty where there are none."""
+    """Return the descriptions of columns in a schema's metadata, under the key "huggingface"; empty without any."""
     try:
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -35,7 +35,7 @@ def features_of(schema: Any) -> FeatureSchema:
 
 
 def image_column(schema: Any, features: FeatureSchema, where: object) -> str:
-    """The column that holds encoded images: binary, or `{bytes, path}`.
+    """Return the name of the column that holds encoded images: binary, or `{bytes, path}`.
 
     Raises:
         DataError: there is none.
@@ -56,7 +56,7 @@ def image_column(schema: Any, features: FeatureSchema, where: object) -> str:
 
 
 def label_column(schema: Any, features: FeatureSchema, where: object) -> str:
-    """The column of labels: the one with a usual name, or the only one that is declared as `ClassLabel`.
+    """Return the name of the column of labels: one with a usual name, or the only one declared as `ClassLabel`.
 
     Raises:
         DataError: there is none, or it holds several values a row.
@@ -82,7 +82,7 @@ def _first(wanted: tuple[str, ...], present: Sequence[str]) -> str | None:
 
 
 def checked_names(names: Any, where: object) -> list[str] | None:
-    """The names of classes in the order of their numbers; None where there are none.
+    """Return the names of classes in the order of their numbers, or None where there are none.
 
     Raises:
         DataError: two classes have the same name, so that they could not be told apart.
@@ -98,7 +98,7 @@ def checked_names(names: Any, where: object) -> list[str] | None:
 
 
 def named_number(number: int, names: Sequence[str] | None) -> str | None:
-    """The class of a number; None for -1, by which Hugging Face marks an image without a label.
+    """Return the class of a number, or None for -1, which Hugging Face gives to an image without a label.
 
     Raises:
         IndexError: no class has this number.
@@ -109,7 +109,7 @@ def named_number(number: int, names: Sequence[str] | None) -> str | None:
 
 
 def label_texts(blocks: Iterable[Any], names: Sequence[str] | None, where: object) -> Iterator[str | None]:
-    """The class of each row; None where a row has none.
+    """Yield the class of each row, or None where a row has none.
 
     Raises:
         DataError: no class has the number of a row.

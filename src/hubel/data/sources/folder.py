@@ -1,6 +1,6 @@
 """A folder of class folders, with or without splits: `root/<class>/*` or `root/{train,val,test}/<class>/*`.
 
-Where no labels are needed, the images may also lie in `root` or the folders of the splits themselves.
+Without labels, the images may also be in `root` or the folders of the splits themselves.
 """
 
 from __future__ import annotations
@@ -8,29 +8,42 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import read_regular
-from hubel.data.sources.listing import Listing, ListingBuilder, split_code
+from hubel.data.sources.kind import SourceKind
+from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder, split_code
 from hubel.data.sources.walk import image_files
 
-__all__ = ["FolderSource", "stamp"]
+__all__ = ["KIND", "FolderSource", "file_stamp"]
 
 
-def stamp(path: str, status: os.stat_result) -> int:
-    """64 bits that stand for a file's path, size and modification time; never 0."""
-    told = f"{status.st_size} {status.st_mtime_ns} {path}".encode("utf-8", "surrogateescape")
-    return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest()) or 1
+def file_stamp(path: str, status: os.stat_result) -> int:
+    """Return 64 bits that stand for a file's path, size and modification time; never 0."""
+    facts = f"{status.st_size} {status.st_mtime_ns} {path}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.blake2b(facts, digest_size=8).digest()) or 1
 
 
 class FolderSource:
-    """Class folders; an image belongs to the class of the topmost folder it is in.
+    """A folder of class folders; an image belongs to the class of the topmost folder it is in.
 
     Args:
         root: the folder.
-        labelled: whether images in no class folder are passed over; otherwise they have the label "".
-        within: the folder that links must not leave; the root if not given.
+        labelled: images outside of class folders are passed over; otherwise they have the label "".
+        within: the folder that links must not leave; the root if None.
+
+    Attributes:
+        suffixes: endings of the files that are images, in lower case.
+        example: a pattern of such files, for messages.
     """
+
+    suffixes: ClassVar[frozenset[str]] = EXTENSIONS
+    example: ClassVar[str] = "*.jpg"
 
     def __init__(self, root: Path, *, labelled: bool = True, within: Path | None = None) -> None:
         self.root, self.labelled, self._within = root, labelled, within or root
@@ -38,7 +51,7 @@ class FolderSource:
         self.location = str(root.resolve())
 
     def listing(self) -> Listing:
-        """Every file with the name of an image, in the natural order of its path.
+        """Return a row for every file with the name of an image, in the natural order of its path.
 
         Raises:
             DataError: there is no class folder with an image.
@@ -48,10 +61,10 @@ class FolderSource:
         splits = {
             top: code for top in tops if (code := split_code(top)) and (not self.labelled or _folders(self.root / top))
         }
-        if 1 not in splits.values() and len(splits) < len(tops):
+        if SPLITS.index("train") not in splits.values() and len(splits) < len(tops):
             splits = {}  # classes that happen to be called so
         loose = 0
-        for path, status in image_files(self.root, rows.skip):
+        for path, status in image_files(self.root, rows.skip, suffixes=self.suffixes):
             split, _, rest = path.partition("/") if splits else ("", "", path)
             label, _, inside = rest.partition("/")
             if splits and split not in splits:
@@ -59,19 +72,18 @@ class FolderSource:
             elif not inside and self.labelled:
                 loose += 1
             else:
-                rows.add(path, label if inside else "", splits.get(split, 0), stamp(path, status))
+                rows.add(path, label if inside else "", splits.get(split, 0), file_stamp(path, status))
         if loose:
             rows.skip("in no class folder", loose)
         listing = rows.build()
         if not len(listing):
             found = f"{loose} images, but no class folders" if loose else "no image"
-            raise DataError(
-                f"{self.root}: found {found} in this folder; expected {self.root.name or 'folder'}/<class>/*.jpg"
-            )
+            expected = f"{self.root.name or 'folder'}/<class>/{self.example}"
+            raise DataError(f"{self.root}: found {found} in this folder; expected {expected}")
         return listing
 
-    def read(self, row: int, path: str) -> bytes:
-        """The bytes of one file."""
+    def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:
+        """Return the bytes of one file."""
         return read_regular(self.root / path, root=self._within)
 
 
@@ -80,3 +92,10 @@ def _folders(folder: Path) -> list[str]:
         return sorted(
             entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
         )
+
+
+KIND = SourceKind(
+    name="a folder of class folders",
+    recognises=lambda request: request.path.is_dir(),
+    open=lambda request: FolderSource(request.path, labelled=request.labelled, within=request.within),
+)

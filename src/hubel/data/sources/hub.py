@@ -1,14 +1,14 @@
-"""Data sets of the Hugging Face hub: `hf://datasets/OWNER/NAME[@REVISION][/PATH]`, as other libraries write them, too.
+"""Datasets of the Hugging Face hub: `hf://datasets/OWNER/NAME[@REVISION][/PATH]`, as other libraries write them, too.
 
-The files come into the cache of `huggingface_hub` (`$HF_HOME`), once; then they are read like any local folder. Only
-images, tables, archives and their descriptions are fetched: none of a repository's programs. Nothing else in hubel
+The files are downloaded once, into the cache of `huggingface_hub` (`$HF_HOME`), and read like any local folder. Only
+images, tables, archives and their descriptions are downloaded, none of a repository's programs. Nothing else in hubel
 downloads data, and no other address is followed.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,8 +16,9 @@ from hubel.core.errors import DataError
 from hubel.core.quiet import quiet_logger
 from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import one_line
+from hubel.data.sources.kind import SourceKind, SourceRequest
 
-__all__ = ["Address", "Fetched", "fetch", "is_address"]
+__all__ = ["KIND", "Address", "Fetched", "fetch_dataset", "is_address"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|hf:")
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -37,7 +38,7 @@ _WANTED = (*_IMAGE_PATTERNS, *(f"*{ending}" for ending in (*_FILES, ".arrow")))
 
 
 def is_address(data: object) -> bool:
-    """Whether this is the address of something that is not here, such as `https://...`, or a `Path` made of one.
+    """Return whether this is an address, such as `https://...`, or a `Path` made of one.
 
     >>> is_address("hf://datasets/a/b"), is_address("C:/photos"), is_address("photos/a:b")
     (True, False, False)
@@ -47,12 +48,12 @@ def is_address(data: object) -> bool:
 
 @dataclass(frozen=True)
 class Address:
-    """A data set of the hub.
+    """The address of a dataset of the hub.
 
     Attributes:
         repository: owner and name.
         revision: a branch, tag or commit; None for the newest.
-        inside: a folder, file or pattern in it; empty for all of it.
+        inside: a folder, file or pattern in it; empty for the whole dataset.
     """
 
     repository: str
@@ -61,7 +62,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """The parts of an address.
+        """Split an address into its parts.
 
         Raises:
             DataError: it leads elsewhere, or is incomplete.
@@ -72,20 +73,20 @@ class Address:
         text = text.replace("\\", "/")
         if match := _PAGE.fullmatch(text):
             revision = f"@{match[2]}" if match[2] else ""
-            raise DataError(f"{text} is a page for people; write hf://datasets/{match[1]}{revision}")
+            raise DataError(f"{text} is a web page; write hf://datasets/{match[1]}{revision}")
         if not text.startswith("hf:"):
             raise DataError(
-                f"{text}: hubel downloads data sets of the Hugging Face hub only (hf://datasets/OWNER/NAME); "
+                f"{text}: hubel downloads datasets of the Hugging Face hub only (hf://datasets/OWNER/NAME); "
                 "download and unpack this one yourself, look at it, and give its folder"
             )
         match = _ADDRESS.fullmatch(text)
         inside = (match["inside"] or "").strip("/") if match else ""
         if match is None or {"..", "."} & set(inside.split("/")):
-            raise DataError(f"{text} is no address of a data set; {_EXPECTED}")
+            raise DataError(f"{text} is no address of a dataset; {_EXPECTED}")
         return cls(match["repository"], unquote(match["revision"]) if match["revision"] else None, inside)
 
     def patterns(self) -> list[str]:
-        """What is fetched of the repository."""
+        """Return patterns for the files of the repository that are downloaded."""
         inside = re.sub(r"\{[^{}]*\}", "*", self.inside)  # the hub knows no braces
         if inside.lower().endswith(_FILES):
             folder = inside.rpartition("/")[0]
@@ -98,12 +99,12 @@ class Address:
 
 @dataclass(frozen=True)
 class Fetched:
-    """Files that are here now.
+    """A local copy of a dataset.
 
     Attributes:
         path: the folder or file that the address means.
-        within: the folder that they really lie in: the hub's cache links each file to where it keeps its bytes.
-        name: of the data set.
+        within: the folder that the files are really in: the hub's cache links each file to its stored bytes.
+        name: of the dataset.
     """
 
     path: Path
@@ -111,11 +112,11 @@ class Fetched:
     name: str
 
 
-def fetch(text: str) -> Fetched:
-    """The files of a data set, downloaded if they are not in the cache.
+def fetch_dataset(text: str) -> Fetched:
+    """Download a dataset if it is not in the cache, and return its local copy.
 
     Raises:
-        DataError: the address is wrong, the data set cannot be fetched, or has nothing at this path.
+        DataError: the address is wrong, or the dataset cannot be downloaded or has nothing at this path.
     """
     address = Address.parse(text)
     folder = _downloaded(text.replace("hf:/datasets", "hf://datasets"), address)
@@ -136,8 +137,8 @@ def _downloaded(text: str, address: Address) -> Path:
     page = f"https://huggingface.co/datasets/{address.repository}"
     plain = (
         (GatedRepoError, f"its owner asks for your consent first: {page}; then log in by: hf auth login"),
-        (RepositoryNotFoundError, "the hub has no such data set, or shows it to its members only (hf auth login)"),
-        (RevisionNotFoundError, f"the data set has no revision {address.revision}"),
+        (RepositoryNotFoundError, "the hub has no such dataset, or shows it to its members only (hf auth login)"),
+        (RevisionNotFoundError, f"the dataset has no revision {address.revision}"),
     )
     try:
         with quiet_logger("huggingface_hub"):
@@ -163,3 +164,17 @@ def _downloaded(text: str, address: Address) -> Path:
         raise DataError(
             f"{text} cannot be downloaded ({reason}); try again later, or give the folder of a copy"
         ) from error
+
+
+def _fetched_request(request: SourceRequest) -> SourceRequest:
+    """Return the request for the local copy of a dataset, which is downloaded if it is not in the cache."""
+    fetched = fetch_dataset(str(request.data))
+    return replace(request, data=fetched.path, within=fetched.within, name=fetched.name)
+
+
+KIND = SourceKind(
+    name="the address of a dataset on the Hugging Face hub (hf://datasets/OWNER/NAME)",
+    recognises=lambda request: is_address(request.data),
+    open=_fetched_request,
+    multi_label=True,  # checked again by the kind that opens the local copy
+)

@@ -1,4 +1,4 @@
-"""A folder of IDX files as MNIST and Fashion-MNIST come, gzipped or not.
+"""A folder of IDX files, the format of MNIST and Fashion-MNIST, gzipped or not.
 
 The format: two zero bytes, a byte for the type (8: uint8), a byte for the number of dimensions, each dimension as a
 big-endian 32-bit number, then the values (LeCun, Cortes & Burges, "The MNIST database").
@@ -17,21 +17,22 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.data.sources.arrays import ArraySource
-from hubel.data.sources.listing import split_code
+from hubel.data.sources.kind import SourceKind
+from hubel.data.sources.listing import SPLITS, split_code
 
-__all__ = ["open_path", "read_idx", "recognises"]
+__all__ = ["KIND", "is_idx_folder", "open_idx", "read_idx"]
 
 _IMAGES = re.compile(r"(?P<split>\w+?)-images[.-]idx3-ubyte(\.gz)?")
 _MAX_BYTES = 2**32
 
 
-def recognises(path: Path) -> bool:
-    """Whether this folder has files of images with MNIST's names."""
+def is_idx_folder(path: Path) -> bool:
+    """Return whether a folder has files of images with MNIST's names."""
     return path.is_dir() and any(_IMAGES.fullmatch(file.name) for file in path.iterdir())
 
 
-def open_path(path: Path) -> ArraySource:
-    """The images of all splits in a folder.
+def open_idx(path: Path) -> ArraySource:
+    """Read the images of all splits in a folder.
 
     Raises:
         DataError: a file is damaged, or its labels are missing.
@@ -40,7 +41,7 @@ def open_path(path: Path) -> ArraySource:
     labels: list[NDArray[np.uint8]] = []
     splits: list[NDArray[np.int8]] = []
     for file in sorted(path.iterdir()):
-        # Where a download was unpacked beside itself, the same images lie there twice.
+        # A download that was unpacked beside itself holds the same images twice.
         twice = file.suffix == ".gz" and file.with_suffix("").is_file()
         if (match := _IMAGES.fullmatch(file.name)) and not twice:
             words = file.name.replace("images", "labels").replace("idx3", "idx1")
@@ -55,13 +56,13 @@ def open_path(path: Path) -> ArraySource:
             if len(images[-1]) != len(labels[-1]):
                 raise DataError(f"{file} has {len(images[-1])} images, and {partner.name} {len(labels[-1])} labels")
             # MNIST's test files are called t10k: "test, ten thousand".
-            code = 3 if match["split"] == "t10k" else split_code(match["split"]) or 0
+            code = SPLITS.index("test") if match["split"] == "t10k" else split_code(match["split"]) or 0
             splits.append(np.full(len(images[-1]), code, np.int8))
     return ArraySource(np.concatenate(images), np.concatenate(labels), np.concatenate(splits), name=path.resolve().name)
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
-    """The array in an IDX file of bytes.
+    """Read the array in an IDX file of bytes.
 
     Raises:
         DataError: the file is damaged, or has another type or number of dimensions.
@@ -81,3 +82,10 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
     if len(data) != expected:
         raise DataError(f"{path} is cut short or too long: {shape} needs {expected:,} bytes")
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+KIND = SourceKind(
+    name="a folder of IDX files",
+    recognises=lambda request: is_idx_folder(request.path),
+    open=lambda request: open_idx(request.path),
+)

@@ -1,4 +1,4 @@
-"""Which files of a folder hold a data set, and to which split each belongs: by a README's word, or by their names."""
+"""The files of a dataset in a folder and their splits, from the header of a README or from their names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.listing import natural_key, split_code
 
-__all__ = ["holds", "split_files", "split_in_name"]
+__all__ = ["holds_files", "split_files", "split_in_name"]
 
 _README_BYTES = 16 * 2**20
 
 
 def split_in_name(path: PurePath) -> int:
-    """The code of the split that a file's name, or a folder it is in, states; 0 where none does.
+    """Return the code of the split that a file's name, or a folder it is in, states; 0 where none does.
 
     >>> [split_in_name(PurePath(name)) for name in ("cifar-train-0001.tar", "val/0.tar", "a.tar")]
     [1, 2, 0]
@@ -28,8 +28,8 @@ def split_in_name(path: PurePath) -> int:
     return next((code for word in words if (code := split_code(word))), 0)
 
 
-def holds(folder: Path, suffix: str) -> bool:
-    """Whether a folder holds files of a data set with this ending, at most one folder down or where its README says."""
+def holds_files(folder: Path, suffix: str) -> bool:
+    """Return whether a folder has files with this ending, at most one folder down or where its README says."""
     if _files_near(folder, suffix):
         return True
     with contextlib.suppress(DataError):  # a folder of images may have a README of any kind
@@ -38,7 +38,7 @@ def holds(folder: Path, suffix: str) -> bool:
 
 
 def _files_near(folder: Path, suffix: str) -> list[Path]:
-    """Files with this ending in a folder and the folders inside it, but hidden ones, in natural order."""
+    """Return the files with this ending in a folder and its subfolders, without hidden ones, in natural order."""
     found = []
     for entry in _entries(folder):
         if entry.is_dir():
@@ -56,18 +56,18 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             yield from (entry for entry in entries if not entry.name.startswith("."))
-    except PermissionError:  # who lists the images counts such folders
+    except PermissionError:  # the listing of images counts such folders
         return
 
 
 def split_files(folder: Path, suffix: str) -> list[tuple[Path, int]]:
-    """The files of a data set with this ending, each with the code of its split.
+    """Return the files of a dataset with this ending, each with the code of its split.
 
-    The `configs` in the YAML header of a README.md say so, as on the Hugging Face hub; where they name no such file,
-    the names of files and folders do.
+    They come from the `configs` in the YAML header of a README.md, as on the Hugging Face hub; where these name no such
+    file, from the names of files and folders.
 
     Raises:
-        DataError: the header cannot be read, describes several data sets, or names files outside of the folder.
+        DataError: the header cannot be read, describes several datasets, or names files outside of the folder.
     """
     declared = [(path, code) for path, code in _declared(folder) if path.name.lower().endswith(suffix)]
     return declared or [(path, split_in_name(path.relative_to(folder))) for path in _files_near(folder, suffix)]
@@ -85,7 +85,7 @@ def _declared(folder: Path) -> list[tuple[Path, int]]:
 
 
 def _config(readme: Path) -> Mapping[str, Any]:
-    """The one configuration that counts; empty where none is described."""
+    """Return the default configuration; empty where none is described."""
     from huggingface_hub import metadata_load
 
     if (size := readme.stat().st_size) > _README_BYTES:
@@ -103,12 +103,12 @@ def _config(readme: Path) -> Mapping[str, Any]:
     ]
     if configs and len(chosen) != 1:
         names = one_line(", ".join(_text(c.get("config_name")) for c in configs))
-        raise DataError(f"{readme} describes {len(configs)} data sets ({names}); give the folder or the files of one")
+        raise DataError(f"{readme} describes {len(configs)} datasets ({names}); give the folder or the files of one")
     return chosen[0] if chosen else {}
 
 
 def _patterns(value: Any) -> Iterator[tuple[str, list[str]]]:
-    """Each split with its patterns, from any of the forms that the hub takes."""
+    """Yield each split with its patterns, from any of the forms that the hub takes."""
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):
         pairs = [(item.get("split"), item.get("path")) for item in value]
     else:
@@ -124,12 +124,12 @@ def _text(value: Any) -> str:
 
 
 def _matches(folder: Path, inside: str, pattern: str, readme: Path) -> Iterator[Path]:
-    place = PurePosixPath(inside) / pattern
-    if "://" in pattern or PureWindowsPath(place).anchor or ".." in PureWindowsPath(place).parts:
+    path = PurePosixPath(inside) / pattern
+    if "://" in pattern or PureWindowsPath(path).anchor or ".." in PureWindowsPath(path).parts:
         raise DataError(f"{readme} names {one_line(pattern)!r}; expected files inside its own folder")
-    if place.name == "**":  # on the hub it means the files at any depth, too
-        place /= "*"
+    if path.name == "**":  # on the hub it means the files at any depth, too
+        path /= "*"
     try:
-        yield from (path for path in folder.glob(str(place)) if path.is_file())
+        yield from (file for file in folder.glob(str(path)) if file.is_file())
     except (IndexError, ValueError, NotImplementedError) as error:  # raised by `glob` for bad patterns
         raise DataError(f"{readme} names {one_line(pattern)!r}, which is no pattern: {one_line(error)}") from None

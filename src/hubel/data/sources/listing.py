@@ -1,4 +1,4 @@
-"""What a source says of its images before any is decoded: flat arrays, so that a million rows stay small."""
+"""The listing of a source, before any image is decoded: flat arrays, so that a million rows stay small."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "split_code",
 ]
 
-# The code of a split is its place here; rows without one have code 0.
+# The code of a split is its position here; rows without one have code 0.
 SPLITS = ("", "train", "val", "test")
 _SPLIT_NAMES = {
     "train": 1,
@@ -40,7 +40,7 @@ _SPLIT_NAMES = {
 
 
 def split_code(name: str) -> int | None:
-    """The code of a split by any of its usual names, or None.
+    """Return the code of a split by any of its usual names, or None.
 
     >>> split_code("Validation"), split_code("trousers")
     (2, None)
@@ -49,7 +49,7 @@ def split_code(name: str) -> int | None:
 
 
 def natural_key(text: str) -> tuple[tuple[object, ...], str]:
-    """Sorts numbers inside names by their value: 2 before 10.
+    """Return a sorting key by which numbers inside names sort by value: 2 before 10.
 
     >>> sorted(["10", "a10", "2", "a2"], key=natural_key)
     ['2', '10', 'a2', 'a10']
@@ -61,7 +61,7 @@ def natural_key(text: str) -> tuple[tuple[object, ...], str]:
 
 @dataclass(frozen=True)
 class TextColumn:
-    """Many short texts in one block of UTF-8 and one array of ends."""
+    """A column of short texts, stored as one block of UTF-8 and one array of ends."""
 
     block: NDArray[np.uint8]
     ends: NDArray[np.int64]
@@ -80,12 +80,12 @@ class Listing:
     """The rows of a source, undecoded.
 
     Attributes:
-        paths: how each image is named to the user, and found by the source.
-        label: per row, a place in `labels`; -1 without a label.
-        split: per row, a place in `SPLITS`.
+        paths: per row, the name of the image for the user and the source.
+        label: per row, a position in `labels`; -1 without a label.
+        split: per row, a position in `SPLITS`.
         stamp: per row, 64 bits that change when the file does (size and modification time); 0 where nothing can tell.
         labels: label texts; the label of an image of several classes joins them with "|".
-        skipped: how many files were passed over, by reason.
+        skipped: numbers of files passed over, by reason.
     """
 
     paths: TextColumn
@@ -100,7 +100,7 @@ class Listing:
 
 
 class ListingBuilder:
-    """Collects rows into flat arrays as they are found."""
+    """A builder that collects rows into flat arrays."""
 
     def __init__(self) -> None:
         self._block = bytearray()
@@ -112,7 +112,7 @@ class ListingBuilder:
         self.skipped: dict[str, int] = {}
 
     def add(self, path: str, label: str | None, split: int = 0, stamp: int = 0) -> None:
-        """One more row."""
+        """Add a row."""
         self._block += path.encode("utf-8", "surrogateescape")
         self._ends.append(len(self._block))
         self._label.append(-1 if label is None else self._labels.setdefault(label, len(self._labels)))
@@ -120,11 +120,11 @@ class ListingBuilder:
         self._stamp.append(stamp)
 
     def skip(self, reason: str, n: int = 1) -> None:
-        """`n` files are passed over."""
+        """Count `n` files that are passed over."""
         self.skipped[reason] = self.skipped.get(reason, 0) + n
 
     def build(self) -> Listing:
-        """The rows so far."""
+        """Return the rows so far."""
         return Listing(
             TextColumn(np.frombuffer(self._block, np.uint8), np.frombuffer(self._ends, np.int64)),
             np.frombuffer(self._label, np.int32),
@@ -137,21 +137,21 @@ class ListingBuilder:
 
 @runtime_checkable
 class Source(Protocol):
-    """A set of images, most with labels.
+    """A source of images, most of them with labels.
 
     Attributes:
         name: a short name for run folders and reports.
-        location: what identifies the data between runs, or "" where nothing is worth remembering.
+        location: identifies the data between runs; "" for data whose index is not stored.
     """
 
     name: str
     location: str
 
     def listing(self) -> Listing:
-        """All rows; cheap, nothing is decoded."""
+        """Return all rows; no image is decoded."""
 
     def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:
-        """One image, as a file's bytes or as pixels uint8 `(h, w)` or `(h, w, 3)`.
+        """Return one image, as the bytes of a file or as pixels uint8 `(h, w)` or `(h, w, 3)`.
 
         Raises:
             DecodeError: it cannot be read.
@@ -159,7 +159,7 @@ class Source(Protocol):
 
 
 def label_parts(label: str, *, multi_label: bool) -> list[str]:
-    """The classes that one label text names.
+    """Return the classes that one label text names.
 
     >>> label_parts("cat|dog", multi_label=True), label_parts("cat|dog", multi_label=False)
     (['cat', 'dog'], ['cat|dog'])
@@ -168,7 +168,7 @@ def label_parts(label: str, *, multi_label: bool) -> list[str]:
 
 
 def class_names(labels: Iterable[str], *, multi_label: bool = False) -> tuple[str, ...]:
-    """The classes among label texts, naturally sorted.
+    """Return the classes among label texts, naturally sorted.
 
     Raises:
         DataError: fewer than two.

@@ -1,6 +1,6 @@
-"""Parquet files that hold the images, in the layout of Hugging Face data sets.
+"""Parquet files that hold the images, in the layout of Hugging Face datasets.
 
-A column of `{bytes, path}` (or of plain bytes) and a column of labels; class names stand in the schema's metadata
+A column of `{bytes, path}` (or of plain bytes) and a column of labels; class names are in the schema's metadata
 under the key "huggingface", and the split in the YAML header of a README.md or in the file's name:
 `train-00000-of-00002.parquet`, `test.parquet`.
 """
@@ -15,21 +15,22 @@ from typing import Any
 from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.columns import ColumnSource, Table, TableFile
-from hubel.data.sources.encoded import Part
-from hubel.data.sources.layout import holds, split_files
+from hubel.data.sources.encoded import ColumnPart
+from hubel.data.sources.kind import SourceKind
+from hubel.data.sources.layout import holds_files, split_files
 
-__all__ = ["ParquetSource", "columns", "recognises", "text_rows"]
+__all__ = ["KIND", "ParquetSource", "column_names", "is_parquet", "text_rows"]
 
 
-def recognises(path: Path) -> bool:
-    """Whether this is a Parquet file, or a folder that has some, at most one folder down or where its README says."""
+def is_parquet(path: Path) -> bool:
+    """Return whether this is a Parquet file, or a folder of some, at most one folder down or where its README says."""
     if path.is_dir():
-        return holds(path, ".parquet")
+        return holds_files(path, ".parquet")
     return path.is_file() and path.suffix.lower() == ".parquet"
 
 
-def columns(path: Path) -> list[str]:
-    """The names of a file's columns.
+def column_names(path: Path) -> list[str]:
+    """Return the names of a file's columns.
 
     Raises:
         DataError: it is no Parquet file.
@@ -38,12 +39,12 @@ def columns(path: Path) -> list[str]:
 
 
 def text_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Rows of the named columns as text; an absent column or value is ""."""
+    """Yield rows of the named columns as text; an absent column or value is ""."""
     file = _open(path)
     present = [name for name in names if name in file.schema_arrow.names]
     for batch in file.iter_batches(columns=present):
-        nothing = [None] * batch.num_rows
-        values = [batch.column(name).to_pylist() if name in present else nothing for name in names]
+        absent = [None] * batch.num_rows
+        values = [batch.column(name).to_pylist() if name in present else absent for name in names]
         for row in zip(*values, strict=True):
             yield tuple("" if value is None else str(value) for value in row)
 
@@ -67,12 +68,12 @@ class _ParquetTable:
         self._path, self._file = path, _open(path)
         self.schema = self._file.schema_arrow
 
-    def parts(self, column: str) -> Iterator[Part]:
+    def parts(self, column: str) -> Iterator[ColumnPart]:
         for number in range(self._file.num_row_groups):
             # Its size is that of all columns, which the images dominate. To ask for one column's of a damaged file ends
             # the process (pyarrow 26: an exception of C++ that nothing catches).
             facts = self._file.metadata.row_group(number)
-            yield Part(facts.num_rows, facts.total_byte_size, partial(self._load, number, facts.num_rows, column))
+            yield ColumnPart(facts.num_rows, facts.total_byte_size, partial(self._load, number, facts.num_rows, column))
 
     def _load(self, number: int, rows: int, column: str) -> Sequence[Any]:
         import pyarrow as pa
@@ -100,3 +101,10 @@ def _open(path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} is no readable Parquet file: {one_line(error)}")
+
+
+KIND = SourceKind(
+    name="Parquet files that hold the images",
+    recognises=lambda request: is_parquet(request.path),
+    open=lambda request: ParquetSource(request.path, within=request.within, labelled=request.labelled),
+)

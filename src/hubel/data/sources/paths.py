@@ -1,4 +1,4 @@
-"""Image files with labels given beside them, as the Python API takes them."""
+"""Image files with labels given separately, as the Python API takes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PathSource"]
 
 
 class PathSource:
-    """Files and their labels.
+    """Image files and their labels.
 
     Raises:
         DataError: there are not as many labels as files.
@@ -27,12 +27,12 @@ class PathSource:
         self._paths, self._labels = paths, labels
 
     def listing(self) -> Listing:
-        """One row a file."""
+        """Return one row a file."""
         rows = ListingBuilder()
         for path, label in zip(self._paths, self._labels, strict=True):
             rows.add(str(path), label)
         return rows.build()
 
     def read(self, row: int, path: str) -> bytes:
-        """The bytes of one file."""
+        """Return the bytes of one file."""
         return read_regular(Path(path))

@@ -1,4 +1,4 @@
-"""The samples of one WebDataset archive: which members belong together, and what the label of each image is."""
+"""The samples of one WebDataset archive: members grouped by key, and the label of each image."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hubel.core.errors import DataError
 from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import one_line
 from hubel.data.sources.features import LABELS, named_number
-from hubel.data.sources.tar import Member, members
+from hubel.data.sources.tar import Member, tar_members
 
-__all__ = ["Sample", "samples"]
+__all__ = ["Sample", "archive_samples"]
 
-_LABEL_BYTES = {"cls": 4096, "json": 2**20, "txt": 4096}  # the first that a sample has counts
+_LABEL_BYTES = {"cls": 4096, "json": 2**20, "txt": 4096}  # the first one that a sample has is used
 # As the webdataset library has it: all before the first dot of the file's own name, which must not begin with one.
 _KEY = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)
 
@@ -28,10 +28,10 @@ class Sample(NamedTuple):
     """An image in an archive.
 
     Attributes:
-        name: its path there.
-        offset: where its bytes begin.
-        size: how many they are.
-        label: its class; None where none is given.
+        name: path in the archive.
+        offset: position of its first byte.
+        size: number of its bytes.
+        label: name of its class; None without a label.
     """
 
     name: str
@@ -40,16 +40,16 @@ class Sample(NamedTuple):
     label: str | None
 
 
-def samples(file: BinaryIO, archive: str, called: str, names: Names, skip: Skip) -> Iterator[Sample]:
-    """The images of an archive, in order.
+def archive_samples(file: BinaryIO, archive: str, called: str, names: Names, skip: Skip) -> Iterator[Sample]:
+    """Yield the images of an archive, in order.
 
     Args:
-        file: the archive; it may be moved between two samples.
+        file: the archive; callers may seek in it between two samples.
         archive: its path, for errors.
-        called: what names of members are put after, for `skip`.
+        called: prefix of the names of members, for `skip`.
         names: the classes by number; None where numbers are the names.
-        skip: is told the name and the reason of each member that is passed over; kinds that are merely of no use here
-            come without a name.
+        skip: called with the name and the reason of each member that is passed over; without a name for kinds of files
+            that are merely not used.
 
     Raises:
         DataError: the archive is damaged, or a label is a number without a name.
@@ -79,12 +79,12 @@ def samples(file: BinaryIO, archive: str, called: str, names: Names, skip: Skip)
 
 
 class _NoLabelError(ValueError):
-    """What should be a label is none; the text says why."""
+    """The file of a label holds no label; the text is the reason."""
 
 
 def _usable(file: BinaryIO, archive: str, called: str, skip: Skip) -> Iterator[tuple[str, str, Member]]:
-    """Key, kind (`image`, or the ending of a label) and member, of all that can be used."""
-    for member in members(file, archive):
+    """Yield key, kind (`image`, or the ending of a label) and member of each file that can be used."""
+    for member in tar_members(file, archive):
         match = _KEY.fullmatch(member.name.removeprefix("./"))
         ending = match[2].lower() if match else ""
         if member.refused:
@@ -100,10 +100,10 @@ def _usable(file: BinaryIO, archive: str, called: str, skip: Skip) -> Iterator[t
 
 
 def _label(file: BinaryIO, parts: dict[str, Member], names: Names) -> str | None:
-    """The class of a sample.
+    """Return the class of a sample.
 
     Raises:
-        _NoLabelError: a file for the label is none.
+        _NoLabelError: the file of the label holds no label.
         IndexError: no class has this number, which is the error's argument.
     """
     for kind, most in _LABEL_BYTES.items():

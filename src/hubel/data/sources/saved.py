@@ -1,4 +1,4 @@
-"""Folders that `datasets.save_to_disk` of Hugging Face wrote, read without that library.
+"""Folders written by `datasets.save_to_disk` of Hugging Face, read without that library.
 
 `state.json` names the files of rows (Arrow's stream format, memory-mapped here), `dataset_info.json` describes the
 columns; where there are several splits, `dataset_dict.json` names their folders.
@@ -14,21 +14,22 @@ from typing import Any
 from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.columns import ColumnSource, Table, TableFile
-from hubel.data.sources.encoded import Part
+from hubel.data.sources.encoded import ColumnPart
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import split_code
 
-__all__ = ["SavedSource", "recognises"]
+__all__ = ["KIND", "SavedSource", "is_saved_dataset"]
 
 _DICT, _STATE, _INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 
 
-def recognises(path: Path) -> bool:
-    """Whether `save_to_disk` wrote this folder."""
+def is_saved_dataset(path: Path) -> bool:
+    """Return whether `save_to_disk` wrote this folder."""
     return (path / _DICT).is_file() or ((path / _STATE).is_file() and (path / _INFO).is_file())
 
 
 class SavedSource(ColumnSource):
-    """A saved data set, of one or several splits.
+    """A saved dataset, of one or several splits.
 
     Raises:
         DataError: a description is missing or damaged, or names files outside of its folder.
@@ -43,9 +44,9 @@ class SavedSource(ColumnSource):
             features = info.get("features")
             split = split_code(folder.name if folder != path else "") or 0
             for name in _file_names(state, folder):
-                told = (folder / name).relative_to(path).as_posix()
+                key = (folder / name).relative_to(path).as_posix()
                 files.append(
-                    TableFile(folder / name, told, told, split, features if isinstance(features, dict) else None)
+                    TableFile(folder / name, key, key, split, features if isinstance(features, dict) else None)
                 )
         super().__init__(path.resolve().name, path, files, root=path, within=within, labelled=labelled)
 
@@ -73,7 +74,7 @@ def _file_names(state: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _plain(name: Any) -> bool:
-    """Whether this is the name of something in the folder itself, and not a way out of it."""
+    """Return whether this is the name of a file in the folder itself, and not a path out of it."""
     return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\:\0")
 
 
@@ -101,7 +102,7 @@ class _ArrowTable:
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise self._unreadable(error) from None
 
-    def parts(self, column: str) -> Iterator[Part]:
+    def parts(self, column: str) -> Iterator[ColumnPart]:
         import pyarrow as pa
 
         values = self._table.column(column)
@@ -110,7 +111,14 @@ class _ArrowTable:
             values.validate(full=True)
         except pa.ArrowException as error:
             raise self._unreadable(error) from None
-        yield Part(len(values), 0, lambda: values.chunks)
+        yield ColumnPart(len(values), 0, lambda: values.chunks)
 
     def _unreadable(self, error: Exception) -> DataError:
         return DataError(f"{self._path} is no readable file of Arrow's stream format: {one_line(error)}")
+
+
+KIND = SourceKind(
+    name="a folder that datasets.save_to_disk wrote",
+    recognises=lambda request: is_saved_dataset(request.path),
+    open=lambda request: SavedSource(request.path, within=request.within, labelled=request.labelled),
+)

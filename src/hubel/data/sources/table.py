@@ -1,4 +1,4 @@
-"""A table that names image files: CSV, TSV or Parquet with `image_path`, `label` and, if there are splits, `split`."""
+"""A table of image paths: CSV, TSV or Parquet with `image_path`, `label` and, if there are splits, `split`."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from pathlib import Path
 
 from hubel.core.errors import DataError
 from hubel.data.reading import read_regular
-from hubel.data.sources.folder import stamp
+from hubel.data.sources.folder import file_stamp
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder, split_code
 
-__all__ = ["TableSource", "recognises"]
+__all__ = ["KIND", "TableSource", "is_path_table"]
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _REQUIRED = ("image_path", "label")
 
 
-def recognises(path: Path) -> bool:
-    """Whether this is a table of image paths."""
+def is_path_table(path: Path) -> bool:
+    """Return whether this is a table of image paths."""
     if path.suffix.lower() == ".parquet" and path.is_file():
-        from hubel.data.sources.parquet import columns
+        from hubel.data.sources.parquet import column_names
 
-        return "image_path" in columns(path)
+        return "image_path" in column_names(path)
     return path.suffix.lower() in _DELIMITERS and path.is_file()
 
 
 class TableSource:
-    """Rows of a table; relative paths start at the table's own folder.
+    """Image files named by the rows of a table; relative paths start at the table's own folder.
 
     Args:
         path: the table.
-        within: the folder that links among relative paths must not leave; the table's own if not given.
+        within: the folder that links among relative paths must not leave; the table's own if None.
     """
 
     def __init__(self, path: Path, *, within: Path | None = None) -> None:
@@ -40,7 +41,7 @@ class TableSource:
         self.location = str(path.resolve())
 
     def listing(self) -> Listing:
-        """One row a line.
+        """Return one row a line.
 
         Raises:
             DataError: a column is missing, a split is unknown, or a named file does not exist.
@@ -57,7 +58,7 @@ class TableSource:
             if status is None:
                 missing.append((line, path))
             else:
-                rows.add(path, label or None, code, stamp(path, status))
+                rows.add(path, label or None, code, file_stamp(path, status))
         if missing:
             line, path = missing[0]
             files = "a file" if len(missing) == 1 else f"{len(missing)} files"
@@ -65,16 +66,16 @@ class TableSource:
         return rows.build()
 
     def read(self, row: int, path: str) -> bytes:
-        """The bytes of one file. A path may lie anywhere, but a link inside the table's folder may not leave it."""
+        """Return the bytes of one file, which may be anywhere; but a link inside the table's folder must stay there."""
         inside = not Path(path).is_absolute() and ".." not in Path(path).parts
         return read_regular(self.path.parent / path, root=self._within if inside else None)
 
     def _lines(self) -> Iterator[tuple[int, str, str, str]]:
-        """The number of each line (of a Parquet file: of each row), its path, label and split."""
+        """Yield the number of each line (of a Parquet file: of each row), its path, label and split."""
         if self.path.suffix.lower() == ".parquet":
-            from hubel.data.sources.parquet import columns, text_rows
+            from hubel.data.sources.parquet import column_names, text_rows
 
-            self._check(columns(self.path))
+            self._check(column_names(self.path))
             for number, (path, label, split) in enumerate(text_rows(self.path, (*_REQUIRED, "split")), start=1):
                 yield number, path, label, split
             return
@@ -91,3 +92,11 @@ class TableSource:
         if absent := [name for name in _REQUIRED if name not in present]:
             has = ", ".join(present) or "nothing"
             raise DataError(f"{self.path} has no column {' or '.join(absent)}; its columns are {has}")
+
+
+KIND = SourceKind(
+    name="a table of image paths (CSV, TSV or Parquet with image_path, label)",
+    recognises=lambda request: is_path_table(request.path),
+    open=lambda request: TableSource(request.path, within=request.within),
+    multi_label=True,
+)

@@ -1,9 +1,9 @@
-"""The members of a tar archive: where the bytes of each lie. Nothing is extracted, and no name is used as a path.
+"""The members of a tar archive and the offsets of their bytes. Nothing is extracted, and no name is used as a path.
 
 Formats: POSIX.1-1988 (ustar) and POSIX.1-2001 (pax) as in IEEE Std 1003.1, "pax - portable archive interchange", and
 the old GNU format as in GNU tar's manual, "Basic Tar Format". An archive is read as Python's `tarfile` reads it, but
-an entry that is no plain file comes with the reason why it must not be used, and no header is believed that states
-more than the file holds.
+an entry that is no plain file comes with the reason why it must not be used, and a header that states more than the
+file holds is an error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 
-__all__ = ["Member", "members"]
+__all__ = ["Member", "tar_members"]
 
 _BLOCK = 512
 _EXTENDED_BYTES = 2**20  # of the long names and attributes that precede a member
@@ -40,13 +40,13 @@ _WITHOUT_DATA = b"123456"  # whatever size their headers state
 
 
 class Member(NamedTuple):
-    """One entry that is no folder.
+    """An entry of an archive that is no folder.
 
     Attributes:
-        name: its path in the archive.
-        offset: where its bytes begin in the archive.
-        size: how many they are.
-        refused: why it must not be used; empty for a plain file with a plain path.
+        name: path in the archive.
+        offset: position of its first byte in the archive.
+        size: number of its bytes.
+        refused: the reason why it must not be used; empty for a plain file with a plain path.
     """
 
     name: str
@@ -57,18 +57,18 @@ class Member(NamedTuple):
 
 @dataclass
 class _Extended:
-    """What the headers before a member say of it."""
+    """Attributes of a member from the headers before it."""
 
     name: str | None = None
     size: int | None = None
     sparse: bool = False
 
 
-def members(file: BinaryIO, archive: str) -> Iterator[Member]:
-    """The entries of an archive in order; folders are left out.
+def tar_members(file: BinaryIO, archive: str) -> Iterator[Member]:
+    """Yield the entries of an archive in order, without folders.
 
     Args:
-        file: the archive, open in binary mode; it may be moved between two entries.
+        file: the archive, open in binary mode; callers may seek in it between two entries.
         archive: its name, for errors.
 
     Raises:
@@ -104,7 +104,7 @@ def members(file: BinaryIO, archive: str) -> Iterator[Member]:
         if not folder and kind != _VOLUME:
             yield Member(name, data, size, _why_refused(name, kind, sparse=extended.sparse))
         at, extended = data + _padded(stored), _Extended()
-    # Tools that forget the mark are rare; copies that were interrupted are not, and would lose images without a word.
+    # Tools that forget the end mark are rare; interrupted copies are not, and would lose images silently.
     raise DataError(f"{archive} is cut short: expected blocks of zeros at its end, and it ends at byte {end:,}")
 
 
@@ -121,7 +121,7 @@ def _why_refused(name: str, kind: bytes, *, sparse: bool) -> str:
 
 
 def _check(header: bytes, at: int, archive: str) -> None:
-    """The header's own checksum must be right: the sum of its bytes with its own field blank, or of signed bytes."""
+    """Verify the checksum of a header: the sum of its bytes with its own field blank, or of signed bytes."""
     if len(header) < _BLOCK:
         raise DataError(f"{archive} is cut short: it ends inside a header, at byte {at + len(header):,}")
     blank = header[:148] + b" " * 8 + header[156:]
@@ -137,16 +137,16 @@ def _check(header: bytes, at: int, archive: str) -> None:
     for magic, name in _COMPRESSED.items():
         if at == 0 and header.startswith(magic):
             raise DataError(f"{archive} is compressed by {name}; expected a plain tar archive, so unpack it once")
-    what = "no tar archive" if at == 0 else f"damaged at byte {at:,}"
-    raise DataError(f"{archive} is {what}: expected a header with a right checksum")
+    verdict = "no tar archive" if at == 0 else f"damaged at byte {at:,}"
+    raise DataError(f"{archive} is {verdict}: expected a header with a correct checksum")
 
 
-def _cut_short(needed: int, end: int, what: str, archive: str) -> DataError:
-    return DataError(f"{archive} is cut short: {what} ends at byte {needed:,}, the file at byte {end:,}")
+def _cut_short(needed: int, end: int, part: str, archive: str) -> DataError:
+    return DataError(f"{archive} is cut short: {part} ends at byte {needed:,}, the file at byte {end:,}")
 
 
 def _number(field: bytes, archive: str, at: int) -> int:
-    """A number that is not negative, in octal digits or, with the first bit set, big-endian."""
+    """Parse a number that is not negative, in octal digits or, with the first bit set, big-endian."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:])
     text = field.partition(b"\0")[0].strip()
@@ -186,7 +186,7 @@ def _extend(extended: _Extended, kind: bytes, data: bytes, archive: str, at: int
 
 
 def _records(data: bytes, archive: str, at: int) -> Iterator[tuple[bytes, bytes]]:
-    """The records `LENGTH KEY=VALUE` and a newline, of which LENGTH counts every byte."""
+    """Yield key and value of the records `LENGTH KEY=VALUE` and a newline, of which LENGTH counts every byte."""
     while data.strip(b"\0"):
         match = re.match(rb"([0-9]{1,7}) ([^=]*)=", data)
         length = int(match[1]) if match else 0
@@ -197,7 +197,7 @@ def _records(data: bytes, archive: str, at: int) -> Iterator[tuple[bytes, bytes]
 
 
 def _past_the_map(file: BinaryIO, header: bytes, data: int, end: int, archive: str) -> int:
-    """Where the bytes of a GNU sparse file begin: after the blocks that continue the map of its holes."""
+    """Return the offset of the bytes of a GNU sparse file: after the blocks that continue the map of its holes."""
     more = header[482]
     while more:
         if data + _BLOCK > end:

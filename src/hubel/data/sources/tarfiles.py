@@ -1,4 +1,4 @@
-"""Which tar archives a path means: a folder of them, one, or a pattern such as `train-{0000..0009}.tar`."""
+"""The tar archives that a path names: a folder of them, one, or a pattern such as `train-{0000..0009}.tar`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from hubel.core.errors import DataError
 from hubel.data.containers import EXTENSIONS
-from hubel.data.sources.layout import holds, split_files, split_in_name
+from hubel.data.sources.layout import holds_files, split_files, split_in_name
 from hubel.data.sources.listing import natural_key, split_code
 
-__all__ = ["Shards", "find_shards", "recognises"]
+__all__ = ["Shards", "find_shards", "is_webdataset"]
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2")
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -47,19 +47,19 @@ class Shards:
             yield path, path.relative_to(self.root).as_posix(), split
 
 
-def recognises(what: Path) -> bool:
-    """Whether this is a tar archive, a folder with some, or a pattern that names some.
+def is_webdataset(what: Path) -> bool:
+    """Return whether this is a tar archive, a folder with some, or a pattern that names some.
 
-    A folder whose own folders hold images, at least two of them, is a folder of class folders with an archive beside.
+    A folder with at least two subfolders of images is a folder of class folders with an archive beside them.
     """
     if what.is_dir():
-        return holds(what, ".tar") and not _has_class_folders(what)
+        return holds_files(what, ".tar") and not _has_class_folders(what)
     name = what.name.lower()
     return name.endswith((".tar", *_COMPRESSED)) and (what.is_file() or bool(set(str(what)) & set("*?[{")))
 
 
 def find_shards(what: str | Path) -> Shards:
-    """The archives that a path or pattern means.
+    """Return the archives that a path or pattern names.
 
     Raises:
         DataError: there is none, one of those that braces name is missing, or they are compressed.
@@ -83,7 +83,7 @@ def find_shards(what: str | Path) -> Shards:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder that all files of a pattern are in."""
+    """Return the folder that all files of a pattern are in."""
     fixed = itertools.takewhile(lambda part: not set(part) & set("*?[{"), pattern.parts[:-1])
     return Path(*fixed)
 
@@ -93,9 +93,9 @@ def _named_by(pattern: Path) -> list[Path]:
     found: dict[str, None] = {}
     missing = []
     for name in names:
-        here = glob.glob(name, recursive=True) if set(name) & set("*?[") else [name] * os.path.lexists(name)  # noqa: PTH207
-        missing += [] if here else [name]
-        found.update(dict.fromkeys(here))
+        present = glob.glob(name, recursive=True) if set(name) & set("*?[") else [name] * os.path.lexists(name)  # noqa: PTH207
+        missing += [] if present else [name]
+        found.update(dict.fromkeys(present))
     if missing:
         of = f"{len(missing):,} of {len(names):,} archives are missing, the first being {missing[0]}"
         raise DataError(f"{pattern}: {'no such file' if len(names) == 1 else of}")
@@ -103,7 +103,7 @@ def _named_by(pattern: Path) -> list[Path]:
 
 
 def _expanded(pattern: str) -> list[str]:
-    """The names that braces stand for, as a shell has them: `{a,b}` and `{08..11}`.
+    """Return the names that braces stand for, as in a shell: `{a,b}` and `{08..11}`.
 
     >>> _expanded("{train,val}-{09..10}.tar")
     ['train-09.tar', 'train-10.tar', 'val-09.tar', 'val-10.tar']
@@ -130,11 +130,11 @@ def _expanded(pattern: str) -> list[str]:
         number *= len(choices)
     if not 0 < number <= _MOST_NAMES:
         raise DataError(f"{pattern} names too many files; expected at most {_MOST_NAMES:,}")
-    return ["".join(some) for some in itertools.product(*parts)]
+    return ["".join(choice) for choice in itertools.product(*parts)]
 
 
 def _has_class_folders(root: Path) -> bool:
-    """Whether two folders in this one, or in the folders of its splits, hold images themselves."""
+    """Return whether two folders in this one, or in the folders of its splits, hold images themselves."""
     tops = [path for path in root.iterdir() if path.is_dir()]
     tops += [path for top in tops if split_code(top.name) for path in top.iterdir() if path.is_dir()]
     return len(list(itertools.islice(filter(_holds_images, tops), 2))) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from hubel.data.containers import EXTENSIONS
@@ -14,16 +14,21 @@ __all__ = ["image_files"]
 _OF_THE_SYSTEM = ("Thumbs.db", "desktop.ini", "__MACOSX")
 
 
-def image_files(root: Path, skip: Callable[[str], None], inside: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Files with the name of an image at any depth, folder by folder in natural order; links to folders are left.
+def image_files(
+    root: Path, skip: Callable[[str], None], inside: str = "", *, suffixes: Collection[str] = EXTENSIONS
+) -> Iterator[tuple[str, os.stat_result]]:
+    """List the files with the name of an image at any depth, folder by folder in natural order.
+
+    Links to folders are not followed.
 
     Args:
-        root: where to begin.
-        skip: is told why an entry is passed over.
-        inside: the folder to look at, relative to the root.
+        root: the folder to begin with.
+        skip: called with the reason for each entry that is passed over.
+        inside: the folder to list, relative to the root.
+        suffixes: endings of image files, in lower case.
 
     Yields:
-        The path relative to the root, with "/" between, and what the system says of the file.
+        The path relative to the root, with "/" between, and the status of the file.
     """
     try:
         with os.scandir(root / inside) as found:
@@ -36,10 +41,10 @@ def image_files(root: Path, skip: Callable[[str], None], inside: str = "") -> It
         if entry.name.startswith(".") or entry.name in _OF_THE_SYSTEM:
             skip("hidden")
         elif entry.is_dir(follow_symlinks=False):
-            yield from image_files(root, skip, path)
+            yield from image_files(root, skip, path, suffixes=suffixes)
         elif entry.is_symlink() and entry.is_dir():
             skip("links to folders")
-        elif Path(entry.name).suffix.lower() not in EXTENSIONS:
+        elif Path(entry.name).suffix.lower() not in suffixes:
             skip("not images")
         else:
             yield path, _status(entry)

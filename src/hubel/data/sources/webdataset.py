@@ -1,11 +1,11 @@
-"""WebDataset: images and their labels in tar archives, a sample being the files that follow each other with one key.
+"""WebDataset: images and their labels in tar archives, where consecutive files with one key are a sample.
 
-The key is the path up to the first dot of the file's name: `a/0001.jpg` and `a/0001.cls`. The class stands in `.cls`
+The key is the path up to the first dot of the file's name: `a/0001.jpg` and `a/0001.cls`. The class is in `.cls`
 (a number or a name), in `.json` (under "label" or another usual name) or in `.txt`; the names of numbers in a file
 `classes.txt` beside the archives, one a line. Format: https://github.com/webdataset/webdataset, "The WebDataset
 Format".
 
-Images are never extracted: one scan notes where the bytes of each lie, and they are read from there at random.
+Images are never extracted: one scan records the offset of each, and they are read from there at random.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.progress import bar
 from hubel.data.reading import DEFAULT_LIMITS, RefusalError, check_bytes, one_line
-from hubel.data.sources.columns import stamps
+from hubel.data.sources.columns import row_stamps
 from hubel.data.sources.features import checked_names
-from hubel.data.sources.folder import stamp
+from hubel.data.sources.folder import file_stamp
+from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder
-from hubel.data.sources.samples import Sample, samples
-from hubel.data.sources.tarfiles import Shards, find_shards
+from hubel.data.sources.samples import Sample, archive_samples
+from hubel.data.sources.tarfiles import Shards, find_shards, is_webdataset
 
-__all__ = ["WebDatasetSource", "numbered_names", "opened", "read_sample"]
+__all__ = ["KIND", "WebDatasetSource", "numbered_names", "open_archive", "read_sample"]
 
 _NAMES = ("classes.txt", "classnames.txt", "class_names.txt", "names.txt", "labels.txt")
 _NAMES_BYTES = 2**24
@@ -41,7 +42,7 @@ _BY_NAME = 5  # of the members passed over for one reason
 
 
 def numbered_names(shards: Shards) -> list[str] | None:
-    """The names of classes in the order of their numbers, from a file beside the archives; None where there is none.
+    """Return the names of classes in the order of their numbers, from a file beside the archives, or None without one.
 
     Raises:
         DataError: it is no text, names a class twice, or has an empty line.
@@ -61,8 +62,8 @@ def numbered_names(shards: Shards) -> list[str] | None:
     return checked_names(lines, file)
 
 
-def opened(path: Path, *, buffering: int = -1) -> BinaryIO:
-    """An archive, open for reading.
+def open_archive(path: Path, *, buffering: int = -1) -> BinaryIO:
+    """Open an archive for reading.
 
     Raises:
         DataError: it cannot be opened, or is no regular file.
@@ -76,10 +77,10 @@ def opened(path: Path, *, buffering: int = -1) -> BinaryIO:
 
 
 def read_sample(file: BinaryIO, offset: int, size: int, name: str) -> bytes:
-    """The bytes of an image in an open archive.
+    """Read the bytes of an image in an open archive.
 
     Raises:
-        DecodeError: they are too many, or no longer there.
+        DecodeError: there are too many, or they are no longer there.
     """
     try:
         check_bytes(size, DEFAULT_LIMITS)
@@ -93,8 +94,8 @@ def read_sample(file: BinaryIO, offset: int, size: int, name: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Where each row's bytes are: 20 bytes a row."""
+class _Offsets:
+    """Offsets of the encoded images: 20 bytes a row."""
 
     shard: NDArray[np.int32]
     offset: NDArray[np.int64]
@@ -103,11 +104,11 @@ class _Places:
 
 
 class WebDatasetSource:
-    """The images in a folder of tar archives, in one, or in those that a pattern names.
+    """Images in a folder of tar archives, in one archive, or in those that a pattern names.
 
     Args:
         what: a folder, a file, or a pattern such as `train-{0000..0009}.tar`.
-        labelled: whether images need a label; otherwise those without have the label "".
+        labelled: images need a label; otherwise those without have the label "".
 
     Raises:
         DataError: there is no such archive.
@@ -117,11 +118,11 @@ class WebDatasetSource:
         self._shards = find_shards(what)
         self._labelled = labelled
         self.name, self.location = self._shards.name, self._shards.location
-        self._places: _Places | None = None
+        self._offsets: _Offsets | None = None
         self._scanning = Lock()
 
     def listing(self) -> Listing:
-        """One row an image, named by its archive and its path there.
+        """Return one row an image, named by its archive and its path there.
 
         Raises:
             DataError: an archive is damaged; there is no image, or none with a label.
@@ -131,20 +132,20 @@ class WebDatasetSource:
         skip = _by_name(rows.skip)
         shard, offset, size = array("i"), array("q"), array("q")
         states, labelled = [], 0
-        with bar("looking into archives", len(self._shards.paths)) as progress:
+        with bar("scanning archives", len(self._shards.paths)) as progress:
             for number, (path, called, split) in enumerate(self._shards):
-                with opened(path) as file:
+                with open_archive(path) as file:
                     facts = os.fstat(file.fileno())
                     states.append((facts.st_size, facts.st_mtime_ns))
-                    marks = stamps(stamp(called, facts))
-                    for sample, mark in zip(samples(file, str(path), called, names, skip), marks, strict=False):
+                    marks = row_stamps(file_stamp(called, facts))
+                    for sample, mark in zip(archive_samples(file, str(path), called, names, skip), marks, strict=False):
                         rows.add(f"{called}/{sample.name}", self._label(sample), split, mark)
                         shard.append(number)
                         offset.append(sample.offset)
                         size.append(sample.size)
                         labelled += sample.label is not None
                 progress.step()
-        self._places = _Places(
+        self._offsets = _Offsets(
             np.frombuffer(shard, np.int32), np.frombuffer(offset, np.int64), np.frombuffer(size, np.int64), states
         )
         self._check(len(shard), labelled, rows)
@@ -165,34 +166,41 @@ class WebDatasetSource:
             )
 
     def read(self, row: int, path: str) -> bytes:
-        """The encoded bytes of one image.
+        """Return the encoded bytes of one image.
 
         Raises:
             DecodeError: the archive is gone or has changed, or the image is too large.
         """
         with self._scanning:
-            if self._places is None:
+            if self._offsets is None:
                 self.listing()
-            places = self._places
-        assert places is not None
-        number = int(places.shard[row])
+            offsets = self._offsets
+        assert offsets is not None
+        number = int(offsets.shard[row])
         try:
             # A file object of its own for each image: no position is shared, so that any thread may read at any time.
-            with opened(self._shards.paths[number], buffering=0) as file:
+            with open_archive(self._shards.paths[number], buffering=0) as file:
                 facts = os.fstat(file.fileno())
-                if (facts.st_size, facts.st_mtime_ns) != places.states[number]:
-                    raise DecodeError(path, "its archive has changed since it was looked into")
-                return read_sample(file, int(places.offset[row]), int(places.size[row]), path)
+                if (facts.st_size, facts.st_mtime_ns) != offsets.states[number]:
+                    raise DecodeError(path, "its archive has changed since it was scanned")
+                return read_sample(file, int(offsets.offset[row]), int(offsets.size[row]), path)
         except DataError as error:
             raise DecodeError(path, str(error)) from error
 
 
 def _by_name(skip: Callable[[str, int], None]) -> Callable[[str, str], None]:
-    """Counts what is passed over: the first few for each reason by their names, the rest together."""
+    """Return a function that counts members passed over: the first few for each reason by name, the rest together."""
     named: dict[str, int] = {}
 
-    def passed_over(name: str, reason: str) -> None:
+    def count(name: str, reason: str) -> None:
         named[reason] = named.get(reason, 0) + 1
         skip(f"{reason}: {one_line(name)}" if name and named[reason] <= _BY_NAME else reason, 1)
 
-    return passed_over
+    return count
+
+
+KIND = SourceKind(
+    name="tar archives of a WebDataset",
+    recognises=lambda request: is_webdataset(request.path),
+    open=lambda request: WebDatasetSource(request.path, labelled=request.labelled),
+)

@@ -20,6 +20,7 @@ from hubel.inference.onnx_file import described, is_exported, read_onnx
 if TYPE_CHECKING:
     from torch import nn
 
+    from hubel.data.dataset import Dataset
     from hubel.weights.card import ModelCard
     from hubel.weights.pretrained import Pretrained
 
@@ -75,7 +76,7 @@ class _Files:
         network: in evaluation mode.
         card: classes and preprocessing.
         folder: where the files are made.
-        data: images to calibrate with, see `open_source`; None for noise.
+        data: images to calibrate with, see `open_dataset`; None for noise.
         random: whether the weights are, so that nothing can be said of what 8 bits cost.
     """
 
@@ -103,9 +104,13 @@ class _Files:
     def check_data(self) -> None:
         """Find a mistake in the name of the images before anything is measured."""
         if self.data is not None:
-            from hubel.data.sources import open_source
+            _ = self._dataset
 
-            open_source(self.data, labelled=False)
+    @cached_property
+    def _dataset(self) -> Dataset:
+        from hubel.data.dataset import open_dataset
+
+        return open_dataset(self.data, labelled=False)
 
     def _made(self, name: str, write: Callable[[Path], None]) -> Path:
         path = self.folder / name
@@ -139,14 +144,9 @@ class _Files:
     def _calibration(self) -> NDArray[np.uint8]:
         if self.data is None:
             return noise(self.card.preprocess, _NOISE)
-        from hubel.data.index import scan
-        from hubel.data.loading import Images
-        from hubel.data.sources import open_source
-
-        source = open_source(self.data, labelled=False)
-        usable = (index := scan(source)).usable()
+        usable = self._dataset.rows()
         spread = np.unique(np.linspace(0, len(usable) - 1, min(_CALIBRATION, len(usable))).astype(np.int64))
-        images = Images(source, index, usable[spread], self.card.preprocess)
+        images = self._dataset.images(self.card.preprocess, usable[spread])
         return images.pixels(np.arange(len(images)))
 
 

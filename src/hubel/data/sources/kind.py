@@ -1,0 +1,58 @@
+"""What a source file tells the table of sources: which requests it recognises, and how it opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hubel.data.sources.listing import Source
+
+if TYPE_CHECKING:
+    from hubel.data.sources.builtin import XO
+
+__all__ = ["SourceKind", "SourceRequest"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRequest:
+    """Data that a user asks for.
+
+    Attributes:
+        data: a path, a pattern, an address, the name of a built-in dataset, or arrays.
+        within: the folder that links must not leave; the source's own folder if None.
+        name: for reports and run folders; the source's own name if empty.
+        labelled: images without a label are left out.
+        multi_label: one label text may name several classes, separated by "|".
+        xo: settings of the built-in dataset "xo"; None for any other dataset.
+    """
+
+    data: Any
+    within: Path | None = None
+    name: str = ""
+    labelled: bool = True
+    multi_label: bool = False
+    xo: XO | None = None
+
+    @property
+    def path(self) -> Path:
+        """Return the data as a path, with "~" expanded."""
+        return Path(self.data).expanduser()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceKind:
+    """A kind of source: one entry of the table `hubel.data.sources.KINDS`.
+
+    Attributes:
+        name: a noun phrase for messages.
+        recognises: returns whether a request is for this kind; reads names and heads of files only.
+        open: returns the source, or another request to open in its place (a download, once it is on the disk).
+        multi_label: labels may name several classes.
+    """
+
+    name: str
+    recognises: Callable[[SourceRequest], bool]
+    open: Callable[[SourceRequest], Source | SourceRequest]
+    multi_label: bool = False

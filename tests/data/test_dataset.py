@@ -1,0 +1,93 @@
+"""A dataset: rows, splits, labels and images of one source and its index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_files import SAMPLES
+
+from hubel.core.errors import DataError
+from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.preprocess import Preprocess
+from hubel.data.sources import ArraySource
+from hubel.data.sources.listing import SPLITS
+from hubel.data.splits import choose_rows, split
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 4, 5), np.uint8)
+LABELS = ["b", "a", "a|b"] * 4
+OWN = [1, 1, 2, 3] * 3
+PREPROCESS = Preprocess(4, 5, 1, mean=(0.5,), std=(0.25,))
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return open_dataset(ArraySource(PIXELS, LABELS, OWN, name="twelve"), multi_label=True)
+
+
+def test_rows_by_split(dataset: Dataset) -> None:
+    assert dataset.name == "twelve"
+    assert dataset.rows().tolist() == list(range(12))
+    for name in ("train", "val", "test"):
+        assert dataset.rows(name).tolist() == [i for i, code in enumerate(OWN) if SPLITS[code] == name]
+    assert dataset.split_codes().tolist() == OWN
+    with pytest.raises(DataError, match="arrays has no split val"):
+        open_dataset((PIXELS, LABELS)).rows("val")
+
+
+def test_labels_and_targets(dataset: Dataset) -> None:
+    assert dataset.classes() == ("a", "b")
+    assert dataset.labels() == LABELS
+    assert dataset.labels(np.array([2, 0])) == ["a|b", "b"]
+    assert dataset.targets(("a", "b"), np.array([2, 0, 1])).tolist() == [[1, 1], [0, 1], [1, 0]]
+    single = open_dataset((PIXELS, LABELS))
+    assert single.targets(single.classes(), np.array([2, 0])).tolist() == [1, 2]
+
+
+def test_images_know_their_rows(dataset: Dataset) -> None:
+    rows = np.array([7, 2, 11])
+    images = dataset.images(PREPROCESS, rows, threads=0)
+    assert images.pixels(np.arange(3))[..., 0].tolist() == PIXELS[rows].tolist()
+    assert images.labels() == [LABELS[row] for row in rows]
+    assert images.labels(np.array([2])) == [LABELS[11]]
+    assert images.splits.tolist() == [OWN[row] for row in rows]
+    assert [images.label_names[code] for code in images.label_codes] == images.labels()
+    assert images.path(1) == "twelve[2]"
+    assert np.array_equal(images.digests, dataset.digests(rows))
+    assert len(set(dataset.digests().tolist())) == 12
+    assert images.upright(0, (5, 4)).tolist() == PIXELS[7].tolist()
+
+
+def test_a_subset_is_the_same_images(dataset: Dataset) -> None:
+    images = dataset.images(PREPROCESS, np.array([7, 2, 11]), threads=0)
+    some = images.subset(np.array([2, 0]))
+    assert some.rows.tolist() == [11, 7]
+    assert some.threads == 0
+    assert np.array_equal(some.pixels(np.arange(2)), images.pixels(np.array([2, 0])))
+    assert np.array_equal(some.digests, images.digests[[2, 0]])
+
+
+def test_splits_and_evaluation_rows_are_those_of_the_index() -> None:
+    dataset = open_dataset((PIXELS, ["a", "b"] * 6))
+    held, expected = dataset.split(seed=3, test=0.4), split(dataset.index, seed=3, test=0.4)
+    assert (held.train.tolist(), held.test.tolist()) == (expected.train.tolist(), expected.test.tolist())
+    known = {"fingerprint": dataset.index.fingerprint(), "seed": 3, "shares": (0.1, 0.4), "multi_label": False}
+    assert dataset.is_training_data_of(known)
+    assert not dataset.is_training_data_of({})
+    rows, name = dataset.evaluation_rows(known)
+    assert (rows.tolist(), name) == (expected.test.tolist(), "test")
+    for wanted in ("train", "all"):
+        chosen, _ = choose_rows(dataset.index, known, wanted)
+        assert dataset.evaluation_rows(known, wanted)[0].tolist() == chosen.tolist()
+
+
+def test_files_that_cannot_be_read_are_in_the_notes(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(SAMPLES["PNG"])
+    (tmp_path / "a" / "2.png").write_bytes(b"")
+    dataset = open_dataset(str(tmp_path))
+    assert len(dataset.rows()) == 2
+    assert dataset.notes() == ["1 file left out because unreadable:", "  a/2.png: the file is empty"]
+    assert dataset.labels() == ["a", "b"]
