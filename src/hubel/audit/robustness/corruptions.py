@@ -137,7 +137,8 @@ def _elastic(unit: float, *shares: tuple[float, float, float]) -> Settings:
     return tuple((a * unit, b * unit, c * unit) for a, b, c in shares)
 
 
-# Severity 1 to 5: for 224 pixels, for 32 pixels, and which of the parameters are lengths.
+#: Corruptions by name, with their parameters for severity 1 to 5: for 224 pixels, for 32 pixels, and which of the
+# parameters are lengths.
 CORRUPTIONS = {
     change.name: change
     for change in (
