@@ -67,6 +67,12 @@ def test_other_names_are_refused() -> None:
         hubel.nonsense  # noqa: B018
 
 
+@pytest.mark.parametrize("face", FACES)
+def test_reference_has_a_page_for_each_face(face: str) -> None:
+    page = ROOT / "docs" / "reference" / f"{face.rpartition('.')[2]}.md"
+    assert f".. automodule:: {face}\n" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_documentation_imports_only_faces(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
