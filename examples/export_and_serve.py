@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 import hubel
 from hubel.export import export
-from hubel.studio import Settings, running
+from hubel.studio import ServerSettings, running_server
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
 
         photo = BytesIO()
         Image.fromarray(images[0]).save(photo, "PNG")
-        with running({"digits": exported}, Settings(port=0)) as address:
+        with running_server({"digits": exported}, ServerSettings(port=0)) as address:
             request = Request(f"{address}/v1/predict?top=1", photo.getvalue(), {"Content-Type": "image/png"})
             with urlopen(request, timeout=30) as answer:
                 print(json.load(answer)["images"][0]["top"])
