@@ -46,12 +46,14 @@ def keep_public(app: Sphinx, what: str, name: str, member: Any, skip: bool, opti
 
 
 def take_comment(app: Sphinx, what: str, name: str, member: Any, options: Any, lines: list[str]) -> None:
-    """Document a constant of a face with the `#:` comment above its definition."""
+    """Document a constant of a face with the `#:` comment above its definition; mend what is not reStructuredText."""
     face, _, constant = name.rpartition(".")
     homes = getattr(sys.modules.get(face), "_homes", {})
     if what == "data" and constant in homes:
         comments = ModuleAnalyzer.for_module(homes[constant]).find_attr_docs()
         lines[:] = comments.get(("", constant), lines)
+    # "`Row`s" is code followed by a letter, for which reStructuredText wants an escaped space.
+    lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line) for line in lines]
 
 
 def shorten(
