@@ -6,14 +6,23 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hubel.core.version import __version__
+from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from hubel.analysis.summary import summary as summary
+    from hubel.core.errors import CheckpointError as CheckpointError
+    from hubel.core.errors import DataError as DataError
+    from hubel.core.errors import DecodeError as DecodeError
+    from hubel.core.errors import DivergedError as DivergedError
     from hubel.core.errors import HubelError as HubelError
+    from hubel.core.errors import MismatchError as MismatchError
+    from hubel.core.errors import ModelFileError as ModelFileError
+    from hubel.core.errors import OptionError as OptionError
+    from hubel.core.errors import UnknownNameError as UnknownNameError
+    from hubel.core.errors import WeightsError as WeightsError
+    from hubel.core.version import __version__ as __version__
     from hubel.inference.load import load as load
     from hubel.inference.predictor import Predictor as Predictor
     from hubel.models.catalogue import list_models as list_models
@@ -23,41 +32,29 @@ if TYPE_CHECKING:
     from hubel.training.train import train as train
     from hubel.weights.create import create_model as create_model
 
-
-# Where each name lives; nothing is imported before it is used, so that `import hubel` is instant.
-_HOMES = {
-    "HubelError": "hubel.core.errors",
-    "ImageClassifier": "hubel.training.estimator",
-    "Predictor": "hubel.inference.predictor",
-    "Recipe": "hubel.training.recipe",
-    "create_model": "hubel.weights.create",
-    "list_models": "hubel.models.catalogue",
-    "load": "hubel.inference.load",
-    "resume": "hubel.training.train",
-    "summary": "hubel.analysis.summary",
-    "train": "hubel.training.train",
-}
-
-__all__ = [
-    "HubelError",
-    "ImageClassifier",
-    "Predictor",
-    "Recipe",
-    "__version__",
-    "create_model",
-    "list_models",
-    "load",
-    "resume",
-    "summary",
-    "train",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'hubel' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.analysis.summary": ("summary",),
+        "hubel.core.errors": (
+            "CheckpointError",
+            "DataError",
+            "DecodeError",
+            "DivergedError",
+            "HubelError",
+            "MismatchError",
+            "ModelFileError",
+            "OptionError",
+            "UnknownNameError",
+            "WeightsError",
+        ),
+        "hubel.core.version": ("__version__",),
+        "hubel.inference.load": ("load",),
+        "hubel.inference.predictor": ("Predictor",),
+        "hubel.models.catalogue": ("list_models",),
+        "hubel.training.estimator": ("ImageClassifier",),
+        "hubel.training.recipe": ("Recipe",),
+        "hubel.training.train": ("resume", "train"),
+        "hubel.weights.create": ("create_model",),
+    },
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from picture_files import ALPHA, GREY, RGB, Pixels, assert_near, encode, over_white, png, reason, tiff
 from PIL import Image
 
-from hubel.data import decode as decode_module
 from hubel.data.decode import decode
+
+decode_module = import_module("hubel.data.decode")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP"])

@@ -8,6 +8,7 @@ import pickle
 import struct
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from PIL import Image, TiffTags
 
 from hubel.core.errors import DecodeError
 from hubel.data import containers
-from hubel.data import decode as decode_module
 from hubel.data.containers import EXTENSIONS, FORMATS
 from hubel.data.decode import decode
 from hubel.data.reading import Limits, one_line
+
+decode_module = import_module("hubel.data.decode")
 
 
 def test_formats_and_extensions() -> None:

@@ -16,12 +16,12 @@ from typing import Any
 from cyclopts import App, CycloptsError, Group, Parameter
 from cyclopts.config import Dict
 
-from hubel import __version__
 from hubel.cli.renamed import with_new_names
 from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
 from hubel.core.errors import HubelError, MismatchError
 from hubel.core.process import tune
+from hubel.core.version import __version__
 
 __all__ = ["app", "main"]
 

@@ -13,15 +13,15 @@ def info() -> int:
 
     import torch
 
-    import hubel
     from hubel.core.files import cache_root, folder_bytes
     from hubel.core.process import usable_cores
+    from hubel.core.version import __version__
     from hubel.inference.device import pick_device, pick_precision
 
     device = pick_device()
     precision = str(pick_precision("auto", device)).removeprefix("torch.")
     root = cache_root()
-    print(f"hubel       {hubel.__version__}")
+    print(f"hubel       {__version__}")
     print(f"python      {platform.python_version()} on {platform.platform()}")
     for package in ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "pyarrow", "matplotlib"):
         print(f"{package:<11} {metadata.version(package)}")

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 __all__ = ["__version__"]
 
+#: The installed version.
 __version__ = "0.1.0"

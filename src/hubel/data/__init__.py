@@ -1,1 +1,63 @@
 """Images: where they come from, how one becomes a tensor, which split it is in, how it reaches the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.data.augment.apply import change_boxes as change_boxes
+    from hubel.data.augment.apply import change_mask as change_mask
+    from hubel.data.augment.apply import changed as changed
+    from hubel.data.augment.changes import Change as Change
+    from hubel.data.augment.changes import draw as draw
+    from hubel.data.augment.named import POLICIES as POLICIES
+    from hubel.data.augment.named import find_policy as find_policy
+    from hubel.data.augment.policy import Policy as Policy
+    from hubel.data.augment.preview import Preview as Preview
+    from hubel.data.augment.preview import preview as preview
+    from hubel.data.dataset import Dataset as Dataset
+    from hubel.data.dataset import open_dataset as open_dataset
+    from hubel.data.decode import Decoded as Decoded
+    from hubel.data.decode import decode as decode
+    from hubel.data.index import Index as Index
+    from hubel.data.index import scan as scan
+    from hubel.data.inputs import Input as Input
+    from hubel.data.inputs import collect as collect
+    from hubel.data.loading import Batch as Batch
+    from hubel.data.loading import Images as Images
+    from hubel.data.loading import Labelled as Labelled
+    from hubel.data.preprocess import Preprocess as Preprocess
+    from hubel.data.reading import Limits as Limits
+    from hubel.data.shards import Streamed as Streamed
+    from hubel.data.shards import stream_shards as stream_shards
+    from hubel.data.sources import open_source as open_source
+    from hubel.data.sources.arrays import ArraySource as ArraySource
+    from hubel.data.sources.listing import Listing as Listing
+    from hubel.data.sources.listing import Source as Source
+    from hubel.data.splits import Splits as Splits
+    from hubel.data.splits import split as split
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.data.augment.apply": ("change_boxes", "change_mask", "changed"),
+        "hubel.data.augment.changes": ("Change", "draw"),
+        "hubel.data.augment.named": ("POLICIES", "find_policy"),
+        "hubel.data.augment.policy": ("Policy",),
+        "hubel.data.augment.preview": ("Preview", "preview"),
+        "hubel.data.dataset": ("Dataset", "open_dataset"),
+        "hubel.data.decode": ("Decoded", "decode"),
+        "hubel.data.index": ("Index", "scan"),
+        "hubel.data.inputs": ("Input", "collect"),
+        "hubel.data.loading": ("Batch", "Images", "Labelled"),
+        "hubel.data.preprocess": ("Preprocess",),
+        "hubel.data.reading": ("Limits",),
+        "hubel.data.shards": ("Streamed", "stream_shards"),
+        "hubel.data.sources": ("open_source",),
+        "hubel.data.sources.arrays": ("ArraySource",),
+        "hubel.data.sources.listing": ("Listing", "Source"),
+        "hubel.data.splits": ("Splits", "split"),
+    },
+)

@@ -1,1 +1,23 @@
 """How good a classifier is: numbers, figures, tables and a report. Nothing here trains or reads images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.evaluation.evaluate import EvaluationResult as EvaluationResult
+    from hubel.evaluation.evaluate import evaluate_file as evaluate_file
+    from hubel.evaluation.report import Report as Report
+    from hubel.evaluation.report import write_report as write_report
+    from hubel.evaluation.write import write_evaluation as write_evaluation
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.evaluation.evaluate": ("EvaluationResult", "evaluate_file"),
+        "hubel.evaluation.report": ("Report", "write_report"),
+        "hubel.evaluation.write": ("write_evaluation",),
+    },
+)

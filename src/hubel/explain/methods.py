@@ -13,8 +13,10 @@ from hubel.explain.occlusion import occlusion_sensitivity
 
 __all__ = ["METHODS", "Method", "find_method"]
 
+#: Signature of a class-activation method.
 Method = Callable[[nn.Module, Tensor, Tensor, str | None], Tensor]
 
+#: Class-activation methods by name; each takes network, input, targets and the layer's name.
 METHODS: dict[str, Method] = {
     "gradcam": grad_cam,
     "gradcam++": grad_cam_plus_plus,

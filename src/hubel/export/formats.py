@@ -71,6 +71,7 @@ def _safetensors(library: str) -> Callable[[Path, nn.Module, ModelCard, bytes], 
     return write
 
 
+#: Export formats by name.
 FORMATS = {
     "onnx": Form(".onnx", _onnx, "one file for hubel predict and any ONNX tool"),
     "torchscript": Form(".torchscript", _torchscript, "for libtorch; the same input and outputs"),

@@ -1,1 +1,28 @@
 """Run the frozen part of a network once: extractor, store, linear probe, nearest neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.features.extractor import FeatureExtractor as FeatureExtractor
+    from hubel.features.extractor import Features as Features
+    from hubel.features.logits import features as features
+    from hubel.features.probe import Probe as Probe
+    from hubel.features.probe import fit_probe as fit_probe
+    from hubel.features.similar import FolderIndex as FolderIndex
+    from hubel.features.similar import Neighbour as Neighbour
+    from hubel.features.similar import index_folder as index_folder
+    from hubel.features.similar import similar_images as similar_images
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.features.extractor": ("FeatureExtractor", "Features"),
+        "hubel.features.logits": ("features",),
+        "hubel.features.probe": ("Probe", "fit_probe"),
+        "hubel.features.similar": ("FolderIndex", "Neighbour", "index_folder", "similar_images"),
+    },
+)

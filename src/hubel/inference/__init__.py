@@ -1,1 +1,29 @@
 """Run trained models: engines, predictors, bulk prediction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.inference.bulk import Job as Job
+    from hubel.inference.bulk import Summary as Summary
+    from hubel.inference.bulk import write as write
+    from hubel.inference.classifier import Classifier as Classifier
+    from hubel.inference.classifier import Prediction as Prediction
+    from hubel.inference.exported import Exported as Exported
+    from hubel.inference.onnx_file import OnnxFile as OnnxFile
+    from hubel.inference.onnx_file import read_onnx as read_onnx
+    from hubel.inference.predictor import load_network as load_network
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.inference.bulk": ("Job", "Summary", "write"),
+        "hubel.inference.classifier": ("Classifier", "Prediction"),
+        "hubel.inference.exported": ("Exported",),
+        "hubel.inference.onnx_file": ("OnnxFile", "read_onnx"),
+        "hubel.inference.predictor": ("load_network",),
+    },
+)

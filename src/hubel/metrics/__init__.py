@@ -1,1 +1,39 @@
 """Compute metrics, tables and figures from outputs and targets. Nothing here reads images or runs a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.metrics.calibration import ReliabilityBins as ReliabilityBins
+    from hubel.metrics.calibration import fit_temperature as fit_temperature
+    from hubel.metrics.calibration import reliability_bins as reliability_bins
+    from hubel.metrics.classification import ClassMetrics as ClassMetrics
+    from hubel.metrics.classification import LabelMetrics as LabelMetrics
+    from hubel.metrics.classification import Metrics as Metrics
+    from hubel.metrics.classification import MultiLabelMetrics as MultiLabelMetrics
+    from hubel.metrics.classification import measure_classification as measure_classification
+    from hubel.metrics.classification import measure_multilabel as measure_multilabel
+    from hubel.metrics.reconstruction import ReconstructionMetrics as ReconstructionMetrics
+    from hubel.metrics.reconstruction import measure_reconstruction as measure_reconstruction
+    from hubel.metrics.tables import confusion_csv as confusion_csv
+    from hubel.metrics.tables import per_class_csv as per_class_csv
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.metrics.calibration": ("ReliabilityBins", "fit_temperature", "reliability_bins"),
+        "hubel.metrics.classification": (
+            "ClassMetrics",
+            "LabelMetrics",
+            "Metrics",
+            "MultiLabelMetrics",
+            "measure_classification",
+            "measure_multilabel",
+        ),
+        "hubel.metrics.reconstruction": ("ReconstructionMetrics", "measure_reconstruction"),
+        "hubel.metrics.tables": ("confusion_csv", "per_class_csv"),
+    },
+)

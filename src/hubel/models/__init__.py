@@ -1,1 +1,31 @@
-"""Network architectures: a file per family, and the catalogue of all networks."""
+"""The architectures: one file a family, and the catalogue that lists them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.models.catalogue import build_model as build_model
+    from hubel.models.catalogue import count_parameters as count_parameters
+    from hubel.models.catalogue import find as find
+    from hubel.models.catalogue import options_of as options_of
+    from hubel.models.variant import InputShape as InputShape
+    from hubel.models.variant import Published as Published
+    from hubel.models.variant import Variant as Variant
+    from hubel.nn.features import FeatureMap as FeatureMap
+    from hubel.nn.features import FeatureNetwork as FeatureNetwork
+    from hubel.nn.features import feature_maps as feature_maps
+    from hubel.nn.network import Network as Network
+    from hubel.nn.network import Outputs as Outputs
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.models.catalogue": ("build_model", "count_parameters", "find", "options_of"),
+        "hubel.models.variant": ("InputShape", "Published", "Variant"),
+        "hubel.nn.features": ("FeatureMap", "FeatureNetwork", "feature_maps"),
+        "hubel.nn.network": ("Network", "Outputs"),
+    },
+)

@@ -10,6 +10,7 @@ from hubel.tasks.task import Task
 
 __all__ = ["TASKS", "find_task"]
 
+#: The tasks, in the order in which they are offered.
 TASKS: tuple[Task, ...] = (
     Classification(),
     MultiLabel(),

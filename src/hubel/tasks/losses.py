@@ -52,6 +52,7 @@ def _mse(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     return (logits - _one_hot(targets, logits, smoothing)).square().sum(1)
 
 
+#: Losses by name; each takes logits, targets and the share of label smoothing.
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "cross_entropy": _cross_entropy,
     "bce": _bce,

@@ -1,1 +1,44 @@
 """Teach convolutional networks: convolution arithmetic step by step, image kernels, the walkthrough, the demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.teach.convolution.alternatives import Alternative as Alternative
+    from hubel.teach.convolution.alternatives import list_alternatives as list_alternatives
+    from hubel.teach.convolution.arithmetic import Convolution as Convolution
+    from hubel.teach.convolution.arithmetic import ConvolutionSettings as ConvolutionSettings
+    from hubel.teach.convolution.arithmetic import make_convolution as make_convolution
+    from hubel.teach.convolution.image_kernels import IMAGE_KERNELS as IMAGE_KERNELS
+    from hubel.teach.convolution.image_kernels import FilteredImage as FilteredImage
+    from hubel.teach.convolution.image_kernels import ImageKernel as ImageKernel
+    from hubel.teach.convolution.image_kernels import filter_image as filter_image
+    from hubel.teach.convolution.image_kernels import find_image_kernel as find_image_kernel
+    from hubel.teach.convolution.steps import ConvolutionStep as ConvolutionStep
+    from hubel.teach.convolution.steps import convolution_steps as convolution_steps
+    from hubel.teach.convolution.steps import convolve as convolve
+    from hubel.teach.convolution.steps import parse_numbers as parse_numbers
+    from hubel.teach.walkthrough.lesson import Lesson as Lesson
+    from hubel.teach.walkthrough.lesson import compute_lesson as compute_lesson
+    from hubel.teach.walkthrough.page import write_walkthrough as write_walkthrough
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.teach.convolution.alternatives": ("Alternative", "list_alternatives"),
+        "hubel.teach.convolution.arithmetic": ("Convolution", "ConvolutionSettings", "make_convolution"),
+        "hubel.teach.convolution.image_kernels": (
+            "FilteredImage",
+            "IMAGE_KERNELS",
+            "ImageKernel",
+            "filter_image",
+            "find_image_kernel",
+        ),
+        "hubel.teach.convolution.steps": ("ConvolutionStep", "convolution_steps", "convolve", "parse_numbers"),
+        "hubel.teach.walkthrough.lesson": ("Lesson", "compute_lesson"),
+        "hubel.teach.walkthrough.page": ("write_walkthrough",),
+    },
+)

@@ -1,1 +1,46 @@
 """Train: recipe, plan, trainer, loop, transfer learning, the folder of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.training.bottleneck import LoadingSpeed as LoadingSpeed
+    from hubel.training.bottleneck import measure_loading as measure_loading
+    from hubel.training.lr_find import RangeTest as RangeTest
+    from hubel.training.lr_find import RangeTestResult as RangeTestResult
+    from hubel.training.lr_find import find_lr as find_lr
+    from hubel.training.plan import Plan as Plan
+    from hubel.training.plan import TransferPlan as TransferPlan
+    from hubel.training.recipe import DataSettings as DataSettings
+    from hubel.training.recipe import MachineSettings as MachineSettings
+    from hubel.training.recipe import NetworkSettings as NetworkSettings
+    from hubel.training.recipe import OptimizationSettings as OptimizationSettings
+    from hubel.training.recipe import TransferSettings as TransferSettings
+    from hubel.training.resolve import plan_training as plan_training
+    from hubel.training.resolve import resolve as resolve
+    from hubel.training.run_folder import RunFolder as RunFolder
+    from hubel.training.run_folder import RunSummary as RunSummary
+    from hubel.training.run_folder import summarise_runs as summarise_runs
+    from hubel.training.train import RunResult as RunResult
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.training.bottleneck": ("LoadingSpeed", "measure_loading"),
+        "hubel.training.lr_find": ("RangeTest", "RangeTestResult", "find_lr"),
+        "hubel.training.plan": ("Plan", "TransferPlan"),
+        "hubel.training.recipe": (
+            "DataSettings",
+            "MachineSettings",
+            "NetworkSettings",
+            "OptimizationSettings",
+            "TransferSettings",
+        ),
+        "hubel.training.resolve": ("plan_training", "resolve"),
+        "hubel.training.run_folder": ("RunFolder", "RunSummary", "summarise_runs"),
+        "hubel.training.train": ("RunResult",),
+    },
+)

@@ -1,1 +1,31 @@
-"""Model files, pretrained weights, and conversion from other libraries."""
+"""Weights on disk: the model file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubel.core.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from hubel.weights.card import ModelCard as ModelCard
+    from hubel.weights.convert import Converted as Converted
+    from hubel.weights.convert import convert_file as convert_file
+    from hubel.weights.imagenet import imagenet_classes as imagenet_classes
+    from hubel.weights.imagenet import imagenet_synsets as imagenet_synsets
+    from hubel.weights.model_file import load_model as load_model
+    from hubel.weights.model_file import read_card as read_card
+    from hubel.weights.model_file import save_model as save_model
+    from hubel.weights.pretrained import Pretrained as Pretrained
+    from hubel.weights.pretrained import find_weights as find_weights
+    from hubel.weights.pretrained import list_weights as list_weights
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "hubel.weights.card": ("ModelCard",),
+        "hubel.weights.convert": ("Converted", "convert_file"),
+        "hubel.weights.imagenet": ("imagenet_classes", "imagenet_synsets"),
+        "hubel.weights.model_file": ("load_model", "read_card", "save_model"),
+        "hubel.weights.pretrained": ("Pretrained", "find_weights", "list_weights"),
+    },
+)

@@ -136,7 +136,8 @@ def _elastic(unit: float, *shares: tuple[float, float, float]) -> Settings:
     return tuple((a * unit, b * unit, c * unit) for a, b, c in shares)
 
 
-# Parameters of severity 1 to 5 for 224 pixels and for 32 pixels; indices of the parameters that are lengths.
+#: Corruptions by name, with their parameters of severity 1 to 5 for 224 pixels and for 32 pixels, and the indices of
+# the parameters that are lengths.
 CORRUPTIONS = {
     corruption.name: corruption
     for corruption in (

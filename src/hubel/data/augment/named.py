@@ -12,6 +12,7 @@ __all__ = ["POLICIES", "VIEWS", "find_policy"]
 
 SMALL = 64  # pixels; smaller images blur when they are interpolated, and move by whole pixels instead
 
+#: Augmentation policies by name.
 POLICIES = {
     "none": Policy(),
     "shift": Policy(shift=0.0625),

@@ -55,6 +55,7 @@ class ImageKernel:
         return np.array(self.numbers) / self.divisor
 
 
+#: Image kernels by name.
 IMAGE_KERNELS = {
     kernel.name: kernel
     for kernel in (
