@@ -168,7 +168,7 @@ def decoding_rate(file: Path, photos: Path) -> float:
     """Images a second that both cores decode and resize when nothing else is done."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.data.inputs import collect
     from hubel.inference.onnx_file import read_onnx
 
@@ -185,7 +185,7 @@ def decoding_rate(file: Path, photos: Path) -> float:
 
 def computing_rate(file: Path) -> tuple[str, float]:
     """The fastest engine of a file, and the images a second that it runs on both cores when nothing else is done."""
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.inference.exported import Exported
     from hubel.inference.onnx_engines import images_a_second, open_engine
     from hubel.inference.stream import batch_size

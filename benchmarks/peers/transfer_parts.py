@@ -78,7 +78,7 @@ def int8_heads(photos: str, threads: int) -> dict[str, Any]:
     import torch
 
     import hubel
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.features.extractor import FeatureExtractor
     from hubel.features.probe import fit_probe
     from hubel.nn.freezing import ALL
@@ -120,7 +120,7 @@ def plain_loop(arrays: str, precision: str, threads: int, hold_norms: bool) -> d
     import torch
 
     import hubel
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.inference.device import pick_precision
 
     torch.set_num_threads(threads or usable_cores())
@@ -157,7 +157,7 @@ def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
     tune()
     import torch
 
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.core.stopping import Stop
     from hubel.data.sources import ArraySource
     from hubel.nn.freezing import NONE, Tuned

@@ -15,7 +15,7 @@ def info() -> int:
 
     import hubel
     from hubel.core.files import cache_root, folder_bytes
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.inference.device import pick_device, pick_precision
 
     device = pick_device()

@@ -1,4 +1,4 @@
-"""Settings of the process itself: the allocator, the waiting of threads, how many there are.
+"""Settings of the process itself: the allocator, the waiting of threads.
 
 These must be made before torch is imported, and only by the command line: a library does not change the process of
 the program that imports it.
@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 
-__all__ = ["give_back", "tune", "usable_cores"]
+__all__ = ["give_back", "tune"]
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
@@ -47,10 +47,3 @@ def _allocate(settings: dict[int, int]) -> None:
             libc = ctypes.CDLL(None)
             for setting, value in settings.items():
                 libc.mallopt(setting, value)
-
-
-def usable_cores() -> int:
-    """The number of processor cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.process import usable_cores
+from hubel.core.resources import usable_cores
 from hubel.inference.onnx_engines import session_options
 from hubel.inference.onnx_file import INPUT, OUTPUTS
 from hubel.inference.quiet import undisturbed

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
 from hubel.core.files import cache_root, write_json
-from hubel.core.process import usable_cores
+from hubel.core.resources import usable_cores
 from hubel.inference.classifier import Classifier
 from hubel.inference.onnx_engines import ENGINES, Run, images_a_second, open_engine, versions
 from hubel.inference.onnx_file import read_onnx

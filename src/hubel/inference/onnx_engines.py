@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import ModelFileError, OptionError, UnknownNameError
-from hubel.core.process import usable_cores
+from hubel.core.resources import usable_cores
 from hubel.inference.onnx_file import INPUT, OUTPUTS
 from hubel.inference.quiet import undisturbed
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.core.process import usable_cores
+from hubel.core.resources import usable_cores
 from hubel.core.progress import counted
 from hubel.core.version import __version__
 from hubel.data.augment import Policy, find_policy

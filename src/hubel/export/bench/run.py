@@ -19,8 +19,8 @@ from importlib import metadata, util
 from pathlib import Path
 
 from hubel.core.errors import HubelError, OptionError
-from hubel.core.process import usable_cores
 from hubel.core.progress import bar
+from hubel.core.resources import usable_cores
 from hubel.export.bench import row as bench_row
 from hubel.export.bench.machine import processor
 from hubel.export.bench.models import TORCH, Candidate, Plan, plan
