@@ -27,7 +27,7 @@ from hubel.data.index import decode_row, scan
 from hubel.data.loading import Images
 from hubel.data.sources import open_source
 from hubel.data.sources.listing import SPLITS, Source
-from hubel.features.logits import features
+from hubel.features.logits import last_layer_features
 from hubel.inference.predictor import Predictor
 
 __all__ = ["Checked", "Suspect", "check"]
@@ -193,7 +193,7 @@ def check(data: str | Source, predictor: Predictor, out: Path | None = None) -> 
     # The whole picture: what a centre crop hides may be what the label means.
     whole = replace(card, preprocess=replace(card.preprocess, resize="squash", crop=1.0))
     images = Images(source, index, rows, whole.preprocess)
-    vectors = features(predictor.network, images, card=whole)
+    vectors = last_layer_features(predictor.network, images, card=whole)
     pictures = (pixels for batch in images.in_sequence(_BATCH) for pixels in batch.pixels)
     duplicates = find_duplicates(thumbnails(pictures, len(images)), index.digest[rows])
     probabilities = out_of_fold(vectors, labels, groups=duplicates.group_of)

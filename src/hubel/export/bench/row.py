@@ -60,7 +60,7 @@ class Job:
 
     Attributes:
         path: an exported file, or a model file.
-        engine: one of `hubel.inference.onnx_engines.ENGINES`, or "torch".
+        engine: one of `hubel.inference.engines.registry.ONNX_ENGINES`, or "torch".
         seconds: to measure for, after the start.
         batch: images at once; None to try several numbers.
         threads: to compute with; None for as many as hubel takes by itself.
