@@ -30,7 +30,7 @@ from hubel.inference.quiet import undisturbed
 from hubel.nn.blocks import ConvNorm, Style
 
 # Of the deviation of the outputs.
-TOLERANCES = {"torch": 1e-4, "openvino": 1e-4, "onnxruntime": 1e-4} | dict.fromkeys(
+TOLERANCES = {"torch": 1e-4, "torch_export": 1e-4, "openvino": 1e-4, "onnxruntime": 1e-4} | dict.fromkeys(
     ("torch bfloat16", "openvino bfloat16"), 0.05
 )
 TOLERANCES["openvino int8"] = 0.5

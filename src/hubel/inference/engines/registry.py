@@ -26,6 +26,7 @@ _FILES = (
     "torch",
     "openvino",
     "onnxruntime",
+    "torch_export",
 )
 ENGINES: tuple[Engine, ...] = tuple(importlib.import_module(f"{__package__}.{name}").ENGINE for name in _FILES)
 
