@@ -164,7 +164,7 @@ def decoding_rate(file: Path, photos: Path) -> float:
     """Images a second that both cores decode and resize when nothing else is done."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.data.inputs import collect
     from hubel.inference.onnx_file import read_onnx
 
@@ -181,16 +181,17 @@ def decoding_rate(file: Path, photos: Path) -> float:
 
 def computing_rate(file: Path) -> tuple[str, float]:
     """The fastest engine of a file, and the images a second that it runs on both cores when nothing else is done."""
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
+    from hubel.inference.engines.registry import open_onnx
+    from hubel.inference.engines.selection import images_per_second
     from hubel.inference.exported import Exported
-    from hubel.inference.onnx_engines import images_a_second, open_engine
     from hubel.inference.stream import batch_size
 
     model = Exported(file)
     engine, p, lanes = model.fastest(), model.card.preprocess, usable_cores()
     pixels = np.random.default_rng(0).integers(0, 256, (batch_size(p), p.height, p.width, p.channels), np.uint8)
-    run = open_engine(engine, model.file.model, lanes=lanes)
-    return engine, statistics.median(images_a_second(run, pixels, lanes=lanes, seconds=3) for _ in range(3))
+    run = open_onnx(engine, model.file.model, lanes=lanes)
+    return engine, statistics.median(images_per_second(run, pixels, lanes=lanes, seconds=3) for _ in range(3))
 
 
 def start(bench: Bench) -> None:
@@ -243,8 +244,8 @@ def same_everywhere(bench: Bench) -> None:
     """Claim 5; the server is compared by benchmarks/serving.py."""
     print("\n5. the same class everywhere", flush=True)
     from hubel.data.inputs import collect
+    from hubel.inference.engines.registry import installed_onnx_engines, open_onnx
     from hubel.inference.load import load
-    from hubel.inference.onnx_engines import open_engine, versions
 
     for precision in GAINS:
         file = bench.exported("efficientnet_lite0", precision)
@@ -252,9 +253,9 @@ def same_everywhere(bench: Bench) -> None:
         p, names = model.card.preprocess, [Path(item.name).name for item in collect([PHOTOS])]
         pixels = np.stack([p.apply(item.decode(p.min_size).pixels) for item in collect([PHOTOS])])
         found = {"Python": dict(zip(names, model.predict(sorted(map(str, PHOTOS.iterdir()))), strict=True))}
-        for engine in versions():
+        for engine in installed_onnx_engines():
             found[f"command, {engine}"] = classes_of(str(file), PHOTOS, bench.out(), "--engine", engine)
-            run = open_engine(engine, model.file.model, lanes=1)  # type: ignore[attr-defined]
+            run = open_onnx(engine, model.file.model, lanes=1)  # type: ignore[attr-defined]
             for size in (1, 7, 32):
                 parts = [run(pixels[i : i + size]) for i in range(0, len(pixels), size)]
                 best = np.concatenate(parts).argmax(1)

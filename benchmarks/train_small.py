@@ -132,7 +132,7 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
     import numpy as np
     import torch
 
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.data.augment import POLICIES
     from hubel.data.dataset import open_dataset
     from hubel.data.loading import Labelled

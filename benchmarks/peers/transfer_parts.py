@@ -63,11 +63,13 @@ def plain_probe(photos: str) -> float:
     from sklearn.linear_model import LogisticRegression
 
     import hubel
-    from hubel.features.logits import features
+    from hubel.features.logits import last_layer_features
+    from hubel.inference.engines.registry import EngineChoice
 
     model = hubel.load("efficientnet_lite0")
     (train, labels), (test, truth) = rows_of(photos, model.card)
-    x, held = (features(model.network, images, card=model.card, engine="torch") for images in (train, test))
+    torch = EngineChoice("torch")
+    x, held = (last_layer_features(model.network, images, card=model.card, engine=torch) for images in (train, test))
     head = LogisticRegression(max_iter=2000).fit(x, labels)
     return float((head.predict(held) == truth).mean())
 
@@ -77,9 +79,10 @@ def int8_heads(photos: str, threads: int) -> dict[str, Any]:
     import torch
 
     import hubel
-    from hubel.core.process import usable_cores
-    from hubel.features.extractor import FeatureExtractor
+    from hubel.core.resources import usable_cores
+    from hubel.features.extractor import ExtractorSettings, FeatureExtractor
     from hubel.features.probe import fit_probe
+    from hubel.inference.engines.registry import EngineChoice
     from hubel.nn.freezing import ALL
 
     torch.set_num_threads(threads or usable_cores())
@@ -88,7 +91,8 @@ def int8_heads(photos: str, threads: int) -> dict[str, Any]:
     card = dataclasses.replace(model.card, preprocess=train.preprocess)
     told, sets = [], {}
     for engine in ("torch", "openvino int8"):
-        frozen = FeatureExtractor(model.network, card, ALL, engine=engine, threads=threads, tell=told.append)
+        settings = ExtractorSettings(engine=EngineChoice.parse(engine), threads=threads)
+        frozen = FeatureExtractor(model.network, card, ALL, settings=settings, tell=told.append)
         maps = [frozen.maps(images) for images in (train, test)]
         sets[engine] = [some.take(np.arange(len(some))).astype(np.float32) for some in maps]
     (x, held), (x8, held8) = sets.values()
@@ -119,7 +123,7 @@ def plain_loop(arrays: str, precision: str, threads: int, hold_norms: bool) -> d
     import torch
 
     import hubel
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.inference.device import pick_precision
 
     torch.set_num_threads(threads or usable_cores())
@@ -156,7 +160,7 @@ def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
     tune()
     import torch
 
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.core.stopping import Stop
     from hubel.data.sources import ArraySource
     from hubel.nn.freezing import NONE, Tuned

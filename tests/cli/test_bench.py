@@ -11,7 +11,7 @@ import pytest
 
 from hubel.cli.verbs import VERBS
 from hubel.export.bench.row import Speed
-from hubel.inference.onnx_engines import versions
+from hubel.inference.engines.registry import installed_onnx_engines
 
 Call = Callable[..., Any]
 QUICK = ["--seconds", "0.05"]
@@ -28,8 +28,8 @@ def test_table(hubel: Call, file: Path) -> None:
     assert answer.code == 0
     lines = answer.out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["model"])
-    rows = [line.split() for line in lines[start + 2 : start + 2 + len(versions())]]
-    assert [row[:3] for row in rows] == [["m.onnx", engine, "float"] for engine in versions()]
+    rows = [line.split() for line in lines[start + 2 : start + 2 + len(installed_onnx_engines())]]
+    assert [row[:3] for row in rows] == [["m.onnx", engine, "float"] for engine in installed_onnx_engines()]
     assert all(len(row) == 11 + ("others" in lines[start]) for row in rows)
     assert all(float(number.replace(",", "")) > 0 for row in rows for number in row[3:10])
     assert rows[0][9] == "1.00"

@@ -7,15 +7,8 @@ import sys
 
 import pytest
 
-from hubel.core.process import tune, usable_cores
+from hubel.core.process import tune
 from hubel.core.progress import bar, say
-
-
-def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
-    monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert usable_cores() == 1
 
 
 def test_tune_respects_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

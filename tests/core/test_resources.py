@@ -1,14 +1,15 @@
-"""Memory that a process may use, with and without limits of a container."""
+"""Memory and cores that a process may use, with and without limits of a container."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from hubel.core import resources
-from hubel.core.resources import available_memory, cgroup_memory_limits
+from hubel.core.resources import available_memory, cgroup_memory_limits, usable_cores
 
 
 def cgroups(root: Path, membership: str, limits: dict[str, str]) -> list[int]:
@@ -60,3 +61,36 @@ def test_a_system_that_states_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "cgroup_memory_limits", list)
     monkeypatch.delattr(os, "sysconf", raising=False)
     assert available_memory() == 8 * 2**30
+
+
+def test_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores() == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "300000 100000\n"}, 3),
+        ({"cpu.max": "250000 100000\n"}, 2),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "1600000 100000\n"}, 8),
+        ({"cpu.max": "nonsense"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "50000\n"}, 4),
+        ({}, 8),
+    ],
+)
+def test_the_quota_of_a_container(
+    files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="ascii")
+    monkeypatch.setattr(resources, "_CGROUP", tmp_path)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert usable_cores() == cores

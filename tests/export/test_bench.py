@@ -35,7 +35,7 @@ from hubel.export.bench.report import Bench, Machine, Row
 from hubel.export.bench.row import Speed, fixed_image, quantiles, throughputs
 from hubel.export.bench.run import Settings, bench
 from hubel.export.run import export
-from hubel.inference.onnx_engines import versions
+from hubel.inference.engines.registry import installed_onnx_engines
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import save_model
 from hubel.weights.pretrained import find_weights
@@ -70,8 +70,8 @@ def test_each_row_computes_what_the_model_says(model: Path) -> None:
     (scores,) = classifier.scores(fixed_image(CARD.preprocess)[None])
     assert [(row.engine, row.precision) for row in found.rows] == [
         ("torch", "float"),
-        *((engine, "float") for engine in versions()),
-        *((engine, "int8") for engine in versions()),
+        *((engine, "float") for engine in installed_onnx_engines()),
+        *((engine, "int8") for engine in installed_onnx_engines()),
     ]
     for measured in found.rows:
         speed = measured.speed
@@ -91,7 +91,7 @@ def test_each_row_computes_what_the_model_says(model: Path) -> None:
 def test_an_exported_file_is_measured_as_it_is(model: Path) -> None:
     file = export(model).path
     found = bench([str(file)], dataclasses.replace(QUICK, batch=3, threads=1))
-    assert [row.engine for row in found.rows] == list(versions())
+    assert [row.engine for row in found.rows] == list(installed_onnx_engines())
     (scores,) = hubel.load(file).scores(fixed_image(CARD.preprocess)[None])
     for measured in found.rows:
         assert measured.speed is not None, measured.error
@@ -121,7 +121,7 @@ bench_row.main()
 """
 
 
-@pytest.mark.parametrize("engine", list(versions()))
+@pytest.mark.parametrize("engine", list(installed_onnx_engines()))
 def test_an_exported_file_needs_no_torch_and_no_network(model: Path, engine: str) -> None:
     file = export(model).path
     job = json.dumps({"path": str(file), "engine": engine, "seconds": 0.05})

@@ -22,8 +22,8 @@ from hubel.data.preprocess import Preprocess
 from hubel.export.onnx_graph import compare, onnx_network
 from hubel.export.run import export
 from hubel.inference import exported as exported_module
+from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines, open_onnx
 from hubel.inference.exported import Exported
-from hubel.inference.onnx_engines import ENGINES, open_engine, versions
 from hubel.inference.onnx_file import INPUT, OUTPUTS, described, read_onnx
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import save_model
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def installed() -> list[str]:
-    return [name for name in ENGINES if name in versions()]
+    return [name for name in ONNX_ENGINES if name in installed_onnx_engines()]
 
 
 def test_the_same_answers_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,17 +143,17 @@ def test_mistakes(folder: Path) -> None:
     with pytest.raises(OptionError, match="exported"):
         export(file)
     with pytest.raises(ModelFileError, match="cannot run"):
-        open_engine("onnxruntime", b"x", lanes=1)
+        open_onnx("onnxruntime", b"x", lanes=1)
 
 
 def test_a_network_that_makes_images(tmp_path: Path) -> None:
     card = ModelCard("autoencoder_28", (), Preprocess(28, 28, 1, mean=(0.5,), std=(0.5,)), scores="sigmoid")
     save_model(tmp_path / "m.safetensors", card.create().state_dict(), card)
     file = export(tmp_path / "m.safetensors").path
-    images = open_engine("onnxruntime", file.read_bytes(), lanes=1)(np.zeros((2, 28, 28, 1), np.uint8))
+    images = open_onnx("onnxruntime", file.read_bytes(), lanes=1)(np.zeros((2, 28, 28, 1), np.uint8))
     assert images.shape == (2, 1, 28, 28)
     assert 0 <= images.min() <= images.max() <= 1
-    with pytest.raises(OptionError, match="makes images"):
+    with pytest.raises(OptionError, match="reconstructs images"):
         hubel.load(file)
 
 
@@ -213,11 +213,11 @@ def test_the_fastest_engine_is_measured_once(folder: Path, monkeypatch: pytest.M
         pytest.skip("there is only one engine")
     file = export(folder / "model.safetensors").path
     rates = iter([5.0, 9.0])
-    monkeypatch.setattr(exported_module, "images_a_second", lambda *_, **__: next(rates))
+    monkeypatch.setattr(exported_module, "images_per_second", lambda *_, **__: next(rates))
     assert Exported(file).fastest() == "openvino"
     assert Exported(file).fastest() == "openvino", "nothing was measured again"
     assert {kind: size for kind, size, _ in contents()}["engines"] > 0
-    monkeypatch.setattr(exported_module, "versions", lambda: {"onnxruntime": "0", "openvino": "0"})
+    monkeypatch.setattr(exported_module, "installed_onnx_engines", lambda: {"onnxruntime": "0", "openvino": "0"})
     rates = iter([9.0, 5.0])
     assert Exported(file).fastest() == "onnxruntime", "other versions are measured anew"
     (place,) = (Path(p) for p in (Path(exported_module.cache_root()) / "engines").iterdir())

@@ -27,11 +27,13 @@ from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images, network_input
 from hubel.data.preprocess import Preprocess
 from hubel.features import extractor as module
-from hubel.features.extractor import FeatureExtractor, Features
-from hubel.features.logits import features, kept_logits
-from hubel.features.store import ACTIVATIONS, PARTS, Found, Series
+from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
+from hubel.features.logits import cached_logits, last_layer_features
+from hubel.features.store import ACTIVATIONS, PARTS, FeatureStore, StoredFeatures
 from hubel.features.views import image_view
-from hubel.inference.engines import Engine, fastest
+from hubel.inference.engines.engine import Precision
+from hubel.inference.engines.frozen import OpenedEngine, open_frozen
+from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, between, frozen_part, last_linear
 from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
@@ -61,7 +63,9 @@ def make(seed: int = 0) -> Network:
 
 
 def frozen(network: Network | None = None, card: ModelCard = CARD, boundary: str = "stage3") -> FeatureExtractor:
-    return FeatureExtractor(network or make(), card, boundary, engine="torch", threads=1)
+    return FeatureExtractor(
+        network or make(), card, boundary, settings=ExtractorSettings(engine=EngineChoice("torch"), threads=1)
+    )
 
 
 def photos(folder: Path, n: int = N) -> Path:
@@ -177,11 +181,13 @@ def test_what_overflows_is_clipped(images: Images) -> None:
 
 def test_features_are_what_the_last_layer_sees(images: Images) -> None:
     network = make()
-    got = features(network, images, card=CARD, engine="torch")
+    got = last_layer_features(network, images, card=CARD, engine=EngineChoice("torch"))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, expected(network, images, ALL), rtol=2e-3, atol=2e-3)
     with pytest.raises(OptionError, match="nin_cifar10 does not end in a linear layer"):
-        features(hubel.create_model("nin_cifar10"), images, card=replace(CARD, model="nin_cifar10", options={}))
+        last_layer_features(
+            hubel.create_model("nin_cifar10"), images, card=replace(CARD, model="nin_cifar10", options={})
+        )
 
 
 def logits_of(network: Network, images: Images) -> NDArray[np.float32]:
@@ -209,7 +215,7 @@ def test_logits_are_the_network_s_own(
     gib(limit, monkeypatch)
     wanted = logits_of(make(), images)
     for _ in range(2):
-        got = kept_logits(make(), images, card=CARD, boundary=boundary)
+        got = cached_logits(make(), images, card=CARD, boundary=boundary)
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
     assert bool(parts()) == (limit > 0 and boundary != "none")
 
@@ -217,10 +223,10 @@ def test_logits_are_the_network_s_own(
 @pytest.mark.parametrize("second", ["stage2", ALL])
 def test_what_is_frozen_sees_the_test_images_once(second: str, images: Images, looked: list[tuple[int, int]]) -> None:
     """Layers above the frozen part may differ; a head alone, later, takes the maps below the last stages."""
-    first = kept_logits(tuned("stage2"), images, card=CARD, boundary="stage2")
+    first = cached_logits(tuned("stage2"), images, card=CARD, boundary="stage2")
     assert len(looked) == N
     np.testing.assert_allclose(first, logits_of(tuned("stage2"), images), rtol=1e-5, atol=1e-5)
-    again = kept_logits(tuned(second), images, card=CARD, boundary=second)
+    again = cached_logits(tuned(second), images, card=CARD, boundary=second)
     assert len(looked) == N
     np.testing.assert_allclose(again, logits_of(tuned(second), images), rtol=1e-5, atol=1e-5)
     assert np.abs(again - logits_of(make(), images)).max() > 0.1
@@ -427,9 +433,9 @@ def gib(count: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMIT_VARIABLE, repr(count / 2**30))
 
 
-def filled(name: str, age: int, n: int = 4) -> tuple[Series, NDArray[np.void], Path]:
+def filled(name: str, age: int, n: int = 4) -> tuple[FeatureStore, NDArray[np.void], Path]:
     """A series with one part that was used so many seconds ago."""
-    one = Series(name)
+    one = FeatureStore(name)
     hashes = np.array([np.void(f"{name}-{i:02}".encode().ljust(16)) for i in range(n)])
     one.add(hashes, np.full((n, 1000), age, np.float16))
     (part,) = one.folder.glob("part-*")
@@ -565,17 +571,17 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What "auto" takes, and what was asked for; everything is run by torch."""
     state = SimpleNamespace(auto="torch", asked=[])
 
-    def chosen(part: nn.Module, samples: Any, *, engine: str, **options: Any) -> Engine:
-        state.asked.append(engine)
-        plain = fastest(part, samples, engine="torch", **options)
-        return replace(plain, name=state.auto if engine == "auto" else engine)
+    def chosen(part: nn.Module, samples: Any, *, choice: EngineChoice | None, **options: Any) -> OpenedEngine:
+        state.asked.append("auto" if choice is None else str(choice))
+        plain = open_frozen(part, samples, choice=EngineChoice("torch"), **options)
+        return replace(plain, choice=choice or EngineChoice.parse(state.auto))
 
-    monkeypatch.setattr(module, "fastest", chosen)
+    monkeypatch.setattr(module, "open_frozen", chosen)
     return state
 
 
 def auto(network: Network | None = None) -> FeatureExtractor:
-    return FeatureExtractor(network or make(), CARD, "stage3", threads=1)
+    return FeatureExtractor(network or make(), CARD, "stage3", settings=ExtractorSettings(threads=1))
 
 
 def test_new_images_go_through_the_engine_of_the_old_ones(tmp_path: Path, engines: SimpleNamespace) -> None:
@@ -617,11 +623,11 @@ def numbered(n: int = 60, views: int = 3, rows: NDArray[np.int64] | None = None)
     rows = np.arange(n) + 7 if rows is None else rows
     images = type("Some", (), {"rows": rows, "preprocess": PREPROCESS, "__len__": lambda _: len(rows)})()
     made = [
-        Found([np.tile((100 * rows + v)[:, None, None, None], (1, 2, 2, 2)).astype(np.float32)], 0 * rows,
+        StoredFeatures([np.tile((100 * rows + v)[:, None, None, None], (1, 2, 2, 2)).astype(np.float32)], 0 * rows,
               np.arange(len(rows)), [])
         for v in range(views)
     ]  # fmt: skip
-    return Features(images, made, "float32")
+    return Features(images, made, Precision.FLOAT32)
 
 
 def seen(found: Features, seed: int = 0, epoch: int = 0, size: int = 8) -> dict[int, int]:

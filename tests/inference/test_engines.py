@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 import os
 import random
@@ -10,6 +12,7 @@ import sys
 import types
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +21,16 @@ from torch import nn
 
 import hubel
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.inference import engines
-from hubel.inference.engines import ENGINES, agreement, fastest
+from hubel.inference.engines import frozen, selection
+from hubel.inference.engines.engine import ModuleSupport, Precision, missing_packages
+from hubel.inference.engines.frozen import Array, OpenedEngine, agreement
+from hubel.inference.engines.registry import ENGINES, MODULE_CHOICES, EngineChoice
+from hubel.inference.engines.selection import EngineCandidate, Selection, select_fastest
+from hubel.inference.quiet import undisturbed
 from hubel.nn.blocks import ConvNorm, Style
 
 # Of the deviation of the outputs.
-TOLERANCES = {"torch": 1e-4, "openvino": 1e-4, "onnxruntime": 1e-4} | dict.fromkeys(
+TOLERANCES = {"torch": 1e-4, "torch_export": 1e-4, "openvino": 1e-4, "onnxruntime": 1e-4} | dict.fromkeys(
     ("torch bfloat16", "openvino bfloat16"), 0.05
 )
 TOLERANCES["openvino int8"] = 0.5
@@ -35,7 +42,7 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="module")
-def samples() -> engines.Array:
+def samples() -> Array:
     """Pictures that differ from each other as photos do: each has its own colours."""
     generator = np.random.default_rng(0)
     values = generator.normal(size=(16, 3, 20, 20)) + 2 * generator.normal(size=(16, 3, 1, 1))
@@ -54,21 +61,34 @@ def trunk() -> nn.Module:
     return network
 
 
-def outputs(network: nn.Module, images: engines.Array) -> engines.Array:
+def outputs(network: nn.Module, images: Array) -> Array:
     with torch.inference_mode():
         return network.eval()(torch.from_numpy(images)).numpy()  # type: ignore[no-any-return]
 
 
+NAMES = [str(choice) for choice in MODULE_CHOICES]
+
+
+def chosen(name: str) -> EngineChoice:
+    choice = EngineChoice.parse(name)
+    assert choice is not None
+    return choice
+
+
+def fastest(network: nn.Module, samples: Array, *, engine: str = "auto", **options: Any) -> OpenedEngine:
+    return frozen.open_frozen(network, samples, choice=EngineChoice.parse(engine), **options)
+
+
 def skip_unless_installed(name: str) -> None:
-    if missing := engines._CANDIDATES[name].missing:
+    if missing := missing_packages(chosen(name).support.packages):
         pytest.skip(f"needs {', '.join(missing)}")
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_every_engine_computes_what_the_network_computes(name: str, samples: engines.Array) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_every_engine_computes_what_the_network_computes(name: str, samples: Array) -> None:
     skip_unless_installed(name)
     engine = fastest(trunk(), samples, images=1, threads=1, engine=name)
-    assert engine.name == name
+    assert str(engine.choice) == name
     assert engine.seconds > 0
     assert engine.note.startswith(f"{name} was asked for, agreement ")
     expected = outputs(trunk(), samples)
@@ -92,8 +112,8 @@ def test_a_whole_network(name: str) -> None:
     assert engine.run(images[:1]).shape == (1, 10)
 
 
-def test_results_stay_when_the_engine_runs_again(samples: engines.Array) -> None:
-    name = "torch" if engines._CANDIDATES["openvino"].missing else "openvino"
+def test_results_stay_when_the_engine_runs_again(samples: Array) -> None:
+    name = "torch" if missing_packages(("openvino",)) else "openvino"
     engine = fastest(trunk(), samples, images=1, threads=1, engine=name)
     first = engine.run(samples[:2])
     kept = first.copy()
@@ -103,105 +123,137 @@ def test_results_stay_when_the_engine_runs_again(samples: engines.Array) -> None
 
 @pytest.mark.parametrize(("name", "instead"), [("openvino int8", "openvino"), ("torch bfloat16", "torch")])
 def test_an_engine_that_rounds_too_much_gives_way(
-    name: str, instead: str, samples: engines.Array, monkeypatch: pytest.MonkeyPatch
+    name: str, instead: str, samples: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skip_unless_installed(name)
-    monkeypatch.setattr(engines, "LEAST_AGREEMENT", 0.9999999)
+    monkeypatch.setattr(frozen, "LEAST_AGREEMENT", 0.9999999)
     engine = fastest(trunk(), samples, images=1, threads=1, engine=name)
-    assert engine.name == instead
+    assert str(engine.choice) == instead
     assert engine.note.startswith(f"{instead}, because the agreement of {name} is ")
     found = engine.run(samples)
     np.testing.assert_allclose(found, outputs(trunk(), samples), atol=1e-5, rtol=1e-4)
 
 
-def test_few_images_are_left_to_torch(samples: engines.Array, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_images_are_left_to_torch(samples: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     def imported(name: str) -> None:
         raise AssertionError(f"{name} was imported")
 
-    monkeypatch.setattr(engines.importlib, "import_module", imported)
+    monkeypatch.setattr(importlib, "import_module", imported)
     engine = fastest(trunk(), samples, images=20, threads=1)
-    assert engine.name in ("torch", "torch bfloat16")
-    assert engine.note.startswith(f"{engine.name} for 20 images: torch ")
+    assert engine.choice.engine == "torch"
+    assert engine.note.startswith(f"{engine.choice} for 20 images: torch ")
 
 
-def fake(monkeypatch: pytest.MonkeyPatch, rates: dict[str, float], agreements: dict[str, float] | None = None) -> None:
-    """Engines that are nothing but their names, all installed, with these rates."""
-    for name, candidate in engines._CANDIDATES.items():
-        values = {**vars(candidate), "build": lambda _, name=name: name}
-        monkeypatch.setitem(engines._CANDIDATES, name, engines._Candidate(**values))
-    monkeypatch.setattr(engines, "_torch", lambda _: "torch")
-    monkeypatch.setattr(engines, "_rate", lambda run, _: rates[run])
-    monkeypatch.setattr(engines._Frozen, "outputs", lambda _, run: run)
-    monkeypatch.setattr(engines, "agreement", lambda _, run: (agreements or {}).get(run, 1.0))
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda package: package)
-    monkeypatch.setattr(engines, "has_bfloat16_unit", lambda: "torch bfloat16" in rates)
+def select(
+    rates: dict[str, float], images: int, agreements: dict[str, float] | None = None, **options: Any
+) -> Selection[str]:
+    """Select among engines that are nothing but their names, with the steps and gains of the real ones."""
+    network = frozen.FrozenNetwork(nn.Identity(), np.zeros((16, 3, 4, 4), np.float32), 1)
+    candidates = [
+        EngineCandidate[str](
+            choice=choice,
+            open=options.get(str(choice), lambda choice=choice: str(choice)),
+            seconds=lambda choice=choice: network.seconds(choice.support.steps),
+            most_gain=choice.support.most_gain,
+        )
+        for choice in MODULE_CHOICES
+        if str(choice) in rates
+    ]
+    return select_fastest(
+        candidates,
+        images=images,
+        rate=rates.__getitem__,
+        agreement=lambda run: (agreements or {}).get(run, 1.0),
+        compared=16,
+    )
 
 
 PLAIN = {"torch": 100.0, "openvino": 150.0, "onnxruntime": 160.0, "openvino int8": 400.0}
 ROUNDED = {**PLAIN, "torch bfloat16": 200.0, "openvino bfloat16": 300.0}
 
 
+NO_INT8 = {name: rate for name, rate in PLAIN.items() if "int8" not in name}
+
+
 @pytest.mark.parametrize(
-    ("rates", "images", "int8", "taken"),
+    ("rates", "images", "taken"),
     [
-        (PLAIN, 100, True, "torch"),
-        (PLAIN, 10_000, True, "openvino int8"),
-        (PLAIN, 10_000, False, "onnxruntime"),
-        (ROUNDED, 100, True, "torch bfloat16"),
-        (ROUNDED, 10_000, False, "openvino bfloat16"),
-        (ROUNDED, 10**9, True, "openvino int8"),
-        ({**PLAIN, "openvino int8": 50.0, "openvino": 60.0, "onnxruntime": 99.0}, 10**9, True, "torch"),
+        (PLAIN, 100, "torch"),
+        (PLAIN, 10_000, "openvino int8"),
+        (NO_INT8, 10_000, "onnxruntime"),
+        (ROUNDED, 100, "torch bfloat16"),
+        ({name: rate for name, rate in ROUNDED.items() if "int8" not in name}, 10_000, "openvino bfloat16"),
+        (ROUNDED, 10**9, "openvino int8"),
+        ({**PLAIN, "openvino int8": 50.0, "openvino": 60.0, "onnxruntime": 99.0}, 10**9, "torch"),
     ],
 )
-def test_the_one_that_is_through_first(
-    rates: dict[str, float],
-    images: int,
-    int8: bool,
-    taken: str,
-    samples: engines.Array,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fake(monkeypatch, rates)
-    engine = fastest(nn.Identity(), samples, images=images, threads=1, int8=int8)
-    assert engine.name == engine.run == taken
-    assert f"{taken} for {images:,} images: torch 100 images/s" in engine.note
+def test_the_one_that_is_through_first(rates: dict[str, float], images: int, taken: str) -> None:
+    found = select(rates, images)
+    assert str(found.choice) == found.run == taken
+    assert f"{taken} for {images:,} images: torch 100 images/s" in found.note
 
 
-def test_what_does_not_agree_is_not_taken(samples: engines.Array, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake(monkeypatch, PLAIN, {"openvino int8": 0.8, "onnxruntime": float("nan")})
-    engine = fastest(nn.Identity(), samples, images=10**9, threads=1)
-    assert engine.name == "openvino"
-    assert "openvino int8 400 with agreement 0.800, openvino 150 with agreement 1.000" in engine.note
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("unit", [False, True])
+def test_precisions_that_may_be_taken(int8: bool, unit: bool, samples: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: package)
+    monkeypatch.setattr(frozen, "has_bfloat16_unit", lambda: unit)
+    candidates = frozen._candidates(frozen.FrozenNetwork(nn.Identity(), samples, 1), int8=int8)
+    precisions = {candidate.choice.precision for candidate in candidates}
+    assert precisions == {Precision.FLOAT32, *[Precision.INT8] * int8, *[Precision.BFLOAT16] * unit}
+    assert candidates[0].choice == EngineChoice("torch")
+    assert {c.choice.engine for c in candidates} == {e.name for e in ENGINES if any(m.automatic for m in e.modules)}
 
 
-def test_an_engine_that_fails_is_passed_over(samples: engines.Array, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake(monkeypatch, PLAIN)
+def test_what_does_not_agree_is_not_taken() -> None:
+    found = select(PLAIN, 10**9, {"openvino int8": 0.8, "onnxruntime": float("nan")})
+    assert str(found.choice) == "openvino"
+    assert "openvino int8 400 with agreement 0.800, openvino 150 with agreement 1.000" in found.note
 
-    def fail(_: object) -> engines.Run:
+
+def test_an_engine_that_fails_is_passed_over(samples: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> str:
         raise RuntimeError("no such operation\nat line 7")
 
-    packages = engines._CANDIDATES["openvino int8"].packages
-    monkeypatch.setitem(engines._CANDIDATES, "openvino int8", engines._Candidate(fail, packages, gain=9.0))
-    engine = fastest(nn.Identity(), samples, images=10**9, threads=1)
-    assert engine.name == "onnxruntime"
-    assert "openvino int8 fails: RuntimeError('no such operation" in engine.note
+    found = select(PLAIN, 10**9, **{"openvino int8": fail})
+    assert str(found.choice) == "onnxruntime"
+    assert "openvino int8 fails: RuntimeError('no such operation" in found.note
+    monkeypatch.setattr(EngineChoice, "support", ModuleSupport(precision=Precision.INT8, open=fail))
     with pytest.raises(
         OptionError, match=r"^the engine 'openvino int8' cannot run this network: RuntimeError\('no such op.*7'\)$"
     ):
         fastest(nn.Identity(), samples, images=1, threads=1, engine="openvino int8")
 
 
-def test_wrong_names(samples: engines.Array, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_names(samples: Array, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownNameError, match=r"^no engine is called 'openvin'; did you mean openvino"):
-        fastest(nn.Identity(), samples, images=1, threads=1, engine="openvin")
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda package: None)
+        EngineChoice.parse("openvin")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
     with pytest.raises(
         OptionError, match=r"^the engine 'openvino int8' needs what is not installed: pip install openvino nncf$"
     ):
         fastest(nn.Identity(), samples, images=1, threads=1, engine="openvino int8")
 
 
-def test_the_network_and_the_process_stay_as_they_are(samples: engines.Array) -> None:
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("auto", None),
+        ("torch", EngineChoice("torch")),
+        ("torch float32", EngineChoice("torch")),
+        ("torch bfloat16", EngineChoice("torch", Precision.BFLOAT16)),
+        ("openvino int8", EngineChoice("openvino", Precision.INT8)),
+    ],
+)
+def test_what_a_user_writes(text: str, choice: EngineChoice | None) -> None:
+    assert EngineChoice.parse(text) == choice
+
+
+def test_choices_are_written_as_they_are_read() -> None:
+    assert [EngineChoice.parse(str(choice)) for choice in MODULE_CHOICES] == list(MODULE_CHOICES)
+
+
+def test_the_network_and_the_process_stay_as_they_are(samples: Array) -> None:
     network = trunk().train()
     network[1].eval()
     network(torch.from_numpy(samples)).sum().backward()
@@ -210,8 +262,8 @@ def test_the_network_and_the_process_stay_as_they_are(samples: engines.Array) ->
     modes = [module.training for module in network.modules()]
     process = (logging.root.level, list(logging.root.handlers), list(logging.root.filters), list(warnings.filters))
     numbers = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
-    for name in ENGINES:
-        if not engines._CANDIDATES[name].missing:
+    for name in NAMES:
+        if not missing_packages(chosen(name).support.packages):
             fastest(network, samples, images=1, threads=1, engine=name)
     assert [module.training for module in network.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -234,12 +286,13 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 import numpy as np
 import torch
-from hubel.inference.engines import fastest
+from hubel.inference.engines.frozen import open_frozen
+from hubel.inference.engines.registry import EngineChoice
 torch.set_num_threads(1)
 samples = np.random.default_rng(0).normal(size=(8, 3, 8, 8)).astype(np.float32)
 network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
 for name in ("openvino", "openvino int8", "onnxruntime"):
-    print(fastest(network, samples, images=1, threads=1, engine=name).note)
+    print(open_frozen(network, samples, images=1, threads=1, choice=EngineChoice.parse(name)).note)
 """
 
 
@@ -271,7 +324,7 @@ def test_reports_of_a_program_that_had_them_on(monkeypatch: pytest.MonkeyPatch) 
     package = types.ModuleType("openvino_telemetry")
     package.Telemetry = lambda **_: types.SimpleNamespace(send_event=sent.append)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "openvino_telemetry", package)
-    with engines.undisturbed():
+    with undisturbed():
         package.Telemetry(tid="x").send_event("ovc")
     assert sent == []
     package.Telemetry(tid="x").send_event("ovc")
@@ -288,4 +341,4 @@ def test_agreement() -> None:
     assert agreement(maps, maps[:, :, ::-1]) == 1, "maps count by their means"
     assert agreement(exact[:1], exact[:1]) == 1
     assert agreement(exact[:1], exact[:1] + 1) == 0
-    assert not agreement(exact, exact * np.nan) >= engines.LEAST_AGREEMENT
+    assert not agreement(exact, exact * np.nan) >= selection.LEAST_AGREEMENT

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hubel.core.errors import OptionError
-from hubel.core.process import usable_cores
+from hubel.core.resources import usable_cores
 from hubel.inference import threads
 from hubel.inference.device import has_bfloat16_unit, pick_device, pick_precision
 from hubel.inference.scores import scores, sigmoid, softmax

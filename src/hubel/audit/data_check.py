@@ -26,7 +26,7 @@ from hubel.core.progress import counted
 from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images
 from hubel.data.sources.listing import SPLITS, Source
-from hubel.features.logits import features
+from hubel.features.logits import last_layer_features
 from hubel.inference.predictor import Predictor
 
 __all__ = ["DatasetCheck", "Suspect", "check_dataset"]
@@ -206,7 +206,7 @@ def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = N
     # The whole image: a centre crop may hide the labelled object.
     whole = replace(card, preprocess=replace(card.preprocess, resize="squash", crop=1.0))
     images = dataset.images(whole.preprocess)
-    vectors = features(predictor.network, images, card=whole)
+    vectors = last_layer_features(predictor.network, images, card=whole)
     pictures = (pixels for batch in images.in_sequence(_BATCH) for pixels in batch.pixels)
     duplicates = find_duplicates(thumbnails(pictures, len(images)), images.digests)
     probabilities = out_of_fold(vectors, labels, groups=duplicates.group_of)

@@ -14,7 +14,7 @@ def info() -> int:
     import torch
 
     from hubel.core.files import cache_root, folder_bytes
-    from hubel.core.process import usable_cores
+    from hubel.core.resources import usable_cores
     from hubel.core.version import __version__
     from hubel.inference.device import pick_device, pick_precision
 

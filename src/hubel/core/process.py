@@ -1,4 +1,4 @@
-"""Process settings: memory allocator, spinning of threads, number of usable cores.
+"""Process settings: memory allocator and spinning of threads.
 
 They must be made before torch is imported, and only by the command line: a library does not change the process of the
 program that imports it.
@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 
-__all__ = ["give_back", "tune", "usable_cores"]
+__all__ = ["give_back", "tune"]
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
@@ -47,10 +47,3 @@ def _allocate(settings: dict[int, int]) -> None:
             libc = ctypes.CDLL(None)
             for setting, value in settings.items():
                 libc.mallopt(setting, value)
-
-
-def usable_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

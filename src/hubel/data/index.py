@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import cache_root, is_whole, publish_folder
-from hubel.core.process import usable_cores
 from hubel.core.progress import bar, counted
+from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.decode import Decoded, decode
 from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hubel.core.process import usable_cores
 from hubel.core.random import permutation
+from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.augment import Policy, augment, changed, draw, mix, principal_axes
 from hubel.data.decode_cache import CacheMode

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.process import usable_cores
-from hubel.inference.onnx_engines import session_options
+from hubel.core.resources import usable_cores
+from hubel.inference.engines.onnxruntime import session_options
 from hubel.inference.onnx_file import INPUT, OUTPUTS
 from hubel.inference.quiet import undisturbed
 

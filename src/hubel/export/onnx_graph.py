@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
+from hubel.inference.engines.registry import open_onnx
 from hubel.inference.fold import folded
-from hubel.inference.onnx_engines import open_engine
 from hubel.inference.onnx_file import INPUT, OUTPUTS
 from hubel.inference.quiet import undisturbed
 from hubel.inference.stream import batch_size
@@ -172,7 +172,7 @@ def compare(network: nn.Module, card: ModelCard, model: bytes, pixels: NDArray[n
     Raises:
         OptionError: they differ by more than rounding.
     """
-    run, size = open_engine("onnxruntime", model, lanes=1), batch_size(card.preprocess)
+    run, size = open_onnx("onnxruntime", model, lanes=1), batch_size(card.preprocess)
     whole = FromBytes(network, card)
     mine, others = [], []
     for start in range(0, len(pixels), size):

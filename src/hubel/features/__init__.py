@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from hubel.features.extractor import ExtractorSettings as ExtractorSettings
     from hubel.features.extractor import FeatureExtractor as FeatureExtractor
     from hubel.features.extractor import Features as Features
-    from hubel.features.logits import features as features
+    from hubel.features.logits import cached_logits as cached_logits
+    from hubel.features.logits import last_layer_features as last_layer_features
     from hubel.features.probe import Probe as Probe
     from hubel.features.probe import fit_probe as fit_probe
     from hubel.features.similar import FolderIndex as FolderIndex
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "hubel.features.extractor": ("FeatureExtractor", "Features"),
-        "hubel.features.logits": ("features",),
+        "hubel.features.extractor": ("ExtractorSettings", "FeatureExtractor", "Features"),
+        "hubel.features.logits": ("cached_logits", "last_layer_features"),
         "hubel.features.probe": ("Probe", "fit_probe"),
         "hubel.features.similar": ("FolderIndex", "Neighbour", "index_folder", "similar_images"),
     },

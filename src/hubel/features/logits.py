@@ -1,4 +1,4 @@
-"""What the last layer of a network sees of images, and what the network says of them where much of it is frozen."""
+"""Features and logits of images from the cache of a network's frozen part."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.data.loading import Images, blank_input
-from hubel.features.extractor import FeatureExtractor
+from hubel.features.extractor import ExtractorSettings, FeatureExtractor
 from hubel.inference.device import device_of
+from hubel.inference.engines.registry import EngineChoice
 from hubel.inference.forward import outputs
 from hubel.nn.evaluating import evaluating
 from hubel.nn.freezing import ALL, NONE, between, boundaries, last_linear, last_stages
 from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
 
-__all__ = ["features", "head_logits", "kept_logits"]
+__all__ = ["cached_logits", "head_logits", "last_layer_features"]
 
 
-def features(network: nn.Module, images: Images, *, card: ModelCard, engine: str = "auto") -> NDArray[np.float32]:
-    """What a network's last linear layer sees of images, `(n, d)`; from the cache where it has been computed before.
+def last_layer_features(
+    network: nn.Module, images: Images, *, card: ModelCard, engine: EngineChoice | None = None
+) -> NDArray[np.float32]:
+    """Return the inputs of a network's last linear layer, `(n, d)`; from the cache where they are there.
 
     Args:
         network: one that ends in a linear layer.
-        images: what to look at.
+        images: to compute them from.
         card: of the network.
-        engine: what runs it; "auto" is the fastest, which may round.
+        engine: that runs it; None for the fastest, which may round.
 
     Raises:
         OptionError: the network does not end in a linear layer.
@@ -35,27 +38,27 @@ def features(network: nn.Module, images: Images, *, card: ModelCard, engine: str
     """
     if not isinstance(network, Network) or ALL not in boundaries(network):
         raise OptionError(f"{card.model} does not end in a linear layer, so it has no features to hand out")
-    found = FeatureExtractor(network, card, ALL, engine=engine).maps(images)
-    return found.take(np.arange(len(images))).astype(np.float32)
+    maps = FeatureExtractor(network, card, ALL, settings=ExtractorSettings(engine=engine)).maps(images)
+    return maps.take(np.arange(len(images))).astype(np.float32)
 
 
 def head_logits(network: Network, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the last layer says of features `(n, d)`."""
+    """Return the logits `(n, classes)` that the last layer computes from features `(n, d)`."""
     layer = last_linear(network)
     assert layer is not None, "boundaries() has found one"
     with torch.inference_mode():
-        said: NDArray[np.float32] = layer(torch.from_numpy(features).to(layer.weight.device)).cpu().numpy()
-    return said
+        logits: NDArray[np.float32] = layer(torch.from_numpy(features).to(layer.weight.device)).cpu().numpy()
+    return logits
 
 
-def kept_logits(network: Network, images: Images, *, card: ModelCard, boundary: str) -> NDArray[np.float32]:
-    """What a network says of images, computed in float32, `(n, classes)`.
+def cached_logits(network: Network, images: Images, *, card: ModelCard, boundary: str) -> NDArray[np.float32]:
+    """Return the logits of images, computed in float32, `(n, classes)`.
 
-    What its layers up to a boundary make of them is kept, for other networks that share these layers.
+    The maps at the boundary are cached, for other networks that share the layers below.
 
     Args:
         network: the layers above the boundary may be anything.
-        images: what to look at.
+        images: to compute them from.
         card: of the network.
         boundary: one of `boundaries(network)`.
 
@@ -64,7 +67,8 @@ def kept_logits(network: Network, images: Images, *, card: ModelCard, boundary: 
     """
 
     def frozen(boundary: str) -> FeatureExtractor:
-        return FeatureExtractor(network, card, boundary, engine="torch", exact=True)
+        settings = ExtractorSettings(engine=EngineChoice("torch"), exact=True)
+        return FeatureExtractor(network, card, boundary, settings=settings)
 
     if boundary == NONE or not (part := frozen(boundary)).room_for([images], 1):
         return outputs(network, images)

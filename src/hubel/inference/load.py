@@ -22,7 +22,7 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
             than its default ones.
         device: cpu, cuda, mps or auto, for models that are not exported.
         tta: see `hubel.inference.tta`.
-        engine: for exported files, one of `hubel.inference.exported.ENGINES`; "auto" is the fastest here.
+        engine: for exported files, one of `hubel.inference.engines.registry.ONNX_ENGINES`; "auto" is the fastest here.
 
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.

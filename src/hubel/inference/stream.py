@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DecodeError
-from hubel.core.process import usable_cores
+from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.inputs import Input
 from hubel.data.preprocess import Preprocess

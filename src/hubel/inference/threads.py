@@ -11,7 +11,7 @@ import time
 import torch
 from torch.nn import functional as F
 
-from hubel.core.process import usable_cores
+from hubel.core.resources import usable_cores
 
 __all__ = ["probe_threads"]
 

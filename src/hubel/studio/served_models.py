@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.process import usable_cores
+from hubel.core.resources import usable_cores
 from hubel.inference.classifier import Classifier
 from hubel.inference.exported import Exported
 from hubel.inference.load import load

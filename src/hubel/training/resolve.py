@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.core.process import usable_cores
 from hubel.core.progress import counted
+from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
 from hubel.data.augment import Policy, find_policy
 from hubel.data.dataset import Dataset, open_dataset
@@ -26,7 +26,7 @@ from hubel.data.sources.listing import SPLITS
 from hubel.data.splits import Splits, split
 from hubel.features.views import views_policy
 from hubel.inference.device import pick_device, pick_precision
-from hubel.inference.engines import ENGINES
+from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
 from hubel.models.catalogue import find, list_models
 from hubel.models.variant import Variant
@@ -275,8 +275,7 @@ def _transfer(
     if weights is None:
         return None
     wanted = recipe.transfer
-    if wanted.engine is not None and wanted.engine not in ENGINES:
-        raise UnknownNameError("engine", wanted.engine, ("auto", *ENGINES))
+    EngineChoice.parse(wanted.engine or AUTO)  # a wrong name is found now, not when the network runs
     known = boundaries(network) if isinstance(network, Network) else []
     if wanted.freeze is not None and wanted.freeze not in known:
         raise UnknownNameError("part to freeze", wanted.freeze, ("auto", *known))
@@ -290,7 +289,7 @@ def _transfer(
         lower=wanted.freeze if wanted.freeze not in (None, ALL, NONE) else lower,
         views=wanted.views or (1 if policy_name == "none" else views_for(images)),
         view_policy=views_policy(policy_name, card.preprocess),
-        engine=wanted.engine or "auto",
+        engine=wanted.engine or AUTO,
     )
 
 

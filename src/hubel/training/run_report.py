@@ -14,7 +14,7 @@ from hubel.core.random import permutation
 from hubel.core.version import __version__
 from hubel.data.augment import Policy
 from hubel.evaluation.write import write_evaluation
-from hubel.features.logits import kept_logits
+from hubel.features.logits import cached_logits
 from hubel.features.views import image_view
 from hubel.metrics.report_items import Drawing
 from hubel.nn.freezing import NONE
@@ -80,7 +80,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     task, test, splits = plan.task, plan.test, plan.splits
     if trained.frozen != NONE and isinstance(network, Network):
         # What the frozen part makes of these images is the same in each run, and is stored.
-        logits = kept_logits(network, test.images, card=card, boundary=trained.frozen)
+        logits = cached_logits(network, test.images, card=card, boundary=trained.frozen)
         evaluation = task.evaluate_outputs(logits, card, test.images, test.targets)
     else:
         evaluation = task.evaluate(task.model(network, card), test.images, test.targets)

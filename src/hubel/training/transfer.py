@@ -21,8 +21,9 @@ from torch import nn
 
 from hubel.data.augment import Policy
 from hubel.data.loading import Labelled, Samples
-from hubel.features.extractor import FeatureExtractor, Features
+from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
+from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
 from hubel.tasks.task import FittedHead
@@ -129,10 +130,12 @@ def prepare_tuning(
             network,
             plan.card,
             boundary,
-            engine=transfer.engine,
-            threads=plan.threads,
-            expected=len(plan.train.images) * (1 if only_head else transfer.views),
-            views=transfer.view_policy,
+            settings=ExtractorSettings(
+                engine=EngineChoice.parse(transfer.engine),
+                threads=plan.threads,
+                expected_images=len(plan.train.images) * (1 if only_head else transfer.views),
+                views=transfer.view_policy,
+            ),
             tell=tell,
         )
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hubel.audit.robustness.corruptions import CORRUPTIONS, Corruption, corrupt, find_corruptions
 from hubel.core.errors import OptionError
-from hubel.core.process import usable_cores
 from hubel.core.progress import bar
+from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.loading import Images
 from hubel.inference.forward import forward

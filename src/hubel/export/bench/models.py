@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError, UnknownNameError, WeightsError
 from hubel.export.bench.row import noise
-from hubel.inference.onnx_engines import ENGINES, versions
+from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines
 from hubel.inference.onnx_file import described, is_exported, read_onnx
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Candidate:
     """A way to run a model.
 
     Attributes:
-        engine: "torch", or one of `ENGINES`.
+        engine: "torch", or one of `ONNX_ENGINES`.
         precision: "float" or "int8".
         file: makes what is to be run when it is wanted, at the latest moment; may raise a HubelError.
     """
@@ -166,22 +166,23 @@ def plan(model: str, folder: Path, *, engines: Sequence[str] = (), int8: bool = 
         ModelFileError: the file is damaged, or was not written by hubel.
         OptionError: the model names no classes.
     """
-    known = (TORCH, *ENGINES)
+    known = (TORCH, *ONNX_ENGINES)
     for engine in engines:
         if engine not in known:
             raise UnknownNameError("engine", engine, known)
     if is_exported(model):
-        return _exported(model, engines or tuple(versions()))
+        return _exported(model, engines or tuple(installed_onnx_engines()))
     network, card, note = _network(model)
     if not card.classes:
         raise OptionError(f"{model} makes images, it names no classes; hubel bench measures classifiers")
     files = _Files(network, card, folder, data, random=bool(note))
     if int8:
         files.check_data()
+    exporting = [engine for engine in engines or installed_onnx_engines() if engine != TORCH]
     candidates = [
         *(Candidate(TORCH, "float", files.model) for engine in engines or [TORCH] if engine == TORCH),
-        *(Candidate(engine, "float", files.exported) for engine in engines or versions() if engine != TORCH),
-        *(Candidate(engine, "int8", files.rounded) for engine in engines or versions() if engine != TORCH and int8),
+        *(Candidate(engine, "float", files.exported) for engine in exporting),
+        *(Candidate(engine, "int8", files.rounded) for engine in exporting if int8),
     ]
     notes = [note, _ON_NOISE if int8 and data is None else ""]
     return Plan(model, tuple(candidates), tuple(f"{model} {text}" for text in notes if text))
@@ -197,7 +198,7 @@ def _exported(model: str, engines: Sequence[str]) -> Plan:
 
     def whole(engine: str) -> Path:
         if engine == TORCH:
-            raise OptionError(f"torch cannot run an exported file; these can: {', '.join(ENGINES)}")
+            raise OptionError(f"torch cannot run an exported file; these can: {', '.join(ONNX_ENGINES)}")
         return path
 
     return Plan(model, tuple(Candidate(engine, precision, partial(whole, engine)) for engine in engines))

@@ -20,7 +20,7 @@ class Row:
 
     Attributes:
         model: as it was asked for.
-        engine: "torch", or one of `hubel.inference.onnx_engines.ENGINES`.
+        engine: "torch", or one of `hubel.inference.engines.registry.ONNX_ENGINES`.
         precision: "float" or "int8".
         startup_s: seconds from the start of the process to the scores of the first image.
         speed: what was measured then; None where it failed.

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core import process
+from hubel.core import resources
 from hubel.core.errors import HubelError
+from hubel.core.process import tune
 from hubel.export.bench.machine import others_share, peak_memory_mib, used
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Job:
 
     Attributes:
         path: an exported file, or a model file.
-        engine: one of `hubel.inference.onnx_engines.ENGINES`, or "torch".
+        engine: one of `hubel.inference.engines.registry.ONNX_ENGINES`, or "torch".
         seconds: to measure for, after the start.
         batch: images at once; None to try several numbers.
         threads: to compute with; None for as many as hubel takes by itself.
@@ -114,7 +115,7 @@ def main() -> None:
     # Whatever else is printed here, by libraries also, must not get between our lines.
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    process.tune()
+    tune()
     try:
         job = Job(**json.loads(sys.argv[1]))
         speed = measure(job, lambda: print(ANSWERED, file=told, flush=True))
@@ -135,7 +136,7 @@ def measure(job: Job, answered: Callable[[], None]) -> Speed:
     """
     if job.threads is not None:
         # Every part of hubel asks this how many threads to take, and none has been imported yet.
-        process.usable_cores = lambda: job.threads or 1
+        resources.usable_cores = lambda: job.threads or 1
     from hubel.inference.load import load
     from hubel.inference.stream import MANY, batch_size
 

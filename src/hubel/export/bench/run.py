@@ -19,14 +19,14 @@ from importlib import metadata, util
 from pathlib import Path
 
 from hubel.core.errors import HubelError, OptionError
-from hubel.core.process import usable_cores
 from hubel.core.progress import bar
+from hubel.core.resources import usable_cores
 from hubel.export.bench import row as bench_row
 from hubel.export.bench.machine import processor
 from hubel.export.bench.models import TORCH, Candidate, Plan, plan
 from hubel.export.bench.report import Bench, Machine, Row
 from hubel.export.bench.row import ANSWERED, Job, Speed
-from hubel.inference.onnx_engines import versions
+from hubel.inference.engines.registry import installed_onnx_engines
 from hubel.inference.onnx_file import is_exported
 
 __all__ = ["Settings", "bench"]
@@ -168,4 +168,9 @@ def _one_line(text: str) -> str:
 
 def _versions() -> dict[str, str]:
     torch = {TORCH: metadata.version(TORCH)} if util.find_spec(TORCH) else {}
-    return {"hubel": metadata.version("hubel"), "python": platform.python_version(), **torch, **versions()}
+    return {
+        "hubel": metadata.version("hubel"),
+        "python": platform.python_version(),
+        **torch,
+        **installed_onnx_engines(),
+    }

@@ -1,0 +1,130 @@
+"""OpenVINO (50 MB, `hubel[fast]`): faster with most networks of plain convolutions, and slower with some others.
+
+Exported files are computed in the precision that they have, also where a processor could round to bfloat16.
+"""
+
+from __future__ import annotations
+
+import importlib
+import queue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.inference.engines.engine import (
+    ConversionStep,
+    Engine,
+    ModuleRunner,
+    ModuleSupport,
+    OnnxRunner,
+    Precision,
+)
+from hubel.inference.engines.nncf_quantiser import NncfQuantiser
+from hubel.inference.quiet import undisturbed
+
+if TYPE_CHECKING:
+    from hubel.inference.engines.frozen import FrozenNetwork
+
+__all__ = ["ENGINE"]
+
+_GRAPH = ConversionStep("graph", 3.5)
+_CALIBRATION = ConversionStep("calibration", 7.0)
+_COMPILATION = ConversionStep("compilation", 0.5)
+_HINTS = {Precision.FLOAT32: "f32", Precision.BFLOAT16: "bf16"}
+
+
+def _float32(frozen: FrozenNetwork) -> ModuleRunner:
+    return _compiled(frozen, _graph(frozen), Precision.FLOAT32)
+
+
+def _bfloat16(frozen: FrozenNetwork) -> ModuleRunner:
+    return _compiled(frozen, _graph(frozen), Precision.BFLOAT16)
+
+
+def _int8(frozen: FrozenNetwork) -> ModuleRunner:
+    from hubel.inference.device import has_bfloat16_unit  # brings torch, which exported files do without
+
+    quantised = NncfQuantiser().quantise(_graph(frozen), frozen.samples)
+    others = Precision.BFLOAT16 if has_bfloat16_unit() else Precision.FLOAT32  # of the layers that stay in floats
+    return _compiled(frozen, quantised, others)
+
+
+def _graph(frozen: FrozenNetwork) -> Any:
+    """Return the network as a graph for any number of images of the samples' size; converted once."""
+
+    def convert() -> Any:
+        import torch
+
+        with undisturbed():
+            example = torch.from_numpy(frozen.samples[:2].copy())
+            graph = importlib.import_module("openvino").convert_model(frozen.network, example_input=example)
+        graph.reshape([-1, *frozen.samples.shape[1:]])
+        return graph
+
+    return frozen.shared(_GRAPH, convert)
+
+
+def _compiled(frozen: FrozenNetwork, graph: Any, precision: Precision) -> ModuleRunner:
+    # "THROUGHPUT" would compute batches side by side; there is one at a time.
+    return _open(graph, precision, frozen.threads, lanes=1, settings={"PERFORMANCE_HINT": "LATENCY"})  # type: ignore[no-any-return]
+
+
+def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
+    with undisturbed():
+        openvino = importlib.import_module("openvino")
+    graph = openvino.Core().read_model(model)
+    return _open(graph, Precision.FLOAT32, threads, lanes=lanes, settings={"NUM_STREAMS": str(lanes)})  # type: ignore[no-any-return]
+
+
+def _open(graph: Any, precision: Precision, threads: int, *, lanes: int, settings: dict[str, str]) -> Any:
+    """Compile a graph and return its runner, which computes the first output for `lanes` callers at once."""
+    openvino = importlib.import_module("openvino")
+    settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "INFERENCE_NUM_THREADS": str(threads), **settings}
+    compiled = openvino.Core().compile_model(graph, "CPU", settings)
+    # Its first array looks numpy up, for which two threads would wait for each other for ever.
+    openvino.Tensor(np.zeros(1, np.uint8))
+    requests: queue.LifoQueue[Any] = queue.LifoQueue()
+    for _ in range(lanes):
+        requests.put(compiled.create_infer_request())
+
+    def run(images: NDArray[Any]) -> NDArray[np.float32]:
+        request = requests.get()
+        try:
+            request.infer([np.ascontiguousarray(images)], share_inputs=True)
+            return np.array(request.get_output_tensor(0).data, np.float32)
+        finally:
+            requests.put(request)
+
+    return run
+
+
+ENGINE = Engine(
+    name="openvino",
+    package="openvino",
+    modules=(
+        ModuleSupport(
+            precision=Precision.BFLOAT16,
+            open=_bfloat16,
+            packages=("openvino",),
+            steps=(_GRAPH, _COMPILATION),
+            most_gain=4.5,
+        ),
+        ModuleSupport(
+            precision=Precision.INT8,
+            open=_int8,
+            packages=("openvino", "nncf"),
+            steps=(_GRAPH, _CALIBRATION, _COMPILATION),
+            most_gain=6.5,
+        ),
+        ModuleSupport(
+            precision=Precision.FLOAT32,
+            open=_float32,
+            packages=("openvino",),
+            steps=(_GRAPH, _COMPILATION),
+            most_gain=2.2,
+        ),
+    ),
+    open_onnx=_onnx,
+    start_seconds=0.4,
+)
