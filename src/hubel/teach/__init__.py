@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from hubel.teach.convolution.arithmetic import Convolution as Convolution
     from hubel.teach.convolution.arithmetic import ConvolutionSettings as ConvolutionSettings
     from hubel.teach.convolution.arithmetic import make_convolution as make_convolution
-    from hubel.teach.convolution.image_kernels import FilteredImage as FilteredImage
     from hubel.teach.convolution.image_kernels import IMAGE_KERNELS as IMAGE_KERNELS
+    from hubel.teach.convolution.image_kernels import FilteredImage as FilteredImage
     from hubel.teach.convolution.image_kernels import ImageKernel as ImageKernel
     from hubel.teach.convolution.image_kernels import filter_image as filter_image
     from hubel.teach.convolution.image_kernels import find_image_kernel as find_image_kernel
