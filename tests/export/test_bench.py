@@ -389,7 +389,7 @@ def test_interrupting_ends_the_child_and_leaves_nothing(model: Path, tmp_path: P
         "time.sleep(1000)\n"
     )
     script = (
-        "import sys, types\nfrom hubel.inference import bench\nfrom hubel.cli import main\n"
+        "import sys, types\nfrom hubel.export.bench import run as bench\nfrom hubel.cli import main\n"
         "bench.bench_row = types.SimpleNamespace(__name__='stand_in')\nmain(sys.argv[1:])\n"
     )
     places = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
