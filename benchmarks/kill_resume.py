@@ -175,7 +175,10 @@ def epochs(run: Path) -> list[dict[str, str]]:
 
 def import_everything() -> None:
     """What a run imports on its way, once for all forks."""
-    for name in ("jinja2", "matplotlib.backends.backend_agg", "matplotlib.pyplot", "rich.table", "sklearn.datasets"):
+    for name in (
+        *("jinja2", "matplotlib.backends.backend_agg", "matplotlib.pyplot", "rich.table", "sklearn.datasets"),
+        "torch._dynamo",  # which the first optimizer imports, in seconds
+    ):
         importlib.import_module(name)
     for name in ("cli.results", "cli.train", "plots.learning_curves", "training.train"):
         importlib.import_module(f"hubel.{name}")

@@ -117,7 +117,9 @@ class PlainDataset:
         import torch
         from PIL import Image, ImageOps
 
-        image = ImageOps.expand(Image.fromarray(self.pixels[place]), border=4)
+        image = Image.fromarray(self.pixels[place])
+        # 4 pixels, and what images much smaller than the input, such as digits, lack.
+        image = ImageOps.expand(image, border=4 + max(0, -(-(self.side - 8 - image.width) // 2)))
         left, top = (int(torch.randint(0, extent - self.side + 1, ())) for extent in image.size)
         image = image.crop((left, top, left + self.side, top + self.side))
         tensor = torch.from_numpy(np.array(image)).unsqueeze(0).float().div(255)

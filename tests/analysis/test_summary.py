@@ -43,6 +43,7 @@ def test_totals_are_the_published_ones(name: str) -> None:
     assert sum(m for _, m in found.sections().values()) == found.macs
 
 
+@pytest.mark.peer
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TWENTY)
 def test_beside_fvcore(name: str) -> None:
@@ -60,6 +61,7 @@ def test_beside_fvcore(name: str) -> None:
     assert fvcore_nn.parameter_count(network)[""] == found.params
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("name", TWENTY)
 def test_beside_torchinfo(name: str) -> None:
     """Parameters and output shapes of every layer; torchinfo's own multiply-adds also count norms and biases."""
@@ -78,6 +80,7 @@ def test_beside_torchinfo(name: str) -> None:
         assert shapes[id(names[row.name])].pop(0) == row.shape, row.name
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("name", ["resnet18", "vgg11", "mobilenet_v2", "alexnet_tv"])
 def test_beside_ptflops(name: str) -> None:
     """ptflops also counts biases, norms, activations and pooling, one operation a number; see docs/summary.md."""

@@ -93,6 +93,7 @@ def test_crop_to_any_shape(height: int, width: int, to_height: int, to_width: in
     assert (found == 200).all()  # nothing was added at the edges
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("share", [0.875, 0.9, 0.934, 0.95, 224 / 232, 1.0])
 @pytest.mark.parametrize("name", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("shape", [(375, 500), (500, 333), (224, 224), (61, 200), (333, 1001)])
@@ -105,6 +106,7 @@ def test_crop_is_torchvisions(shape: tuple[int, int], name: str, share: float) -
     assert np.array_equal(preprocess.apply(pixels), np.asarray(resized(Image.fromarray(pixels))))
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize(("size", "share", "resize"), [(224, 0.95, "crop"), (299, 0.875, "crop"), (448, 1.0, "squash")])
 def test_crops_are_those_of_timm(size: int, share: float, resize: Any) -> None:
     peers.timm()

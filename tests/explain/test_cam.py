@@ -140,6 +140,7 @@ def test_in_place_and_frozen_give_the_same() -> None:
 PEERS = {"gradcam": "GradCAM", "gradcam++": "GradCAMPlusPlus", "layercam": "LayerCAM"}
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("name", PEERS)
 def test_agrees_with_pytorch_grad_cam(name: str, lite0: Predictor, imagenet: list[Path]) -> None:
     library = pytorch_grad_cam()

@@ -85,6 +85,7 @@ def test_order_is_that_of_the_calls() -> None:
         map_and_logits(frozen, noise(), "unused")
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize(
     ("name", "layer"), [("resnet18", "layer4"), ("densenet121", "features"), ("mobilenet_v2", "features")]
 )

@@ -48,19 +48,27 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def installed() -> list[str]:
-    return [name for name in ONNX_ENGINES if name in installed_onnx_engines()]
+assert set(ONNX_ENGINES) == {"onnxruntime", "openvino"}
+# OpenVINO is among the libraries that the peers bring (requirements/peers.txt).
+with_each_engine = pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.peer)])
 
 
-def test_the_same_answers_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def skip_unless_installed(engine: str) -> None:
+    if engine not in installed_onnx_engines():
+        pytest.skip(f"needs {engine}")
+
+
+@with_each_engine
+def test_the_same_answers_everywhere(engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_unless_installed(engine)
     done = export(folder / "model.safetensors", data=str(folder / "photos"))
     assert done.path == folder / "model.onnx"
     paths = sorted(path for path in (folder / "photos").rglob("*.png") if path.name != "bad.png")
     expected = hubel.load(folder / "model.safetensors", device="cpu").predict_proba(paths)
     assert len(set(expected.argmax(1))) > 1
     monkeypatch.setattr(exported_module, "MANY", 8)
-    for engine in ("auto", *installed()):
-        model = hubel.load(done.path, engine=engine)
+    for name in ("auto", engine):
+        model = hubel.load(done.path, engine=name)
         assert model.classes == CLASSES
         np.testing.assert_allclose(model.predict_proba(paths), expected, atol=1e-5)
         np.testing.assert_allclose([model.predict_proba(path)[0] for path in paths[:3]], expected[:3], atol=1e-5)
@@ -182,6 +190,7 @@ def test_torchscript(folder: Path) -> None:
     np.testing.assert_allclose(module(torch.from_numpy(pixels))[0].numpy(), expected, atol=1e-5)
 
 
+@pytest.mark.peer
 def test_openvino(folder: Path) -> None:
     openvino = pytest.importorskip("openvino")
     done = export(folder / "model.safetensors", form="openvino")
@@ -193,6 +202,7 @@ def test_openvino(folder: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "efficientnet_b0", "densenet121"])
 def test_weights_for_timm(name: str, tmp_path: Path) -> None:
     from safetensors.torch import load_file
@@ -208,9 +218,9 @@ def test_weights_for_timm(name: str, tmp_path: Path) -> None:
         torch.testing.assert_close(theirs(images), network(images), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.peer
 def test_the_fastest_engine_is_measured_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if len(installed()) < 2:
-        pytest.skip("there is only one engine")
+    skip_unless_installed("openvino")
     file = export(folder / "model.safetensors").path
     rates = iter([5.0, 9.0])
     monkeypatch.setattr(exported_module, "images_per_second", lambda *_, **__: next(rates))
@@ -238,13 +248,14 @@ main(sys.argv[1:])
 """
 
 
-def test_predicting_needs_no_torch(folder: Path) -> None:
+@with_each_engine
+def test_predicting_needs_no_torch(engine: str, folder: Path) -> None:
+    skip_unless_installed(engine)
     file = export(folder / "model.safetensors").path
     photo = next((folder / "photos" / "blue").glob("*.png"))
     expected = hubel.load(folder / "model.safetensors", device="cpu").predict_proba(photo)[0]
-    for engine in installed():
-        words = [sys.executable, "-c", LIGHT, "predict", str(file), str(photo), "--json", "--engine", engine]
-        found = subprocess.run(words, capture_output=True, text=True, check=True)
-        (row,) = json.loads(found.stdout)
-        assert row["class"] == CLASSES[expected.argmax()]
-        assert row["score"] == pytest.approx(expected.max(), abs=1e-5)
+    words = [sys.executable, "-c", LIGHT, "predict", str(file), str(photo), "--json", "--engine", engine]
+    found = subprocess.run(words, capture_output=True, text=True, check=True)
+    (row,) = json.loads(found.stdout)
+    assert row["class"] == CLASSES[expected.argmax()]
+    assert row["score"] == pytest.approx(expected.max(), abs=1e-5)

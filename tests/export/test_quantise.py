@@ -275,6 +275,7 @@ def test_a_gain_in_accuracy_is_no_loss() -> None:
     assert Cost(10, 0.5).drop == 0.5
 
 
+@pytest.mark.peer
 def test_both_engines_make_the_same_of_it(model: bytes) -> None:
     openvino = pytest.importorskip("openvino")
     images = pictures(32, seed=5)

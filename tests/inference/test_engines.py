@@ -79,12 +79,17 @@ def fastest(network: nn.Module, samples: Array, *, engine: str = "auto", **optio
     return frozen.open_frozen(network, samples, choice=EngineChoice.parse(engine), **options)
 
 
+def engine_params(*names: str) -> list[object]:
+    """Return engines as parameters; OpenVINO comes with the libraries that the peers are (requirements/peers.txt)."""
+    return [pytest.param(name, marks=pytest.mark.peer if "openvino" in name else ()) for name in names]
+
+
 def skip_unless_installed(name: str) -> None:
     if missing := missing_packages(chosen(name).support.packages):
         pytest.skip(f"needs {', '.join(missing)}")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", engine_params(*NAMES))
 def test_every_engine_computes_what_the_network_computes(name: str, samples: Array) -> None:
     skip_unless_installed(name)
     engine = fastest(trunk(), samples, images=1, threads=1, engine=name)
@@ -102,7 +107,7 @@ def test_every_engine_computes_what_the_network_computes(name: str, samples: Arr
         np.testing.assert_allclose(found, wanted, atol=TOLERANCES[name] * float(expected.std()), rtol=0)
 
 
-@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
+@pytest.mark.parametrize("name", engine_params("torch", "openvino", "onnxruntime"))
 def test_a_whole_network(name: str) -> None:
     skip_unless_installed(name)
     network = hubel.create_model("lenet5_modern")
@@ -121,7 +126,10 @@ def test_results_stay_when_the_engine_runs_again(samples: Array) -> None:
     np.testing.assert_array_equal(first, kept)
 
 
-@pytest.mark.parametrize(("name", "instead"), [("openvino int8", "openvino"), ("torch bfloat16", "torch")])
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [pytest.param("openvino int8", "openvino", marks=pytest.mark.peer), ("torch bfloat16", "torch")],
+)
 def test_an_engine_that_rounds_too_much_gives_way(
     name: str, instead: str, samples: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,6 +304,7 @@ for name in ("openvino", "openvino int8", "onnxruntime"):
 """
 
 
+@pytest.mark.peer
 def test_nothing_is_sent_and_nothing_is_written(tmp_path: Path) -> None:
     """In a process of its own: OpenVINO reports its import, and NNCF behaves under pytest."""
     for name in ("openvino int8", "onnxruntime"):

@@ -134,6 +134,7 @@ def test_top1_of_the_embedded_network() -> None:
     assert int((best == truth).sum()) >= 88
 
 
+@pytest.mark.peer
 @shared
 def test_same_as_the_reference_image_by_image() -> None:
     reference = peers.efficientnet_lite_pytorch().EfficientNet.from_name("efficientnet-lite0")

@@ -46,6 +46,7 @@ def test_names(index: int, name: str) -> None:
     assert imagenet_classes()[index] == name
 
 
+@pytest.mark.peer
 def test_names_are_wordnets() -> None:
     info = files(peers.timm()) / "data" / "_info"
     assert list(imagenet_synsets()) == (info / "imagenet_synsets.txt").read_text().split()

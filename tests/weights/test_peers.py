@@ -13,6 +13,7 @@ import peers
 from hubel.models.catalogue import build_model, find
 from hubel.weights.foreign import Varying, fit_weights, renamed
 
+pytestmark = pytest.mark.peer
 Peer = tuple[str, dict[str, Any]]  # their name, our options that make ours the same
 
 _EPS_5, _SAME = {"norm_eps": 1e-5}, {"same_padding": True}
@@ -47,7 +48,7 @@ TIMM: dict[str, Peer] = {
 # Of each library the ones that are compared by default; the others are slow.
 QUICK = {
     "alexnet_tv", "vgg11_bn", "googlenet_bn_tv", "inception_v3", "resnet18", "resnet50", "mobilenet_v1", "mobilenet_v2",
-    "mobilenet_v3_large", "mobilenet_v3_small", "densenet121", "efficientnet_b0", "efficientnet_lite0",
+    "mobilenet_v3_small", "densenet121", "efficientnet_b0", "efficientnet_lite0",
 }  # fmt: skip
 
 

@@ -73,6 +73,7 @@ def test_names_that_are_not_known() -> None:
         find_weights("resnet18", "a1")
 
 
+@pytest.mark.peer
 def test_the_rows_are_torchvisions() -> None:
     models = peers.torchvision().models
     names = {"alexnet_tv": "alexnet", "googlenet_bn_tv": "googlenet"}
@@ -90,6 +91,7 @@ def test_the_rows_are_torchvisions() -> None:
         assert row.preprocess.std == ((0.5,) * 3 if inside else tuple(transform.std))
 
 
+@pytest.mark.peer
 def test_the_rows_are_timms() -> None:
     timm = peers.timm()
     for row in (row for row in list_weights() if row.library == "timm"):
@@ -110,6 +112,7 @@ def test_the_rows_are_timms() -> None:
         )
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("library", ["torchvision", "timm"])
 def test_the_options_are_what_the_weights_were_trained_with(library: str) -> None:
     built: dict[str, torch.nn.Module] = {}

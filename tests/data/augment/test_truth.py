@@ -27,10 +27,15 @@ BOX = (20, 30, 150, 140)  # left, top, width, height
 TURN, SLANT = 12.0, 8.0
 
 
-def pictures(shared: Path) -> list[Pixels]:
+@pytest.fixture(params=["scene", "photos"])
+def pictures(request: pytest.FixtureRequest, shared: Path) -> list[Pixels]:
+    """A computed scene, and two photos."""
+    if request.param == "scene":
+        return [scene(200, 220)]
     photos = sorted((shared / "imagenet-100").glob("*.JPEG"))[:2]
-    real = [np.asarray(Image.open(file).convert("RGB").crop((0, 0, 220, 200))) for file in photos]
-    return [scene(200, 220), *real]
+    if not photos:
+        pytest.skip("needs ../shared/data/imagenet-100")
+    return [np.asarray(Image.open(file).convert("RGB").crop((0, 0, 220, 200))) for file in photos]
 
 
 def matrix() -> Floats:
@@ -62,7 +67,8 @@ def ours(picture: Pixels, canvas: Floats) -> Pixels:
     return sample(picture, fit_matrix(WANTED, *BOX) @ canvas, SIZE, fill="edge")
 
 
-def test_nearer_to_the_truth_than_torchvision(shared: Path) -> None:
+@pytest.mark.peer
+def test_nearer_to_the_truth_than_torchvision(pictures: list[Pixels]) -> None:
     v2 = torchvision_transforms()
     bilinear, f = v2.InterpolationMode.BILINEAR, v2.functional
     from torchvision.transforms.functional import _get_inverse_affine_matrix
@@ -70,14 +76,15 @@ def test_nearer_to_the_truth_than_torchvision(shared: Path) -> None:
     canvas = np.eye(3)
     canvas[:2] = np.reshape(_get_inverse_affine_matrix([56, 56], TURN, [0, 0], 1.0, [SLANT, 0.0]), (2, 3))
     left, top, width, height = BOX
-    for picture in pictures(shared):
+    for picture in pictures:
         cut = f.resized_crop(Image.fromarray(picture), top, left, height, width, [*SIZE], interpolation=bilinear)
         theirs = f.affine(cut, TURN, [0, 0], 1.0, [SLANT, 0.0], interpolation=bilinear)
         found = errors(picture, {"ours": ours(picture, canvas), "theirs": theirs}, canvas)
         assert found["ours"] < 0.6 * found["theirs"]
 
 
-def test_nearer_to_the_truth_than_albumentations(shared: Path) -> None:
+@pytest.mark.peer
+def test_nearer_to_the_truth_than_albumentations(pictures: list[Pixels]) -> None:
     with warnings.catch_warnings():  # what it warns of while it is imported is not ours to mend
         warnings.simplefilter("ignore")
         albumentations = pytest.importorskip("albumentations", exc_type=ImportError)
@@ -86,7 +93,7 @@ def test_nearer_to_the_truth_than_albumentations(shared: Path) -> None:
         [albumentations.Crop(left, top, left + width, top + height), albumentations.Resize(*SIZE)]
     )
     affine = albumentations.Affine(rotate=(TURN, TURN), shear={"x": (SLANT, SLANT), "y": (0, 0)}, p=1.0)
-    for picture in pictures(shared):
+    for picture in pictures:
         small = cut(image=picture)["image"]
         drawn = affine.get_params_dependent_on_data({"shape": small.shape}, {})
         half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
@@ -95,7 +102,7 @@ def test_nearer_to_the_truth_than_albumentations(shared: Path) -> None:
         assert found["ours"] < 0.6 * found["theirs"]
 
 
-def test_nearer_to_the_truth_than_one_step_after_another(shared: Path) -> None:
+def test_nearer_to_the_truth_than_one_step_after_another(pictures: list[Pixels]) -> None:
     """The same six changes, by the same means: all at once, and each from the result of the one before."""
     left, top, width, height = BOX
     steps: tuple[tuple[str, tuple[float, ...]], ...] = (
@@ -105,7 +112,7 @@ def test_nearer_to_the_truth_than_one_step_after_another(shared: Path) -> None:
     corner = np.array(map_back(np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])))
     canvas = np.eye(3)
     canvas[:2] = np.stack([corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0], corner[:, 0]], 1)
-    for picture in pictures(shared):
+    for picture in pictures:
         rows, columns = height / picture.shape[0], width / picture.shape[1]
         cut = (rows, columns, top / (picture.shape[0] - height), left / (picture.shape[1] - width))
         change = Change(cut=cut, moves=steps, fill="edge")
