@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from hubel.core.errors import OptionError
 from hubel.core.resources import usable_cores
+from hubel.data.preprocess import Preprocess
 from hubel.inference import threads
 from hubel.inference.device import has_bfloat16_unit, pick_device, pick_precision
 from hubel.inference.scores import scores, sigmoid, softmax
+from hubel.weights.card import ModelCard
 
 
 def test_devices() -> None:
@@ -80,8 +84,10 @@ def test_scores() -> None:
     np.testing.assert_allclose(softmax(logits), [[1, 0, 0], [1 / 3] * 3])
     np.testing.assert_allclose(softmax([[2.0, 0.0]], 2.0), softmax([[1.0, 0.0]]))
     np.testing.assert_allclose(sigmoid(logits[1]), 0.5)
-    assert np.array_equal(scores(logits, "softmax", 3.0), softmax(logits, 3.0))
-    assert np.array_equal(scores(logits, "sigmoid", 1.0), sigmoid(logits))
+    card = ModelCard("linear", ("a", "b", "c"), Preprocess(8, 8), temperature=3.0, offset=5.0)
+    assert np.array_equal(scores(logits, card), softmax(logits, 3.0))
+    assert np.array_equal(scores(logits, replace(card, scores="sigmoid")), sigmoid(logits))
+    assert np.array_equal(scores(logits, replace(card, scores="identity")), logits / 3 + 5)
     for temperature in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(OptionError, match="temperature must be a positive number"):
             softmax(logits, temperature)

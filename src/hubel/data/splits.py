@@ -42,7 +42,15 @@ class Splits:
         return np.array_equal(self.val, self.test)
 
 
-def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, multi_label: bool = False) -> Splits:
+def split(
+    index: Index,
+    *,
+    seed: int = 0,
+    val: float = 0.1,
+    test: float = 0.2,
+    multi_label: bool = False,
+    stratify: bool = True,
+) -> Splits:
     """Take the data's own splits where there are any, and hold out the missing ones by seed, stratified by class.
 
     Exact duplicates (same bytes) stay on one side of a split that is made here; between the data's own splits they are
@@ -55,6 +63,7 @@ def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, m
         test: share of all images held out for testing, when the data has neither `val` nor `test`.
         multi_label: a label may name several classes. The split is then stratified by combination of classes, and
             combinations that occur once form one stratum.
+        stratify: labels are classes. Where they are numbers, all images form one stratum.
 
     Raises:
         DataError: nothing to train on, a class with one image, or too few images to hold any out.
@@ -63,12 +72,13 @@ def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, m
     if not 0 < val < 1 or not 0 <= test < 1:
         raise OptionError(f"val ({val}) and test ({test}) are shares of the images, between 0 and 1")
     rows = index.usable()
-    if not multi_label:
+    if not multi_label and stratify:
         _check_counts(index, rows)
+    labels = index.label if stratify else np.zeros_like(index.label)
     own = index.split[rows]
     notes = []
     if not own.any():
-        test_rows, rest = _hold_out(index, rows, test, seed, pool=multi_label)
+        test_rows, rest = _hold_out(index, labels, rows, test, seed, pool=multi_label)
     else:
         test_rows, rest = rows[own == _TEST], rows[own == _TRAIN]
         if n := int((own == 0).sum()):
@@ -79,7 +89,7 @@ def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, m
     val_rows = rows[own == _VAL]
     train_rows = rest
     if not len(val_rows):
-        val_rows, train_rows = _hold_out(index, rest, val, seed + 1, pool=multi_label)
+        val_rows, train_rows = _hold_out(index, labels, rest, val, seed + 1, pool=multi_label)
     if not len(test_rows):
         test_rows = val_rows
     if not len(val_rows):
@@ -87,7 +97,8 @@ def split(index: Index, *, seed: int = 0, val: float = 0.1, test: float = 0.2, m
         val_rows = test_rows
     if not len(val_rows):
         raise DataError("there are too few different images to hold any out; each class needs at least two")
-    notes += _untrained(index, train_rows, np.union1d(val_rows, test_rows), multi_label=multi_label)
+    if stratify:
+        notes += _untrained(index, train_rows, np.union1d(val_rows, test_rows), multi_label=multi_label)
     return Splits(train=train_rows, val=val_rows, test=test_rows, notes=tuple(notes))
 
 
@@ -110,7 +121,14 @@ def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> tuple[
         return usable, words["all"]
     if trained.get("fingerprint") == index.fingerprint():
         val, test = trained["shares"]
-        held = split(index, seed=trained["seed"], val=val, test=test, multi_label=trained["multi_label"])
+        held = split(
+            index,
+            seed=trained["seed"],
+            val=val,
+            test=test,
+            multi_label=trained["multi_label"],
+            stratify=trained.get("stratify", True),
+        )
         if wanted == "auto":
             wanted = "val" if held.test_is_val else "test"
         return getattr(held, wanted), words[wanted]
@@ -136,7 +154,7 @@ def _check_counts(index: Index, rows: NDArray[np.int64]) -> None:
 
 
 def _hold_out(
-    index: Index, rows: NDArray[np.int64], share: float, seed: int, *, pool: bool
+    index: Index, labels: NDArray[np.int32], rows: NDArray[np.int64], share: float, seed: int, *, pool: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows held out and the rows that remain, both sorted.
 
@@ -146,7 +164,7 @@ def _hold_out(
     """
     _, group = np.unique(index.digest[rows], return_inverse=True)
     first = np.unique(group, return_index=True)[1]  # a group counts for the label of its first image
-    label = index.label[rows[first]]
+    label = labels[rows[first]]
     if pool:
         label = np.where(np.bincount(label)[label] == 1, -1, label)
     _, stratum, members = np.unique(label, return_inverse=True, return_counts=True)

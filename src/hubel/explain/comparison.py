@@ -104,6 +104,6 @@ def _score_function(predictor: Predictor) -> Callable[[Tensor], Tensor]:
     card = predictor.card
 
     def score(logits: Tensor) -> Tensor:
-        return torch.from_numpy(scores(logits.float().cpu().numpy(), card.scores, card.temperature))
+        return torch.from_numpy(scores(logits.float().cpu().numpy(), card))
 
     return score

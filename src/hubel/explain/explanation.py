@@ -109,7 +109,7 @@ def target_batches(predictor: Predictor, images: Any, label: str | None) -> Iter
     while batch := list(itertools.islice(prepared, batch_size(card.preprocess))):
         x = to_input(predictor, batch)
         with untouched(predictor.network) as frozen, torch.no_grad():
-            rows = scores(frozen(x.clone()).float().cpu().numpy(), card.scores, card.temperature)
+            rows = scores(frozen(x.clone()).float().cpu().numpy(), card)
         targets = rows.argmax(1) if label is None else np.full(len(batch), card.classes.index(label))
         target_scores = rows[np.arange(len(batch)), targets]
         yield TargetBatch(images=batch, x=x, targets=torch.from_numpy(targets), scores=target_scores)

@@ -48,13 +48,17 @@ class FromBytes(nn.Module):
         scale, shift = card.preprocess.scale_shift()
         self.register_buffer("scale", torch.from_numpy(scale).view(1, -1, 1, 1))
         self.register_buffer("shift", torch.from_numpy(shift).view(1, -1, 1, 1))
-        self.temperature = float(card.temperature)
-        self.softmax = card.scores == "softmax" and bool(card.classes)
+        self.temperature, self.offset = float(card.temperature), float(card.offset)
+        self.scores = card.scores if card.classes else "sigmoid"  # pixels, from 0 to 1
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores from 0 to 1, and the logits that they come from."""
+        """Return the scores, and the logits that they come from."""
         logits = self.network(images.permute(0, 3, 1, 2).float() * self.scale + self.shift)
-        return torch.softmax(logits / self.temperature, 1) if self.softmax else torch.sigmoid(logits), logits
+        if self.scores == "softmax":
+            return torch.softmax(logits / self.temperature, 1), logits
+        if self.scores == "sigmoid":
+            return torch.sigmoid(logits), logits
+        return logits / self.temperature + self.offset, logits
 
 
 def _replace_layers(whole: nn.Module, example: Tensor) -> None:

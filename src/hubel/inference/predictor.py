@@ -56,7 +56,7 @@ class Predictor(Classifier):
 
     def _scores_by(self, network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         logits = forward(network, pixels, self.card.preprocess)
-        return scores(logits, self.card.scores, self.card.temperature)
+        return scores(logits, self.card)
 
 
 def load_predictor(model: str | Path, *, device: str = "auto", tta: bool = False) -> Predictor:

@@ -1,4 +1,4 @@
-"""From a network's outputs to scores between 0 and 1."""
+"""Compute scores from the outputs of a network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import OptionError
+from hubel.weights.card import ModelCard
 
 __all__ = ["scores", "sigmoid", "softmax"]
 
@@ -39,6 +40,15 @@ def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.exp(-np.logaddexp(0.0, -np.asarray(logits, dtype=np.float64))))
 
 
-def scores(logits: ArrayLike, kind: str, temperature: float) -> NDArray[np.float64]:
-    """Scores of the kind that a model's card names."""
-    return softmax(logits, temperature) if kind == "softmax" else sigmoid(logits)
+def scores(logits: ArrayLike, card: ModelCard) -> NDArray[np.float64]:
+    """Return the scores of a model's outputs: probabilities, or the numbers that it predicts.
+
+    Args:
+        logits: finite outputs `(n, outputs)`.
+        card: kind of scores, temperature, offset.
+    """
+    if card.scores == "softmax":
+        return softmax(logits, card.temperature)
+    if card.scores == "sigmoid":
+        return sigmoid(logits)
+    return np.asarray(logits, dtype=np.float64) / card.temperature + card.offset

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hubel.studio.settings import ServerSettings
+from hubel.weights.card import SCORES
 
 __all__ = ["MOST_CLASSES", "openapi_document"]
 
@@ -68,7 +69,7 @@ _SCHEMAS: _Json = {
             "name": _TEXT,
             "network": _TEXT,
             "input": _object({"width": _COUNT, "height": _COUNT, "channels": {"enum": [1, 3]}}),
-            "scores": {"enum": ["softmax", "sigmoid"]},
+            "scores": {"enum": list(SCORES)},
             "explains": {"type": "boolean", "description": "whether /v1/explain is available"},
             "classes": {"type": "array", "items": _TEXT, "minItems": 1},
         }

@@ -290,7 +290,7 @@ class Classification(Task):
         self, outputs: NDArray[np.float32], card: ModelCard, images: Images, targets: NDArray[Any]
     ) -> Evaluation:
         """Measure logits `(n, classes)`."""
-        return self.evaluate_scores(scores(outputs, card.scores, card.temperature), card, images, targets)
+        return self.evaluate_scores(scores(outputs, card), card, images, targets)
 
     def evaluate_scores(
         self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str = ""

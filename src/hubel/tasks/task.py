@@ -128,6 +128,7 @@ class Task(abc.ABC):
         labelled: every image needs a label.
         multi_label: a label may name several classes, separated by "|".
         exclusive: each image has exactly one of the classes.
+        stratify: labels are classes, of each of which a share is held out.
         losses: names of losses; the first one is the default.
         unused: settings of a recipe that have no meaning.
         default_model: the network where nobody names one; None where it depends on the images.
@@ -141,6 +142,7 @@ class Task(abc.ABC):
     labelled: ClassVar[bool] = True
     multi_label: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
+    stratify: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]]
     unused: ClassVar[tuple[str, ...]] = ()
     default_model: ClassVar[str | None] = None

@@ -98,6 +98,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             "fingerprint": dataset.index.fingerprint(),
             "hubel": __version__,
             "multi_label": task.multi_label,
+            "stratify": task.stratify,
             "seed": recipe.seed,
             "shares": [recipe.data.val_share, recipe.data.test_share],
             **initial.provenance,
@@ -204,6 +205,7 @@ def _splits(recipe: Recipe, dataset: Dataset, task: Task, *, tuned: bool) -> _Sp
         val=recipe.data.val_share,
         test=recipe.data.test_share,
         multi_label=task.multi_label,
+        stratify=task.stratify,
     )
     own = (dataset.index.split[splits.val] == SPLITS.index("val")).any()
     if not tuned or own or len(splits.val) >= _ENOUGH_TO_SELECT or np.isin(splits.val, splits.test).any():

@@ -13,7 +13,10 @@ from hubel.data.preprocess import Preprocess
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelCard"]
+__all__ = ["SCORES", "ModelCard"]
+
+#: Activations of outputs.
+SCORES = ("softmax", "sigmoid", "identity")
 
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
@@ -27,10 +30,12 @@ class ModelCard:
         classes: class names in the order of the outputs; empty if the outputs are images.
         preprocess: preprocessing of images to network inputs.
         options: options of the network that differ from the catalogue's.
-        scores: activation of the outputs: "softmax" (one class per image) or "sigmoid" (any number of classes).
+        scores: activation of the outputs: "softmax" (one class per image), "sigmoid" (any number of classes) or
+            "identity" (numbers).
         temperature: divisor of the outputs before the activation; above 0.
         provenance: origin of the model, as JSON values.
         task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
+        offset: added to outputs that are numbers, after they are divided by the temperature.
 
     Raises:
         OptionError: a value is invalid.
@@ -45,6 +50,7 @@ class ModelCard:
     temperature: float = 1.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -55,8 +61,10 @@ class ModelCard:
             object.__setattr__(self, "task", self._derived_task())
         if len(set(self.classes)) != len(self.classes):
             raise OptionError("two classes have the same name")
-        if self.scores not in ("softmax", "sigmoid"):
-            raise OptionError(f"scores are softmax or sigmoid, not {self.scores!r}")
+        if self.scores not in SCORES:
+            raise OptionError(f"scores are {', '.join(SCORES[:-1])} or {SCORES[-1]}, not {self.scores!r}")
+        if isinstance(self.offset, bool) or not math.isfinite(self.offset):
+            raise OptionError(f"the offset is a number, not {self.offset!r}")
         if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
