@@ -87,7 +87,7 @@ def test_scores() -> None:
     card = ModelCard("linear", ("a", "b", "c"), Preprocess(8, 8), temperature=3.0, offset=5.0)
     assert np.array_equal(scores(logits, card), softmax(logits, 3.0))
     assert np.array_equal(scores(logits, replace(card, scores="sigmoid")), sigmoid(logits))
-    assert np.array_equal(scores(logits, replace(card, scores="identity")), logits / 3 + 5)
+    np.testing.assert_allclose(scores(logits, replace(card, scores="identity")), logits / 3.0 + 5)
     for temperature in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(OptionError, match="temperature must be a positive number"):
             softmax(logits, temperature)
