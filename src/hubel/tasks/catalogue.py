@@ -6,6 +6,7 @@ from hubel.core.errors import UnknownNameError
 from hubel.tasks.classify import Classification
 from hubel.tasks.multi_label import MultiLabel
 from hubel.tasks.reconstruct import Reconstruction
+from hubel.tasks.regress import Regression
 from hubel.tasks.task import Task
 
 __all__ = ["TASKS", "find_task"]
@@ -15,6 +16,7 @@ TASKS: tuple[Task, ...] = (
     Classification(),
     MultiLabel(),
     Reconstruction(),
+    Regression(),
 )
 
 

@@ -1,0 +1,281 @@
+"""Regression: one number an image, which its label gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold, cross_val_predict
+from torch import Tensor, nn
+
+from hubel.core.errors import DataError, OptionError
+from hubel.data.dataset import Dataset
+from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.inference.classifier import Classifier
+from hubel.inference.predictor import Predictor
+from hubel.inference.scores import scores
+from hubel.metrics.report_items import Drawing, ReportTable, Tile
+from hubel.plots.contact_sheet import contact_sheet
+from hubel.plots.style import BLUE, MUTED, canvas, finish, heading, style_axes
+from hubel.tasks.classify import predict_scores
+from hubel.tasks.losses import LossSettings
+from hubel.tasks.task import FittedHead, Model, Task
+from hubel.weights.card import ModelCard
+
+__all__ = ["Regression", "RegressionEvaluation", "RegressionMetrics", "RegressionObjective", "measure_regression"]
+
+_PENALTIES = np.geomspace(1e-3, 1e5, 17)  # of ridge regression on features of unit variance
+_FOLDS = 5
+_SHOWN = 24  # images on the contact sheet of the largest errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionMetrics:
+    """Errors of predicted numbers.
+
+    Attributes:
+        n: images.
+        r2: coefficient of determination, `1 - sum (y - f)^2 / sum (y - mean y)^2`, at most 1; 0 for the mean.
+        mse: mean squared error.
+        mae: mean absolute error.
+    """
+
+    n: int
+    r2: float
+    mse: float
+    mae: float
+
+
+def measure_regression(predictions: NDArray[np.float64], targets: NDArray[np.float64]) -> RegressionMetrics:
+    """Compare predicted numbers `(n,)` with true ones `(n,)`.
+
+    >>> measure_regression(np.array([1.0, 3.0]), np.array([1.0, 2.0]))
+    RegressionMetrics(n=2, r2=-1.0, mse=0.5, mae=0.5)
+    """
+    errors = predictions - targets
+    spread = float(np.square(targets - targets.mean()).sum())
+    squares = float(np.square(errors).sum())
+    # Of equal targets nothing is left to be explained: R² is 0 as for a constant, 1 for a perfect prediction.
+    r2 = 1 - squares / spread if spread else float(squares == 0)
+    return RegressionMetrics(n=len(errors), r2=r2, mse=squares / len(errors), mae=float(np.abs(errors).mean()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionObjective:
+    """Outputs `(n, 1)` against standardised targets: mean 0 and variance 1 over the training images.
+
+    Attributes:
+        offset: mean of the training targets.
+        scale: their standard deviation.
+    """
+
+    offset: float
+    scale: float
+
+    def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
+        """Return the standardised targets `(n, 1)`."""
+        return torch.from_numpy(((data.targets[batch.positions] - self.offset) / self.scale).astype(np.float32))
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return squared errors `(n,)`, in units of the variance of the training targets."""
+        return (outputs.float() - targets).square().sum(1)
+
+    validation_losses = losses
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return False for each image, so that the loss alone selects the best epoch."""
+        return torch.zeros(len(outputs), dtype=torch.bool)
+
+    def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
+        """Return the loss, and R² against the mean of the training targets."""
+        return {f"{split}_loss": loss, f"{split}_r2": 1 - loss}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RegressionEvaluation:
+    """A model of numbers measured on labelled images.
+
+    Attributes:
+        metrics: the errors.
+        predictions: numbers `(n,)`.
+        targets: numbers `(n,)`.
+        images: the images.
+    """
+
+    metrics: RegressionMetrics
+    predictions: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    images: Images
+
+    @property
+    def accuracy(self) -> None:
+        """None: a number is not just right or wrong."""
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+        return asdict(self.metrics)
+
+    def headline(self, split: str) -> str:
+        """Return R² in one sentence."""
+        m = self.metrics
+        return f"R² is {m.r2:.3f} on {m.n:,} {split} images; the mean absolute error is {m.mae:.4g}."
+
+    def rows(self, split: str) -> list[tuple[str, str]]:
+        """Return the numbers for a terminal, name and value."""
+        m = self.metrics
+        return [
+            (f"R² ({split})", f"{m.r2:.4f}"),
+            ("mean absolute error", f"{m.mae:.4g}"),
+            ("root mean squared error", f"{m.mse**0.5:.4g}"),
+            ("images", f"{m.n:,}"),
+        ]
+
+    def tiles(self) -> list[Tile]:
+        """Return the headline numbers of the report."""
+        m = self.metrics
+        return [
+            Tile(name="R²", value=f"{m.r2:.3f}", meaning="share of the variance that is explained"),
+            Tile(name="Mean absolute error", value=f"{m.mae:.4g}", meaning="in units of the labels"),
+            Tile(name="Root mean squared error", value=f"{m.mse**0.5:.4g}", meaning="in units of the labels"),
+        ]
+
+    def report_tables(self) -> list[ReportTable]:
+        """Return no tables."""
+        return []
+
+    def footnote(self) -> str:
+        """Return the definition of R²."""
+        return "R²: 1 minus the squared errors, relative to those of the mean label."
+
+    def files(self) -> dict[str, str]:
+        """Return no tables."""
+        return {}
+
+    def drawings(self) -> list[Drawing]:
+        """Return predictions over labels, and the largest errors."""
+        worst = np.argsort(-np.abs(self.predictions - self.targets), kind="stable")[:_SHOWN]
+        captions = [f"{self.predictions[i]:.4g}\nlabel {self.targets[i]:.4g}" for i in worst.tolist()]
+        axes = (figure := canvas(5.5, 5.0)).subplots()
+        ends = [min(self.targets.min(), self.predictions.min()), max(self.targets.max(), self.predictions.max())]
+        axes.plot(ends, ends, color=MUTED, linewidth=1)
+        axes.plot(self.targets, self.predictions, ".", color=BLUE, markersize=4)
+        axes.set(xlabel="Label", ylabel="Prediction")
+        heading(axes, "Predictions", f"R² {self.metrics.r2:.3f}")
+        style_axes(axes)
+        return [
+            Drawing(
+                name="predictions",
+                heading="Predictions",
+                caption="One point an image; on the line, prediction and label are equal.",
+                figure=finish(figure),
+            ),
+            Drawing(
+                name="worst",
+                heading="Largest errors",
+                caption="The prediction, and the label.",
+                figure=contact_sheet(list(self.images.pixels(worst)), captions, "Largest errors"),
+            ),
+        ]
+
+    def advice(self, training_images: Mapping[str, int]) -> list[str]:
+        """Return no advice."""
+        return []
+
+
+class Regression(Task):
+    """One number an image: mean squared error, R²."""
+
+    name: ClassVar[str] = "regress"
+    summary: ClassVar[str] = "predict a number for each image; labels are numbers"
+    stratify: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]] = ("mse",)
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights")
+    optimizer: ClassVar[str] = "adamw"
+    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.005, "adamw": 0.002}
+
+    def outputs(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return the name of the one output."""
+        return ("value",)
+
+    def targets(self, dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the numbers of labels, float64 `(n, 1)`.
+
+        Raises:
+            DataError: a label is no finite number.
+        """
+        labels = dataset.labels(rows)
+        try:
+            values = np.array([float(label) for label in labels])
+        except ValueError:
+            wrong = next(label for label in labels if not _is_number(label))
+            raise DataError(f"{dataset.name}: the label {wrong!r} is no number, which the task regress needs") from None
+        if not np.isfinite(values).all():
+            raise DataError(f"{dataset.name}: a label is not finite, which the task regress needs")
+        return values[:, None]
+
+    def scores(self, loss: str) -> str:
+        """Return the outputs themselves."""
+        return "identity"
+
+    def finish_card(self, card: ModelCard, train: Labelled[Images]) -> ModelCard:
+        """Return the card with mean and deviation of the training targets, which undo the standardisation."""
+        deviation = float(train.targets.std())
+        return replace(card, temperature=1 / deviation if deviation else 1.0, offset=float(train.targets.mean()))
+
+    def objective(
+        self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
+    ) -> RegressionObjective:
+        """Return the squared error of standardised numbers."""
+        return RegressionObjective(offset=card.offset, scale=1 / card.temperature)
+
+    def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
+        """Fit ridge regression; leave-one-out errors choose the penalty, 5 folds measure R²."""
+        mean, deviation = features.mean(0), np.maximum(features.std(0), 1e-6)
+        x, y = (features - mean) / deviation, (targets[:, 0] - card.offset) * card.temperature
+        ridge = RidgeCV(_PENALTIES).fit(x, y)
+        folds = KFold(min(_FOLDS, len(x)), shuffle=True, random_state=seed)
+        score = measure_regression(cross_val_predict(ridge, x, y, cv=folds), y).r2 if len(x) > 1 else 0.0
+        weight = (ridge.coef_ / deviation)[None]
+        bias = np.array([ridge.intercept_ - weight[0] @ mean])
+        return FittedHead(weight=weight.astype(np.float32), bias=bias.astype(np.float32), score=score)
+
+    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
+        """Return a predictor.
+
+        Raises:
+            OptionError: numbers are not averaged over views.
+        """
+        if tta:
+            raise OptionError("numbers are not averaged over views of an image; leave out --tta")
+        return Predictor(network, card)
+
+    def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> RegressionEvaluation:
+        """Measure a model, exported or not."""
+        assert isinstance(model, Classifier)
+        return _evaluate(predict_scores(model, images), images, targets)
+
+    def evaluate_outputs(
+        self, outputs: NDArray[np.float32], card: ModelCard, images: Images, targets: NDArray[Any]
+    ) -> RegressionEvaluation:
+        """Measure outputs `(n, 1)`."""
+        return _evaluate(scores(outputs, card), images, targets)
+
+
+def _evaluate(predictions: NDArray[np.float64], images: Images, targets: NDArray[Any]) -> RegressionEvaluation:
+    found, truth = predictions[:, 0], targets[:, 0].astype(np.float64)
+    metrics = measure_regression(found, truth)
+    return RegressionEvaluation(metrics=metrics, predictions=found, targets=truth, images=images)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
