@@ -15,7 +15,7 @@ class Evidence:
 
     Attributes:
         images: that train.
-        classes: their number.
+        classes: their number; 0 for tasks without any.
         probe: cross-validated score of a linear head on the features, at most 1; None where there is no linear head.
         probe_below: likewise on the means of the maps below the last stages; None where these were not computed.
         last_stages: the boundary below the last stages.
@@ -59,7 +59,7 @@ def decide_freezing(evidence: Evidence, boundaries: tuple[str, ...]) -> FreezeDe
         boundaries: the candidates; one that the user names, or several.
     """
     n, probe, below = evidence.images, evidence.probe, evidence.probe_below
-    shown = f"{n:,} images in {evidence.classes} classes"
+    shown = f"{n:,} images" + (f" in {evidence.classes} classes" if evidence.classes else "")
     if probe is not None:
         shown += f"; cross-validated score of a linear head on the features {probe:.1%}"
     if below is not None:

@@ -147,6 +147,11 @@ class Plan:
         return self.card.preprocess
 
     @property
+    def classes(self) -> int:
+        """The number of classes; 0 for tasks without any."""
+        return len(self.card.classes) if self.task.stratify else 0
+
+    @property
     def held_out(self) -> int:
         """The number of validation images that do not train."""
         return len(self.splits.val) if self.selects_best else 0

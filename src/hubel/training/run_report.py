@@ -88,14 +88,14 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     params = sum(p.numel() for p in network.parameters())
     p, epochs = card.preprocess, counted(len(trained.history), "epoch")
     facts = {
-        "Data": f"{plan.dataset.name}: {len(card.classes)} classes" if card.classes else plan.dataset.name,
+        "Data": f"{plan.dataset.name}: {plan.classes} classes" if plan.classes else plan.dataset.name,
         "Images": f"{len(splits.train):,} train, {plan.held_out:,} validation, {len(splits.test):,} {split}",
         "Left out": f"{len(plan.dataset.index.reasons):,} unreadable",
         "Network": f"{card.model}, {params:,} parameters",
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
         "Training": f"{epochs}, batches of {plan.loop.batch_size}, {trained.minutes:.1f} minutes",
         **({"Initial weights": str(plan.transfer.weights)} if plan.transfer else {}),
-        **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
+        **({"Temperature": f"{card.temperature:.3f}"} if plan.classes else {}),
         "Seed": str(plan.loop.seed),
         "Made with": f"hubel {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }

@@ -167,7 +167,7 @@ def _measured(
 def _announce(folder: RunFolder, plan: Plan) -> None:
     for note in plan.notes:
         folder.tell(note if note.startswith(" ") else f"note: {note}")
-    p, splits, classes = plan.preprocess, plan.splits, len(plan.card.classes)
+    p, splits, classes = plan.preprocess, plan.splits, plan.classes
     testing = "the validation images test, too" if splits.test_is_val else f"{len(splits.test):,} to test"
     folder.tell(
         f"{plan.dataset.name}: {f'{classes} classes, ' if classes else ''}{len(splits.train):,} images to train, "

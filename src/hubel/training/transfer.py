@@ -157,7 +157,7 @@ def prepare_tuning(
         tell(f"a first model is saved{accuracy}")
     evidence = Evidence(
         images=len(plan.train.images),
-        classes=len(plan.card.classes),
+        classes=plan.classes,
         probe=None if head is None else head.score,
         probe_below=below,
         last_stages=transfer.lower,
