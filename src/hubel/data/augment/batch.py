@@ -74,11 +74,10 @@ def _rearranged(images: NDArray[np.uint8], drawn: dict[Any, Any]) -> NDArray[np.
 
 def _shifts(values: list[tuple[float, float, float]], height: int, width: int) -> tuple[list[int], list[int]]:
     """Return the pixels by which each image moves right, and down."""
-    right, down, _ = np.array(values).T
-    share = values[0][2]
+    right, down, shares = zip(*values, strict=True)
     return (
-        whole_pixels(right, share, width).astype(np.int64).tolist(),
-        whole_pixels(down, share, height).astype(np.int64).tolist(),
+        whole_pixels(np.array(right), shares[0], width).astype(np.int64).tolist(),
+        whole_pixels(np.array(down), shares[0], height).astype(np.int64).tolist(),
     )
 
 

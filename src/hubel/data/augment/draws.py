@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.random import bits, uniform
+from hubel.core.random import bits, fractions
 from hubel.data.augment.automatic import AUTOMATIC
 from hubel.data.augment.erase import ERASE, Square
 from hubel.data.augment.geometry import CROP, TRANSFORMS, WARP, WHOLE_PIXEL_TRANSFORMS, CropShares
@@ -28,7 +29,7 @@ __all__ = ["Augmentation", "draw_augmentations", "draw_colour", "draw_parameters
 
 _KEY_DRAW = 3000  # the number of the draw that is the key of an image's noise
 
-_Keys = tuple[NDArray[Any], ...]
+_Keys = tuple[int | NDArray[Any], ...]
 _Drawn = dict[Operation[Any], Sequence[Any]]
 
 
@@ -66,12 +67,11 @@ _UNCHANGED = Augmentation()
 
 def draw_augmentations(policy: Policy, *keys: int | NDArray[Any]) -> list[Augmentation]:
     """Draw an augmentation for each combination of keys, which broadcast to `(n,)`; see `core.random.uniform`."""
-    arrays = _broadcast(keys)
     geometric = WHOLE_PIXEL_TRANSFORMS if policy.keeps_pixels else TRANSFORMS
-    drawn = _drawn(policy, (CROP, *geometric, WARP, *COLOUR, ERASE, AUTOMATIC), arrays)
+    drawn, keys_of_noise = _drawn(policy, (CROP, *geometric, WARP, *COLOUR, ERASE, AUTOMATIC), keys)
     result = []
     transform_columns, colour_columns = _columns(drawn, geometric), _columns(drawn, COLOUR)
-    for i, key in enumerate(_noise_keys(arrays)):
+    for i, key in enumerate(keys_of_noise):
         transforms, colour = _steps(transform_columns, i), _steps(colour_columns, i)
         for step in drawn[AUTOMATIC][i] if AUTOMATIC in drawn else ():
             (transforms if isinstance(step[0], GeometricTransform) else colour).append(step)
@@ -91,29 +91,37 @@ def draw_augmentations(policy: Policy, *keys: int | NDArray[Any]) -> list[Augmen
 
 def draw_colour(policy: Policy, *keys: int | NDArray[Any]) -> list[tuple[list[ColourStep], int]]:
     """Draw of the same augmentations only the operations on pixel values, and the key of their noise."""
-    arrays = _broadcast(keys)
-    columns = _columns(_drawn(policy, COLOUR, arrays), COLOUR)
-    return [(_steps(columns, i), key) for i, key in enumerate(_noise_keys(arrays))]
+    drawn, keys_of_noise = _drawn(policy, COLOUR, keys)
+    columns = _columns(drawn, COLOUR)
+    return [(_steps(columns, i), key) for i, key in enumerate(keys_of_noise)]
 
 
 def draw_parameters(
     policy: Policy, operations: Sequence[Operation[Any]], *keys: int | NDArray[Any]
 ) -> dict[Operation[Any], Sequence[Any]]:
     """Draw the parameters of each image for those operations that a policy switches on."""
-    return _drawn(policy, operations, _broadcast(keys))
+    return _drawn(policy, operations, keys)[0]
 
 
-def _drawn(policy: Policy, operations: Sequence[Operation[Any]], keys: _Keys) -> _Drawn:
-    active = [operation for operation in operations if policy.is_on(operation)]
-    if not active:
-        return {}
-    numbers = np.array([number for operation in active for number in operation.draws])
-    draws, start, found = uniform(*(key[:, None] for key in keys), numbers), 0, {}
-    for operation in active:
-        stop = start + len(operation.draws)
-        found[operation] = operation.parameters(draws[:, start:stop], *policy.values_of(operation))
-        start = stop
-    return found
+def _drawn(policy: Policy, operations: Sequence[Operation[Any]], keys: _Keys) -> tuple[_Drawn, list[int]]:
+    """Draw the parameters of those operations that a policy switches on, and the key of each image's noise."""
+    active = tuple(operation for operation in operations if policy.is_on(operation))
+    numbers, columns = _numbers(active)
+    words = np.atleast_2d(bits(*(_rows(key) for key in keys), numbers))
+    draws = fractions(words)
+    drawn = {
+        operation: operation.parameters(draws[:, column], *policy.values_of(operation))
+        for operation, column in zip(active, columns, strict=True)
+    }
+    return drawn, (words[:, -1] >> np.uint64(1)).tolist()
+
+
+@lru_cache(maxsize=64)
+def _numbers(operations: tuple[Operation[Any], ...]) -> tuple[NDArray[np.int64], list[slice]]:
+    """Return the numbers of all draws of these operations and of the noise's key, and the columns of each operation."""
+    stops = np.cumsum([len(operation.draws) for operation in operations]).tolist()
+    columns = [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+    return np.array([*(number for operation in operations for number in operation.draws), _KEY_DRAW]), columns
 
 
 def _columns(drawn: _Drawn, operations: Sequence[Operation[Any]]) -> list[tuple[Operation[Any], Sequence[Any]]]:
@@ -126,18 +134,9 @@ def _steps(columns: list[tuple[Operation[Any], Sequence[Any]]], i: int) -> list[
     return [(operation, column[i]) for operation, column in columns if column[i] is not None]
 
 
-def _noise_keys(keys: _Keys) -> list[int]:
-    return list((bits(*keys, _KEY_DRAW) >> np.uint64(1)).tolist())
-
-
-def _broadcast(keys: tuple[int | NDArray[Any], ...]) -> _Keys:
-    """Return the keys, each `(n,)`."""
-    return np.broadcast_arrays(*(np.asarray(_word(key)) for key in keys), np.zeros(1, np.uint8))[:-1]
-
-
-def _word(key: int | NDArray[Any]) -> NDArray[Any] | np.uint64:
-    """Return a key as 64 bits; those of a Python number may be more than an array takes."""
-    return np.uint64(key % 2**64) if isinstance(key, int) else key
+def _rows(key: int | NDArray[Any]) -> int | NDArray[Any]:
+    """Return a key with one row for each image, where it is an array."""
+    return key[:, None] if isinstance(key, np.ndarray) and key.ndim else key
 
 
 def single(operation: Operation[Any], parameters: Any, *, fill: str = "black") -> Augmentation:

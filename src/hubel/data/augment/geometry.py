@@ -98,8 +98,8 @@ CROP: Operation[CropShares] = Operation(
 )  # fmt: skip
 
 
-def _for_half(draws: list[float], on: bool) -> Values | None:
-    return () if draws[0] < 0.5 else None
+def _for_half(draws: NDArray[np.float64], on: bool) -> list[Values | None]:
+    return [() if draw < 0.5 else None for draw in draws[:, 0].tolist()]
 
 
 _half_of_them = from_unchanged(lambda on: "half of them", lambda on: ())
@@ -109,7 +109,7 @@ MIRROR = GeometricTransform(
     stage=Stage.WHOLE_PIXEL,
     settings=(Setting("mirror", extremes=_half_of_them),),
     draws=(2,),
-    parameters=for_each(_for_half),
+    parameters=_for_half,
     matrix=lambda values, width, height: _linear(-1.0, 0.0, 0.0, 1.0),
     rearrange=lambda pixels, values: opencv().flip(pixels, 1).reshape(pixels.shape),
 )
@@ -119,7 +119,7 @@ FLIP = GeometricTransform(
     stage=Stage.WHOLE_PIXEL,
     settings=(Setting("flip", extremes=_half_of_them),),
     draws=(6,),
-    parameters=for_each(_for_half),
+    parameters=_for_half,
     matrix=lambda values, width, height: _linear(1.0, 0.0, 0.0, -1.0),
     rearrange=lambda pixels, values: pixels[::-1],
 )
@@ -241,7 +241,7 @@ SHIFT_BY_PIXELS = GeometricTransform(
     stage=Stage.WHOLE_PIXEL,
     settings=_SHIFT,
     draws=SHIFT.draws,
-    parameters=for_each(lambda draws, share: (*draws, share)),
+    parameters=lambda draws, share: [(right, down, share) for right, down in draws.tolist()],
     matrix=_shift_by_pixels,
     rearrange=_shifted,
 )

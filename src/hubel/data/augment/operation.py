@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -106,6 +107,11 @@ class Operation(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+    @cached_property
+    def switches(self) -> tuple[str, ...]:
+        """The names of the settings."""
+        return tuple(setting.name for setting in self.settings)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

@@ -21,6 +21,4 @@ OPERATIONS: tuple[Operation[Any], ...] = (CROP, *TRANSFORMS, WARP, *COLOUR, ERAS
 
 def settings_of(*stages: Stage) -> tuple[str, ...]:
     """Return the fields of a policy that switch on operations of these stages."""
-    return tuple(
-        setting.name for operation in OPERATIONS if operation.stage in stages for setting in operation.settings
-    )
+    return tuple(name for operation in OPERATIONS if operation.stage in stages for name in operation.switches)

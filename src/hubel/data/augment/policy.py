@@ -7,6 +7,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ RANGES = {name: setting.span for name, setting in _SETTINGS.items() if setting.s
 CHOICES = {"fill": ("black", "edge", "reflect")} | {
     name: setting.choices for name, setting in _SETTINGS.items() if setting.choices
 }
+_SWITCHES = settings_of(*Stage)
 # What leaves whole pixels can be done on images of the network's size.
 _INTERPOLATING = settings_of(Stage.INTERPOLATION, Stage.AUTOMATIC)
 _RECOLOURING = settings_of(Stage.COLOUR, Stage.EFFECT, Stage.AUTOMATIC)
@@ -143,24 +145,26 @@ class Policy:
     @property
     def keeps_pixels(self) -> bool:
         """Tell whether images only move by whole pixels, so that those of the network's size will do."""
-        return self._are_default(_INTERPOLATING)
+        return self._switched_on.isdisjoint(_INTERPOLATING)
 
     @property
     def keeps_colours(self) -> bool:
         """Tell whether no value of a pixel changes, the erased square aside."""
-        return self._are_default(_RECOLOURING)
+        return self._switched_on.isdisjoint(_RECOLOURING)
 
     @property
     def keeps_place(self) -> bool:
         """Tell whether every pixel stays at its position."""
-        return self._are_default(_MOVING)
+        return self._switched_on.isdisjoint(_MOVING)
 
-    def _are_default(self, names: tuple[str, ...]) -> bool:
-        return all(getattr(self, name) == getattr(Policy, name) for name in names)
+    @cached_property
+    def _switched_on(self) -> frozenset[str]:
+        """The settings of operations that differ from their defaults."""
+        return frozenset(name for name in _SWITCHES if getattr(self, name) != getattr(Policy, name))
 
     def is_on(self, operation: Operation[Any]) -> bool:
         """Tell whether a setting of this operation differs from its default, which switches it off."""
-        return any(getattr(self, setting.name) != getattr(Policy, setting.name) for setting in operation.settings)
+        return not self._switched_on.isdisjoint(operation.switches)
 
     def values_of(self, operation: Operation[Any]) -> tuple[Any, ...]:
         """Return the values of an operation's settings and options, as its record's functions take them."""
