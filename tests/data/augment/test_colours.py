@@ -176,6 +176,18 @@ def test_solarize(level: float) -> None:
     assert np.array_equal(got, np.where(pixels < level, pixels, 255 - pixels))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("amount", [0.0, 0.1, 110 / 255, 0.6, 1.0])
+def test_solarize_add(amount: float, channels: int) -> None:
+    """EfficientNet's solarize_add: where(image < 128, clip(image + addition, 0, 255), image)."""
+    got, pixels = one("solarize_add", amount, channels=channels)
+    assert np.array_equal(got, np.where(pixels < 128, np.clip(pixels + round(255 * amount), 0, 255), pixels))
+    amounts = np.array(
+        [one.colour[0][1][0] for one in draw_augmentations(Policy(solarize_add=0.4), 0, np.arange(2000))]
+    )
+    assert np.abs(np.histogram(amounts, 4, range=(0, 0.4))[0] - 500).max() < 80
+
+
 @pytest.mark.parametrize("size", [(27, 35), (5, 3), (64, 64), (1, 9), (16, 1)])
 def test_autocontrast(size: tuple[int, int]) -> None:
     got, pixels = one("autocontrast", size=size)

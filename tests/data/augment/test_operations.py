@@ -20,6 +20,7 @@ DRAWS = {
     "channels": (19, 20, 21), "pca": (22, 23, 24, 25, 26, 27), "grey": (28,), "blur": (29,), "noise": (30,),
     "jpeg": (31,), "posterize": (32, 33), "solarize": (34, 35), "equalize": (36,),
     "perspective": (37, 38, 39, 40, 41, 42, 43, 44),
+    "solarize_add": (45,),
     "automatic": tuple(range(1000, 1048)), "warp": tuple(range(2000, 2072)), "mixup": (), "cutmix": (),
 }  # fmt: skip
 ALL = Policy(

@@ -22,6 +22,7 @@ __all__ = [
     "POSTERIZE",
     "SHARPNESS",
     "SOLARIZE",
+    "SOLARIZE_ADD",
 ]
 
 _LEAST_BITS, _MOST_BITS = 3, 6
@@ -34,6 +35,10 @@ def _image(pixels: Pixels) -> Image.Image:
 
 def _by_pillow(function: Callable[[Image.Image], Image.Image], pixels: Pixels) -> Pixels:
     return np.asarray(function(_image(pixels))).reshape(pixels.shape)
+
+
+def _up_to(draws: list[float], most: float) -> Values:
+    return (most * draws[0],)
 
 
 def _posterized(pixels: Pixels, values: Values, key: int) -> Pixels:
@@ -72,6 +77,27 @@ SOLARIZE = PixelEffect(
     apply=_solarized,
 )
 
+
+def _solarize_added(pixels: Pixels, values: Values, key: int) -> Pixels:
+    """Add to values below the middle, clipped (SolarizeAdd of EfficientNet's AutoAugment, Cubuk et al. 2018)."""
+    added = np.minimum(pixels.astype(np.int16) + round(255 * values[0]), 255).astype(np.uint8)
+    return np.where(pixels < 128, added, pixels)
+
+
+SOLARIZE_ADD = PixelEffect(
+    name="solarize_add",
+    settings=(
+        Setting(
+            "solarize_add",
+            (0, 1),
+            extremes=from_unchanged(lambda most: f"+{most:.0%} of full scale", lambda most: (most,)),
+        ),
+    ),
+    draws=(45,),
+    parameters=for_each(_up_to),
+    apply=_solarize_added,
+)
+
 EQUALIZE = PixelEffect(
     name="equalize",
     settings=(
@@ -90,10 +116,6 @@ def _blurred(pixels: Pixels, values: Values, key: int) -> Pixels:
         return pixels
     cv2 = opencv()
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)).reshape(pixels.shape)
-
-
-def _up_to(draws: list[float], most: float) -> Values:
-    return (most * draws[0],)
 
 
 BLUR = PixelEffect(
@@ -152,7 +174,7 @@ JPEG = PixelEffect(
 )
 
 # In the order in which they happen.
-EFFECTS = (POSTERIZE, SOLARIZE, EQUALIZE, BLUR, NOISE, JPEG)
+EFFECTS = (POSTERIZE, SOLARIZE, SOLARIZE_ADD, EQUALIZE, BLUR, NOISE, JPEG)
 
 # Only the automatic policies have these.
 AUTOCONTRAST = PixelEffect(

@@ -74,6 +74,7 @@ class Policy:
         jpeg: the lowest quality of a JPEG compression; 100 compresses nothing.
         posterize: the share of images of which each channel keeps 3 to 6 bits.
         solarize: the share of images of which values above a level are inverted.
+        solarize_add: the largest amount that is added to values below the middle, in units of full scale; then clipped.
         equalize: the share of images whose histograms are equalised.
         erase: the side of a square that is set to the image's mean, as a share of the shorter side; its centre is
             anywhere in the image, so it may lie half outside (DeVries & Taylor 2017, arXiv:1708.04552).
@@ -114,6 +115,7 @@ class Policy:
     jpeg: int = 100
     posterize: float = 0.0
     solarize: float = 0.0
+    solarize_add: float = 0.0
     equalize: float = 0.0
     erase: float = 0.0
     erase_odds: float = 1.0
