@@ -34,9 +34,19 @@ from PIL import Image
 
 from claims import Claims, chosen
 from hubel.core.process import tune
-from hubel.data.augment import POLICIES, Change, Policy, augment, changed, draw
-from hubel.data.augment.geometry import fit_matrix, moves_matrix
-from hubel.data.augment.sampling import sample
+from hubel.data.augment import POLICIES, Augmentation, Policy, augment_batch, draw_augmentations, transform_image
+from hubel.data.augment.geometry import (
+    MIRROR,
+    PERSPECTIVE,
+    ROTATE,
+    SCALE,
+    SHEAR,
+    SHIFT,
+    resize_matrix,
+    transform_matrix,
+)
+from hubel.data.augment.operation import GeometricStep
+from hubel.data.augment.sampling import sample_image
 from hubel.data.preprocess import Preprocess
 
 TESTS = Path(__file__).parents[1] / "tests"
@@ -96,8 +106,8 @@ def in_batches(make: Callable[[list[Pixels], int, int], Any]) -> Way:
 
 def ours(what: Policy) -> Way:
     def made(photos: list[Pixels], turn: int, start: int) -> Pixels:
-        changes = draw(what, 0, turn, np.arange(start, start + len(photos)))
-        return np.stack([changed(photo, WANTED, change) for photo, change in zip(photos, changes, strict=True)])
+        changes = draw_augmentations(what, 0, turn, np.arange(start, start + len(photos)))
+        return np.stack([transform_image(photo, WANTED, change) for photo, change in zip(photos, changes, strict=True)])
 
     return in_batches(made)
 
@@ -106,7 +116,7 @@ def ours_in_place(what: Policy) -> Way:
     """Of images that have the network's size and keep it."""
 
     def made(photos: list[Pixels], turn: int, start: int) -> Pixels:
-        return augment(np.stack(photos), what, seed=0, epoch=turn, samples=np.arange(start, start + len(photos)))
+        return augment_batch(np.stack(photos), what, seed=0, epoch=turn, samples=np.arange(start, start + len(photos)))
 
     return in_batches(made)
 
@@ -204,7 +214,7 @@ def errors(bench: Bench) -> None:
         height, width = (round(side * float(generator.uniform(0.6, 1))) for side in photo.shape[:2])
         top, left = (int(generator.integers(0, a - b + 1)) for a, b in zip(photo.shape, (height, width), strict=False))
         turn, slant = float(generator.uniform(-15, 15)), float(generator.uniform(-8, 8))
-        canvas, results = moves_matrix([("rotate", (turn,)), ("shear", (slant, 0.0))], SIDE, SIDE), {}
+        canvas, results = transform_matrix([(ROTATE, (turn,)), (SHEAR, (slant, 0.0))], SIDE, SIDE), {}
         if v2 is not None:
             from torchvision.transforms.functional import _get_inverse_affine_matrix as inverse
 
@@ -214,8 +224,8 @@ def errors(bench: Bench) -> None:
             results["torchvision v2"] = np.asarray(
                 f.affine(cut, turn, [0, 0], 1.0, [slant, 0.0], interpolation=bilinear)
             )
-        total = fit_matrix(WANTED, left, top, width, height) @ canvas
-        results["hubel"] = sample(photo, total, (SIDE, SIDE), fill="edge")
+        total = resize_matrix(WANTED, left, top, width, height) @ canvas
+        results["hubel"] = sample_image(photo, total, (SIDE, SIDE), fill="edge")
         results["OpenCV"] = stepwise(photo, (left, top, width, height), [canvas])
         true = truth(photo, total, SIDE)
         y, x = np.mgrid[0:SIDE, 0:SIDE] + 0.5
@@ -235,7 +245,7 @@ def small(bench: Bench) -> None:
     what, seconds = POLICIES["light"], []
     for turn in range(40):
         started = time.perf_counter()
-        augment(batch, what, seed=0, epoch=turn, samples=np.arange(128))
+        augment_batch(batch, what, seed=0, epoch=turn, samples=np.arange(128))
         seconds.append(time.perf_counter() - started)
     rate = 128 / statistics.median(seconds)
     bench.claims.add("5. 32x32x3, mirrored and moved: 50,000 images/s", f"{rate:,.0f}/s in one thread", rate >= 50_000)
@@ -278,20 +288,20 @@ def draw_figure(file: Path) -> None:
     (found,) = (PHOTOS.parent / "clothing").glob(f"*/*/{FIGURE_PHOTO}*.jpg")  # which may be passed on: CC0
     photo = np.asarray(Image.open(found).convert("RGB"))
     height, width = photo.shape[:2]
-    steps: list[tuple[str, tuple[float, ...]]] = [
-        ("mirror", ()), ("rotate", (12.0,)), ("shear", (5.0, -4.0)), ("scale", (1.12,)),
-        ("perspective", (0.03, 0.0, -0.02, 0.02, 0.01, -0.03, 0.02, 0.01)), ("shift", (0.013, -0.021)),
+    steps: list[GeometricStep] = [
+        (MIRROR, ()), (ROTATE, (12.0,)), (SHEAR, (5.0, -4.0)), (SCALE, (1.12,)),
+        (PERSPECTIVE, (0.03, 0.0, -0.02, 0.02, 0.01, -0.03, 0.02, 0.01)), (SHIFT, (0.013, -0.021)),
     ]  # fmt: skip
-    change = Change(cut=(0.8, 0.8, 0.5, 0.5), moves=tuple(steps), fill="edge")
+    change = Augmentation(crop=(0.8, 0.8, 0.5, 0.5), transforms=tuple(steps), fill="edge")
     box = change.box(width, height)
-    total = fit_matrix(WANTED, *box) @ moves_matrix(steps, SIDE, SIDE)
-    maps = [moves_matrix([step], SIDE, SIDE) for step in steps]
-    once, often, true = changed(photo, WANTED, change), stepwise(photo, box, maps), truth(photo, total, SIDE)
+    total = resize_matrix(WANTED, *box) @ transform_matrix(steps, SIDE, SIDE)
+    maps = [transform_matrix([step], SIDE, SIDE) for step in steps]
+    once, often, true = transform_image(photo, WANTED, change), stepwise(photo, box, maps), truth(photo, total, SIDE)
     errors = [np.abs(result.astype(float) - true)[20:-20, 20:-20].mean() for result in (once, often)]
     part = (slice(FIGURE_AT[0], FIGURE_AT[0] + 72), slice(FIGURE_AT[1], FIGURE_AT[1] + 72))
     true_pixels = np.clip(true.round(), 0, 255).astype(np.uint8)
     panels = [
-        (once, "The whole input", "a crop and six moves, composed into one map"),
+        (once, "The whole input", "a crop and six transforms, composed into one map"),
         (true_pixels[part], "The truth", "64 places of each pixel, in float64"),
         (once[part], "Sampled once", f"mean error {errors[0]:.1f} of 255 levels"),
         (often[part], "One step after another", f"seven samplings, mean error {errors[1]:.1f} levels"),

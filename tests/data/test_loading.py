@@ -15,7 +15,7 @@ from picture_files import encode
 from hubel.core.errors import DecodeError
 from hubel.core.random import permutation
 from hubel.data import loading
-from hubel.data.augment import POLICIES, Policy, augment, changed, draw, mix
+from hubel.data.augment import POLICIES, Policy, augment_batch, draw_augmentations, mix_batch, transform_image
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import DecodedImages
 from hubel.data.index import scan
@@ -66,12 +66,12 @@ def test_augmentation_is_that_of_the_rows() -> None:
     images = loaded()
     for batch in images.epoch(3, 1, 10, WHOLE):
         plain = images.pixels(batch.positions)
-        expected = augment(plain, WHOLE, seed=3, epoch=1, samples=ROWS[batch.positions])
+        expected = augment_batch(plain, WHOLE, seed=3, epoch=1, samples=ROWS[batch.positions])
         assert np.array_equal(batch.pixels, expected)
     for batch in images.epoch(3, 1, 10, STRONG):
         for position, pixels in zip(batch.positions.tolist(), batch.pixels, strict=True):
-            change = draw(STRONG, 3, 1, int(ROWS[position]))[0]
-            assert np.array_equal(pixels, changed(PIXELS[ROWS[position]], PREPROCESS, change))
+            change = draw_augmentations(STRONG, 3, 1, int(ROWS[position]))[0]
+            assert np.array_equal(pixels, transform_image(PIXELS[ROWS[position]], PREPROCESS, change))
     orders = [np.concatenate([b.positions for b in images.epoch(3, epoch, 10, NONE)]).tolist() for epoch in (1, 2)]
     assert orders[0] != orders[1]
 
@@ -125,7 +125,7 @@ def test_mixed_batches_hold_positions_and_share_of_the_others() -> None:
     for number, (plain, mixed) in enumerate(
         zip(images.epoch(2, 3, 10, NONE), images.epoch(2, 3, 10, policy), strict=True)
     ):
-        pixels, others, share = mix(plain.pixels, policy, 2, 3, number)
+        pixels, others, share = mix_batch(plain.pixels, policy, 2, 3, number)
         assert others is not None
         assert mixed.others is not None
         assert np.array_equal(mixed.positions, plain.positions)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hubel.core.errors import UnknownNameError
-from hubel.data.augment import POLICIES, VIEWS, Policy, changed, draw
+from hubel.data.augment import POLICIES, VIEWS, Policy, draw_augmentations, transform_image
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess, Resize
 from hubel.features.views import image_key, image_view, view, view_name, views_policy
@@ -171,10 +171,12 @@ def test_views_of_another_policy(name: str) -> None:
     assert np.array_equal(view(pixels, wanted, 0, 5, policy), wanted.apply(pixels))
     assert np.array_equal(view(pixels, wanted, 1, 5, policy), wanted.apply(pixels)[:, ::-1])
     for number in (2, 3):
-        expected = changed(pixels, wanted, draw(policy, 5, number)[0])
+        expected = transform_image(pixels, wanted, draw_augmentations(policy, 5, number)[0])
         assert np.array_equal(view(pixels, wanted, number, 5, policy), expected)
     moved = Policy(shift=0.2)
-    assert np.array_equal(view(pixels, wanted, 1, 5, moved), changed(pixels, wanted, draw(moved, 5, 1)[0]))
+    assert np.array_equal(
+        view(pixels, wanted, 1, 5, moved), transform_image(pixels, wanted, draw_augmentations(moved, 5, 1)[0])
+    )
 
 
 def test_views_have_the_policy_that_the_user_wants() -> None:

@@ -23,12 +23,12 @@ def preview(source: str, /, *, policy: str = "auto", out: Path | None = None, si
         size: height and width of the network's input in pixels; 0 is 224 for photos, and their own for small images.
         seed: another seed gives other variants.
     """
-    from hubel.data.augment.preview import preview as draw_preview
+    from hubel.data.augment.preview import preview_policy
 
-    made = draw_preview(source, policy, out, size=size, seed=seed)
-    for name, value in made.policy.to_json().items():
+    result = preview_policy(source, policy, out, size=size, seed=seed)
+    for name, value in result.policy.to_json().items():
         print(f"{name:12}{value}")
-    print(f"variants    {made.variants}")
-    if made.operations is not None:
-        print(f"alone       {made.operations}")
+    print(f"variants    {result.variants}")
+    if result.operations is not None:
+        print(f"alone       {result.operations}")
     return 0

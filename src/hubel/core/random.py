@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bits", "permutation", "scalar", "uniform"]
+__all__ = ["bits", "fractions", "permutation", "scalar", "uniform"]
 
 Keys = int | NDArray[Any]
 
@@ -41,7 +41,12 @@ def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def uniform(*keys: Keys) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each combination of keys, from the upper 53 of its 64 bits."""
-    return (bits(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return fractions(bits(*keys))
+
+
+def fractions(words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return a number in [0, 1) from the upper 53 of each word's 64 bits."""
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def permutation(n: int, *keys: int) -> NDArray[np.int64]:

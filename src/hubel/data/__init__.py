@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from hubel.data.augment.apply import change_boxes as change_boxes
-    from hubel.data.augment.apply import change_mask as change_mask
-    from hubel.data.augment.apply import changed as changed
-    from hubel.data.augment.changes import Change as Change
-    from hubel.data.augment.changes import draw as draw
+    from hubel.data.augment.apply import transform_boxes as transform_boxes
+    from hubel.data.augment.apply import transform_image as transform_image
+    from hubel.data.augment.apply import transform_mask as transform_mask
+    from hubel.data.augment.draws import Augmentation as Augmentation
+    from hubel.data.augment.draws import draw_augmentations as draw_augmentations
     from hubel.data.augment.named import POLICIES as POLICIES
     from hubel.data.augment.named import find_policy as find_policy
     from hubel.data.augment.policy import Policy as Policy
     from hubel.data.augment.preview import Preview as Preview
-    from hubel.data.augment.preview import preview as preview
+    from hubel.data.augment.preview import preview_policy as preview_policy
     from hubel.data.dataset import Dataset as Dataset
     from hubel.data.dataset import open_dataset as open_dataset
     from hubel.data.decode import Decoded as Decoded
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "hubel.data.augment.apply": ("change_boxes", "change_mask", "changed"),
-        "hubel.data.augment.changes": ("Change", "draw"),
+        "hubel.data.augment.apply": ("transform_boxes", "transform_image", "transform_mask"),
+        "hubel.data.augment.draws": ("Augmentation", "draw_augmentations"),
         "hubel.data.augment.named": ("POLICIES", "find_policy"),
         "hubel.data.augment.policy": ("Policy",),
-        "hubel.data.augment.preview": ("Preview", "preview"),
+        "hubel.data.augment.preview": ("Preview", "preview_policy"),
         "hubel.data.dataset": ("Dataset", "open_dataset"),
         "hubel.data.decode": ("Decoded", "decode"),
         "hubel.data.index": ("Index", "scan"),

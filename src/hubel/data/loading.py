@@ -22,7 +22,7 @@ from torch import Tensor
 from hubel.core.random import permutation
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
-from hubel.data.augment import Policy, augment, changed, draw, mix, principal_axes
+from hubel.data.augment import Policy, augment_batch, draw_augmentations, mix_batch, principal_axes, transform_image
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import DecodedImages, covering_size
 from hubel.data.index import Index
@@ -264,7 +264,7 @@ class Images:
             number, slots = step
             positions, draw_epochs = order[slots], epoch + _REPEAT * (slots % policy.repeats)
             pixels = self.augmented(positions, policy, seed, draw_epochs)
-            mixed, others, share = mix(pixels, policy, seed, epoch, number)
+            mixed, others, share = mix_batch(pixels, policy, seed, epoch, number)
             return Batch(positions, mixed, None if others is None else positions[others], share)
 
         if policy.keeps_pixels:
@@ -284,11 +284,11 @@ class Images:
         """
         samples = self.rows[positions]
         if policy.keeps_pixels:
-            return augment(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples)
+            return augment_batch(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples)
         out = self._empty(len(positions))
         picture = self.decoded_images.covering(covering_size(self.preprocess, policy))
-        for place, change in enumerate(draw(policy, seed, epochs, samples)):
-            out[place] = changed(picture(int(positions[place])), self.preprocess, change)
+        for place, augmentation in enumerate(draw_augmentations(policy, seed, epochs, samples)):
+            out[place] = transform_image(picture(int(positions[place])), self.preprocess, augmentation)
         return out
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:

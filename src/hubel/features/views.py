@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.data.augment import VIEWS, Policy, changed, draw, find_policy
+from hubel.data.augment import VIEWS, Policy, draw_augmentations, find_policy, transform_image
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 
@@ -46,7 +46,7 @@ def view(
     if number == 1 and policy.mirror and not grey:
         return preprocess.apply(pixels)[:, ::-1]
     drawn_from = replace(policy, mirror=False) if grey and policy == VIEWS else policy
-    return changed(pixels, preprocess, draw(drawn_from, key, number)[0])
+    return transform_image(pixels, preprocess, draw_augmentations(drawn_from, key, number)[0])
 
 
 def views_policy(augment: str, preprocess: Preprocess) -> Policy:

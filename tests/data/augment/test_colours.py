@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from augment_references import GREY, as_bytes, grey_of, noise, recoloured, scene
+from augment_steps import RECORDS, recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubel.data.augment import POLICIES, Policy, draw, principal_axes
-from hubel.data.augment.colour import MATRICES, coloured
-from hubel.data.augment.effects import EFFECTS
+from hubel.data.augment import POLICIES, Policy, draw_augmentations, principal_axes
+from hubel.data.augment.colour import COLOUR_MATRICES, PCA, apply_colour
+from hubel.data.augment.colour import GREY as GREY_OPERATION
+from hubel.data.augment.effects import NOISE
+from hubel.data.augment.operation import PixelEffect
 
 STRENGTHS: dict[str, list[tuple[float, ...]]] = {
     "brightness": [(0.0,), (0.5,), (0.9,), (1.2,), (2.0,)],
@@ -27,7 +30,8 @@ SIZES = [(1, 1), (7, 5), (33, 21)]
 
 
 def test_all_matrices_are_tested() -> None:
-    assert set(STRENGTHS) == set(MATRICES)
+    # PCA colour shifts channels, and the loss of colour is a saturation of 0.
+    assert set(STRENGTHS) == {one.name for one in COLOUR_MATRICES if one not in (PCA, GREY_OPERATION)}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -35,10 +39,10 @@ def test_all_matrices_are_tested() -> None:
 def test_each_matrix(name: str, values: tuple[float, ...], size: tuple[int, int]) -> None:
     pixels = noise(*size)
     wanted = as_bytes(recoloured(pixels.astype(float), name, values))
-    assert np.abs(coloured(pixels, [(name, values)]) - wanted).max() <= 1
+    assert np.abs(apply_colour(pixels, recorded([(name, values)])) - wanted).max() <= 1
     grey = noise(*size, 1)[..., None]
     seen = recoloured(np.repeat(grey, 3, 2).astype(float), name, values)
-    got = coloured(grey, [(name, values)])
+    got = apply_colour(grey, recorded([(name, values)]))
     assert got.shape == grey.shape
     assert np.abs(got[..., 0] - as_bytes(grey_of(seen))).max() <= 1
 
@@ -50,12 +54,12 @@ def test_matrices_compose_without_rounding_and_cutting_between() -> None:
         values = pixels.astype(float)
         for name, numbers in steps:
             values = recoloured(values, name, numbers)
-        assert np.abs(coloured(pixels, steps) - as_bytes(values)).max() <= 1
+        assert np.abs(apply_colour(pixels, recorded(steps)) - as_bytes(values)).max() <= 1
 
 
 def test_nothing_to_do_gives_the_image_itself() -> None:
     pixels = noise(5, 5)
-    assert coloured(pixels, []) is pixels
+    assert apply_colour(pixels, []) is pixels
 
 
 def axes_by_definition(pixels: Any) -> Any:
@@ -66,7 +70,7 @@ def axes_by_definition(pixels: Any) -> Any:
 
 
 def test_principal_axes_are_those_of_the_data() -> None:
-    pixels = coloured(scene(60, 60), [("hue", (30.0,)), ("brightness", (0.7,))])
+    pixels = apply_colour(scene(60, 60), recorded([("hue", (30.0,)), ("brightness", (0.7,))]))
     got, wanted = np.array(principal_axes(pixels)), axes_by_definition(pixels)
     for mine, theirs in zip(got, wanted, strict=True):
         assert np.allclose(mine, theirs * np.sign(mine @ theirs), atol=1e-6)
@@ -77,8 +81,8 @@ def test_pca_colour_is_the_formula_of_the_paper() -> None:
     """To each RGB value is added [p1, p2, p3] [a1 l1, a2 l2, a3 l3]^T, with a from N(0, 0.1); Section 4.1."""
     vectors, eigenvalues = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0], np.array([0.6, 0.3, 0.2])
     axes = tuple(tuple(map(float, eigenvalues[i] * vectors[:, i])) for i in range(3))
-    changes = draw(Policy(pca=0.1, axes=axes), 0, 0, np.arange(4000))  # type: ignore[arg-type]
-    added = np.array([change.colours[0][1] for change in changes])
+    changes = draw_augmentations(Policy(pca=0.1, axes=axes), 0, 0, np.arange(4000))  # type: ignore[arg-type]
+    added = np.array([augmentation.colour[0][1] for augmentation in changes])
     alphas = added @ vectors / eigenvalues
     assert np.allclose(added, (vectors @ (alphas * eigenvalues).T).T)
     assert np.abs(alphas.mean(0)).max() < 0.006
@@ -86,8 +90,8 @@ def test_pca_colour_is_the_formula_of_the_paper() -> None:
     assert np.abs(np.corrcoef(alphas.T) - np.eye(3)).max() < 0.06
     assert abs(float((np.abs(alphas) < 0.1).mean()) - math.erf(1 / math.sqrt(2))) < 0.015
     pixels = noise(9, 7)
-    for change, amount in zip(changes[:50], added, strict=False):
-        assert np.abs(coloured(pixels, change.colours) - as_bytes(pixels + 255 * amount)).max() <= 1
+    for augmentation, amount in zip(changes[:50], added, strict=False):
+        assert np.abs(apply_colour(pixels, augmentation.colour) - as_bytes(pixels + 255 * amount)).max() <= 1
 
 
 def test_imagenet_s_axes_are_perpendicular() -> None:
@@ -98,18 +102,20 @@ def test_imagenet_s_axes_are_perpendicular() -> None:
 
 
 def test_grey_pictures() -> None:
-    changes = draw(Policy(grey=0.3), 0, 0, np.arange(3000))
-    share = sum(bool(change.colours) for change in changes) / 3000
+    changes = draw_augmentations(Policy(grey=0.3), 0, 0, np.arange(3000))
+    share = sum(bool(augmentation.colour) for augmentation in changes) / 3000
     assert abs(share - 0.3) < 0.03
     pixels = noise(9, 9)
-    got = next(coloured(pixels, change.colours) for change in changes if change.colours)
+    got = next(apply_colour(pixels, augmentation.colour) for augmentation in changes if augmentation.colour)
     assert np.array_equal(got[..., 0], got[..., 2])
 
 
 def one(name: str, *values: float, key: int = 0, size: tuple[int, int] = (27, 35), channels: int = 3) -> Any:
     pixels = scene(*size) if channels == 3 else scene(*size)[..., :1].copy()
     before = pixels.copy()
-    got = EFFECTS[name](pixels, values, key)
+    effect = RECORDS[name]
+    assert isinstance(effect, PixelEffect)
+    got = effect.apply(pixels, values, key)
     assert got.shape == pixels.shape
     assert got.dtype == np.uint8
     assert np.array_equal(pixels, before)
@@ -136,13 +142,13 @@ def test_blur(share: float, channels: int) -> None:
 @pytest.mark.parametrize("std", [0.01, 0.03, 0.05, 0.1, 0.2])
 def test_noise(std: float) -> None:
     flat = np.full((200, 300, 3), 128, np.uint8)
-    got = EFFECTS["noise"](flat, (std,), 5).astype(float) - 128
+    got = NOISE.apply(flat, (std,), 5).astype(float) - 128
     expected = np.clip(np.round(np.random.default_rng(0).normal(0, 255 * std, 200_000)), -128, 127).std()
     assert abs(got.std() / expected - 1) < 0.01
     assert abs(got.mean()) < 3 * got.std() / math.sqrt(got.size)
     assert np.abs(np.corrcoef(got.reshape(-1, 3).T) - np.eye(3)).max() < 0.02
-    assert np.array_equal(EFFECTS["noise"](flat, (std,), 5), EFFECTS["noise"](flat, (std,), 5))
-    assert not np.array_equal(EFFECTS["noise"](flat, (std,), 5), EFFECTS["noise"](flat, (std,), 6))
+    assert np.array_equal(NOISE.apply(flat, (std,), 5), NOISE.apply(flat, (std,), 5))
+    assert not np.array_equal(NOISE.apply(flat, (std,), 5), NOISE.apply(flat, (std,), 6))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -168,6 +174,18 @@ def test_posterize(bits: int) -> None:
 def test_solarize(level: float) -> None:
     got, pixels = one("solarize", level)
     assert np.array_equal(got, np.where(pixels < level, pixels, 255 - pixels))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("amount", [0.0, 0.1, 110 / 255, 0.6, 1.0])
+def test_solarize_add(amount: float, channels: int) -> None:
+    """EfficientNet's solarize_add: where(image < 128, clip(image + addition, 0, 255), image)."""
+    got, pixels = one("solarize_add", amount, channels=channels)
+    assert np.array_equal(got, np.where(pixels < 128, np.clip(pixels + round(255 * amount), 0, 255), pixels))
+    amounts = np.array(
+        [one.colour[0][1][0] for one in draw_augmentations(Policy(solarize_add=0.4), 0, np.arange(2000))]
+    )
+    assert np.abs(np.histogram(amounts, 4, range=(0, 0.4))[0] - 500).max() < 80
 
 
 @pytest.mark.parametrize("size", [(27, 35), (5, 3), (64, 64), (1, 9), (16, 1)])
@@ -208,8 +226,8 @@ def test_any_steps_keep_shape_and_type(height: int, width: int, channels: int, k
     name = data.draw(st.sampled_from(sorted(POLICIES)))
     pixels = noise(height, width, channels).reshape(height, width, channels)
     before = pixels.copy()
-    for change in draw(POLICIES[name], key, np.arange(3)):
-        got = coloured(pixels, change.colours, change.key)
+    for augmentation in draw_augmentations(POLICIES[name], key, np.arange(3)):
+        got = apply_colour(pixels, augmentation.colour, augmentation.key)
         assert got.shape == pixels.shape
         assert got.dtype == np.uint8
     assert np.array_equal(pixels, before)

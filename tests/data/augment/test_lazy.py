@@ -1,4 +1,4 @@
-"""OpenCV is for whoever changes images; to predict, or to say what a policy is, nobody waits for it."""
+"""OpenCV is imported to transform images only; predicting and drawing from a policy do without."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hubel.data.augment.opencv import opencv
 LIGHT = [
     "import hubel.data.augment, hubel.data.loading, hubel.features.views, hubel.training.recipe",
     "import hubel.inference.predictor, hubel.inference.exported, hubel.inference.tta",
-    "from hubel.data.augment import find_policy, draw; draw(find_policy('strong', channels=3), 0, 1, 2)",
+    "import hubel.data.augment as a; a.draw_augmentations(a.find_policy('strong', channels=3), 0, 1, 2)",
 ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubel.data.augment import POLICIES, Policy, mix
+from hubel.data.augment import POLICIES, Policy, mix_batch
 
 
 def batch(n: int = 12, height: int = 9, width: int = 7) -> np.ndarray:
@@ -26,7 +26,7 @@ def test_images_are_what_is_said_of_them(
 ) -> None:
     pixels = batch(*size)
     before = pixels.copy()
-    mixed, others, share = mix(pixels, policy, *keys)
+    mixed, others, share = mix_batch(pixels, policy, *keys)
     assert np.array_equal(pixels, before)
     assert others is not None
     assert sorted(others.tolist()) == list(range(size[0]))
@@ -34,7 +34,7 @@ def test_images_are_what_is_said_of_them(
     for image, own, other in zip(mixed, pixels, pixels[others], strict=True):
         wanted = share * own.astype(float) + (1 - share) * other
         assert abs(image.mean() - wanted.mean()) <= 0.51, "on average, under both"
-    again = mix(pixels, policy, *keys)
+    again = mix_batch(pixels, policy, *keys)
     assert np.array_equal(again[0], mixed)
     assert again[2] == share
 
@@ -42,9 +42,9 @@ def test_images_are_what_is_said_of_them(
 @pytest.mark.parametrize("place", range(3))
 def test_each_key_matters(place: int) -> None:
     keys = [3, 4, 5]
-    usual = mix(batch(), Policy(mixup=1.0), *keys)
+    usual = mix_batch(batch(), Policy(mixup=1.0), *keys)
     keys[place] += 1
-    other = mix(batch(), Policy(mixup=1.0), *keys)
+    other = mix_batch(batch(), Policy(mixup=1.0), *keys)
     assert usual[2] != other[2]
     assert not np.array_equal(usual[1], other[1])
 
@@ -52,7 +52,7 @@ def test_each_key_matters(place: int) -> None:
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_shares_are_of_the_beta_distribution(name: str, alpha: float) -> None:
-    shares = np.array([mix(batch(2, 60, 60), Policy(**{name: alpha}), 0, 0, step)[2] for step in range(1500)])
+    shares = np.array([mix_batch(batch(2, 60, 60), Policy(**{name: alpha}), 0, 0, step)[2] for step in range(1500)])
     if name == "mixup":
         assert abs(shares.mean() - 0.5) < 0.05
         assert abs(shares.var() - 1 / (4 * (2 * alpha + 1))) < 0.02
@@ -63,7 +63,7 @@ def test_shares_are_of_the_beta_distribution(name: str, alpha: float) -> None:
 def test_a_rectangle_is_pasted() -> None:
     pixels = batch(4, 30, 20)
     for step in range(40):
-        mixed, others, share = mix(pixels, Policy(cutmix=1.0), 0, 0, step)
+        mixed, others, share = mix_batch(pixels, Policy(cutmix=1.0), 0, 0, step)
         assert others is not None
         for image, own, other in zip(mixed[..., 0], pixels, pixels[others], strict=True):
             if own[0, 0, 0] == other[0, 0, 0]:
@@ -77,12 +77,12 @@ def test_a_rectangle_is_pasted() -> None:
 def test_both_take_turns() -> None:
     ways = []
     for step in range(200):
-        mixed, _, _ = mix(batch(6, 30, 30), Policy(mixup=1.0, cutmix=1.0), 0, 0, step)
+        mixed, _, _ = mix_batch(batch(6, 30, 30), Policy(mixup=1.0, cutmix=1.0), 0, 0, step)
         ways.append(any(len(np.unique(image)) > 1 for image in mixed))
     assert 60 < sum(ways) < 140
 
 
 def test_nothing_to_mix() -> None:
-    assert mix(batch(), POLICIES["strong"], 0, 0, 0)[1] is None
-    assert mix(batch(1), Policy(mixup=1.0), 0, 0, 0)[1] is None
-    assert mix(batch(0), Policy(mixup=1.0), 0, 0, 0)[2] == 1
+    assert mix_batch(batch(), POLICIES["strong"], 0, 0, 0)[1] is None
+    assert mix_batch(batch(1), Policy(mixup=1.0), 0, 0, 0)[1] is None
+    assert mix_batch(batch(0), Policy(mixup=1.0), 0, 0, 0)[2] == 1

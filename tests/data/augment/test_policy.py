@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
 from hubel.data.augment import POLICIES, VIEWS, Policy, find_policy
-from hubel.data.augment.policy import _CHOICES, _RANGES
+from hubel.data.augment.policy import CHOICES, RANGES
 
 MISTAKES = {
     "rotat = 10": "no setting of an augmentation is called 'rotat'; did you mean rotate",
@@ -39,11 +39,11 @@ def settings_of(name: str) -> st.SearchStrategy[object]:
     if name == "axes":
         number = st.floats(-1, 1)
         return st.tuples(*(st.tuples(number, number, number) for _ in range(3)))
-    if name in _CHOICES:
-        return st.sampled_from(_CHOICES[name])
+    if name in CHOICES:
+        return st.sampled_from(CHOICES[name])
     if isinstance(usual, bool):
         return st.booleans()
-    low, high = _RANGES[name]
+    low, high = RANGES[name]
     return st.integers(int(low), int(high)) if isinstance(usual, int) else st.floats(low, high)
 
 
@@ -126,4 +126,4 @@ def test_every_setting_is_described_and_bounded() -> None:
     for entry in fields(Policy):
         assert f"\n        {entry.name}: " in str(Policy.__doc__)
         number = isinstance(entry.default, int | float) and not isinstance(entry.default, bool)
-        assert number == (entry.name in _RANGES)
+        assert number == (entry.name in RANGES)

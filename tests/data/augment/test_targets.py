@@ -5,19 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from augment_references import moved, one_after_another, squashed
+from augment_steps import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubel.data.augment import POLICIES, Change, change_boxes, change_mask, changed, draw
+from hubel.data.augment import (
+    POLICIES,
+    Augmentation,
+    draw_augmentations,
+    transform_boxes,
+    transform_image,
+    transform_mask,
+)
 from hubel.data.preprocess import Preprocess, Resize
 
 POLICY_NAMES = ["none", "light", "standard", "strong", "trivialaugment", "randaugment"]
 CHANGES = [
-    Change(),
-    Change(moves=(("mirror", ()),)),
-    Change(cut=(0.6, 0.7, 0.3, 0.8), moves=(("mirror", ()), ("rotate", (15.0,)), ("shear", (5.0, -8.0)))),
-    Change(moves=(("perspective", (0.1, 0.05, -0.1, 0.1, -0.05, -0.1, 0.0, 0.1)), ("shift", (0.1, 0.2)))),
-    Change(moves=(("scale", (0.7,)),), field=np.random.default_rng(0).uniform(-0.03, 0.03, (6, 6, 2))),
+    Augmentation(),
+    Augmentation(transforms=recorded((("mirror", ()),))),
+    Augmentation(
+        crop=(0.6, 0.7, 0.3, 0.8), transforms=recorded((("mirror", ()), ("rotate", (15.0,)), ("shear", (5.0, -8.0))))
+    ),
+    Augmentation(
+        transforms=recorded((("perspective", (0.1, 0.05, -0.1, 0.1, -0.05, -0.1, 0.0, 0.1)), ("shift", (0.1, 0.2))))
+    ),
+    Augmentation(
+        transforms=recorded((("scale", (0.7,)),)),
+        displacements=np.random.default_rng(0).uniform(-0.03, 0.03, (6, 6, 2)),
+    ),
 ]
 
 
@@ -32,13 +47,13 @@ def blobs(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
-@pytest.mark.parametrize("change", CHANGES, ids=range(len(CHANGES)))
-def test_a_mask_moves_with_its_picture(change: Change, resize: Resize) -> None:
+@pytest.mark.parametrize("augmentation", CHANGES, ids=range(len(CHANGES)))
+def test_a_mask_moves_with_its_picture(augmentation: Augmentation, resize: Resize) -> None:
     mask = blobs(81, 63)
     picture = np.repeat((60 + 60 * mask)[..., None], 3, 2)
     wanted = preprocess(57, 49, resize)
-    seen = changed(picture, wanted, change)[..., 0].astype(float)
-    got = change_mask(mask, wanted, change, (81, 63))
+    seen = transform_image(picture, wanted, augmentation)[..., 0].astype(float)
+    got = transform_mask(mask, wanted, augmentation, (81, 63))
     levels = np.where(got == 255, 0, 60 + 60 * got.astype(float))
     assert got.shape == (57, 49)
     differing = np.abs(seen - levels) > 25
@@ -56,7 +71,9 @@ def test_masks_pixel_by_pixel(fill: str) -> None:
     mask, size = np.arange(33 * 29).reshape(33, 29), (31, 27)
     steps = (("rotate", (20.0,)), ("scale", (0.8,)))
     place = squashed(mask, one_after_another(*(moved(name, some, size) for name, some in steps)), size)
-    got = change_mask(mask, preprocess(*size), Change(moves=steps, fill=fill), (33, 29), outside=-1)
+    got = transform_mask(
+        mask, preprocess(*size), Augmentation(transforms=recorded(steps), fill=fill), (33, 29), outside=-1
+    )
     padded = np.pad(mask, 40, mode={"edge": "edge", "reflect": "symmetric"}.get(fill, "constant"), **(
         {"constant_values": -1} if fill == "black" else {}
     ))  # fmt: skip
@@ -68,25 +85,25 @@ def test_masks_pixel_by_pixel(fill: str) -> None:
 
 def test_a_mask_of_another_resolution() -> None:
     large = np.kron(blobs(40, 30), np.ones((4, 4), np.uint8))
-    wanted, change = preprocess(25, 21), CHANGES[2]
-    exact = change_mask(large, wanted, change, (160, 120))
-    assert (exact == change_mask(blobs(40, 30), wanted, change, (160, 120))).all()
+    wanted, augmentation = preprocess(25, 21), CHANGES[2]
+    exact = transform_mask(large, wanted, augmentation, (160, 120))
+    assert (exact == transform_mask(blobs(40, 30), wanted, augmentation, (160, 120))).all()
 
 
 def test_masks_of_many_values_keep_their_type() -> None:
     mask = np.random.default_rng(0).normal(size=(20, 20, 2)).astype(np.float32)
-    got = change_mask(mask, preprocess(10, 10), CHANGES[1], (20, 20))
+    got = transform_mask(mask, preprocess(10, 10), CHANGES[1], (20, 20))
     assert got.dtype == np.float32
     assert np.isin(got, mask).all()
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=range(len(CHANGES)))
-def test_a_box_stands_around_what_it_holds(change: Change) -> None:
+@pytest.mark.parametrize("augmentation", CHANGES, ids=range(len(CHANGES)))
+def test_a_box_stands_around_what_it_holds(augmentation: Augmentation) -> None:
     picture = np.zeros((160, 120, 3), np.uint8)
     picture[60:100, 40:80] = 255
     wanted = preprocess(120, 120)
-    rows, columns = np.nonzero(changed(picture, wanted, change)[..., 0] > 127)
-    (box,), (share,) = change_boxes(np.array([[40, 60, 80, 100]]), wanted, change, (160, 120))
+    rows, columns = np.nonzero(transform_image(picture, wanted, augmentation)[..., 0] > 127)
+    (box,), (share,) = transform_boxes(np.array([[40, 60, 80, 100]]), wanted, augmentation, (160, 120))
     assert share == pytest.approx(1)
     assert np.abs(box - (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)).max() <= 1.6
 
@@ -100,7 +117,9 @@ def test_a_box_stands_around_what_it_holds(change: Change) -> None:
 )
 def test_boxes_stay_inside(name: str, key: int, corners: list[tuple[float, ...]], resize: Resize) -> None:
     boxes = np.array([(60 * min(a, c), 80 * min(b, d), 60 * max(a, c), 80 * max(b, d)) for a, b, c, d in corners])
-    got, share = change_boxes(boxes, preprocess(50, 40, resize), draw(POLICIES[name], key)[0], (80, 60))
+    got, share = transform_boxes(
+        boxes, preprocess(50, 40, resize), draw_augmentations(POLICIES[name], key)[0], (80, 60)
+    )
     assert got.shape == (len(corners), 4)
     assert ((share >= 0) & (share <= 1 + 1e-9)).all()
     assert (got >= 0).all()
@@ -110,8 +129,8 @@ def test_boxes_stay_inside(name: str, key: int, corners: list[tuple[float, ...]]
 
 def test_a_box_that_leaves_has_no_area() -> None:
     boxes = np.array([[0.0, 0.0, 10.0, 10.0], [50.0, 50.0, 60.0, 60.0], [25.0, 0.0, 35.0, 10.0]])
-    half = Change(cut=(1.0, 0.5, 0.0, 0.0))
-    got, share = change_boxes(boxes, preprocess(60, 60), half, (60, 60))
+    half = Augmentation(crop=(1.0, 0.5, 0.0, 0.0))
+    got, share = transform_boxes(boxes, preprocess(60, 60), half, (60, 60))
     assert np.allclose(got[0], (0, 0, 20, 10))
     assert share.tolist() == pytest.approx([1, 0, 0.5])
     assert np.prod(got[1, 2:] - got[1, :2]) == 0

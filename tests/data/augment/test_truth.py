@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from augment_references import Floats, Pixels, moved, one_after_another, sampled, scene
+from augment_steps import recorded
 from PIL import Image
 
-from hubel.data.augment import Change, changed
-from hubel.data.augment.geometry import fit_matrix
-from hubel.data.augment.sampling import sample
+from hubel.data.augment import Augmentation, transform_image
+from hubel.data.augment.geometry import resize_matrix
+from hubel.data.augment.sampling import sample_image
 from hubel.data.preprocess import Preprocess
 from peers import torchvision_transforms
 
@@ -51,7 +52,7 @@ def matrix() -> Floats:
 
 def errors(picture: Pixels, results: dict[str, Any], canvas: Floats) -> dict[str, float]:
     """Mean absolute errors where every way has pixels: not near what came in from outside."""
-    total = fit_matrix(WANTED, *BOX) @ canvas
+    total = resize_matrix(WANTED, *BOX) @ canvas
 
     def place(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         return total[0, 0] * x + total[0, 1] * y + total[0, 2], total[1, 0] * x + total[1, 1] * y + total[1, 2]
@@ -64,7 +65,7 @@ def errors(picture: Pixels, results: dict[str, Any], canvas: Floats) -> dict[str
 
 
 def ours(picture: Pixels, canvas: Floats) -> Pixels:
-    return sample(picture, fit_matrix(WANTED, *BOX) @ canvas, SIZE, fill="edge")
+    return sample_image(picture, resize_matrix(WANTED, *BOX) @ canvas, SIZE, fill="edge")
 
 
 @pytest.mark.peer
@@ -115,11 +116,11 @@ def test_nearer_to_the_truth_than_one_step_after_another(pictures: list[Pixels])
     for picture in pictures:
         rows, columns = height / picture.shape[0], width / picture.shape[1]
         cut = (rows, columns, top / (picture.shape[0] - height), left / (picture.shape[1] - width))
-        change = Change(cut=cut, moves=steps, fill="edge")
-        assert change.box(picture.shape[1], picture.shape[0]) == BOX
-        often = changed(picture, WANTED, Change(cut=cut))
+        augmentation = Augmentation(crop=cut, transforms=recorded(steps), fill="edge")
+        assert augmentation.box(picture.shape[1], picture.shape[0]) == BOX
+        often = transform_image(picture, WANTED, Augmentation(crop=cut))
         for step in steps:
-            often = changed(often, WANTED, Change(moves=(step,), fill="edge"))
-        found = errors(picture, {"once": changed(picture, WANTED, change), "often": often}, canvas)
+            often = transform_image(often, WANTED, Augmentation(transforms=recorded((step,)), fill="edge"))
+        found = errors(picture, {"once": transform_image(picture, WANTED, augmentation), "often": often}, canvas)
         assert found["once"] < 0.5 * found["often"]
         assert found["once"] < 2.5

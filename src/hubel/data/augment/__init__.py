@@ -1,31 +1,30 @@
-"""Changes to training images that keep their class: where each pixel comes from, and what its colours become.
+"""Augmentation: random changes of training images that keep their class.
 
-All moves of an image compose into one map, together with the crop and the resize, so that it is interpolated once; all
-changes of colour into one matrix. The parameters of a sample are a function of `(seed, epoch, sample)`; see
-`hubel.core.random`.
+Geometric transforms compose into one map, together with the crop and the resize, so that an image is interpolated once;
+operations on colours compose into one matrix. The parameters of a sample are a function of `(seed, epoch, sample)`; see
+`hubel.core.random`. Each operation is one record, in the order of `operations.OPERATIONS`.
 """
 
 from __future__ import annotations
 
-from hubel.data.augment.apply import change_boxes, change_mask, changed
-from hubel.data.augment.changes import Change, draw
+from hubel.data.augment.apply import transform_boxes, transform_image, transform_mask
+from hubel.data.augment.batch import augment_batch, mix_batch
 from hubel.data.augment.colour import principal_axes
-from hubel.data.augment.mixing import mix
+from hubel.data.augment.draws import Augmentation, draw_augmentations
 from hubel.data.augment.named import POLICIES, VIEWS, find_policy
 from hubel.data.augment.policy import Policy
-from hubel.data.augment.whole import augment
 
 __all__ = [
     "POLICIES",
     "VIEWS",
-    "Change",
+    "Augmentation",
     "Policy",
-    "augment",
-    "change_boxes",
-    "change_mask",
-    "changed",
-    "draw",
+    "augment_batch",
+    "draw_augmentations",
     "find_policy",
-    "mix",
+    "mix_batch",
     "principal_axes",
+    "transform_boxes",
+    "transform_image",
+    "transform_mask",
 ]

@@ -1,8 +1,7 @@
-"""A change, applied to a picture, to a mask that lies over it, and to boxes around what it shows."""
+"""An augmentation applied to an image, to a mask that lies over it, and to boxes around its objects."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,101 +9,87 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hubel.data.augment.changes import Change
-from hubel.data.augment.colour import coloured
-from hubel.data.augment.geometry import Matrix, fit_matrix, moves_matrix, whole_pixels
-from hubel.data.augment.opencv import opencv
-from hubel.data.augment.sampling import displacement, resized, sample
-from hubel.data.augment.whole import erased
+from hubel.data.augment.colour import apply_colour
+from hubel.data.augment.draws import Augmentation
+from hubel.data.augment.erase import erase_squares
+from hubel.data.augment.geometry import resize_matrix, transform_matrix
+from hubel.data.augment.operation import Matrix
+from hubel.data.augment.sampling import displacement_map, resample, sample_image
 from hubel.data.preprocess import Preprocess
 
-__all__ = ["change_boxes", "change_mask", "changed", "map_of"]
+__all__ = ["input_to_image", "transform_boxes", "transform_image", "transform_mask"]
 
-_ON_AN_EDGE = 9  # points of each side of a box: between its corners it may become a curve
-_ROUNDS = 12  # of following the field back; each leaves a part of the error that is the field's steepness
-
-
-def map_of(preprocess: Preprocess, change: Change, width: int, height: int) -> Matrix:
-    """From positions in the network's input, after its local moves, to those in a picture of this size, `(3, 3)`."""
-    moves = moves_matrix(change.moves, preprocess.width, preprocess.height)
-    return fit_matrix(preprocess, *change.box(width, height)) @ moves
+_POINTS_OF_SIDE = 9  # of a box: between its corners it may become a curve
+_ROUNDS = 12  # of the inversion of displacements; each leaves a part of the error that is their steepness
 
 
-def changed(picture: NDArray[np.uint8], preprocess: Preprocess, change: Change) -> NDArray[np.uint8]:
-    """A decoded picture as the network's input, changed; it is interpolated once.
+def input_to_image(preprocess: Preprocess, augmentation: Augmentation, width: int, height: int) -> Matrix:
+    """Return the map from positions in the network's input, displaced, to those in an image of this size, `(3, 3)`."""
+    transforms = transform_matrix(augmentation.transforms, preprocess.width, preprocess.height)
+    return resize_matrix(preprocess, *augmentation.box(width, height)) @ transforms
 
-    Where nothing is cut, turned or bent, `Preprocess.apply` makes it, so that the change that does nothing gives what
-    evaluation sees.
+
+def transform_image(image: NDArray[np.uint8], preprocess: Preprocess, augmentation: Augmentation) -> NDArray[np.uint8]:
+    """Transform a decoded image into the augmented input of the network; it is interpolated once.
+
+    Where nothing is cropped or interpolated, `Preprocess.apply` resizes it, so that the augmentation that does nothing
+    gives the same pixels as evaluation.
 
     Args:
-        picture: uint8 `(h, w)` grey or `(h, w, 3)` RGB; not changed.
-        preprocess: size, channels and fit.
-        change: what happens.
+        image: uint8 `(h, w)` grey or `(h, w, 3)` RGB; not changed.
+        preprocess: size, channels and resize mode.
+        augmentation: the drawn parameters.
 
     Returns:
         uint8 `(height, width, channels)`, not normalised yet.
     """
-    if change.field is None and all(name in _WHOLE for name, _ in change.moves):
-        pixels = _cut(picture, preprocess, change)
-        for name, values in change.moves:
-            pixels = _WHOLE[name](pixels, values)
+    exact = [(one.rearrange, values) for one, values in augmentation.transforms if one.rearrange is not None]
+    if augmentation.displacements is None and len(exact) == len(augmentation.transforms):
+        pixels = _cropped(image, preprocess, augmentation)
+        for rearrange, values in exact:
+            pixels = rearrange(pixels, values)
         pixels = np.ascontiguousarray(pixels)
     else:
-        pixels = _sampled(picture, preprocess, change, _fill(preprocess, change))
-    pixels = coloured(pixels, change.colours, change.key)
-    if change.erase is not None:
-        side, *place = change.erase
-        pixels = erased(pixels[None], side, np.array([place]), np.array([True]))[0]
+        pixels = _sampled(image, preprocess, augmentation, _fill(preprocess, augmentation))
+    pixels = apply_colour(pixels, augmentation.colour, augmentation.key)
+    if augmentation.erase is not None:
+        pixels = erase_squares(pixels[None], [augmentation.erase])[0]
     return pixels
 
 
-def _cut(picture: NDArray[np.uint8], preprocess: Preprocess, change: Change) -> NDArray[np.uint8]:
-    """What a change cuts out, not moved yet."""
-    height, width = picture.shape[:2]
-    left, top, columns, rows = change.box(width, height)
+def _cropped(image: NDArray[np.uint8], preprocess: Preprocess, augmentation: Augmentation) -> NDArray[np.uint8]:
+    """Return the crop at the input's size, not transformed yet."""
+    height, width = image.shape[:2]
+    left, top, columns, rows = augmentation.box(width, height)
     if (columns, rows) == (width, height) or preprocess.resize == "pad":  # whose black has sharp edges
-        return preprocess.apply(np.ascontiguousarray(picture[top : top + rows, left : left + columns]))
+        return preprocess.apply(np.ascontiguousarray(image[top : top + rows, left : left + columns]))
     if preprocess.resize == "squash":
-        part = _grey_if_wanted(picture[top : top + rows, left : left + columns], preprocess)
+        part = _grey_if_wanted(image[top : top + rows, left : left + columns], preprocess)
         size, cubic = (preprocess.height, preprocess.width), preprocess.interpolation == "bicubic"
-        return _with_channels(resized(part, size, cubic=cubic), preprocess)
-    # Nothing comes in from outside, but halves of pixels at the edges of the picture.
-    return _sampled(picture, preprocess, replace(change, moves=()), "edge")
+        return _with_channels(resample(part, size, cubic=cubic), preprocess)
+    # Nothing comes in from outside, but halves of pixels at the edges of the image.
+    return _sampled(image, preprocess, replace(augmentation, transforms=()), "edge")
 
 
-def _slid(pixels: NDArray[np.uint8], values: tuple[float, ...]) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    x, y = whole_pixels(values[0], values[2], width), whole_pixels(values[1], values[2], height)
-    out = np.zeros_like(pixels)
-    out[max(0, y) : height + y, max(0, x) : width + x] = pixels[max(0, -y) : height - y, max(0, -x) : width - x]
-    return out
-
-
-# Moves that need no interpolation of their own.
-_WHOLE: dict[str, Callable[[NDArray[np.uint8], tuple[float, ...]], NDArray[np.uint8]]] = {
-    "mirror": lambda pixels, values: opencv().flip(pixels, 1).reshape(pixels.shape),
-    "flip": lambda pixels, values: pixels[::-1],
-    "slide": _slid,
-}
-
-
-def _sampled(picture: NDArray[np.uint8], preprocess: Preprocess, change: Change, fill: str) -> NDArray[np.uint8]:
-    picture = _grey_if_wanted(picture, preprocess)
+def _sampled(
+    image: NDArray[np.uint8], preprocess: Preprocess, augmentation: Augmentation, fill: str
+) -> NDArray[np.uint8]:
+    image = _grey_if_wanted(image, preprocess)
     size = preprocess.height, preprocess.width
-    pixels = sample(
-        picture,
-        map_of(preprocess, change, picture.shape[1], picture.shape[0]),
+    pixels = sample_image(
+        image,
+        input_to_image(preprocess, augmentation, image.shape[1], image.shape[0]),
         size,
-        field=_field(change, preprocess),
+        displacements=_displacements(augmentation, preprocess),
         fill=fill,
         cubic=preprocess.interpolation == "bicubic",
     )
     return _with_channels(pixels, preprocess)
 
 
-def _grey_if_wanted(picture: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:
-    colourless = preprocess.channels == 1 and picture.ndim == 3
-    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).convert("L")) if colourless else picture
+def _grey_if_wanted(image: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:
+    colourless = preprocess.channels == 1 and image.ndim == 3
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).convert("L")) if colourless else image
 
 
 def _with_channels(pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:
@@ -112,83 +97,90 @@ def _with_channels(pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray
     return out if out.shape[2] == preprocess.channels else np.repeat(out, preprocess.channels, axis=2)
 
 
-def change_mask(
-    mask: NDArray[Any], preprocess: Preprocess, change: Change, picture: tuple[int, int], *, outside: int = 255
+def transform_mask(
+    mask: NDArray[Any],
+    preprocess: Preprocess,
+    augmentation: Augmentation,
+    image_size: tuple[int, int],
+    *,
+    outside: int = 255,
 ) -> NDArray[Any]:
-    """A mask that lies over a picture, moved with it: each value is that of the nearest pixel.
+    """Transform a mask that lies over an image like the image: each value is that of the nearest pixel.
 
     Args:
-        mask: `(h, w)` or `(h, w, c)` of any type; it may be of another resolution than the picture.
-        preprocess: as for the picture.
-        change: likewise. Colours and the erased square do not concern a mask.
-        picture: height and width of the picture that `changed` got.
-        outside: what lies beyond the mask, where the picture is filled with black.
+        mask: `(h, w)` or `(h, w, c)` of any type; it may be of another resolution than the image.
+        preprocess: as for the image.
+        augmentation: likewise. Colours and the erased square do not concern a mask.
+        image_size: height and width of the image that `transform_image` got.
+        outside: value beyond the mask, where the image is filled with black.
     """
     rows, columns = mask.shape[:2]
+    height, width = image_size
     y, x = np.meshgrid(np.arange(preprocess.height) + 0.5, np.arange(preprocess.width) + 0.5, indexing="ij")
-    wanted = np.stack([x, y], -1)
-    field = _field(change, preprocess)
-    if field is not None:
-        wanted = wanted + displacement(field, (preprocess.height, preprocess.width))
-    places = _mapped(map_of(preprocess, change, picture[1], picture[0]), wanted)
-    column = np.floor(places[..., 0] * (columns / picture[1]) + 1e-9).astype(np.int64)
-    row = np.floor(places[..., 1] * (rows / picture[0]) + 1e-9).astype(np.int64)
+    positions = np.stack([x, y], -1)
+    displacements = _displacements(augmentation, preprocess)
+    if displacements is not None:
+        positions = positions + displacement_map(displacements, (preprocess.height, preprocess.width))
+    source = _mapped(input_to_image(preprocess, augmentation, width, height), positions)
+    column = np.floor(source[..., 0] * (columns / width) + 1e-9).astype(np.int64)
+    row = np.floor(source[..., 1] * (rows / height) + 1e-9).astype(np.int64)
     inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
-    turn = _FOLD[_fill(preprocess, change)]
-    out: NDArray[Any] = mask[turn(row, rows), turn(column, columns)]
-    if _fill(preprocess, change) == "black":
+    fill = _fill(preprocess, augmentation)
+    out: NDArray[Any] = mask[_INTO[fill](row, rows), _INTO[fill](column, columns)]
+    if fill == "black":
         out[~inside] = outside
     return out
 
 
-def _clipped(places: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    return np.clip(places, 0, side - 1)
+def _clipped(indices: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    return np.clip(indices, 0, side - 1)
 
 
-def _folded(places: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    within = places % (2 * side)
+def _reflected(indices: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    within = indices % (2 * side)
     return np.minimum(within, 2 * side - 1 - within)
 
 
-_FOLD = {"black": _clipped, "edge": _clipped, "reflect": _folded}
+_INTO = {"black": _clipped, "edge": _clipped, "reflect": _reflected}
 
 
-def change_boxes(
-    boxes: NDArray[Any], preprocess: Preprocess, change: Change, picture: tuple[int, int]
+def transform_boxes(
+    boxes: NDArray[Any], preprocess: Preprocess, augmentation: Augmentation, image_size: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes of a picture, moved with it: the upright boxes around what the old ones become, cut at the input's edges.
+    """Transform boxes of an image like the image: into upright boxes around the result, clipped to the input.
 
     Args:
-        boxes: left, top, right and bottom in pixels of the picture, `(n, 4)`.
-        preprocess: as for the picture.
-        change: likewise.
-        picture: height and width of the picture that `changed` got.
+        boxes: left, top, right and bottom in pixels of the image, `(n, 4)`.
+        preprocess: as for the image.
+        augmentation: likewise.
+        image_size: height and width of the image that `transform_image` got.
 
     Returns:
-        Boxes in pixels of the input, `(n, 4)`, and the share of the moved box that lies inside, `(n,)`. A box that has
-        left the input has no area and the share 0; it keeps its row, so that labels still fit, and whoever trains on
-        boxes leaves out those whose share is too small.
+        Boxes in pixels of the input, `(n, 4)`, and the share of the transformed box that lies inside, `(n,)`. A box
+        that has left the input has no area and the share 0; it keeps its row, so that labels still fit, and whoever
+        trains on boxes leaves out those whose share is too small.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    step = np.linspace(0, 1, _ON_AN_EDGE)
+    height, width = image_size
+    step = np.linspace(0, 1, _POINTS_OF_SIDE)
     zero, one = np.zeros_like(step), np.ones_like(step)
     edges = np.stack([np.concatenate([step, one, step, zero]), np.concatenate([zero, step, one, step])], -1)
     points = boxes[:, None, :2] + edges * (boxes[:, None, 2:] - boxes[:, None, :2])
-    back = np.linalg.inv(map_of(preprocess, change, picture[1], picture[0]))
-    moved = target = _mapped(np.asarray(back, np.float64), points)
-    field = _field(change, preprocess)
-    if field is not None:
+    to_input = np.linalg.inv(input_to_image(preprocess, augmentation, width, height))
+    target = _mapped(np.asarray(to_input, np.float64), points)
+    transformed = target
+    displacements = _displacements(augmentation, preprocess)
+    if displacements is not None:
         # Where p + d(p) is the target: p = target - d(p), again and again.
-        moves = displacement(field, (preprocess.height, preprocess.width))
+        by_pixel = displacement_map(displacements, (preprocess.height, preprocess.width))
         for _ in range(_ROUNDS):
-            column = np.clip(moved[..., 0], 0, preprocess.width - 1).astype(np.int64)
-            row = np.clip(moved[..., 1], 0, preprocess.height - 1).astype(np.int64)
-            moved = target - moves[row, column]
-    whole = np.concatenate([moved.min(1), moved.max(1)], 1)
-    most = np.array([preprocess.width, preprocess.height] * 2, np.float64)
-    cut = np.clip(whole, 0, most)
-    area, left = _area(whole), _area(cut)
-    return cut, np.divide(left, area, out=np.zeros_like(area), where=area > 0)
+            column = np.clip(transformed[..., 0], 0, preprocess.width - 1).astype(np.int64)
+            row = np.clip(transformed[..., 1], 0, preprocess.height - 1).astype(np.int64)
+            transformed = target - by_pixel[row, column]
+    whole = np.concatenate([transformed.min(1), transformed.max(1)], 1)
+    clipped = np.clip(whole, 0, np.array([preprocess.width, preprocess.height] * 2, np.float64))
+    area = _area(whole)
+    return clipped, np.divide(_area(clipped), area, out=np.zeros_like(area), where=area > 0)
 
 
 def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -196,17 +188,17 @@ def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mapped(matrix: Matrix, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points `(..., 2)`, x and y, through a projective map."""
+    """Return points `(..., 2)`, x and y, after a projective map."""
     out = np.concatenate([points, np.ones_like(points[..., :1])], -1) @ matrix.T
     return np.asarray(out[..., :2] / out[..., 2:])
 
 
-def _field(change: Change, preprocess: Preprocess) -> NDArray[np.float32] | None:
-    """The local moves in pixels of the input."""
-    if change.field is None:
+def _displacements(augmentation: Augmentation, preprocess: Preprocess) -> NDArray[np.float32] | None:
+    """Return the local displacements in pixels of the input."""
+    if augmentation.displacements is None:
         return None
-    return np.asarray(change.field * (preprocess.width, preprocess.height), np.float32)
+    return np.asarray(augmentation.displacements * (preprocess.width, preprocess.height), np.float32)
 
 
-def _fill(preprocess: Preprocess, change: Change) -> str:
-    return "black" if preprocess.resize == "pad" else change.fill
+def _fill(preprocess: Preprocess, augmentation: Augmentation) -> str:
+    return "black" if preprocess.resize == "pad" else augmentation.fill

@@ -1,61 +1,56 @@
-"""Pictures of a batch, mixed with those of another order of it: a function of `(seed, epoch, step)`."""
+"""Operations that mix each image of a batch with another one of it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.random import permutation, scalar, uniform
-from hubel.data.augment.policy import Policy
+from hubel.data.augment.operation import Operation, Setting, Stage
 
-__all__ = ["mix"]
-
-_MIXING = 4  # keeps these draws apart from those of the order
-
-
-def mix(
-    pixels: NDArray[np.uint8], policy: Policy, seed: int, epoch: int, step: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None, float]:
-    """Images uint8 `(n, h, w, c)`, each with a part of another one, as mixup or CutMix do it.
-
-    Returns:
-        The images; for each the place in the batch of the other one, `(n,)`, or None where nothing is mixed; and the
-        share that each keeps of itself, from 0 to 1.
-    """
-    known = [(alpha, way) for alpha, way in ((policy.mixup, _blended), (policy.cutmix, _pasted)) if alpha]
-    if not known or len(pixels) < 2:
-        return pixels, None, 1.0
-    keys = seed, epoch, step, _MIXING
-    alpha, way = known[int(float(uniform(*keys, 0)) * len(known))]
-    share = float(np.random.Generator(np.random.PCG64(scalar(*keys, 1))).beta(alpha, alpha))
-    others = permutation(len(pixels), *keys, 2)
-    place = float(uniform(*keys, 3)), float(uniform(*keys, 4))
-    mixed, share = way(pixels, pixels[others], share, place)
-    return mixed, others, share
-
+__all__ = ["CUTMIX", "MIXING", "MIXUP", "BatchMixing", "Mixed"]
 
 Mixed = tuple[NDArray[np.uint8], float]
 
 
-def _blended(first: NDArray[np.uint8], second: NDArray[np.uint8], share: float, place: tuple[float, float]) -> Mixed:
-    """Each value the weighted mean of two (mixup)."""
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class BatchMixing(Operation[float]):
+    """A way to mix two batches of images `(n, h, w, c)`; its setting is alpha of Beta(alpha, alpha).
+
+    Attributes:
+        mix: from both batches, the share of the first and a position `(y, x)` in shares of the sides, to the mixed
+            images and the share of the first that they have.
+    """
+
+    stage: Stage = Stage.BATCH
+    mix: Callable[[NDArray[np.uint8], NDArray[np.uint8], float, tuple[float, float]], Mixed]
+
+
+def _blended(first: NDArray[np.uint8], second: NDArray[np.uint8], share: float, position: tuple[float, float]) -> Mixed:
+    """Return the weighted mean of both."""
     out = first.astype(np.float32)
     out *= np.float32(share)
     out += second * np.float32(1 - share)
     return np.rint(out, out=out).astype(np.uint8), share
 
 
-def _pasted(first: NDArray[np.uint8], second: NDArray[np.uint8], share: float, place: tuple[float, float]) -> Mixed:
-    """A rectangle of the other image, of the images' shape, cut at their edges; what it covers decides the share."""
+def _pasted(first: NDArray[np.uint8], second: NDArray[np.uint8], share: float, position: tuple[float, float]) -> Mixed:
+    """Paste a rectangle of the images' shape, cut at their edges; what it covers decides the share."""
     height, width = first.shape[1:3]
     side = math.sqrt(1 - share)
     rows, columns = int(height * side), int(width * side)
-    y, x = int(place[0] * height), int(place[1] * width)
+    y, x = int(position[0] * height), int(position[1] * width)
     down = slice(max(0, y - rows // 2), min(height, y - rows // 2 + rows))
     across = slice(max(0, x - columns // 2), min(width, x - columns // 2 + columns))
     out = first.copy()
     out[:, down, across] = second[:, down, across]
     covered = (down.stop - down.start) * (across.stop - across.start)
     return out, 1 - covered / (height * width)
+
+
+MIXUP = BatchMixing(name="mixup", settings=(Setting("mixup", (0, 100)),), mix=_blended)
+CUTMIX = BatchMixing(name="cutmix", settings=(Setting("cutmix", (0, 100)),), mix=_pasted)
+MIXING = (MIXUP, CUTMIX)

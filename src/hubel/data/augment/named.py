@@ -1,4 +1,4 @@
-"""The policies that have names, and how a policy is found: by name, in a TOML file, or written out."""
+"""The named policies, and the search for a policy: by name, in a TOML file, or written out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hubel.data.augment.policy import Policy, read_toml
 
 __all__ = ["POLICIES", "VIEWS", "find_policy"]
 
-SMALL = 64  # pixels; smaller images blur when they are interpolated, and move by whole pixels instead
+SMALL = 64  # pixels; smaller images blur when they are interpolated, and shift by whole pixels instead
 
 #: Augmentation policies by name.
 POLICIES = {
@@ -30,18 +30,18 @@ POLICIES = {
     "randaugment": Policy(mirror=True, crop=0.35, aspect=4 / 3, automatic="randaugment", operations=2, strength=9),
 }  # fmt: skip
 
-# For the views of a frozen network, which are few: nothing that a picture would not look like.
+# For the views of a frozen network, which are few: mild changes only, so that each still looks like a photo.
 VIEWS = Policy(mirror=True, crop=0.5, aspect=4 / 3, brightness=0.2, contrast=0.2)
 
 
 def find_policy(name: str, *, channels: int, size: int = SMALL) -> Policy:
-    """A policy by its name, from a TOML file, or from a line that `Policy.to_text` has made.
+    """Find a policy by its name, in a TOML file, or in a line that `Policy.to_text` has written.
 
     "auto" is "shift" for grey, where a mirror image may be another sign; "light" for small colour images, which lose
     too much when they are interpolated; and "standard" for photos.
 
     Args:
-        name: of the policy; what ends in ".toml" is a file, whose `base` is another policy's name.
+        name: of the policy; a name that ends in ".toml" is a file, whose `base` is another policy's name.
         channels: of the images, 1 or 3.
         size: the shorter side of the network's input, in pixels.
 

@@ -1,4 +1,4 @@
-"""What may happen to a training image, and how far: one flat table, which a TOML file can hold."""
+"""The augmentation policy: one flat table of settings, which a TOML file can hold."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import OptionError, UnknownNameError
+from hubel.data.augment.colour import Axes
+from hubel.data.augment.operation import Operation, Stage
+from hubel.data.augment.operations import OPERATIONS, settings_of
 
-__all__ = ["Policy"]
-
-Axes = tuple[tuple[float, float, float], ...]
+__all__ = ["CHOICES", "RANGES", "Policy", "read_toml"]
 
 # Principal axes of the RGB values of ImageNet, each times its eigenvalue, in units of full scale: the three numbers
 # that are published with AlexNet's reimplementations (eigenvalues 0.2175, 0.0188, 0.0045).
@@ -24,73 +26,43 @@ _IMAGENET: Axes = (
     (0.00180405, -0.003663, 0.00189135),
 )
 
+_SETTINGS = {setting.name: setting for one in OPERATIONS for setting in (*one.settings, *one.options)}
 # Lowest and highest value of each number.
-_RANGES: dict[str, tuple[float, float]] = {
-    "shift": (0, 1),
-    "crop": (0.01, 1),
-    "aspect": (1, 4),
-    "rotate": (0, 180),
-    "shear": (0, 80),
-    "scale": (1, 4),
-    "perspective": (0, 0.4),
-    "warp": (0, 0.2),
-    "brightness": (0, 1),
-    "contrast": (0, 1),
-    "saturation": (0, 1),
-    "hue": (0, 180),
-    "channels": (0, 1),
-    "pca": (0, 10),
-    "grey": (0, 1),
-    "blur": (0, 0.1),
-    "noise": (0, 1),
-    "jpeg": (1, 100),
-    "posterize": (0, 1),
-    "solarize": (0, 1),
-    "equalize": (0, 1),
-    "erase": (0, 1),
-    "erase_odds": (0, 1),
-    "operations": (1, 16),
-    "strength": (0, 30),
-    "mixup": (0, 100),
-    "cutmix": (0, 100),
-    "repeats": (1, 64),
+RANGES = {name: setting.span for name, setting in _SETTINGS.items() if setting.span is not None} | {"repeats": (1, 64)}
+CHOICES = {"fill": ("black", "edge", "reflect")} | {
+    name: setting.choices for name, setting in _SETTINGS.items() if setting.choices
 }
-_CHOICES = {
-    "fill": ("black", "edge", "reflect"),
-    "automatic": ("none", "trivialaugment", "randaugment"),
-}
-# What leaves whole pixels, so that it can be done on images of the network's size; all others interpolate.
-_INTERPOLATED = ("crop", "aspect", "rotate", "shear", "scale", "perspective", "warp", "automatic")
-_COLOURED = (
-    "brightness", "contrast", "saturation", "hue", "channels", "pca", "grey",
-    "blur", "noise", "jpeg", "posterize", "solarize", "equalize",
-)  # fmt: skip
-_MOVED = ("mirror", "flip", "shift")
+_SWITCHES = settings_of(*Stage)
+# What leaves whole pixels can be done on images of the network's size.
+_INTERPOLATING = settings_of(Stage.INTERPOLATION, Stage.AUTOMATIC)
+_RECOLOURING = settings_of(Stage.COLOUR, Stage.EFFECT, Stage.AUTOMATIC)
+_MOVING = settings_of(Stage.WHOLE_PIXEL, Stage.INTERPOLATION, Stage.AUTOMATIC)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How far the images of an epoch may differ from those of the index. The usual values change nothing.
+    """How far the images of an epoch may differ from those of the index. The defaults change nothing.
 
     All draws are uniform and independent, unless said otherwise.
 
     Attributes:
         mirror: whether left and right are exchanged for half of the images.
         flip: whether top and bottom are exchanged for half of the images.
-        shift: the largest move in each direction, as a share of height and width.
-        crop: the least share of the picture's area that is cut out; 1 keeps it whole.
-        aspect: the largest factor by which the shape of that cut differs from the picture's; it stays in the picture,
-            so its area may become smaller by that factor.
-        rotate: the largest turn, in degrees.
+        shift: the largest shift in each direction, as a share of height and width.
+        crop: the least share of the image's area that is cut out; 1 leaves it whole.
+        aspect: the largest factor by which the shape of that crop differs from the image's; it stays in the image, so
+            its area may become smaller by that factor.
+        rotate: the largest rotation, in degrees.
         shear: the largest slant of each axis, in degrees.
         scale: the largest factor of size, larger and smaller (log-uniform).
-        perspective: the largest move of each corner, as a share of height and width.
-        warp: the largest local move in each direction, as a share of the sides (Simard et al. 2003): a smooth field.
-        fill: what comes in from outside of the picture: black, edge or reflect. Always black where `fit` pads.
-        brightness: the largest change of the factor of all values, 1.
-        contrast: the same of the distance from the picture's mean grey.
+        perspective: the largest shift of each corner, as a share of height and width.
+        warp: the largest local displacement in each direction, as a share of the sides (Simard et al. 2003): a smooth
+            field.
+        fill: what comes in from outside of the image: black, edge or reflect. Always black where `resize` pads.
+        brightness: the largest difference of the factor of all values from 1.
+        contrast: the same of the distance from the image's mean grey.
         saturation: the same of the distance from each pixel's grey.
-        hue: the largest turn of the colours around grey, in degrees, lightness kept (in YIQ, not in HSV).
+        hue: the largest rotation of the colours around grey, in degrees, at equal lightness (in YIQ, not in HSV).
         channels: the largest shift of each channel, in units of full scale.
         pca: standard deviation of the normal factors of the principal colours; 0.1 in AlexNet (Krizhevsky et al. 2012,
             Section 4.1).
@@ -102,19 +74,21 @@ class Policy:
         jpeg: the lowest quality of a JPEG compression; 100 compresses nothing.
         posterize: the share of images of which each channel keeps 3 to 6 bits.
         solarize: the share of images of which values above a level are inverted.
+        solarize_add: the largest amount that is added to values below the middle, in units of full scale; then clipped.
         equalize: the share of images whose histograms are equalised.
-        erase: the side of a square that is set to the image's mean, as a share of the smaller side; it is placed
-            anywhere, half outside included (DeVries & Taylor 2017, arXiv:1708.04552).
+        erase: the side of a square that is set to the image's mean, as a share of the shorter side; its centre is
+            anywhere in the image, so it may lie half outside (DeVries & Taylor 2017, arXiv:1708.04552).
         erase_odds: the share of images in which it is erased.
         automatic: operations of a fixed list, drawn for each image: none, trivialaugment (Mueller & Hutter 2021,
             arXiv:2103.10158, the wide ranges) or randaugment (Cubuk et al. 2019, arXiv:1909.13719).
         operations: how many of them an image gets; trivialaugment takes 1.
         strength: of each, 0 to 30; trivialaugment draws it.
-        mixup: of each batch with another order of itself: alpha of Beta(alpha, alpha) (Zhang et al. 2017,
-            arXiv:1710.09412); 0 for never.
-        cutmix: likewise, of a rectangle (Yun et al. 2019, arXiv:1905.04899). With both, each takes half of the batches.
-        repeats: how often an image stands in an epoch, each time changed otherwise, while other images wait for the
-            next one (Hoffer et al. 2019, arXiv:1901.09335).
+        mixup: alpha of Beta(alpha, alpha), the share of two blended images (Zhang et al. 2017, arXiv:1710.09412); 0 for
+            never.
+        cutmix: likewise, of a pasted rectangle (Yun et al. 2019, arXiv:1905.04899). With both, each gets half of the
+            batches.
+        repeats: how often an image appears in an epoch, each time with other draws, while other images wait for the
+            next epoch (Hoffer et al. 2019, arXiv:1901.09335).
     """
 
     mirror: bool = False
@@ -141,6 +115,7 @@ class Policy:
     jpeg: int = 100
     posterize: float = 0.0
     solarize: float = 0.0
+    solarize_add: float = 0.0
     equalize: float = 0.0
     erase: float = 0.0
     erase_odds: float = 1.0
@@ -153,17 +128,17 @@ class Policy:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            value, usual = getattr(self, entry.name), entry.default
-            wanted = (int, float) if isinstance(usual, float) else type(usual)
-            if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(usual, bool)):
-                words = {bool: "true or false", int: "a whole number", float: "a number", str: "a name in quotes"}
-                expected = words.get(type(usual), "three rows of three numbers")
+            value, default = getattr(self, entry.name), entry.default
+            wanted = (int, float) if isinstance(default, float) else type(default)
+            if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool)):
+                kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a name in quotes"}
+                expected = kinds.get(type(default), "three rows of three numbers")
                 raise OptionError(f"augmentation: {entry.name} is {expected}, not {value!r}")
-        for name, (low, high) in _RANGES.items():
+        for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise OptionError(f"augmentation: {name} is from {low:g} to {high:g}, not {value!r}")
-        for name, known in _CHOICES.items():
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UnknownNameError(f"{name} of an augmentation", getattr(self, name), known)
         if not _are_axes(self.axes):
@@ -171,34 +146,44 @@ class Policy:
 
     @property
     def keeps_pixels(self) -> bool:
-        """Whether images only move by whole pixels, so that those of the network's size will do."""
-        return self._is_usual(_INTERPOLATED)
+        """Tell whether images only move by whole pixels, so that those of the network's size will do."""
+        return self._switched_on.isdisjoint(_INTERPOLATING)
 
     @property
     def keeps_colours(self) -> bool:
-        """Whether no value of a pixel changes."""
-        return self._is_usual((*_COLOURED, "automatic"))
+        """Tell whether no value of a pixel changes, the erased square aside."""
+        return self._switched_on.isdisjoint(_RECOLOURING)
 
     @property
     def keeps_place(self) -> bool:
-        """Whether every pixel stays where it is."""
-        return self._is_usual((*_INTERPOLATED, *_MOVED))
+        """Tell whether every pixel stays at its position."""
+        return self._switched_on.isdisjoint(_MOVING)
 
-    def _is_usual(self, names: tuple[str, ...]) -> bool:
-        return all(getattr(self, name) == getattr(Policy, name) for name in names)
+    @cached_property
+    def _switched_on(self) -> frozenset[str]:
+        """The settings of operations that differ from their defaults."""
+        return frozenset(name for name in _SWITCHES if getattr(self, name) != getattr(Policy, name))
+
+    def is_on(self, operation: Operation[Any]) -> bool:
+        """Tell whether a setting of this operation differs from its default, which switches it off."""
+        return not self._switched_on.isdisjoint(operation.switches)
+
+    def values_of(self, operation: Operation[Any]) -> tuple[Any, ...]:
+        """Return the values of an operation's settings and options, as its record's functions take them."""
+        return tuple(getattr(self, setting.name) for setting in (*operation.settings, *operation.options))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON values, everything that is not as usual."""
-        usual = asdict(Policy())
-        return {name: value for name, value in asdict(self).items() if value != usual[name]}
+        """Return as plain JSON values everything that differs from its default."""
+        default = asdict(Policy())
+        return {name: value for name, value in asdict(self).items() if value != default[name]}
 
     def to_text(self) -> str:
-        """As one line of JSON, which `policy` takes for a name."""
+        """Return one line of JSON, which `find_policy` takes for a name."""
         return json.dumps(self.to_json(), sort_keys=True)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], base: Policy | None = None) -> Policy:
-        """The inverse of `to_json`; what is missing is as in `base`, or as usual.
+        """Return the policy that `to_json` has written; what is missing is as in `base`, or the default.
 
         Raises:
             UnknownNameError: there is no such setting.
@@ -214,13 +199,13 @@ class Policy:
         return replace(base or cls(), **read)
 
     def to_toml(self) -> str:
-        """As the text of a TOML file, a line for each setting that is not as usual."""
+        """Return the text of a TOML file, a line for each setting that differs from its default."""
         # TOML writes booleans, numbers, strings and lists of these as JSON does.
         return "".join(f"{name} = {json.dumps(value)}\n" for name, value in self.to_json().items())
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The table of a TOML file.
+    """Read the table of a TOML file.
 
     Raises:
         OptionError: there is no such file, or it is no TOML.
@@ -236,7 +221,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _are_axes(value: Any) -> bool:
-    """Whether these are three rows of three numbers."""
+    """Tell whether these are three rows of three numbers."""
     if not isinstance(value, tuple | list) or len(value) != 3:
         return False
     if not all(isinstance(axis, tuple | list) and len(axis) == 3 for axis in value):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import UnknownNameError
 from hubel.core.random import uniform
-from hubel.data.augment import POLICIES, Policy, augment, find_policy
+from hubel.data.augment import POLICIES, Policy, augment_batch, find_policy
 
 Pixels = NDArray[np.uint8]
 SIDES = st.integers(1, 11)
@@ -58,7 +58,9 @@ def reference(image: Pixels, policy: Policy, seed: int, epoch: int, sample: int)
 
 
 def changed(batch: Pixels, policy: Policy, samples: Any = None, *, seed: int = 0, epoch: int = 0) -> Pixels:
-    return augment(batch, policy, seed=seed, epoch=epoch, samples=np.arange(len(batch)) if samples is None else samples)
+    return augment_batch(
+        batch, policy, seed=seed, epoch=epoch, samples=np.arange(len(batch)) if samples is None else samples
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from augment_references import enlarged, moved, noise, one_after_another, points_of, sampled, scene, squashed
+from augment_steps import named, recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion
 
-from hubel.data.augment import POLICIES, Change, Policy, changed, draw
-from hubel.data.augment.apply import map_of
+from hubel.data.augment import POLICIES, Augmentation, Policy, draw_augmentations, transform_image
+from hubel.data.augment.apply import input_to_image
 from hubel.data.preprocess import Preprocess, Resize
 
 SIDES = st.integers(1, 40)
@@ -45,7 +46,9 @@ def test_each_move(name: str, values: tuple[float, ...], fill: str) -> None:
         picture = noise(height, width)
         place = squashed(picture, moved(name, values, size), size)
         wanted = sampled(picture, place, size, points_of(place, size), fill)
-        got = changed(picture, preprocess(*size), Change(moves=((name, values),), fill=fill))
+        got = transform_image(
+            picture, preprocess(*size), Augmentation(transforms=recorded(((name, values),)), fill=fill)
+        )
         assert close(got, wanted)
 
 
@@ -55,7 +58,7 @@ def test_moves_compose_in_their_order(values: tuple[float, ...]) -> None:
     steps = (("mirror", ()), ("rotate", (25.0,)), ("shear", values), ("scale", (1.2,)), ("shift", (0.1, -0.2)))
     place = squashed(picture, one_after_another(*(moved(name, some, size) for name, some in steps)), size)
     wanted = sampled(picture, place, size, points_of(place, size), "black")
-    assert close(changed(picture, preprocess(*size), Change(moves=steps)), wanted)
+    assert close(transform_image(picture, preprocess(*size), Augmentation(transforms=recorded(steps))), wanted)
 
 
 @pytest.mark.parametrize("share", [0.005, 0.01, 0.02, 0.04, 0.08])
@@ -70,8 +73,8 @@ def test_local_warping(share: float, turn: float) -> None:
         return rotate(x + moves[..., 0], y + moves[..., 1])
 
     wanted = sampled(picture, place, size, (1, 1), "reflect")
-    change = Change(moves=(("rotate", (turn,)),), field=field, fill="reflect")
-    got = changed(picture, preprocess(*size), change).astype(float)
+    augmentation = Augmentation(transforms=recorded((("rotate", (turn,)),)), displacements=field, fill="reflect")
+    got = transform_image(picture, preprocess(*size), augmentation).astype(float)
     assert np.abs(got - wanted).max() <= 2
     assert np.abs(got - wanted).mean() < 0.3, "float32 places"
 
@@ -86,7 +89,11 @@ def test_warping_with_a_perspective_and_a_smaller_result() -> None:
         return squashed(picture, perspective, size)(x + 3.3, y + 4.1)
 
     wanted = sampled(picture, place, size, points_of(place, size), "edge")
-    got = changed(picture, preprocess(*size), Change(moves=(("perspective", corners),), field=field, fill="edge"))
+    got = transform_image(
+        picture,
+        preprocess(*size),
+        Augmentation(transforms=recorded((("perspective", corners),)), displacements=field, fill="edge"),
+    )
     assert np.abs(got - wanted).max() <= 2
 
 
@@ -105,7 +112,9 @@ def test_no_change_is_what_evaluation_sees(
     picture = noise(*sides, inside)
     mean = (0.5,) * channels
     wanted = Preprocess(*size, channels, resize, mean=mean, std=mean, crop=crop if resize == "crop" else 1.0)
-    assert np.array_equal(changed(picture, wanted, draw(POLICIES["none"], 0, 1, 2)[0]), wanted.apply(picture))
+    assert np.array_equal(
+        transform_image(picture, wanted, draw_augmentations(POLICIES["none"], 0, 1, 2)[0]), wanted.apply(picture)
+    )
 
 
 @settings(max_examples=120, deadline=None)
@@ -123,11 +132,11 @@ def test_every_policy_makes_the_network_s_size(
 ) -> None:
     picture = noise(*sides, inside)
     before, wanted = picture.copy(), preprocess(*size, channels, resize)
-    made = changed(picture, wanted, draw(POLICIES[name], key)[0])
+    made = transform_image(picture, wanted, draw_augmentations(POLICIES[name], key)[0])
     assert made.shape == (*size, channels)
     assert made.dtype == np.uint8
     assert np.array_equal(picture, before)
-    assert np.array_equal(made, changed(picture, wanted, draw(POLICIES[name], key)[0]))
+    assert np.array_equal(made, transform_image(picture, wanted, draw_augmentations(POLICIES[name], key)[0]))
 
 
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
@@ -138,7 +147,9 @@ def test_a_tiny_turn_fits_like_no_turn(resize: Resize, sides: tuple[int, int]) -
     smooth = np.stack([40 + 150 * x / sides[1], 40 + 150 * y / sides[0], 90 + 0 * x], -1).round().astype(np.uint8)
     wanted = preprocess(31, 45, resize=resize)
     plain = wanted.apply(smooth).astype(float)
-    turned = changed(smooth, wanted, Change(moves=(("rotate", (1e-7,)),), fill="edge")).astype(float)
+    turned = transform_image(
+        smooth, wanted, Augmentation(transforms=recorded((("rotate", (1e-7,)),)), fill="edge")
+    ).astype(float)
     inside = binary_erosion(plain[..., 2] == 90)  # at its edge a padded picture fades into the black
     assert np.abs(turned - plain)[inside].max() <= 3
 
@@ -146,20 +157,24 @@ def test_a_tiny_turn_fits_like_no_turn(resize: Resize, sides: tuple[int, int]) -
 @pytest.mark.parametrize("move", ["mirror", "flip"])
 def test_twice_mirrored_is_as_before(move: str) -> None:
     picture, wanted = noise(31, 47), preprocess(31, 47)
-    once = changed(picture, wanted, Change(moves=((move, ()),)))
+    once = transform_image(picture, wanted, Augmentation(transforms=recorded(((move, ()),))))
     assert np.array_equal(once, picture[:, ::-1] if move == "mirror" else picture[::-1])
-    assert np.array_equal(changed(once, wanted, Change(moves=((move, ()),))), picture)
-    assert np.array_equal(changed(picture, wanted, Change(moves=((move, ()), (move, ())))), picture)
-    turned = Change(moves=((move, ()), (move, ()), ("rotate", (10.0,))))
+    assert np.array_equal(transform_image(once, wanted, Augmentation(transforms=recorded(((move, ()),)))), picture)
+    assert np.array_equal(
+        transform_image(picture, wanted, Augmentation(transforms=recorded(((move, ()), (move, ()))))), picture
+    )
+    turned = Augmentation(transforms=recorded(((move, ()), (move, ()), ("rotate", (10.0,)))))
     assert np.allclose(
-        map_of(wanted, turned, 47, 31), map_of(wanted, Change(moves=(("rotate", (10.0,)),)), 47, 31), atol=1e-12
+        input_to_image(wanted, turned, 47, 31),
+        input_to_image(wanted, Augmentation(transforms=recorded((("rotate", (10.0,)),))), 47, 31),
+        atol=1e-12,
     )
 
 
 @pytest.mark.parametrize("turn", [90.0, 180.0, -90.0, 360.0])
 def test_right_angles_move_whole_pixels(turn: float) -> None:
     picture = noise(33, 33)
-    got = changed(picture, preprocess(33, 33), Change(moves=(("rotate", (turn,)),)))
+    got = transform_image(picture, preprocess(33, 33), Augmentation(transforms=recorded((("rotate", (turn,)),))))
     assert np.array_equal(got, np.rot90(picture, round(turn / 90)))
 
 
@@ -170,26 +185,35 @@ def test_far_smaller_pictures_flicker_no_more_than_means(factor: float) -> None:
     picture = scene(round(40 * factor) + 3, round(40 * factor) - 2)
     place = squashed(picture, moved("rotate", (17.0,), size), size)
     truth = sampled(picture, place, size, (24, 24), "reflect")
-    got = changed(picture, preprocess(*size), Change(moves=(("rotate", (17.0,)),), fill="reflect"))
+    got = transform_image(
+        picture, preprocess(*size), Augmentation(transforms=recorded((("rotate", (17.0,)),)), fill="reflect")
+    )
     plain = sampled(picture, place, size, (1, 1), "reflect")
     assert np.abs(got - truth).mean() < 0.2 * np.abs(plain - truth).mean()
 
 
 def test_a_cut_is_nearer_to_the_means_of_its_area_than_a_resize() -> None:
     picture, wanted = scene(70, 90), preprocess(32, 24)
-    change = Change(cut=(0.5, 0.4, 1.0, 0.25))
-    assert change.box(90, 70) == (round(0.25 * 54), 35, 36, 35)
-    left, top, columns, rows = change.box(90, 70)
+    augmentation = Augmentation(crop=(0.5, 0.4, 1.0, 0.25))
+    assert augmentation.box(90, 70) == (round(0.25 * 54), 35, 36, 35)
+    left, top, columns, rows = augmentation.box(90, 70)
     truth = sampled(
         picture, lambda x, y: (left + x * columns / 24, top + y * rows / 32), (32, 24), (12, 12), "black"
     )  # fmt: skip
     resized = wanted.apply(np.ascontiguousarray(picture[top : top + rows, left : left + columns]))
-    errors = [np.abs(made.astype(float) - truth).mean() for made in (changed(picture, wanted, change), resized)]
+    errors = [
+        np.abs(made.astype(float) - truth).mean() for made in (transform_image(picture, wanted, augmentation), resized)
+    ]
     assert errors[0] < 0.92 * errors[1]
 
 
 def test_cuts_have_the_area_and_the_shape_that_the_policy_allows() -> None:
-    cuts = np.array([change.cut for change in draw(Policy(crop=0.3, aspect=4 / 3), 0, 0, np.arange(4000))])
+    cuts = np.array(
+        [
+            augmentation.crop
+            for augmentation in draw_augmentations(Policy(crop=0.3, aspect=4 / 3), 0, 0, np.arange(4000))
+        ]
+    )
     area, shape = cuts[:, 0] * cuts[:, 1], cuts[:, 0] / cuts[:, 1]
     assert area.min() >= 0.3 * 0.999
     assert area.max() <= 1
@@ -201,7 +225,7 @@ def test_cuts_have_the_area_and_the_shape_that_the_policy_allows() -> None:
 
 def test_a_very_large_picture_is_no_trouble() -> None:
     picture = np.tile(np.arange(256, dtype=np.uint8), 160)[None].repeat(2, 0)
-    got = changed(picture, preprocess(8, 64, 1), Change(moves=(("rotate", (0.5,)),)))
+    got = transform_image(picture, preprocess(8, 64, 1), Augmentation(transforms=recorded((("rotate", (0.5,)),))))
     assert got.shape == (8, 64, 1)
     assert 100 < got[2:6].mean() < 155
 
@@ -213,18 +237,22 @@ def test_far_outside_of_the_picture(fill: str) -> None:
     for share in (0.3, 0.9, 1.0, 3.0):
         steps = (("rotate", (30.0,)), ("scale", (0.5,)), ("shift", (share, -share)))
         for some in (steps[:1], steps):
-            wide = Change(moves=tuple((n, v if n != "shift" else (min(v[0], 1.0), max(v[1], -1.0))) for n, v in some))
-            got = changed(picture, preprocess(*size), Change(moves=wide.moves, fill=fill))
-            place = one_after_another(*(moved(name, values, size) for name, values in wide.moves))
+            wide = Augmentation(
+                transforms=recorded(((n, v if n != "shift" else (min(v[0], 1.0), max(v[1], -1.0))) for n, v in some))
+            )
+            got = transform_image(picture, preprocess(*size), Augmentation(transforms=wide.transforms, fill=fill))
+            place = one_after_another(*(moved(name, values, size) for name, values in named(wide.transforms)))
             assert close(got, sampled(picture, place, size, points_of(place, size), fill))
 
 
 def test_threads_do_not_share_their_memory_between() -> None:
     pictures = [noise(60 + i, 90 - i, seed=i) for i in range(40)]
-    changes = draw(POLICIES["strong"], 0, 0, np.arange(40))
+    changes = draw_augmentations(POLICIES["strong"], 0, 0, np.arange(40))
     wanted = preprocess(45, 50)
-    alone = [changed(picture, wanted, change) for picture, change in zip(pictures, changes, strict=True)]
+    alone = [
+        transform_image(picture, wanted, augmentation) for picture, augmentation in zip(pictures, changes, strict=True)
+    ]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda p, c: changed(p, wanted, c), pictures * 5, changes * 5))
+        together = list(pool.map(lambda p, c: transform_image(p, wanted, c), pictures * 5, changes * 5))
     assert all(np.array_equal(a, b) for a, b in zip(alone * 5, together, strict=True))
     assert all(np.shares_memory(a, b) is False for a, b in itertools.pairwise(together))
