@@ -80,7 +80,7 @@ MISTAKES = {
     "RUN photos/red/1.png --layer head": "layer head outputs no map",
     "RUN photos/red/1.png --unit stage1": "a unit is a layer and a number, such as stage3:17, not 'stage1'",
     "RUN photos/red/1.png --unit stage1:99": "layer stage1 has the units 0 to 3, not 99",
-    "RUN photos/red/1.png --patches photos": "--patches needs a unit to excite, such as --unit stage3:17",
+    "RUN photos/red/1.png --patches photos": "--patches needs a unit, such as --unit stage3:17",
     "RUN photos/red/1.png --maps --compare": "choose one of --compare and --maps",
     "RUN --templates --class rad": "no class is called 'rad'; did you mean red?",
     "nowhere photos/red/1.png": "nowhere",

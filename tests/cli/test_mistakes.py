@@ -40,7 +40,7 @@ COMMAND_LINES = {
     "train digits --epoch 3": "train has no option --epoch; did you mean --epochs? See hubel train --help",
     "train digits --quickly": "train has no option --quickly; see hubel train --help",
     "train digits --size": "--size needs a value; see hubel train --help",
-    "train digits more": "train has no use for 'more'; see hubel train --help",
+    "train digits more": "train takes no argument 'more'; see hubel train --help",
     "train digits --config": "--config needs a value; see hubel train --help",
     "train digits --config no.json": "--config no.json: no such file; expected settings "
     "in TOML, or the config.json of a run",
@@ -60,7 +60,7 @@ COMMAND_LINES = {
     "train digits --task reconstruct --size 32": "autoencoder_28 takes images of 28x28 pixels, not 32x32",
     "models zzz*": "no model is called 'zzz*'; the known ones are: ",
     "models lenet6": "no model is called 'lenet6'; did you mean lenet or lenet5 or alexnet?",
-    "train digits --resume": "a resumed run keeps its data and settings; give nothing but --resume and --out",
+    "train digits --resume": "a resumed run keeps its data and settings; use only --resume and --out",
     "train nowhere": "nowhere",
     "data nowhere": "nowhere",
     "predict nowhere x.png": "no model file, run or network is called 'nowhere'; the known ones are: ",

@@ -78,7 +78,7 @@ def test_shards_are_together_all(hubel: Call, model: Path, photos: Path) -> None
     [
         ("-o answers.txt", "--output answers.txt: the name says the format and ends in .jsonl, .csv or .parquet"),
         ("-o a.csv --jsonl", "choose one of --jsonl and --output"),
-        ("--resume", "--resume goes on with a file: give --output FILE, too"),
+        ("--resume", "--resume continues a file: add --output FILE"),
         ("--shard 4/3", "--shard is I/N with I from 1 to N, such as 1/3, 2/3 and 3/3; not '4/3'"),
         ("--engine ray --device cuda", "--engine ray computes on processors, not on cuda"),
     ],

@@ -64,3 +64,13 @@ def test_what_needs_torch_says_so(words: list[str], tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "hubel: this needs torch, which is not installed: pip install torch\n"
+
+
+def test_info_without_torch(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from hubel.cli import main; main(['info'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert lines["torch"].startswith("not installed")
+    assert {"hubel", "python", "numpy", "engines", "threads", "cache"} <= set(lines)
+    assert "device" not in lines

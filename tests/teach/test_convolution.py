@@ -367,8 +367,8 @@ def test_command_filters_a_photo(conv: Call) -> None:
 
 
 MISTAKES = {
-    "": "say what comes in: hubel conv 28x28x192; or hubel conv --show; or hubel conv --kernel sharpen PHOTO",
-    "photo.jpg": "a shape is HEIGHTxWIDTHxCHANNELS such as 28x28x192, not 'photo.jpg'; a photo needs a --kernel",
+    "": "name the input: hubel conv 28x28x192; or hubel conv --show; or hubel conv --kernel sharpen PHOTO",
+    "photo.jpg": "a shape is HEIGHTxWIDTHxCHANNELS such as 28x28x192, not 'photo.jpg'; to filter a photo, add --kernel",
     "1x2x3x4": "a shape has height, width and channels, such as 28x28x192, not 1x2x3x4",
     "8x8x0": "in_channels is at least 1, not 0",
     "8x8 --out-channels 0": "out_channels is at least 1, not 0",

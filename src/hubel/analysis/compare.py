@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,6 +38,22 @@ class ComparedNetwork:
     summary: Summary
     top1: float | None
     latency_ms: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return name, input shape, costs, published accuracy and latency; `field` is None where it is unbounded."""
+        costs = self.summary
+        return {
+            "model": self.name,
+            "input": list(costs.inputs[0]),
+            "params": costs.params,
+            "macs": costs.macs,
+            "weighted_layers": costs.weighted_layers,
+            "field": None if costs.field is None else costs.field.rows.size,
+            "weights_mib": round(costs.bytes / 2**20, 3),
+            "results_mib": round(costs.memory / 2**20, 3),
+            "top1": self.top1,
+            "latency_ms": self.latency_ms,
+        }
 
 
 def expand_patterns(names: Sequence[str]) -> list[str]:

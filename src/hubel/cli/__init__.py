@@ -1,6 +1,6 @@
-"""The command: one file a verb, which parses flags, calls the package, prints. No logic.
+"""Command line: one file per verb, which parses flags, calls the package and prints. No logic.
 
-Nothing heavy is imported here or at the top of a verb's file, so that help and version answer at once.
+Nothing heavy is imported here or at the top of a verb's file, so that help and version print at once.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def app(words: Sequence[str] | None = None) -> App:
     """Build the command line.
 
     Args:
-        words: what was typed; only the file of the verb that they name is imported. None imports those of all verbs.
+        words: the command line; only the file of the verb that it names is imported. None imports all.
     """
     root = App(
         name="hubel",
-        help="Convolutional image classifiers: train them on a folder of photos, see what they do, ship them.",
-        help_epilogue="Start with `hubel demo`, then `hubel train PHOTOS`: a folder with one folder for each class.",
+        help="Convolutional image classifiers: train them on a folder of photos, inspect them, ship them.",
+        help_epilogue="Start with `hubel demo`, then `hubel train PHOTOS`: a folder with one subfolder per class.",
         version=__version__,
         help_format="markdown",
         default_parameter=Parameter(negative="", show_default=_shown_default),
@@ -48,14 +48,14 @@ def app(words: Sequence[str] | None = None) -> App:
     families = {verb.name.partition(" ")[0] for verb in VERBS}
     headings = dict.fromkeys(verb.heading for verb in VERBS)
     groups = {heading: Group.create_ordered(heading) for heading in (*headings, "Options")}
-    for place, verb in enumerate(VERBS):
+    for position, verb in enumerate(VERBS):
         family, _, second = verb.name.partition(" ")
         loaded = words is None or family == asked
         if not loaded and asked in families:
             continue
         if family not in root:
             group, summary = groups[verb.heading], verb.summary()
-            root.command(App(name=family, help=summary, help_epilogue="", group=group, sort_key=place))
+            root.command(App(name=family, help=summary, help_epilogue="", group=group, sort_key=position))
         if loaded:
             examples = "Examples:\n\n```console\n" + "\n".join(verb.examples()) + "\n```"
             if second:
@@ -69,14 +69,14 @@ def app(words: Sequence[str] | None = None) -> App:
 
 
 def _shown_default(value: Any) -> str | None:
-    """Return the text of a default value; None where it goes without saying, as that a flag is off."""
+    """Return the text of a default value; None for defaults that need no mention, such as a flag that is off."""
     return None if value is None or value is False or value in ("", {}, ()) else str(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with one of the codes above."""
     tune()
-    # Warnings are for programmers; what a person must know, hubel says itself.
+    # Warnings are for programmers; hubel prints what users must know itself.
     warnings.simplefilter("ignore")
     for stream in (sys.stdout, sys.stderr):
         # Names of files and classes may hold what the terminal's encoding has no bytes for.
@@ -125,7 +125,7 @@ def _run(tokens: list[str]) -> Any:
 
 
 def _with_standard_input(tokens: list[str]) -> list[str]:
-    """The words with "-" where it cannot be taken for an option: after "--", behind all others."""
+    """Move "-" behind "--" at the end, where it cannot be taken for an option."""
     if tokens[:1] != ["predict"] or "-" not in tokens:
         return tokens
     others = [token for token in tokens if token != "-"]
@@ -133,17 +133,17 @@ def _with_standard_input(tokens: list[str]) -> list[str]:
 
 
 def _without_config(tokens: list[str]) -> tuple[list[str], str | None]:
-    """The words of a training without `--config FILE`, which must be known before they are parsed; the file."""
-    for place, token in enumerate(tokens):
+    """Return the words without `--config FILE`, which must be read before they are parsed, and the file."""
+    for index, token in enumerate(tokens):
         name, joined, value = token.partition("=")
         if name == "--config" and tokens[0] in ("train", "lr-find"):
             if joined:
-                return [*tokens[:place], *tokens[place + 1 :]], value
-            if place + 1 < len(tokens):
-                return [*tokens[:place], *tokens[place + 2 :]], tokens[place + 1]
+                return [*tokens[:index], *tokens[index + 1 :]], value
+            if index + 1 < len(tokens):
+                return [*tokens[:index], *tokens[index + 2 :]], tokens[index + 1]
     return tokens, None
 
 
 def _complain(text: str) -> None:
-    """One line, whatever the error's own text looks like."""
+    """Print a message on one line, even if the text of the error has several."""
     print("hubel: " + " ".join(text.split()), file=sys.stderr)

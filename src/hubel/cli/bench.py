@@ -27,20 +27,21 @@ def bench(
     data: str | None = None,
     json: bool = False,
 ) -> int:
-    """Benchmark models on this machine with each engine: latency, throughput, start, memory.
+    """Benchmark models on this machine with each engine: latency, throughput, start time, memory.
 
-    Each row is measured in a process of its own, from resized images to scores; decoding is not part of it. Exit code:
-    0, or 1 if nothing of a model could be measured.
+    Each row is measured in a process of its own, from resized images to scores, without decoding.
+
+    Exit codes: 0 success, 1 a model could not be measured at all, 2 wrong usage.
 
     Args:
-        models: exported files; model files, folders of runs and networks by their names, which are run by torch, and
-            exported for the other engines. Nothing is downloaded: weights that are not here are random.
-        seconds: to measure for, for each row.
-        engine: only this one, torch, onnxruntime or openvino; may be given again. All that are installed if not given.
-        batch: images at once where there are many; several numbers are tried if not given.
-        threads: to compute with; all cores if not given.
-        int8: also in 8 bits, where models are exported for it.
-        data: images to calibrate 8 bits with; noise if not given, and then such rows are good for timing only.
+        models: exported files; or model files, folders of runs and networks by their names, which run in torch and are
+            exported for the other engines. Nothing is downloaded: missing weights are replaced by random ones.
+        seconds: duration of each measurement.
+        engine: torch, onnxruntime or openvino; may be repeated. All that are installed if not given.
+        batch: batch size for throughput; several sizes are tried if not given.
+        threads: threads of the computation; one per core if not given.
+        int8: measure models that are exported in int8, too.
+        data: images for the calibration of int8; noise if not given, which is good for timing only.
         json: print the numbers as JSON instead of a table.
     """
     import json as json_module
@@ -64,24 +65,24 @@ def bench(
     return 1 if found.failed else 0
 
 
-# The last one only where it matters: what other programs used of the processor meanwhile.
+# The last column, the share of the processor that other programs used, is shown only if it matters.
 _COLUMNS = (
     "model", "engine", "precision", "start s", "p50 ms", "p95 ms", "p99 ms", "images/s", "batch", "x", "memory MiB",
     "others",
 )  # fmt: skip
 _MEANING = (
-    "\nFrom resized images to scores, without decoding. start: until a new process has its first answer; p50, p95, "
-    "p99: of single images;\nimages/s: at the best batch size; x: against the model's first row; memory: the most that "
-    "the process held, libraries included."
+    "\nFrom resized images to scores, without decoding. start: time until a new process has its first result; p50, "
+    "p95, p99: latency of single images;\nimages/s: at the best batch size; x: speed relative to the model's "
+    "first row; memory: peak of the process, libraries included."
 )
 
 
 _ALL = 120  # columns of a terminal that shows the whole table
-_PARTS = ((4, 5, 6, 7, 8, 9), (3, 10, 11))  # of `_COLUMNS`, by their places: what fits a terminal of 80 columns
+_PARTS = ((4, 5, 6, 7, 8, 9), (3, 10, 11))  # indices in `_COLUMNS`: two tables that fit a terminal of 80 columns
 
 
 def _show(found: Bench) -> None:
-    """One table; where it would not fit the terminal two for each model, so that no number is broken in two."""
+    """Print one table; or two per model if it would not fit the terminal, so that no number is broken in two."""
     from hubel.cli.tables import print_table
 
     rows = [_cells(row, ratio) for row, ratio in zip(found.rows, found.ratios, strict=True)]
@@ -91,9 +92,9 @@ def _show(found: Bench) -> None:
         return
     for model in dict.fromkeys(row.model for row in found.rows):
         for part, title in zip(_PARTS, (model, ""), strict=True):
-            places = [place for place in part if place < shown]
-            lines = [(f"{row[1]} {row[2]}", *(row[place] for place in places)) for row in rows if row[0] == model]
-            print_table(("engine", *(_COLUMNS[place] for place in places)), lines, title=title)
+            indices = [index for index in part if index < shown]
+            lines = [(f"{row[1]} {row[2]}", *(row[index] for index in indices)) for row in rows if row[0] == model]
+            print_table(("engine", *(_COLUMNS[index] for index in indices)), lines, title=title)
 
 
 def _narrow() -> bool:
@@ -104,7 +105,7 @@ def _narrow() -> bool:
 
 
 def _cells(row: Row, ratio: float | None) -> tuple[str, ...]:
-    """A line of the table; a dash stands for what is not known."""
+    """Return the cells of a row; a dash stands for a missing value."""
     names = row.model, row.engine, row.precision
     if row.speed is None or row.startup_s is None or ratio is None:
         return *names, *"-" * (len(_COLUMNS) - len(names))

@@ -12,7 +12,7 @@ def cache(*, clear: tuple[str, ...] = ()) -> int:
     """Show or clear the cache on the disk.
 
     Args:
-        clear: what to remove: all, or kinds such as activations.
+        clear: kinds to remove, such as activations; or all.
     """
     from hubel.cli.tables import print_table
     from hubel.core.cache import LIMIT_VARIABLE, cache_limit, clear_cache, contents
@@ -21,9 +21,9 @@ def cache(*, clear: tuple[str, ...] = ()) -> int:
     if clear:
         print(f"removed {clear_cache(clear) / 2**20:,.1f} MiB")
         return 0
-    rows = [(kind, f"{size / 2**20:,.1f}", what) for kind, size, what in contents()]
-    print_table(["kind", "MiB", "what it is"], rows, title=str(cache_root()))
+    rows = [(kind, f"{size / 2**20:,.1f}", content) for kind, size, content in contents()]
+    print_table(["kind", "MiB", "content"], rows, title=str(cache_root()))
     limits = " and ".join(f"{kind} {cache_limit(kind) / 2**30:.1f} GiB" for kind in ("activations", "decoded"))
-    print(f"{limits} may be taken; set {LIMIT_VARIABLE} to change it")
-    print("remove with: hubel cache --clear all, or one kind")
+    print(f"limits: {limits}; set {LIMIT_VARIABLE} to change them")
+    print("to remove them: hubel cache --clear all, or one kind")
     return 0

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
-
-if TYPE_CHECKING:
-    from hubel.analysis.compare import ComparedNetwork
-
 
 EXAMPLES = (
     "hubel compare resnet50 mobilenet_v2 efficientnet_b0",
@@ -27,10 +23,10 @@ def compare(
     """Compare networks side by side: parameters, multiply-adds, depth, receptive field, size, accuracy, speed.
 
     Args:
-        models: networks of the catalogue, patterns such as "vgg*", model files, folders of runs.
-        timed: measure how long one image takes on this machine's processor, with torch.
-        figure: draw accuracy against multiply-adds into this PNG file.
-        json: print the numbers as JSON instead of a table.
+        models: networks by their names or by patterns such as "vgg*", model files, folders of runs.
+        timed: measure the latency of one image on this machine's CPU, with torch.
+        figure: PNG file for a plot of accuracy against multiply-adds.
+        json: print the results as JSON instead of a table.
     """
     import json as json_module
 
@@ -42,7 +38,7 @@ def compare(
     if not models:
         raise OptionError("name the networks: hubel compare resnet50 mobilenet_v2")
     found = compare_networks(expand_patterns(models), timed=timed)
-    records = [_record(network) for network in found]
+    records = [network.to_json() for network in found]
     if figure is not None:
         from hubel.analysis.comparison_figure import accuracy_against_macs
         from hubel.plots.png import to_png
@@ -67,23 +63,7 @@ def compare(
         for record in records
     ]
     columns = ["model", "input", "parameters", "MACs", "layers", "field", "weights MiB", "results MiB", "top-1"]
-    print_table([*columns, *(["ms an image"] if timed else [])], rows)
+    print_table([*columns, *(["ms per image"] if timed else [])], rows)
     if figure is not None:
         print(f"figure  {figure}")
     return 0
-
-
-def _record(network: ComparedNetwork) -> dict[str, Any]:
-    found = network.summary
-    return {
-        "model": network.name,
-        "input": list(found.inputs[0]),
-        "params": found.params,
-        "macs": found.macs,
-        "weighted_layers": found.weighted_layers,
-        "field": None if found.field is None else found.field.rows.size,
-        "weights_mib": round(found.bytes / 2**20, 3),
-        "results_mib": round(found.memory / 2**20, 3),
-        "top1": network.top1,
-        "latency_ms": network.latency_ms,
-    }

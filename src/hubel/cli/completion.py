@@ -13,7 +13,7 @@ EXAMPLES = (
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
-    """Print a script with which a shell completes verbs, flags and file names.
+    """Print a script for a shell's completion of verbs, flags and file names.
 
     Args:
         shell: bash, zsh (whose fpath must contain the folder of the file) or fish.

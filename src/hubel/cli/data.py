@@ -14,7 +14,7 @@ def data(source: str, /, *, unreadable: bool = False) -> int:
 
     Args:
         source: labelled images, as for hubel train.
-        unreadable: print only the files that cannot be read, one a line, with the reason after a tab.
+        unreadable: print only the unreadable files, one per line, with the reason after a tab.
     """
     import numpy as np
 

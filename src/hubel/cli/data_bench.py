@@ -20,13 +20,13 @@ def bench(
 ) -> int:
     """Time decoding, augmentation and the network separately, and name the bottleneck of training.
 
-    Settings are those of hubel train; all weights of the network are trained, whatever it starts from.
+    The settings are those of hubel train; all weights of the network are trained, even if it is pretrained.
 
     Args:
         source: labelled images, as for hubel train.
-        settings: of the recipe.
-        seconds: of each measurement.
-        json: print the numbers as JSON instead of a table.
+        settings: settings of the recipe.
+        seconds: duration of each measurement.
+        json: print the results as JSON instead of a table.
     """
     import json as json_module
 
@@ -38,13 +38,13 @@ def bench(
         print(json_module.dumps(found.to_json(), indent=2))
         return 0
     body = [
-        ("decode", f"{found.decode:,.0f}", "no larger than needed"),
-        ("decode and augment", f"{found.augmented:,.0f}", f"{found.augment}, normalised: a first epoch"),
-        ("cached and augment", f"{found.cached:,.0f}", "every later epoch, with decoded images in the cache (--cache)"),
-        ("the network", f"{found.network:,.0f}", f"{found.model}, steps of all weights, {found.threads} threads"),
+        ("decode", f"{found.decode:,.0f}", "at reduced size where the format allows it"),
+        ("decode and augment", f"{found.augmented:,.0f}", f"policy {found.augment}, normalised: the first epoch"),
+        ("augment cached images", f"{found.cached:,.0f}", "later epochs, with cached decoded images (--cache)"),
+        ("the network", f"{found.network:,.0f}", f"{found.model}, training all weights, {found.threads} threads"),
     ]
     height, width = found.size
-    title = f"{found.images:,} images for an input of {height}x{width}, {found.loading_threads} threads feed"
-    print_table(["", "images/s", "what"], body, title=title)
+    title = f"{found.images:,} images for an input of {height}x{width}, {found.loading_threads} loading threads"
+    print_table(["stage", "images/s", "description"], body, title=title)
     print(found.bottleneck)
     return 0

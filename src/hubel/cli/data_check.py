@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_SHOWN = 10  # suspects, and outliers; the page shows more, the table all
+_SHOWN = 10  # suspects, and outliers; the page shows more, the table lists all
 EXAMPLES = (
     "hubel data check PHOTOS",
     "hubel data check PHOTOS --model runs/PHOTOS-efficientnet_lite0-1",
@@ -23,15 +23,15 @@ def check(
 ) -> int:
     """Find probable label errors, duplicates and outliers in a dataset.
 
-    The data is not changed: a page shows what was found, and a table lists every image.
+    The data is not changed. A page shows the findings, and a table lists every image.
 
     Args:
         source: labelled images, as for hubel train.
-        model: the network whose features are compared, as in hubel predict. One that was trained on these images has
-            fitted their wrong labels, too.
+        model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict; its
+            features are compared. A model that was trained on these images has fitted their wrong labels, too.
         out: folder for the page and the table; runs/check-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
-        json: print what was found as JSON instead of tables.
+        json: print the results as JSON instead of tables.
     """
     import json as json_module
 
@@ -50,8 +50,8 @@ def check(
     if suspects:
         first = suspects[:_SHOWN]
         rows = [(s.path, s.label, f"{s.label_probability:.1%}", s.guess, f"{s.guess_probability:.1%}") for s in first]
-        title = f"{counted(len(suspects), 'label')} may be wrong; the most doubtful:"
-        print_table(["image", "label", "p(label)", "looks like", "p"], rows, title=title)
+        title = f"{counted(len(suspects), 'label')} may be wrong; the most suspicious:"
+        print_table(["image", "label", "p(label)", "prediction", "p(prediction)"], rows, title=title)
     print_table(["", f"{len(found):,} images"], found.summary())
     for path, deviations in found.farthest()[:_SHOWN]:
         print(f"outlier  {path} ({deviations:.1f} deviations)")

@@ -12,23 +12,24 @@ EXAMPLES = (
 
 
 def preview(source: str, /, *, policy: str = "auto", out: Path | None = None, size: int = 0, seed: int = 0) -> int:
-    """Draw augmented variants of some images before training, and each operation by itself.
+    """Draw augmented variants of a few images, and each operation by itself.
 
     Args:
-        source: images, as for hubel train; they need no labels.
-        policy: as --augment of hubel train: none, shift, light, standard, strong, trivialaugment, randaugment, auto, or
-            a file of settings that ends in .toml.
-        out: the file of the first sheet, FILE.png; the second one is FILE-operations.png.
+        source: images, as for hubel train; labels are not needed.
+        policy: augmentation policy, as for hubel train --augment: none, shift, light, standard, strong, trivialaugment,
+            randaugment, auto, or a file of settings that ends in .toml.
+        out: PNG file for the variants, FILE.png; the operations are drawn to FILE-operations.png.
             runs/preview-DATA-1/augmentation.png, -2, ... if not given.
-        size: height and width of the network's input in pixels; 0 is 224 for photos, and their own for small images.
-        seed: another seed gives other variants.
+        size: height and width of the network's input in pixels; 0 is 224 for photos, and the images' own
+            size if they are small.
+        seed: seed of the random variants.
     """
     from hubel.data.augment.preview import preview_policy
 
-    result = preview_policy(source, policy, out, size=size, seed=seed)
-    for name, value in result.policy.to_json().items():
+    sheets = preview_policy(source, policy, out, size=size, seed=seed)
+    for name, value in sheets.policy.to_json().items():
         print(f"{name:12}{value}")
-    print(f"variants    {result.variants}")
-    if result.operations is not None:
-        print(f"alone       {result.operations}")
+    print(f"variants    {sheets.variants}")
+    if sheets.operations is not None:
+        print(f"operations  {sheets.operations}")
     return 0

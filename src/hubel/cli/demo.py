@@ -11,13 +11,13 @@ EXAMPLES = (
 
 
 def demo(*, out: Path | None = None) -> int:
-    """Train, measure and predict on data that needs no download, in a minute.
+    """Train, evaluate and predict on built-in data, in a minute.
 
-    First LeNet-5 on 1,797 real handwritten digits, beside two networks without convolution; then a network with two
-    outputs that classifies X and O.
+    First compare LeNet-5 with two models without convolution on 1,797 real handwritten digits; then train a network
+    with two outputs that classifies X and O.
 
     Args:
-        out: folder for everything; runs/demo-1, -2, ... if not given.
+        out: folder for the runs; runs/demo-1, -2, ... if not given.
     """
     from hubel.cli.results import print_training_result
     from hubel.cli.tables import print_table
@@ -34,8 +34,8 @@ def demo(*, out: Path | None = None) -> int:
     rows = [(run.folder.name, f"{run.accuracy:.1%}", f"{60 * run.minutes:.1f} s") for run in runs]
     print_table(["model", "test accuracy", "training"], rows, title="Test digits")
     print_table(["image", "label", "LeNet-5", "score"], guesses, title="Some predictions")
-    say("2. X and O: two outputs, each with a score of its own\n")
+    say("2. X and O: two outputs with independent scores\n")
     xo = xo_demo(folder)
     print_training_result(xo)
-    print(f"\nLook at the report of LeNet-5:  {runs[-1].report}")
+    print(f"\nOpen the report of LeNet-5:  {runs[-1].report}")
     return 0

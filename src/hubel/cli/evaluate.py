@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-_MOST_ROWS = 5  # of each table; the report has all
+_MOST_ROWS = 5  # of each table; the report lists all
 EXAMPLES = (
     "hubel evaluate runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
     "hubel evaluate model.safetensors other-photos --split all",
@@ -25,20 +25,21 @@ def evaluate(
     engine: str = "auto",
     json: bool = False,
 ) -> int:
-    """Evaluate a model on labelled images: accuracy, each class, confusions, calibration, the highest losses.
+    """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
 
     An autoencoder's output is compared with the images themselves.
 
     Args:
-        model: a model file, the folder of a run, a file made by hubel export, or a pretrained network by its name.
-        data: images, as for hubel train.
-        split: which images. auto: those that training held out, if it was on these images; otherwise test, or val,
-            where the data has them; otherwise all.
+        model: a model file, the folder of a run, an exported file, or a pretrained network by its name, as for hubel
+            predict.
+        data: labelled images, as for hubel train; an autoencoder needs no labels.
+        split: split of the images. auto: the images that training held out, if the model was trained on them;
+            otherwise test, or val, if the data has these splits; otherwise all.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
-        tta: average the scores over each image, its mirror image and its centre (grey: over small shifts of it).
-        engine: for exported files: onnxruntime, openvino, or auto for the faster one.
-        json: print the numbers as JSON instead of a table.
+        tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
+        engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
+        json: print the results as JSON instead of tables.
     """
     import json as json_module
 
@@ -56,8 +57,8 @@ def evaluate(
     if tta:
         print(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
     print_table(["", str(result.folder)], evaluation.rows(result.split))
-    for one in evaluation.report_tables():
-        if one.above_figures:
-            print_table([name.lower() for name in one.columns], one.rows[:_MOST_ROWS], title=one.heading)
+    for table in evaluation.report_tables():
+        if table.above_figures:
+            print_table([name.lower() for name in table.columns], table.rows[:_MOST_ROWS], title=table.heading)
     print(f"report  {result.report}")
     return 0

@@ -38,25 +38,25 @@ def explain(
 ) -> int:
     """Explain predictions and units: class-activation maps, feature maps, filters, patches, class templates.
 
-    Exit code: 0 all well, 3 some files unreadable, 2 wrong use.
+    Exit codes: 0 success, 2 wrong usage, 3 some files unreadable.
 
     Args:
-        model: a model file, or the folder of a run; or a network with ImageNet weights, as in hubel predict.
-        images: images, folders, patterns.
+        model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
+        images: image files, folders, patterns.
         method: gradcam, gradcam++, layercam, eigencam, cam, occlusion, integrated_gradients or smoothgrad.
-        class_: the class to explain; for each image the one with the highest score if not given.
-        layer: where to look, such as stage3 or stage3.block2; found by itself if not given.
-        compare: all methods, with how faithful each one is (insertion, deletion), beside a random map.
-        maps: the maps of every stage, or of the layer.
-        unit: how much of the image a unit sees, such as stage3:17.
-        patches: images of which to show the patches that excite the unit most.
-        filters: the first layer's weights, and images that excite units of every stage, or of the layer.
-        templates: a template of each class: weights of a linear model, or images that maximise the class's output.
-        beside: another model of the same classes, whose templates to show too.
-        out: folder for pictures (PNG) and arrays (.npy); runs/explain-MODEL-1, -2, ... if not given.
+        class_: class to explain; the class with the highest score of each image if not given.
+        layer: layer to explain, such as stage3 or stage3.block2; chosen automatically if not given.
+        compare: draw all methods and measure their faithfulness (insertion, deletion), beside a random map.
+        maps: draw the activation maps of every stage, or of the layer.
+        unit: draw the receptive field of a unit, such as stage3:17.
+        patches: images to search for the patches that activate the unit most.
+        filters: draw the first layer's weights, and images that activate units of every stage, or of the layer.
+        templates: draw a template of each class: weights of a linear model, or images that maximise the class's output.
+        beside: another model of the same classes, whose templates are drawn beside.
+        out: folder for figures (PNG) and arrays (.npy); runs/explain-MODEL-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
     """
-    from hubel.cli.results import print_pictures
+    from hubel.cli.results import print_figures
     from hubel.core.errors import OptionError
     from hubel.explain import output
     from hubel.inference.predictor import load_predictor
@@ -68,11 +68,11 @@ def explain(
     if not images and not (filters or templates or (unit and patches)):
         raise OptionError("name the images: hubel explain MODEL IMAGE...")
     if patches and not unit:
-        raise OptionError("--patches needs a unit to excite, such as --unit stage3:17")
+        raise OptionError("--patches needs a unit, such as --unit stage3:17")
     predictor = load_predictor(model, device=device)
     labels = [class_] if class_ else []
     others = [load_predictor(beside, device=device)] if beside else []
-    verbs = {
+    actions = {
         "compare": lambda: output.write_comparison(predictor, images, out, label=class_, layer=layer),
         "maps": lambda: output.write_activation_maps(predictor, images, out, layer=layer),
         "unit": lambda: output.write_unit(predictor, images, unit or "", out, patches=patches),
@@ -80,4 +80,4 @@ def explain(
         "templates": lambda: output.write_templates([predictor, *others], labels, out),
         "": lambda: output.write_explanations(predictor, images, out, method=method, label=class_, layer=layer),
     }
-    return print_pictures(verbs["".join(chosen)]())
+    return print_figures(actions["".join(chosen)]())

@@ -28,18 +28,18 @@ def export(
 ) -> int:
     """Export a model as one file that hubel predict runs without torch and any ONNX tool opens.
 
-    What comes in are images of the network's size as bytes, (n, height, width, channels); normalisation, temperature
-    and softmax are inside. Every file is compared with the model before it is written.
+    The file takes images of the network's size as bytes, (n, height, width, channels), and contains normalisation,
+    temperature and softmax. Its output is compared with the model's before it is written.
 
     Args:
-        model: a model file, or the folder of a run; or a network with ImageNet weights, such as efficientnet_lite0.
-        output: the file; MODEL with another ending, beside it, if not given.
+        model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
+        output: file to write; MODEL with another suffix, beside it, if not given.
         format: onnx; torchscript (for libtorch), openvino (.xml and .bin), or the weights alone under the names of timm
             or torchvision.
-        int8: compute in 8 bits, which is two to four times as fast on most processors; needs --data.
-        data: images to compare and to calibrate with. Labelled ones also measure what 8 bits cost.
-        max_drop: percentage points of accuracy (of agreement, where there are no labels) that 8 bits may cost; when
-            they cost more, nothing is written.
+        int8: quantise to int8, which is two to four times as fast on most processors; needs --data.
+        data: images for the comparison and for the calibration of int8. With labels, the loss of accuracy is measured.
+        max_drop: largest loss of accuracy (without labels: of agreement) by int8, in percentage points; if it is
+            larger, nothing is written.
     """
     from hubel.export.run import export as run
 

@@ -4,29 +4,53 @@ from __future__ import annotations
 
 EXAMPLES = ("hubel info",)
 
+_PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "pyarrow", "matplotlib")
+
 
 def info() -> int:
-    """Print versions, device, threads and cache, for a bug report."""
+    """Print versions, engines, device, threads, tasks and cache, for a bug report.
+
+    Torch may be missing: exported files need only an engine.
+    """
     import os
     import platform
     from importlib import metadata
 
-    import torch
-
     from hubel.core.files import cache_root, folder_bytes
     from hubel.core.resources import usable_cores
     from hubel.core.version import __version__
-    from hubel.inference.device import pick_device, pick_precision
+    from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines
 
-    device = pick_device()
-    precision = str(pick_precision("auto", device)).removeprefix("torch.")
-    root = cache_root()
+    def version(package: str) -> str:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            return "not installed"
+
+    try:
+        import torch
+    except ImportError:
+        torch = None  # type: ignore[assignment]
+    versions = {package: version(package) for package in _PACKAGES}
+    if torch is None:
+        versions["torch"] = "not installed: only exported files can be used (pip install torch)"
     print(f"hubel       {__version__}")
     print(f"python      {platform.python_version()} on {platform.platform()}")
-    for package in ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "pyarrow", "matplotlib"):
-        print(f"{package:<11} {metadata.version(package)}")
-    print(f"device      {device}{f' ({torch.cuda.get_device_name()})' if device.type == 'cuda' else ''}")
-    print(f"precision   {precision} for training")
+    for package, found in versions.items():
+        print(f"{package:<11} {found}")
+    installed = installed_onnx_engines()
+    engines = [f"{name} {installed.get(name, 'not installed')}" for name in ONNX_ENGINES]
+    print(f"engines     {', '.join(engines)}")
+    if torch is not None:
+        from hubel.inference.device import pick_device, pick_precision
+        from hubel.tasks.catalogue import TASKS
+
+        device = pick_device()
+        precision = str(pick_precision("auto", device)).removeprefix("torch.")
+        print(f"device      {device}{f' ({torch.cuda.get_device_name()})' if device.type == 'cuda' else ''}")
+        print(f"precision   {precision} for training")
+        print(f"tasks       {', '.join(task.name for task in TASKS)}")
+    root = cache_root()
     print(f"threads     {usable_cores()} of {os.cpu_count()} cores")
     print(f"cache       {root} ({folder_bytes(root) / 2**20:.1f} MiB); set HUBEL_CACHE to move it")
     return 0

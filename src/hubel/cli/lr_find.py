@@ -24,20 +24,20 @@ def lr_find(
     config: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Find a learning rate: raise it step by step until the loss explodes, and see where it falls fastest.
+    """Find a learning rate: raise it step by step until the loss explodes, and report where the loss falls fastest.
 
-    Everything happens in memory, with a fresh network that is thrown away: no run is touched. Settings are those of
-    hubel train; schedule and epochs do not matter here.
+    A new network is trained in memory and discarded: no run is changed. The settings are those of hubel train;
+    schedule and epochs have no effect here.
 
     Args:
         data: labelled images, as for hubel train.
-        settings: of the recipe.
-        steps: of the test, each with a higher learning rate.
+        settings: settings of the recipe.
+        steps: steps of the test, each with a higher learning rate.
         lowest: the first learning rate.
         highest: the last learning rate.
-        out: folder for the table and the picture; runs/lr-find-DATA-1, -2, ... if not given.
+        out: folder for the table and the figure; runs/lr-find-DATA-1, -2, ... if not given.
         config: settings in a TOML file, or the config.json of a run; flags override them.
-        json: print the numbers as JSON instead of a table.
+        json: print the results as JSON instead of a table.
     """
     import json as json_module
 
@@ -69,6 +69,6 @@ def lr_find(
             ("steps", f"{len(test.rates):,}, until {end}"),
         ],
     )
-    print(f"picture  {found.folder / 'lr_find.png'}")
+    print(f"figure   {found.folder / 'lr_find.png'}")
     print(f"use it   {found.command}")
     return 0

@@ -13,7 +13,7 @@ def models(name: str = "*", /) -> int:
     """List the networks, or describe one: paper, options, published facts, weights.
 
     Args:
-        name: a name, or a pattern with * and ?.
+        name: name of a network, or a pattern with * and ?.
     """
     return _list(name) if any(sign in name for sign in "*?[") else _describe(name)
 
@@ -40,7 +40,7 @@ def _list(pattern: str) -> int:
         )
         for name, variant in found
     ]
-    print_table(["model", "parameters", "input", "weights", "what it is"], rows)
+    print_table(["model", "parameters", "input", "weights", "description"], rows)
     return 0
 
 
@@ -62,14 +62,14 @@ def _describe(name: str) -> int:
     if published.params_without_auxiliary:
         print(f"            {published.params_without_auxiliary:,} without auxiliary classifiers")
     if published.macs:
-        print(f"macs        {published.macs:,} multiply-adds an image")
+        print(f"macs        {published.macs:,} multiply-adds per image")
     print(f"source      {published.source}")
     for map_name, shape in published.maps.items():
         print(f"map         {map_name:<14} {'x'.join(map(str, shape))}")
     if shown := [(option, option_text(value)) for option, value in options_of(exact).items()]:
         print_table(["option", "value"], shown)
         option, value = shown[0]
-        print(f"change one with, say,  hubel train DATA --model {exact} --options.{option} {value or '128'}")
+        print(f"to change one:  hubel train DATA --model {exact} --options.{option} {value or '128'}")
     if weights := list_weights(exact):
         rows = [
             (
@@ -84,6 +84,7 @@ def _describe(name: str) -> int:
         ]
         print_table(["weights", "top-1", "top-5", "input", "licence", "from"], rows)
         print(
-            f"use them  hubel predict {exact} IMAGE... (the first), or hubel predict {exact}.{weights[-1].tag} IMAGE..."
+            f"use them  hubel predict {exact} IMAGE... (the first set)"
+            f", or hubel predict {exact}.{weights[-1].tag} IMAGE..."
         )
     return 0

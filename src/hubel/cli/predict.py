@@ -43,27 +43,26 @@ def predict(
 ) -> int:
     """Classify images.
 
-    A file that cannot be read is named with its reason; the others are classified.
+    Unreadable files are listed with the reason; the others are classified.
 
-    Exit code: 0 all well, 3 some files unreadable, 2 wrong use.
+    Exit codes: 0 success, 2 wrong usage, 3 some files unreadable.
 
     Args:
-        model: a model file, the folder of a run, or an exported file; or a network with ImageNet weights, such as
-            efficientnet_lite0, or resnet50.a1_in1k for other weights than its default ones (hubel models NAME lists
-            them).
-        sources: images, folders, patterns; "-" is standard input: an image, or paths one a line.
+        model: a model file, the folder of a run, an exported file, or a pretrained network by its name, such as
+            efficientnet_lite0, or resnet50.a1_in1k for other weights than the default (hubel models NAME lists them).
+        sources: image files, folders, patterns; "-" is standard input: an image, or one path per line.
         top: number of classes to print for each image.
-        json: one JSON list.
-        jsonl: one JSON object a line, as they are found.
-        csv: a table with a header, as they are found.
-        output: a file that ends in .jsonl, .csv or .parquet, for any number of images. It appears when it is whole;
+        json: print one JSON list.
+        jsonl: print one JSON object per line, as soon as it is ready.
+        csv: print a CSV table with a header, each row as soon as it is ready.
+        output: file to write (.jsonl, .csv or .parquet), for any number of images. It appears when it is complete;
             until then the rows are in FILE.partial.
-        resume: go on with --output where it stopped; begin it if there is nothing yet.
-        shard: I/N predicts the I-th of N parts of the images, 1/3, 2/3 and 3/3 together all: for several machines.
-        engine: what runs an exported file: auto, openvino or onnxruntime; or ray, which runs any model on all machines
-            of a Ray cluster.
+        resume: continue an interrupted --output; start it if nothing is written yet.
+        shard: I/N predicts the I-th of N parts of the images, to divide them among several machines.
+        engine: engine for exported files: openvino, onnxruntime, or auto for the faster one; or ray, which runs any
+            model on all machines of a Ray cluster.
         device: cpu, cuda, mps or auto.
-        tta: average the scores over each image, its mirror image and its centre (grey: over small shifts of it).
+        tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
     """
@@ -83,20 +82,20 @@ def predict(
         raise OptionError("name the images: hubel predict MODEL IMAGE...")
     job = bulk.Job(model, top=top, device=device, tta=tta, engine=engine, decoded=debug_decode, shard=shard)
     if resume and output is None:
-        raise OptionError("--resume goes on with a file: give --output FILE, too")
+        raise OptionError("--resume continues a file: add --output FILE")
     if output is not None and bulk.is_finished(output, resume=resume):
         say(f"{output} is finished already")
         return 0
     classifier = job.load()
     inputs = job.share(collect(sources, sys.stdin.buffer))
     if output is not None:
-        return _told(bulk.write(job, classifier, inputs, output, resume=resume), len(inputs), output)
+        return _report(bulk.write(job, classifier, inputs, output, resume=resume), len(inputs), output)
     unreadable = 0
 
     def rows() -> Iterator[Row]:
         nonlocal unreadable
         found = bulk.answers(job, classifier, inputs)
-        # Lines that are printed as they are found are progress enough, and a bar would be drawn across them.
+        # Lines that appear one by one are progress enough, and a bar would be drawn across them.
         quiet = sys.stdout.isatty() and (jsonl or csv)
         for row in found if quiet else bulk.watched(found, len(inputs)):
             unreadable += row["error"] is not None
@@ -106,15 +105,15 @@ def predict(
     return 3 if unreadable else 0
 
 
-def _told(summary: Summary, images: int, output: Path) -> int:
-    """The last line of a prediction into a file; the exit code of the command."""
+def _report(summary: Summary, images: int, output: Path) -> int:
+    """Print the last line of a prediction to a file; return the exit code."""
     from hubel.core.progress import counted, say
 
     if summary.stopped_by:
-        say(f"stopped after {summary.images:,} of {counted(images, 'image')}; go on by the same command with --resume")
+        say(f"stopped after {summary.images:,} of {counted(images, 'image')}; to continue, repeat it with --resume")
         return 128 + summary.stopped_by
     facts = [counted(summary.images, "image"), f"{summary.unreadable:,} unreadable"]
-    if summary.images_per_second:  # not where all rows were there, and only the file was not
+    if summary.images_per_second:  # missing if all rows were read from the partial file
         facts.append(f"{summary.images_per_second:,.1f} images/s")
     say(f"{', '.join(facts)}: {output}")
     return 3 if summary.unreadable else 0

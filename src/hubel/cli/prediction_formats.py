@@ -1,4 +1,4 @@
-"""Predictions on standard output: a table, JSON, JSON lines or CSV."""
+"""Print predictions as a table, JSON, JSON lines or CSV."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _table(rows: Iterable[Row], layout: Layout) -> None:
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
         shown.append((row["path"], row["class"], f"{row['score']:.1%}", others, *facts))
     if shown:
-        columns = ["image", "class", "score", "then", "decoded"]
+        columns = ["image", "class", "score", "next classes", "decoded"]
         print_table(columns[: len(shown[0])], shown)
     for problem in problems:
         say(f"unreadable: {problem}")

@@ -1,4 +1,4 @@
-"""Flags and values that had other names in the release before: understood until 0.3, with a hint."""
+"""Flags and values that had other names in the previous release: accepted until 0.3, with a hint."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _VALUES = {
 
 
 def with_new_names(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Replace the names of the release before, in `--flag value` and in `--flag=value`.
+    """Replace the names of the previous release, in `--flag value` and in `--flag=value`.
 
     Args:
-        tokens: the words of the command line. Those behind "--" are not flags and stay.
+        tokens: words of the command line. Those after "--" are not flags and stay unchanged.
 
     Returns:
-        The words with the new names, and a sentence for each that was replaced.
+        The words with the new names, and a sentence for each replacement.
     """
     end = tokens.index("--") if "--" in tokens else len(tokens)
     result: list[str] = []

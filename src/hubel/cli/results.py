@@ -1,4 +1,4 @@
-"""What training, evaluation and the drawing verbs print when they have finished."""
+"""Print the results of training and of the drawing verbs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from hubel.explain.output import OutputFolder
     from hubel.training.train import RunResult
 
-__all__ = ["print_pictures", "print_training_result"]
+__all__ = ["print_figures", "print_training_result"]
 
-_FEW_PHASES = 2  # of a run that only trains; the table says them already
+_FEW_PHASES = 2  # of a run that only trains; the table shows their time already
 
 
 def print_training_result(result: RunResult) -> int:
     """Print the final table of a run; return the exit code of the command."""
     if result.evaluation is None:
         command = shell_command("hubel", "train", "--resume", "--out", result.folder)
-        say(f"stopped; everything so far is saved. Go on with: {command}")
+        say(f"stopped; all progress is saved. Continue with: {command}")
         return 128 + result.stopped_by
     rows = result.evaluation.rows(result.split)
     rows.append(("training time", f"{result.minutes:.1f} min"))
@@ -39,10 +39,10 @@ def print_training_result(result: RunResult) -> int:
     return 0
 
 
-def print_pictures(outcome: OutputFolder) -> int:
-    """Print the table of what was drawn, the unreadable images and the folder; return the exit code."""
+def print_figures(outcome: OutputFolder) -> int:
+    """Print the table of figures, the unreadable images and the folder; return the exit code."""
     print_table(outcome.columns, outcome.rows)
     for problem in outcome.problems:
         say(f"unreadable: {problem.name}: {problem.reason}")
-    print(f"pictures  {outcome.folder}")
+    print(f"figures  {outcome.folder}")
     return 3 if outcome.problems else 0

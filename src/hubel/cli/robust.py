@@ -29,20 +29,20 @@ def robust(
 ) -> int:
     """Measure a model's robustness to noise, blur, weather, compression, shifts, crops and rotations.
 
-    The 15 corruptions of ImageNet-C at 5 severities, and simple corruptions with strengths in plain units.
+    Apply the 15 corruptions of ImageNet-C at 5 severities, and simple corruptions with strengths in plain units.
 
     Args:
-        model: a model file, or the folder of a run; or a network with ImageNet weights, as in hubel predict.
+        model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
         data: labelled images, as for hubel train.
-        baseline: another model, measured on the same images and shown beside the first (first / baseline).
-        only: names of corruptions, such as shift,rotation,fog; all of them if not given.
-        split: which images; see hubel evaluate.
-        images: at most so many of them; 1,000 if not given, or 100 if quick.
-        quick: fewer images, and three strengths of each change instead of five.
+        baseline: another model to compare with on the same images (first / baseline).
+        only: corruptions to apply, such as shift,rotation,fog; all if not given.
+        split: split of the images, as for hubel evaluate.
+        images: largest number of images; 1,000 if not given, or 100 with --quick.
+        quick: use fewer images, and three strengths of each corruption instead of five.
         seed: seed of the selection of images and of the corruptions.
-        out: folder for the numbers and curves; runs/robust-DATA-1, -2, ... if not given.
+        out: folder for the results and curves; runs/robust-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
-        json: print the numbers as JSON instead of tables.
+        json: print the results as JSON instead of tables.
     """
     import json as json_module
 
@@ -72,7 +72,7 @@ def robust(
     for title, simple in (("accuracy (%) at severity", False), ("accuracy (%) at strength", True)):
         if rows := found.rows(simple=simple):
             print_table([title, *severities], rows)
-    clean = [(f"clean accuracy of {one.model}", f"{percent(one.clean, 2)}%") for one in found.results]
+    clean = [(f"clean accuracy of {result.model}", f"{percent(result.clean, 2)}%") for result in found.results]
     means = [(name, "-" if value is None else f"{100 * value:.2f}%") for name, value in found.means.items()]
     print_table(["", str(found.folder)], [*clean, *means, (f"{found.split} images", f"{first.n:,}")])
     print(f"curves  {found.folder / 'robustness.png'}")

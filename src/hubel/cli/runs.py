@@ -11,10 +11,10 @@ EXAMPLES = (
 
 
 def runs(folder: Path = Path("runs"), /) -> int:
-    """Compare the runs of a folder side by side, the best of each dataset first.
+    """Compare the runs in a folder, the best of each dataset first.
 
     Args:
-        folder: what holds the folders of the runs.
+        folder: folder that contains the folders of the runs.
     """
     from hubel.cli.tables import print_table
     from hubel.core.errors import DataError
@@ -37,5 +37,5 @@ def runs(folder: Path = Path("runs"), /) -> int:
     rows = [(run.data, run.model, *values, str(run.path)) for run, values in zip(found, numbers, strict=True)]
     print_table(["data", "model", "accuracy", "macro F1", *squared, "images", "folder"], rows)
     if not all(run.finished for run in found):
-        print("-  not finished: hubel train --resume --out FOLDER goes on")
+        print("-  not finished; continue with: hubel train --resume --out FOLDER")
     return 0

@@ -27,27 +27,27 @@ def serve(
     engine: str = "auto",
     device: str = "auto",
 ) -> int:
-    """Serve models over HTTP, with a page to try them on a photo; docs/serve.md has the API.
+    """Serve models over HTTP, with a page to try them on a photo; docs/serve.md describes the API.
 
-    SIGTERM or Ctrl-C stops it, after the requests under way have their answers.
+    SIGTERM or Ctrl-C stops the server after the requests in progress are answered.
 
-    Exit code: 0 stopped, 2 wrong use.
+    Exit codes: 0 stopped, 2 wrong usage.
 
     Args:
-        models: model files, folders of runs, exported files, or networks with ImageNet weights, as in hubel predict;
-            the first one is the default.
-        host: the address to listen on; another one than 127.0.0.1 opens the server to other computers.
-        port: 0 is any free one.
-        allow_host: a further name by which clients call this server, such as a proxy's; may be repeated.
-        token: what every request must carry, as "Authorization: Bearer TOKEN"; better in the environment as
-            HUBEL_TOKEN, since other users see the command line.
-        batch: the most images that go through a network together.
-        queue: the most images of one model that may be under way; further requests get 503.
-        deadline: seconds that an answer may take; later ones become 503.
-        max_body_mib: the most that a request may send, in MiB.
-        decode_mib: the most memory for decoding one image, in MiB; it limits the number of pixels.
-        engine: for exported files: auto (the fastest here), openvino or onnxruntime.
-        device: cpu, cuda, mps or auto, for others.
+        models: model files, folders of runs, exported files, or pretrained networks by their names, as for hubel
+            predict; the first one is the default.
+        host: address to listen on; any other than 127.0.0.1 opens the server to other computers.
+        port: port to listen on; 0 selects a free one.
+        allow_host: further host name of this server for clients, such as a proxy's; may be repeated.
+        token: token that every request must send, as "Authorization: Bearer TOKEN"; safer in the environment as
+            HUBEL_TOKEN, since other users can see the command line.
+        batch: largest batch size.
+        queue: largest number of pending images per model; further requests get 503.
+        deadline: longest time for a response, in seconds; slower requests get 503.
+        max_body_mib: largest body of a request, in MiB.
+        decode_mib: largest memory for decoding one image, in MiB; it limits the number of pixels.
+        engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
+        device: cpu, cuda, mps or auto, for models that are not exported.
     """
     from hubel.core.errors import OptionError
     from hubel.core.process import give_back

@@ -1,4 +1,4 @@
-"""The settings of a recipe as flags: one flag each, under a heading in the help for each table."""
+"""Settings of a recipe as flags: one flag per setting, one heading of the help per table."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _flags(title: str, place: int) -> Parameter:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class RecipeFlags:
-    """All settings of a recipe; those that are not given stay open.
+    """Settings of a recipe; those that are not given are decided from the data.
 
     Attributes:
         task: classify, multi_label (labels of a table name several classes, separated by "|") or reconstruct.
-            Default: what the network is for.
-        seed: another seed gives other weights, another order, another split.
+            Default: the network's own task.
+        seed: seed of the initial weights, the order of the images, the augmentation and the split.
     """
 
     task: str | None = None

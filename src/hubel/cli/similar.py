@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hubel.features.similar import Neighbour
-
 
 EXAMPLES = (
     "hubel similar efficientnet_lite0 holiday/ photo.jpg",
@@ -31,18 +24,18 @@ def similar(
 ) -> int:
     """Find the images of a folder that are most similar to a query image, by a network's features.
 
-    The first search embeds every image of the folder; later ones only those that are new or changed.
+    The first search embeds every image of the folder; later searches embed only new and changed images.
 
-    Exit code: 0 all well, 3 some files unreadable, 2 wrong use.
+    Exit codes: 0 success, 2 wrong usage, 3 some files unreadable.
 
     Args:
-        model: a model file, or the folder of a run; or a network with ImageNet weights, as in hubel predict.
-        folder: images at any depth; they need no labels.
-        query: an image. If it lies in the folder, it finds itself first.
-        top: how many images to name.
-        json: one JSON list.
-        csv: a table with a header.
-        sheet: a PNG file to draw the query and what was found in.
+        model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
+        folder: folder with images at any depth; labels are not needed.
+        query: image file. If it lies in the folder, it is the first result.
+        top: number of images to print.
+        json: print one JSON list.
+        csv: print a CSV table with a header.
+        sheet: PNG file for a contact sheet of the query and the results.
         device: cpu, cuda, mps or auto.
     """
     import csv as csv_module
@@ -60,7 +53,9 @@ def similar(
         raise OptionError("choose one of --json and --csv")
     found, index = similar_images(load_predictor(model, device=device), folder, query, top_k=top)
     if sheet is not None:
-        _draw(sheet, query, found)
+        from hubel.features.similar_sheet import save_similar_sheet
+
+        save_similar_sheet(sheet, query, found)
     if json:
         print(json_module.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False))
     elif csv:
@@ -73,20 +68,3 @@ def similar(
     for problem in index.problems:
         say(f"unreadable: {problem}")
     return 3 if index.problems else 0
-
-
-def _draw(path: Path, query: Path, found: Sequence[Neighbour]) -> None:
-    """The query and what was found as a contact sheet; a file that has gone meanwhile is left out."""
-    import contextlib
-
-    from hubel.core.errors import DecodeError
-    from hubel.data.inputs import Input
-    from hubel.plots.contact_sheet import contact_sheet
-    from hubel.plots.png import save_figure
-
-    pictures, captions = [Input(str(query)).decode((400, 400)).pixels], [f"the query\n{query.name}"]
-    for one in found:
-        with contextlib.suppress(DecodeError):
-            pictures.append(Input(one.path).decode((400, 400)).pixels)
-            captions.append(f"{one.similarity:.3f}\n{Path(one.path).parent.name}/{Path(one.path).name}")
-    save_figure(contact_sheet(pictures, captions, f"Most similar to {query.name}"), path)

@@ -27,12 +27,12 @@ def summary(
     """Summarize each layer: output shape, parameters, multiply-adds, memory, receptive field.
 
     Args:
-        model: a network of the catalogue, a model file, or the folder of a run.
-        input_shape: channels, height and width, such as 3x224x224; what the network is made for if not given.
-        depth: how many modules deep to show, the rest in sums; 0 shows every layer; by itself as deep as fits a page.
-        csv: as CSV.
-        json: as JSON.
-        markdown: as a table of Markdown.
+        model: a model file, the folder of a run, or a network by its name.
+        input_shape: CHANNELSxHEIGHTxWIDTH, such as 3x224x224; the network's own input if not given.
+        depth: depth of modules to print; deeper ones are summed up. 0 prints every layer, -1 as many as fit a page.
+        csv: print CSV.
+        json: print JSON.
+        markdown: print a Markdown table.
     """
     import json as json_module
 
@@ -48,7 +48,7 @@ def summary(
     if sides and (len(sides) != 3 or not all(side.isdecimal() and int(side) for side in sides)):
         raise OptionError(f"--input is CHANNELSxHEIGHTxWIDTH such as 3x224x224, not {input_shape!r}")
     found = summarise(model, *([tuple(map(int, sides))] if sides else []))
-    # A file is for programs, which want every layer.
+    # CSV, JSON and Markdown list every layer.
     layers = found.at_depth(depth if depth >= 0 else 0 if chosen else found.fitting(_PAGE))
     if json:
         print(json_module.dumps(listing.to_json(found, layers), indent=2))
@@ -57,12 +57,12 @@ def summary(
     else:
         print_table(listing.COLUMNS, map(listing.cells, layers), title=found.title)
         if any(layer.field is not None and layer.field.whole for layer in layers):
-            print("* and, through averages over whole maps (as squeeze-and-excite takes them), every pixel\n")
+            print("* and every pixel, through averages over whole maps (as in squeeze-and-excitation)\n")
         print_table(["", "parameters", "share", "MACs", "share "], listing.bars(found))
         for name, value in listing.totals(found):
             print(f"{name:<16} {value}")
         if len(layers) < len(found.layers):
-            print(f"\n{len(layers)} rows for {len(found.layers)} layers; --depth 0 shows each")
+            print(f"\n{len(layers)} rows for {len(found.layers)} layers; --depth 0 prints every layer")
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["print_table"]
 
-# With its unit; a dash stands for a missing value.
+# A number with its unit; a dash stands for a missing value.
 _NUMBER = re.compile(r"-?\d[\d,.x]*(%| min| s| images/s)?|-")
 
 
@@ -20,9 +20,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
 
     rows = [list(row) for row in rows]
     drawn = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
-    for place, column in enumerate(columns):
-        cells = [row[place] for row in rows if row[place]]
-        numeric = place > 0 and bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
+    for index, column in enumerate(columns):
+        cells = [row[index] for row in rows if row[index]]
+        numeric = index > 0 and bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         # As text: names of files and classes may look like markup.

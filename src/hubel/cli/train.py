@@ -34,14 +34,14 @@ def train(
     """Train a network on images, evaluate it, and write a report.
 
     Args:
-        data: a folder with one folder for each class (with train, val and test above them, if you like); a CSV, TSV or
-            Parquet file with image_path and label; Parquet files with images inside; a folder of IDX files; or digits
-            or xo, which are built in. To reconstruct, a plain folder of images will do.
-        settings: of the recipe.
+        data: a folder with one subfolder per class (optionally inside train, val and test); a CSV, TSV or Parquet file
+            with image_path and label; Parquet files that contain images; a folder of IDX files; or the built-in
+            datasets digits and xo. An autoencoder needs no labels: a folder of images is enough.
+        settings: settings of the recipe.
         out: folder of the run; runs/DATA-MODEL-1, -2, ... if not given.
         config: settings in a TOML file, or the config.json of a run; flags override them.
         xo: settings of the built-in dataset xo, such as --xo.size 15.
-        resume: go on with the unfinished run, the one in --out if there are several.
+        resume: continue the unfinished run; name it with --out if there are several.
     """
     from hubel.cli.results import print_training_result
     from hubel.core.errors import OptionError
@@ -51,7 +51,7 @@ def train(
     assert config is None, "main() takes it away: it changes the defaults of the other flags"
     if resume:
         if data or settings is not None or xo:
-            raise OptionError("a resumed run keeps its data and settings; give nothing but --resume and --out")
+            raise OptionError("a resumed run keeps its data and settings; use only --resume and --out")
         return print_training_result(training.resume(out))
     if not data:
         raise OptionError("name the images: hubel train PHOTOS, or hubel train digits")

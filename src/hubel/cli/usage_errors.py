@@ -1,4 +1,4 @@
-"""Mistakes in a command line, each in one sentence."""
+"""Explain mistakes in a command line, in one sentence each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def explain_usage_error(error: CycloptsError) -> str:
-    """Return the mistake in a sentence: the word that was typed, what was expected, and where to read more."""
+    """Describe the mistake in a sentence: the word that was typed, the expected one, and the help to read."""
     verb = " ".join(error.command_chain or ())
     problem = _problem(error, verb)
     return f"{problem}{' See' if problem.endswith('?') else '; see'} {' '.join(filter(None, ('hubel', verb)))} --help"
@@ -39,7 +39,7 @@ def _problem(error: CycloptsError, verb: str) -> str:
             known = {known for argument in error.argument_collection for known in argument.names}
             return f"{verb} has no option {_flag(word)}{_source(token)}{_near(_flag(word), known)}"
         case UnusedCliTokensError(unused_tokens=words):
-            return f"{verb} has no use for {' '.join(map(repr, words or ()))}"
+            return f"{verb} takes no argument {' '.join(map(repr, words or ()))}"
         case MissingArgumentError(keyword=str(option)):
             return f"{option} needs a value"
         case MissingArgumentError():

@@ -19,15 +19,15 @@ def convert(
     classes: Path | None = None,
     out: Path | None = None,
 ) -> int:
-    """Convert weights of torchvision, timm or others to a model file.
+    """Convert weights of torchvision, timm and other libraries to a model file.
 
     Args:
-        file: a .pth, .pt, .bin or .safetensors file; one of torch's is opened without running any code in it.
-        model: the network; hubel models lists them.
-        options: of the network, such as --options.norm_eps 0.001.
-        classes: a text file with the name of a class in each line; ImageNet's names for 1,000 classes, numbers for
-            others, if not given.
-        out: the model file; FILE with the ending .safetensors, beside it, if not given.
+        file: a .pth, .pt, .bin or .safetensors file; code in it is never run.
+        model: name of the network; hubel models lists them.
+        options: options of the network, such as --options.norm_eps 0.001.
+        classes: text file with one class name per line; if not given, ImageNet's names for 1,000 classes, numbers for
+            any other count.
+        out: model file to write; FILE with the suffix .safetensors, beside it, if not given.
     """
     from hubel.core.shell import shell_command
     from hubel.weights.convert import convert_file
@@ -36,9 +36,9 @@ def convert(
     card, row = converted.card, converted.row
     print(f"{card.model}, {len(card.classes):,} classes, input {card.preprocess.height}x{card.preprocess.width}")
     if row:
-        print(f"these are the weights {row.tag!r}, licence {row.licence}")
+        print(f"recognised as the weights {row.tag!r}, licence {row.licence}")
     else:
-        print("not in the catalogue of weights: the preprocessing is assumed to be the usual one of ImageNet")
+        print("not in the catalogue of weights: ImageNet's usual preprocessing is assumed")
     print(f"model   {converted.path}")
     print(f"use it  {shell_command('hubel', 'predict', converted.path, 'IMAGE...')}")
     return 0

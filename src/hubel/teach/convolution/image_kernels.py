@@ -18,6 +18,7 @@ from PIL import Image
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import write_atomic
 from hubel.data.inputs import Input
+from hubel.teach.convolution.steps import parse_numbers
 
 __all__ = [
     "IMAGE_KERNELS",
@@ -27,6 +28,7 @@ __all__ = [
     "filter_file",
     "filter_image",
     "find_image_kernel",
+    "parse_image_kernel",
 ]
 
 Floats = NDArray[np.float64]
@@ -85,6 +87,18 @@ def find_image_kernel(name: str) -> ImageKernel:
     if exact not in IMAGE_KERNELS:
         raise UnknownNameError("image kernel", name, IMAGE_KERNELS)
     return IMAGE_KERNELS[exact]
+
+
+def parse_image_kernel(name: str, text: str) -> ImageKernel:
+    """Return a kernel by its name, or from its numbers as `parse_numbers` takes them; `name` is for the error message.
+
+    Raises:
+        UnknownNameError: there is no such kernel.
+        OptionError: the numbers cannot be parsed.
+    """
+    if text[0].isalpha():
+        return find_image_kernel(text)
+    return ImageKernel("kernel", "", tuple(map(tuple, np.atleast_2d(parse_numbers(name, text)).tolist())))
 
 
 def _cut(values: Floats) -> Floats:
