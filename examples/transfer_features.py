@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hubel.data import open_dataset
-from hubel.features import features
+from hubel.features import last_layer_features
 from hubel.inference import load_network
 
 
@@ -24,7 +24,7 @@ def main() -> None:
 
     network, card = load_network("efficientnet_lite0")
     dataset = open_dataset((pixels, labels))
-    found = features(network, dataset.images(card.preprocess), card=card)
+    found = last_layer_features(network, dataset.images(card.preprocess), card=card)
     print(f"{len(found)} images, {found.shape[1]} features each")
 
     head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))

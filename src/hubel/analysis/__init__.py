@@ -1,4 +1,4 @@
-"""What a network is made of, in numbers: parameters, multiply-adds, shapes; published facts and their verification."""
+"""Analysis of networks: parameters, multiply-adds, shapes, receptive fields, published facts."""
 
 from __future__ import annotations
 

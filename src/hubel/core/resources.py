@@ -1,4 +1,4 @@
-"""What this process may use of the machine, limits of its container included."""
+"""Limits of the resources that this process may use: cores and memory, those of its container included."""
 
 from __future__ import annotations
 

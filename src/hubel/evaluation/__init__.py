@@ -1,4 +1,4 @@
-"""How good a classifier is: numbers, figures, tables and a report. Nothing here trains or reads images."""
+"""Evaluation of models on datasets: from paths to a folder with a report."""
 
 from __future__ import annotations
 

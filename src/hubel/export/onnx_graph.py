@@ -184,7 +184,9 @@ def compare(network: nn.Module, card: ModelCard, model: bytes, pixels: NDArray[n
         with evaluating(whole):
             mine.append(whole(torch.from_numpy(batch))[0].numpy())
         others.append(run(batch))
-    exact, found = (np.concatenate(parts).reshape(len(pixels), -1) for parts in (mine, others))
+    # Numbers in units of the deviation of the training labels; all other scores lie between 0 and 1.
+    unit = 1 / card.temperature if card.scores == "identity" else 1.0
+    exact, found = (np.concatenate(parts).reshape(len(pixels), -1) / unit for parts in (mine, others))
     parity = Parity(
         f"onnxruntime {version('onnxruntime')}",
         len(pixels),

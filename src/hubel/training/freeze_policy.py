@@ -11,7 +11,7 @@ __all__ = ["Evidence", "FreezeDecision", "decide_freezing", "tuning_epochs", "vi
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What is known before anything is tuned.
+    """Numbers that are known before anything is tuned.
 
     Attributes:
         images: that train.

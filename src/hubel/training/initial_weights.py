@@ -35,7 +35,7 @@ _TEST = SPLITS.index("test")
 
 @dataclass(frozen=True, kw_only=True)
 class InitialWeights:
-    """What training starts from.
+    """Weights that training starts from, with their preprocessing.
 
     Attributes:
         weights: a tag of pretrained weights, or a file; None from scratch.

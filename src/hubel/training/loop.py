@@ -34,7 +34,7 @@ def _ignore(*_: object) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """How the best epoch is selected.
+    """Selection of the best epoch.
 
     Attributes:
         val: validation images; None where none are held out: then the last epoch is kept.

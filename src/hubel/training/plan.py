@@ -143,7 +143,7 @@ class Plan:
 
     @property
     def preprocess(self) -> Preprocess:
-        """How an image becomes the network's input."""
+        """Preprocessing of images to network inputs."""
         return self.card.preprocess
 
     @property

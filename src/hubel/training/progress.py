@@ -11,7 +11,7 @@ NO_SCORE = (-1.0, 0.0)  # score and negative loss below those of every network
 
 @dataclass(kw_only=True)
 class TrainingProgress:
-    """Where a run stands: with the tensors, all that it takes to go on.
+    """Progress of a run: with the tensors, all that it takes to go on.
 
     Attributes:
         epochs: epochs in all; fewer than planned when time is short.

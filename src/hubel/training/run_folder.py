@@ -51,7 +51,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has come to its end: then its measurements are there."""
+        """The run has come to its end: its measurements are there."""
         return (self.path / "metrics.json").is_file()
 
     def tell(self, text: str) -> None:
@@ -92,7 +92,7 @@ class RunSummary:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has come to its end."""
+        """The run has come to its end."""
         return self.images is not None
 
 

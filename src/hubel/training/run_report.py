@@ -50,7 +50,7 @@ class RunEvaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingInput:
-    """What the network trained on.
+    """The input that a network was trained on.
 
     Attributes:
         views: fixed views of each image that the frozen part processed; 0 where images were augmented anew in each

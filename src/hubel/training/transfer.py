@@ -43,7 +43,7 @@ Score = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class TuningPlan:
-    """What transfer learning decided once the features were known.
+    """Decisions of transfer learning once the features are known.
 
     Attributes:
         boundary: the network stays frozen up to here; "all" where only the head is fitted.
@@ -64,7 +64,7 @@ class TuningPlan:
 
     @property
     def tunes(self) -> bool:
-        """Whether more than the head is trained."""
+        """More than the head is trained."""
         return self.boundary != ALL
 
 

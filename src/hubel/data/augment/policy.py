@@ -41,7 +41,7 @@ _MOVING = settings_of(Stage.WHOLE_PIXEL, Stage.INTERPOLATION, Stage.AUTOMATIC)
 
 @dataclass(frozen=True)
 class Policy:
-    """How far the images of an epoch may differ from those of the index. The defaults change nothing.
+    """Ranges of the random augmentation of training images. The defaults change nothing.
 
     All draws are uniform and independent, unless said otherwise.
 

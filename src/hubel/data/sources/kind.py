@@ -1,4 +1,4 @@
-"""What a source file tells the table of sources: which requests it recognises, and how it opens them."""
+"""An entry of the table of sources: the requests that a kind recognises, and the function that opens them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Shards:
     splits: tuple[int, ...]
 
     def __iter__(self) -> Iterator[tuple[Path, str, int]]:
-        """Each archive, its path below the root, and the code of its split."""
+        """Yield each archive, its path below the root, and the code of its split."""
         for path, split in zip(self.paths, self.splits, strict=True):
             yield path, path.relative_to(self.root).as_posix(), split
 
