@@ -20,12 +20,12 @@ from hubel.core.errors import HubelError, OptionError
 from hubel.data.inputs import Input, collect
 from hubel.data.preprocess import Preprocess
 from hubel.inference import bulk
-from hubel.inference.bulk import Job, Summary, partial_of, write
+from hubel.inference.bulk import BulkJob, BulkResult, partial_of, write
 from hubel.inference.classifier import Classifier
 from hubel.inference.stream import batch_size
 from hubel.weights.card import ModelCard
 
-JOB = Job("colours", top=2)
+JOB = BulkJob("colours", top=2)
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 
@@ -211,10 +211,10 @@ def test_a_model_is_known_by_its_bytes(tmp_path):
     run.mkdir()
     (run / "model.safetensors").write_bytes(b"weights")
     exported.write_bytes(b"weights")
-    first = Job(str(run)).as_asked()
-    assert first == Job(str(run / "model.safetensors")).as_asked() == Job(str(exported)).as_asked()
+    first = BulkJob(str(run)).identity()
+    assert first == BulkJob(str(run / "model.safetensors")).identity() == BulkJob(str(exported)).identity()
     (run / "model.safetensors").write_bytes(b"others")
-    assert Job(str(run)).as_asked() != first
+    assert BulkJob(str(run)).identity() != first
     assert json.loads(json.dumps(first)) == first
 
 
@@ -268,7 +268,7 @@ def test_shards_are_disjoint_and_together_all(inputs, tmp_path):
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "1/0", "-1/3", "a/b", "", "1/3/5", "²/3"])
 def test_shards_that_are_none(shard):
     with pytest.raises(OptionError, match="--shard is I/N"):
-        Job("model", shard=shard)
+        BulkJob("model", shard=shard)
 
 
 def test_a_name_without_a_format(tmp_path):
@@ -312,7 +312,7 @@ def test_ray(model_file, folder, inputs, tmp_path, monkeypatch):
     try:
         monkeypatch.setattr("hubel.inference.ray_predict._IMAGES", 2 * BATCH)
         monkeypatch.chdir(folder)
-        job = Job(str(model_file), engine="ray")
+        job = BulkJob(str(model_file), engine="ray")
         named = list(collect(["*.png"]))
         write(job, job.load(), named, tmp_path / "ray.csv")
         alone = replace(job, engine="auto")
@@ -340,7 +340,7 @@ def model_file(tmp_path):
     return path
 
 
-def main(folder: str, output: str) -> Summary:
+def main(folder: str, output: str) -> BulkResult:
     """A process to kill."""
     return write(JOB, Colours(delay=0.1), list(collect([folder])), Path(output))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from hubel.inference.bulk import Summary
+    from hubel.inference.bulk import BulkResult
     from hubel.inference.row_files import Row
 
 
@@ -80,7 +80,7 @@ def predict(
         raise OptionError(f"choose one of --{' and --'.join(chosen)}")
     if not sources:
         raise OptionError("name the images: hubel predict MODEL IMAGE...")
-    job = bulk.Job(model, top=top, device=device, tta=tta, engine=engine, decoded=debug_decode, shard=shard)
+    job = bulk.BulkJob(model, top=top, device=device, tta=tta, engine=engine, decoded=debug_decode, shard=shard)
     if resume and output is None:
         raise OptionError("--resume continues a file: add --output FILE")
     if output is not None and bulk.is_finished(output, resume=resume):
@@ -94,10 +94,10 @@ def predict(
 
     def rows() -> Iterator[Row]:
         nonlocal unreadable
-        found = bulk.answers(job, classifier, inputs)
+        found = bulk.predicted_rows(job, classifier, inputs)
         # Lines that appear one by one are progress enough, and a bar would be drawn across them.
         quiet = sys.stdout.isatty() and (jsonl or csv)
-        for row in found if quiet else bulk.watched(found, len(inputs)):
+        for row in found if quiet else bulk.with_progress(found, len(inputs)):
             unreadable += row["error"] is not None
             yield row
 
@@ -105,7 +105,7 @@ def predict(
     return 3 if unreadable else 0
 
 
-def _report(summary: Summary, images: int, output: Path) -> int:
+def _report(summary: BulkResult, images: int, output: Path) -> int:
     """Print the last line of a prediction to a file; return the exit code."""
     from hubel.core.progress import counted, say
 

@@ -6,25 +6,25 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 
-from hubel.inference.row_files import Layout, Row, write_csv
+from hubel.inference.row_files import RowLayout, Row, write_csv
 
 __all__ = ["FORMATS"]
 
 
-def _json(rows: Iterable[Row], layout: Layout) -> None:
+def _json(rows: Iterable[Row], layout: RowLayout) -> None:
     print(json.dumps(list(rows), indent=2, ensure_ascii=False))
 
 
-def _jsonl(rows: Iterable[Row], layout: Layout) -> None:
+def _jsonl(rows: Iterable[Row], layout: RowLayout) -> None:
     for row in rows:
         print(json.dumps(row, ensure_ascii=False), flush=True)
 
 
-def _csv(rows: Iterable[Row], layout: Layout) -> None:
+def _csv(rows: Iterable[Row], layout: RowLayout) -> None:
     write_csv(rows, sys.stdout, layout)
 
 
-def _table(rows: Iterable[Row], layout: Layout) -> None:
+def _table(rows: Iterable[Row], layout: RowLayout) -> None:
     from hubel.cli.tables import print_table
     from hubel.core.progress import say
 
@@ -43,7 +43,7 @@ def _table(rows: Iterable[Row], layout: Layout) -> None:
         say(f"unreadable: {problem}")
 
 
-FORMATS: dict[str, Callable[[Iterable[Row], Layout], None]] = {
+FORMATS: dict[str, Callable[[Iterable[Row], RowLayout], None]] = {
     "table": _table,
     "json": _json,
     "jsonl": _jsonl,

@@ -1,4 +1,4 @@
-"""How well the classes can be told apart by a network's features: a linear head, and the nearest neighbours.
+"""Separate classes by the features of a network: a linear head, and nearest neighbours.
 
 The linear head is multinomial logistic regression, `p = softmax(W x + b)`, with a penalty on W that cross-validation
 chooses (Kornblith, Shlens & Le 2019, arXiv:1805.08974, Section 3, do the same).
@@ -59,7 +59,7 @@ class _Scaling:
 
     @classmethod
     def of(cls, features: NDArray[np.float32]) -> _Scaling:
-        """So that the mean of each component is 0, and the mean variance 1 divided by the number of components."""
+        """Return the scaling to mean 0 of each component, and a mean variance of 1 / components."""
         spread = float(np.sqrt(features.var(0).sum()))
         return cls(features.mean(0), 1 / spread if spread > 0 else 1.0)
 
@@ -68,7 +68,7 @@ class _Scaling:
 
 
 def fit_probe(features: NDArray[np.float32], targets: NDArray[Any], classes: int, *, seed: int = 0) -> Probe:
-    """The best linear head for features.
+    """Fit the best linear head to features.
 
     Args:
         features: `(n, d)`, finite.
@@ -89,7 +89,7 @@ def fit_probe(features: NDArray[np.float32], targets: NDArray[Any], classes: int
 
 
 def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
-    """The share of images whose 5 nearest others, by the angle between features, mostly have its class.
+    """Return the share of images whose 5 nearest others, by the angle between features, mostly have its class.
 
     Nearer ones count more: each votes with its cosine. Of several labels, those that most votes have.
     """
@@ -112,7 +112,7 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
 
 
 def _cross_validate(x: NDArray[np.float32], targets: NDArray[Any], classes: int, seed: int) -> NDArray[np.float64]:
-    """For each strength, the share of left-out images that is right."""
+    """Return the accuracy on left-out images for each strength."""
     right = np.zeros(len(_STRENGTHS))
     for train, held in _folds(targets, seed):
         for place, (weight, bias) in enumerate(_fit(x[train], targets[train], classes, _STRENGTHS)):
@@ -142,7 +142,7 @@ def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64]
 def _fit(
     x: NDArray[np.float32], targets: NDArray[Any], classes: int, strengths: tuple[float, ...] | list[float]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Weights `(classes, d)` and biases for each strength; each fit starts from the one before."""
+    """Return weights `(classes, d)` and biases for each strength; each fit starts from the one before."""
     heads = [(np.zeros((classes, x.shape[1])), np.full(classes, _NEVER)) for _ in strengths]
     if targets.ndim == 1:
         for (weight, bias), (w, b, present) in zip(heads, _path(x, targets, strengths), strict=True):
@@ -162,7 +162,7 @@ _NEVER = -30.0  # the logit of a class without an image
 def _path(
     x: NDArray[np.float32], targets: NDArray[Any], strengths: tuple[float, ...] | list[float]
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[Any]]]:
-    """Weights, biases and the classes that they are for; of two classes, too, a row for each."""
+    """Yield weights, biases and their classes for each strength; of two classes, too, a row for each."""
     present = np.unique(targets)
     if len(present) == 1:
         yield from [(np.zeros((1, x.shape[1])), np.array([-_NEVER]), present)] * len(strengths)
@@ -180,6 +180,6 @@ def _path(
 
 @contextmanager
 def _few_threads(size: int) -> Iterator[None]:
-    """Linear algebra on small arrays in one thread: the threads of two libraries would wait for each other."""
+    """Limit linear algebra on small arrays to one thread: the threads of two libraries would wait for each other."""
     with threadpool_limits(None if size > _ALL_CORES else 1):
         yield

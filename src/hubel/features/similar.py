@@ -1,4 +1,4 @@
-"""The images of a folder that look most like another one: cosine similarity of a network's features.
+"""Find the images of a folder that are most similar to another one, by the cosine of a network's features.
 
 The features of an image are what the last linear layer of the network sees, scaled to unit length. Those of a folder
 are kept in hubel's cache as two `.npy` files, so that a second search embeds only what is new. Every search compares
@@ -41,7 +41,7 @@ _SPARE = 64  # candidates beyond those asked for: rounding to float16 also chang
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An image and how much it is like the query.
+    """An image and its similarity to the query.
 
     Attributes:
         path: the image.
@@ -70,7 +70,7 @@ class FolderIndex:
     problems: tuple[DecodeError, ...]
 
     def search(self, vector: NDArray[np.float32], *, top_k: int = 10) -> list[Neighbour]:
-        """The `top_k` images most like one whose features are `vector` `(d,)`, the most similar first."""
+        """Return the `top_k` images most similar to features `vector` `(d,)`, the most similar first."""
         rows, similarities = nearest(self.vectors, vector, top_k)
         return [Neighbour(self.paths[row], float(one)) for row, one in zip(rows, similarities, strict=True)]
 
@@ -78,7 +78,7 @@ class FolderIndex:
 def similar_images(
     predictor: Predictor, folder: str | Path, query: str | Path, *, top_k: int = 10
 ) -> tuple[list[Neighbour], FolderIndex]:
-    """The `top_k` images of a folder that are most like the image `query`, and the index that found them.
+    """Return the `top_k` images of a folder that are most similar to the image `query`, and the index.
 
     A query that lies in the folder finds itself first.
 
@@ -97,7 +97,7 @@ def similar_images(
 
 
 def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
-    """The index of all images below a folder, from the cache as far as it knows them.
+    """Return the index of all images below a folder, from the cache as far as they are there.
 
     What has been embedded is kept even when this is interrupted. Files that cannot be read are tried again each time.
 
@@ -137,7 +137,7 @@ def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
 
 
 def embed_images(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
-    """Features `(n, d)` of unit length of resized images uint8 `(n, h, w, c)`.
+    """Return features `(n, d)` of unit length of resized images uint8 `(n, h, w, c)`.
 
     They are what enters the last linear layer; of a network without one, its outputs. Nothing stays on the network.
     """
@@ -160,7 +160,7 @@ def embed_images(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Prep
 def nearest(
     vectors: NDArray[np.float16], query: NDArray[np.float32], top_k: int
 ) -> tuple[list[int], NDArray[np.float32]]:
-    """The rows of `vectors` `(n, d)` at the smallest angles to `query` `(d,)`, all of unit length, and the cosines.
+    """Return the rows of `vectors` `(n, d)` at the smallest angles to `query` `(d,)`, all of unit length, and the cosines.
 
     usearch, where it is installed, multiplies float16 at once, which takes a third of the time; the result is the same.
     """
@@ -177,7 +177,7 @@ def nearest(
 
 
 def _by_usearch(vectors: NDArray[np.float16], query: NDArray[np.float32], wanted: int) -> NDArray[np.int64] | None:
-    """Candidates in any order; None without usearch. Its own file format, and so its parser, is never used."""
+    """Return candidates in any order; None without usearch. Its own file format, and so its parser, is never used."""
     try:
         from usearch.index import search
     except ImportError:
@@ -187,14 +187,14 @@ def _by_usearch(vectors: NDArray[np.float16], query: NDArray[np.float32], wanted
 
 
 def _products(vectors: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`vectors @ query` in float32. Torch converts float16 by the processor's own instruction, numpy without."""
+    """Return `vectors @ query` in float32. Torch converts float16 by the processor's own instruction, numpy without."""
     with torch.inference_mode():
         wanted, parts = torch.from_numpy(query), torch.split(torch.from_numpy(vectors), _BLOCK)
         return torch.cat([part.float() @ wanted for part in parts]).numpy()
 
 
 def _embedder(predictor: Predictor) -> Callable[[NDArray[np.uint8]], NDArray[np.float16]]:
-    """Rows of the index for resized images."""
+    """Return rows of the index for resized images."""
 
     def embed(pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
         return embed_images(predictor.network, pixels, predictor.card.preprocess).astype(np.float16)
@@ -203,7 +203,7 @@ def _embedder(predictor: Predictor) -> Callable[[NDArray[np.uint8]], NDArray[np.
 
 
 def _place(predictor: Predictor, root: Path) -> Path:
-    """Where the index of a folder is kept: a function of the weights, the preprocessing and the folder."""
+    """Return the path of the index of a folder: a function of the weights, the preprocessing and the folder."""
     digest, card = hashlib.sha256(), predictor.card
     described = [card.model, dict(card.options), card.preprocess.to_json(), str(root.resolve())]
     digest.update(json.dumps(described, sort_keys=True, default=str).encode("utf-8", "surrogateescape"))
@@ -214,7 +214,7 @@ def _place(predictor: Predictor, root: Path) -> Path:
 
 
 def _load(place: Path) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
-    """Stamps `(n,)` and vectors `(n, d)` of an earlier index; empty where there is none that is whole."""
+    """Return stamps `(n,)` and vectors `(n, d)` of an earlier index; empty where there is none that is whole."""
     if is_whole(place, manifest=_MANIFEST):
         with contextlib.suppress(OSError, ValueError):  # another process may be replacing the folder
             # "c": torch has no read-only tensors. Nothing writes to it, and nothing would reach the file.
@@ -223,7 +223,7 @@ def _load(place: Path) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
 
 
 def _save(place: Path, stamps: NDArray[np.uint64], vectors: NDArray[np.float16]) -> NDArray[np.float16]:
-    """Put an index in its place; its vectors as they are to be used from now on."""
+    """Write an index; return its vectors, memory-mapped."""
 
     def fill(new: Path) -> None:
         np.save(new / "stamps.npy", stamps, allow_pickle=False)

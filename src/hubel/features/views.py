@@ -1,4 +1,4 @@
-"""Views of an image for a network that stays as it is: each is computed once, so there are few, and all are fixed.
+"""Fixed views of an image for the frozen part of a network: each is computed once, so there are few.
 
 View 0 is the image as evaluation sees it, view 1 its mirror image where a mirrored one is another picture of the same
 class; the others are what a policy draws: crops with mild changes of light, unless the user wants something else. They
@@ -21,14 +21,14 @@ __all__ = ["image_key", "image_view", "view", "view_name", "views_policy"]
 
 
 def image_key(digest: NDArray[np.void]) -> int:
-    """The number that stands for an image in the random numbers of its views, from the hash of its bytes."""
+    """Return the random key of an image, from the hash of its bytes."""
     return int.from_bytes(digest.tobytes()[:8], "little")
 
 
 def view(
     pixels: NDArray[np.uint8], preprocess: Preprocess, number: int, key: int, policy: Policy = VIEWS
 ) -> NDArray[np.uint8]:
-    """One view of a decoded image.
+    """Return one view of a decoded image.
 
     Args:
         pixels: `(h, w)` grey or `(h, w, 3)` RGB.
@@ -50,19 +50,19 @@ def view(
 
 
 def views_policy(augment: str, preprocess: Preprocess) -> Policy:
-    """What views are drawn from, by the `augment` of a recipe: a policy that the user has chosen, or the mild one."""
+    """Return the policy of views for the `augment` of a recipe: the one that is named, or the mild `VIEWS`."""
     if augment in ("auto", "none"):
         return VIEWS
     return find_policy(augment, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
 
 
 def view_name(number: int, policy: Policy = VIEWS) -> str:
-    """What the values of a view are kept under: views of different policies are different ones."""
+    """Return the name that features of a view are stored under; it depends on the policy."""
     if number == 0 or policy == VIEWS:
         return f"view{number}"
     return f"view{number}-{hashlib.blake2b(policy.to_text().encode(), digest_size=4).hexdigest()}"
 
 
 def image_view(images: Images, position: int, number: int, policy: Policy = VIEWS) -> NDArray[np.uint8]:
-    """One view of an image of a data set, uint8 `(height, width, channels)`."""
+    """Return one view of an image of a dataset, uint8 `(height, width, channels)`."""
     return view(images.decoded(position), images.preprocess, number, image_key(images.digests[position]), policy)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from hubel.inference.bulk import Job as Job
-    from hubel.inference.bulk import Summary as Summary
+    from hubel.inference.bulk import BulkJob as BulkJob
+    from hubel.inference.bulk import BulkResult as BulkResult
     from hubel.inference.bulk import write as write
     from hubel.inference.classifier import Classifier as Classifier
     from hubel.inference.classifier import Prediction as Prediction
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "hubel.inference.bulk": ("Job", "Summary", "write"),
+        "hubel.inference.bulk": ("BulkJob", "BulkResult", "write"),
         "hubel.inference.classifier": ("Classifier", "Prediction"),
         "hubel.inference.exported": ("Exported",),
         "hubel.inference.onnx_file": ("OnnxFile", "read_onnx"),

@@ -1,11 +1,11 @@
-"""Predictions of very many images, into a file that a stopped or killed process can go on with.
+"""Predict very many images into a file that a stopped or killed process can resume.
 
-Rows go to FILE.partial as they are found: a line that says what was asked, then one JSON line for each image. When all
+Rows go to FILE.partial as they are found: a line that describes the job, then one JSON line for each image. When all
 are there, FILE is written from them and appears at once. So one mechanism serves all formats (Parquet cannot be
 appended to, and half a CSV file looks like a whole one), no reader ever meets a FILE with a part of the rows, and FILE
 holds nothing but rows. The price is space for the rows twice at the end.
 
-Who goes on finds the images by their place in the list, and proves by their names that the list is still the same.
+A resumed job finds the images by their position in the list, and checks by their names that the list is the same.
 That is cheaper than a set of names, knows an image that is named twice, and keeps FILE in the order of the list.
 """
 
@@ -30,97 +30,26 @@ from hubel.core.files import fsync_folder
 from hubel.core.progress import bar
 from hubel.core.stopping import listening
 from hubel.data.inputs import Input
-from hubel.inference.row_files import Layout, Row, as_line, row_of, writer_for
+from hubel.inference.bulk_job import BulkJob, local_rows
+from hubel.inference.row_files import RowLayout, Row, as_line, row_of, writer_for
 from hubel.inference.stream import MANY, batch_size
 
 if TYPE_CHECKING:
     from hubel.inference.classifier import Classifier
 
-__all__ = ["Job", "Summary", "answers", "is_finished", "partial_of", "watched", "write"]
+__all__ = ["BulkJob", "BulkResult", "predicted_rows", "is_finished", "partial_of", "with_progress", "write"]
 
 _FEW = 20  # images are done before a progress bar is worth its start
 _HEAD = "hubel predict"
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is asked about images.
-
-    Attributes:
-        model: as for `hubel.inference.load.load`, and so are device, tta and engine.
-        top: how many classes to name for each image.
-        device: cpu, cuda, mps or auto.
-        tta: whether to score harmless changes of an image, too.
-        engine: what runs an exported file; or "ray", which runs any model on all machines of a Ray cluster.
-        decoded: whether to say how each image was decoded.
-        shard: "i/n", the i-th of n parts of the images, i from 1 to n.
-
-    Raises:
-        OptionError: a value that cannot work.
-    """
-
-    model: str
-    top: int = 3
-    device: str = "auto"
-    tta: bool = False
-    engine: str = "auto"
-    decoded: bool = False
-    shard: str = "1/1"
-
-    def __post_init__(self) -> None:
-        if self.top < 1:
-            raise OptionError(f"--top is at least 1, not {self.top}")
-        self._shard()
-
-    def _shard(self) -> tuple[int, int]:
-        numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", self.shard, re.ASCII)
-        part, parts = map(int, numbers.groups()) if numbers else (0, 0)
-        if not 1 <= part <= parts:
-            raise OptionError(f"--shard is I/N with I from 1 to N, such as 1/3, 2/3 and 3/3; not {self.shard!r}")
-        return part, parts
-
-    def share(self, inputs: Iterable[Input]) -> list[Input]:
-        """This shard's images: every n-th, so that folders of hard or large images are divided fairly, too."""
-        part, parts = self._shard()
-        return list(itertools.islice(inputs, part - 1, None, parts))
-
-    def load(self) -> Classifier:
-        """The model; for Ray, whose workers load their own, it answers only questions about itself.
-
-        Raises:
-            HubelError: there is none; see `hubel.inference.load.load`.
-        """
-        from hubel.inference.load import load
-
-        if self.engine != "ray":
-            return load(self.model, device=self.device, tta=self.tta, engine=self.engine)
-        if self.device not in ("auto", "cpu"):
-            raise OptionError(f"--engine ray computes on processors, not on {self.device}")
-        return load(self.model, device="cpu", tta=self.tta)
-
-    def layout(self, classifier: Classifier) -> Layout:
-        """The columns of the answers."""
-        return Layout(min(self.top, len(classifier.classes)), self.decoded)
-
-    def as_asked(self) -> dict[str, Any]:
-        """What must be the same when a stopped job goes on, in words. The engine may be another."""
-        path = Path(self.model)
-        file = path / "model.safetensors" if path.is_dir() else path
-        model = self.model
-        if file.is_file():
-            with file.open("rb") as opened:
-                model = hashlib.file_digest(opened, "sha256").hexdigest()
-        decode = {"--debug-decode": self.decoded, "--tta": self.tta}
-        return {"model": model, "--top": self.top, "--shard": self.shard, **decode}
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What has been done.
+class BulkResult:
+    """Counts of a bulk prediction.
 
     Attributes:
         images: rows so far, those of earlier processes included.
-        unreadable: those among them without an answer.
+        unreadable: those among them without a prediction.
         images_per_second: of this process.
         stopped_by: the number of the signal that stopped it; 0 when the file is finished.
     """
@@ -131,19 +60,18 @@ class Summary:
     stopped_by: int = 0
 
 
-def answers(job: Job, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
-    """The row of each input, in order, as they are found."""
+def predicted_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
+    """Yield the row of each input, in order, as they are predicted."""
     if job.engine == "ray":
-        from hubel.inference.ray_predict import ray_answers
+        from hubel.inference.ray_predict import ray_rows
 
-        yield from ray_answers(job, inputs, batch_size(classifier.card.preprocess))
-        return
-    for item, prediction in classifier.rank(inputs, top_k=job.top):
-        yield row_of(prediction, item if job.decoded else None)
+        yield from ray_rows(job, inputs, batch_size(classifier.card.preprocess))
+    else:
+        yield from local_rows(job, classifier, inputs)
 
 
-def watched(rows: Iterable[Row], total: int, *, done: int = 0) -> Iterator[Row]:
-    """The rows, with a progress bar meanwhile where it is worth one."""
+def with_progress(rows: Iterable[Row], total: int, *, done: int = 0) -> Iterator[Row]:
+    """Yield the rows, with a progress bar where there are many."""
     if total - done < _FEW:
         yield from rows
         return
@@ -155,12 +83,12 @@ def watched(rows: Iterable[Row], total: int, *, done: int = 0) -> Iterator[Row]:
 
 
 def partial_of(output: Path) -> Path:
-    """Where the rows are until `output` is finished."""
+    """Return the file that holds the rows until `output` is finished."""
     return output.with_name(output.name + ".partial")
 
 
 def is_finished(output: Path, *, resume: bool) -> bool:
-    """Whether nothing is left to do.
+    """Return whether nothing is left to do.
 
     Raises:
         OptionError: the name has no known format; or without `resume`, something is there that must not be lost.
@@ -174,8 +102,8 @@ def is_finished(output: Path, *, resume: bool) -> bool:
     return output.exists() and not partial.exists()
 
 
-def write(job: Job, classifier: Classifier, inputs: Sequence[Input], output: Path, *, resume: bool = False) -> Summary:
-    """Put the rows of all inputs into a file; the first Ctrl-C or SIGTERM stops in good order.
+def write(job: BulkJob, classifier: Classifier, inputs: Sequence[Input], output: Path, *, resume: bool = False) -> BulkResult:
+    """Write the rows of all inputs into a file; the first Ctrl-C or SIGTERM stops it in good order.
 
     Args:
         job: what is asked.
@@ -193,12 +121,12 @@ def write(job: Job, classifier: Classifier, inputs: Sequence[Input], output: Pat
     partial = partial_of(output)
     with partial.open("a+b" if resume else "x+b") as file:
         _lock(file, partial)
-        before, unreadable = _whole_rows(file, job.as_asked(), inputs, batch_size(classifier.card.preprocess))
+        before, unreadable = _whole_rows(file, job.identity(), inputs, batch_size(classifier.card.preprocess))
         done, started, stopped_by = before, time.monotonic(), 0
-        rows = answers(job, classifier, inputs[before:])
+        rows = predicted_rows(job, classifier, inputs[before:])
         try:
             with listening() as stop, contextlib.closing(rows):
-                for row in watched(rows, len(inputs), done=before):
+                for row in with_progress(rows, len(inputs), done=before):
                     file.write(as_line(row))
                     file.flush()  # of each row: next to what an image takes, it costs nothing
                     done, unreadable = done + 1, unreadable + (row["error"] is not None)
@@ -214,11 +142,11 @@ def write(job: Job, classifier: Classifier, inputs: Sequence[Input], output: Pat
             _publish(file, output, job.layout(classifier))
     if not stopped_by:
         partial.unlink()
-    return Summary(done, unreadable, rate, stopped_by)
+    return BulkResult(done, unreadable, rate, stopped_by)
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
-    """Keep a second process from going on with what the first is still writing, where the system can."""
+    """Keep a second process from resuming a file that the first is still writing, where the system can."""
     if sys.platform != "win32":
         import fcntl
 
@@ -231,7 +159,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
 
 
 def _whole_rows(file: BinaryIO, asked: dict[str, Any], inputs: Sequence[Input], batch: int) -> tuple[int, int]:
-    """How many rows in the file are kept, and how many of these are unreadable; what is behind them is cut off.
+    """Return the number of whole rows in the file, and of unreadable images among them; cut off the rest.
 
     Kept are whole rows of whole batches: the last digits of a score depend on the size of its batch, and FILE is to be
     the same to the byte as if nothing had stopped. For this, too, enough are left to be computed by the same engine.
@@ -259,7 +187,7 @@ def _whole_rows(file: BinaryIO, asked: dict[str, Any], inputs: Sequence[Input], 
 
 
 def _compare(first: bytes, asked: dict[str, Any], path: Path) -> None:
-    """Prove that a file was begun for what is asked now."""
+    """Check that a file was begun for the same job."""
     try:
         begun = dict(json.loads(first)[_HEAD])
     except (ValueError, LookupError, TypeError):
@@ -271,7 +199,7 @@ def _compare(first: bytes, asked: dict[str, Any], path: Path) -> None:
 
 
 def _rows(file: BinaryIO) -> Iterator[tuple[Row, int]]:
-    """The rows from here on with their sizes in bytes, up to one that is torn."""
+    """Yield the rows from here on with their sizes in bytes, up to an incomplete one."""
     for line in file:
         try:
             row = json.loads(line) if line.endswith(b"\n") else None
@@ -282,7 +210,7 @@ def _rows(file: BinaryIO) -> Iterator[tuple[Row, int]]:
         yield row, len(line)
 
 
-def _publish(file: BinaryIO, output: Path, layout: Layout) -> None:
+def _publish(file: BinaryIO, output: Path, layout: RowLayout) -> None:
     """Write `output` from the rows of the whole partial file; it appears at once."""
     making = output.with_name(f".{output.name}.tmp")  # what a killed process leaves there, the next one replaces
     file.seek(0)

@@ -1,4 +1,4 @@
-"""What names the classes on images, whatever computes the scores. Reading this imports no torch."""
+"""Classifiers, whatever computes their scores. This module imports no torch."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Classifier", "Prediction"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image.
+    """The prediction of one image.
 
     Attributes:
         path: the image.
         ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read.
-        reason: why it cannot be read; None where it can.
+        reason: of an image that cannot be read; None where it can.
     """
 
     path: str
@@ -39,11 +39,11 @@ class Prediction:
 
 
 class Classifier(abc.ABC):
-    """A network, of whatever kind, with its card.
+    """A network of any kind with its card.
 
     Args:
         card: classes, preprocessing, kind of scores.
-        tta: whether scores are the mean over an image and harmless changes of it; see `hubel.inference.tta`.
+        tta: average the scores over views of an image; see `hubel.inference.tta`.
     """
 
     def __init__(self, card: ModelCard, *, tta: bool = False) -> None:
@@ -52,10 +52,10 @@ class Classifier(abc.ABC):
 
     @abc.abstractmethod
     def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Scores `(n, classes)` for resized images uint8 `(n, h, w, c)`, without regard to `tta`."""
+        """Compute scores `(n, classes)` of resized images uint8 `(n, h, w, c)`, without test-time augmentation."""
 
     def for_many(self, images: int) -> tuple[Compute, int]:
-        """What computes the scores of so many images, like `scores`, and how many threads may call it at once.
+        """Return the function that computes the scores of so many images, and the threads that may call it at once.
 
         More images are worth a longer start.
         """
@@ -67,19 +67,19 @@ class Classifier(abc.ABC):
         return self.card.classes
 
     def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Scores `(n, classes)` from 0 to 1 for images uint8 `(n, h, w, c)` that `card.preprocess` has resized."""
+        """Compute scores `(n, classes)` of images uint8 `(n, h, w, c)` that `card.preprocess` has resized."""
         return self._averaged(self._scores)(pixels)
 
     def _averaged(self, compute: Compute) -> Compute:
-        """`compute` as `tta` wants it."""
+        """Return `compute`, averaged over views if `tta`."""
         return partial(mean_scores, compute) if self.tta else compute
 
     def predict(self, images: Any) -> NDArray[np.str_]:
-        """The name of the class with the highest score for each image; see `predict_proba`."""
+        """Return the class with the highest score for each image; see `predict_proba`."""
         return np.asarray(np.asarray(self.classes)[self.predict_proba(images).argmax(1)])
 
     def predict_proba(self, images: Any) -> NDArray[np.float64]:
-        """Scores `(n, classes)` from 0 to 1, calibrated.
+        """Return calibrated scores `(n, classes)` from 0 to 1; the predicted numbers of a regression.
 
         Args:
             images: an array `(n, h, w)` or `(n, h, w, 3)`, uint8 or floats from 0 to 1, or a list of images as arrays
@@ -100,7 +100,7 @@ class Classifier(abc.ABC):
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
 
     def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[tuple[Input, Prediction]]:
-        """The best `top_k` classes of each image, in order, as they are found; bad files come with their reason."""
+        """Yield the `top_k` most probable classes of each image, in order; unreadable files come with their reason."""
         for item, row in self._stream(inputs):
             if isinstance(row, DecodeError):
                 yield item, Prediction(item.name, reason=row.reason)
@@ -108,11 +108,11 @@ class Classifier(abc.ABC):
             yield item, Prediction(item.name, self.best(row, top_k))
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
-        """The classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first."""
+        """Return the classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first."""
         return tuple((self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k])
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
-        """Each input with its scores, or with why it has none."""
+        """Yield each input with its scores, or with the error of reading it."""
         remaining = iter(inputs)
         first = list(itertools.islice(remaining, MANY))
         compute, lanes = self.for_many(len(first))

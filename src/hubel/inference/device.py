@@ -1,4 +1,4 @@
-"""Where a network runs and in which precision."""
+"""Device and precision of a network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEVICES = ("cpu", "cuda", "mps", "xpu")  # a number may follow, as in cuda:1
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """A device by name; "auto" is the first of CUDA, Apple's MPS and the CPU that works here.
+    """Return a device by name; "auto" is the first of CUDA, Apple's MPS and the CPU that works here.
 
     Raises:
         OptionError: the device is unknown or absent.
@@ -35,19 +35,19 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where the weights of a network are; the CPU for one without any."""
+    """Return the device of a network's weights; the CPU for one without any."""
     return next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
 
 
 def has_bfloat16_unit() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware: by Intel's AMX, or by AVX-512 as AMD does since Zen 4."""
+    """Return whether this processor has units for bfloat16: Intel's AMX, or AVX-512 as in AMD since Zen 4."""
     return platform.machine() in ("x86_64", "AMD64") and (
         bool(torch.cpu._is_amx_tile_supported()) or bool(torch.cpu._is_avx512_bf16_supported())
     )
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type that convolutions compute in while training: float32, or bfloat16 with float32 weights (autocast).
+    """Return the type that convolutions compute in while training: float32, or bfloat16 with float32 weights (autocast).
 
     "auto" is bfloat16 where the hardware has units for it, which measures 1.6 to 2.2 times as fast; see
     `benchmarks/LOG.md`.

@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them: the same function with a third of the layers gone."""
+"""Fold batch norms into the convolutions before them: the same function without a third of the layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["folded"]
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy for inference: y = gamma (W x - mean) / sigma + beta is one convolution with other numbers.
+    """Return a copy for inference: y = gamma (W x - mean) / sigma + beta is one convolution with other numbers.
 
     A batch norm is folded where it directly follows a convolution or a linear layer in its container, as in `ConvNorm`;
     every other one stays.

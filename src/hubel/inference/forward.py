@@ -1,4 +1,4 @@
-"""One image after another through a network, with nothing of the network changed."""
+"""Run a network over images and leave it as it was found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["forward", "output_batches", "outputs"]
 
 
 def forward(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
-    """Outputs `(n, c)` for resized images uint8 `(n, h, w, c)`, computed in float32."""
+    """Return outputs `(n, c)` of resized images uint8 `(n, h, w, c)`, computed in float32."""
     return _outputs(network, network_input(pixels, preprocess))
 
 
@@ -30,12 +30,12 @@ def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
 
 
 def output_batches(network: nn.Module, images: Samples) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
-    """All images in their order, batch by batch, each with its outputs `(some, c)`."""
+    """Yield all images in order, batch by batch, with their outputs `(b, c)`."""
     quick = folded(network)
     for batch in images.in_sequence(batch_size(images.preprocess)):
         yield batch, _outputs(quick, images.network_input(batch.pixels))
 
 
 def outputs(network: nn.Module, images: Samples) -> NDArray[np.float32]:
-    """Outputs `(n, c)` for all images, in their order."""
+    """Return outputs `(n, c)` of all images, in order."""
     return np.concatenate([part for _, part in output_batches(network, images)])

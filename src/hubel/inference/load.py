@@ -1,4 +1,4 @@
-"""Any model, ready to predict, by the name that a user gives it."""
+"""Load any model for prediction, by the name that a user gives it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["load"]
 
 
 def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: str = "auto") -> Classifier:
-    """A model that is ready to predict.
+    """Load a model for prediction.
 
     Args:
         model: a model file, the folder of a run, or a file made by `hubel export`, which needs no torch; or a network

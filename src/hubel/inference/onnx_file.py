@@ -48,12 +48,12 @@ class OnnxFile:
 
 
 def is_exported(model: str | Path) -> bool:
-    """Whether somebody means an exported file."""
+    """Return whether a model is named by the ending of exported files."""
     return Path(model).suffix.lower() == ".onnx"
 
 
 def described(network: bytes, card: ModelCard, facts: Mapping[str, Any]) -> bytes:
-    """A serialised ONNX network with its card and facts: an exported file. Equal arguments give equal bytes."""
+    """Return a serialised ONNX network with its card and facts. Equal arguments give equal bytes."""
     digest = hashlib.sha256(network).hexdigest()
     entries = {"format": _FORMAT, "sha256": digest, **dataclasses.asdict(card), "facts": dict(facts)}
     written = [network]
@@ -65,7 +65,7 @@ def described(network: bytes, card: ModelCard, facts: Mapping[str, Any]) -> byte
 
 
 def read_onnx(path: Path) -> OnnxFile:
-    """An exported file, whole and as it was written.
+    """Read an exported file and check that it is as it was written.
 
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
@@ -96,7 +96,7 @@ def read_onnx(path: Path) -> OnnxFile:
 
 
 def _entries(path: Path, data: bytes) -> tuple[dict[str, str], int]:
-    """Our entries in the metadata, and where the first of them starts."""
+    """Return hubel's entries in the metadata, and the offset of the first of them."""
     entries, start = {}, len(data)
     try:
         for number, value, place in _fields(memoryview(data)):
@@ -111,7 +111,7 @@ def _entries(path: Path, data: bytes) -> tuple[dict[str, str], int]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, int]]:
-    """Number, content and place of each field of a message; nothing is copied.
+    """Yield number, content and offset of each field of a message; nothing is copied.
 
     Raises:
         LookupError, ValueError: this is no message.
@@ -136,7 +136,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, int]]:
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """A number in groups of 7 bits, the lowest first, and the place behind it."""
+    """Return a number in groups of 7 bits, the lowest first, and the offset behind it."""
     value = shift = 0
     while True:
         byte = message[place]
@@ -148,7 +148,7 @@ def _varint(message: memoryview, place: int) -> tuple[int, int]:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes."""
+    """Return a field of bytes."""
     return _number(number << 3 | _BYTES) + _number(len(content)) + content
 
 

@@ -1,4 +1,4 @@
-"""A trained model, ready to name what is on images."""
+"""A classifier that runs a network of torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Predictor", "load_network", "load_predictor"]
 
 
 class Predictor(Classifier):
-    """A network of torch's with its card.
+    """A classifier that runs a network of torch.
 
     Args:
         network: on the device where it is to run.
@@ -49,7 +49,7 @@ class Predictor(Classifier):
         return self._scores_by(self.network, pixels)
 
     def for_many(self, images: int) -> tuple[Compute, int]:
-        """More than a batch pays for folding the batch norms."""
+        """Return the function that computes the scores: more than a batch is worth folding the batch norms."""
         if images <= batch_size(self.card.preprocess):
             return self.scores, 1
         return self._averaged(partial(self._scores_by, folded(self.network))), 1
@@ -66,7 +66,7 @@ def load_predictor(model: str | Path, *, device: str = "auto", tta: bool = False
 
 
 def load_network(model: str | Path) -> tuple[nn.Module, ModelCard]:
-    """The network that a user means, on the processor and in evaluation mode, and its card.
+    """Return the network that a user names, on the CPU and in evaluation mode, and its card.
 
     Args:
         model: a model file, or the folder of a run; or a name such as "resnet50" or "resnet50.a1_in1k".

@@ -16,7 +16,7 @@ __all__ = ["undisturbed"]
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Nothing is reported to anyone, printed or warned of; logging and random numbers stay as they were.
+    """Suppress reports, output and warnings of other libraries; restore logging and random numbers.
 
     OpenVINO and NNCF report imports and conversions to their makers where `openvino_telemetry` is installed, and ONNX
     Runtime 1.32 its sessions; all number their user in the home folder. Where that package seems absent, the first two

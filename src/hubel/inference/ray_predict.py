@@ -1,8 +1,8 @@
-"""Predictions on all machines of a Ray cluster, or on this one if there is none: `hubel predict --engine ray`.
+"""Predict on all machines of a Ray cluster, or on this one if there is none: `hubel predict --engine ray`.
 
 Each machine has one worker, which loads the model once and decodes and computes on all cores as `hubel predict` does
 there. Workers get names of files and read these themselves, so models and images must be at the same place everywhere.
-What a worker does at a time are whole batches of the list, so the answers are those that one machine would give.
+A worker gets whole batches of the list, so the predictions are those of one machine.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import HubelError, OptionError
 from hubel.data.inputs import Input
-from hubel.inference.bulk import Job, answers
+from hubel.inference.bulk_job import BulkJob, local_rows
 from hubel.inference.row_files import Row
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ray_answers"]
+__all__ = ["ray_rows"]
 
 _IMAGES = 256  # about so many go to a worker at a time: seconds of work
 
 
-def ray_answers(job: Job, inputs: Sequence[Input], batch: int) -> Generator[Row, None, None]:
-    """The row of each input, in order, as they are found.
+def ray_rows(job: BulkJob, inputs: Sequence[Input], batch: int) -> Generator[Row, None, None]:
+    """Yield the row of each input, in order, as they are predicted.
 
     Args:
-        job: what is asked.
+        job: the request.
         inputs: files; not bytes.
-        batch: how many images the model computes at once.
+        batch: images that the model computes at once.
 
     Raises:
         OptionError: Ray is not installed, or an input is no file.
@@ -83,13 +83,13 @@ def ray_answers(job: Job, inputs: Sequence[Input], batch: int) -> Generator[Row,
 
 
 def _work(inputs: Sequence[Input], size: int) -> list[dict[str, str]]:
-    """The inputs in parts; as JSON, because names of files may hold what Ray's tables cannot."""
+    """Return the inputs in parts; as JSON, because names of files may hold what Ray's tables cannot."""
     named = [(item.name, None if item.root is None else str(item.root)) for item in inputs]
     return [{"inputs": json.dumps(named[start : start + size])} for start in range(0, len(named), size)]
 
 
 def _places(nodes: Sequence[dict[str, Any]], parts: int) -> tuple[int, int]:
-    """How many cores a worker has, and how many workers there are: one a machine, more on a machine that is larger.
+    """Return the cores of a worker and the number of workers: one a machine, more on a larger machine.
 
     >>> _places([{"Alive": True, "Resources": {"CPU": 8.0}}, {"Alive": True, "Resources": {"CPU": 16.0}}], parts=10)
     (8, 3)
@@ -102,9 +102,9 @@ def _places(nodes: Sequence[dict[str, Any]], parts: int) -> tuple[int, int]:
 
 
 class _Worker:
-    """A model that has been loaded, on one machine."""
+    """A loaded model on one machine."""
 
-    def __init__(self, job: Job, folder: str) -> None:
+    def __init__(self, job: BulkJob, folder: str) -> None:
         os.chdir(folder)  # names of files mean the same as where the command was given
         self.job = job
         self.classifier = job.load()
@@ -112,9 +112,9 @@ class _Worker:
     def __call__(self, part: dict[str, NDArray[Any]]) -> dict[str, list[str]]:
         named = json.loads(part["inputs"][0])
         inputs = [Input(name, root=None if root is None else Path(root)) for name, root in named]
-        return {"row": [json.dumps(row) for row in answers(self.job, self.classifier, inputs)]}
+        return {"row": [json.dumps(row) for row in local_rows(self.job, self.classifier, inputs)]}
 
 
 def _last_line(error: Exception) -> str:
-    """What went wrong, below the stack of another machine."""
+    """Return the error itself, below the stack of another machine."""
     return [line for line in str(error).splitlines() if line.strip()][-1].strip()

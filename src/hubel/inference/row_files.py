@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hubel.data.inputs import Input
     from hubel.inference.classifier import Prediction
 
-__all__ = ["Layout", "Row", "as_line", "row_of", "write_csv", "writer_for"]
+__all__ = ["RowLayout", "Row", "as_line", "row_of", "write_csv", "writer_for"]
 
 Row = dict[str, Any]
 
@@ -26,8 +26,8 @@ _ESCAPED = "backslashreplace"  # names of files may hold bytes that are no UTF-8
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The columns of a table, the same whatever the rows hold.
+class RowLayout:
+    """Columns of a table of predictions, the same for all rows.
 
     Attributes:
         top: how many classes an image gets.
@@ -38,7 +38,7 @@ class Layout:
     decoded: bool = False
 
     def columns(self) -> list[str]:
-        """Their names.
+        """Return the names of the columns.
 
         >>> Layout(2).columns()
         ['path', 'class', 'score', 'class2', 'score2', 'error']
@@ -49,7 +49,7 @@ class Layout:
 
 
 def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
-    """The row of one image; with facts about its pixels when `decode` is given."""
+    """Return the row of one image, with facts about its pixels if `decode` is given."""
     row: Row = {"path": prediction.path, "class": None, "score": None, "top": [], "error": prediction.reason}
     if prediction.reason is None:
         row["top"] = [{"class": name, "score": round(score, 6)} for name, score in prediction.ranking]
@@ -69,12 +69,12 @@ def _pixel_facts(item: Input) -> Row:
 
 
 def as_line(row: Row) -> bytes:
-    """A row as a line of JSON lines."""
+    """Return a row as a line of JSON lines."""
     return json.dumps(row, ensure_ascii=False).encode("utf-8", _ESCAPED) + b"\n"
 
 
-def write_csv(rows: Iterable[Row], file: TextIO, layout: Layout) -> None:
-    """A header, and a line for each row, as they come."""
+def write_csv(rows: Iterable[Row], file: TextIO, layout: RowLayout) -> None:
+    """Write a header, and a line for each row, as they come."""
     writer = csv.DictWriter(file, layout.columns(), lineterminator="\n")
     writer.writeheader()
     for row in rows:
@@ -86,11 +86,11 @@ def write_csv(rows: Iterable[Row], file: TextIO, layout: Layout) -> None:
         writer.writerow(flat)
 
 
-Writer = Callable[[Iterable[Row], BinaryIO, Layout], None]
+Writer = Callable[[Iterable[Row], BinaryIO, RowLayout], None]
 
 
 def writer_for(path: Path) -> Writer:
-    """What writes all rows into an open file, in the format that the name of `path` says.
+    """Return the function that writes all rows into an open file, in the format of the name of `path`.
 
     Raises:
         OptionError: it says none.
@@ -104,17 +104,17 @@ def writer_for(path: Path) -> Writer:
         ) from None
 
 
-def _jsonl_file(rows: Iterable[Row], file: BinaryIO, layout: Layout) -> None:
+def _jsonl_file(rows: Iterable[Row], file: BinaryIO, layout: RowLayout) -> None:
     file.writelines(map(as_line, rows))
 
 
-def _csv_file(rows: Iterable[Row], file: BinaryIO, layout: Layout) -> None:
+def _csv_file(rows: Iterable[Row], file: BinaryIO, layout: RowLayout) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", errors=_ESCAPED, newline="")
     write_csv(rows, text, layout)
     text.detach()
 
 
-def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: Layout) -> None:
+def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: RowLayout) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -133,7 +133,7 @@ def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: Layout) -> None:
 
 
 def _in_unicode(row: Row) -> Row:
-    """The row with texts that are UTF-8 throughout, as Parquet wants them."""
+    """Return the row with texts that are valid UTF-8, as Parquet needs them."""
     texts = {name: row[name].encode("utf-8", _ESCAPED).decode() for name in ("path", "error") if row[name]}
     return row | texts
 

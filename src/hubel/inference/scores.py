@@ -12,7 +12,7 @@ __all__ = ["scores", "sigmoid", "softmax"]
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities `exp(z / T) / sum(exp(z / T))` over the last axis, without overflow.
+    """Compute probabilities `exp(z / T) / sum(exp(z / T))` over the last axis, without overflow.
 
     Args:
         logits: finite scores, shape (..., c).
@@ -32,7 +32,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
 
 
 def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
-    """Probabilities `1 / (1 + exp(-z))`, element by element, without overflow.
+    """Compute probabilities `1 / (1 + exp(-z))`, element by element, without overflow.
 
     >>> sigmoid([-1000.0, 0.0, 1000.0])
     array([0. , 0.5, 1. ])

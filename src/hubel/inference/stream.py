@@ -1,4 +1,4 @@
-"""Images from files through a network: decoding runs ahead in threads, and computing never waits for it if it can."""
+"""Stream images from files through a network; decoding runs ahead in threads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PIXELS_A_BATCH = 2**20  # keeps the activations of one batch within the process
 
 
 def batch_size(preprocess: Preprocess) -> int:
-    """How many images go through a network at once when nothing is learnt."""
+    """Return the batch size of inference."""
     return max(1, min(256, _PIXELS_A_BATCH // (preprocess.height * preprocess.width)))
 
 
@@ -38,7 +38,7 @@ def stream(
     *,
     lanes: int = 1,
 ) -> Iterator[tuple[Input, Row | DecodeError]]:
-    """Each input with what is computed from it, or with why it cannot be read, in order.
+    """Yield each input with its output, or with the error of reading it, in order.
 
     Args:
         inputs: images to be.

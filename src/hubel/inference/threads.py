@@ -1,4 +1,4 @@
-"""How many threads to compute with: all cores, or fewer where other programs are using them.
+"""Choose the number of threads: all cores, or fewer where other programs are using them.
 
 The threads of one layer wait for each other. Where another program holds one of the cores, all wait for it, and two
 threads can be slower than one; see `benchmarks/LOG.md`.
@@ -20,7 +20,7 @@ _CLEARLY = 1.25  # fewer threads must be so much faster: results depend on the n
 
 
 def probe_threads() -> int:
-    """The number of threads that computes fastest just now; torch's own setting is left as it was."""
+    """Return the number of threads that computes fastest just now; torch's own setting is restored."""
     before = torch.get_num_threads()
     number = best = usable_cores()
     try:
@@ -36,7 +36,7 @@ def probe_threads() -> int:
 
 
 def _rate(threads: int) -> float:
-    """Small convolutions a second."""
+    """Return small convolutions a second."""
     torch.set_num_threads(threads)
     x = torch.zeros(32, 16, 32, 32).to(memory_format=torch.channels_last)
     weight = torch.zeros(16, 16, 3, 3).to(memory_format=torch.channels_last)

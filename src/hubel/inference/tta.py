@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean of what a network says of an image and of harmless changes of it.
+"""Test-time augmentation: the mean of the scores over views of an image.
 
 Colour images are also seen mirrored, and as their central 80 %, enlarged. Measured in points of accuracy: logistic
 regression on features of efficientnet_lite0, 293 clothing photos, mean of 16 fits: mirror image +0.7, centre +1.6, both
@@ -31,7 +31,7 @@ VIEWS = {
 
 
 def views(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Images uint8 `(n, h, w, c)` as they are, and changed as `VIEWS` says; each has the same shape.
+    """Return images uint8 `(n, h, w, c)` unchanged and in the other views of `VIEWS`, all of one shape.
 
     What a shift brings in repeats the edge, which suits a black ground as well as a white one.
     """
@@ -46,7 +46,7 @@ def views(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 
 
 def _centre(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The middle of an image `(h, w, 3)`, enlarged to its size."""
+    """Return the centre of an image `(h, w, 3)`, enlarged to its size."""
     height, width, _ = image.shape
     h, w = max(1, round(_CENTRE * height)), max(1, round(_CENTRE * width))
     top, left = (height - h) // 2, (width - w) // 2
@@ -55,5 +55,5 @@ def _centre(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def mean_scores(compute: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """What `compute` makes of resized images uint8 `(n, h, w, c)`, scores `(n, classes)`: the mean over all views."""
+    """Return scores `(n, classes)` of resized images uint8 `(n, h, w, c)`, the mean over all views."""
     return np.asarray(np.mean([compute(view) for view in views(pixels)], axis=0))

@@ -1,0 +1,98 @@
+"""A bulk prediction job, and its rows on one machine."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hubel.core.errors import OptionError
+from hubel.data.inputs import Input
+from hubel.inference.row_files import Row, RowLayout, row_of
+
+if TYPE_CHECKING:
+    from hubel.inference.classifier import Classifier
+
+__all__ = ["BulkJob", "local_rows"]
+
+
+@dataclass(frozen=True)
+class BulkJob:
+    """A request to predict many images.
+
+    Attributes:
+        model: as for `hubel.inference.load.load`, and so are device, tta and engine.
+        top: classes for each image.
+        device: cpu, cuda, mps or auto.
+        tta: average the scores over views of each image.
+        engine: of an exported file; or "ray", which runs any model on all machines of a Ray cluster.
+        decoded: add facts about how each image was decoded.
+        shard: "i/n", the i-th of n parts of the images, i from 1 to n.
+
+    Raises:
+        OptionError: a value that cannot work.
+    """
+
+    model: str
+    top: int = 3
+    device: str = "auto"
+    tta: bool = False
+    engine: str = "auto"
+    decoded: bool = False
+    shard: str = "1/1"
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise OptionError(f"--top is at least 1, not {self.top}")
+        self._shard()
+
+    def _shard(self) -> tuple[int, int]:
+        numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", self.shard, re.ASCII)
+        part, parts = map(int, numbers.groups()) if numbers else (0, 0)
+        if not 1 <= part <= parts:
+            raise OptionError(f"--shard is I/N with I from 1 to N, such as 1/3, 2/3 and 3/3; not {self.shard!r}")
+        return part, parts
+
+    def share(self, inputs: Iterable[Input]) -> list[Input]:
+        """Return this shard's images: every n-th, so that folders of large images are divided fairly, too."""
+        part, parts = self._shard()
+        return list(itertools.islice(inputs, part - 1, None, parts))
+
+    def load(self) -> Classifier:
+        """Load the model; for Ray, whose workers load their own, it only describes itself.
+
+        Raises:
+            HubelError: there is none; see `hubel.inference.load.load`.
+        """
+        from hubel.inference.load import load
+
+        if self.engine != "ray":
+            return load(self.model, device=self.device, tta=self.tta, engine=self.engine)
+        if self.device not in ("auto", "cpu"):
+            raise OptionError(f"--engine ray computes on processors, not on {self.device}")
+        return load(self.model, device="cpu", tta=self.tta)
+
+    def layout(self, classifier: Classifier) -> RowLayout:
+        """Return the columns of the rows."""
+        return RowLayout(min(self.top, len(classifier.classes)), self.decoded)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must be the same when a stopped job is resumed. The engine may be another."""
+        path = Path(self.model)
+        file = path / "model.safetensors" if path.is_dir() else path
+        model = self.model
+        if file.is_file():
+            with file.open("rb") as opened:
+                model = hashlib.file_digest(opened, "sha256").hexdigest()
+        decode = {"--debug-decode": self.decoded, "--tta": self.tta}
+        return {"model": model, "--top": self.top, "--shard": self.shard, **decode}
+
+
+def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
+    """Yield the row of each input, in order, as predicted on this machine."""
+    for item, prediction in classifier.rank(inputs, top_k=job.top):
+        yield row_of(prediction, item if job.decoded else None)
