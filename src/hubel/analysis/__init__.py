@@ -1,4 +1,4 @@
-"""What a network is made of, in numbers: parameters, multiply-adds, shapes; published facts and their verification."""
+"""Measure networks: parameters, multiply-adds, shapes; published facts and their verification."""
 
 from __future__ import annotations
 

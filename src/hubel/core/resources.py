@@ -1,4 +1,4 @@
-"""What this process may use of the machine, limits of its container included."""
+"""Resources that this process may use, including the limits of its container."""
 
 from __future__ import annotations
 
