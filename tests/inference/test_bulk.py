@@ -20,7 +20,8 @@ from hubel.core.errors import HubelError, OptionError
 from hubel.data.inputs import Input, collect
 from hubel.data.preprocess import Preprocess
 from hubel.inference import bulk
-from hubel.inference.bulk import BulkJob, BulkResult, partial_of, write
+from hubel.inference.bulk import BulkResult, partial_of, write
+from hubel.inference.bulk_job import BulkJob
 from hubel.inference.classifier import Classifier
 from hubel.inference.stream import batch_size
 from hubel.weights.card import ModelCard

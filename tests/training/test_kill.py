@@ -78,7 +78,7 @@ def test_stops_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
         _, told = process.communicate(timeout=20)
         assert time.monotonic() - started < 20
     assert process.returncode == 128 + number
-    assert "stopped; everything so far is saved" in told
+    assert "stopped; all progress is saved" in told
     assert "Traceback" not in told
     assert (tmp_path / "run" / "last" / "pointer").is_file()
     assert not (tmp_path / "run" / "metrics.json").exists()

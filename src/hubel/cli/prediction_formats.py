@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 
-from hubel.inference.row_files import RowLayout, Row, write_csv
+from hubel.inference.row_files import Row, RowLayout, write_csv
 
 __all__ = ["FORMATS"]
 

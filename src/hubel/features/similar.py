@@ -160,7 +160,7 @@ def embed_images(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Prep
 def nearest(
     vectors: NDArray[np.float16], query: NDArray[np.float32], top_k: int
 ) -> tuple[list[int], NDArray[np.float32]]:
-    """Return the rows of `vectors` `(n, d)` at the smallest angles to `query` `(d,)`, all of unit length, and the cosines.
+    """Return the rows of `vectors` `(n, d)` at the smallest angles to `query` `(d,)`, and the cosines; all of length 1.
 
     usearch, where it is installed, multiplies float16 at once, which takes a third of the time; the result is the same.
     """

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from hubel.inference.bulk import BulkJob as BulkJob
     from hubel.inference.bulk import BulkResult as BulkResult
     from hubel.inference.bulk import write as write
+    from hubel.inference.bulk_job import BulkJob as BulkJob
     from hubel.inference.classifier import Classifier as Classifier
     from hubel.inference.classifier import Prediction as Prediction
     from hubel.inference.exported import Exported as Exported
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "hubel.inference.bulk": ("BulkJob", "BulkResult", "write"),
+        "hubel.inference.bulk": ("BulkResult", "write"),
+        "hubel.inference.bulk_job": ("BulkJob",),
         "hubel.inference.classifier": ("Classifier", "Prediction"),
         "hubel.inference.exported": ("Exported",),
         "hubel.inference.onnx_file": ("OnnxFile", "read_onnx"),

@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import hashlib
-import itertools
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -31,13 +28,13 @@ from hubel.core.progress import bar
 from hubel.core.stopping import listening
 from hubel.data.inputs import Input
 from hubel.inference.bulk_job import BulkJob, local_rows
-from hubel.inference.row_files import RowLayout, Row, as_line, row_of, writer_for
+from hubel.inference.row_files import Row, RowLayout, as_line, writer_for
 from hubel.inference.stream import MANY, batch_size
 
 if TYPE_CHECKING:
     from hubel.inference.classifier import Classifier
 
-__all__ = ["BulkJob", "BulkResult", "predicted_rows", "is_finished", "partial_of", "with_progress", "write"]
+__all__ = ["BulkJob", "BulkResult", "is_finished", "partial_of", "predicted_rows", "with_progress", "write"]
 
 _FEW = 20  # images are done before a progress bar is worth its start
 _HEAD = "hubel predict"
@@ -102,7 +99,9 @@ def is_finished(output: Path, *, resume: bool) -> bool:
     return output.exists() and not partial.exists()
 
 
-def write(job: BulkJob, classifier: Classifier, inputs: Sequence[Input], output: Path, *, resume: bool = False) -> BulkResult:
+def write(
+    job: BulkJob, classifier: Classifier, inputs: Sequence[Input], output: Path, *, resume: bool = False
+) -> BulkResult:
     """Write the rows of all inputs into a file; the first Ctrl-C or SIGTERM stops it in good order.
 
     Args:

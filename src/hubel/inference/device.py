@@ -47,7 +47,7 @@ def has_bfloat16_unit() -> bool:
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type that convolutions compute in while training: float32, or bfloat16 with float32 weights (autocast).
+    """Return the type of convolutions while training: float32, or bfloat16 with float32 weights (autocast).
 
     "auto" is bfloat16 where the hardware has units for it, which measures 1.6 to 2.2 times as fast; see
     `benchmarks/LOG.md`.

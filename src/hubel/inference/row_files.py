@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hubel.data.inputs import Input
     from hubel.inference.classifier import Prediction
 
-__all__ = ["RowLayout", "Row", "as_line", "row_of", "write_csv", "writer_for"]
+__all__ = ["Row", "RowLayout", "as_line", "row_of", "write_csv", "writer_for"]
 
 Row = dict[str, Any]
 
