@@ -19,7 +19,6 @@ ROOMS_TO_DO = {
     "data",
     "evaluation",
     "explain",
-    "export",
     "features",
     "inference",
     "plots",

@@ -41,7 +41,9 @@ class Predictor(Classifier):
 
     def __init__(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> None:
         if not card.classes:
-            raise OptionError(f"{card.model} makes images, it names no classes; hubel evaluate MODEL DATA measures it")
+            raise OptionError(
+                f"{card.model} reconstructs images and predicts no classes; hubel evaluate MODEL DATA measures it"
+            )
         super().__init__(card, tta=tta)
         self.network = channels_last(network)
 
