@@ -36,7 +36,7 @@ class Predictor(Classifier):
         tta: see `Classifier`.
 
     Raises:
-        OptionError: the network names no classes.
+        OptionError: the network predicts no classes.
     """
 
     def __init__(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> None:
