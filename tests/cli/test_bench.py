@@ -1,4 +1,4 @@
-"""`hubel bench` as a person and as a program read it."""
+"""The table and the JSON of `hubel bench`."""
 
 from __future__ import annotations
 
@@ -64,8 +64,22 @@ def test_a_model_that_fails_altogether(hubel: Call, model: Path, file: Path) -> 
 
 
 def test_a_narrow_terminal(hubel: Call, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    speed = Speed(1234.5, 2234.5, 3234.5, 500, 12345.6, 256, {"256": 12345.6}, 2, 1234.0, 0.5, "cpu", "red", 0.5)
-    monkeypatch.setattr("hubel.export.bench.run._in_child", lambda _: (12.345, speed))
+    speed = Speed(
+        latency_p50_ms=1234.5,
+        latency_p95_ms=2234.5,
+        latency_p99_ms=3234.5,
+        timings=500,
+        images_per_second=12345.6,
+        batch=256,
+        by_batch={"256": 12345.6},
+        lanes=2,
+        peak_memory_mib=1234.0,
+        others_share=0.5,
+        device="cpu",
+        top_class="red",
+        top_score=0.5,
+    )
+    monkeypatch.setattr("hubel.export.bench.run._measure_in_process", lambda _: (12.345, speed))
     monkeypatch.setattr("hubel.cli.bench._narrow", lambda: True)
     out = hubel("bench", "m.onnx", "--engine", "onnxruntime").out.partition("best ")[0]
     assert max(map(len, out.splitlines())) <= 80
@@ -76,16 +90,30 @@ def test_a_narrow_terminal(hubel: Call, file: Path, monkeypatch: pytest.MonkeyPa
     ]
 
 
-@pytest.mark.parametrize(("share", "said"), [(0.02, False), (0.42, True), (None, False)])
+@pytest.mark.parametrize(("share", "is_shown"), [(0.02, False), (0.42, True), (None, False)])
 def test_other_programs_that_disturb(
-    hubel: Call, file: Path, monkeypatch: pytest.MonkeyPatch, share: float | None, said: bool
+    hubel: Call, file: Path, monkeypatch: pytest.MonkeyPatch, share: float | None, is_shown: bool
 ) -> None:
-    speed = Speed(2.0, 2.2, 2.4, 500, 100.0, 8, {"8": 100.0}, 2, None, share, "cpu", "red", 0.5)
-    monkeypatch.setattr("hubel.export.bench.run._in_child", lambda _: (0.5, speed))
+    speed = Speed(
+        latency_p50_ms=2.0,
+        latency_p95_ms=2.2,
+        latency_p99_ms=2.4,
+        timings=500,
+        images_per_second=100.0,
+        batch=8,
+        by_batch={"8": 100.0},
+        lanes=2,
+        peak_memory_mib=None,
+        others_share=share,
+        device="cpu",
+        top_class="red",
+        top_score=0.5,
+    )
+    monkeypatch.setattr("hubel.export.bench.run._measure_in_process", lambda _: (0.5, speed))
     answer = hubel("bench", "m.onnx")
     (row,) = [line.split() for line in answer.out.splitlines() if line.split()[:2] == ["m.onnx", "onnxruntime"]]
-    assert row[3:] == ["0.50", "2.00", "2.20", "2.40", "100.0", "8", "1.00", "-", *(["42%"] if said else [])]
-    assert ("others" in answer.out) == ("other programs used up to 42%" in answer.out) == said
+    assert row[3:] == ["0.50", "2.00", "2.20", "2.40", "100.0", "8", "1.00", "-", *(["42%"] if is_shown else [])]
+    assert ("others" in answer.out) == ("other programs used up to 42%" in answer.out) == is_shown
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_model_that_makes_images(hubel: Call, photos: Path) -> None:
     assert hubel("train", photos, *words).code == 0
     for words in (["predict", "made", photos / "red" / "1.png"], ["predict", "made/model.safetensors", photos]):
         assert line(hubel(*words)) == (
-            "autoencoder_28 makes images, it names no classes; hubel evaluate MODEL DATA measures it"
+            "autoencoder_28 reconstructs images and predicts no classes; hubel evaluate MODEL DATA measures it"
         )
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from hubel.analysis.verify import verify
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.data.preprocess import Preprocess
-from hubel.export.onnx_graph import compare, onnx_network
+from hubel.export.onnx_graph import check_parity, onnx_network
 from hubel.inference.forward import forward
 from hubel.inference.onnx_file import described
 from hubel.models.catalogue import (
@@ -366,7 +366,8 @@ def exported_as_it_is(name: str) -> None:
     before = {key: value.clone() for key, value in network.state_dict().items()}
     p = card.preprocess
     pixels = np.random.default_rng(0).integers(0, 256, (5, p.height, p.width, p.channels), np.uint8)
-    parity = compare(network, card, described(onnx_network(network, card), card, {}), pixels)  # raises if it differs
+    # Raises if the two differ.
+    parity = check_parity(network, card, described(onnx_network(network, card), card, {}), pixels)
     assert (parity.images, parity.top1_equal) == (5, 5)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 

@@ -19,7 +19,7 @@ from hubel.core.cache import contents
 from hubel.core.errors import ModelFileError, OptionError, UnknownNameError
 from hubel.data.inputs import collect
 from hubel.data.preprocess import Preprocess
-from hubel.export.onnx_graph import compare, onnx_network
+from hubel.export.onnx_graph import check_parity, onnx_network
 from hubel.export.run import export
 from hubel.inference import exported as exported_module
 from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines, open_onnx
@@ -121,6 +121,12 @@ def test_parity_and_provenance_are_in_the_file(folder: Path) -> None:
     assert "30" in done.lines()[0]
 
 
+def test_the_output_may_be_a_string(folder: Path) -> None:
+    done = export(folder / "model.safetensors", str(folder / "named.onnx"))
+    assert done.path == folder / "named.onnx"
+    assert "named.onnx" in "\n".join(done.lines())
+
+
 def test_equal_models_give_equal_files(folder: Path) -> None:
     first, second = (export(folder / "model.safetensors", folder / f"{n}.onnx").path.read_bytes() for n in "ab")
     assert first == second
@@ -130,7 +136,7 @@ def test_a_file_that_differs_is_not_written(folder: Path) -> None:
     network, other = CARD.create().eval(), CARD.create().eval()
     pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 10, 3), np.uint8)
     with pytest.raises(OptionError, match="of 9 images"):
-        compare(network, CARD, described(onnx_network(other, CARD), CARD, {}), pixels)
+        check_parity(network, CARD, described(onnx_network(other, CARD), CARD, {}), pixels)
 
 
 def test_mistakes(folder: Path) -> None:
@@ -139,7 +145,7 @@ def test_mistakes(folder: Path) -> None:
         export(model, form="torchscrip")
     with pytest.raises(OptionError, match="--data"):
         export(model, int8=True)
-    with pytest.raises(OptionError, match="form onnx"):
+    with pytest.raises(OptionError, match="format onnx"):
         export(model, int8=True, data=str(folder / "photos"), form="torchscript")
     file = export(model).path
     with pytest.raises(UnknownNameError, match="onnxruntime"):
@@ -170,8 +176,8 @@ def test_int8(folder: Path) -> None:
     assert done.path == folder / "model.int8.onnx"
     facts = read_onnx(done.path).facts
     assert facts["precision"] == "int8"
-    assert done.rounded is not None
-    assert facts["int8"]["images"] == done.rounded.cost.images == 30
+    assert done.quantised is not None
+    assert facts["int8"]["images"] == done.quantised.cost.images == 30
     assert facts["int8"]["accuracy_before"] - facts["int8"]["accuracy_after"] <= 0.2
     exact = hubel.load(folder / "model.safetensors").predict_proba(folder / "photos" / "red" / "2.png")
     np.testing.assert_allclose(

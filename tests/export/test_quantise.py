@@ -1,4 +1,4 @@
-"""A network in 8 bits answers as it did, on both engines; what it loses is measured, and bounded."""
+"""An int8 network predicts nearly as in float32, on both engines; the loss is measured and bounded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
 from hubel.export.int8_graph import Int8Graph
-from hubel.export.quantise import Cost, quantise
+from hubel.export.quantise import OnnxQuantiser, QuantisationCost, Quantised
+from hubel.inference.engines.nncf_quantiser import NncfQuantiser
+from hubel.inference.engines.quantiser import Quantiser
 from hubel.inference.onnx_file import INPUT, OUTPUTS
 from hubel.inference.quiet import undisturbed
 
@@ -26,7 +29,7 @@ SIDE = 16
 
 
 class FromBytes(nn.Module):
-    """What stands around a network in an exported file."""
+    """A network with the preprocessing and the scores of an exported file."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -81,28 +84,32 @@ def exported(network: nn.Module, channels: int = 3) -> bytes:
     return file.getvalue()
 
 
-def pictures(count: int, channels: int = 3, seed: int = 1) -> np.ndarray:
-    """Random pictures of low frequency, so that they differ in more than noise."""
+def low_frequency_images(count: int, channels: int = 3, seed: int = 1) -> np.ndarray:
+    """Return random images of low frequency, so that they differ in more than noise."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (count, 4, 4, channels), dtype=np.uint8)
     return coarse.repeat(SIDE // 4, 1).repeat(SIDE // 4, 2)
 
 
-def answers(model: bytes, images: np.ndarray) -> list[np.ndarray]:
+def outputs(model: bytes, images: np.ndarray) -> list[np.ndarray]:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]).run(list(OUTPUTS), {INPUT: images})
 
 
-def variation_kept(exact: np.ndarray, rounded: np.ndarray) -> float:
+def explained_variance(exact: np.ndarray, rounded: np.ndarray) -> float:
     return float(1 - np.square(exact - rounded).sum() / np.square(exact - exact.mean(0)).sum())
 
 
 def operators(model: bytes) -> dict[str, list[str]]:
-    """The operators that make the inputs of each named node."""
+    """Return the operators whose outputs are the inputs of each named node."""
     nodes = onnx.load_from_string(model).graph.node
     makers = {name: node.op_type for node in nodes for name in node.output}
     return {node.name: [makers.get(name, "") for name in node.input] for node in nodes}
+
+
+def quantise(model: bytes, images: np.ndarray, **settings: Any) -> Quantised:
+    return OnnxQuantiser(**settings).quantise_with_cost(model, images)
 
 
 @pytest.fixture(scope="module")
@@ -110,22 +117,22 @@ def model() -> bytes:
     return exported(small())
 
 
-def test_answers_stay_nearly_the_same_on_images_not_seen(model: bytes) -> None:
-    result = quantise(model, pictures(64), max_drop=0.1)
-    images = pictures(64, seed=2)
-    (exact_scores, exact), (scores, logits) = answers(model, images), answers(result.model, images)
-    assert variation_kept(exact, logits) > 0.98
+def test_outputs_stay_nearly_the_same_on_unseen_images(model: bytes) -> None:
+    result = quantise(model, low_frequency_images(64), max_drop=0.1)
+    images = low_frequency_images(64, seed=2)
+    (exact_scores, exact), (scores, logits) = outputs(model, images), outputs(result.model, images)
+    assert explained_variance(exact, logits) > 0.98
     np.testing.assert_allclose(scores, exact_scores, atol=0.05)
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
     assert result.layers == 6
-    assert result.kept_float == ()
+    assert result.float_layers == ()
     assert result.float_macs == 0
     assert result.cost.agreement >= 0.9
     assert result.cost.images == 64
 
 
 def test_every_layer_has_rounded_inputs_and_weights_in_seven_bits(model: bytes) -> None:
-    rounded = quantise(model, pictures(8), max_drop=1).model
+    rounded = quantise(model, low_frequency_images(8), max_drop=1).model
     layers = {name: made_by for name, made_by in operators(rounded).items() if name.endswith(("Conv", "Gemm"))}
     assert len(layers) == 6
     assert all(made_by[:2] == ["DequantizeLinear"] * 2 for made_by in layers.values())
@@ -135,26 +142,26 @@ def test_every_layer_has_rounded_inputs_and_weights_in_seven_bits(model: bytes) 
     assert all(np.abs(x.astype(int)).max() <= 64 for x in weights)
 
 
-def test_biases_take_back_what_rounded_weights_add_to_the_mean() -> None:
+def test_biases_correct_the_mean_shift_of_rounded_weights() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     nn.init.uniform_(network[0].weight, 0.0, 1.0)
     network[0].weight.data[:, 0] = 40  # makes the steps of all the others coarse
-    model, images = exported(network), 192 + pictures(64) // 4
+    model, images = exported(network), 192 + low_frequency_images(64) // 4
     graph = Int8Graph(model, images)
-    exact = answers(model, images)[1]
-    with_means = answers(graph.rounded(()), images)[1]
+    exact = outputs(model, images)[1]
+    with_means = outputs(graph.quantised(()), images)[1]
     graph._biases = {}
-    without = answers(graph.rounded(()), images)[1]
+    without = outputs(graph.quantised(()), images)[1]
     assert np.abs((with_means - exact).mean(0)).max() < 0.5 * np.abs((without - exact).mean(0)).max()
 
 
 def test_equal_images_give_equal_bytes_in_any_process(model: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(model)
-    np.save(tmp_path / "images.npy", pictures(16))
+    np.save(tmp_path / "images.npy", low_frequency_images(16))
     script = (
-        "import sys, hashlib, numpy as np; from pathlib import Path; from hubel.export.quantise import quantise;"
-        "p = Path(sys.argv[1]); r = quantise((p / 'model.onnx').read_bytes(), np.load(p / 'images.npy'), max_drop=1);"
-        "print(hashlib.sha256(r.model).hexdigest(), 'torch' in sys.modules)"
+        "import sys, hashlib, numpy as np; from pathlib import Path; from hubel.export.quantise import OnnxQuantiser;"
+        "p = Path(sys.argv[1]); model, images = (p / 'model.onnx').read_bytes(), np.load(p / 'images.npy');"
+        "print(hashlib.sha256(OnnxQuantiser(max_drop=1).quantise(model, images)).hexdigest(), 'torch' in sys.modules)"
     )
     found = {
         subprocess.run(
@@ -170,12 +177,12 @@ def test_equal_images_give_equal_bytes_in_any_process(model: bytes, tmp_path: Pa
     assert found.pop().split()[1] == "False"
 
 
-def test_nothing_is_left_behind_or_printed(
+def test_no_file_is_left_behind_and_nothing_printed(
     model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    images = pictures(8)
+    images = low_frequency_images(8)
     before = images.copy()
     quantise(model, images, max_drop=1)
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +191,7 @@ def test_nothing_is_left_behind_or_printed(
 
 
 class Fragile(nn.Module):
-    """One channel is 50,000 times as large as those that decide, and is taken away again."""
+    """A network with one channel 50,000 times as large as the decisive ones, which the next layer ignores."""
 
     def __init__(self, kernel: int = 1) -> None:
         super().__init__()
@@ -198,7 +205,7 @@ class Fragile(nn.Module):
         with torch.no_grad():
             self.loud.weight[0] *= 50_000
             self.quiet.weight[:, 0] = 0
-            seen = torch.from_numpy(pictures(64)).permute(0, 3, 1, 2) / 128 - 1.0
+            seen = torch.from_numpy(low_frequency_images(64)).permute(0, 3, 1, 2) / 128 - 1.0
             self.head.bias -= self(seen).mean(0)  # so that no class is best everywhere
 
     def forward(self, x: Tensor) -> Tensor:
@@ -206,62 +213,62 @@ class Fragile(nn.Module):
         return self.head(torch.relu(self.body(x)).amax((2, 3)))
 
 
-def test_layers_that_hurt_stay_float_and_the_result_fits() -> None:
-    model, images = exported(Fragile()), pictures(64)
+def test_sensitive_layers_stay_float_and_the_cost_is_within_the_limit() -> None:
+    model, images = exported(Fragile()), low_frequency_images(64)
     everything = quantise(model, images, max_drop=1)
     assert everything.cost.drop > 0.1
     result = quantise(model, images, max_drop=0.05)
     assert result.cost.drop <= 0.05
-    assert {"loud", "quiet"} & set(result.kept_float)
-    assert "body" not in result.kept_float
+    assert {"loud", "quiet"} & set(result.float_layers)
+    assert "body" not in result.float_layers
     assert 0 < result.float_macs <= 0.5
     weights = {x.name for x in onnx.load_from_string(result.model).graph.initializer if x.data_type == 1}
-    assert all(f"network.{name}.weight" in weights for name in result.kept_float)
+    assert all(f"network.{name}.weight" in weights for name in result.float_layers)
     assert "stay float: " in str(result)
 
 
 def test_layers_in_float_are_computed_in_float_between_rounded_ones() -> None:
-    """ONNX Runtime would round such weights after all; its answer without optimisation is the file's own."""
+    """ONNX Runtime would round such weights after all; its output without optimisation is that of the file."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, groups=16), nn.Conv2d(16, 8, 3), nn.Flatten())
     network.append(nn.Linear(8 * (SIDE - 6) ** 2, 5))
     network[1].weight.data *= torch.logspace(-3, 1, 16).view(-1, 1, 1, 1)
     network[2].weight.data /= torch.logspace(-3, 1, 16).view(1, -1, 1, 1)
-    model, images = exported(network), pictures(16)
+    model, images = exported(network), low_frequency_images(16)
     graph = Int8Graph(model, images)
-    rounded = graph.rounded(list(graph.layers)[1:2])
+    rounded = graph.quantised(list(graph.layers)[1:2])
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     plain = ort.InferenceSession(rounded, options, providers=["CPUExecutionProvider"])
     exact = plain.run([OUTPUTS[1]], {INPUT: images})[0]
-    assert variation_kept(exact, answers(rounded, images)[1]) > 0.999
+    assert explained_variance(exact, outputs(rounded, images)[1]) > 0.999
 
 
-def test_means_whose_last_window_is_cut_off_are_right() -> None:
+def test_means_whose_last_window_is_cut_off_are_correct() -> None:
     """ONNX Runtime computes them wrongly in 8 bits."""
     torch.manual_seed(0)
     body = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.AvgPool2d(3, 2, ceil_mode=True))
     model, images = (
         exported(body.append(nn.Conv2d(16, 8, 1)).append(nn.Flatten()).append(nn.Linear(512, 5))),
-        pictures(32),
+        low_frequency_images(32),
     )
     result = quantise(model, images, max_drop=1)
-    assert variation_kept(answers(model, images)[1], answers(result.model, images)[1]) > 0.99
+    assert explained_variance(outputs(model, images)[1], outputs(result.model, images)[1]) > 0.99
 
 
 def test_refuses_where_half_of_the_multiply_adds_would_stay_float() -> None:
     with pytest.raises(
-        OptionError, match=r"cost too much.*of 6 layers.*64 images.*5\.0% may be lost.*--max-drop"
+        OptionError, match=r"costs too much.*of 6 layers.*64 images.*5\.0% may be lost.*--max-drop"
     ) as error:
-        quantise(exported(Fragile(kernel=7)), pictures(64), max_drop=0.05)
+        quantise(exported(Fragile(kernel=7)), low_frequency_images(64), max_drop=0.05)
     assert "\n" not in str(error.value)
 
 
-def test_labels_say_what_accuracy_is_lost(model: bytes) -> None:
-    images = pictures(40, seed=4)
-    targets = answers(model, images)[1].argmax(1)
+def test_labels_give_the_accuracy_before_and_after(model: bytes) -> None:
+    images = low_frequency_images(40, seed=4)
+    targets = outputs(model, images)[1].argmax(1)
     targets[:10] = (targets[:10] + 1) % 10
-    result = quantise(model, pictures(32), max_drop=0.2, check=(images, targets))
+    result = quantise(model, low_frequency_images(32), max_drop=0.2, check=(images, targets))
     assert result.cost.images == 40
     assert result.cost.accuracy_before == 0.75
     assert result.cost.accuracy_after is not None
@@ -271,44 +278,75 @@ def test_labels_say_what_accuracy_is_lost(model: bytes) -> None:
 
 
 def test_a_gain_in_accuracy_is_no_loss() -> None:
-    assert Cost(10, 0.5, 0.6, 0.7).drop < 0
-    assert Cost(10, 0.5).drop == 0.5
+    assert QuantisationCost(images=10, agreement=0.5, accuracy_before=0.6, accuracy_after=0.7).drop < 0
+    assert QuantisationCost(images=10, agreement=0.5).drop == 0.5
 
 
 @pytest.mark.peer
-def test_both_engines_make_the_same_of_it(model: bytes) -> None:
+def test_both_engines_compute_the_same_logits(model: bytes) -> None:
     openvino = pytest.importorskip("openvino")
-    images = pictures(32, seed=5)
+    images = low_frequency_images(32, seed=5)
     for result in (
-        quantise(model, pictures(32), max_drop=1).model,
-        quantise(exported(Fragile()), pictures(32), max_drop=0.05).model,
+        quantise(model, low_frequency_images(32), max_drop=1).model,
+        quantise(exported(Fragile()), low_frequency_images(32), max_drop=0.05).model,
     ):
         core = openvino.Core()
         compiled = core.compile_model(core.read_model(result), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         other = compiled([images])[OUTPUTS[1]]
-        assert variation_kept(answers(result, images)[1], other) > 0.99
+        assert explained_variance(outputs(result, images)[1], other) > 0.99
 
 
 def test_one_grey_image_is_enough() -> None:
     model = exported(small(channels=1), channels=1)
-    result = quantise(model, pictures(1, channels=1), max_drop=1)
-    images = pictures(32, channels=1, seed=6)
-    assert variation_kept(answers(model, images)[1], answers(result.model, images)[1]) > 0.5
+    result = quantise(model, low_frequency_images(1, channels=1), max_drop=1)
+    images = low_frequency_images(32, channels=1, seed=6)
+    assert explained_variance(outputs(model, images)[1], outputs(result.model, images)[1]) > 0.5
 
 
 def test_linear_layers_alone_are_rounded() -> None:
     torch.manual_seed(0)
     model = exported(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE**2, 16, bias=False), nn.ReLU(), nn.Linear(16, 5)))
-    result = quantise(model, pictures(64), max_drop=1)
+    result = quantise(model, low_frequency_images(64), max_drop=1)
     assert result.layers == 2
-    images = pictures(64, seed=7)
-    assert variation_kept(answers(model, images)[1], answers(result.model, images)[1]) > 0.98
+    images = low_frequency_images(64, seed=7)
+    assert explained_variance(outputs(model, images)[1], outputs(result.model, images)[1]) > 0.98
 
 
-def test_nothing_to_round_or_to_measure_with(model: bytes) -> None:
+def test_nothing_to_quantise_or_to_measure_with(model: bytes) -> None:
     with pytest.raises(OptionError, match="no convolution and no linear layer"):
-        quantise(exported(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())), pictures(4))
+        quantise(exported(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())), low_frequency_images(4))
     with pytest.raises(OptionError, match="there are none"):
-        quantise(model, pictures(0))
+        quantise(model, low_frequency_images(0))
     with pytest.raises(OptionError, match="there are none"):
-        quantise(model, pictures(4), check=(pictures(0), np.zeros(0, np.int64)))
+        quantise(model, low_frequency_images(4), check=(low_frequency_images(0), np.zeros(0, np.int64)))
+
+
+def test_a_quantiser_returns_the_model_that_it_measures(model: bytes) -> None:
+    images, unchanged = low_frequency_images(16), bytes(model)
+    quantiser: Quantiser[bytes] = OnnxQuantiser(max_drop=1)
+    assert quantiser.quantise(model, images) == quantise(model, images, max_drop=1).model
+    assert model == unchanged
+
+
+def test_settings_of_a_quantiser_apply_to_its_models() -> None:
+    model, images = exported(Fragile()), low_frequency_images(64)
+    assert OnnxQuantiser(max_drop=0.05).quantise(model, images) == quantise(model, images, max_drop=0.05).model
+    assert OnnxQuantiser(max_drop=0.05).quantise(model, images) != quantise(model, images, max_drop=1).model
+
+
+@pytest.mark.peer
+def test_both_quantisers_have_one_interface(model: bytes, tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    images = low_frequency_images(32)
+    graph = openvino.Core().read_model(model)
+    from_nncf: Quantiser[Any] = NncfQuantiser()
+    from_onnx: Quantiser[bytes] = OnnxQuantiser(max_drop=1)
+    models = [from_nncf.quantise(graph, images), openvino.Core().read_model(from_onnx.quantise(model, images))]
+    exact = outputs(model, images)[1]
+    for quantised in models:
+        operators_inside = {node.get_type_name() for node in quantised.get_ops()}
+        assert operators_inside & {"FakeQuantize", "Convert"}
+        compiled = openvino.compile_model(quantised, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        assert explained_variance(exact, compiled([images])[OUTPUTS[1]]) > 0.95
+    assert not any(node.get_type_name() == "FakeQuantize" for node in graph.get_ops()), "the given model is unchanged"

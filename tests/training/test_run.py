@@ -303,7 +303,7 @@ def test_images_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (summary,) = summarise_runs(Path("runs"))
     assert (summary.finished, summary.score, summary.mse) == (True, None, metrics["mse"])
     assert summary.model == "autoencoder_28"
-    with pytest.raises(OptionError, match="autoencoder_28 makes images, it names no classes"):
+    with pytest.raises(OptionError, match="autoencoder_28 reconstructs images and predicts no classes"):
         hubel.load(done.model)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from hubel.export.bench.report import Bench, Row
+    from hubel.export.bench.report import Benchmark, BenchmarkRow
 
 
 EXAMPLES = (
@@ -46,17 +46,19 @@ def bench(
     """
     import json as json_module
 
-    from hubel.export.bench.run import Settings
-    from hubel.export.bench.run import bench as run
+    from hubel.export.bench.run import BenchmarkSettings, benchmark
 
-    found = run(models, Settings(seconds, tuple(engine or ()), batch, threads, int8, data))
+    settings = BenchmarkSettings(
+        seconds=seconds, engines=tuple(engine or ()), batch=batch, threads=threads, int8=int8, data=data
+    )
+    found = benchmark(models, settings)
     if json:
         print(json_module.dumps(found.record(), indent=2, ensure_ascii=False))
         return 1 if found.failed else 0
     _show(found)
     for row in found.rows:
         if row.error:
-            print(f"failed  {row.model} {row.way}: {row.error}")
+            print(f"failed  {row.model} {row.configuration}: {row.error}")
     for sentence in found.best():
         print(f"best    {sentence}")
     for note in found.notes():
@@ -81,7 +83,7 @@ _ALL = 120  # columns of a terminal that shows the whole table
 _PARTS = ((4, 5, 6, 7, 8, 9), (3, 10, 11))  # indices in `_COLUMNS`: two tables that fit a terminal of 80 columns
 
 
-def _show(found: Bench) -> None:
+def _show(found: Benchmark) -> None:
     """Print one table; or two per model if it would not fit the terminal, so that no number is broken in two."""
     from hubel.cli.tables import print_table
 
@@ -104,7 +106,7 @@ def _narrow() -> bool:
     return sys.stdout.isatty() and shutil.get_terminal_size().columns < _ALL
 
 
-def _cells(row: Row, ratio: float | None) -> tuple[str, ...]:
+def _cells(row: BenchmarkRow, ratio: float | None) -> tuple[str, ...]:
     """Return the cells of a row; a dash stands for a missing value."""
     names = row.model, row.engine, row.precision
     if row.speed is None or row.startup_s is None or ratio is None:

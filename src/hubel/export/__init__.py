@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from hubel.export.bench.report import Bench as Bench
-    from hubel.export.bench.run import Settings as Settings
-    from hubel.export.bench.run import bench as bench
+    from hubel.export.bench.report import Benchmark as Benchmark
+    from hubel.export.bench.run import BenchmarkSettings as BenchmarkSettings
+    from hubel.export.bench.run import benchmark as benchmark
     from hubel.export.formats import FORMATS as FORMATS
     from hubel.export.onnx_graph import Parity as Parity
-    from hubel.export.quantise import Cost as Cost
+    from hubel.export.quantise import OnnxQuantiser as OnnxQuantiser
+    from hubel.export.quantise import QuantisationCost as QuantisationCost
     from hubel.export.quantise import Quantised as Quantised
     from hubel.export.run import Export as Export
     from hubel.export.run import export as export
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "hubel.export.bench.report": ("Bench",),
-        "hubel.export.bench.run": ("Settings", "bench"),
+        "hubel.export.bench.report": ("Benchmark",),
+        "hubel.export.bench.run": ("BenchmarkSettings", "benchmark"),
         "hubel.export.formats": ("FORMATS",),
         "hubel.export.onnx_graph": ("Parity",),
-        "hubel.export.quantise": ("Cost", "Quantised"),
+        "hubel.export.quantise": ("OnnxQuantiser", "QuantisationCost", "Quantised"),
         "hubel.export.run": ("Export", "export"),
     },
 )

@@ -1,4 +1,4 @@
-"""The forms that a network can be written in, beside the file for hubel itself."""
+"""Formats that a network can be exported to."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from hubel.inference.quiet import undisturbed
 from hubel.weights.card import ModelCard
 from hubel.weights.foreign import foreign_weights
 
-__all__ = ["FORMATS", "Form"]
+__all__ = ["FORMATS", "ExportFormat"]
 
 
 @dataclass(frozen=True)
-class Form:
-    """One form of an exported network.
+class ExportFormat:
+    """One format of exported networks.
 
     Attributes:
-        suffix: of its files.
-        write: given a path, the network, its card and the finished ONNX file.
-        what: in a few words.
+        suffix: ending of the file names.
+        write: function that writes the file, given its path, the network, its card and the finished ONNX file.
+        description: description in a few words.
     """
 
     suffix: str
     write: Callable[[Path, nn.Module, ModelCard, bytes], None]
-    what: str
+    description: str
 
 
 def _onnx(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> None:
@@ -54,7 +54,7 @@ def _torchscript(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -
 
 def _openvino(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> None:
     if importlib.util.find_spec("openvino") is None:
-        raise OptionError("the form openvino needs what is not installed: pip install openvino")
+        raise OptionError("the format openvino needs a library that is not installed: pip install openvino")
     with undisturbed():
         openvino = importlib.import_module("openvino")
         model = openvino.Core().read_model(onnx)
@@ -73,11 +73,11 @@ def _safetensors(library: str) -> Callable[[Path, nn.Module, ModelCard, bytes], 
 
 #: Export formats by name.
 FORMATS = {
-    "onnx": Form(".onnx", _onnx, "one file for hubel predict and any ONNX tool"),
-    "torchscript": Form(".torchscript", _torchscript, "for libtorch; the same input and outputs"),
-    "safetensors-timm": Form(".timm.safetensors", _safetensors("timm"), "weights alone, under timm's names"),
-    "safetensors-torchvision": Form(
+    "onnx": ExportFormat(".onnx", _onnx, "one file for hubel predict and any ONNX tool"),
+    "torchscript": ExportFormat(".torchscript", _torchscript, "for libtorch; the same input and outputs"),
+    "safetensors-timm": ExportFormat(".timm.safetensors", _safetensors("timm"), "weights alone, under timm's names"),
+    "safetensors-torchvision": ExportFormat(
         ".torchvision.safetensors", _safetensors("torchvision"), "weights alone, under torchvision's names"
     ),
-    "openvino": Form(".xml", _openvino, "for OpenVINO alone; the weights lie beside it as .bin"),
+    "openvino": ExportFormat(".xml", _openvino, "for OpenVINO alone; the weights lie beside it as .bin"),
 }

@@ -1,7 +1,7 @@
-"""From a network to one ONNX file that any tool can run: bytes of images go in, scores come out.
+"""Conversion of a network to one ONNX file that any tool can run, from bytes of images to scores.
 
-What `Preprocess` does after resizing is part of the graph, as are the temperature and the softmax, so that nobody has
-to do it again, and nobody can do it otherwise. Each file is compared with torch before it is written.
+Normalisation, temperature and softmax are part of the graph, so that no other program has to repeat them. Each file is
+compared with torch before it is written.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from hubel.inference.stream import batch_size
 from hubel.nn.evaluating import evaluating
 from hubel.weights.card import ModelCard
 
-__all__ = ["OPSET", "TOLERANCE", "FromBytes", "Parity", "compare", "example_images", "onnx_network"]
+__all__ = ["OPSET", "TOLERANCE", "FromBytes", "Parity", "check_parity", "example_images", "onnx_network"]
 
 OPSET = 17
-TOLERANCE = 1e-3  # the largest difference of a score that rounding may make
+TOLERANCE = 1e-3  # the largest difference of a score that rounding explains
 
 
 class FromBytes(nn.Module):
-    """A network with what stands before and behind it: images uint8 `(n, h, w, c)` to scores and logits.
+    """A network with its preprocessing and scores: from images uint8 `(n, h, w, c)` to scores and logits.
 
     Args:
-        network: in evaluation mode.
-        card: its preprocessing, temperature and kind of scores; a network that makes images gives them from 0 to 1.
+        network: network in evaluation mode.
+        card: its preprocessing, temperature and kind of scores; reconstructed images are from 0 to 1.
     """
 
     scale: Tensor
@@ -62,7 +62,7 @@ class FromBytes(nn.Module):
 
 
 def _replace_layers(whole: nn.Module, example: Tensor) -> None:
-    """Put what the exporter can express in the place of what it cannot."""
+    """Replace layers that the exporter cannot express by equivalent ones that it can."""
     sizes: dict[nn.Module, tuple[Any, Any]] = {}  # of the maps before and after
 
     def note(pool: nn.Module, x: Any, y: Any) -> None:
@@ -83,7 +83,7 @@ def _replace_layers(whole: nn.Module, example: Tensor) -> None:
 
 
 class _Pool(nn.Module):
-    """Adaptive pooling of maps of one size, as a mean over rows and one over columns; ONNX has it for factors only."""
+    """Adaptive average pooling of maps of one size, as two matrix products; ONNX has it for integer factors only."""
 
     rows: Tensor
     columns: Tensor
@@ -95,19 +95,19 @@ class _Pool(nn.Module):
         self.register_buffer("columns", columns)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps `(n, c, *size)` to `(n, c, *target)`."""
+        """Pool maps `(n, c, *size)` to `(n, c, *target)`."""
         return self.rows @ x @ self.columns
 
 
 class _ResponseNorm(nn.Module):
-    """A local response norm as the one operator that ONNX has for it; torch takes it apart, and loses the shapes."""
+    """A local response norm as the one ONNX operator for it; torch decomposes it and loses the shapes."""
 
     def __init__(self, norm: nn.LocalResponseNorm) -> None:
         super().__init__()
         self.settings = (norm.size, norm.alpha, norm.beta, norm.k)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps of the same shape."""
+        """Return normalised maps of the same shape."""
         return _Lrn.apply(x, *self.settings)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -121,15 +121,15 @@ class _Lrn(torch.autograd.Function):
         return graph.op("LRN", x, size_i=size, alpha_f=alpha, beta_f=beta, bias_f=k).setType(x.type())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How an exported file compares with torch on some images.
+    """The comparison of an exported file with torch.
 
     Attributes:
-        engine: what ran the file, with its version.
-        images: how many were compared.
-        top1_equal: for how many the highest score is at the same place.
-        largest_difference: of any score.
+        engine: engine that ran the file, with its version.
+        images: number of images compared.
+        top1_equal: number of images whose highest score is at the same index.
+        largest_difference: largest absolute difference of a score.
     """
 
     engine: str
@@ -139,15 +139,18 @@ class Parity:
 
 
 def example_images(card: ModelCard) -> Tensor:
-    """Two black images of the network's size, as `FromBytes` takes them."""
+    """Return two black images of the network's size, uint8 `(2, h, w, c)`."""
     p = card.preprocess
     return torch.zeros(2, p.height, p.width, p.channels, dtype=torch.uint8)
 
 
 def onnx_network(network: nn.Module, card: ModelCard) -> bytes:
-    """A network with its preprocessing as a serialised ONNX graph, for any number of images; it is left as it is.
+    """Convert a network with its preprocessing to a serialised ONNX graph for any number of images.
 
-    Batch norms are folded. Raises OptionError if the network has something that ONNX has not.
+    Batch norms are folded; the network itself stays unchanged.
+
+    Raises:
+        OptionError: the network has an operator that ONNX lacks.
     """
     whole = FromBytes(folded(network).cpu(), card).eval().requires_grad_(False)
     _replace_layers(whole, example_images(card))
@@ -170,11 +173,11 @@ def onnx_network(network: nn.Module, card: ModelCard) -> bytes:
     return file.getvalue()  # type: ignore[no-any-return]
 
 
-def compare(network: nn.Module, card: ModelCard, model: bytes, pixels: NDArray[np.uint8]) -> Parity:
-    """Torch's own scores beside those of a file, for resized images uint8 `(n, h, w, c)`.
+def check_parity(network: nn.Module, card: ModelCard, model: bytes, pixels: NDArray[np.uint8]) -> Parity:
+    """Compare the scores of an exported file with those of torch, on resized images uint8 `(n, h, w, c)`.
 
     Raises:
-        OptionError: they differ by more than rounding.
+        OptionError: they differ by more than rounding explains.
     """
     run, size = open_onnx("onnxruntime", model, lanes=1), batch_size(card.preprocess)
     whole = FromBytes(network, card)
@@ -188,10 +191,10 @@ def compare(network: nn.Module, card: ModelCard, model: bytes, pixels: NDArray[n
     unit = 1 / card.temperature if card.scores == "identity" else 1.0
     exact, found = (np.concatenate(parts).reshape(len(pixels), -1) / unit for parts in (mine, others))
     parity = Parity(
-        f"onnxruntime {version('onnxruntime')}",
-        len(pixels),
-        int((exact.argmax(1) == found.argmax(1)).sum()),
-        float(np.abs(exact - found).max()),
+        engine=f"onnxruntime {version('onnxruntime')}",
+        images=len(pixels),
+        top1_equal=int((exact.argmax(1) == found.argmax(1)).sum()),
+        largest_difference=float(np.abs(exact - found).max()),
     )
     if not parity.largest_difference <= TOLERANCE or parity.top1_equal < len(pixels):
         raise OptionError(

@@ -1,4 +1,4 @@
-"""Int8: an exported network whose layers compute in 8 bits, as far as its answers stay the same."""
+"""Quantisation of exported classifiers to int8, with the layers that lose too much left in float32."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
-from hubel.export.int8_graph import Int8Graph, run
+from hubel.export.int8_graph import Int8Graph, run_batches
 from hubel.inference.onnx_file import OUTPUTS
 
-__all__ = ["Cost", "Quantised", "quantise"]
+__all__ = ["OnnxQuantiser", "QuantisationCost", "Quantised"]
 
 Pixels = NDArray[np.uint8]
 Targets = NDArray[np.integer[Any]]
 Logits = NDArray[np.float32]
 
-_PROBED = 16  # images that say how sensitive a layer is
-_MOST_FLOAT = 0.5  # of the multiply-adds: with more, a file in 8 bits is hardly faster
+_PROBES = 16  # images on which the sensitivity of a layer is measured
+_MAX_FLOAT_SHARE = 0.5  # of the multiply-adds: with more in float32, an int8 file is hardly faster
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What 8 bits change.
+@dataclass(frozen=True, kw_only=True)
+class QuantisationCost:
+    """The loss due to int8, measured against the float32 network.
 
     Attributes:
-        images: how many were compared.
-        agreement: the share of them that have the same best class as in float32.
-        accuracy_before: the share that is right in float32; None where there are no labels.
-        accuracy_after: likewise in 8 bits.
+        images: number of images compared.
+        agreement: share of the images with the same best class as in float32, 0 to 1.
+        accuracy_before: accuracy in float32, 0 to 1; None without labels.
+        accuracy_after: accuracy in int8, 0 to 1; None without labels.
     """
 
     images: int
@@ -42,7 +42,7 @@ class Cost:
 
     @property
     def drop(self) -> float:
-        """What is lost, as a share of the images: accuracy where there are labels, agreement otherwise."""
+        """Loss as a share of the images: of accuracy with labels, of agreement without."""
         if self.accuracy_before is None or self.accuracy_after is None:
             return 1 - self.agreement
         return self.accuracy_before - self.accuracy_after
@@ -54,109 +54,137 @@ class Cost:
         return f"accuracy {self.accuracy_before:.1%} before, {self.accuracy_after:.1%} after; {same}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Quantised:
-    """An exported network in 8 bits.
+    """An exported classifier in int8.
 
     Attributes:
-        model: the ONNX graph, with the inputs and outputs that it had.
-        cost: what 8 bits change.
-        layers: how many there are.
-        kept_float: those that stayed float, the most sensitive first.
-        float_macs: their share of the multiply-adds, 0 to 1.
-        seconds: what all this took.
+        model: serialised ONNX graph, with unchanged inputs and outputs.
+        cost: loss against float32.
+        layers: number of layers.
+        float_layers: names of the layers left in float32, the most sensitive first.
+        float_macs: share of the multiply-adds in these layers, 0 to 1.
+        seconds: time that the quantisation took.
     """
 
     model: bytes
-    cost: Cost
+    cost: QuantisationCost
     layers: int
-    kept_float: tuple[str, ...]
+    float_layers: tuple[str, ...]
     float_macs: float
     seconds: float
 
     def facts(self) -> dict[str, Any]:
-        """What follows from the network and the images alone, as plain JSON values."""
-        kept = {"layers": self.layers, "kept_float": list(self.kept_float), "float_macs": self.float_macs}
-        return asdict(self.cost) | kept
+        """Return what depends on the network and the images alone, as plain JSON values."""
+        layers = {"layers": self.layers, "kept_float": list(self.float_layers), "float_macs": self.float_macs}
+        return asdict(self.cost) | layers
 
     def __str__(self) -> str:
-        kept = f": {', '.join(self.kept_float)}" if self.kept_float else ""
-        return f"{self.cost}; {len(self.kept_float)} of {self.layers} layers stay float{kept}"
+        names = f": {', '.join(self.float_layers)}" if self.float_layers else ""
+        return f"{self.cost}; {len(self.float_layers)} of {self.layers} layers stay float{names}"
 
 
-def quantise(
-    model: bytes, calibration: Pixels, *, max_drop: float = 0.01, check: tuple[Pixels, Targets] | None = None
-) -> Quantised:
-    """An exported network in 8 bits. Equal arguments give equal bytes.
+@dataclass(frozen=True, kw_only=True)
+class OnnxQuantiser:
+    """Quantiser of exported classifiers; see `hubel.inference.engines.quantiser.Quantiser`.
 
-    All layers are rounded first. While that loses too much, those that change the logits most when they alone are
-    rounded become float again: one, then 2, 4, 8 of them. The result runs on ONNX Runtime and on OpenVINO.
+    All layers are quantised first. While the cost is too high, the layers that change the logits most when quantised
+    alone return to float32: first one, then 2, 4, 8 of them. The result runs on ONNX Runtime and on OpenVINO. Equal
+    arguments give equal bytes.
 
-    Args:
-        model: what `onnx_network` makes of a classifier.
-        calibration: images of the kind that it is for, uint8 `(n, height, width, channels)`; a hundred are plenty.
-        max_drop: the most that may be lost, see `Cost.drop`.
-        check: other images and their class numbers. Without them the calibration images themselves are compared, which
-            flatters: ranges were made for them.
-
-    Raises:
-        OptionError: there are no images, the network has no layers, or half of its multiply-adds would stay float.
+    Attributes:
+        max_drop: largest cost allowed, 0 to 1; see `QuantisationCost.drop`.
+        check: images to measure the cost on, uint8 `(n, height, width, channels)`, and their class numbers. None
+            measures it on the calibration images, which underestimates it: the ranges were fitted to them.
     """
-    started = time.perf_counter()
-    if not len(calibration) or (check and not len(check[0])):
-        raise OptionError("8 bits need images to calibrate and to compare with, and there are none")
-    graph, judge = Int8Graph(model, calibration), _Judge(model, *(check or (calibration, None)))
-    if not graph.layers:
-        raise OptionError("this network has no convolution and no linear layer that could compute in 8 bits")
-    if judge.exact.ndim != 2:
-        raise OptionError("8 bits are for networks that name classes: of others, nothing says how much they may lose")
-    order: list[str] = []
-    kept: list[str] = []
-    while (cost := judge.cost(rounded := graph.rounded(kept))).drop > max_drop + 1e-9:
-        order = order or _most_sensitive_first(graph, judge)
-        most = sum(share <= _MOST_FLOAT for share in graph.shares(order))
-        if len(kept) == most:
-            raise OptionError(
-                f"8 bits cost too much, even with {most} of {len(order)} layers left in float: {cost}, where "
-                f"{max_drop:.1%} may be lost. Export without --int8, calibrate with more images of the kind that the "
-                "model is for, or allow a larger --max-drop"
-            )
-        kept = order[: min(2 * len(kept) or 1, most)]
-    share = graph.shares(kept)[-1] if kept else 0.0
-    names = tuple(map(graph.readable, kept))
-    return Quantised(rounded, cost, len(graph.layers), names, share, time.perf_counter() - started)
+
+    max_drop: float = 0.01
+    check: tuple[Pixels, Targets] | None = None
+
+    def quantise(self, model: bytes, samples: Pixels) -> bytes:
+        """Return a classifier in int8, serialised; see `quantise_with_cost`."""
+        return self.quantise_with_cost(model, samples).model
+
+    def quantise_with_cost(self, model: bytes, samples: Pixels) -> Quantised:
+        """Return a classifier in int8, the cost, and the layers that stay in float32.
+
+        Args:
+            model: output of `onnx_network` for a classifier.
+            samples: calibration images, uint8 `(n, height, width, channels)`, of the kind that the model is for; a
+                hundred are plenty.
+
+        Raises:
+            OptionError: there are no images, the network has no layers to quantise or predicts no classes, or more
+                than half of its multiply-adds would stay in float32.
+        """
+        started = time.perf_counter()
+        if not len(samples) or (self.check and not len(self.check[0])):
+            raise OptionError("int8 needs images to calibrate and to compare with, and there are none")
+        graph, reference = Int8Graph(model, samples), _Reference(model, *(self.check or (samples, None)))
+        if not graph.layers:
+            raise OptionError("this network has no convolution and no linear layer to quantise to int8")
+        if reference.logits.ndim != 2:
+            raise OptionError("int8 is for classifiers: the cost for other networks cannot be measured")
+        by_sensitivity: list[str] = []
+        float_layers: list[str] = []
+        while (cost := reference.cost(quantised := graph.quantised(float_layers))).drop > self.max_drop + 1e-9:
+            by_sensitivity = by_sensitivity or _most_sensitive_first(graph, reference)
+            most = sum(share <= _MAX_FLOAT_SHARE for share in graph.cumulative_shares(by_sensitivity))
+            if len(float_layers) == most:
+                raise OptionError(
+                    f"int8 costs too much, even with {most} of {len(by_sensitivity)} layers left in float: {cost}, "
+                    f"where {self.max_drop:.1%} may be lost. Export without --int8, calibrate with more images of the "
+                    "kind that the model is for, or allow a larger --max-drop"
+                )
+            float_layers = by_sensitivity[: min(2 * len(float_layers) or 1, most)]
+        return Quantised(
+            model=quantised,
+            cost=cost,
+            layers=len(graph.layers),
+            float_layers=tuple(map(graph.torch_name, float_layers)),
+            float_macs=graph.cumulative_shares(float_layers)[-1] if float_layers else 0.0,
+            seconds=time.perf_counter() - started,
+        )
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Compares networks with one in float32."""
+class _Reference:
+    """A classifier in float32, with images to compare quantised ones with it on."""
 
     model: bytes
     images: Pixels
     targets: Targets | None
 
     @cached_property
-    def exact(self) -> Logits:
-        """The logits in float32."""
+    def logits(self) -> Logits:
+        """Logits in float32."""
         return _logits(self.model, self.images)
 
-    def cost(self, rounded: bytes) -> Cost:
-        """What rounding changes."""
-        best, other = self.exact.argmax(1), _logits(rounded, self.images).argmax(1)
-        accuracies = () if self.targets is None else (float((b == self.targets).mean()) for b in (best, other))
-        return Cost(len(self.images), float((best == other).mean()), *accuracies)
+    def cost(self, quantised: bytes) -> QuantisationCost:
+        """Measure the cost of a quantised model."""
+        before, after = self.logits.argmax(1), _logits(quantised, self.images).argmax(1)
+        agreement = float((before == after).mean())
+        if self.targets is None:
+            return QuantisationCost(images=len(self.images), agreement=agreement)
+        return QuantisationCost(
+            images=len(self.images),
+            agreement=agreement,
+            accuracy_before=float((before == self.targets).mean()),
+            accuracy_after=float((after == self.targets).mean()),
+        )
 
 
-def _most_sensitive_first(graph: Int8Graph, judge: _Judge) -> list[str]:
-    """The layers, by how much the logits of some images change when one layer alone is rounded."""
-    some = np.unique(np.linspace(0, len(judge.images) - 1, _PROBED).astype(np.int64))
+def _most_sensitive_first(graph: Int8Graph, reference: _Reference) -> list[str]:
+    """Sort the layers by the change of the logits when one layer alone is quantised, the largest first."""
+    probes = np.unique(np.linspace(0, len(reference.images) - 1, _PROBES).astype(np.int64))
 
     def change(layer: str) -> float:
-        alone = graph.rounded(graph.layers.keys() - {layer})
-        return float(np.square(_logits(alone, judge.images[some]) - judge.exact[some]).sum())
+        alone = graph.quantised(graph.layers.keys() - {layer})
+        return float(np.square(_logits(alone, reference.images[probes]) - reference.logits[probes]).sum())
 
     return sorted(graph.layers, key=change, reverse=True)
 
 
 def _logits(model: bytes, images: Pixels) -> Logits:
-    return np.concatenate([found for (found,) in run(model, images, [OUTPUTS[1]])])
+    """Return the logits `(n, ...)` of images."""
+    return np.concatenate([logits for (logits,) in run_batches(model, images, [OUTPUTS[1]])])

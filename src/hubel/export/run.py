@@ -1,4 +1,4 @@
-"""`hubel export`, from the name of a model to a file that was compared with it."""
+"""Export of a model to a file, which is compared with the model before it is written."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
 from hubel.export.formats import FORMATS
-from hubel.export.onnx_graph import OPSET, Parity, compare, onnx_network
-from hubel.export.quantise import Quantised, quantise
+from hubel.export.onnx_graph import OPSET, Parity, check_parity, onnx_network
+from hubel.export.quantise import OnnxQuantiser, Quantised
 from hubel.inference.onnx_file import described
 from hubel.inference.predictor import load_network
 from hubel.weights.card import ModelCard
@@ -26,35 +26,35 @@ from hubel.weights.model_file import model_path
 
 __all__ = ["Export", "export"]
 
-_COMPARED = 64  # images
-_CALIBRATION = 300  # images; the ranges of activations change little with more
+_PARITY_IMAGES = 64
+_CALIBRATION_IMAGES = 300  # the ranges of activations change little with more
 
 Pixels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Export:
-    """A written file.
+    """An exported file.
 
     Attributes:
-        path: where it is.
-        parity: how it compares with torch; before rounding, where it is in 8 bits.
-        rounded: what 8 bits cost; None for a file in float32.
-        images: in words, what it was compared on.
+        path: path of the file.
+        parity: comparison with torch; before quantisation for an int8 file.
+        quantised: int8 graph and its cost; None for a file in float32.
+        images: description of the images that it was compared on.
     """
 
     path: Path
     parity: Parity
-    rounded: Quantised | None
+    quantised: Quantised | None
     images: str
 
     def lines(self) -> list[str]:
-        """What a person wants to know."""
+        """Return the result as lines of text."""
         size = self.path.stat().st_size / 2**20
         same = f"{self.parity.top1_equal} of {self.parity.images} images have the same best class as in torch"
         return [
             f"parity  {same}, scores differ by at most {self.parity.largest_difference:.1g} ({self.images})",
-            *([f"int8    {self.rounded}"] if self.rounded else []),
+            *([f"int8    {self.quantised}"] if self.quantised else []),
             f"file    {self.path}, {size:.1f} MiB",
             *(
                 [f"use it  {shell_command('hubel', 'predict', self.path, 'IMAGE...')}"]
@@ -64,15 +64,15 @@ class Export:
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Sample:
-    """Some resized images, uint8 `(n, h, w, c)`.
+    """Resized images, uint8 `(n, h, w, c)`, for calibration and comparison.
 
     Attributes:
-        name: in words.
-        calibration: to find ranges with.
-        check: to compare with.
-        targets: of `check`, class numbers; None where there are no labels.
+        name: description of the images.
+        calibration: images to find the ranges of int8 with.
+        check: images to compare on.
+        targets: class numbers of `check`; None without labels.
     """
 
     name: str
@@ -83,7 +83,7 @@ class _Sample:
 
 def export(
     model: str | Path,
-    output: Path | None = None,
+    output: str | Path | None = None,
     *,
     form: str = "onnx",
     int8: bool = False,
@@ -93,48 +93,50 @@ def export(
     """Write a model for other tools, and for `hubel predict` without torch.
 
     Args:
-        model: as in `hubel.load`.
-        output: MODEL with another ending, beside it, if not given; NAME.onnx here for a network by its name.
-        form: one of `hubel.export.formats.FORMATS`.
-        int8: compute in 8 bits where that costs little; needs `data`. Only in the form "onnx".
-        data: images to compare and to calibrate with, see `open_dataset`; with labels of the model's classes those that
-            the training held out say what 8 bits cost. Parts of two photos, to compare with, if not given.
-        max_drop: the most that 8 bits may lose, as a share of all images, 0 to 1.
+        model: model as in `hubel.load`.
+        output: path of the file. If None, MODEL with another ending, beside it, or NAME.onnx in the working directory
+            for a network by its name.
+        form: name of the format, a key of `hubel.export.formats.FORMATS`.
+        int8: True to compute in int8 where that costs little; needs `data` and the format "onnx".
+        data: images to compare and to calibrate with, see `open_dataset`. With labels of the model's classes, the cost
+            of int8 is measured on those that the training held out. Parts of two photos, to compare on, if None.
+        max_drop: largest cost of int8, as a share of all images, 0 to 1.
 
     Raises:
-        OptionError: this network cannot be exported so; or the file differs from it too much, and nothing is written.
+        OptionError: the network cannot be exported to this format, or the file differs too much; nothing is written.
         HubelError: the model or the data cannot be read.
     """
     if form not in FORMATS:
-        raise UnknownNameError("form of export", form, list(FORMATS))
+        raise UnknownNameError("export format", form, list(FORMATS))
     if int8 and (data is None or form != "onnx"):
-        wanted = "images to calibrate with: --data PHOTOS" if data is None else "the form onnx"
+        wanted = "images to calibrate with: --data PHOTOS" if data is None else "the format onnx"
         raise OptionError(f"--int8 needs {wanted}")
     if not 0 <= max_drop <= 1:
-        raise OptionError(f"what may be lost is a share from 0 to 1, not {max_drop}")
+        raise OptionError(f"the largest loss allowed is a share from 0 to 1, not {max_drop}")
     network, card = load_network(model)
     sample = _from_data(data, card) if data is not None else _from_photos(card.preprocess)
     exact = onnx_network(network, card)
-    parity = compare(network, card, exact, sample.check[:_COMPARED])
-    rounded = None
+    parity = check_parity(network, card, exact, sample.check[:_PARITY_IMAGES])
+    quantised = None
     if int8:
         labelled = None if sample.targets is None else (sample.check, sample.targets)
-        rounded = quantise(exact, sample.calibration, max_drop=max_drop, check=labelled)
+        quantised = OnnxQuantiser(max_drop=max_drop, check=labelled).quantise_with_cost(exact, sample.calibration)
     facts = {
         "opset": OPSET,
-        "precision": "int8" if rounded else "float32",
+        "precision": "int8" if quantised else "float32",
         "parity": dataclasses.asdict(parity),
         "compared_on": sample.name,
         "made_by": {"hubel": version("hubel"), "torch": torch.__version__},
-        **({"int8": rounded.facts()} if rounded else {}),
+        **({"int8": quantised.facts()} if quantised else {}),
     }
-    path = output or _beside(model, FORMATS[form].suffix, int8=int8)
-    whole = described(rounded.model if rounded else exact, card, facts)
+    path = Path(output) if output else _default_path(model, FORMATS[form].suffix, int8=int8)
+    whole = described(quantised.model if quantised else exact, card, facts)
     FORMATS[form].write(path, network, card, whole)
-    return Export(path, parity, rounded, sample.name)
+    return Export(path=path, parity=parity, quantised=quantised, images=sample.name)
 
 
-def _beside(model: str | Path, suffix: str, *, int8: bool) -> Path:
+def _default_path(model: str | Path, suffix: str, *, int8: bool) -> Path:
+    """Return the path beside a model file, or in the working directory for a network by its name."""
     name = ".int8" * int8 + suffix
     if means_a_file(model):
         file = model_path(Path(model))
@@ -143,7 +145,7 @@ def _beside(model: str | Path, suffix: str, *, int8: bool) -> Path:
 
 
 def _from_data(data: str, card: ModelCard) -> _Sample:
-    """Images of a data set: from those that trained to calibrate with, from the others to compare and measure with."""
+    """Take images of a dataset: training images to calibrate with, the others to compare and measure on."""
     multi_label = card.provenance.get("multi_label", False)
     dataset = open_dataset(data, multi_label=multi_label, labelled=False)
     rows, which = dataset.evaluation_rows(card.provenance)
@@ -161,18 +163,18 @@ def _from_data(data: str, card: ModelCard) -> _Sample:
     named = set(dataset.labels(rows))
     if not multi_label and named <= set(card.classes) and named:
         return _Sample(
-            f"{len(rows):,} {which} images of {dataset.name}",
-            pixels(spread(others if len(others) else rows, _CALIBRATION)),
-            pixels(rows),
-            dataset.targets(card.classes, rows),
+            name=f"{len(rows):,} {which} images of {dataset.name}",
+            calibration=pixels(spread(others if len(others) else rows, _CALIBRATION_IMAGES)),
+            check=pixels(rows),
+            targets=dataset.targets(card.classes, rows),
         )
-    chosen = spread(dataset.rows(), _CALIBRATION)
-    some = pixels(chosen)
-    return _Sample(f"{len(chosen):,} images of {dataset.name}", some, some)
+    chosen = spread(dataset.rows(), _CALIBRATION_IMAGES)
+    images = pixels(chosen)
+    return _Sample(name=f"{len(chosen):,} images of {dataset.name}", calibration=images, check=images)
 
 
 def _from_photos(preprocess: Preprocess) -> _Sample:
-    """Parts of two photos that come with scikit-learn: real edges, textures and colours, where nobody names any."""
+    """Cut parts from the two photos of scikit-learn: real edges, textures and colours, if no data is given."""
     from sklearn.datasets import load_sample_images
 
     parts = [
@@ -181,4 +183,4 @@ def _from_photos(preprocess: Preprocess) -> _Sample:
         for top in (0, 100, 200)
         for left in (0, 150, 300, 440)
     ]
-    return _Sample(f"{len(parts)} parts of two photos", np.stack(parts), np.stack(parts))
+    return _Sample(name=f"{len(parts)} parts of two photos", calibration=np.stack(parts), check=np.stack(parts))

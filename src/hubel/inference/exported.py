@@ -42,7 +42,7 @@ class Exported(Classifier):
     def __init__(self, path: Path, *, engine: str = "auto", tta: bool = False) -> None:
         self.file = read_onnx(path)
         if not self.file.card.classes:
-            raise OptionError(f"{path} reconstructs images, it names no classes")
+            raise OptionError(f"{path} reconstructs images and predicts no classes")
         super().__init__(self.file.card, tta=tta)
         self.engine = engine
         if engine != AUTO:

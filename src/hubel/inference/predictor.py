@@ -36,12 +36,14 @@ class Predictor(Classifier):
         tta: see `Classifier`.
 
     Raises:
-        OptionError: the network names no classes.
+        OptionError: the network predicts no classes.
     """
 
     def __init__(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> None:
         if not card.classes:
-            raise OptionError(f"{card.model} makes images, it names no classes; hubel evaluate MODEL DATA measures it")
+            raise OptionError(
+                f"{card.model} reconstructs images and predicts no classes; hubel evaluate MODEL DATA measures it"
+            )
         super().__init__(card, tta=tta)
         self.network = channels_last(network)
 

@@ -1,4 +1,4 @@
-"""What the system tells of itself and of this process, as far as it does. Reading this imports no torch."""
+"""The processor, its load, and the memory of this process, as far as the system states them; needs no torch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Used", "others_share", "peak_memory_mib", "processor", "used"]
+__all__ = ["ProcessorUsage", "others_share", "peak_memory_mib", "processor_name", "processor_usage"]
 
 
-def processor() -> str:
-    """Its name, as the system knows it."""
+def processor_name() -> str:
+    """Return the name of the processor as the system states it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -24,9 +24,9 @@ def processor() -> str:
 
 
 def peak_memory_mib() -> float | None:
-    """The most memory that this process has held at once (resident), in MiB; None where the system does not say."""
+    """Return the peak resident memory of this process in MiB; None where the system does not state it."""
     with contextlib.suppress(OSError, ValueError, StopIteration):
-        # Of this program alone; what getrusage says on Linux includes the program that started it, before it was this.
+        # Of this program alone; getrusage on Linux includes the program that started it, from before the exec.
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 2**10
@@ -37,8 +37,15 @@ def peak_memory_mib() -> float | None:
     return None
 
 
-class Used(NamedTuple):
-    """Seconds until now: of the clock, of all cores together while they were busy, and of those that were ours."""
+class ProcessorUsage(NamedTuple):
+    """Processor time used until now.
+
+    Attributes:
+        clock: time of a monotonic clock, in seconds.
+        busy: time of all cores of the machine while busy, added up, in seconds.
+        own: processor time of this process, in seconds.
+        cores: number of cores that `busy` is added up over: all of the machine, not only those usable here.
+    """
 
     clock: float
     busy: float
@@ -46,21 +53,23 @@ class Used(NamedTuple):
     cores: int
 
 
-def used() -> Used | None:
-    """What has been used until now; None where the system does not say."""
+def processor_usage() -> ProcessorUsage | None:
+    """Read the processor time used until now; None where the system does not state it."""
     with contextlib.suppress(OSError, ValueError):
         lines = [line.split() for line in Path("/proc/stat").read_text(encoding="ascii").splitlines()]
         (times,) = ([int(number) for number in words[1:9]] for words in lines if words[0] == "cpu")
-        idle = times[3] + times[4]  # also while waiting for a disk
+        idle = times[3] + times[4]  # idle, and waiting for a disk
         cores = sum(words[0].startswith("cpu") for words in lines) - 1
-        return Used(time.perf_counter(), (sum(times) - idle) / os.sysconf("SC_CLK_TCK"), time.process_time(), cores)
+        return ProcessorUsage(
+            time.perf_counter(), (sum(times) - idle) / os.sysconf("SC_CLK_TCK"), time.process_time(), cores
+        )
     return None
 
 
-def others_share(before: Used | None, after: Used | None) -> float | None:
-    """How much of all cores other programs used in between, 0 to 1.
+def others_share(before: ProcessorUsage | None, after: ProcessorUsage | None) -> float | None:
+    """Compute the share of all cores that other programs used between two readings, 0 to 1.
 
-    >>> others_share(Used(0, 0, 0, 2), Used(10, 12, 7, 2))
+    >>> others_share(ProcessorUsage(0, 0, 0, 2), ProcessorUsage(10, 12, 7, 2))
     0.25
     """
     if before is None or after is None:

@@ -1,4 +1,4 @@
-"""What `hubel bench` measures: any model as files that a process of its own can open. Nothing is downloaded."""
+"""The models of `hubel bench`, as files that a process of its own can open. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError, UnknownNameError, WeightsError
-from hubel.export.bench.row import noise
+from hubel.export.bench.row import noise_images
 from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines
 from hubel.inference.onnx_file import described, is_exported, read_onnx
 
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from hubel.weights.card import ModelCard
     from hubel.weights.pretrained import Pretrained
 
-__all__ = ["TORCH", "Candidate", "Plan", "plan"]
+__all__ = ["TORCH", "BenchmarkPlan", "Candidate", "plan_benchmark"]
 
 TORCH = "torch"  # the engine of models that are not exported
 
-_PRECISIONS = {"float32": "float", "int8": "int8"}  # as the file says: as people do
-_CALIBRATION = 100  # images; for the speed alone far fewer do
-_NOISE = 16
-_SEEN = 4  # images of noise that fresh batch norms see
+_PRECISIONS = {"float32": "float", "int8": "int8"}  # as the file states it: as the table shows it
+_CALIBRATION_IMAGES = 100  # for the speed alone far fewer suffice
+_NOISE_IMAGES = 16
+_BATCH_NORM_IMAGES = 4  # images of noise for the statistics of fresh batch norms
 _ON_NOISE = (
-    "in int8 is calibrated on noise, which is good for timing only: it may name wrong classes; --data PHOTOS "
+    "in int8 is calibrated on noise, which is good for timing only: it may predict wrong classes; --data PHOTOS "
     "calibrates on photos"
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A way to run a model.
+    """One engine and precision to run a model with.
 
     Attributes:
         engine: "torch", or one of `ONNX_ENGINES`.
         precision: "float" or "int8".
-        file: makes what is to be run when it is wanted, at the latest moment; may raise a HubelError.
+        file: function that returns the file to run, and writes it on the first call; may raise a HubelError.
     """
 
     engine: str
@@ -53,14 +53,14 @@ class Candidate:
     file: Callable[[], Path]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A model to measure.
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkPlan:
+    """The candidates to measure of one model.
 
     Attributes:
-        model: as it was asked for.
-        candidates: ways to run it, torch first.
-        notes: what a reader must know of it, a sentence each.
+        model: name or path as requested.
+        candidates: engines and precisions to run it with, torch first.
+        notes: remarks for the reader, a sentence each.
     """
 
     model: str
@@ -70,14 +70,15 @@ class Plan:
 
 @dataclass
 class _Files:
-    """A network as the files that engines open, each made when it is first wanted.
+    """The files of a network for the engines, each written on first use.
 
     Attributes:
-        network: in evaluation mode.
+        network: network in evaluation mode.
         card: classes and preprocessing.
-        folder: where the files are made.
+        folder: folder of the files.
         data: images to calibrate with, see `open_dataset`; None for noise.
-        random: whether the weights are, so that nothing can be said of what 8 bits cost.
+        random: True for random weights, with which the cost of int8 means nothing.
+        refusal: error of the quantisation, once it has failed.
     """
 
     network: nn.Module
@@ -88,21 +89,23 @@ class _Files:
     refusal: HubelError | None = None
 
     def model(self) -> Path:
-        """For torch."""
+        """Write the model file for torch, unless it exists; return its path."""
         from hubel.weights.model_file import save_model
 
-        return self._made("model.safetensors", lambda path: save_model(path, self.network.state_dict(), self.card))
+        return self._write_once(
+            "model.safetensors", lambda path: save_model(path, self.network.state_dict(), self.card)
+        )
 
     def exported(self) -> Path:
-        """For the other engines."""
-        return self._made("float.onnx", lambda path: self._write(path, self._graph, "float32"))
+        """Write the float32 file for the other engines, unless it exists; return its path."""
+        return self._write_once("float.onnx", lambda path: self._write_onnx(path, self._graph, "float32"))
 
-    def rounded(self) -> Path:
-        """For the other engines, in 8 bits."""
-        return self._made("int8.onnx", lambda path: self._write(path, self._rounded_graph(), "int8"))
+    def quantised(self) -> Path:
+        """Write the int8 file for the other engines, unless it exists; return its path."""
+        return self._write_once("int8.onnx", lambda path: self._write_onnx(path, self._quantised_graph(), "int8"))
 
     def check_data(self) -> None:
-        """Find a mistake in the name of the images before anything is measured."""
+        """Open the calibration images, so that a wrong name is reported before anything is measured."""
         if self.data is not None:
             _ = self._dataset
 
@@ -112,14 +115,14 @@ class _Files:
 
         return open_dataset(self.data, labelled=False)
 
-    def _made(self, name: str, write: Callable[[Path], None]) -> Path:
+    def _write_once(self, name: str, write: Callable[[Path], None]) -> Path:
         path = self.folder / name
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             write(path)
         return path
 
-    def _write(self, path: Path, graph: bytes, precision: str) -> None:
+    def _write_onnx(self, path: Path, graph: bytes, precision: str) -> None:
         path.write_bytes(described(graph, self.card, {"precision": precision}))
 
     @cached_property
@@ -128,119 +131,133 @@ class _Files:
 
         return onnx_network(self.network, self.card)
 
-    def _rounded_graph(self) -> bytes:
-        from hubel.export.quantise import quantise
+    def _quantised_graph(self) -> bytes:
+        from hubel.export.quantise import OnnxQuantiser
 
-        if self.refusal is not None:  # for another engine it would be the same, after as long a time
+        if self.refusal is not None:  # the same for every engine, and as slow each time
             raise self.refusal
-        # What 8 bits cost can be said only of a network that has learnt something, on what it has learnt from.
-        means_something = self.data is not None and not self.random
+        # The cost of int8 means something only for a trained network, on images like those of its training.
+        is_meaningful = self.data is not None and not self.random
         try:
-            return quantise(self._graph, self._calibration(), max_drop=0.01 if means_something else 1.0).model
+            return OnnxQuantiser(max_drop=0.01 if is_meaningful else 1.0).quantise(self._graph, self._calibration())
         except HubelError as error:
             self.refusal = error
             raise
 
     def _calibration(self) -> NDArray[np.uint8]:
         if self.data is None:
-            return noise(self.card.preprocess, _NOISE)
+            return noise_images(self.card.preprocess, _NOISE_IMAGES)
         usable = self._dataset.rows()
-        spread = np.unique(np.linspace(0, len(usable) - 1, min(_CALIBRATION, len(usable))).astype(np.int64))
+        spread = np.unique(np.linspace(0, len(usable) - 1, min(_CALIBRATION_IMAGES, len(usable))).astype(np.int64))
         images = self._dataset.images(self.card.preprocess, usable[spread])
         return images.pixels(np.arange(len(images)))
 
 
-def plan(model: str, folder: Path, *, engines: Sequence[str] = (), int8: bool = False, data: str | None = None) -> Plan:
-    """How a model can be run here.
+def plan_benchmark(
+    model: str, folder: Path, *, engines: Sequence[str] = (), int8: bool = False, data: str | None = None
+) -> BenchmarkPlan:
+    """List the engines and precisions that a model can run with on this machine.
 
     Args:
-        model: an exported file, a model file, the folder of a run, or the name of a network: with its weights if they
-            lie on this machine, or else with random ones, on which the speed does not depend.
-        folder: where files may be made; they are needed until the rows have been measured.
-        engines: the only ones to use; all that are installed if not given.
-        int8: whether a model that is not exported is to be run in 8 bits, too.
-        data: images to calibrate with; noise if not given, and then such a file is good for timing only.
+        model: an exported file, a model file, the folder of a run, or the name of a network. A network has its weights
+            if they are on this machine, or else random ones; the speed does not depend on them.
+        folder: folder for temporary files, needed until all rows have been measured.
+        engines: engines to use; all that are installed if empty.
+        int8: True to run a model that is not exported in int8, too.
+        data: images to calibrate int8 with; None for noise, good for timing only.
 
     Raises:
         UnknownNameError: there is no such file, network or engine.
         ModelFileError: the file is damaged, or was not written by hubel.
-        OptionError: the model names no classes.
+        OptionError: the model predicts no classes.
     """
     known = (TORCH, *ONNX_ENGINES)
     for engine in engines:
         if engine not in known:
             raise UnknownNameError("engine", engine, known)
     if is_exported(model):
-        return _exported(model, engines or tuple(installed_onnx_engines()))
-    network, card, note = _network(model)
+        return _plan_exported(model, engines or tuple(installed_onnx_engines()))
+    network, card, note = _load_network(model)
     if not card.classes:
-        raise OptionError(f"{model} makes images, it names no classes; hubel bench measures classifiers")
+        raise OptionError(f"{model} reconstructs images and predicts no classes; hubel bench measures classifiers")
     files = _Files(network, card, folder, data, random=bool(note))
     if int8:
         files.check_data()
     exporting = [engine for engine in engines or installed_onnx_engines() if engine != TORCH]
     candidates = [
-        *(Candidate(TORCH, "float", files.model) for engine in engines or [TORCH] if engine == TORCH),
-        *(Candidate(engine, "float", files.exported) for engine in exporting),
-        *(Candidate(engine, "int8", files.rounded) for engine in exporting if int8),
+        *(
+            Candidate(engine=TORCH, precision="float", file=files.model)
+            for engine in engines or [TORCH]
+            if engine == TORCH
+        ),
+        *(Candidate(engine=engine, precision="float", file=files.exported) for engine in exporting),
+        *(Candidate(engine=engine, precision="int8", file=files.quantised) for engine in exporting if int8),
     ]
     notes = [note, _ON_NOISE if int8 and data is None else ""]
-    return Plan(model, tuple(candidates), tuple(f"{model} {text}" for text in notes if text))
+    return BenchmarkPlan(
+        model=model, candidates=tuple(candidates), notes=tuple(f"{model} {text}" for text in notes if text)
+    )
 
 
-def _exported(model: str, engines: Sequence[str]) -> Plan:
+def _plan_exported(model: str, engines: Sequence[str]) -> BenchmarkPlan:
     path = Path(model)
-    _check_there(path, ".onnx")
-    file = read_onnx(path)
-    if not file.card.classes:
-        raise OptionError(f"{model} makes images, it names no classes; hubel bench measures classifiers")
-    precision = _PRECISIONS.get(found := str(file.facts.get("precision", "float32")), found)
+    _check_exists(path, ".onnx")
+    exported = read_onnx(path)
+    if not exported.card.classes:
+        raise OptionError(f"{model} reconstructs images and predicts no classes; hubel bench measures classifiers")
+    stated = str(exported.facts.get("precision", "float32"))
+    precision = _PRECISIONS.get(stated, stated)
 
-    def whole(engine: str) -> Path:
+    def file_for(engine: str) -> Path:
         if engine == TORCH:
             raise OptionError(f"torch cannot run an exported file; these can: {', '.join(ONNX_ENGINES)}")
         return path
 
-    return Plan(model, tuple(Candidate(engine, precision, partial(whole, engine)) for engine in engines))
+    return BenchmarkPlan(
+        model=model,
+        candidates=tuple(
+            Candidate(engine=engine, precision=precision, file=partial(file_for, engine)) for engine in engines
+        ),
+    )
 
 
-def _check_there(path: Path, *suffixes: str) -> None:
-    """Name a file that somebody may have meant, if this one is missing and there is one."""
+def _check_exists(path: Path, *suffixes: str) -> None:
+    """Raise a ModelFileError with the nearest names, if the file is missing and there are similar ones."""
     if path.exists() or not path.parent.is_dir():
         return
     beside = [other.name for other in path.parent.iterdir() if other.suffix.lower() in suffixes or other.is_dir()]
     if near := difflib.get_close_matches(path.name, sorted(beside), n=3):
-        found = " or ".join(str(path.with_name(name)) for name in near)
-        raise ModelFileError(f"{path}: no such file; did you mean {found}?")
+        suggestion = " or ".join(str(path.with_name(name)) for name in near)
+        raise ModelFileError(f"{path}: no such file; did you mean {suggestion}?")
 
 
-def _network(model: str) -> tuple[nn.Module, ModelCard, str]:
-    """A network in evaluation mode, its card, and what is to be said of its weights."""
+def _load_network(model: str) -> tuple[nn.Module, ModelCard, str]:
+    """Load a network in evaluation mode; return it, its card, and a remark on its weights, or an empty one."""
     from hubel.inference.predictor import load_network
     from hubel.models.catalogue import ALIASES, find, list_models
     from hubel.weights.create import load_pretrained, means_a_file
     from hubel.weights.pretrained import find_weights, list_weights
 
     if means_a_file(model):
-        _check_there(Path(model), ".safetensors", ".onnx")
+        _check_exists(Path(model), ".safetensors", ".onnx")
         return *load_network(model), ""
     name, _, tag = model.partition(".")
     if name not in (known := [*list_models(), *ALIASES]):
-        _check_there(Path(model), ".safetensors", ".onnx")
+        _check_exists(Path(model), ".safetensors", ".onnx")
         raise UnknownNameError("model file, run or network", model, known)
     exact, _ = find(name)
     row = find_weights(exact, tag or "default") if tag or list_weights(exact) else None
-    if row is not None and _is_here(row):
+    if row is not None and _is_local(row):
         try:
             return *load_pretrained(exact, row.tag), ""
         except WeightsError:
-            pass  # damaged: as good as none
+            pass  # damaged: treated as missing
     note = "has random weights, since its own are not on this machine; the speed does not depend on them"
-    return *_random(exact, row), note if row else "has random weights; the speed does not depend on them"
+    return *_random_network(exact, row), note if row else "has random weights; the speed does not depend on them"
 
 
-def _is_here(row: Pretrained) -> bool:
-    """Whether weights can be had without a connection."""
+def _is_local(row: Pretrained) -> bool:
+    """Tell whether weights can be loaded without a connection."""
     from hubel.core.files import cache_root
 
     if row.origin == "url":
@@ -249,11 +266,11 @@ def _is_here(row: Pretrained) -> bool:
         from huggingface_hub import try_to_load_from_cache
 
         return isinstance(try_to_load_from_cache(row.location, row.file), str)
-    return True  # a package is there or not, and nobody is asked
+    return True  # from an installed package or none; no connection either way
 
 
-def _random(name: str, row: Pretrained | None) -> tuple[nn.Module, ModelCard]:
-    """A network with fresh weights, for the images that the weights `row` are made for."""
+def _random_network(name: str, row: Pretrained | None) -> tuple[nn.Module, ModelCard]:
+    """Return a network with random weights and its card, with the preprocessing of the weights `row`."""
     import torch
     from torch import nn
 
@@ -275,11 +292,11 @@ def _random(name: str, row: Pretrained | None) -> tuple[nn.Module, ModelCard]:
         torch.manual_seed(0)
         network = card.create().train()
         if not sum(tensor.numel() for tensor in network.state_dict().values()):
-            raise OptionError(f"{name} is made of what it has learnt: give hubel bench a model file or a run of it")
-        # Numbers that no batch norm has brought to scale can become so small that a processor computes them slowly.
+            raise OptionError(f"{name} consists of its training data: give hubel bench a model file or a run of it")
+        # Without statistics of batch norms values can become so small (denormal) that a processor computes them slowly.
         if any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
             for module in network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.momentum = None
-            network(network_input(noise(card.preprocess, _SEEN), card.preprocess))
+            network(network_input(noise_images(card.preprocess, _BATCH_NORM_IMAGES), card.preprocess))
     return network.eval(), card

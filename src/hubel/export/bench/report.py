@@ -1,4 +1,4 @@
-"""What `hubel bench` says: its rows, how they compare, and what a reader must know of them."""
+"""The report of `hubel bench`: rows, their comparison, and notes on their limits."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 from hubel.export.bench.row import Speed
 
-__all__ = ["Bench", "Machine", "Row"]
+__all__ = ["Benchmark", "BenchmarkRow", "Machine"]
 
-_FEW = 100  # timings; with fewer, one in a hundred is none of them
-_BUSY = 0.1  # of the processor; a system's own services take about 0.02
+_FEW_TIMINGS = 100  # with fewer, the slowest one in a hundred is not among them
+_DISTURBING_SHARE = 0.1  # of the processor; a system's own services take about 0.02
 
 
-@dataclass(frozen=True)
-class Row:
-    """One model on one engine.
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRow:
+    """The measurement of one model on one engine.
 
     Attributes:
-        model: as it was asked for.
+        model: name or path as requested.
         engine: "torch", or one of `hubel.inference.engines.registry.ONNX_ENGINES`.
         precision: "float" or "int8".
-        startup_s: seconds from the start of the process to the scores of the first image.
-        speed: what was measured then; None where it failed.
-        error: why, in one line.
+        startup_s: seconds from the start of the process to the scores of the first image; None if it failed.
+        speed: measured speed; None if it failed.
+        error: reason of the failure, in one line; None if it succeeded.
     """
 
     model: str
@@ -35,21 +35,21 @@ class Row:
     error: str | None = None
 
     @property
-    def way(self) -> str:
-        """Engine and precision, in words."""
+    def configuration(self) -> str:
+        """Engine, precision and device as text."""
         device = self.speed.device if self.speed else "cpu"
         return f"{self.engine} {self.precision}" + f" on {device}" * (device != "cpu")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where it was measured.
+    """The machine of a benchmark.
 
     Attributes:
-        cpu: the processor's name, as the system knows it.
-        cores: that may be used.
-        threads: that were.
-        versions: of hubel, Python and the engines.
+        cpu: name of the processor as the system states it.
+        cores: number of usable cores.
+        threads: number of threads used.
+        versions: versions of hubel, Python and the engines, by name.
     """
 
     cpu: str
@@ -62,17 +62,23 @@ class Machine:
         return f"{f'{self.threads} of ' * (self.threads < self.cores)}{cores} of {self.cpu}"
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What was measured: rows in the order of the models, and what is to be said of these."""
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """The result of a benchmark.
 
-    rows: tuple[Row, ...]
+    Attributes:
+        rows: one row for each model, engine and precision, in the order of the models.
+        machine: machine it ran on.
+        remarks: notes on the models, a sentence each.
+    """
+
+    rows: tuple[BenchmarkRow, ...]
     machine: Machine
-    said: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @cached_property
     def ratios(self) -> tuple[float | None, ...]:
-        """The throughput of each row against the first one of its model that did not fail."""
+        """Throughput of each row relative to the first successful row of its model; None for failed rows."""
         first: dict[str, float] = {}
         for row in self.rows:
             if row.speed:
@@ -81,23 +87,23 @@ class Bench:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The models of which nothing could be measured."""
+        """Models without any successful row."""
         worked = {row.model for row in self.rows if row.speed}
         return tuple(dict.fromkeys(row.model for row in self.rows if row.model not in worked))
 
     @property
     def disturbed(self) -> bool:
-        """Whether other programs used so much of the processor that it matters."""
-        return any((row.speed.others_share or 0.0) > _BUSY for row in self.rows if row.speed)
+        """True if other programs used enough of the processor to distort the numbers."""
+        return any((row.speed.others_share or 0.0) > _DISTURBING_SHARE for row in self.rows if row.speed)
 
     def best(self) -> list[str]:
-        """For each model a sentence: what to take."""
+        """Recommend an engine and precision, in a sentence for each model."""
         sentences = []
         for model in dict.fromkeys(row.model for row in self.rows):
-            done = [(row.way, row.speed) for row in self.rows if row.model == model and row.speed]
-            if done:
-                many, most = max(done, key=lambda found: found[1].images_per_second)
-                one, soonest = min(done, key=lambda found: found[1].latency_p50_ms)
+            measured = [(row.configuration, row.speed) for row in self.rows if row.model == model and row.speed]
+            if measured:
+                many, most = max(measured, key=lambda row: row[1].images_per_second)
+                one, soonest = min(measured, key=lambda row: row[1].latency_p50_ms)
                 fast = f"{most.images_per_second:,.1f} images/s in batches of {most.batch}"
                 soon = f"median {soonest.latency_p50_ms:,.2f} ms"
                 both = f" and for single ones ({soon})" if one == many else f", {one} for single ones ({soon})"
@@ -105,33 +111,33 @@ class Bench:
         return sentences
 
     def notes(self) -> list[str]:
-        """What a reader must know, a sentence each."""
-        done = [(row, row.speed) for row in self.rows if row.speed]
-        notes = list(self.said)
-        if few := [row for row, speed in done if speed.timings < _FEW]:
-            least = min(speed.timings for _, speed in done)
+        """Return the remarks and the reasons to doubt the numbers, a sentence each."""
+        measured = [(row, row.speed) for row in self.rows if row.speed]
+        notes = list(self.remarks)
+        if few := [row for row, speed in measured if speed.timings < _FEW_TIMINGS]:
+            least = min(speed.timings for _, speed in measured)
             notes.append(
-                f"p99 is no more than the slowest of a few where fewer than {_FEW} images were timed (down to {least}: "
-                f"{', '.join(f'{row.model} {row.way}' for row in few)}); --seconds gives them more time"
+                f"p99 is only the slowest timing where fewer than {_FEW_TIMINGS} images were timed (down to {least}: "
+                f"{', '.join(f'{row.model} {row.configuration}' for row in few)}); --seconds gives them more time"
             )
         if self.disturbed:
-            most = max(speed.others_share or 0.0 for _, speed in done)
+            most = max(speed.others_share or 0.0 for _, speed in measured)
             notes.append(
-                f"other programs used up to {most:.0%} of the processor meanwhile, not the same for each row: numbers "
-                "are worse than they could be, and hard to compare; measure again when it is idle"
+                f"other programs used up to {most:.0%} of the processor meanwhile, not the same for each row: the "
+                "numbers are too slow and hard to compare; measure again when the machine is idle"
             )
         return notes
 
     def record(self) -> dict[str, Any]:
-        """Everything, as plain JSON values."""
-        nothing = dict.fromkeys(field.name for field in fields(Speed))
+        """Return the whole benchmark as plain JSON values."""
+        empty = dict.fromkeys(field.name for field in fields(Speed))
         rows = [
             {
                 "model": row.model,
                 "engine": row.engine,
                 "precision": row.precision,
                 "startup_s": row.startup_s,
-                **(asdict(row.speed) if row.speed else nothing),
+                **(asdict(row.speed) if row.speed else empty),
                 "throughput_ratio": ratio,
                 "error": row.error,
             }

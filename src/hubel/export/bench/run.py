@@ -1,6 +1,6 @@
-"""How fast models are on this machine: each engine and precision in a process of its own, one after the other.
+"""Benchmark models on this machine: each engine and precision in a process of its own, one after the other.
 
-What is measured lies between resized images uint8 and scores; decoding and resizing are the same for every engine.
+Times run from resized images uint8 to scores; decoding and resizing are the same for every engine.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from hubel.core.errors import HubelError, OptionError
 from hubel.core.progress import bar
 from hubel.core.resources import usable_cores
 from hubel.export.bench import row as bench_row
-from hubel.export.bench.machine import processor
-from hubel.export.bench.models import TORCH, Candidate, Plan, plan
-from hubel.export.bench.report import Bench, Machine, Row
-from hubel.export.bench.row import ANSWERED, Job, Speed
+from hubel.export.bench.machine import processor_name
+from hubel.export.bench.models import TORCH, BenchmarkPlan, Candidate, plan_benchmark
+from hubel.export.bench.report import Benchmark, BenchmarkRow, Machine
+from hubel.export.bench.row import FIRST_RESULT, BenchmarkJob, Speed
 from hubel.inference.engines.registry import installed_onnx_engines
 from hubel.inference.onnx_file import is_exported
 
-__all__ = ["Settings", "bench"]
+__all__ = ["BenchmarkSettings", "benchmark"]
 
-_PATIENCE = 120, 10  # seconds, and times the seconds of a row, after which a process is taken to hang
+_TIMEOUT = 120, 10  # seconds, plus so many times the seconds of a row, after which a process counts as hung
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to measure.
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings:
+    """The settings of a benchmark.
 
     Attributes:
-        seconds: for each row, after its start.
-        engines: the only ones to use; all that are installed if empty.
-        batch: images at once; None to try several numbers.
-        threads: to compute with; None for as many as hubel takes by itself.
-        int8: whether models that are not exported are to be run in 8 bits, too.
-        data: images to calibrate these with; None for noise.
+        seconds: time to measure each row for after its start, in seconds.
+        engines: engines to use; all that are installed if empty.
+        batch: number of images in a batch; None tries several.
+        threads: number of threads; None for hubel's default.
+        int8: True to run models that are not exported in int8, too.
+        data: images to calibrate int8 with, see `open_dataset`; None for noise.
 
     Raises:
-        OptionError: a number that cannot work.
+        OptionError: a number is out of range, or `data` is given without `int8`.
     """
 
     seconds: float = 5.0
@@ -65,17 +65,21 @@ class Settings:
         if self.threads is not None and not 1 <= self.threads <= usable_cores():
             raise OptionError(f"--threads is 1 to {usable_cores()} on this machine, not {self.threads}")
         if self.data is not None and not self.int8:
-            raise OptionError("--data has images to calibrate 8 bits with: give --int8, too")
+            raise OptionError("--data has images to calibrate int8 with: give --int8, too")
 
 
-def bench(models: Sequence[str], settings: Settings | None = None) -> Bench:
-    """Measure models, as `plan` takes them, on every engine that suits; a row that fails says why.
+def benchmark(models: Sequence[str], settings: BenchmarkSettings | None = None) -> Benchmark:
+    """Measure models on every suitable engine; a row that fails states its reason.
+
+    Args:
+        models: models as `plan_benchmark` takes them.
+        settings: settings of the measurement; defaults if None.
 
     Raises:
         OptionError: there is no model, or a setting does not suit any.
         HubelError: a model cannot be read.
     """
-    settings = settings or Settings()
+    settings = settings or BenchmarkSettings()
     models = list(dict.fromkeys(models))
     if not models:
         raise OptionError("name the models: hubel bench resnet18 model.onnx")
@@ -85,49 +89,58 @@ def bench(models: Sequence[str], settings: Settings | None = None) -> Bench:
         )
     with tempfile.TemporaryDirectory(prefix="hubel-bench-", ignore_cleanup_errors=True) as folder:
         plans = [
-            plan(model, Path(folder, str(i)), engines=settings.engines, int8=settings.int8, data=settings.data)
+            plan_benchmark(
+                model, Path(folder, str(i)), engines=settings.engines, int8=settings.int8, data=settings.data
+            )
             for i, model in enumerate(models)
         ]
-        rows = tuple(_measured(plans, settings))
+        rows = tuple(_measure_rows(plans, settings))
     threads = settings.threads or usable_cores()
-    machine = Machine(processor(), usable_cores(), threads, _versions())
-    return Bench(rows, machine, tuple(note for found in plans for note in found.notes))
+    machine = Machine(cpu=processor_name(), cores=usable_cores(), threads=threads, versions=_versions())
+    return Benchmark(rows=rows, machine=machine, remarks=tuple(note for plan in plans for note in plan.notes))
 
 
-def _measured(plans: Sequence[Plan], settings: Settings) -> Iterable[Row]:
-    with bar("measuring", sum(len(found.candidates) for found in plans)) as progress:
-        for found in plans:
-            for candidate in found.candidates:
-                progress.step(0, f"{found.model} {candidate.engine} {candidate.precision}")
-                yield _row(Row(found.model, candidate.engine, candidate.precision), candidate, settings)
+def _measure_rows(plans: Sequence[BenchmarkPlan], settings: BenchmarkSettings) -> Iterable[BenchmarkRow]:
+    with bar("measuring", sum(len(plan.candidates) for plan in plans)) as progress:
+        for plan in plans:
+            for candidate in plan.candidates:
+                progress.step(0, f"{plan.model} {candidate.engine} {candidate.precision}")
+                row = BenchmarkRow(model=plan.model, engine=candidate.engine, precision=candidate.precision)
+                yield _measure_row(row, candidate, settings)
                 progress.step()
 
 
-def _row(row: Row, candidate: Candidate, settings: Settings) -> Row:
+def _measure_row(row: BenchmarkRow, candidate: Candidate, settings: BenchmarkSettings) -> BenchmarkRow:
     try:
         file = candidate.file()
-        startup_s, speed = _in_child(
-            Job(str(file), candidate.engine, settings.seconds, settings.batch, settings.threads)
+        startup_s, speed = _measure_in_process(
+            BenchmarkJob(
+                path=str(file),
+                engine=candidate.engine,
+                seconds=settings.seconds,
+                batch=settings.batch,
+                threads=settings.threads,
+            )
         )
     except HubelError as error:
         return replace(row, error=_one_line(str(error)))
-    except Exception as error:  # converters fail in ways of their own, and the other rows are still worth having
+    except Exception as error:  # converters have exceptions of their own, and the other rows still count
         return replace(row, error=_one_line(f"{type(error).__name__}: {error!s:.300}"))
     return replace(row, startup_s=startup_s, speed=speed)
 
 
-def _in_child(job: Job) -> tuple[float, Speed]:
-    """Seconds until the first answer of a new process, and what it measured.
+def _measure_in_process(job: BenchmarkJob) -> tuple[float, Speed]:
+    """Measure a job in a new process; return the seconds until its first result, and the speed.
 
     Raises:
-        OptionError: it says why it cannot, or it ends otherwise.
+        OptionError: the process reports an error, hangs, or ends without a result.
     """
-    words = [sys.executable, "-P", "-m", bench_row.__name__, json.dumps(asdict(job))]
-    limit = _PATIENCE[0] + _PATIENCE[1] * job.seconds
-    with tempfile.TemporaryFile() as complaints:
+    command = [sys.executable, "-P", "-m", bench_row.__name__, json.dumps(asdict(job))]
+    limit = _TIMEOUT[0] + _TIMEOUT[1] * job.seconds
+    with tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
         child = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8"
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
         )
         assert child.stdout is not None
         timer = threading.Timer(limit, child.kill)
@@ -142,20 +155,20 @@ def _in_child(job: Job) -> tuple[float, Speed]:
             child.kill()
             child.wait()
             child.stdout.close()
-        late = time.perf_counter() - started > limit
-        complaints.seek(0)
-        last = complaints.read()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
+        timed_out = time.perf_counter() - started > limit
+        errors.seek(0)
+        last = errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
     try:
-        found = json.loads(rest if first.strip() == ANSWERED else first)
+        result = json.loads(rest if first.strip() == FIRST_RESULT else first)
     except ValueError:
-        found = {"error": f"no result within {limit:g} s" if late else _ending(code, last)}
-    if "error" in found:
-        raise OptionError(found["error"])
-    return startup_s, Speed(**found["speed"])
+        result = {"error": f"no result within {limit:g} s" if timed_out else _ending(code, last)}
+    if "error" in result:
+        raise OptionError(result["error"])
+    return startup_s, Speed(**result["speed"])
 
 
 def _ending(code: int, last: Sequence[str]) -> str:
-    """How a process has ended that has not said why."""
+    """Describe the end of a process that reported no reason."""
     if code >= 0:
         return f"its process ended with code {code}{''.join(f': {line:.300}' for line in last)}"
     name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
