@@ -142,7 +142,7 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
     from hubel.inference.device import pick_precision
     from hubel.tasks.classify import ClassificationObjective
     from hubel.tasks.losses import LossSettings
-    from hubel.training.loop import Loop, Selection
+    from hubel.training.loop import EpochSelection, Loop
     from hubel.training.plan import LoopSettings, OptimizerSettings
     from hubel.training.trainer import Trainer
 
@@ -157,7 +157,7 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
     trainer = Trainer(net, objective, optimizer, pick_precision(precision, cpu))
     settings = LoopSettings(epochs=epochs, batch_size=BATCH, policy=POLICIES["shift"])
     torch.set_num_threads(usable_cores())
-    return Loop(trainer, Labelled(images, labels), settings, Selection(val=Labelled(val, labels[:BATCH])))
+    return Loop(trainer, Labelled(images, labels), settings, EpochSelection(val=Labelled(val, labels[:BATCH])))
 
 
 def hubel_epoch(model: str, precision: str, options: argparse.Namespace) -> float:

@@ -165,7 +165,7 @@ def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
     from hubel.data.sources import ArraySource
     from hubel.nn.freezing import NONE, Tuned
     from hubel.training.execute import build_trainer
-    from hubel.training.loop import Loop, Selection
+    from hubel.training.loop import EpochSelection, Loop
     from hubel.training.recipe import Recipe
     from hubel.training.resolve import plan_training
     from hubel.weights.create import create_model
@@ -182,7 +182,7 @@ def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
     plan = plan_training(source, recipe)
     network = create_model(plan.card.model, weights=plan.transfer.weights, num_classes=len(plan.card.classes))
     tuned = Tuned(network, NONE, from_maps=False, hold_norms=True)
-    loop = Loop(build_trainer(plan, tuned), plan.train, plan.loop, Selection(val=plan.val))
+    loop = Loop(build_trainer(plan, tuned), plan.train, plan.loop, EpochSelection(val=plan.val))
     loop.run(Stop())
     return {"rate": loop.progress.history[-1]["images_per_second"], "precision": str(plan.precision)[6:]}
 

@@ -19,7 +19,7 @@ from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, frozen_part
 from hubel.nn.network import Network
 from hubel.tasks.classify import ClassificationObjective
 from hubel.tasks.losses import LossSettings
-from hubel.training.loop import Loop, Selection
+from hubel.training.loop import EpochSelection, Loop
 from hubel.training.optimizer import make_optimizer, tensors
 from hubel.training.plan import LoopSettings, OptimizerSettings
 from hubel.training.trainer import Trainer
@@ -320,7 +320,7 @@ def loop_of(tuned: Tuned, settings: OptimizerSettings) -> Loop:
     data = Labelled(Noise(), np.arange(16) % CLASSES)
     objective = ClassificationObjective.of(LossSettings(name="cross_entropy"), data.targets, torch.device("cpu"))
     trainer = Trainer(tuned, objective, settings, torch.float32)
-    return Loop(trainer, data, LOOP, Selection(val=data))
+    return Loop(trainer, data, LOOP, EpochSelection(val=data))
 
 
 def test_a_stage_has_no_gradient_before_it_begins() -> None:

@@ -12,7 +12,7 @@ from hubel.core.stopping import Stop
 from hubel.data.sources.builtin import XO
 from hubel.training.checkpoint import Checkpoint
 from hubel.training.execute import build_trainer
-from hubel.training.loop import Loop, Selection
+from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
@@ -56,7 +56,9 @@ class Run:
             torch.manual_seed(5)
             network = plan.card.create()
         self.trainer = build_trainer(plan, network)
-        self.loop = Loop(self.trainer, plan.train, plan.loop, Selection(val=plan.val), keep=self._keep, save=self._save)
+        self.loop = Loop(
+            self.trainer, plan.train, plan.loop, EpochSelection(val=plan.val), keep=self._keep, save=self._save
+        )
 
     def _keep(self, weights: dict[str, torch.Tensor]) -> None:
         self.kept.append({name: tensor.clone() for name, tensor in weights.items()})

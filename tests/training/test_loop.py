@@ -15,7 +15,7 @@ from hubel.core.stopping import Stop
 from hubel.data.loading import Images, Labelled, network_input
 from hubel.tasks.catalogue import find_task
 from hubel.training import loop as module
-from hubel.training.loop import Loop, Selection
+from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan
 from hubel.training.schedule import factor
 from hubel.training.trainer import Trainer
@@ -255,6 +255,6 @@ def test_several_classes_an_image(plan_of: MakePlan) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(81, 2))
     objective = find_task("multi_label").objective(plan.loss, plan.card, hot[0].targets, plan.device)
     trainer = Trainer(network, objective, plan.optimizer, plan.precision)
-    loop = Loop(trainer, hot[0], plan.loop, Selection(val=hot[1]))
+    loop = Loop(trainer, hot[0], plan.loop, EpochSelection(val=hot[1]))
     assert loop.run(Stop())
     assert loop.progress.history[-1]["val_exact"] > 0.9

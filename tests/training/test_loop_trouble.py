@@ -14,7 +14,7 @@ from torch import nn
 from hubel.core.errors import DivergedError
 from hubel.training import loop as module
 from hubel.training import trainer
-from hubel.training.loop import Selection
+from hubel.training.loop import EpochSelection
 from hubel.training.plan import Plan
 from hubel.training.schedule import factor
 
@@ -51,7 +51,7 @@ def test_spoilt_weights_are_never_saved(run_of: MakeRun) -> None:
 
 
 def without_validation(run: Any) -> Any:
-    run.loop.selection = Selection()
+    run.loop.selection = EpochSelection()
     return run
 
 

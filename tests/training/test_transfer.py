@@ -26,7 +26,7 @@ from hubel.features.extractor import FeatureExtractor
 from hubel.nn.freezing import last_linear
 from hubel.training import execute, transfer
 from hubel.training import run_report as module
-from hubel.training.loop import Loop, Selection
+from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
@@ -329,7 +329,7 @@ def test_the_score_of_the_head_is_what_validation_would_say(recipe: Recipe, data
     plan, tuning = prepared(replace(recipe, freeze="stage2"), data)
     assert tuning.tuned is not None
     for network, val in ((tuning.tuned, tuning.val), (tuning.network, plan.val)):
-        loop = Loop(execute.build_trainer(plan, network), plan.train, plan.loop, Selection(val=val))
+        loop = Loop(execute.build_trainer(plan, network), plan.train, plan.loop, EpochSelection(val=val))
         loss, right = loop._validate(network, val, Stop()) or (0.0, 0.0)
         assert (right, -loss) == pytest.approx(tuning.score, rel=0.01)
 

@@ -62,7 +62,7 @@ class Predictor(Classifier):
 
 
 def load_predictor(model: str | Path, *, device: str = "auto", tta: bool = False) -> Predictor:
-    """A model whose network itself is at hand; arguments and errors as in `hubel.load`, engines apart."""
+    """Load a model as a network of torch; arguments and errors as in `hubel.load`, engines apart."""
     network, card = load_network(model)
     return Predictor(network.to(pick_device(device)), card, tta=tta)
 

@@ -62,7 +62,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
 
 
 def load_newest(folder: Path) -> Checkpoint | None:
-    """The checkpoint that the pointer names, or the newest whole one; None where there is none.
+    """Return the checkpoint that the pointer names, or the newest whole one; None where there is none.
 
     Raises:
         CheckpointError: there are checkpoints, but each is damaged.
@@ -83,7 +83,7 @@ def load_newest(folder: Path) -> Checkpoint | None:
 
 
 def _by_step(folder: Path) -> list[Path]:
-    """The folders of checkpoints, newest step first."""
+    """Return the folders of checkpoints, newest step first."""
     if not folder.is_dir():
         return []
     return sorted((path for path in folder.iterdir() if path.name.startswith("step-")), reverse=True)

@@ -21,7 +21,7 @@ from hubel.inference.forward import outputs
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import NONE
 from hubel.training.checkpoint import Checkpoint, load_newest, save
-from hubel.training.loop import Loop, Selection
+from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.progress import NO_SCORE
 from hubel.training.run_folder import RunFolder
@@ -116,7 +116,7 @@ def _train_from_scratch(plan: Plan, folder: RunFolder) -> TrainedModel:
     def keep(weights: Mapping[str, Tensor]) -> None:
         save_model(folder.model, weights, card)
 
-    loop = _open_loop(plan, folder, network, plan.train, Selection(val=plan.val), keep)
+    loop = _open_loop(plan, folder, network, plan.train, EpochSelection(val=plan.val), keep)
     with listening() as stop:
         finished = loop.run(stop)
     return TrainedModel(
@@ -155,9 +155,9 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder) -> Trained
         # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest,
         # are the best ones; few images cannot tell which.
         few = len(plan.val.images) < _ENOUGH_TO_COMPARE
-        selection = Selection(val=tuning.val, floor=tuning.score, latest=few)
+        selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
     else:
-        selection = Selection(floor=NO_SCORE)
+        selection = EpochSelection(floor=NO_SCORE)
     loop = _open_loop(plan, folder, tuning.tuned, tuning.train, selection, keep)
     with listening() as stop:
         finished = loop.run(stop)
@@ -178,7 +178,7 @@ def _open_loop(
     folder: RunFolder,
     network: nn.Module,
     train: Labelled[Samples],
-    selection: Selection,
+    selection: EpochSelection,
     keep: Callable[[dict[str, Tensor]], None],
 ) -> Loop:
     """Return the loop over a network, at the newest checkpoint of the run if there is one."""

@@ -22,7 +22,7 @@ from hubel.training.progress import NO_SCORE, TrainingProgress
 from hubel.training.schedule import factor
 from hubel.training.trainer import StepResult, Trainer
 
-__all__ = ["Loop", "Selection"]
+__all__ = ["EpochSelection", "Loop"]
 
 
 _UNMEASURED = (0.0, 0.0)  # score and negative loss of an epoch without validation
@@ -33,7 +33,7 @@ def _ignore(*_: object) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class EpochSelection:
     """Selection of the best epoch.
 
     Attributes:
@@ -65,7 +65,7 @@ class Loop:
         trainer: Trainer,
         train: Labelled[Samples],
         settings: LoopSettings,
-        selection: Selection,
+        selection: EpochSelection,
         *,
         keep: Callable[[dict[str, Tensor]], None] = _ignore,
         save: Callable[[int, Checkpoint], None] = _ignore,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.data.augment.extremes import MINUS, between, both_signs, factor, from_unchanged
+from hubel.data.augment.extremes import MINUS, both_signs, extreme_factors, extreme_pair, from_unchanged
 from hubel.data.augment.opencv import opencv
 from hubel.data.augment.operation import (
     ColourMatrix,
@@ -60,7 +60,7 @@ def _factor(draws: list[float], most: float) -> Values:
 # Factors as in Haeberli & Voorhies 1994: between the image and one that is black, or of its mean grey, or grey.
 BRIGHTNESS = ColourMatrix(
     name="brightness",
-    settings=(Setting("brightness", (0, 1), extremes=factor),),
+    settings=(Setting("brightness", (0, 1), extremes=extreme_factors),),
     draws=(15,),
     parameters=for_each(_factor),
     matrix=lambda values, grey: _affine(values[0] * _IDENTITY),
@@ -68,7 +68,7 @@ BRIGHTNESS = ColourMatrix(
 
 CONTRAST = ColourMatrix(
     name="contrast",
-    settings=(Setting("contrast", (0, 1), extremes=factor),),
+    settings=(Setting("contrast", (0, 1), extremes=extreme_factors),),
     draws=(16,),
     parameters=for_each(_factor),
     matrix=lambda values, grey: _affine(values[0] * _IDENTITY, (1 - values[0]) * grey),
@@ -82,7 +82,7 @@ def _saturation(values: Values, grey: float) -> Matrix:
 
 SATURATION = ColourMatrix(
     name="saturation",
-    settings=(Setting("saturation", (0, 1), extremes=factor),),
+    settings=(Setting("saturation", (0, 1), extremes=extreme_factors),),
     draws=(17,),
     parameters=for_each(_factor),
     matrix=_saturation,
@@ -115,7 +115,7 @@ CHANNELS = ColourMatrix(
         Setting(
             "channels",
             (0, 1),
-            extremes=lambda most: between(
+            extremes=lambda most: extreme_pair(
                 f"red +{most:.0%}, blue {MINUS}",
                 (most, 0.0, -most),
                 f"red {MINUS}{most:.0%}, blue +",
@@ -145,7 +145,7 @@ def _principal_extremes(deviation: float, axes: Axes) -> tuple[Extreme[Values], 
     far = _DEVIATIONS * deviation
     most = tuple(float(far * sum(axis[channel] for axis in axes)) for channel in range(3))
     less = tuple(-value for value in most)
-    return between(f"{MINUS}{_DEVIATIONS:g} deviations", less, f"+{_DEVIATIONS:g} deviations", most)
+    return extreme_pair(f"{MINUS}{_DEVIATIONS:g} deviations", less, f"+{_DEVIATIONS:g} deviations", most)
 
 
 PCA = ColourMatrix(

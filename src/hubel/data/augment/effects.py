@@ -8,7 +8,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from hubel.data.augment.extremes import between, from_unchanged
+from hubel.data.augment.extremes import extreme_pair, from_unchanged
 from hubel.data.augment.opencv import opencv
 from hubel.data.augment.operation import PixelEffect, Pixels, Setting, Values, for_each
 
@@ -54,7 +54,7 @@ def _bits(draws: list[float], share: float) -> Values | None:
 POSTERIZE = PixelEffect(
     name="posterize",
     settings=(
-        Setting("posterize", (0, 1), extremes=lambda share: between("6 bits", (6.0,), "3 bits", (3.0,))),
+        Setting("posterize", (0, 1), extremes=lambda share: extreme_pair("6 bits", (6.0,), "3 bits", (3.0,))),
     ),
     draws=(32, 33),  # whether, bits
     parameters=for_each(_bits),
@@ -70,7 +70,9 @@ def _solarized(pixels: Pixels, values: Values, key: int) -> Pixels:
 SOLARIZE = PixelEffect(
     name="solarize",
     settings=(
-        Setting("solarize", (0, 1), extremes=lambda share: between("from 224 on", (224.0,), "from 64 on", (64.0,))),
+        Setting(
+            "solarize", (0, 1), extremes=lambda share: extreme_pair("from 224 on", (224.0,), "from 64 on", (64.0,))
+        ),
     ),
     draws=(34, 35),  # whether, level
     parameters=for_each(lambda draws, share: (255 * draws[1],) if draws[0] < share else None),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from hubel.data.augment.operation import Extreme, Values
 
-__all__ = ["MINUS", "TIMES", "Extremes", "between", "both_signs", "factor", "from_unchanged"]
+__all__ = ["MINUS", "TIMES", "Extremes", "both_signs", "extreme_factors", "extreme_pair", "from_unchanged"]
 
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 
@@ -15,7 +15,7 @@ P = TypeVar("P")
 Extremes = Callable[..., tuple[Extreme[Any], Extreme[Any]]]
 
 
-def between(low: str, low_parameters: P, high: str, high_parameters: P) -> tuple[Extreme[P], Extreme[P]]:
+def extreme_pair(low: str, low_parameters: P, high: str, high_parameters: P) -> tuple[Extreme[P], Extreme[P]]:
     """Return both ends, each with its caption and parameters."""
     return Extreme(low, low_parameters), Extreme(high, high_parameters)
 
@@ -30,12 +30,12 @@ def both_signs(unit: str, *, values: int = 1, scale: float = 1.0) -> Extremes:
 
     def ends(most: float) -> tuple[Extreme[Values], Extreme[Values]]:
         number = f"{float(most) * scale:.3g}{unit}"
-        return between(f"{MINUS}{number}", (-float(most),) * values, f"+{number}", (float(most),) * values)
+        return extreme_pair(f"{MINUS}{number}", (-float(most),) * values, f"+{number}", (float(most),) * values)
 
     return ends
 
 
-def factor(most: float) -> tuple[Extreme[Values], Extreme[Values]]:
+def extreme_factors(most: float) -> tuple[Extreme[Values], Extreme[Values]]:
     """Return the ends of a factor from 1 - most to 1 + most."""
     low, high = 1 - float(most), 1 + float(most)
-    return between(f"{TIMES} {low:.3g}", (low,), f"{TIMES} {high:.3g}", (high,))
+    return extreme_pair(f"{TIMES} {low:.3g}", (low,), f"{TIMES} {high:.3g}", (high,))

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.data.augment.extremes import TIMES, between, both_signs, from_unchanged
+from hubel.data.augment.extremes import TIMES, both_signs, extreme_pair, from_unchanged
 from hubel.data.augment.opencv import opencv
 from hubel.data.augment.operation import (
     GeometricStep,
@@ -87,7 +87,7 @@ CROP: Operation[CropShares] = Operation(
         Setting(
             "aspect",
             (1, 4),
-            extremes=lambda crop, aspect: between(
+            extremes=lambda crop, aspect: extreme_pair(
                 f"{aspect:.3g} times as high", (1.0, 1 / aspect, 0.5, 0.5),
                 f"{aspect:.3g} times as wide", (1 / aspect, 1.0, 0.5, 0.5),
             ),
@@ -160,7 +160,9 @@ SCALE = GeometricTransform(
         Setting(
             "scale",
             (1, 4),
-            extremes=lambda scale: between(f"{TIMES} {1 / scale:.3g}", (1 / scale,), f"{TIMES} {scale:.3g}", (scale,)),
+            extremes=lambda scale: extreme_pair(
+                f"{TIMES} {1 / scale:.3g}", (1 / scale,), f"{TIMES} {scale:.3g}", (scale,)
+            ),
         ),
     ),
     draws=(14,),
@@ -193,7 +195,7 @@ PERSPECTIVE = GeometricTransform(
         Setting(
             "perspective",
             (0, 0.4),
-            extremes=lambda most: between(
+            extremes=lambda most: extreme_pair(
                 f"nearer above, by {most:.0%}", tuple(most * sign for sign in _KEYSTONE),
                 f"nearer below, by {most:.0%}", tuple(-most * sign for sign in _KEYSTONE),
             ),

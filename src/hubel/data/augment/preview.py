@@ -17,7 +17,7 @@ from hubel.data.augment.automatic import AUTOMATIC_LISTS, automatic_level
 from hubel.data.augment.draws import single
 from hubel.data.augment.named import SMALL
 from hubel.data.augment.operations import OPERATIONS
-from hubel.data.augment.preview_sheet import PreviewRow, draw_sheet
+from hubel.data.augment.preview_sheet import PreviewRow, draw_preview_sheet
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.index import Index
 from hubel.data.loading import with_principal_axes
@@ -82,7 +82,7 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
         shown.append(PreviewRow(name=_title(index, row), tiles=[*images.pixels(positions[:1]), *variants]))
     heads = ["unchanged", *(f"epoch {epoch + 1}" for epoch in range(VARIANTS))]
     out = out or numbered_folder(Path("runs"), f"preview-{dataset.name}") / "augmentation.png"
-    save_figure(draw_sheet(shown, heads, f"Augmentation: {_policy_title(name)}", gap_after=1), out)
+    save_figure(draw_preview_sheet(shown, heads, f"Augmentation: {_policy_title(name)}", gap_after=1), out)
     extremes = operation_extremes(policy)
     if not extremes:
         return Preview(policy=policy, variants=out, operations=None, preprocess=preprocess)
@@ -91,7 +91,8 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
     image, second = images.decoded(most), out.with_name(f"{out.stem}-operations{out.suffix}")
     pairs = [_pair(image, preprocess, title, ends) for title, ends in extremes]
     save_figure(
-        draw_sheet(pairs, ["weakest", "strongest"], f"Each operation alone: {_policy_title(name)}", across=4), second
+        draw_preview_sheet(pairs, ["weakest", "strongest"], f"Each operation alone: {_policy_title(name)}", across=4),
+        second,
     )
     return Preview(policy=policy, variants=out, operations=second, preprocess=preprocess)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PreviewRow", "draw_sheet"]
+__all__ = ["PreviewRow", "draw_preview_sheet"]
 
 # In inches, but the size of the type in points.
 _TILE, _GAP, _MARGIN, _WIDE_GAP = 224 / DPI, 0.06, 0.25, 0.24
@@ -38,7 +38,7 @@ class PreviewRow:
     captions: Sequence[str] = field(default_factory=list)
 
 
-def draw_sheet(
+def draw_preview_sheet(
     rows: Sequence[PreviewRow], heads: Sequence[str], title: str, *, across: int = 1, gap_after: int = 0
 ) -> Figure:
     """Draw rows of tiles below each other, or several in a line.
