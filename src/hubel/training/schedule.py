@@ -28,7 +28,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 def factor(schedule: str, progress: float, warmup: float) -> float:
-    """Return the factor at a point of the run: up in a line for `warmup`, a share of the run, and then as the schedule says.
+    """Return the factor at a point of the run: a rising line for `warmup`, a share of the run, then the schedule.
 
     >>> [round(factor("onecycle", p, 0.2), 2) for p in (0, 0.1, 0.2, 0.6, 1)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
