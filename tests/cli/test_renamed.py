@@ -20,6 +20,7 @@ Call = Callable[..., Any]
         ("--lr-decay 0.5", "--layer-decay 0.5", "--lr-decay is --layer-decay now"),
         ("--gradual=0.1", "--gradual-unfreeze=0.1", "--gradual is --gradual-unfreeze now"),
         ("--loss softmax", "--loss cross_entropy", "--loss softmax is --loss cross_entropy now"),
+        ("--multi-label", "--task multi_label", "--multi-label is --task multi_label now"),
         ("--loss=sigmoid", "--loss=bce", "--loss sigmoid is --loss bce now"),
     ],
 )

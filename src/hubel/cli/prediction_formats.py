@@ -29,13 +29,14 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
     from hubel.core.progress import say
 
     shown, problems = [], []
+    form = ".6g" if layout.numbers else ".1%"
     for row in rows:
         if row["error"] is not None:
             problems.append(f"{row['path']}: {row['error']}")
             continue
-        others = ", ".join(f"{entry['class']} {entry['score']:.1%}" for entry in row["top"][1:])
+        others = ", ".join(f"{entry['class']} {entry['score']:{form}}" for entry in row["top"][1:])
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
-        shown.append((row["path"], row["class"], f"{row['score']:.1%}", others, *facts))
+        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *facts))
     if shown:
         columns = ["image", "class", "score", "next classes", "decoded"]
         print_table(columns[: len(shown[0])], shown)

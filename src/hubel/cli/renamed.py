@@ -14,6 +14,10 @@ _FLAGS = {
     "--lr-decay": "--layer-decay",
     "--gradual": "--gradual-unfreeze",
 }
+# A line for each: an old flag without a value, and the words that stand for it.
+_SWITCHES = {
+    "--multi-label": ["--task", "multi_label"],
+}
 # A line for each: a flag (by its new name) with its old value, and the new one.
 _VALUES = {
     ("--loss", "softmax"): "cross_entropy",
@@ -37,6 +41,11 @@ def with_new_names(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     for token in tokens[:end]:
         if not token.startswith("--"):
             result.append(_value(flag, token, hints))
+            flag = ""
+            continue
+        if token in _SWITCHES:
+            hints.append(f"{token} is {' '.join(_SWITCHES[token])} now; the old name goes away in {_GONE_IN}")
+            result += _SWITCHES[token]
             flag = ""
             continue
         old, joined, value = token.partition("=")

@@ -78,7 +78,8 @@ class BulkJob:
 
     def layout(self, classifier: Classifier) -> RowLayout:
         """Return the columns of the rows."""
-        return RowLayout(min(self.top, len(classifier.classes)), self.decoded)
+        numbers = classifier.card.scores == "identity"
+        return RowLayout(min(self.top, len(classifier.classes)), self.decoded, numbers)
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""

@@ -30,17 +30,19 @@ class RowLayout:
     """Columns of a table of predictions, the same for all rows.
 
     Attributes:
-        top: how many classes an image gets.
-        decoded: whether rows say how the image was decoded.
+        top: classes of each image.
+        decoded: rows have facts about how the image was decoded.
+        numbers: scores are predicted numbers rather than probabilities.
     """
 
     top: int
     decoded: bool = False
+    numbers: bool = False
 
     def columns(self) -> list[str]:
         """Return the names of the columns.
 
-        >>> Layout(2).columns()
+        >>> RowLayout(2).columns()
         ['path', 'class', 'score', 'class2', 'score2', 'error']
         """
         others = [f"{name}{place}" for place in range(2, self.top + 1) for name in ("class", "score")]
