@@ -43,7 +43,7 @@ def colours(network, images, *, card):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(module, "features", colours)
+    monkeypatch.setattr(module, "last_layer_features", colours)
 
 
 @pytest.fixture

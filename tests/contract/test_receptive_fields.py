@@ -35,7 +35,7 @@ def marked(name: str) -> object:
 
 def fields(network: Network, shape: tuple[int, ...]) -> dict[str, Field | None]:
     found: dict[str, Field | None] = {}
-    trace(network, shape, run=lambda x: found.update({name: y.seen for name, y in network.walk(x)}))  # type: ignore[attr-defined]
+    trace(network, shape, run=lambda x: found.update({name: y.field for name, y in network.walk(x)}))  # type: ignore[attr-defined]
     return found
 
 

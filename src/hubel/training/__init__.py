@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hubel.training.recipe import OptimizationSettings as OptimizationSettings
     from hubel.training.recipe import TransferSettings as TransferSettings
     from hubel.training.resolve import plan_training as plan_training
-    from hubel.training.resolve import resolve as resolve
     from hubel.training.run_folder import RunFolder as RunFolder
     from hubel.training.run_folder import RunSummary as RunSummary
     from hubel.training.run_folder import summarise_runs as summarise_runs
@@ -39,7 +38,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "OptimizationSettings",
             "TransferSettings",
         ),
-        "hubel.training.resolve": ("plan_training", "resolve"),
+        "hubel.training.resolve": ("plan_training",),
         "hubel.training.run_folder": ("RunFolder", "RunSummary", "summarise_runs"),
         "hubel.training.train": ("RunResult",),
     },

@@ -55,7 +55,7 @@ def parse_map_shape(text: str) -> tuple[Size, int]:
     """Parse the shape of a layer's input into its size and its channels.
 
     >>> parse_map_shape("28x28x192"), parse_map_shape("9")
-    (((28, 28), 192), ((9, 9), 1))
+    (((28, 28), 192), ((9,), 1))
 
     Raises:
         OptionError: the text is not a shape of up to three numbers.
