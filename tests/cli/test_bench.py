@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 
 from hubel.cli.verbs import VERBS
-from hubel.export.bench.row import Speed
 from hubel.inference.engines.registry import installed_onnx_engines
+from small_speed import SPEED
 
 Call = Callable[..., Any]
 QUICK = ["--seconds", "0.05"]
@@ -64,20 +65,16 @@ def test_a_model_that_fails_altogether(hubel: Call, model: Path, file: Path) -> 
 
 
 def test_a_narrow_terminal(hubel: Call, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    speed = Speed(
+    speed = dataclasses.replace(
+        SPEED,
         latency_p50_ms=1234.5,
         latency_p95_ms=2234.5,
         latency_p99_ms=3234.5,
-        timings=500,
         images_per_second=12345.6,
         batch=256,
         by_batch={"256": 12345.6},
-        lanes=2,
         peak_memory_mib=1234.0,
         others_share=0.5,
-        device="cpu",
-        top_class="red",
-        top_score=0.5,
     )
     monkeypatch.setattr("hubel.export.bench.run._measure_in_process", lambda _: (12.345, speed))
     monkeypatch.setattr("hubel.cli.bench._narrow", lambda: True)
@@ -94,21 +91,7 @@ def test_a_narrow_terminal(hubel: Call, file: Path, monkeypatch: pytest.MonkeyPa
 def test_other_programs_that_disturb(
     hubel: Call, file: Path, monkeypatch: pytest.MonkeyPatch, share: float | None, is_shown: bool
 ) -> None:
-    speed = Speed(
-        latency_p50_ms=2.0,
-        latency_p95_ms=2.2,
-        latency_p99_ms=2.4,
-        timings=500,
-        images_per_second=100.0,
-        batch=8,
-        by_batch={"8": 100.0},
-        lanes=2,
-        peak_memory_mib=None,
-        others_share=share,
-        device="cpu",
-        top_class="red",
-        top_score=0.5,
-    )
+    speed = dataclasses.replace(SPEED, peak_memory_mib=None, others_share=share)
     monkeypatch.setattr("hubel.export.bench.run._measure_in_process", lambda _: (0.5, speed))
     answer = hubel("bench", "m.onnx")
     (row,) = [line.split() for line in answer.out.splitlines() if line.split()[:2] == ["m.onnx", "onnxruntime"]]

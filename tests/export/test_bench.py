@@ -32,7 +32,7 @@ from hubel.export.bench import run as bench_module
 from hubel.export.bench.machine import ProcessorUsage, others_share
 from hubel.export.bench.models import plan_benchmark
 from hubel.export.bench.report import Benchmark, BenchmarkRow, Machine
-from hubel.export.bench.row import Speed, fixed_image, latency_percentiles, throughputs
+from hubel.export.bench.row import fixed_image, latency_percentiles, throughputs
 from hubel.export.bench.run import BenchmarkSettings, benchmark
 from hubel.export.run import export
 from hubel.inference.engines.registry import installed_onnx_engines
@@ -40,23 +40,9 @@ from hubel.weights.card import ModelCard
 from hubel.weights.model_file import save_model
 from hubel.weights.pretrained import find_weights
 from small_card import CARD
+from small_speed import SPEED
 
 QUICK = BenchmarkSettings(seconds=0.1)
-SPEED = Speed(
-    latency_p50_ms=2.0,
-    latency_p95_ms=2.2,
-    latency_p99_ms=2.4,
-    timings=500,
-    images_per_second=100.0,
-    batch=8,
-    by_batch={"8": 100.0},
-    lanes=2,
-    peak_memory_mib=50.0,
-    others_share=0.0,
-    device="cpu",
-    top_class="red",
-    top_score=0.5,
-)
 MACHINE = Machine(cpu="Abacus", cores=4, threads=4, versions={})
 
 
