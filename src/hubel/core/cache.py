@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.core.files import cache_root, folder_bytes
+from hubel.core.files import cache_root, folder_bytes, remove_leftovers
+from hubel.core.progress import say
 
-__all__ = ["KINDS", "LIMIT_VARIABLE", "cache_limit", "clear_cache", "contents", "make_room"]
+__all__ = ["KINDS", "LIMIT_VARIABLE", "cache_folder", "cache_limit", "clear_cache", "contents", "make_room"]
 
 LIMIT_VARIABLE = "HUBEL_CACHE_GIB"
 _LIMIT_BYTES = 10 * 2**30  # per kind with a limit
@@ -26,6 +30,35 @@ KINDS = {
     "similar": "feature vectors of images that hubel similar searches",
 }
 _FORMER_NAMES = {"decoded": "pictures"}  # folders of 0.1.0, which nobody reads any more
+
+
+def cache_folder(kind: str) -> Path:
+    """Return the folder of a kind, which can be written to.
+
+    Where the cache cannot be written it is a temporary folder of this process, which is said once. What killed
+    processes left in the folder is removed, once in a process.
+    """
+    return _prepared(cache_root() / kind)
+
+
+@functools.cache
+def _prepared(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return _temporary(folder.parent, error.strerror or str(error)) / folder.name
+    remove_leftovers(folder)
+    return folder
+
+
+@functools.cache
+def _temporary(root: Path, reason: str) -> Path:
+    say(f"note: the cache {root} cannot be written ({reason}): nothing is kept for the next run; set HUBEL_CACHE")
+    folder = Path(tempfile.mkdtemp(prefix="hubel-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def contents() -> list[tuple[str, int, str]]:
@@ -64,10 +97,9 @@ def cache_limit(kind: str) -> int:
             return int(float(chosen) * 2**30)
         except (ValueError, OverflowError):
             raise OptionError(f"{LIMIT_VARIABLE} is a number of GiB such as 10, not {chosen!r}") from None
-    root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
-    held = folder_bytes(root / kind)
-    return min(_LIMIT_BYTES, held + shutil.disk_usage(root).free // 2)
+    folder = cache_folder(kind)
+    folder.mkdir(parents=True, exist_ok=True)  # it may have been cleared since
+    return min(_LIMIT_BYTES, folder_bytes(folder) + shutil.disk_usage(folder).free // 2)
 
 
 def make_room(kind: str, pattern: str, wanted: int, needed: Collection[Path] = ()) -> bool:
@@ -83,7 +115,7 @@ def make_room(kind: str, pattern: str, wanted: int, needed: Collection[Path] = (
         True if there is room; False, with nothing removed, if there cannot be.
     """
     limit = cache_limit(kind)
-    entries = [(_age(path), path, _bytes(path)) for path in (cache_root() / kind).glob(pattern)]
+    entries = [(_age(path), path, _bytes(path)) for path in cache_folder(kind).glob(pattern)]
     if wanted + sum(size for _, path, size in entries if path in needed) > limit:
         return False
     held = sum(size for *_, size in entries)

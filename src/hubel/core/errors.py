@@ -10,6 +10,7 @@ HubelError
 ├── WeightsError(OSError)           pretrained weights cannot be fetched: says what to do instead
 │   └── MismatchError               weights do not fit a network: names the keys, a line each
 ├── CheckpointError(OSError)        a run cannot be resumed
+├── BusyError(OSError)              another process is at work on the same files
 └── DivergedError(ValueError)       the loss became NaN or infinite
 ```
 
@@ -23,6 +24,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "BusyError",
     "CheckpointError",
     "DataError",
     "DecodeError",
@@ -129,6 +131,10 @@ class MismatchError(WeightsError):
 
 class CheckpointError(HubelError, OSError):
     """A run cannot be resumed from the content of its folder."""
+
+
+class BusyError(HubelError, OSError):
+    """Another process is at work on the same files."""
 
 
 class DivergedError(HubelError, ValueError):

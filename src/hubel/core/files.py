@@ -1,7 +1,7 @@
 """Atomic files and folders, and the location of the cache.
 
 The order of operations survives a crash at any instant: write beside the target, fsync the file, rename over the
-target, fsync the folder.
+target, fsync the folder. Whatever hubel must not lose is written here, so that one test of the order holds for all.
 """
 
 from __future__ import annotations
@@ -13,12 +13,19 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from hubel.core.errors import BusyError
+from hubel.core.lock import FileLock
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
-    "beside",
+    "atomic_file",
     "cache_root",
     "folder_bytes",
     "fsync_folder",
@@ -26,22 +33,34 @@ __all__ = [
     "numbered_folder",
     "publish_folder",
     "remove_leftovers",
+    "unfinished",
     "write_atomic",
     "write_json",
 ]
 
 _SUFFIX_BYTES = 8  # random bytes in the name of an unfinished file or folder
+_UNFINISHED, _LOCK = ".tmp", ".lock"
 
 
 def cache_root() -> Path:
-    """Return the cache folder: `$HUBEL_CACHE`, or one in the system's folder for caches."""
+    """Return the cache folder: `$HUBEL_CACHE`, or one in the system's folder for caches.
+
+    It may be missing, or not writable: see `hubel.core.cache.cache_folder`.
+    """
     if folder := os.environ.get("HUBEL_CACHE"):
         return Path(folder)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "hubel"
+        return Path(os.environ.get("LOCALAPPDATA") or _home() / "AppData" / "Local") / "hubel"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "hubel"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubel"
+        return _home() / "Library" / "Caches" / "hubel"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "hubel"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user without $HOME and without an account, as in containers
+        return Path(os.devnull)  # below which nothing can be written
 
 
 def numbered_folder(parent: Path, name: str) -> Path:
@@ -68,71 +87,160 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write `content` to `path` atomically: a reader sees the old file or the new one, never a part."""
-    data = content.encode() if isinstance(content, str) else content
+@contextlib.contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` for a file or folder in the making; remove at the end what was not renamed.
+
+    Its lock tells `remove_leftovers` that its maker lives. `tempfile` is not used, because only the owner may read its
+    files and folders.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(path)
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
+    making = path.with_name(f".{path.name}.{secrets.token_hex(_SUFFIX_BYTES)}{_UNFINISHED}")
+    with FileLock(making.with_suffix(_LOCK)):
+        try:
+            yield making
+        finally:
+            _remove(making)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield an open file that takes the place of `path` at the end of the block, unless that is left by an error.
+
+    A reader sees the old file or the whole new one, never a part.
+    """
+    with unfinished(path) as making:
+        with making.open("xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        making.replace(path)
     fsync_folder(path.parent)
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write `content` to `path` atomically: a reader sees the old file or the new one, never a part."""
+    with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN is refused, as it is not JSON."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(path, _json(value))
 
 
-def publish_folder(target: Path, fill: Callable[[Path], None], *, manifest: str) -> None:
-    """Create folder `target` atomically: `fill` writes into a new folder, which is then renamed to `target`.
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def publish_folder(target: Path, files: Iterable[tuple[str, bytes | NDArray[Any]]], *, manifest: str) -> None:
+    """Create folder `target` atomically: files are written into a new folder, which is then renamed to `target`.
 
     The manifest (file sizes and SHA-256) is written last, so that a folder without a matching manifest is known to be
-    incomplete. An existing `target` is replaced.
+    incomplete. An existing `target` is replaced, unless it is whole and the same, or has just appeared: of two
+    processes that publish at the same time, the second takes the entry of the first.
+
+    Args:
+        target: the folder.
+        files: name and content of each file; an array becomes a `.npy` file. They are taken one by one.
+        manifest: name of the file that lists the others.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = beside(target)
-    try:
-        unfinished.mkdir()
-        fill(unfinished)
-        listed = {}
-        for file in sorted(unfinished.iterdir()):
-            with file.open("rb+") as opened:
-                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-                listed[file.name] = {"size": opened.tell(), "sha256": sha256}
-                os.fsync(opened.fileno())
-        write_json(unfinished / manifest, listed)
-        if target.exists():
-            shutil.rmtree(target)
-        unfinished.rename(target)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+    with unfinished(target) as making:
+        making.mkdir()
+        listed = {name: _write(making / name, content) for name, content in files}
+        _write(making / manifest, _json(dict(sorted(listed.items()))))
+        fsync_folder(making)
+        _put_in_place(making, target, manifest)
     fsync_folder(target.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove unfinished files and folders of killed processes, at any depth."""
-    for unfinished in list(folder.rglob(f".*.{'[0-9a-f]' * 2 * _SUFFIX_BYTES}.tmp")):
-        if unfinished.is_dir():
-            shutil.rmtree(unfinished, ignore_errors=True)
+def _write(path: Path, content: bytes | NDArray[Any]) -> dict[str, Any]:
+    """Write a file and make its content durable; return its size and SHA-256, taken from memory."""
+    with path.open("xb") as file:
+        seen = _Seen(file)
+        if isinstance(content, bytes):
+            seen.write(content)
         else:
-            unfinished.unlink(missing_ok=True)
+            _save_array(seen, content)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"size": seen.size, "sha256": seen.sha256.hexdigest()}
+
+
+def _save_array(file: _Seen, array: np.ndarray[Any, Any]) -> None:
+    import numpy as np
+
+    np.save(file, array, allow_pickle=False)
+
+
+class _Seen:
+    """A file opened for writing that knows the size and the SHA-256 of what was written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.size, self.sha256 = file, 0, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write bytes."""
+        self.sha256.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+
+def _put_in_place(making: Path, target: Path, manifest: str) -> None:
+    with unfinished(target) as old:
+        if target.exists():
+            if _same_file(making / manifest, target / manifest) and is_whole(target, manifest=manifest):
+                return
+            with contextlib.suppress(FileNotFoundError):  # another process has just moved it away, for the same reason
+                target.rename(old)
+        try:
+            making.rename(target)
+        except OSError:
+            if target.exists():
+                return
+            if old.exists():
+                old.rename(target)
+            raise
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return one.read_bytes() == other.read_bytes()
+    return False
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove unfinished files and folders of killed processes, at any depth; those of living ones stay."""
+    for suffix in (_UNFINISHED, _LOCK):
+        for found in list(folder.rglob(f".*.{'[0-9a-f]' * 2 * _SUFFIX_BYTES}{suffix}")):
+            with contextlib.suppress(BusyError, OSError), FileLock(found.with_suffix(_LOCK)) as lock:
+                if lock.certain:
+                    _remove(found)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder, if it is there and the system lets us: Windows keeps what is open or mapped."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def folder_bytes(folder: Path) -> int:
     """Return the total size of all files in a folder, in bytes; 0 if there is no such folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    size = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # another process may remove it at any time
+            size += file.stat().st_size if file.is_file() else 0
+    return size
 
 
 def is_whole(folder: Path, *, manifest: str) -> bool:
-    """Check that every file in the folder's manifest exists with its size and SHA-256."""
+    """Check that every file in the folder's manifest exists with its size and SHA-256.
+
+    That finds what a disk, a crash or a careless hand has changed, not what somebody has who wrote the manifest anew.
+    """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         listed = json.loads((folder / manifest).read_text(encoding="utf-8"))
         return bool(listed) and all(_matches(folder / name, facts) for name, facts in listed.items())
@@ -144,11 +252,3 @@ def _matches(path: Path, facts: dict[str, Any]) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == str(facts["sha256"])
-
-
-def beside(path: Path) -> Path:
-    """Return a temporary path in the same folder; see `remove_leftovers`.
-
-    `tempfile` is not used, because only the owner may read its files and folders.
-    """
-    return path.with_name(f".{path.name}.{secrets.token_hex(_SUFFIX_BYTES)}.tmp")

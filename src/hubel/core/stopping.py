@@ -7,10 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 __all__ = ["Stop", "listening"]
 
-_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+# The signals that ask, and the handlers of those that follow. A terminal that is closed sends SIGHUP, not on Windows.
+_NEXT: dict[str, Any] = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_IGN}
+_SIGNALS = [signal.Signals[name] for name in _NEXT if name in signal.Signals.__members__]
 
 
 class Stop:
@@ -22,7 +25,10 @@ class Stop:
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM within the block into a request to stop; further signals act as before.
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP within the block into a request to stop; a second ends the process.
+
+    But a second SIGHUP is ignored: shell and system may send one each when a terminal is closed. Under nohup the first
+    one is, too.
 
     Outside the main thread, where Python allows no signal handlers, there are no requests.
     """
@@ -31,14 +37,14 @@ def listening() -> Iterator[Stop]:
         yield stop
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {one: now for one, now in before.items() if one.name != "SIGHUP" or now is not signal.SIG_IGN}
 
     def ask(number: int, frame: FrameType | None) -> None:
         stop.asked = number
-        # Restore the default handlers, so that a second Ctrl-C ends the process at once.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one in before:
+            signal.signal(one, _NEXT[one.name])
 
-    for number in _SIGNALS:
+    for number in before:
         signal.signal(number, ask)
     try:
         yield stop

@@ -2,7 +2,8 @@
 
 Decoding an image again in each epoch costs more than all later steps together. The shape of every image follows from
 the index, so the offset of each is known before the first one is decoded. A file is written under a temporary name and
-renamed when it is complete; until then no other run sees it.
+renamed when it is complete; until then no other run sees it. It ends with the SHA-256 of its pixels, by which the next
+run verifies it.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
+from hubel.core.cache import LIMIT_VARIABLE, cache_folder, cache_limit, make_room
 from hubel.core.errors import OptionError
-from hubel.core.files import beside, cache_root, remove_leftovers
+from hubel.core.files import fsync_folder, unfinished
 from hubel.core.progress import say
 from hubel.core.resources import available_memory
 
@@ -32,10 +33,11 @@ __all__ = ["DECODED", "CacheLayout", "CacheMode", "DecodeCache", "plan_cache", "
 CacheMode = Literal["auto", "off", "ram", "disk"]
 
 DECODED = "decoded"  # the folder within hubel's cache
-_VERSION = 1  # of what a file's bytes mean
+_VERSION = 2  # of what a file's bytes mean
 _RAM_BYTES = 2 * 2**30  # at most, and at most this share of the memory:
 _RAM_SHARE = 0.25
 _ANNOUNCED = 2**26  # bytes
+_SEAL_BYTES = 32  # of the SHA-256 behind the pixels
 _LARGEST_SCALE = 0.75  # of an image's sides; shrinking it by less saves little, and blurs it
 
 
@@ -152,22 +154,19 @@ class DecodeCache:
         self._layout = layout
         n = len(layout.shapes)
         self._partial: Path | None = None
+        size = layout.bytes
         if layout.medium == "ram":
-            self.pixels: NDArray[np.uint8] = np.empty(layout.bytes, np.uint8)
+            self.pixels: NDArray[np.uint8] = np.empty(size, np.uint8)
             self.filled = np.zeros(n, bool)
             return
-        file = _file(layout)
-        if file.exists() and file.stat().st_size == layout.bytes:
-            os.utime(file)  # the file that was not used for longest is removed first
-            self.pixels, self.filled = np.memmap(file, np.uint8, "r"), np.ones(n, bool)
+        if (pixels := _verified(layout)) is not None:
+            self.pixels, self.filled = pixels, np.ones(n, bool)
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):  # Windows removes no file that another run has mapped
-            remove_leftovers(file.parent)
-        self._partial = beside(file)
-        _allocate(self._partial, layout.bytes)
-        self._remove = weakref.finalize(self, _unlink, self._partial)
-        self.pixels, self.filled = np.memmap(self._partial, np.uint8, "r+"), np.zeros(n, bool)
+        making = contextlib.ExitStack()
+        self._partial = making.enter_context(unfinished(_file(layout)))
+        self._close = weakref.finalize(self, making.close)
+        _allocate(self._partial, size + _SEAL_BYTES)
+        self.pixels, self.filled = np.memmap(self._partial, np.uint8, "r+", shape=size), np.zeros(n, bool)
 
     def get(self, number: int) -> NDArray[np.uint8] | None:
         """Return an image `(h, w)` or `(h, w, 3)`, or None if it has not been put yet."""
@@ -191,15 +190,39 @@ class DecodeCache:
         assert isinstance(self.pixels, np.memmap)
         self.pixels.flush()
         with self._partial.open("rb+") as file:
+            file.seek(self._layout.bytes)
+            file.write(_seal(self.pixels))
+            file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(OSError):  # Windows renames no file that is mapped: it serves this run only
             self._partial.replace(_file(self._layout))
-            self._remove.detach()
             self._partial = None
+            self._close()
+            fsync_folder(_file(self._layout).parent)
 
 
 def _file(layout: CacheLayout) -> Path:
-    return cache_root() / DECODED / f"{layout.key}.bin"
+    return cache_folder(DECODED) / f"{layout.key}.bin"
+
+
+def _verified(layout: CacheLayout) -> NDArray[np.uint8] | None:
+    """Return the pixels that an earlier run has cached; None where there are none. A damaged file is removed."""
+    file = _file(layout)
+    with contextlib.suppress(FileNotFoundError):
+        if file.stat().st_size == layout.bytes + _SEAL_BYTES:
+            os.utime(file)  # the file that was not used for longest is removed first
+            whole = np.memmap(file, np.uint8, "r")
+            pixels, seal = whole[: layout.bytes], whole[layout.bytes :]
+            if _seal(pixels) == seal.tobytes():
+                return pixels
+            del whole, pixels, seal  # Windows removes no file that is mapped
+        with contextlib.suppress(OSError):
+            file.unlink()
+    return None
+
+
+def _seal(pixels: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(pixels.data).digest()
 
 
 def _allocate(file: Path, size: int) -> None:
@@ -219,8 +242,3 @@ def _allocate(file: Path, size: int) -> None:
             f"decoded images need {size / 2**30:.1f} GiB on the disk, which has {free / 2**30:.1f}: {error.strerror}; "
             "use --cache off"
         ) from None
-
-
-def _unlink(file: Path) -> None:
-    with contextlib.suppress(OSError):  # the next run removes it where this one has it mapped still
-        file.unlink(missing_ok=True)

@@ -11,13 +11,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import DecodeError
 from hubel.core.progress import bar
 from hubel.core.window import in_order
 from hubel.data.augment import Policy
 from hubel.data.decode import Decoded
 from hubel.data.decode_cache import CacheMode, DecodeCache, plan_cache, reduce_image, reduced_sizes
-from hubel.data.index import Index, decode_row
+from hubel.data.index import Index, decode_indexed
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
@@ -61,15 +60,9 @@ class DecodedImages:
         """Decode an image at the smallest scale at which it is still twice as large as `min_size`, width and height.
 
         Raises:
-            DecodeError: a file that the index lists as readable can no longer be read, or has another size now.
+            DecodeError: a file that the index lists as readable can no longer be read, or has changed since.
         """
-        row = int(self._rows[position])
-        path = self._index.paths[row]
-        found = decode_row(self._source, row, path, min_size)[0]
-        known = int(self._index.width[row]), int(self._index.height[row])
-        if (found.width, found.height) != known:
-            raise DecodeError(path, f"it has {found.width}x{found.height} pixels now, and had {known[0]}x{known[1]}")
-        return found
+        return decode_indexed(self._source, self._index, int(self._rows[position]), min_size)
 
     def covering(self, cover: tuple[int, int]) -> Callable[[int], Pixels]:
         """Return a function that gives the image at a position, `(h, w)` or `(h, w, 3)`, large enough to cover a size.

@@ -1,7 +1,9 @@
 """The index: one scan decodes every image fully once and records its facts as flat arrays.
 
-It is stored in hubel's cache folder as memory-mapped `.npy` files, and reused as long as the images do not change. A
-file that cannot be read is named with its reason, left out, and counted.
+It is stored in hubel's cache folder as `.npy` files, verified when they are read, and reused as long as the images do
+not change. Stamps (size and times of a file) say which images to decode again; they cannot prove that the others are
+the same, so whoever decodes an image later compares its bytes with the digest (`decode_indexed`). A file that cannot be
+read is named with its reason, left out, and counted.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError
-from hubel.core.files import cache_root, is_whole, publish_folder
+from hubel.core.files import is_whole, publish_folder
 from hubel.core.progress import bar, counted
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.decode import Decoded, decode
 from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts
 
-__all__ = ["OK", "UNREADABLE", "Index", "decode_row", "scan"]
+__all__ = ["OK", "UNREADABLE", "Index", "decode_indexed", "decode_row", "scan"]
 
 OK, UNREADABLE = 0, 1
 _VERSION = 2
@@ -166,6 +169,25 @@ def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | 
     return Decoded(data, width, height, "L" if data.ndim == 2 else "RGB", "array", 1), data.tobytes()
 
 
+def decode_indexed(source: Source, index: Index, row: int, min_size: tuple[int, int]) -> Decoded:
+    """Decode one image of an index, from the very bytes that were indexed.
+
+    Raises:
+        DecodeError: it can no longer be read, or has changed since; the stored index is removed then.
+    """
+    path = index.paths[row]
+    image, data = decode_row(source, row, path, min_size)
+    if _digest(data) != index.digest[row].tobytes():
+        if folder := _folder(source):
+            shutil.rmtree(folder, ignore_errors=True)  # its stamps have not noticed the change
+        raise DecodeError(path, "it has changed since the images were indexed; run the command again")
+    return image
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
 def scan(source: Source, *, threads: int | None = None) -> Index:
     """Index a source, decoding only the images that an earlier scan has not seen.
 
@@ -228,8 +250,7 @@ def _decode_rows(
             found: tuple[Any, ...] = (0, b"\0" * 16, 0, 0, 0, 0, UNREADABLE)
         else:
             channels = 1 if image.pixels.ndim == 2 else 3
-            digest = hashlib.blake2b(data, digest_size=16).digest()
-            found = (len(data), digest, image.width, image.height, channels, image.orientation, OK)
+            found = (len(data), _digest(data), image.width, image.height, channels, image.orientation, OK)
         for name, value in zip(_COLUMNS, found, strict=True):
             facts[name].append(np.void(value) if isinstance(value, bytes) else value)
     return rows, facts, reasons
@@ -239,7 +260,7 @@ def _folder(source: Source) -> Path | None:
     if not source.location:
         return None
     key = hashlib.sha256(source.location.encode("utf-8", "surrogateescape")).hexdigest()[:24]
-    return cache_root() / "index" / f"v{_VERSION}-{key}"
+    return cache_folder("index") / f"v{_VERSION}-{key}"
 
 
 def _load(folder: Path) -> dict[str, Any]:
@@ -266,12 +287,6 @@ def _reuse(listing: Listing, known: dict[str, Any], columns: dict[str, NDArray[A
 
 
 def _save(folder: Path, index: Index) -> None:
-    def fill(new: Path) -> None:
-        for name in ("stamp", *_COLUMNS):
-            np.save(new / f"{name}.npy", getattr(index, name), allow_pickle=False)
-
-    try:
-        publish_folder(folder, fill, manifest=_MANIFEST)
-    except OSError:
-        # A full or read-only cache folder costs the next run a scan, nothing else.
-        shutil.rmtree(folder, ignore_errors=True)
+    columns = ((f"{name}.npy", getattr(index, name)) for name in ("stamp", *_COLUMNS))
+    with contextlib.suppress(OSError):  # a full disk costs the next run a scan, nothing else
+        publish_folder(folder, columns, manifest=_MANIFEST)

@@ -175,12 +175,14 @@ class FeatureExtractor:
         """
         hashes = images.digests
         precision, found = self._find(hashes, views)
-        if len(_missing(found)):
+        while len(_missing(found)):  # again where another process has made room for itself meanwhile
             engine = self._pick(images, precision, max(self.settings.expected_images, len(images) * views))
             precision = engine.choice.precision
             stores = self._stores(precision, views)
-            self._compute(engine, images, [store.find(hashes) for store in stores], stores)
             found = [store.find(hashes) for store in stores]
+            if len(_missing(found)):  # no other process has stored them while the engine was opened
+                self._compute(engine, images, found, stores)
+                found = [store.find(hashes) for store in stores]
         return Features(images, found, precision or Precision.FLOAT32)  # of no images at all
 
     def maps_above(self, below: Features, layers: nn.Module) -> Features:

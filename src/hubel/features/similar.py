@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError, OptionError
-from hubel.core.files import cache_root, is_whole, publish_folder
+from hubel.core.files import is_whole, publish_folder
 from hubel.core.progress import bar
 from hubel.data.inputs import Input
 from hubel.data.preprocess import Preprocess
@@ -35,6 +35,7 @@ __all__ = ["FolderIndex", "Neighbour", "embed_images", "index_folder", "nearest"
 
 _VERSION = 1
 _MANIFEST = "manifest.json"
+_NO_STAMP = 0  # which no file has
 _BLOCK = 256  # rows that become float32 at a time: they stay in the processor's cache
 _SPARE = 64  # candidates beyond those asked for: rounding to float16 also changes lengths, by 1e-5 at 1,280 features
 
@@ -129,8 +130,10 @@ def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
         kept = [mark for mark in found if mark in rows or mark in fresh]
         if kept and kept != known.tolist():
             joined = np.stack([fresh[mark] if mark in fresh else old[rows[mark]] for mark in kept])
-            del old  # Windows replaces no file that is still mapped
-            old = _save(place, np.array(kept, np.uint64), joined)
+            old = joined  # Windows replaces no file that is still mapped
+            # The features of a file that changed while it was read serve this search alone.
+            stamps = [mark if mark in rows or _stamp(root, found[mark]) == mark else _NO_STAMP for mark in kept]
+            _save(place, np.array(stamps, np.uint64), joined)
     if not kept:
         raise DataError(f"none of the {len(found)} images of {folder} can be read; the first, {problems[0]}")
     return FolderIndex([str(root / found[mark]) for mark in kept], old, len(fresh), tuple(problems))
@@ -210,7 +213,14 @@ def _place(predictor: Predictor, root: Path) -> Path:
     for name, tensor in sorted(predictor.network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return cache_root() / "similar" / f"v{_VERSION}-{digest.hexdigest()[:24]}"
+    return cache_folder("similar") / f"v{_VERSION}-{digest.hexdigest()[:24]}"
+
+
+def _stamp(root: Path, path: str) -> int:
+    try:
+        return file_stamp(path, (root / path).stat())
+    except OSError:
+        return _NO_STAMP
 
 
 def _load(place: Path) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
@@ -222,17 +232,7 @@ def _load(place: Path) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
     return np.empty(0, np.uint64), np.empty((0, 0), np.float16)
 
 
-def _save(place: Path, stamps: NDArray[np.uint64], vectors: NDArray[np.float16]) -> NDArray[np.float16]:
-    """Write an index; return its vectors, memory-mapped."""
-
-    def fill(new: Path) -> None:
-        np.save(new / "stamps.npy", stamps, allow_pickle=False)
-        np.save(new / "vectors.npy", vectors, allow_pickle=False)
-
-    try:
-        publish_folder(place, fill, manifest=_MANIFEST)
-        return np.load(place / "vectors.npy", mmap_mode="c")  # type: ignore[no-any-return]
-    except OSError:
-        # A full or read-only cache folder costs the next search the embedding again, nothing else.
-        shutil.rmtree(place, ignore_errors=True)
-        return vectors
+def _save(place: Path, stamps: NDArray[np.uint64], vectors: NDArray[np.float16]) -> None:
+    """Write an index. A full disk costs the next search the embedding again, nothing else."""
+    with contextlib.suppress(OSError):
+        publish_folder(place, [("stamps.npy", stamps), ("vectors.npy", vectors)], manifest=_MANIFEST)

@@ -2,13 +2,15 @@
 
 A store holds the features that one frozen network computes from one view of images. It is a folder of parts, each
 written once and published whole; a part has the hashes of its images beside the values. So images that come later cost
-only themselves, and other splits and heads use what is there.
+only themselves, and other splits and heads use what is there. A part is verified before its first use in a process; one
+that is damaged is removed, and its images are computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
-import secrets
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.files import cache_root, publish_folder
+from hubel.core.cache import cache_folder
+from hubel.core.files import is_whole, publish_folder
 
 __all__ = ["ACTIVATIONS", "PARTS", "FeatureStore", "StoredFeatures"]
 
 ACTIVATIONS = "activations"  # the folder within hubel's cache
 PARTS = "*/part-*"  # within that
 _MANIFEST, _HASHES, _VALUES = "manifest.json", "hashes.npy", "values.npy"
+
+_verified: set[tuple[Path, int, int, int]] = set()  # path, node, size and time of files of parts
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class FeatureStore:
     @property
     def folder(self) -> Path:
         """The folder of its parts."""
-        return cache_root() / ACTIVATIONS / self.key
+        return cache_folder(ACTIVATIONS) / self.key
 
     def find(self, hashes: NDArray[np.void]) -> StoredFeatures:
         """Return the features of images with these hashes of their bytes, as far as they are stored."""
@@ -79,11 +84,15 @@ class FeatureStore:
         part, position = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
         for folder in sorted(self.folder.glob("part-*")):
             try:
+                _verify(folder)
                 known = np.load(folder / _HASHES, allow_pickle=False)
                 values = np.load(folder / _VALUES, mmap_mode="r", allow_pickle=False)
                 os.utime(folder)  # the parts used last are removed last
-            except (OSError, ValueError, EOFError):
-                continue  # damaged, or just being removed: its images are computed again
+            except OSError:  # just being removed
+                continue
+            except ValueError:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
             before = (part < 0).sum()
             positions = {known[i].tobytes(): i for i in range(len(known))}
             for i in np.flatnonzero(part < 0).tolist():
@@ -95,10 +104,26 @@ class FeatureStore:
         return StoredFeatures(arrays, part, position, folders)
 
     def add(self, hashes: NDArray[np.void], values: NDArray[Any]) -> None:
-        """Write a part: the values of images, in the order of their hashes."""
+        """Write a part: the values of images, in the order of their hashes.
 
-        def fill(folder: Path) -> None:
-            np.save(folder / _HASHES, hashes, allow_pickle=False)
-            np.save(folder / _VALUES, values, allow_pickle=False)
+        Its name stands for the images: what two processes compute at the same time is kept once.
+        """
+        name = hashlib.blake2b(np.ascontiguousarray(hashes).tobytes(), digest_size=8).hexdigest()
+        publish_folder(self.folder / f"part-{name}", [(_HASHES, hashes), (_VALUES, values)], manifest=_MANIFEST)
 
-        publish_folder(self.folder / f"part-{secrets.token_hex(8)}", fill, manifest=_MANIFEST)
+
+def _verify(folder: Path) -> None:
+    """Check a part against its manifest, unless this process has done so and the files are the same.
+
+    Raises:
+        ValueError: it is damaged.
+        OSError: there is no such part any more.
+    """
+    marks = set()
+    for path in (folder / _HASHES, folder / _VALUES):
+        facts = path.stat()
+        marks.add((path, facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    if not marks <= _verified:
+        if not is_whole(folder, manifest=_MANIFEST):
+            raise ValueError(f"{folder} is damaged")
+        _verified.update(marks)

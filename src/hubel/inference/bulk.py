@@ -1,29 +1,30 @@
 """Predict very many images into a file that a stopped or killed process can resume.
 
-Rows go to FILE.partial as they are found: a line that describes the job, then one JSON line for each image. When all
-are there, FILE is written from them and appears at once. So one mechanism serves all formats (Parquet cannot be
-appended to, and half a CSV file looks like a whole one), no reader ever meets a FILE with a part of the rows, and FILE
-holds nothing but rows. The price is space for the rows twice at the end.
+Rows go to FILE.partial as they are found: a line that describes the job, then one JSON line for each image behind a
+checksum of all lines so far. When all are there, FILE is written from them and appears at once. So one mechanism serves
+all formats (Parquet cannot be appended to, and half a CSV file looks like a whole one), no reader ever meets a FILE
+with a part of the rows, and FILE holds nothing but rows. The price is space for the rows twice at the end.
 
 A resumed job finds the images by their position in the list, and checks by their names that the list is the same.
-That is cheaper than a set of names, knows an image that is named twice, and keeps FILE in the order of the list.
+That is cheaper than a set of names, knows an image that is named twice, and keeps FILE in the order of the list. From
+the first row on that does not agree with its checksum, the rows are computed again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import filecmp
+import hashlib
 import json
-import os
-import sys
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hubel.core.errors import OptionError
-from hubel.core.files import fsync_folder
+from hubel.core.errors import BusyError, OptionError
+from hubel.core.files import atomic_file
+from hubel.core.lock import FileLock
 from hubel.core.progress import bar
 from hubel.core.stopping import listening
 from hubel.data.inputs import Input
@@ -102,7 +103,7 @@ def is_finished(output: Path, *, resume: bool) -> bool:
 def write(
     job: BulkJob, classifier: Classifier, inputs: Sequence[Input], output: Path, *, resume: bool = False
 ) -> BulkResult:
-    """Write the rows of all inputs into a file; the first Ctrl-C or SIGTERM stops it in good order.
+    """Write the rows of all inputs into a file; the first Ctrl-C, SIGTERM or SIGHUP stops it in good order.
 
     Args:
         job: what is asked.
@@ -114,51 +115,55 @@ def write(
     Raises:
         OptionError: see `is_finished`; or the file was begun for another job or other images.
     """
-    if is_finished(output, resume=resume):
-        raise OptionError(f"{output} is finished already")
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_of(output)
-    with partial.open("a+b" if resume else "x+b") as file:
-        _lock(file, partial)
-        before, unreadable = _whole_rows(file, job.identity(), inputs, batch_size(classifier.card.preprocess))
-        done, started, stopped_by = before, time.monotonic(), 0
-        rows = predicted_rows(job, classifier, inputs[before:])
-        try:
-            with listening() as stop, contextlib.closing(rows):
-                for row in with_progress(rows, len(inputs), done=before):
-                    file.write(as_line(row))
-                    file.flush()  # of each row: next to what an image takes, it costs nothing
-                    done, unreadable = done + 1, unreadable + (row["error"] is not None)
-                    if stop.asked and done < len(inputs):
-                        stopped_by = stop.asked
-                        break
-        finally:
-            if done == 0 < len(inputs):  # a start that failed is nothing to go on with
-                with contextlib.suppress(PermissionError):  # Windows removes no open file
-                    partial.unlink()
-        rate = (done - before) / max(time.monotonic() - started, 1e-9)
+    with _lock(partial):
+        if is_finished(output, resume=resume):
+            raise OptionError(f"{output} is finished already")
+        with partial.open("a+b" if resume else "x+b") as file:
+            before, unreadable, seal = _whole_rows(file, job.identity(), inputs, batch_size(classifier.card.preprocess))
+            done, started, stopped_by = before, time.monotonic(), 0
+            rows = predicted_rows(job, classifier, inputs[before:])
+            try:
+                with listening() as stop, contextlib.closing(rows):
+                    for row in with_progress(rows, len(inputs), done=before):
+                        line = as_line(row)
+                        seal = _seal(seal, line)
+                        file.write(seal + line)
+                        file.flush()  # of each row: next to what an image takes, it costs nothing
+                        done, unreadable = done + 1, unreadable + (row["error"] is not None)
+                        if stop.asked and done < len(inputs):
+                            stopped_by = stop.asked
+                            break
+            finally:
+                if done == 0 < len(inputs):  # a start that failed is nothing to go on with
+                    with contextlib.suppress(PermissionError):  # Windows removes no open file
+                        partial.unlink()
+            rate = (done - before) / max(time.monotonic() - started, 1e-9)
+            if not stopped_by:
+                _publish(file, output, len(inputs), job.layout(classifier))
         if not stopped_by:
-            _publish(file, output, job.layout(classifier))
-    if not stopped_by:
-        partial.unlink()
+            partial.unlink()
     return BulkResult(done, unreadable, rate, stopped_by)
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
-    """Keep a second process from resuming a file that the first is still writing, where the system can."""
-    if sys.platform != "win32":
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OptionError(f"{path}: another process is writing it") from None
-        except OSError:
-            pass  # a file system without locks
+def _lock(partial: Path) -> FileLock:
+    """Keep a second process from resuming a file that the first is still writing."""
+    try:
+        return FileLock(partial.with_name(f".{partial.name}.lock"))
+    except BusyError:
+        raise OptionError(f"{partial}: another process is writing it") from None
 
 
-def _whole_rows(file: BinaryIO, asked: dict[str, Any], inputs: Sequence[Input], batch: int) -> tuple[int, int]:
-    """Return the number of whole rows in the file, and of unreadable images among them; cut off the rest.
+def _seal(before: bytes, line: bytes) -> bytes:
+    """Return the checksum that precedes a line: of the line, and of all before it by their own checksum."""
+    return hashlib.blake2b(before + line, digest_size=8).hexdigest().encode() + b" "
+
+
+def _whole_rows(file: BinaryIO, asked: dict[str, Any], inputs: Sequence[Input], batch: int) -> tuple[int, int, bytes]:
+    """Return the number of whole rows in the file, of unreadable images among them, and the seal of the last.
+
+    The rest is cut off.
 
     Kept are whole rows of whole batches: the last digits of a score depend on the size of its batch, and FILE is to be
     the same to the byte as if nothing had stopped. For this, too, enough are left to be computed by the same engine.
@@ -169,18 +174,18 @@ def _whole_rows(file: BinaryIO, asked: dict[str, Any], inputs: Sequence[Input], 
     if head.startswith(first) and first != head:  # a new file, or one that was torn before its first row
         file.truncate(0)
         file.write(head)
-        return 0, 0
+        return 0, 0, head
     _compare(first, asked, path)
     most = len(inputs) if len(inputs) < MANY else len(inputs) - MANY
     done = unreadable = 0
-    kept, kept_end, end = (0, 0), len(first), len(first)
-    for row, size in _rows(file):
+    kept, kept_end, end = (0, 0, first), len(first), len(first)
+    for row, seal, size in _rows(file, first):
         if done == len(inputs) or row["path"] != inputs[done].name:
             found = "no more" if done == len(inputs) else inputs[done].name
             raise OptionError(f"{path}: the images have changed: number {done + 1} was {row['path']}, now {found}")
         done, unreadable, end = done + 1, unreadable + (row["error"] is not None), end + size
         if done == len(inputs) or (done % batch == 0 and done <= most):
-            kept, kept_end = (done, unreadable), end
+            kept, kept_end = (done, unreadable, seal), end
     file.truncate(kept_end)
     return kept
 
@@ -197,30 +202,33 @@ def _compare(first: bytes, asked: dict[str, Any], path: Path) -> None:
             raise OptionError(f"{path} was begun with {name}: {was}, not {now}; go on as it was begun, or remove it")
 
 
-def _rows(file: BinaryIO) -> Iterator[tuple[Row, int]]:
-    """Yield the rows from here on with their sizes in bytes, up to an incomplete one."""
-    for line in file:
-        try:
-            row = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+def _rows(file: BinaryIO, head: bytes) -> Iterator[tuple[Row, bytes, int]]:
+    """Yield the rows after the head with their seals and sizes in bytes, up to the first that is not as written."""
+    seal = head
+    for sealed in file:
+        line = sealed[len(_seal(b"", b"")) :]
+        seal = _seal(seal, line)
+        if sealed != seal + line or not line.endswith(b"\n"):
             return
-        if not isinstance(row, dict) or not {"path", "error"} <= row.keys():
-            return
-        yield row, len(line)
+        yield json.loads(line), seal, len(sealed)
 
 
-def _publish(file: BinaryIO, output: Path, layout: RowLayout) -> None:
+def _publish(file: BinaryIO, output: Path, images: int, layout: RowLayout) -> None:
     """Write `output` from the rows of the whole partial file; it appears at once."""
-    making = output.with_name(f".{output.name}.tmp")  # what a killed process leaves there, the next one replaces
+    written = 0
+
+    def rows() -> Iterator[Row]:
+        nonlocal written
+        for written, (row, *_) in enumerate(_rows(file, head), start=1):  # noqa: B007
+            yield row
+
     file.seek(0)
-    file.readline()
-    with making.open("wb") as made:
-        writer_for(output)((row for row, _ in _rows(file)), made, layout)
+    head = file.readline()
+    with atomic_file(output) as made:
+        writer_for(output)(rows(), made, layout)
         made.flush()
-        os.fsync(made.fileno())
-    # It may be there if a process was killed right here; then it is the same.
-    if output.exists() and not filecmp.cmp(making, output, shallow=False):
-        making.unlink()
-        raise OptionError(f"{output} has appeared meanwhile; move it away and go on by --resume")
-    making.replace(output)
-    fsync_folder(output.parent)
+        if written != images:
+            raise OptionError(f"{file.name} has changed while it was written; go on by --resume")
+        # It may be there if a process was killed right after this; then it is the same.
+        if output.exists() and not filecmp.cmp(made.name, output, shallow=False):
+            raise OptionError(f"{output} has appeared meanwhile; move it away and go on by --resume")

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.cache import cache_folder
 from hubel.core.errors import OptionError
-from hubel.core.files import cache_root, write_json
+from hubel.core.files import write_json
 from hubel.core.resources import usable_cores
 from hubel.inference.classifier import Classifier
 from hubel.inference.engines.engine import OnnxRunner
@@ -78,7 +79,7 @@ class Exported(Classifier):
         if self.engine != AUTO or len(installed) == 1:
             return self._soonest
         machine = {**installed, "cores": str(usable_cores())}
-        file = cache_root() / "engines" / f"{self.file.digest}.json"
+        file = cache_folder("engines") / f"{self.file.digest}.json"
         rates = _remembered(file, machine)
         if not rates:
             rates = self._measured(installed)

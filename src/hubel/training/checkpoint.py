@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,8 @@ class Checkpoint:
 
 def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     """Add a checkpoint, point to it, and remove those that are no longer needed."""
-
-    def fill(new: Path) -> None:
-        for group, named in checkpoint.tensors.items():
-            plain = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
-            (new / f"{group}.safetensors").write_bytes(to_bytes(plain))
-        (new / "progress.json").write_text(json.dumps(checkpoint.progress), encoding="utf-8")
-
-    target = folder / f"step-{step:08d}"
-    publish_folder(target, fill, manifest=_MANIFEST)
+    target = folder / f"step-{step:08d}"  # one that is there is damaged, or was never pointed to
+    publish_folder(target, _files(checkpoint), manifest=_MANIFEST)
     write_atomic(folder / _POINTER, target.name + "\n")
     found = _by_step(folder)
     # What is newer than this one is damaged, or was never pointed to: the run went on from an older one.
@@ -59,6 +52,13 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
         if path not in keep:
             shutil.rmtree(path, ignore_errors=True)
     remove_leftovers(folder)
+
+
+def _files(checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
+    for group, named in checkpoint.tensors.items():
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+        yield f"{group}.safetensors", to_bytes(plain)
+    yield "progress.json", json.dumps(checkpoint.progress).encode()
 
 
 def load_newest(folder: Path) -> Checkpoint | None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubel.core.errors import CheckpointError
+from hubel.core.errors import BusyError, CheckpointError
 from hubel.core.files import write_atomic, write_json
+from hubel.core.lock import FileLock
 from hubel.core.progress import say
 from hubel.training.recipe_file import modern
 
@@ -48,6 +49,17 @@ class RunFolder:
         if not isinstance(config, dict) or not config.keys() >= _CONFIG:
             raise CheckpointError(f"{self.path} is not the folder of a run: it has no readable config.json of hubel's")
         return config
+
+    def lock(self) -> FileLock:
+        """Keep other processes from training into this folder, until the lock is released.
+
+        Raises:
+            CheckpointError: another process is training into it.
+        """
+        try:
+            return FileLock(self.path / ".lock")
+        except BusyError:
+            raise CheckpointError(f"{self.path}: another process is training into this folder") from None
 
     @property
     def finished(self) -> bool:

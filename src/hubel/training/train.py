@@ -81,29 +81,33 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
     plan = plan_training(data, recipe or Recipe(), xo=xo)
     seconds = {"indexing the images": time.monotonic() - started}
     if out is not None:
-        if (out / "config.json").exists():
-            raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
         out.mkdir(parents=True, exist_ok=True)
     folder = RunFolder(out or numbered_folder(RUNS, f"{plan.dataset.source.name}-{plan.card.model}"))
-    folder.write_config(
-        {
-            "hubel": __version__,
-            "data": _location(data, plan),
-            "xo": dataclasses.asdict(xo) if xo else None,
-            "recipe": plan.pinned.to_json(),
-            "classes": plan.card.classes,
-            "preprocess": plan.preprocess.to_json(),
-            "augmentation": plan.loop.policy.to_json(),
-            "images": {
-                "train": len(plan.splits.train),
-                "val": plan.held_out,
-                "test": len(plan.splits.test),
-            },
-            "fingerprint": plan.card.provenance["fingerprint"],
-            "environment": {"python": platform.python_version(), "torch": torch.__version__},
-        }
-    )
-    return _carry_out(folder, plan, seconds)
+    with folder.lock():
+        if (folder.path / "config.json").exists():
+            raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
+        folder.write_config(_config(data, plan, xo))
+        return _carry_out(folder, plan, seconds)
+
+
+def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
+    """Return the content of config.json: what resumes the run, and what it was made with."""
+    return {
+        "hubel": __version__,
+        "data": _location(data, plan),
+        "xo": dataclasses.asdict(xo) if xo else None,
+        "recipe": plan.pinned.to_json(),
+        "classes": plan.card.classes,
+        "preprocess": plan.preprocess.to_json(),
+        "augmentation": plan.loop.policy.to_json(),
+        "images": {
+            "train": len(plan.splits.train),
+            "val": plan.held_out,
+            "test": len(plan.splits.test),
+        },
+        "fingerprint": plan.card.provenance["fingerprint"],
+        "environment": {"python": platform.python_version(), "torch": torch.__version__},
+    }
 
 
 def _location(data: Any, plan: Plan) -> str | None:
@@ -125,7 +129,12 @@ def resume(folder: Path | None = None) -> RunResult:
         CheckpointError: there is no such run, it is finished, or its data has changed.
     """
     run = RunFolder(folder or only_unfinished())
-    config = run.config()
+    run.config()  # before a lock is put where no run is
+    with run.lock():
+        return _go_on(run, run.config())
+
+
+def _go_on(run: RunFolder, config: Mapping[str, Any]) -> RunResult:
     if run.finished:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     if config["data"] is None:

@@ -24,6 +24,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from hubel.core.cache import cache_folder
 from hubel.core.errors import UnknownNameError, WeightsError
 from hubel.core.files import cache_root, fsync_folder
 from hubel.core.progress import bar
@@ -171,7 +172,8 @@ def _from_hub(pretrained: Pretrained) -> Path:
 
 def _from_url(pretrained: Pretrained) -> Path:
     target = cache_root() / "weights" / pretrained.file
-    if not target.is_file():
+    if not target.is_file():  # in a folder that perhaps can only be read
+        target = cache_folder("weights") / pretrained.file
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             _download(pretrained.location, target, pretrained.sha256)

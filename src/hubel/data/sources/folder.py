@@ -24,8 +24,11 @@ __all__ = ["KIND", "FolderSource", "file_stamp"]
 
 
 def file_stamp(path: str, status: os.stat_result) -> int:
-    """Return 64 bits that stand for a file's path, size and modification time; never 0."""
-    facts = f"{status.st_size} {status.st_mtime_ns} {path}".encode("utf-8", "surrogateescape")
+    """Return 64 bits that stand for a file's path, size and times; never 0.
+
+    The time of change, which no program can set back, tells of an edit that restores the time of modification.
+    """
+    facts = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {path}".encode("utf-8", "surrogateescape")
     return int.from_bytes(hashlib.blake2b(facts, digest_size=8).digest()) or 1
 
 
