@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,11 @@ from torch import nn
 from hubel.core.errors import MismatchError, WeightsError
 from hubel.models.catalogue import build_model, list_models
 from hubel.nn.network import Network
-from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
+from hubel.weights.convert import convert_file
+from hubel.weights.create import create_model
+from hubel.weights.foreign import Varying, fit_weights, renamed
 from hubel.weights.keymaps import MAPS, key_maps
+from hubel.weights.weight_file import read_weights
 
 
 def make(name: str, **options: Any) -> Callable[[int | None, int | None], nn.Module]:
@@ -192,3 +198,109 @@ def test_every_map_names_every_layer_once(library: str, family: str) -> None:
         layers = {key.rpartition(".")[0] for key in network.state_dict()}
         assert layers <= pairs.keys(), name
         assert len(set(pairs.values())) == len(pairs), name
+
+
+def resnet(tmp_path: Path, weights: Any, *, classes: int = 10) -> dict[str, torch.Tensor]:
+    """The weights of a ResNet-20 after those of a file are loaded into it."""
+    torch.save(weights, tmp_path / "file.pth")
+    torch.manual_seed(1)
+    return create_model("resnet20", weights=tmp_path / "file.pth", num_classes=classes).state_dict()
+
+
+COUNTED = {"n_averaged": torch.tensor(3), "layer1.total_ops": torch.zeros(1), "total_params": torch.zeros(1)}
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda w: {f"backbone.{name}": t for name, t in w.items()},
+        lambda w: {f"_orig_mod.module.net.encoder.{name}": t for name, t in w.items()},
+        lambda w: {"params": {f"net.{name}": t for name, t in w.items()}, "optimizer": {"state": {0: {}}}},
+        lambda w: {name if name.startswith("linear.") else f"backbone.{name}": t for name, t in w.items()},
+        lambda w: {**{f"module.{name}": t for name, t in w.items()}, **COUNTED},
+        lambda w: {"model": w, "step": torch.tensor(7), "best": np.float64(0.9), "log": np.zeros(3), "n": np.int64(3)},
+        lambda w: {"state_dict": w, "args": argparse.Namespace(lr=0.1, sizes=[1, 2])},
+        lambda w: {name: t.half() for name, t in w.items()},
+    ],
+)
+def test_weights_as_others_save_them(disguise: Callable[[Any], Any], tmp_path: Path) -> None:
+    """Prefixes that all layers, or all but the last, have; counters, NumPy's numbers and settings beside them."""
+    network, named = theirs("resnet20", "akamaster")
+    loaded = resnet(tmp_path, disguise(named))
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(loaded[name], value, rtol=1e-3, atol=1e-3)
+
+
+def test_a_file_needs_no_last_layer(tmp_path: Path) -> None:
+    """As timm saves networks with num_classes=0; only a conversion, which names classes, needs it."""
+    network, named = theirs("resnet20", "akamaster")
+    headless = {f"backbone.{name}": t for name, t in named.items() if not name.startswith("linear.")}
+    loaded = resnet(tmp_path, headless, classes=4)
+    assert loaded["head.linear.weight"].shape == (4, 64)
+    for name, value in network.state_dict().items():
+        assert name.startswith("head.linear") or torch.equal(loaded[name], value)
+    with pytest.raises(WeightsError, match=r"has no last layer \(head\.linear\.weight\).*hubel train PHOTOS --model"):
+        convert_file(tmp_path / "file.pth", "resnet20")
+    with pytest.raises(MismatchError, match=r"missing: head\.linear\.weight"):
+        resnet(tmp_path, {**headless, "backbone.linear.bias": torch.zeros(10)})
+
+
+@pytest.mark.parametrize("classes", [10, 5])
+@pytest.mark.parametrize("name", ["linear.weight", "conv1.weight", "layer1.0.conv1.weight", "bn1.weight"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.transpose(0, -1).contiguous(),
+        lambda t: t.reshape(-1),
+        lambda t: t[None],
+        lambda t: t[..., None],
+        lambda t: t.flatten()[:1],
+        lambda t: torch.cat([t, t], -1),
+    ],
+    ids=["transposed", "flat", "more dimensions", "an axis more", "one number", "wider"],
+)
+def test_no_weight_is_reshaped_into_place(name: str, classes: int, change: Any, tmp_path: Path) -> None:
+    """Neither where the number of elements agrees, nor in the last layer, which may have another number of classes."""
+    _, named = theirs("resnet20", "akamaster")
+    changed = change(named[name])
+    if changed.shape == named[name].shape:
+        pytest.skip("the same shape")
+    with pytest.raises(MismatchError, match=f"other shape: .* is {re.escape(str(tuple(changed.shape)))} in the file"):
+        resnet(tmp_path, {**named, name: changed}, classes=classes)
+
+
+def bad(named: dict[str, torch.Tensor], name: str, value: float) -> dict[str, torch.Tensor]:
+    weight = named[name].clone()
+    weight.view(-1)[-1] = value
+    return {**named, name: weight}
+
+
+UNUSABLE: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
+    "meta": (lambda t: t.to("meta"), "conv1.weight is on the meta device"),
+    "sparse": (lambda t: t.to_sparse(), "conv1.weight is sparse"),
+    "quantised": (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "conv1.weight is quantised"),
+    "complex": (lambda t: t.to(torch.complex64), "conv1.weight is complex"),
+    "boolean": (lambda t: t > 0, "conv1.weight is of true and false"),
+    "expanded": (lambda t: t[:1].expand(t.shape), "conv1.weight is expanded to .* from fewer numbers"),
+    "integer": (lambda t: t.to(torch.int32), "other type: stem.0.conv.weight is int32 in the file, float32"),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_tensors_without_plain_numbers(kind: str, tmp_path: Path) -> None:
+    _, named = theirs("resnet20", "akamaster")
+    change, words = UNUSABLE[kind]
+    with warnings.catch_warnings():  # quantised tensors are deprecated
+        warnings.simplefilter("ignore")
+        changed = {**named, "conv1.weight": change(named["conv1.weight"])}
+        with pytest.raises(WeightsError, match=words):
+            resnet(tmp_path, changed)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e300])
+@pytest.mark.parametrize("name", ["conv1.weight", "bn1.running_var", "linear.bias"])
+def test_numbers_are_finite(name: str, value: float, tmp_path: Path) -> None:
+    _, named = theirs("resnet20", "akamaster")
+    weights = bad({key: t.double() if t.is_floating_point() else t for key, t in named.items()}, name, value)
+    with pytest.raises(WeightsError, match="contain NaN or infinite numbers"):
+        resnet(tmp_path, weights)

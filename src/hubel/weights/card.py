@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,5 +110,6 @@ class ModelCard:
         for name, kind in {"model": str, "classes": list, "options": dict, "provenance": dict}.items():
             if not isinstance(fields[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")
+        json.dumps(fields, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
         return cls(**{**fields, "preprocess": preprocess, "classes": classes})

@@ -10,19 +10,25 @@ from typing import Any
 
 import torch
 
-from hubel.core.errors import OptionError
-from hubel.data.preprocess import Preprocess
+from hubel.core.errors import OptionError, WeightsError
+from hubel.core.shell import shell_command
 from hubel.models.catalogue import build_model, find
+from hubel.models.variant import InputShape
 from hubel.weights.card import ModelCard
 from hubel.weights.create import card_of
-from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
+from hubel.weights.foreign import Varying, fit_weights, match_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.model_file import save_model
+from hubel.weights.preprocessings import (
+    MeasuredPreprocess,
+    PreprocessRequest,
+    likely_preprocessings,
+    measure_preprocessings,
+)
 from hubel.weights.pretrained import Pretrained, list_weights
+from hubel.weights.weight_file import read_weights
 
 __all__ = ["Converted", "convert_file"]
-
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as for most published weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +39,15 @@ class Converted:
         path: path of the model file.
         card: card of the model file.
         row: entry of the catalogue of pretrained weights with the same checksum; None if there is none.
+        colours: name of the mean and standard deviation.
+        measured: preprocessings that were measured on `check`, the best first.
     """
 
     path: Path
     card: ModelCard
     row: Pretrained | None
+    colours: str
+    measured: tuple[MeasuredPreprocess, ...] = ()
 
 
 def convert_file(
@@ -47,11 +57,14 @@ def convert_file(
     options: Mapping[str, Any] | None = None,
     classes: Path | None = None,
     out: Path | None = None,
+    request: PreprocessRequest | None = None,
+    check: str | None = None,
 ) -> Converted:
     """Convert a weight file of another library to a model file.
 
     The numbers of classes and channels are those of the file. Options and preprocessing of files in the catalogue of
-    pretrained weights are known; for other files the usual preprocessing of ImageNet is assumed.
+    pretrained weights are known; for other files the likeliest preprocessing is assumed that agrees with `request`, or
+    the best one on the images of `check`.
 
     Args:
         file: a file that `read_weights` can read.
@@ -59,16 +72,22 @@ def convert_file(
         options: options of the network.
         classes: text file with a class name per line; by default ImageNet's names for 1,000 classes, else numbers.
         out: path of the model file; that of `file` with the suffix .safetensors if not given.
+        request: what is known of the preprocessing; it comes before that of the catalogue.
+        check: labelled images to measure the likely preprocessings on, see `open_dataset`.
 
     Raises:
-        WeightsError: the file cannot be read, or does not match the network.
-        OptionError: the number of names is not that of the classes, or the result would replace the file itself.
+        WeightsError: the file cannot be read, does not match the network, or has no last layer.
+        OptionError: the number of names is not that of the classes, a value of the preprocessing is out of range, the
+            network to check is no classifier, or the result would replace the file itself.
+        DataError: the images to check with cannot be used.
     """
     exact, variant = find(model)
     found = read_weights(file)
     target = out or file.with_suffix(".safetensors")
     if target.exists() and target.samefile(file):
         raise OptionError(f"{target} is the input file; choose another name with --out")
+    if check is not None and variant.output != "vector":
+        raise OptionError(f"--check is for classifiers; {exact} reconstructs images")
     row = _recognised(exact, file)
     options = {**(row.options if row else {}), **(options or {})}
 
@@ -78,23 +97,28 @@ def convert_file(
     with torch.device("meta"):
         named = renamed(exact, build(None, None), found)
     varying = Varying.of(build)
-    number = next((len(named[name]) for name in sorted(varying.classes) if name in named), None)
-    channels = next(
-        (named[name].shape[1] for name in varying.channels if name in named and named[name].ndim == 4), None
-    )
+    number = next((len(named[n]) for n in sorted(varying.classes) if n in named and named[n].ndim), None)
+    channels = next((named[n].shape[1] for n in varying.channels if n in named and named[n].ndim == 4), None)
+    with torch.device("meta"):  # no memory is spent on what the file says before all of it fits
+        _, absent = match_weights(build(number, channels), named, varying)
+    if absent := [name for name in absent if not name.startswith("auxiliary.")]:
+        train = shell_command("hubel", "train", "PHOTOS", "--model", exact, "--weights", file)
+        raise WeightsError(f"{file} has no last layer ({absent[0]}), so it names no classes; {train} gives it one")
     network = build(number, channels)
     fit_weights(network, named, varying)
-    card = ModelCard(
-        exact,
-        () if variant.output != "vector" else _names(classes, number or variant.num_classes),
-        card_of(row).preprocess
-        if row
-        else _imagenet_preprocess(*variant.shape[1:], channels or variant.shape.channels),
-        options,
-        provenance=card_of(row).provenance if row else {"converted from": file.name},
-    )
+    shape = InputShape(channels or variant.shape.channels, *variant.shape[1:])
+    names = _names(classes, number or variant.num_classes) if variant.output == "vector" else ()
+    if row and not request:
+        likely = [("as published", row.preprocess)]
+    else:
+        known = request or PreprocessRequest()
+        likely = list(likely_preprocessings(shape, known.completed(row.preprocess) if row else known))
+    measured = tuple(measure_preprocessings(network, likely, names, check)) if check is not None else ()
+    colours, preprocess = (measured[0].colours, measured[0].preprocess) if measured else likely[0]
+    provenance = card_of(row).provenance if row else {"converted from": file.name}
+    card = ModelCard(exact, names, preprocess, options, provenance=provenance)
     save_model(target, network.state_dict(), card)
-    return Converted(path=target, card=card, row=row)
+    return Converted(path=target, card=card, row=row, colours=colours, measured=measured)
 
 
 def _recognised(model: str, file: Path) -> Pretrained | None:
@@ -113,9 +137,3 @@ def _names(file: Path | None, number: int) -> tuple[str, ...]:
     if len(names) != number:
         raise OptionError(f"{file} names {len(names):,} classes, but the weights have {number:,}")
     return names
-
-
-def _imagenet_preprocess(height: int, width: int, channels: int) -> Preprocess:
-    """Return the usual preprocessing of ImageNet: 224 of 256 pixels; grayscale takes the means over the channels."""
-    mean, std = (_MEAN, _STD) if channels == 3 else ((sum(_MEAN) / 3,) * channels, (sum(_STD) / 3,) * channels)
-    return Preprocess(height, width, channels, "crop", mean=mean, std=std, crop=0.875)

@@ -14,9 +14,10 @@ from hubel.models.catalogue import build_model, find
 from hubel.nn.features import FeatureNetwork, feature_maps
 from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
-from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
+from hubel.weights.foreign import Varying, fit_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.pretrained import Pretrained, fetch_weights, find_weights, list_weights
+from hubel.weights.weight_file import read_weights
 
 __all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_pretrained", "means_a_file"]
 
@@ -40,8 +41,8 @@ def create_model(
         weights: tag of pretrained weights ("default" is the best, `hubel models NAME` lists them), or a file with
             weights of hubel, torchvision, timm and others; random weights, drawn from torch's global generator, if not
             given.
-        num_classes: number of outputs; the published one if not given. If it differs from that of the weights, only the
-            last layer is random.
+        num_classes: number of outputs; the published one if not given. If it differs from that of the weights, or a
+            file has no last layer, that layer alone is random.
         in_channels: channels of the image; the published number if not given. The first layer's weights are adapted.
         input_size: height and width in pixels; the published ones if not given.
         options: fields of the network's layout to replace, as values or as text (`{"filters": "16,32"}`).

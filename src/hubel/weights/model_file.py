@@ -2,6 +2,10 @@
 
 The metadata has one key, "hubel": the card as JSON. It includes a SHA-256 of the whole file (computed with a
 placeholder instead of the digest), so that any changed byte is detected. Nothing depends on the clock.
+
+Whoever sent a file may have written anything into it. Its layout is compared with its own size and with the network of
+its card before a weight is read, and the network is built on torch's meta device, which allocates nothing: reading a
+file costs no more memory than its size, whatever it says.
 """
 
 from __future__ import annotations
@@ -9,8 +13,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import mmap
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from hubel.core.errors import HubelError, ModelFileError, OptionError
+from hubel.core.errors import ModelFileError, OptionError
 from hubel.core.files import write_atomic
 from hubel.weights.card import ModelCard
+from hubel.weights.safetensors_header import read_header
 
-__all__ = ["load_model", "model_path", "read_card", "save_model"]
+__all__ = ["first_not_finite", "load_model", "model_path", "read_card", "save_model"]
 
 _FORMAT = 1
 _NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, like the digest
-_MAX_HEADER = 100 * 2**20
+_MAX_MAP = 2**29  # bytes of the largest map of one image; two or three of them are in memory at once
+_TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
@@ -60,7 +67,7 @@ def read_card(path: Path) -> ModelCard:
     Raises:
         ModelFileError: the file is missing, or was not written by hubel.
     """
-    return _card(path, _header(path))
+    return _card(path, read_header(path))
 
 
 def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
@@ -69,23 +76,44 @@ def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
     """
-    header = _header(path)
+    header = read_header(path)
     card = _card(path, header)
-    data = path.read_bytes()
-    stated = json.loads(header["__metadata__"]["hubel"])["sha256"]
-    if hashlib.sha256(data.replace(_as_stored(stated), _as_stored(_NO_DIGEST), 1)).hexdigest() != stated:
-        raise ModelFileError(f"{path} is damaged: its content does not match the checksum in it")
     try:
-        tensors = load(data)
         with torch.device("meta"):
-            network = card.create()
-        if misfit := _misfit(network.state_dict(), tensors):
-            raise OptionError(misfit)
+            network = card.create().eval()
+        if problem := _misfit(network.state_dict(), header) or _too_large(network, card):
+            raise OptionError(problem)
+        tensors = load(_verified(path, header))
+        if name := first_not_finite(tensors):
+            raise OptionError(f"{name!r} contains NaN or infinite numbers")
         network.load_state_dict(tensors, assign=True)
-    except (SafetensorError, HubelError, RuntimeError) as error:
+    except (SafetensorError, OptionError, LookupError, RuntimeError, TypeError) as error:
         first = str(error).splitlines()[0]
         raise ModelFileError(f"{path} does not match its network {card.model!r}: {first}") from None
-    return network.eval(), card
+    return network, card
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with NaN or infinite numbers; None if there is none."""
+
+    def is_finite(tensor: Tensor) -> bool:
+        # A sum is quicker, but that of finite numbers may be infinite, too.
+        return not tensor.is_floating_point() or bool(tensor.sum().isfinite() or tensor.isfinite().all())
+
+    return next((name for name, tensor in tensors.items() if not is_finite(tensor)), None)
+
+
+def _verified(path: Path, header: Mapping[str, Any]) -> bytes:
+    """Read a whole file, and compare it with the checksum in its card."""
+    data = path.read_bytes()
+    stated = json.loads(header["__metadata__"]["hubel"])["sha256"]
+    start = data.find(_as_stored(stated))
+    digest = hashlib.sha256(memoryview(data)[: max(start, 0)])
+    digest.update(_as_stored(_NO_DIGEST))
+    digest.update(memoryview(data)[start + len(_as_stored(stated)) :])
+    if start < 0 or digest.hexdigest() != stated:
+        raise ModelFileError(f"{path} is damaged: its content does not match the checksum in it")
+    return data
 
 
 def _as_stored(digest: str) -> bytes:
@@ -93,46 +121,47 @@ def _as_stored(digest: str) -> bytes:
     return json.dumps(json.dumps({"sha256": digest}))[2:-2].encode()
 
 
-def _misfit(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """Describe the first difference in names, shapes and types; empty if there is none."""
+def _misfit(expected: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """Describe the first difference of a header's names, types and shapes; empty if there is none."""
+    found = {name: entry for name, entry in header.items() if name != "__metadata__"}
 
-    def described(tensor: Tensor | None) -> str:
-        if tensor is None:
-            return "absent"
-        return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+    def described(kind: object, shape: object) -> str:
+        return f"{str(kind).removeprefix('torch.')} {shape}"
 
     for name in sorted({*expected, *found}):
-        got, wanted = described(found.get(name)), described(expected.get(name))
+        got = wanted = "absent"
+        if name in found:
+            kind = found[name]["dtype"]
+            got = described(_TYPES.get(str(kind), kind), tuple(found[name]["shape"]))
+        if name in expected:
+            wanted = described(expected[name].dtype, tuple(expected[name].shape))
         if got != wanted:
             return f"{name!r} is {got} in the file and {wanted} in the network"
     return ""
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """Read the JSON header of a safetensors file."""
-    if path.is_dir():
-        raise ModelFileError(f"{path} is a folder; expected a model file such as model.safetensors")
-    if not path.is_file():
-        raise ModelFileError(f"{path}: no such file")
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            (length,) = struct.unpack_from("<Q", data)
-            if length > min(_MAX_HEADER, len(data) - 8):
-                raise ModelFileError(f"{path} is truncated, or is not a safetensors file")
-            header = json.loads(data[8 : 8 + length])
-            whole = (
-                8 + length + max((t["data_offsets"][1] for n, t in header.items() if n != "__metadata__"), default=0)
-            )
-            if len(data) != whole:
-                problem = "is truncated" if len(data) < whole else "has extra bytes at its end"
-                raise ModelFileError(f"{path} {problem}: {len(data):,} bytes, expected {whole:,}")
-    except ModelFileError:
-        raise
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, struct.error, LookupError, TypeError, AttributeError, RecursionError):
-        raise ModelFileError(f"{path} is damaged, or is not a safetensors file: its header cannot be read") from None
-    return dict(header)
+def _too_large(network: nn.Module, card: ModelCard) -> str:
+    """Describe a map that would take too much memory, for a network on the meta device; empty if there is none."""
+    p = card.preprocess
+    widest = max((tensor.shape[0] for tensor in network.state_dict().values() if tensor.ndim == 4), default=1)
+    if 4 * p.height * p.width * widest <= _MAX_MAP:  # no map is larger than that; quicker than to run the network
+        return ""
+    sizes = [0]
+
+    def note(_: nn.Module, __: object, output: object) -> None:
+        sizes.append(output.nbytes if isinstance(output, Tensor) else 0)
+
+    handles = [module.register_forward_hook(note) for module in network.modules()]
+    with torch.inference_mode():
+        network(torch.empty(1, p.channels, p.height, p.width, device="meta"))
+    for handle in handles:
+        handle.remove()
+    if max(sizes) <= _MAX_MAP:
+        return ""
+    return (
+        f"an image of {p.height}x{p.width} pixels would take {max(sizes) / 2**20:,.0f} MiB for one map; "
+        f"{_MAX_MAP / 2**20:,.0f} MiB are the most"
+    )
 
 
 def _card(path: Path, header: dict[str, Any]) -> ModelCard:
