@@ -95,9 +95,35 @@ def test_a_token_of_the_environment(hubel: Call, model: Path, monkeypatch: pytes
 def test_an_open_server_warns(hubel: Call, model: Path) -> None:
     port = free_port()
     thread = during(port, lambda: None)
+    answer = hubel("serve", model, "--port", port, "--host", "0.0.0.0", "--allow-host", "*", "--root-path", "/photos/")
+    thread.join()
+    warnings, (said, *where) = answer.err.splitlines()[:2], answer.err.splitlines()[2:]
+    assert warnings[0] == "warning: 0.0.0.0 is open to other computers, and no token is required (--token)"
+    assert warnings[1].startswith("warning: --allow-host '*' also lets every web page in")
+    assert said == f"run at http://localhost:{port}/photos; Ctrl-C stops"
+    assert len(where) <= 1  # none on a computer without a network
+
+
+def test_a_phone_is_told_the_address_at_which_it_is_answered(
+    hubel: Call, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And finding it sends nothing."""
+    connected: list[object] = []
+
+    class Asking(socket.socket):
+        def connect(self, address: Any) -> None:
+            asking = self.type == socket.SOCK_DGRAM
+            connected.extend([address] * asking)
+            super().connect(("127.0.0.1", 9) if asking else address)  # the only network that every computer has
+
+    monkeypatch.setattr("hubel.studio.server.socket.socket", Asking)
+    port, seen = free_port(), []
+    thread = during(port, lambda: seen.append(ask(f"http://127.0.0.1:{port}/v1/models")))
     answer = hubel("serve", model, "--port", port, "--host", "0.0.0.0")
     thread.join()
-    assert answer.err.startswith("warning: 0.0.0.0 is open to other computers, and no token is required (--token)\n")
+    assert len(seen) == 1
+    assert answer.err.splitlines()[-1] == f"from a phone or another computer: http://127.0.0.1:{port}"
+    assert connected == [("192.0.2.1", 9)]
 
 
 def test_mistakes(hubel: Call, model: Path) -> None:
@@ -106,6 +132,8 @@ def test_mistakes(hubel: Call, model: Path) -> None:
         (("--queue", 0), "queue is above 0"),
         (("--port", 99999), "a port is a number"),
         (("--host", "256.1.1.1"), "cannot listen on 256.1.1.1"),
+        (("--allow-host", "https://photos.example.org"), "a host is a name such as photos.example.org"),
+        (("--root-path", "photos"), "a root path is a path such as /hubel"),
     ):
         answer = hubel("serve", model, *words)
         assert answer.code == 2

@@ -196,15 +196,7 @@ def test_connections_are_counted(start: Start) -> None:
 
 
 def test_what_is_no_http(client: Client) -> None:
-    for sent in (
-        b"\0" * 100,
-        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * MIB + b"\r\n\r\n",
-        head("Content-Length: 5", "Content-Length: 6") + b"12345",
-        head("Transfer-Encoding: chunked") + b"zz\r\n",
-        b"POST /v1/predict HTTP/1.1\r\n\r\n",
-    ):
-        assert client.raw(sent)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 413", b""), sent[:60]
+    assert client.raw(b"\0" * 100).startswith(b"HTTP/1.1 400")  # test_framing.py has what is nearly HTTP
     assert status(client.raw(b"GET / HTTP/1.0\r\n\r\n")) == 421
     upgrade = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n"
     assert status(client.raw(upgrade)) == 200

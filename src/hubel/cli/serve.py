@@ -18,6 +18,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     allow_host: list[str] | None = None,
+    root_path: str = "",
     token: Annotated[str | None, Parameter(env_var="HUBEL_TOKEN")] = None,
     batch: int = 8,
     queue: int = 64,
@@ -38,7 +39,9 @@ def serve(
             predict; the first one is the default.
         host: address to listen on; any other than 127.0.0.1 opens the server to other computers.
         port: port to listen on; 0 selects a free one.
-        allow_host: further host name of this server for clients, such as a proxy's; may be repeated.
+        allow_host: further host name of this server for clients, such as a proxy's; *.example.org allows all names
+            below example.org, and * all names; may be repeated.
+        root_path: path below which a proxy publishes the server, such as /hubel.
         token: token that every request must send, as "Authorization: Bearer TOKEN"; safer in the environment as
             HUBEL_TOKEN, since other users can see the command line.
         batch: largest batch size.
@@ -62,6 +65,7 @@ def serve(
         host=host,
         port=port,
         allow_hosts=tuple(allow_host or ()),
+        root_path=root_path.rstrip("/"),
         token=token,
         batch=batch,
         queue=queue,

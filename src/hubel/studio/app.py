@@ -38,7 +38,8 @@ _PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-_FREE = ("/healthz", *_PAGE)  # no token needed: the page asks for it
+_PROBES = ("/healthz", "/readyz", "/metrics")  # asked by address, by programs that know no name of this server
+_FREE = ("/healthz", "/readyz", *_PAGE)  # no token needed: the page asks for it
 
 
 class Api:
@@ -73,7 +74,7 @@ class Api:
         posts = {"/v1/predict": self.predict, "/v1/explain": self.explain}
         routes = [Route(path, endpoint) for path, endpoint in endpoints.items()]
         routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()]
-        routes += [Route(path, _static(*file)) for path, file in _PAGE.items()]
+        routes += [Route(path, _static(*file, self._settings.root_path)) for path, file in _PAGE.items()]
         handlers: dict[Any, Any] = {
             RequestError: _request_error,
             HTTPException: _http_exception,
@@ -82,7 +83,7 @@ class Api:
         app = Starlette(routes=routes, exception_handlers=handlers)
         app.router.redirect_slashes = False
         paths = {*endpoints, *posts, *_PAGE}
-        return Guard(app, self._settings, self._metrics, paths=paths, free=_FREE)
+        return Guard(app, self._settings, self._metrics, paths=paths, free=_FREE, probes=_PROBES)
 
     async def predict(self, request: Request) -> Response:
         """Classify one image, sent as the body, or several, sent as parts of a form."""
@@ -193,8 +194,10 @@ def _retrieve_exception(results: asyncio.Future[Any]) -> None:
         results.exception()
 
 
-def _static(name: str, kind: str) -> Any:
+def _static(name: str, kind: str, root_path: str) -> Any:
     content = files("hubel.studio").joinpath(name).read_bytes()
+    if name == "page.html":  # its links are relative: a proxy that removes its prefix need not tell us of it
+        content = content.replace(b'="page.', f'="{root_path}/page.'.encode()) if root_path else content
 
     async def endpoint(request: Request) -> Response:
         return Response(content, headers={"content-type": kind})

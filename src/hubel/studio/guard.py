@@ -53,7 +53,8 @@ class Guard:
     """Outermost ASGI application.
 
     Listening on 127.0.0.1 is not enough: a foreign page in the user's browser can send requests here too, even by a
-    domain name of its own that resolves to this computer (DNS rebinding). So Host and Origin must be known names.
+    domain name of its own that resolves to this computer (DNS rebinding). So Host and Origin must be known names, or
+    the address itself to which the client has connected: no foreign name can stand for that.
 
     Args:
         app: the application behind it.
@@ -61,6 +62,7 @@ class Guard:
         metrics: counters of all requests.
         paths: paths that the metrics name; all others are counted as "other".
         free: paths that need no token.
+        probes: paths that have nothing to protect, and are answered whatever Host says.
     """
 
     def __init__(
@@ -71,15 +73,17 @@ class Guard:
         *,
         paths: Collection[str],
         free: Collection[str],
+        probes: Collection[str],
     ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
-        self._paths, self._free = paths, free
+        self._paths, self._free, self._probes = paths, free, probes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began = time.monotonic()
+        scope = {**scope, "path": self._below_root(scope["path"])}
         too_many = scope.get("state", {}).get(TOO_MANY_CONNECTIONS, False)
         exchange = _Exchange(scope, receive, send, self._settings.linger, last=too_many)
         refusal = busy("too many connections") if too_many else self._refusal(scope)
@@ -94,14 +98,25 @@ class Guard:
             path = scope["path"] if scope["path"] in self._paths else "other"
             self._metrics.request(path, exchange.status or 500, time.monotonic() - began)
 
+    def _below_root(self, path: str) -> str:
+        """Return a path without the prefix of the proxy, if it has that."""
+        root = self._settings.root_path
+        return path.removeprefix(root) or "/" if f"{path}/".startswith(f"{root}/") else path
+
     def _refusal(self, scope: Scope) -> RequestError | None:
         headers = scope["headers"]
+        connected, _ = scope["server"]
+
+        def known(authority: str) -> bool:
+            host = parse_host(authority)
+            return host is not None and (host == connected or self._settings.knows(host))
+
         hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or parse_host(hosts[0]) not in self._settings.hosts:
+        if scope["path"] not in self._probes and not (len(hosts) == 1 and known(hosts[0])):
             return RequestError(421, "foreign_host", "unknown Host; allow it with --allow-host")
         for origin in (value.decode("latin-1") for name, value in headers if name == b"origin"):
             address = _ORIGIN.fullmatch(origin)
-            if address is None or parse_host(address[1]) not in self._settings.hosts:
+            if address is None or not known(address[1]):
                 return RequestError(403, "foreign_origin", "unknown Origin: pages of other hosts are refused")
         if self._settings.token is None or scope["path"] in self._free:
             return None

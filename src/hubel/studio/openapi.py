@@ -22,12 +22,15 @@ def openapi_document(settings: ServerSettings) -> _Json:
         "/v1/explain": {"post": _explain()},
         "/v1/models": {"get": _get("The models, the default one first.", _json("Models"))},
         "/healthz": {"get": _get("The server is alive.", _json("Health"), free=True)},
-        "/readyz": {"get": _get("The server takes requests; 503 while it stops.", _json("Health"), 503)},
+        "/readyz": {"get": _get("The server takes requests; 503 while it stops.", _json("Health"), 503, free=True)},
         "/metrics": {"get": _get("Counters in the text format of Prometheus.", {"text/plain": {"schema": _TEXT}})},
         "/openapi.json": {"get": _get("This document.", {"application/json": {"schema": {"type": "object"}}})},
     }
     components: _Json = {"schemas": _SCHEMAS, "responses": _RESPONSES}
-    document: _Json = {"openapi": "3.1.0", "info": _INFO, "paths": paths, "components": components}
+    servers = [{"url": settings.root_path or "/"}]
+    document: _Json = {
+        "openapi": "3.1.0", "info": _INFO, "servers": servers, "paths": paths, "components": components
+    }  # fmt: skip
     if settings.token is not None:
         components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"bearer": []}]

@@ -1,6 +1,7 @@
 // Send a photo to the server and show the predicted classes. Names of classes and files are untrusted: inserted as text.
 "use strict";
 
+const root = new URL(".", document.currentScript.src); // a proxy may publish the server below a path of its own
 const $ = (id) => document.getElementById(id);
 const state = { token: "", models: [], file: null, turn: 0, chosen: "" };
 
@@ -17,7 +18,7 @@ async function request(path, options = {}) {
   if (state.token) headers.Authorization = `Bearer ${state.token}`;
   let response;
   try {
-    response = await fetch(path, { ...options, headers });
+    response = await fetch(new URL(path, root), { ...options, headers });
   } catch {
     throw new Error("The server cannot be reached.");
   }
@@ -49,7 +50,7 @@ function showError(error) {
 
 async function loadModels() {
   try {
-    state.models = (await (await request("/v1/models")).json()).models;
+    state.models = (await (await request("v1/models")).json()).models;
   } catch (error) {
     showError(error);
     return;
@@ -67,7 +68,7 @@ async function classify() {
   $("result").classList.add("waiting");
   const began = performance.now();
   try {
-    const { images } = await (await post("/v1/predict", { model, top: 5 })).json();
+    const { images } = await (await post("v1/predict", { model, top: 5 })).json();
     if (turn !== state.turn) return;
     const explains = state.models.some((one) => one.name === model && one.explains);
     showPhoto();
@@ -126,7 +127,7 @@ async function showMap(name) {
     row.setAttribute("aria-pressed", String(row.dataset.class === name));
   }
   try {
-    const overlay = await (await post("/v1/explain", { model: $("model").value, class: name })).blob();
+    const overlay = await (await post("v1/explain", { model: $("model").value, class: name })).blob();
     if (turn !== state.turn || state.chosen !== name) return;
     URL.revokeObjectURL($("map").src);
     $("map").src = URL.createObjectURL(overlay);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import threading
@@ -15,6 +16,7 @@ import uvicorn
 from hubel.core.errors import OptionError
 from hubel.inference.classifier import Classifier
 from hubel.studio.app import Api
+from hubel.studio.framing import LONGEST_HEAD
 from hubel.studio.metrics import ServerMetrics
 from hubel.studio.protocol import protocol_class
 from hubel.studio.served_models import serving
@@ -23,7 +25,6 @@ from hubel.studio.settings import LOOPBACK, ServerSettings
 __all__ = ["running_server", "serve"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_MOST_HEAD = 16 * 2**10  # bytes of a request's head
 _BACKLOG = 128
 
 
@@ -42,9 +43,11 @@ def serve(classifiers: Mapping[str, Classifier], settings: ServerSettings, say: 
         api = Api(served, settings, metrics)
         if settings.host not in LOOPBACK and settings.token is None:
             say(f"warning: {settings.host} is open to other computers, and no token is required (--token)")
-        if settings.everywhere and not settings.allow_hosts:
-            say("requests of other computers are answered only under a host name given by --allow-host")
-        say(f"{', '.join(served)} at {_address(settings, bound)}; Ctrl-C stops")
+        if "*" in settings.allow_hosts:
+            say("warning: --allow-host '*' also lets every web page in under a name of its own (DNS rebinding)")
+        say(f"{', '.join(served)} at {_address(settings, bound)}{settings.root_path}; Ctrl-C stops")
+        if settings.everywhere and (outside := _network_address(bound.family)):
+            say(f"from a phone or another computer: {_url(outside, bound)}{settings.root_path}")
         _Server(api, settings).run([bound])
 
 
@@ -81,7 +84,7 @@ class _Server(uvicorn.Server):
             backlog=_BACKLOG,
             timeout_keep_alive=settings.idle_timeout,
             timeout_graceful_shutdown=round(settings.deadline) + 1,
-            h11_max_incomplete_event_size=_MOST_HEAD,
+            h11_max_incomplete_event_size=LONGEST_HEAD,
         )
         super().__init__(config)
 
@@ -122,5 +125,21 @@ def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
 
 
 def _address(settings: ServerSettings, bound: socket.socket) -> str:
-    host = "localhost" if settings.everywhere else f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{bound.getsockname()[1]}"
+    return _url("localhost" if settings.everywhere else settings.host, bound)
+
+
+def _url(host: str, bound: socket.socket) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+
+
+def _network_address(family: socket.AddressFamily) -> str | None:
+    """Return the address of this computer in its network; None without a network.
+
+    It is the source of what would be sent to an address for documentation (RFC 5737, RFC 3849). Connecting a UDP socket
+    sends nothing: it only looks the route up.
+    """
+    far = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"
+    with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
+        asking.connect((far, 9))
+        return str(asking.getsockname()[0])
+    return None

@@ -12,6 +12,8 @@ __all__ = ["LOOPBACK", "ServerSettings"]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ANY = ("0.0.0.0", "::", "")
 _MIB = 2**20
+_ALLOWED = re.compile(r"\*|(?:\*\.)?[^\s:/@\[\]*]+|\[?[0-9a-f:.]*:[0-9a-f:.]*\]?", re.IGNORECASE)
+_ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class ServerSettings:
     Attributes:
         host: address to listen on.
         port: port to listen on; 0 is any free one.
-        allow_hosts: further names that a request's Host and Origin may have, beside those of this computer.
+        allow_hosts: further names that a request's Host and Origin may have, beside those of this computer;
+            `*.example.org` stands for all names below example.org, `*` for all names.
+        root_path: path below which a proxy publishes the server, such as /hubel; requests may have it or not.
         token: token that requests must carry as `Authorization: Bearer`; None requires none.
         max_body: largest body of a request.
         max_bodies: largest sum of the bodies in memory.
@@ -46,6 +50,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     allow_hosts: tuple[str, ...] = ()
+    root_path: str = ""
     token: str | None = field(default=None, repr=False)
     max_body: int = 32 * _MIB
     max_bodies: int = 48 * _MIB
@@ -74,13 +79,21 @@ class ServerSettings:
             raise OptionError(f"a queue of {self.queue} has no room for a request of {self.max_parts} images")
         if self.max_body > self.max_bodies:
             raise OptionError(f"max_body, {self.max_body:,} bytes, is above max_bodies, {self.max_bodies:,}")
+        for name in self.allow_hosts:
+            if not _ALLOWED.fullmatch(name):
+                raise OptionError(f"a host is a name such as photos.example.org or *.example.org, not {name!r}")
+        if not _ROOT_PATH.fullmatch(self.root_path):
+            raise OptionError(
+                f"a root path is a path such as /hubel, without a slash at its end, not {self.root_path!r}"
+            )
         if self.token is not None and not re.fullmatch(r"[!-~]+", self.token):
             raise OptionError("a token is made of printable ASCII characters, without spaces")
 
-    @property
-    def hosts(self) -> frozenset[str]:
-        """Return the names that Host and Origin may have, in lower case."""
-        return frozenset(name.lower().strip("[]") for name in (*LOOPBACK, self.host, *self.allow_hosts)) - set(_ANY)
+    def knows(self, host: str) -> bool:
+        """Return whether Host and Origin may have this name, in lower case."""
+        allowed = {name.lower().strip("[]") for name in self.allow_hosts}
+        domains = tuple(name[1:] for name in allowed if name.startswith("*"))  # "*" itself leaves "", the end of all
+        return host in {*LOOPBACK, self.host.lower(), *allowed} - set(_ANY) or host.endswith(domains)
 
     @property
     def everywhere(self) -> bool:
