@@ -26,6 +26,7 @@ __all__ = [
     "numbered_folder",
     "publish_folder",
     "remove_leftovers",
+    "user_path",
     "write_atomic",
     "write_json",
 ]
@@ -42,6 +43,15 @@ def cache_root() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "hubel"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubel"
+
+
+def user_path(path: str | Path) -> Path:
+    """Return a path that a user gave, with "~" expanded; as it is where a file has this very name, or no user has."""
+    given = Path(path)
+    if not os.path.lexists(given):
+        with contextlib.suppress(RuntimeError):  # no such user, or no home
+            return given.expanduser()
+    return given
 
 
 def numbered_folder(parent: Path, name: str) -> Path:
