@@ -95,7 +95,8 @@ def test_archives_without_images_or_labels(tmp_path: Path) -> None:
     path = archive(tmp_path / "t.tar", [("1.cls", "x"), ("1.npy", b"")])
     assert "found no image in the archives; expected key.jpg with key.cls" in one_line(path)
     assert one_line(path).endswith(
-        "passed over: 1 neither images nor labels; passed over: 1 a label without an image next to it: t.tar/1"
+        "; 1 file passed over: neither images nor labels (npy)"
+        "; 1 file passed over: a label without an image next to it (t.tar/1)"
     )
     archive(path, [("a/1.png", picture(1)), ("b/2.png", picture(2))])
     assert "found 2 images, none with a label; expected key.cls, key.json or key.txt next to key.jpg" in one_line(path)

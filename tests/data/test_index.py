@@ -98,7 +98,7 @@ def test_unreadable_files_are_named_and_counted(folder: Path) -> None:
         ("b/empty.png", "the file is empty"),
     ]
     assert index.notes() == [
-        "1 file passed over: hidden",
+        "1 file passed over: hidden (.x.png)",
         "3 files left out because unreadable:",
         *(f"  {path}: {reason}" for path, reason in index.unreadable()),
     ]

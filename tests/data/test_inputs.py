@@ -10,6 +10,7 @@ from picture_files import SAMPLES
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.data.inputs import Input, collect
+from hubel.data.sources.listing import PassedOver
 
 
 @pytest.fixture
@@ -34,7 +35,6 @@ def from_stream(data: bytes) -> list[Input]:
 def test_files(photos: Path) -> None:
     assert names("photos/9.png", Path("photos/10.png")) == ["photos/9.png", "photos/10.png"]
     (found,) = collect([photos / "photos" / "9.png"])
-    assert found.root is None
     assert found.decode().width == 56
 
 
@@ -74,15 +74,43 @@ def test_a_folder_without_images(photos: Path) -> None:
         list(collect(["empty"]))
 
 
-def test_a_link_may_not_leave_its_folder(photos: Path) -> None:
+def test_links_are_followed_without_loops(photos: Path) -> None:
     try:
         (photos / "empty" / "out.png").symlink_to(photos / "photos" / "9.png")
+        (photos / "empty" / "more").symlink_to(photos / "photos" / "deep")
+        (photos / "empty" / "loop").symlink_to(photos / "empty")
+        (photos / "empty" / "self.png").symlink_to(photos / "empty" / "self.png")
     except OSError:
         pytest.skip("links are not allowed here")
-    (found,) = collect(["empty"])
-    with pytest.raises(DecodeError, match="lies outside"):
-        found.decode()
-    assert next(collect(["empty/out.png"])).decode().width == 56
+    skip = PassedOver()
+    for source in ("empty", "empty/**/*", "empty/**/*.[pP][nN][gG]"):
+        *found, itself = collect([source], skip=skip)
+        assert [Path(one.name).as_posix() for one in found] == ["empty/more/er/x.PNG", "empty/out.png"]
+        assert all(one.decode().width == 56 for one in found)
+        with pytest.raises(DecodeError, match="a link that leads to itself"):
+            itself.decode()
+    assert skip.counts() == {"links to a folder that they lie in (loop)": 2}
+
+
+def test_files_passed_over_are_counted_by_their_endings(photos: Path) -> None:
+    for name in ("a.svg", "b.SVG", "c.mov"):
+        (photos / "photos" / name).touch()
+    skip = PassedOver()
+    assert len(list(collect(["photos"], skip=skip))) == 4
+    assert skip.counts() == {"hidden (.hidden)": 1, "not images (svg, mov, txt)": 4}
+    (photos / "empty" / "a.svg").touch()
+    with pytest.raises(DataError, match=r"empty: there is no image in this folder; 1 file passed over: not images"):
+        list(collect(["empty"]))
+
+
+@pytest.mark.parametrize("name", ["~$draft.png", "~nobody.png", "~old/1.png"])
+def test_names_that_begin_with_a_tilde(photos: Path, name: str) -> None:
+    (photos / name).parent.mkdir(exist_ok=True)
+    (photos / name).write_bytes(SAMPLES["PNG"])
+    (found,) = collect([name.partition("/")[0]])
+    assert (Path(found.name).as_posix(), found.decode().width) == (name, 56)
+    with pytest.raises(DataError, match="~nobody-here/a: no such file or folder"):
+        list(collect(["~nobody-here/a"]))
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -102,6 +130,19 @@ def test_paths_from_standard_input(photos: Path, start: bytes) -> None:
 @pytest.mark.parametrize("first", ["BMW.jpg", "GIF87a.png", "RIFF1234WEBP.webp", "II.png"])
 def test_a_list_may_begin_with_the_letters_of_a_format(first: str) -> None:
     assert [one.name for one in from_stream(f"{first}\nb.png\n".encode())] == [first, "b.png"]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\0"])
+def test_a_list_is_cut_at_its_own_ends_alone(end: bytes, photos: Path) -> None:
+    names = ["photos/9.png", "line\u2028sep.png", "nel\x85.png", "vt\x0b.png", "ff\x0c.png", "BMW.jpg", "\udce9.png"]
+    data = b"".join(name.encode("utf-8", "surrogateescape") + end for name in names)
+    assert [one.name for one in from_stream(data)] == names
+    assert [one.name for one in from_stream(data[:-1])] == names
+
+
+def test_a_list_ended_by_zero_bytes_keeps_every_letter() -> None:
+    names = ["BMW.jpg", " a\nb .png\r"]
+    assert [one.name for one in from_stream("\0".join([*names, ""]).encode())] == names
 
 
 def test_standard_input_that_is_nothing(photos: Path) -> None:

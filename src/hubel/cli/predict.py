@@ -50,7 +50,8 @@ def predict(
     Args:
         model: a model file, the folder of a run, an exported file, or a pretrained network by its name, such as
             efficientnet_lite0, or resnet50.a1_in1k for other weights than the default (hubel models NAME lists them).
-        sources: image files, folders, patterns; "-" is standard input: an image, or one path per line.
+        sources: image files, folders, patterns; "-" is standard input: an image, one path per line, or paths that
+            end with a zero byte (find -print0).
         top: number of classes to print for each image.
         json: print one JSON list.
         jsonl: print one JSON object per line, as soon as it is ready.
@@ -72,6 +73,7 @@ def predict(
     from hubel.core.errors import OptionError
     from hubel.core.progress import say
     from hubel.data.inputs import collect
+    from hubel.data.sources.listing import PassedOver, passed_over
     from hubel.inference import bulk
 
     flags = {"json": json, "jsonl": jsonl, "csv": csv, "output": output is not None}
@@ -87,7 +89,10 @@ def predict(
         say(f"{output} is finished already")
         return 0
     classifier = job.load()
-    inputs = job.share(collect(sources, sys.stdin.buffer))
+    skip = PassedOver()
+    inputs = job.share(collect(sources, sys.stdin.buffer, skip))
+    for note in passed_over(skip.counts()):
+        say(note)
     if output is not None:
         return _report(bulk.write(job, classifier, inputs, output, resume=resume), len(inputs), output)
     unreadable = 0

@@ -65,6 +65,8 @@ def similar(
     else:
         print_table(["image", "similarity"], [(one.path, f"{one.similarity:.4f}") for one in found])
         print(f"{len(index.paths):,} images searched, {index.embedded:,} of them new")
+    for note in index.notes:
+        say(note)
     for problem in index.problems:
         say(f"unreadable: {problem}")
     return 3 if index.problems else 0

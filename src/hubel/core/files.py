@@ -34,6 +34,7 @@ __all__ = [
     "publish_folder",
     "remove_leftovers",
     "unfinished",
+    "user_path",
     "write_atomic",
     "write_json",
 ]
@@ -61,6 +62,15 @@ def _home() -> Path:
         return Path.home()
     except RuntimeError:  # a user without $HOME and without an account, as in containers
         return Path(os.devnull)  # below which nothing can be written
+
+
+def user_path(path: str | Path) -> Path:
+    """Return a path that a user gave, with "~" expanded; as it is where a file has this very name, or no user has."""
+    given = Path(path)
+    if not os.path.lexists(given):
+        with contextlib.suppress(RuntimeError):  # no such user, or no home
+            return given.expanduser()
+    return given
 
 
 def numbered_folder(parent: Path, name: str) -> Path:

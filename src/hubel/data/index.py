@@ -26,7 +26,7 @@ from hubel.core.progress import bar, counted
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.decode import Decoded, decode
-from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts
+from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts, passed_over
 
 __all__ = ["OK", "UNREADABLE", "Index", "decode_indexed", "decode_row", "scan"]
 
@@ -147,7 +147,7 @@ class Index:
 
     def notes(self) -> list[str]:
         """Return one line for each kind of file or image that the scan left out."""
-        notes = [f"{counted(n, 'file')} passed over: {why}" for why, n in self.skipped.items()]
+        notes = passed_over(self.skipped)
         if bad := self.unreadable():
             notes.append(f"{counted(len(bad), 'file')} left out because unreadable:")
             notes += [f"  {path}: {reason}" for path, reason in bad]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import fnmatch
 import glob
 import os
 from collections.abc import Iterator, Sequence
@@ -10,10 +12,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hubel.core.errors import DataError, DecodeError
+from hubel.core.files import user_path
 from hubel.data.containers import format_of
 from hubel.data.decode import Decoded, decode
 from hubel.data.reading import read_regular
-from hubel.data.sources.listing import natural_key
+from hubel.data.sources.listing import PassedOver, natural_key, passed_over
 from hubel.data.sources.walk import image_files
 
 __all__ = ["Input", "collect"]
@@ -27,12 +30,10 @@ class Input:
 
     Attributes:
         name: of the image for the user: its path, or "-".
-        root: the folder that a link must not leave; None for a file that the user named.
         data: the encoded bytes where they do not come from a file.
     """
 
     name: str
-    root: Path | None = None
     data: bytes | None = None
 
     def decode(self, min_size: tuple[int, int] | None = None) -> Decoded:
@@ -41,22 +42,26 @@ class Input:
         Raises:
             DecodeError: it cannot be read.
         """
-        data = self.data if self.data is not None else read_regular(Path(self.name), root=self.root)
+        data = self.data if self.data is not None else read_regular(Path(self.name))
         return decode(data, name=self.name, min_size=min_size)
 
 
-def collect(sources: Sequence[str | Path], standard_input: BinaryIO | None = None) -> Iterator[Input]:
+def collect(
+    sources: Sequence[str | Path], standard_input: BinaryIO | None = None, skip: PassedOver | None = None
+) -> Iterator[Input]:
     """Yield the images that sources name, one after another.
 
     Args:
         sources: files, folders (all images in them, at any depth), patterns such as `photos/**/*.jpg`, or "-": an
-            image, or paths one a line, from standard input.
+            image, or paths, one a line or each ended by a zero byte, from standard input.
         standard_input: the stream that "-" stands for.
+        skip: counts the files in folders that are passed over.
 
     Raises:
         DataError: none of the sources exists. If some exist, the others come as inputs that cannot be read.
     """
-    found = [(source, _expand(str(source))) for source in sources]
+    skip = PassedOver() if skip is None else skip
+    found = [(source, _expand(str(source), skip)) for source in sources]
     if not sources or not any(paths or source == "-" for source, paths in found):
         names = ", ".join(map(str, sources)) or "nothing"
         raise DataError(f"{names}: no such file or folder")
@@ -66,34 +71,75 @@ def collect(sources: Sequence[str | Path], standard_input: BinaryIO | None = Non
         elif not paths:
             yield Input(str(source))
         for path in paths:
-            yield from _images_in(path) if path.is_dir() else [Input(str(path))]
+            yield from _images_in(path, skip) if os.path.isdir(path) else [Input(str(path))]  # noqa: PTH112 - never raises
 
 
-def _expand(source: str) -> list[Path]:
-    path = Path(source).expanduser()
+def _expand(source: str, skip: PassedOver) -> list[Path]:
+    path = user_path(source)
     if os.path.lexists(path):
         return [path]
-    return [Path(name) for name in sorted(glob.glob(str(path), recursive=True), key=natural_key)]  # noqa: PTH207
+    if "**" in path.parts:
+        return _at_any_depth(path, skip)
+    return [Path(name) for name in _glob(path)]
 
 
-def _images_in(folder: Path) -> Iterator[Input]:
+def _glob(pattern: Path) -> list[str]:
+    return sorted(glob.glob(str(pattern)), key=natural_key)  # noqa: PTH207
+
+
+def _at_any_depth(pattern: Path, skip: PassedOver) -> list[Path]:
+    """Return the images that a pattern with "**" names, themselves or by a folder that they are in."""
+    at = pattern.parts.index("**")
+    roots, wanted = _glob(Path(*pattern.parts[:at])), pattern.parts[at:]
+    everything = wanted[-1] in ("*", "**")
+    return [
+        Path(root, path)
+        for root in roots
+        for path, _ in image_files(Path(root), skip if everything else PassedOver())
+        if _matches(path.split("/"), wanted)
+    ]
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return True
+    if pattern[0] == "**":
+        return any(_matches(parts[start:], pattern[1:]) for start in range(len(parts)))
+    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def _images_in(folder: Path, skip: PassedOver) -> Iterator[Input]:
     empty = True
-    for path, _ in image_files(folder, lambda reason: None):
-        yield Input(str(folder / path), root=folder)
+    for path, _ in image_files(folder, skip):
+        yield Input(str(folder / path))
         empty = False
     if empty:
-        raise DataError(f"{folder}: there is no image in this folder")
+        raise DataError("; ".join([f"{folder}: there is no image in this folder", *passed_over(skip.counts())]))
 
 
 def _from_stream(stream: BinaryIO) -> Iterator[Input]:
-    data = stream.read(_MOST_INPUT)
-    if format_of(data) and b"\0" in data:  # a list of paths may begin with the letters of a format, too
+    data = stream.read(_MOST_INPUT).removeprefix(codecs.BOM_UTF8)
+    if _is_image(data):
         yield Input("-", data=data)
         return
-    try:
-        names = [line.strip() for line in data.decode("utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise DecodeError("standard input", "neither an image nor a list of paths") from None
+    lines = data.split(b"\0") if b"\0" in data else [line.strip(b" \t\r") for line in data.split(b"\n")]
+    names = [line.decode("utf-8", "surrogateescape") for line in lines if line]
     if not names:
         raise DataError("standard input is empty; expected an image, or paths one a line")
+    if any(map(_is_no_text, names)) and not any(map(os.path.lexists, names)):
+        raise DecodeError("standard input", "neither an image nor a list of paths")
     yield from map(Input, names)
+
+
+def _is_image(data: bytes) -> bool:
+    """Return whether this is an image, and no list of paths that begins with the letters of a format: BMW.jpg.
+
+    All formats but the portable ones (PPM), whose head is no path, have zero bytes, two of them together; a list has
+    none, or one at the end of each path.
+    """
+    kind = format_of(data)
+    return kind == "PPM" or (kind is not None and (b"\0\0" in data or (b"\0" in data and data[-1:] != b"\0")))
+
+
+def _is_no_text(name: str) -> bool:
+    return any("\udc80" <= letter <= "\udcff" for letter in name)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hubel.core.errors import DecodeError, OptionError
+from hubel.core.files import user_path
 from hubel.core.random import bits, permutation
 from hubel.data.sources.listing import natural_key
 from hubel.data.sources.samples import archive_samples
@@ -90,7 +91,7 @@ def _ignore(name: str, reason: str) -> None:
 def _listed(paths: Sequence[str | Path]) -> Shards:
     if not paths:
         raise OptionError("there are no archives in the list")
-    files = sorted({Path(path).expanduser().resolve() for path in paths}, key=lambda path: natural_key(str(path)))
+    files = sorted({user_path(path).resolve() for path in paths}, key=lambda path: natural_key(str(path)))
     root = Path(os.path.commonpath([path.parent for path in files]))
     return Shards(root.name, str(root), root, tuple(files), (0,) * len(files))
 

@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import numbered_folder, write_atomic
+from hubel.core.progress import say
 from hubel.data.dataset import open_dataset
 from hubel.data.inputs import collect
+from hubel.data.sources.listing import PassedOver, passed_over
 from hubel.explain.comparison import compare_methods
 from hubel.explain.embedding import draw_embedding, embed
 from hubel.explain.explanation import Explanation, explain
@@ -209,7 +211,11 @@ class _FileNames:
 def _readable_images(
     predictor: Predictor, sources: Sequence[str | Path], problems: list[DecodeError]
 ) -> Iterator[PreparedImage]:
-    return prepare_readable_images(predictor, collect(sources), problems)
+    """Yield the images that can be read; report the files of folders that are passed over when all have been listed."""
+    skip = PassedOver()
+    yield from prepare_readable_images(predictor, collect(sources, skip=skip), problems)
+    for note in passed_over(skip.counts()):
+        say(note)
 
 
 def _require_first(items: Iterator[Item], problems: list[DecodeError]) -> Iterator[Item]:

@@ -21,11 +21,12 @@ from torch import nn
 
 from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError, OptionError
-from hubel.core.files import is_whole, publish_folder
+from hubel.core.files import is_whole, publish_folder, user_path
 from hubel.core.progress import bar
 from hubel.data.inputs import Input
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.folder import file_stamp
+from hubel.data.sources.listing import PassedOver, passed_over
 from hubel.data.sources.walk import image_files
 from hubel.inference.forward import forward
 from hubel.inference.predictor import Predictor
@@ -63,12 +64,14 @@ class FolderIndex:
         vectors: their features, float16 `(n, d)` of unit length, memory-mapped where they come from the cache.
         embedded: how many images were embedded now; the others were known.
         problems: why some files could not be read.
+        notes: a line for each reason why files were passed over.
     """
 
     paths: Sequence[str]
     vectors: NDArray[np.float16]
     embedded: int
     problems: tuple[DecodeError, ...]
+    notes: tuple[str, ...] = ()
 
     def search(self, vector: NDArray[np.float32], *, top_k: int = 10) -> list[Neighbour]:
         """Return the `top_k` images most similar to features `vector` `(d,)`, the most similar first."""
@@ -105,12 +108,13 @@ def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
     Raises:
         DataError: there is no such folder, or no image in it that can be read.
     """
-    root = Path(folder).expanduser()
+    root = user_path(folder)
     if not root.is_dir():
         raise DataError(f"{folder}: no such folder; expected one with images in it, at any depth")
-    found = {file_stamp(path, status): path for path, status in image_files(root, lambda reason: None)}
+    skip = PassedOver()
+    found = {file_stamp(path, status): path for path, status in image_files(root, skip)}
     if not found:
-        raise DataError(f"{folder}: there is no image in this folder")
+        raise DataError("; ".join([f"{folder}: there is no image in this folder", *passed_over(skip.counts())]))
     place = _place(predictor, root)
     known, old = _load(place)
     rows = dict(zip(known.tolist(), range(len(known)), strict=True))
@@ -119,7 +123,7 @@ def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
     fresh: dict[int, NDArray[np.float16]] = {}
     try:
         with bar("embedding", len(marks)) as shown:
-            inputs = (Input(name, root) for name in marks)
+            inputs = (Input(name) for name in marks)
             for item, row in stream(inputs, predictor.card.preprocess, _embedder(predictor)):
                 if isinstance(row, DecodeError):
                     problems.append(row)
@@ -136,7 +140,8 @@ def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
             _save(place, np.array(stamps, np.uint64), joined)
     if not kept:
         raise DataError(f"none of the {len(found)} images of {folder} can be read; the first, {problems[0]}")
-    return FolderIndex([str(root / found[mark]) for mark in kept], old, len(fresh), tuple(problems))
+    paths, notes = [str(root / found[mark]) for mark in kept], passed_over(skip.counts())
+    return FolderIndex(paths, old, len(fresh), tuple(problems), tuple(notes))
 
 
 def embed_images(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:

@@ -84,7 +84,7 @@ def ray_rows(job: BulkJob, inputs: Sequence[Input], batch: int) -> Generator[Row
 
 def _work(inputs: Sequence[Input], size: int) -> list[dict[str, str]]:
     """Return the inputs in parts; as JSON, because names of files may hold what Ray's tables cannot."""
-    named = [(item.name, None if item.root is None else str(item.root)) for item in inputs]
+    named = [item.name for item in inputs]
     return [{"inputs": json.dumps(named[start : start + size])} for start in range(0, len(named), size)]
 
 
@@ -111,7 +111,7 @@ class _Worker:
 
     def __call__(self, part: dict[str, NDArray[Any]]) -> dict[str, list[str]]:
         named = json.loads(part["inputs"][0])
-        inputs = [Input(name, root=None if root is None else Path(root)) for name, root in named]
+        inputs = [Input(name) for name in named]
         return {"row": [json.dumps(row) for row in local_rows(self.job, self.classifier, inputs)]}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import ModelFileError, OptionError
+from hubel.core.files import user_path
 from hubel.data.dataset import Dataset
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import SPLITS
@@ -115,7 +116,7 @@ def find_initial_weights(settings: TransferSettings, name: str, variant: Variant
     # Auxiliary classifiers help a fresh network to learn; a pretrained one has no use for them.
     options = {"auxiliary": False} if "auxiliary" in options_of(name) else {}
     if is_file_name(wanted) and not is_tag(name, wanted):
-        return _from_file(Path(wanted).expanduser().resolve(), rows, options)
+        return _from_file(user_path(wanted).resolve(), rows, options)
     row = find_weights(name, wanted)
     return InitialWeights(
         weights=row.tag,

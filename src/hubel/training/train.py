@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from hubel.core.errors import CheckpointError
-from hubel.core.files import numbered_folder, remove_leftovers
+from hubel.core.files import numbered_folder, remove_leftovers, user_path
 from hubel.core.progress import counted
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
@@ -115,7 +115,7 @@ def _location(data: Any, plan: Plan) -> str | None:
     source = plan.dataset.source
     if not isinstance(data, str | Path):
         return source.location or None
-    path = Path(data).expanduser()
+    path = user_path(data)
     if path.exists():
         return str(path.resolve())
     # A pattern of archives has a place; an address of the hub is one already, and a built-in dataset has its name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -68,7 +69,10 @@ def test_files_outside_the_splits_are_counted(tmp_path: Path) -> None:
     names = ["train/a/1.png", "train/b/1.png", "train/loose.png", "val/a/1.png", "extra/a/1.png", "loose.png"]
     listing = made(tmp_path, names).listing()
     assert [path for path, _, _ in rows(listing)] == ["train/a/1.png", "train/b/1.png", "val/a/1.png"]
-    assert listing.skipped == {"outside train, val and test": 2, "in no class folder": 1}
+    assert listing.skipped == {
+        "outside train, val and test (extra/a/1.png, loose.png)": 2,
+        "in no class folder (train/loose.png)": 1,
+    }
 
 
 def test_a_class_called_train(tmp_path: Path) -> None:
@@ -91,7 +95,11 @@ def test_files_passed_over_are_counted(tmp_path: Path) -> None:
     names = ["a/1.png", "b/1.png", "loose.png", "a/.hidden.png", ".git/x.png", "a/Thumbs.db", "a/notes.txt", "b/noend"]
     listing = made(tmp_path, names).listing()
     assert [path for path, _, _ in rows(listing)] == ["a/1.png", "b/1.png"]
-    assert listing.skipped == {"in no class folder": 1, "hidden": 3, "not images": 2}
+    assert listing.skipped == {
+        "in no class folder (loose.png)": 1,
+        "hidden (.git, .hidden.png, Thumbs.db)": 3,
+        "not images (txt, noend)": 2,
+    }
 
 
 @pytest.mark.parametrize(
@@ -111,29 +119,74 @@ def test_where_no_labels_are_needed(tmp_path: Path, names: list[str], expected: 
     assert listing.skipped == {}
 
 
-def test_links(tmp_path: Path) -> None:
-    """Links to folders are passed over; a linked file is read if it lies in the data, and refused if it does not."""
+def test_links_of_a_user_are_followed(tmp_path: Path) -> None:
+    """Links to files and folders anywhere, but no loop; what leads nowhere is named."""
     root, outside = tmp_path / "root", tmp_path / "outside"
-    source = made(root, ["a/1.png", "b/1.png"])
-    made(outside, ["x/1.png"])
+    made(root, ["a/1.png", "b/1.png"])
+    made(outside, ["x/1.png", "x/deep/2.png"])
     link(root / "a" / "inside.png", root / "b" / "1.png")
     link(root / "a" / "outside.png", outside / "x" / "1.png")
     link(root / "a" / "nowhere.png", root / "nothing")
-    link(root / "c", outside / "x")
+    link(root / "a" / "itself.png", root / "a" / "itself.png")
+    link(root / "a" / "itself", root / "a" / "itself")
     link(root / "a" / "loop", root)
+    link(root / "b" / "everything", Path(root.anchor))
+    link(root / "c", outside / "x")
+    link(root / "d", root / "nothing")
+    source = FolderSource(root)
     listing = source.listing()
-    assert [path for path, _, _ in rows(listing)] == [
-        "a/1.png",
-        "a/inside.png",
-        "a/nowhere.png",
-        "a/outside.png",
-        "b/1.png",
+    unreadable = {"a/nowhere.png": "there is no such file", "a/itself.png": "a link that leads to itself"}
+    assert [path for path, _, _ in rows(listing) if path not in unreadable] == [
+        *("a/1.png", "a/inside.png", "a/outside.png", "b/1.png", "c/1.png", "c/deep/2.png")
     ]
-    assert listing.skipped == {"links to folders": 2}
-    assert source.read(1, "a/inside.png") == SAMPLES["PNG"]
-    for name, reason in (("a/outside.png", "its real path lies outside"), ("a/nowhere.png", "there is no such file")):
+    assert listing.skipped == {
+        "links that lead to themselves (a/itself)": 1,
+        "links to a folder that they lie in (a/loop, b/everything)": 2,
+        "links that lead nowhere (d)": 1,
+    }
+    assert source.read(2, "a/outside.png") == source.read(5, "c/deep/2.png") == SAMPLES["PNG"]
+    for name, reason in unreadable.items():
         with pytest.raises(DecodeError, match=reason):
             source.read(0, name)
+
+
+def test_links_of_a_stranger_are_not_followed(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    made(root, ["a/1.png", "b/1.png"])
+    made(outside, ["x/1.png"])
+    link(root / "a" / "outside.png", outside / "x" / "1.png")
+    link(root / "c", outside / "x")
+    source = FolderSource(root, within=root)
+    listing = source.listing()
+    assert [path for path, _, _ in rows(listing)] == ["a/1.png", "a/outside.png", "b/1.png"]
+    assert listing.skipped == {"links to folders (c)": 1}
+    with pytest.raises(DecodeError, match="its real path lies outside"):
+        source.read(1, "a/outside.png")
+
+
+def test_folders_that_link_to_each_other_are_listed_in_bounded_time(tmp_path: Path) -> None:
+    names = "abcdefghij"
+    made(tmp_path, [f"{name}/1.png" for name in names])
+    for one in names:
+        for other in names:
+            link(tmp_path / one / f"to-{other}", tmp_path / other)
+    listing = FolderSource(tmp_path).listing()
+    # Each of its 10 * 9 links leads to a folder, and from there once to each of the 8 others.
+    assert len(listing) == 10 + 90 + 90 * 8
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths there have 260 letters")
+def test_a_folder_1500_deep(tmp_path: Path) -> None:
+    made(tmp_path, ["a/1.png", "b/1.png"])
+    place = str(tmp_path / "a")
+    for _ in range(1500):
+        place += "/d"
+        os.mkdir(place)  # noqa: PTH102
+    (Path(place) / "x.png").write_bytes(SAMPLES["PNG"])
+    source = FolderSource(tmp_path)
+    listing = source.listing()
+    assert [len(listing.paths[row]) for row in range(3)] == [7, 3007, 7]
+    assert source.read(1, listing.paths[1]) == SAMPLES["PNG"]
 
 
 def test_the_stamp_of_a_link_changes_with_its_target(tmp_path: Path) -> None:
@@ -177,7 +230,7 @@ def test_a_folder_that_may_not_be_opened(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "scandir", refusing)
     listing = source.listing()
     assert [path for path, _, _ in rows(listing)] == ["a/1.png", "c/1.png"]
-    assert listing.skipped == {"folders that may not be opened": 1}
+    assert listing.skipped == {"folders that may not be opened (b)": 1}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names there are no bytes")
@@ -192,6 +245,49 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     path = source.listing().paths[1]
     assert path == f"a/{name}"
     assert decode(source.read(1, path), name=path).width == 56
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["train/train/a/1.png", "train/train/b/1.png", "test/test/a/1.png"],
+         {("a", "train"), ("b", "train"), ("a", "test")}),
+        (["training_set/training_set/a/1.png", "training_set/training_set/b/1.png", "test_set/test_set/a/1.png"],
+         {("a", "train"), ("b", "train"), ("a", "test")}),
+        (["seg_train/seg_train/a/1.png", "seg_train/seg_train/b/1.png", "seg_test/seg_test/b/1.png", "seg_pred/1.png"],
+         {("a", "train"), ("b", "train"), ("b", "test")}),
+        (["Training Data/a/1.png", "Training Data/b/1.png", "Validation Data/a/1.png"],
+         {("a", "train"), ("b", "train"), ("a", "val")}),
+        (["train-images/images/a/1.png", "train-images/images/b/1.png"], {("a", "train"), ("b", "train")}),
+        (["pets/train/a/1.png", "pets/train/b/1.png", "pets/val/b/1.png"],
+         {("a", "train"), ("b", "train"), ("b", "val")}),
+        (["pets/pets/a/1.png", "pets/pets/b/1.png"], {("a", ""), ("b", "")}),
+        (["PetImages/a/1.png", "PetImages/b/sub/1.png"], {("a", ""), ("b", "")}),
+        # No wrappers: a class of its own, whose images lie deeper.
+        (["train/a/1.png", "train/b/1.png", "test/a/sub/1.png"], {("a", "train"), ("b", "train"), ("a", "test")}),
+        (["cats/cats/1.png"], {("cats", "")}),
+        (["cats/2024/1.png"], {("cats", "")}),
+        (["cats/1.png", "cats/a/1.png", "cats/b/1.png"], {("cats", "")}),
+    ],
+)  # fmt: skip
+def test_wrapped_folders_and_names_of_splits(tmp_path: Path, names: list[str], expected: set[tuple[str, str]]) -> None:
+    listing = made(tmp_path / "pets", names).listing()
+    assert {(label, split) for _, label, split in rows(listing)} == expected
+
+
+def test_splits_are_never_classes(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"found 2 images, but no class folders.*\(test_set/1.png, train_set/1.png\)"):
+        made(tmp_path, ["train_set/1.png", "test_set/1.png"]).listing()
+
+
+def test_class_names_are_compared_in_nfc(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    try:
+        listing = made(tmp_path, [f"train/{composed}/1.png", "train/b/1.png", f"test/{apart}/1.png"]).listing()
+    except OSError:
+        pytest.skip("this file system wants other names")
+    assert sorted(listing.labels) == ["b", composed]
+    assert f"test/{apart}/1.png" in [path for path, _, _ in rows(listing)]
 
 
 @pytest.mark.parametrize(

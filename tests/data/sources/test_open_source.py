@@ -59,6 +59,37 @@ def test_each_kind_is_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert open_source("xo", xo=XO(count=4)).listing().label.tolist() == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("place", ["", "cat", "train", "train/cat"])
+@pytest.mark.parametrize(
+    "strays",
+    [
+        {"x.parquet": b"PAR1"},
+        {"state.json": b"{}", "dataset_info.json": b"{}", "dataset_dict.json": b"{}"},
+        {"train-images-idx3-ubyte": b""},
+        {"x.tar": b""},
+    ],
+)
+def test_files_of_another_kind_leave_photos_alone(
+    tmp_path: Path, strays: dict[str, bytes], place: str, *, labelled: bool
+) -> None:
+    names = [f"{place.partition('/')[0] if 'train' in place else ''}/{name}/1.png" for name in ("cat", "dog")]
+    for name, data in {
+        **dict.fromkeys(names, SAMPLES["PNG"]),
+        **{f"{place}/{n}": d for n, d in strays.items()},
+    }.items():
+        (tmp_path / name.strip("/")).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name.strip("/")).write_bytes(data)
+    listing = open_source(tmp_path, labelled=labelled).listing()
+    assert (listing.labels, sum(listing.skipped.values())) == (("cat", "dog"), len(strays))
+
+
+def test_files_of_another_kind_leave_photos_without_labels_alone(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "x.parquet"):
+        (tmp_path / name).write_bytes(SAMPLES["PNG"])
+    assert len(open_source(tmp_path, labelled=False).listing()) == 2
+
+
 def test_errors_for_data_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError, match="'digit'; did you mean digits"):

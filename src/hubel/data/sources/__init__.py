@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hubel.core.errors import DataError, UnknownNameError
 from hubel.data.sources import arrays, builtin, folder, hub, idx, npy, parquet, saved, table, webdataset
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
+from hubel.data.sources.class_folders import holds_photos
 from hubel.data.sources.kind import SourceKind, SourceRequest
 from hubel.data.sources.listing import Listing, Source
 
 __all__ = ["KINDS", "ArraySource", "Listing", "Source", "open_source"]
+
+
+def _unless_photos(kind: SourceKind) -> SourceKind:
+    """Return a kind of data in few files that leaves a folder of photos alone, where such a file lies among them."""
+
+    def recognises(request: SourceRequest) -> bool:
+        return kind.recognises(request) and not holds_photos(request.path, labelled=request.labelled)
+
+    return replace(kind, recognises=recognises)
+
 
 # The first kind that recognises a request opens it, so a kind stands before those that would also accept its files.
 KINDS: tuple[SourceKind, ...] = (
@@ -19,10 +31,7 @@ KINDS: tuple[SourceKind, ...] = (
     arrays.KIND,
     hub.KIND,
     table.KIND,
-    saved.KIND,
-    parquet.KIND,
-    webdataset.KIND,
-    idx.KIND,
+    *map(_unless_photos, (saved.KIND, parquet.KIND, webdataset.KIND, idx.KIND)),
     npy.KIND,
     folder.KIND,
 )

@@ -1,5 +1,6 @@
 """A folder of class folders, with or without splits: `root/<class>/*` or `root/{train,val,test}/<class>/*`.
 
+A folder that wraps another of its kind, as archives unpack, counts as the inner one; see `class_folders`.
 Without labels, the images may also be in `root` or the folders of the splits themselves.
 """
 
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError
 from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import read_regular
+from hubel.data.sources.class_folders import class_parents
 from hubel.data.sources.kind import SourceKind
-from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder, split_code
+from hubel.data.sources.listing import Listing, ListingBuilder, class_name, passed_over
 from hubel.data.sources.walk import image_files
 
 __all__ = ["KIND", "FolderSource", "file_stamp"]
@@ -38,7 +40,8 @@ class FolderSource:
     Args:
         root: the folder.
         labelled: images outside of class folders are passed over; otherwise they have the label "".
-        within: the folder that links must not leave; the root if None.
+        within: the folder that links must not leave, and links to folders are not entered; None for a user's own data,
+            where links may lead anywhere.
 
     Attributes:
         suffixes: endings of the files that are images, in lower case.
@@ -49,7 +52,7 @@ class FolderSource:
     example: ClassVar[str] = "*.jpg"
 
     def __init__(self, root: Path, *, labelled: bool = True, within: Path | None = None) -> None:
-        self.root, self.labelled, self._within = root, labelled, within or root
+        self.root, self.labelled, self._within = root, labelled, within
         self.name = root.resolve().name or "data"
         self.location = str(root.resolve())
 
@@ -59,42 +62,32 @@ class FolderSource:
         Raises:
             DataError: there is no class folder with an image.
         """
-        rows = ListingBuilder()
-        tops = _folders(self.root)
-        splits = {
-            top: code for top in tops if (code := split_code(top)) and (not self.labelled or _folders(self.root / top))
-        }
-        if SPLITS.index("train") not in splits.values() and len(splits) < len(tops):
-            splits = {}  # classes that happen to be called so
-        loose = 0
-        for path, status in image_files(self.root, rows.skip, suffixes=self.suffixes):
-            split, _, rest = path.partition("/") if splits else ("", "", path)
-            label, _, inside = rest.partition("/")
-            if splits and split not in splits:
-                rows.skip("outside train, val and test")
-            elif not inside and self.labelled:
+        rows, loose = ListingBuilder(), 0
+        parents = class_parents(self.root, labelled=self.labelled, suffixes=self.suffixes)
+        prefixes = [(f"{parent}/" if parent else "", code) for parent, code in parents.items()]
+        files = image_files(self.root, rows.skip, suffixes=self.suffixes, follow_links=self._within is None)
+        for path, status in files:
+            prefix, split = next((known for known in prefixes if path.startswith(known[0])), (None, 0))
+            if prefix is None:
+                rows.skip("outside train, val and test", path)
+                continue
+            label, inside, _ = path.removeprefix(prefix).partition("/")
+            if not inside and self.labelled:
+                rows.skip("in no class folder", path)
                 loose += 1
             else:
-                rows.add(path, label if inside else "", splits.get(split, 0), file_stamp(path, status))
-        if loose:
-            rows.skip("in no class folder", loose)
+                rows.add(path, class_name(label) if inside else "", split, file_stamp(path, status))
         listing = rows.build()
         if not len(listing):
             found = f"{loose} images, but no class folders" if loose else "no image"
             expected = f"{self.root.name or 'folder'}/<class>/{self.example}"
-            raise DataError(f"{self.root}: found {found} in this folder; expected {expected}")
+            passed = "".join(f"; {note}" for note in passed_over(listing.skipped))
+            raise DataError(f"{self.root}: found {found} in this folder; expected {expected}{passed}")
         return listing
 
     def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:
         """Return the bytes of one file."""
         return read_regular(self.root / path, root=self._within)
-
-
-def _folders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
-        )
 
 
 KIND = SourceKind(

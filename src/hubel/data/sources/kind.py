@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hubel.core.files import user_path
 from hubel.data.sources.listing import Source
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class SourceRequest:
     @property
     def path(self) -> Path:
         """Return the data as a path, with "~" expanded."""
-        return Path(self.data).expanduser()
+        return user_path(self.data)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.listing import natural_key, split_code
+from hubel.data.sources.walk import is_folder, visible_entries
 
 __all__ = ["holds_files", "split_files", "split_in_name"]
 
@@ -40,24 +41,16 @@ def holds_files(folder: Path, suffix: str) -> bool:
 def _files_near(folder: Path, suffix: str) -> list[Path]:
     """Return the files with this ending in a folder and its subfolders, without hidden ones, in natural order."""
     found = []
-    for entry in _entries(folder):
-        if entry.is_dir():
-            found += [Path(inside.path) for inside in _entries(Path(entry.path)) if _ends(inside, suffix)]
+    for entry in visible_entries(folder):
+        if is_folder(entry):
+            found += [Path(inside.path) for inside in visible_entries(Path(entry.path)) if _ends(inside, suffix)]
         elif _ends(entry, suffix):
             found.append(Path(entry.path))
     return sorted(found, key=lambda path: natural_key(path.as_posix()))
 
 
 def _ends(entry: os.DirEntry[str], suffix: str) -> bool:
-    return entry.name.lower().endswith(suffix) and entry.is_file()
-
-
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith("."))
-    except PermissionError:  # the listing of images counts such folders
-        return
+    return entry.name.lower().endswith(suffix) and os.path.isfile(entry.path)  # noqa: PTH113 - raises nothing
 
 
 def split_files(folder: Path, suffix: str) -> list[tuple[Path, int]]:

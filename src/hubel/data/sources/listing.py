@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -12,16 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.progress import counted
+from hubel.data.reading import one_line
 
 __all__ = [
     "SPLITS",
     "Listing",
     "ListingBuilder",
+    "PassedOver",
     "Source",
     "TextColumn",
+    "class_name",
     "class_names",
+    "is_generic",
     "label_parts",
     "natural_key",
+    "passed_over",
     "split_code",
 ]
 
@@ -30,22 +37,47 @@ SPLITS = ("", "train", "val", "test")
 _SPLIT_NAMES = {
     "train": 1,
     "training": 1,
+    "trainset": 1,
     "val": 2,
     "valid": 2,
     "validation": 2,
+    "valset": 2,
     "dev": 2,
     "test": 3,
     "testing": 3,
+    "testset": 3,
 }
+# Words that may stand beside the name of a split: training_set, seg_train, test-images.
+_FILLERS = {"", "set", "data", "dataset", "images", "imgs", "photos", "pictures", "seg", "split"}
+_EXAMPLES = 5  # names, or endings, of what is passed over for one reason
 
 
 def split_code(name: str) -> int | None:
     """Return the code of a split by any of its usual names, or None.
 
-    >>> split_code("Validation"), split_code("trousers")
-    (2, None)
+    >>> split_code("Validation"), split_code("training_set"), split_code("trousers")
+    (2, 1, None)
     """
-    return _SPLIT_NAMES.get(name.lower())
+    words = _telling_words(name)
+    return _SPLIT_NAMES.get(words[0]) if len(words) == 1 else None
+
+
+def is_generic(name: str) -> bool:
+    """Return whether the name of a folder says nothing of its content.
+
+    >>> is_generic("dataset"), is_generic("cats")
+    (True, False)
+    """
+    return not _telling_words(name)
+
+
+def _telling_words(name: str) -> list[str]:
+    return [word for word in re.split(r"[-_. ]", name.lower()) if word not in _FILLERS]
+
+
+def class_name(text: str) -> str:
+    """Return the name of a class in Unicode's form NFC: a letter with its accent is one letter, whatever wrote it."""
+    return unicodedata.normalize("NFC", text)
 
 
 def natural_key(text: str) -> tuple[tuple[object, ...], str]:
@@ -75,6 +107,45 @@ class TextColumn:
         return self.block[start : self.ends[row]].tobytes().decode("utf-8", "surrogateescape")
 
 
+class PassedOver:
+    """Files that are passed over: their number for each reason, with examples."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._examples: dict[str, dict[str, None]] = {}
+
+    def __call__(self, reason: str, example: str = "", n: int = 1) -> None:
+        """Count `n` files.
+
+        Args:
+            reason: a noun phrase in the plural.
+            example: a name, or what else tells the files; "" where the reason says all.
+            n: number of files.
+        """
+        self._counts[reason] = self._counts.get(reason, 0) + n
+        examples = self._examples.setdefault(reason, {})
+        if example and len(examples) <= _EXAMPLES:
+            examples[one_line(example)] = None
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of files for each reason with its examples, such as `{"not images (heic, txt)": 3}`."""
+        return {f"{reason}{self._shown(reason)}": n for reason, n in self._counts.items()}
+
+    def _shown(self, reason: str) -> str:
+        examples = list(self._examples[reason])
+        more = ["..."] if len(examples) > _EXAMPLES else []
+        return f" ({', '.join(examples[:_EXAMPLES] + more)})" if examples else ""
+
+
+def passed_over(skipped: Mapping[str, int]) -> list[str]:
+    """Return a line for each reason why files were passed over.
+
+    >>> passed_over({"not images (heic)": 4})
+    ['4 files passed over: not images (heic)']
+    """
+    return [f"{counted(n, 'file')} passed over: {why}" for why, n in skipped.items()]
+
+
 @dataclass(frozen=True)
 class Listing:
     """The rows of a source, undecoded.
@@ -85,7 +156,7 @@ class Listing:
         split: per row, a position in `SPLITS`.
         stamp: per row, 64 bits that change when the file does (size and modification time); 0 where nothing can tell.
         labels: label texts; the label of an image of several classes joins them with "|".
-        skipped: numbers of files passed over, by reason.
+        skipped: numbers of files passed over, by reason; see `PassedOver`.
     """
 
     paths: TextColumn
@@ -100,7 +171,11 @@ class Listing:
 
 
 class ListingBuilder:
-    """A builder that collects rows into flat arrays."""
+    """A builder that collects rows into flat arrays.
+
+    Attributes:
+        skip: counts the files that are passed over.
+    """
 
     def __init__(self) -> None:
         self._block = bytearray()
@@ -109,7 +184,7 @@ class ListingBuilder:
         self._split = array("b")
         self._stamp = array("Q")
         self._labels: dict[str, int] = {}
-        self.skipped: dict[str, int] = {}
+        self.skip = PassedOver()
 
     def add(self, path: str, label: str | None, split: int = 0, stamp: int = 0) -> None:
         """Add a row."""
@@ -119,10 +194,6 @@ class ListingBuilder:
         self._split.append(split)
         self._stamp.append(stamp)
 
-    def skip(self, reason: str, n: int = 1) -> None:
-        """Count `n` files that are passed over."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + n
-
     def build(self) -> Listing:
         """Return the rows so far."""
         return Listing(
@@ -131,7 +202,7 @@ class ListingBuilder:
             np.frombuffer(self._split, np.int8),
             np.frombuffer(self._stamp, np.uint64),
             tuple(self._labels),
-            self.skipped,
+            self.skip.counts(),
         )
 
 

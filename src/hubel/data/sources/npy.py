@@ -22,6 +22,7 @@ from hubel.data.reading import DEFAULT_LIMITS, RefusalError, one_line, read_regu
 from hubel.data.sources.arrays import as_pixels
 from hubel.data.sources.folder import FolderSource
 from hubel.data.sources.kind import SourceKind
+from hubel.data.sources.listing import PassedOver
 from hubel.data.sources.walk import image_files
 
 __all__ = ["KIND", "NpySource", "decode_npy", "is_npy_folder"]
@@ -38,7 +39,7 @@ def is_npy_folder(path: Path) -> bool:
     if not path.is_dir():
         return False
     found = False
-    for name, _ in image_files(path, lambda reason: None, suffixes=EXTENSIONS | {_SUFFIX}):
+    for name, _ in image_files(path, PassedOver(), suffixes=EXTENSIONS | {_SUFFIX}):
         if not name.lower().endswith(_SUFFIX):
             return False
         found = True

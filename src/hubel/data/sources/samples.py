@@ -48,8 +48,8 @@ def archive_samples(file: BinaryIO, archive: str, called: str, names: Names, ski
         archive: its path, for errors.
         called: prefix of the names of members, for `skip`.
         names: the classes by number; None where numbers are the names.
-        skip: called with the name and the reason of each member that is passed over; without a name for kinds of files
-            that are merely not used.
+        skip: called with the name and the reason of each member that is passed over; with the ending of a kind of files
+            that is merely not used.
 
     Raises:
         DataError: the archive is damaged, or a label is a number without a name.
@@ -96,7 +96,7 @@ def _usable(file: BinaryIO, archive: str, called: str, skip: Skip) -> Iterator[t
         elif f".{ending.rpartition('.')[2]}" in EXTENSIONS:
             skip(f"{called}/{member.name}", "the name has a second dot, which ends the key at the first")
         else:
-            skip("", "neither images nor labels")
+            skip(ending or member.name, "neither images nor labels")
 
 
 def _label(file: BinaryIO, parts: dict[str, Member], names: Names) -> str | None:

@@ -32,11 +32,11 @@ class TableSource:
 
     Args:
         path: the table.
-        within: the folder that links among relative paths must not leave; the table's own if None.
+        within: the folder that links among relative paths must not leave; None for a user's own data.
     """
 
     def __init__(self, path: Path, *, within: Path | None = None) -> None:
-        self.path, self._within = path, within or path.parent
+        self.path, self._within = path, within
         self.name = path.stem
         self.location = str(path.resolve())
 
@@ -66,7 +66,7 @@ class TableSource:
         return rows.build()
 
     def read(self, row: int, path: str) -> bytes:
-        """Return the bytes of one file, which may be anywhere; but a link inside the table's folder must stay there."""
+        """Return the bytes of one file, which may be anywhere; but a link beside the table must stay in `within`."""
         inside = not Path(path).is_absolute() and ".." not in Path(path).parts
         return read_regular(self.path.parent / path, root=self._within if inside else None)
 

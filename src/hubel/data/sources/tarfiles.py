@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hubel.core.errors import DataError
-from hubel.data.containers import EXTENSIONS
+from hubel.core.files import user_path
 from hubel.data.sources.layout import holds_files, split_files, split_in_name
-from hubel.data.sources.listing import natural_key, split_code
+from hubel.data.sources.listing import natural_key
 
 __all__ = ["Shards", "find_shards", "is_webdataset"]
 
@@ -48,12 +48,9 @@ class Shards:
 
 
 def is_webdataset(what: Path) -> bool:
-    """Return whether this is a tar archive, a folder with some, or a pattern that names some.
-
-    A folder with at least two subfolders of images is a folder of class folders with an archive beside them.
-    """
+    """Return whether this is a tar archive, a folder with some, or a pattern that names some."""
     if what.is_dir():
-        return holds_files(what, ".tar") and not _has_class_folders(what)
+        return holds_files(what, ".tar")
     name = what.name.lower()
     return name.endswith((".tar", *_COMPRESSED)) and (what.is_file() or bool(set(str(what)) & set("*?[{")))
 
@@ -64,7 +61,7 @@ def find_shards(what: str | Path) -> Shards:
     Raises:
         DataError: there is none, one of those that braces name is missing, or they are compressed.
     """
-    path = Path(what).expanduser()
+    path = user_path(what)
     if path.is_dir():
         found = split_files(path, ".tar")
         if not found:
@@ -131,15 +128,3 @@ def _expanded(pattern: str) -> list[str]:
     if not 0 < number <= _MOST_NAMES:
         raise DataError(f"{pattern} names too many files; expected at most {_MOST_NAMES:,}")
     return ["".join(choice) for choice in itertools.product(*parts)]
-
-
-def _has_class_folders(root: Path) -> bool:
-    """Return whether two folders in this one, or in the folders of its splits, hold images themselves."""
-    tops = [path for path in root.iterdir() if path.is_dir()]
-    tops += [path for top in tops if split_code(top.name) for path in top.iterdir() if path.is_dir()]
-    return len(list(itertools.islice(filter(_holds_images, tops), 2))) == 2
-
-
-def _holds_images(folder: Path) -> bool:
-    with os.scandir(folder) as entries:
-        return any(Path(entry.name).suffix.lower() in EXTENSIONS for entry in entries)

@@ -10,11 +10,9 @@ Images are never extracted: one scan records the offset of each, and they are re
 
 from __future__ import annotations
 
-import itertools
 import os
 import stat
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -30,7 +28,7 @@ from hubel.data.sources.columns import row_stamps
 from hubel.data.sources.features import checked_names
 from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.kind import SourceKind
-from hubel.data.sources.listing import Listing, ListingBuilder
+from hubel.data.sources.listing import Listing, ListingBuilder, passed_over
 from hubel.data.sources.samples import Sample, archive_samples
 from hubel.data.sources.tarfiles import Shards, find_shards, is_webdataset
 
@@ -38,7 +36,6 @@ __all__ = ["KIND", "WebDatasetSource", "numbered_names", "open_archive", "read_s
 
 _NAMES = ("classes.txt", "classnames.txt", "class_names.txt", "names.txt", "labels.txt")
 _NAMES_BYTES = 2**24
-_BY_NAME = 5  # of the members passed over for one reason
 
 
 def numbered_names(shards: Shards) -> list[str] | None:
@@ -129,7 +126,6 @@ class WebDatasetSource:
         """
         names = numbered_names(self._shards)
         rows = ListingBuilder()
-        skip = _by_name(rows.skip)
         shard, offset, size = array("i"), array("q"), array("q")
         states, labelled = [], 0
         with bar("scanning archives", len(self._shards.paths)) as progress:
@@ -138,7 +134,8 @@ class WebDatasetSource:
                     facts = os.fstat(file.fileno())
                     states.append((facts.st_size, facts.st_mtime_ns))
                     marks = row_stamps(file_stamp(called, facts))
-                    for sample, mark in zip(archive_samples(file, str(path), called, names, skip), marks, strict=False):
+                    samples = archive_samples(file, str(path), called, names, lambda name, why: rows.skip(why, name))
+                    for sample, mark in zip(samples, marks, strict=False):
                         rows.add(f"{called}/{sample.name}", self._label(sample), split, mark)
                         shard.append(number)
                         offset.append(sample.offset)
@@ -155,7 +152,7 @@ class WebDatasetSource:
         return sample.label if self._labelled or sample.label is not None else ""
 
     def _check(self, images: int, labelled: int, rows: ListingBuilder) -> None:
-        passed = "".join(f"; passed over: {n:,} {why}" for why, n in itertools.islice(rows.skipped.items(), 3))
+        passed = "".join(f"; {note}" for note in passed_over(rows.skip.counts())[:3])
         where = self._shards.location
         if not images:
             raise DataError(f"{where}: found no image in the archives; expected key.jpg with key.cls, for one{passed}")
@@ -186,17 +183,6 @@ class WebDatasetSource:
                 return read_sample(file, int(offsets.offset[row]), int(offsets.size[row]), path)
         except DataError as error:
             raise DecodeError(path, str(error)) from error
-
-
-def _by_name(skip: Callable[[str, int], None]) -> Callable[[str, str], None]:
-    """Return a function that counts members passed over: the first few for each reason by name, the rest together."""
-    named: dict[str, int] = {}
-
-    def count(name: str, reason: str) -> None:
-        named[reason] = named.get(reason, 0) + 1
-        skip(f"{reason}: {one_line(name)}" if name and named[reason] <= _BY_NAME else reason, 1)
-
-    return count
 
 
 KIND = SourceKind(
