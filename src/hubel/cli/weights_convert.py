@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = (
     "hubel weights convert resnet50-11ad3fa6.pth --model resnet50",
     "hubel weights convert mine.pth --model resnet20 --classes names.txt --out mine.safetensors",
@@ -34,11 +36,11 @@ def convert(
 
     converted = convert_file(file, model, options=options, classes=classes, out=out)
     card, row = converted.card, converted.row
-    print(f"{card.model}, {len(card.classes):,} classes, input {card.preprocess.height}x{card.preprocess.width}")
+    print_line(f"{card.model}, {len(card.classes):,} classes, input {card.preprocess.height}x{card.preprocess.width}")
     if row:
-        print(f"recognised as the weights {row.tag!r}, licence {row.licence}")
+        print_line(f"recognised as the weights {row.tag!r}, licence {row.licence}")
     else:
         print("not in the catalogue of weights: ImageNet's usual preprocessing is assumed")
-    print(f"model   {converted.path}")
-    print(f"use it  {shell_command('hubel', 'predict', converted.path, 'IMAGE...')}")
+    print_line(f"model   {converted.path}")
+    print_line(f"use it  {shell_command('hubel', 'predict', converted.path, 'IMAGE...')}")
     return 0

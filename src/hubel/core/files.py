@@ -12,8 +12,9 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,20 @@ __all__ = [
     "cache_root",
     "folder_bytes",
     "fsync_folder",
+    "is_stream",
     "is_whole",
+    "naming_the_file",
     "numbered_folder",
     "publish_folder",
     "remove_leftovers",
+    "short_name",
     "write_atomic",
     "write_json",
 ]
 
 _SUFFIX_BYTES = 8  # random bytes in the name of an unfinished file or folder
+_MOST_NAME_BYTES = 200  # of the name that it is made from: systems allow 255 in all
+_OPEN_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # names of files that are open already
 
 
 def cache_root() -> Path:
@@ -47,7 +53,7 @@ def cache_root() -> Path:
 def numbered_folder(parent: Path, name: str) -> Path:
     """Create and return the first of `parent/name-1`, `parent/name-2`, ... that does not exist."""
     parent.mkdir(parents=True, exist_ok=True)
-    number = 1
+    number, name = 1, short_name(name)
     while True:
         path = parent / f"{name}-{number}"
         try:
@@ -68,13 +74,29 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def is_stream(path: Path) -> bool:
+    """Tell whether a path is a device, a pipe or a name of an open file: it is written to as it is, never replaced."""
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)) or path.absolute().as_posix().startswith(_OPEN_FILES)
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write `content` to `path` atomically: a reader sees the old file or the new one, never a part."""
+    """Write `content` to `path` atomically: a reader sees the old file or the new one, never a part.
+
+    A device or a pipe gets the content as it is.
+    """
     data = content.encode() if isinstance(content, str) else content
+    if is_stream(path):
+        with naming_the_file(path), path.open("wb") as file:
+            file.write(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside(path)
     try:
-        with temporary.open("xb") as file:
+        with naming_the_file(path), temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -83,6 +105,17 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def naming_the_file(path: Path) -> Iterator[None]:
+    """Give the name of the file to errors within the block that have none, as those of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -151,4 +184,16 @@ def beside(path: Path) -> Path:
 
     `tempfile` is not used, because only the owner may read its files and folders.
     """
-    return path.with_name(f".{path.name}.{secrets.token_hex(_SUFFIX_BYTES)}.tmp")
+    return path.with_name(f".{short_name(path.name)}.{secrets.token_hex(_SUFFIX_BYTES)}.tmp")
+
+
+def short_name(name: str) -> str:
+    """Return a file's name cut so that a suffix can be added to it: after at most 200 bytes, at the end of a letter.
+
+    >>> short_name("photo"), len(short_name("ö" * 150).encode())
+    ('photo', 200)
+    """
+    raw = os.fsencode(name)
+    if len(raw) <= _MOST_NAME_BYTES:
+        return name
+    return raw[:_MOST_NAME_BYTES].decode("utf-8", "ignore")

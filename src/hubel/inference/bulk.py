@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hubel.core.errors import OptionError
-from hubel.core.files import fsync_folder
+from hubel.core.files import fsync_folder, naming_the_file
+from hubel.core.outputs import output_file
 from hubel.core.progress import bar
 from hubel.core.stopping import listening
 from hubel.data.inputs import Input
@@ -96,6 +97,8 @@ def is_finished(output: Path, *, resume: bool) -> bool:
         raise OptionError(f"{partial} is there already: a prediction that was stopped; go on by --resume, or remove it")
     if not resume and output.exists():
         raise OptionError(f"{output} is there already; name another file or remove it (--resume takes it for finished)")
+    if not output.is_file():
+        output_file(output, ours=None, flag="--output")
     return output.exists() and not partial.exists()
 
 
@@ -118,7 +121,7 @@ def write(
         raise OptionError(f"{output} is finished already")
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_of(output)
-    with partial.open("a+b" if resume else "x+b") as file:
+    with naming_the_file(partial), partial.open("a+b" if resume else "x+b") as file:
         _lock(file, partial)
         before, unreadable = _whole_rows(file, job.identity(), inputs, batch_size(classifier.card.preprocess))
         done, started, stopped_by = before, time.monotonic(), 0

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import DivergedError, OptionError
-from hubel.core.files import numbered_folder, write_atomic
+from hubel.core.files import write_atomic
+from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import bar, say
 from hubel.core.random import scalar
 from hubel.core.shell import shell_command
@@ -34,7 +35,6 @@ from hubel.training.execute import build_trainer, training_context
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
-from hubel.training.run_folder import RUNS
 from hubel.training.transfer import prepare_tuning
 
 if TYPE_CHECKING:
@@ -176,13 +176,14 @@ def find_lr(
         raise OptionError(f"--steps is at least {_LEAST_STEPS}, not {steps}")
     if not 0 < lowest < highest < math.inf:
         raise OptionError(f"--lowest is above 0 and below --highest, not {lowest:g} and {highest:g}")
+    out = output_folder(out, verb="lr-find", inputs=(data,))
     plan = plan_training(data, recipe)
     rates = np.geomspace(lowest, highest, steps)
     with training_context(plan):
         network, train = _start(plan)
         test = range_test(plan, network, train, rates)
     name = plan.dataset.source.name
-    folder = out or numbered_folder(RUNS, f"lr-find-{name}")
+    folder = make_folder(out, verb="lr-find", name=f"lr-find-{name}")
     write_atomic(folder / "lr_find.csv", test.to_csv())
     save_figure(draw_range_test(test, f"{plan.card.model} on {name}"), folder / "lr_find.png")
     command = train_command(data, recipe, test.suggestion)

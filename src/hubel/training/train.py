@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from hubel.core.errors import CheckpointError
-from hubel.core.files import numbered_folder, remove_leftovers
+from hubel.core.files import remove_leftovers
+from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
@@ -23,7 +24,7 @@ from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
-from hubel.training.run_folder import RUNS, RunFolder, only_unfinished
+from hubel.training.run_folder import RunFolder, only_unfinished
 from hubel.training.run_report import evaluate_run
 
 __all__ = ["RunResult", "resume", "train"]
@@ -78,13 +79,13 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
     started = time.monotonic()
+    if out is not None and (Path(out) / "config.json").exists():
+        raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
+    out = output_folder(out, verb="train", inputs=(data,))
     plan = plan_training(data, recipe or Recipe(), xo=xo)
     seconds = {"indexing the images": time.monotonic() - started}
-    if out is not None:
-        if (out / "config.json").exists():
-            raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
-        out.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(out or numbered_folder(RUNS, f"{plan.dataset.source.name}-{plan.card.model}"))
+    name = f"{plan.dataset.source.name}-{plan.card.model}"
+    folder = RunFolder(make_folder(out, verb="train", name=name))
     folder.write_config(
         {
             "hubel": __version__,

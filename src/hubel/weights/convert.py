@@ -11,13 +11,14 @@ from typing import Any
 import torch
 
 from hubel.core.errors import OptionError
+from hubel.core.outputs import output_file
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import build_model, find
 from hubel.weights.card import ModelCard
 from hubel.weights.create import card_of
 from hubel.weights.foreign import Varying, fit_weights, read_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
-from hubel.weights.model_file import save_model
+from hubel.weights.model_file import is_model_file, save_model
 from hubel.weights.pretrained import Pretrained, list_weights
 
 __all__ = ["Converted", "convert_file"]
@@ -62,13 +63,14 @@ def convert_file(
 
     Raises:
         WeightsError: the file cannot be read, or does not match the network.
-        OptionError: the number of names is not that of the classes, or the result would replace the file itself.
+        OptionError: the number of names is not that of the classes, or the result would replace the file itself or a
+            file of another kind.
     """
     exact, variant = find(model)
     found = read_weights(file)
-    target = out or file.with_suffix(".safetensors")
-    if target.exists() and target.samefile(file):
-        raise OptionError(f"{target} is the input file; choose another name with --out")
+    target = output_file(
+        file.with_suffix(".safetensors") if out is None else out, ours=is_model_file, inputs=(file, classes)
+    )
     row = _recognised(exact, file)
     options = {**(row.options if row else {}), **(options or {})}
 

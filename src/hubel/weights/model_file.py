@@ -24,7 +24,7 @@ from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.core.files import write_atomic
 from hubel.weights.card import ModelCard
 
-__all__ = ["load_model", "model_path", "read_card", "save_model"]
+__all__ = ["is_model_file", "load_model", "model_path", "read_card", "save_model"]
 
 _FORMAT = 1
 _NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, like the digest
@@ -61,6 +61,15 @@ def read_card(path: Path) -> ModelCard:
         ModelFileError: the file is missing, or was not written by hubel.
     """
     return _card(path, _header(path))
+
+
+def is_model_file(path: Path) -> bool:
+    """Tell whether a file is a model file of hubel, by its card alone."""
+    try:
+        read_card(path)
+    except ModelFileError:
+        return False
+    return True
 
 
 def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
