@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.core.outputs import output_file
+from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
@@ -112,8 +113,7 @@ def export(
     if int8 and (data is None or form != "onnx"):
         wanted = "images to calibrate with: --data PHOTOS" if data is None else "the format onnx"
         raise OptionError(f"--int8 needs {wanted}")
-    if not 0 <= max_drop <= 1:
-        raise OptionError(f"the largest loss allowed is a share from 0 to 1, not {max_drop}")
+    check_range("--max-drop", 100 * max_drop, 0, 100, unit="percentage points")
     path = _output_path(model, output, FORMATS[form], int8=int8, data=data)
     network, card = load_network(model)
     sample = _from_data(data, card) if data is not None else _from_photos(card.preprocess)

@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass, field, fields
 
 from hubel.core.errors import OptionError
+from hubel.core.ranges import check_range
 
 __all__ = ["LOOPBACK", "ServerSettings"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ANY = ("0.0.0.0", "::", "")
 _MIB = 2**20
+_MOST = 2**40
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,10 @@ class ServerSettings:
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
-            if setting.name not in ("port", "batch_wait", "linger") and isinstance(value, int | float) and value <= 0:
-                raise OptionError(f"{setting.name} is above 0, not {value}")
+            if setting.name not in ("port", "batch_wait", "linger") and isinstance(value, int | float):
+                if not value > 0:
+                    raise OptionError(f"{setting.name} is above 0, not {value}")
+                check_range(setting.name, value, 0, _MOST)
         if not 0 <= self.port < 2**16:
             raise OptionError(f"a port is a number from 0 to 65535, not {self.port}")
         if self.max_parts > self.queue:

@@ -26,6 +26,7 @@ from hubel.core.files import write_atomic
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import bar, say
 from hubel.core.random import scalar
+from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.loading import Batch, Labelled, Samples, with_principal_axes
 from hubel.models.neighbours import Neighbours
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["RangeTest", "RangeTestResult", "draw_range_test", "find_lr", "range_test", "smoothed", "train_command"]
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
-_LEAST_STEPS = 20
+_LEAST_STEPS, _MOST_STEPS = 20, 100_000
 _EXPLODED = 4.0  # times the lowest smoothed loss so far
 _NOISE = 1.5  # standard deviations of single steps; 100 steps that learn nothing stay within 1.2
 _MEMORY = 0.8  # of the moving average, in decades: 10 of the usual 100 steps
@@ -172,9 +173,10 @@ def find_lr(
         DivergedError: the loss fell at no learning rate.
     """
     recipe = recipe or Recipe()
-    if steps < _LEAST_STEPS:
-        raise OptionError(f"--steps is at least {_LEAST_STEPS}, not {steps}")
-    if not 0 < lowest < highest < math.inf:
+    check_range("--steps", steps, _LEAST_STEPS, _MOST_STEPS, whole=True)
+    for flag, rate in (("--lowest", lowest), ("--highest", highest)):
+        check_range(flag, rate, 1e-30, 1e6)
+    if not lowest < highest:
         raise OptionError(f"--lowest is above 0 and below --highest, not {lowest:g} and {highest:g}")
     out = output_folder(out, verb="lr-find", inputs=(data,))
     plan = plan_training(data, recipe)

@@ -19,6 +19,7 @@ from hubel.core.errors import OptionError
 from hubel.core.files import write_atomic, write_json
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.random import permutation
+from hubel.core.ranges import check_range
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.metrics.tables import percent
@@ -96,8 +97,8 @@ def robustness_files(
     Raises:
         HubelError: the model or the data cannot be used together.
     """
-    if images is not None and images < 1:
-        raise OptionError(f"at least 1 image is needed, not {images}")
+    if images is not None:
+        check_range("--images", images, 1, 10**9, whole=True)
     wanted = find_corruptions(only, quick=quick)
     out = output_folder(out, verb="robust", inputs=(model, baseline, data))
     models = {str(name): load_predictor(name, device=device) for name in (model, baseline) if name is not None}

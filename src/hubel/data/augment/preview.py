@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError, OptionError
 from hubel.core.outputs import make_folder, output_file
 from hubel.core.random import permutation
+from hubel.core.ranges import check_range
 from hubel.data.augment import Augmentation, Policy, find_policy, transform_image
 from hubel.data.augment.automatic import AUTOMATIC_LISTS, automatic_level
 from hubel.data.augment.draws import single
@@ -69,8 +70,7 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
     if out is not None:
         for wanted in (out, _second_sheet(out)):
             output_file(wanted, ours=is_figure, inputs=(data,))
-    if size < 0:
-        raise OptionError(f"size is a number of pixels, not {size}")
+    check_range("size", size, 0, 16_384, whole=True, unit="pixels")
     dataset = _opened(data)
     index = dataset.index
     rows = _chosen_rows(index, seed)
