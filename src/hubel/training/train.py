@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from hubel.core.errors import CheckpointError
+from hubel.core.errors import CheckpointError, HubelError, OptionError
 from hubel.core.files import remove_leftovers
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted
@@ -131,11 +131,25 @@ def resume(folder: Path | None = None) -> RunResult:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     if config["data"] is None:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
-    xo = XO(**config["xo"]) if config["xo"] else None
-    plan = plan_training(config["data"], Recipe.from_json(modern(config["recipe"])), xo=xo)
+    recipe, xo = _request(run, config)
+    plan = plan_training(config["data"], recipe, xo=xo)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
     return _carry_out(run, plan, {})
+
+
+def _request(run: RunFolder, config: Mapping[str, Any]) -> tuple[Recipe, XO | None]:
+    """Return what a run was asked for.
+
+    Raises:
+        CheckpointError: its config.json has been edited, and cannot be meant so.
+    """
+    try:
+        if not isinstance(config["data"], str):
+            raise OptionError(f"data is a path or a name, not {config['data']!r}")
+        return Recipe.from_json(modern(config["recipe"])), XO.from_numbers(config["xo"]) if config["xo"] else None
+    except (HubelError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{run.path / 'config.json'}: {error}") from None
 
 
 def _carry_out(folder: RunFolder, plan: Plan, seconds: Mapping[str, float]) -> RunResult:
