@@ -106,7 +106,7 @@ def test_other_programs_that_disturb(
         "resnt18": "no model file, run or network is called 'resnt18'; did you mean resnet18",
         "n.onnx": "n.onnx: no such file; did you mean m.onnx?",
         "m.onnx --engine onnxrutime": "no engine is called 'onnxrutime'; did you mean onnxruntime?",
-        "m.onnx --seconds 0": "--seconds is the time for a row",
+        "m.onnx --seconds 0": "--seconds is at least 0.001, not 0.0",
         "m.onnx --seconds soon": "--seconds is a number, not 'soon'",
         "m.onnx --bacth 3": "bench has no option --bacth; did you mean --batch?",
     }.items(),

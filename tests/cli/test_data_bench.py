@@ -37,7 +37,7 @@ def test_json(hubel: Call, photos: Path) -> None:
 def test_mistakes(hubel: Call, photos: Path) -> None:
     for words, line in (
         (("--cache", "yes"), "no cache is called 'yes'"),
-        (("--seconds", 0), "--seconds is above 0, not 0"),
+        (("--seconds", 0), "--seconds is at least 0.001, not 0"),
         (("--augment", "standart"), "standard"),
     ):
         found = hubel("data", "bench", photos, "--model", "convnet", *words)

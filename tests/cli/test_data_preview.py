@@ -39,7 +39,7 @@ def test_mistakes(hubel: Call, photos: Path) -> None:
         (["--policy", "stong"], "no augmentation policy is called 'stong'; did you mean strong"),
         (["--policy", "bad.toml"], "bad.toml: no setting of an augmentation is called 'rotat'; did you mean rotate"),
         (["--out", "made.jpg"], "a preview is a .png file, not made.jpg"),
-        (["--size", "-3"], "size is a number of pixels, not -3"),
+        (["--size", "-3"], "size is at least 0 pixels, not -3"),
     ):
         answer = hubel("data", "preview", photos, *words)
         assert answer.code == 2

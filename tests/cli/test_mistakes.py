@@ -184,3 +184,31 @@ def test_from_a_shell() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value", "message"),
+    [
+        ("optimization", "lr", float("nan"), "lr is from 1e-30 to 1000000.0, not nan"),
+        ("optimization", "epochs", "many", "epochs is a whole number, not 'many'"),
+        ("optimization", "epochs", 1.5, "epochs is a whole number, not 1.5"),
+        ("optimization", "loss", [], "no loss is called '[]'"),
+        ("network", "model", {"a": 1}, "model is a name, not {'a': 1}"),
+        ("network", "options", 3, "options is a table, not 3"),
+        ("network", "modle", "vgg11", "no setting is called 'modle'; did you mean model?"),
+        ("", "data", ["photos"], "data is a path or a name, not ['photos']"),
+        ("", "recipe", 3, "config.json: "),
+        ("", "xo", 3, "config.json: "),
+    ],
+)
+def test_a_run_whose_settings_were_edited(
+    hubel: Call, model: Path, table: str, name: str, value: Any, message: str
+) -> None:
+    shutil.copytree(model, "edited")
+    Path("edited/metrics.json").unlink()
+    config = json.loads(Path("edited/config.json").read_text())
+    (config["recipe"][table] if table else config)[name] = value
+    Path("edited/config.json").write_text(json.dumps(config))
+    assert message in line(hubel("train", "--resume", "--out", "edited"))
+    if table and value != 1.5:  # which the command line takes for 1
+        assert line(hubel("train", "digits", "--config", "edited/config.json"))

@@ -82,7 +82,17 @@ def test_summary_is_the_docstrings(verb: Verb) -> None:
 def test_a_file_for_each_verb() -> None:
     """A verb's file has its examples; the others hold what several verbs print or how the command starts."""
     folder = Path(verbs.__file__).parent
-    shared = {"__init__", "prediction_formats", "renamed", "results", "settings", "tables", "usage_errors", "verbs"}
+    shared = {
+        "__init__",
+        "prediction_formats",
+        "printing",
+        "renamed",
+        "results",
+        "settings",
+        "tables",
+        "usage_errors",
+        "verbs",
+    }
     assert {path.stem for path in folder.glob("*.py")} - shared == {verb.module for verb in VERBS}
 
 

@@ -21,7 +21,8 @@ from PIL import Image
 from hubel.audit.duplicates import Duplicates, find_duplicates, thumbnails
 from hubel.audit.label_errors import LabelRanking, label_errors, out_of_fold
 from hubel.audit.outliers import Outliers, outliers
-from hubel.core.files import numbered_folder, write_atomic
+from hubel.core.files import write_atomic
+from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted
 from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images
@@ -194,8 +195,7 @@ def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = N
     Raises:
         DataError: there are no labelled images, or only one class.
     """
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)  # first, so that an unwritable folder fails early
+    out = output_folder(out, verb="data check", inputs=(data,))
     dataset = open_dataset(data)
     classes, card, notes = dataset.classes(), predictor.card, dataset.notes()
     labels = dataset.targets(classes)
@@ -210,7 +210,7 @@ def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = N
     pictures = (pixels for batch in images.in_sequence(_BATCH) for pixels in batch.pixels)
     duplicates = find_duplicates(thumbnails(pictures, len(images)), images.digests)
     probabilities = out_of_fold(vectors, labels, groups=duplicates.group_of)
-    folder = out or numbered_folder(Path("runs"), f"check-{dataset.name}")
+    folder = make_folder(out, verb="data check", name=f"check-{dataset.name}")
     checked = DatasetCheck(
         name=dataset.name,
         model=card.model,

@@ -5,11 +5,13 @@ Nothing heavy is imported here or at the top of a verb's file, so that help and 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from cyclopts.config import Dict
 from hubel.cli.renamed import with_new_names
 from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
-from hubel.core.errors import HubelError, MismatchError
-from hubel.core.process import tune
+from hubel.core.errors import HubelError, MismatchError, OptionError
+from hubel.core.process import open_missing_streams, tune
+from hubel.core.text import printable
 from hubel.core.version import __version__
 
 __all__ = ["app", "main"]
@@ -75,6 +78,7 @@ def _shown_default(value: Any) -> str | None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with one of the codes above."""
+    open_missing_streams()
     tune()
     # Warnings are for programmers; hubel prints what users must know itself.
     warnings.simplefilter("ignore")
@@ -84,11 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
     except HubelError as error:
         summary, *lines = [error.summary, *error.lines] if isinstance(error, MismatchError) else [str(error)]
         _complain(summary)
         for line in lines:
-            print(f"  {line}", file=sys.stderr)
+            print(f"  {printable(line)}", file=sys.stderr)
         status = WRONG_USE
     except CycloptsError as error:
         _complain(explain_usage_error(error))
@@ -106,15 +111,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = OK
     except OSError as error:
-        _complain(f"{error.filename or 'the system'}: {error.strerror or error}")
+        _complain(_describe(error))
         status = FAILED
     sys.exit(status if isinstance(status, int) else OK)
+
+
+def _describe(error: OSError) -> str:
+    """Describe an error of the system with its file; that of a full disk with the disk, too."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    if error.filename is None:
+        return "no space left on the disk"
+    disk = Path(error.filename).absolute()
+    while not os.path.ismount(disk):
+        disk = disk.parent
+    return f"{error.filename}: no space left on the disk {disk}"
 
 
 def _run(tokens: list[str]) -> Any:
     tokens, hints = with_new_names(tokens)
     for hint in hints:
         _complain(hint)
+    _refuse_empty_values(tokens)
     tokens, config = _without_config(_with_standard_input(tokens))
     command = app(tokens)
     if config is not None:
@@ -122,6 +140,16 @@ def _run(tokens: list[str]) -> Any:
 
         command.config = (Dict(read_settings(Path(config)), source=config, use_commands_as_keys=False),)
     return command(tokens, exit_on_error=False, print_error=False)
+
+
+def _refuse_empty_values(tokens: list[str]) -> None:
+    """Refuse an option with an empty value, such as that of a shell's variable that is not set: '' is no path."""
+    end = tokens.index("--") if "--" in tokens else len(tokens)
+    for token, following in pairwise([*tokens[:end], "."]):
+        name, joined, value = token.partition("=")
+        empty = not value if joined else not following
+        if name.startswith("-") and empty and not name.startswith("--options."):
+            raise OptionError(f"{name} is empty; give it a value or leave it out")
 
 
 def _with_standard_input(tokens: list[str]) -> list[str]:
@@ -146,4 +174,4 @@ def _without_config(tokens: list[str]) -> tuple[list[str], str | None]:
 
 def _complain(text: str) -> None:
     """Print a message on one line, even if the text of the error has several."""
-    print("hubel: " + " ".join(text.split()), file=sys.stderr)
+    print("hubel: " + printable(" ".join(text.split())), file=sys.stderr)

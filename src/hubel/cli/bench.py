@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.printing import print_json, print_line
+
 if TYPE_CHECKING:
     from hubel.export.bench.report import Benchmark, BenchmarkRow
 
@@ -44,8 +46,6 @@ def bench(
         data: images for the calibration of int8; noise if not given, which is good for timing only.
         json: print the numbers as JSON instead of a table.
     """
-    import json as json_module
-
     from hubel.export.bench.run import BenchmarkSettings, benchmark
 
     settings = BenchmarkSettings(
@@ -53,16 +53,16 @@ def bench(
     )
     found = benchmark(models, settings)
     if json:
-        print(json_module.dumps(found.record(), indent=2, ensure_ascii=False))
+        print_json(found.record())
         return 1 if found.failed else 0
     _show(found)
     for row in found.rows:
         if row.error:
-            print(f"failed  {row.model} {row.configuration}: {row.error}")
+            print_line(f"failed  {row.model} {row.configuration}: {row.error}")
     for sentence in found.best():
-        print(f"best    {sentence}")
+        print_line(f"best    {sentence}")
     for note in found.notes():
-        print(f"note    {note}")
+        print_line(f"note    {note}")
     print(_MEANING)
     return 1 if found.failed else 0
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.printing import print_json, print_line
+
 EXAMPLES = (
     "hubel compare resnet50 mobilenet_v2 efficientnet_b0",
     'hubel compare "vgg*" --time',
@@ -28,24 +30,24 @@ def compare(
         figure: PNG file for a plot of accuracy against multiply-adds.
         json: print the results as JSON instead of a table.
     """
-    import json as json_module
-
     from hubel.analysis.compare import compare_networks, expand_patterns
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
-    from hubel.core.files import write_atomic
+    from hubel.core.outputs import output_file
+    from hubel.plots.png import is_figure, save_figure
 
     if not models:
         raise OptionError("name the networks: hubel compare resnet50 mobilenet_v2")
+    if figure is not None:
+        figure = output_file(figure, ours=is_figure, inputs=models, flag="--figure")
     found = compare_networks(expand_patterns(models), timed=timed)
     records = [network.to_json() for network in found]
     if figure is not None:
         from hubel.analysis.comparison_figure import accuracy_against_macs
-        from hubel.plots.png import to_png
 
-        write_atomic(figure, to_png(accuracy_against_macs(found)))
+        save_figure(accuracy_against_macs(found), figure)
     if json:
-        print(json_module.dumps(records, indent=2))
+        print_json(records)
         return 0
     rows = [
         (
@@ -65,5 +67,5 @@ def compare(
     columns = ["model", "input", "parameters", "MACs", "layers", "field", "weights MiB", "results MiB", "top-1"]
     print_table([*columns, *(["ms per image"] if timed else [])], rows)
     if figure is not None:
-        print(f"figure  {figure}")
+        print_line(f"figure  {figure}")
     return 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.printing import print_line
+
 if TYPE_CHECKING:
     from hubel.teach.convolution.arithmetic import ConvolutionSettings, Size
     from hubel.teach.convolution.explanation import ConvolutionExplanation
@@ -160,7 +162,7 @@ def _filter_photo(photo: str, given: LayerFlags, flags: _OtherFlags) -> int:
         filtered = filter_file(photo, kernel, out=flags.out, negative=flags.negative or None)
         lines += [*explain_filtered_image(filtered), f"written          {filtered.path}"]
     for line in lines:
-        print(line)
+        print_line(line)
     return 0
 
 
@@ -177,8 +179,8 @@ def _print(explanation: ConvolutionExplanation) -> int:
     from hubel.cli.tables import print_table
 
     for line in explanation.before:
-        print(line)
+        print_line(line)
     print_table(explanation.columns, explanation.rows)
     for line in explanation.after:
-        print(line)
+        print_line(line)
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = (
     "hubel data PHOTOS",
     "hubel data PHOTOS --unreadable > bad-files.txt",
@@ -25,7 +27,7 @@ def data(source: str, /, *, unreadable: bool = False) -> int:
     index = open_dataset(source).index
     if unreadable:
         for path, reason in index.unreadable():
-            print(f"{path}\t{reason}")
+            print_line(f"{path}\t{reason}")
         return 0
     rows = index.usable()
     present = [code for code in range(len(SPLITS)) if (index.split[rows] == code).any()]
@@ -38,8 +40,8 @@ def data(source: str, /, *, unreadable: bool = False) -> int:
     print_table(["class", *(SPLITS[code] or "images" for code in present)], [*body, total], title=index.name)
     heights, widths = index.height[rows], index.width[rows]
     grey = int((index.channels[rows] == 1).sum())
-    print(f"sizes     {widths.min()}x{heights.min()} to {widths.max()}x{heights.max()} pixels (width x height)")
-    print(f"colours   {grey:,} grey, {len(rows) - grey:,} in colour")
+    print_line(f"sizes     {widths.min()}x{heights.min()} to {widths.max()}x{heights.max()} pixels (width x height)")
+    print_line(f"colours   {grey:,} grey, {len(rows) - grey:,} in colour")
     for note in index.notes():
-        print(note)
+        print_line(note)
     return 0

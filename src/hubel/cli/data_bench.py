@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hubel.cli.printing import print_json, print_line
 from hubel.cli.settings import RecipeFlags
 
 EXAMPLES = (
@@ -28,14 +29,12 @@ def bench(
         seconds: duration of each measurement.
         json: print the results as JSON instead of a table.
     """
-    import json as json_module
-
     from hubel.cli.tables import print_table
     from hubel.training.bottleneck import measure_loading
 
     found = measure_loading(source, settings.recipe() if settings else None, seconds=seconds)
     if json:
-        print(json_module.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
         return 0
     body = [
         ("decode", f"{found.decode:,.0f}", "at reduced size where the format allows it"),
@@ -46,5 +45,5 @@ def bench(
     height, width = found.size
     title = f"{found.images:,} images for an input of {height}x{width}, {found.loading_threads} loading threads"
     print_table(["stage", "images/s", "description"], body, title=title)
-    print(found.bottleneck)
+    print_line(found.bottleneck)
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.printing import print_json, print_line
+
 _SHOWN = 10  # suspects, and outliers; the page shows more, the table lists all
 EXAMPLES = (
     "hubel data check PHOTOS",
@@ -33,8 +35,6 @@ def check(
         device: cpu, cuda, mps or auto.
         json: print the results as JSON instead of tables.
     """
-    import json as json_module
-
     from hubel.audit.data_check import check_dataset
     from hubel.cli.tables import print_table
     from hubel.core.progress import counted
@@ -42,10 +42,10 @@ def check(
 
     found = check_dataset(source, load_predictor(model, device=device), out)
     if json:
-        print(json_module.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
         return 0
     for note in found.notes:
-        print(note)
+        print_line(note)
     suspects = found.suspects()
     if suspects:
         first = suspects[:_SHOWN]
@@ -54,7 +54,7 @@ def check(
         print_table(["image", "label", "p(label)", "prediction", "p(prediction)"], rows, title=title)
     print_table(["", f"{len(found):,} images"], found.summary())
     for path, deviations in found.farthest()[:_SHOWN]:
-        print(f"outlier  {path} ({deviations:.1f} deviations)")
-    print(f"page   {found.page}")
-    print(f"table  {found.table}")
+        print_line(f"outlier  {path} ({deviations:.1f} deviations)")
+    print_line(f"page   {found.page}")
+    print_line(f"table  {found.table}")
     return 0

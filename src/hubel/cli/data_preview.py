@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = (
     "hubel data preview PHOTOS",
     "hubel data preview PHOTOS --policy strong --out strong.png",
@@ -28,8 +30,8 @@ def preview(source: str, /, *, policy: str = "auto", out: Path | None = None, si
 
     sheets = preview_policy(source, policy, out, size=size, seed=seed)
     for name, value in sheets.policy.to_json().items():
-        print(f"{name:12}{value}")
-    print(f"variants    {sheets.variants}")
+        print_line(f"{name:12}{value}")
+    print_line(f"variants    {sheets.variants}")
     if sheets.operations is not None:
-        print(f"operations  {sheets.operations}")
+        print_line(f"operations  {sheets.operations}")
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = (
     "hubel demo",
     "hubel demo --out my-demo",
@@ -21,11 +23,11 @@ def demo(*, out: Path | None = None) -> int:
     """
     from hubel.cli.results import print_training_result
     from hubel.cli.tables import print_table
-    from hubel.core.files import numbered_folder
+    from hubel.core.outputs import make_folder, output_folder
     from hubel.core.progress import say
     from hubel.teach.demo import digits_demo, xo_demo
 
-    folder = out or numbered_folder(Path("runs"), "demo")
+    folder = make_folder(output_folder(out, verb="demo"), verb="demo", name="demo")
     say("1. Handwritten digits: linear, nearest neighbours, LeNet-5\n")
     runs, guesses = digits_demo(folder)
     stopped = [run for run in runs if run.stopped_by]
@@ -37,5 +39,6 @@ def demo(*, out: Path | None = None) -> int:
     say("2. X and O: two outputs with independent scores\n")
     xo = xo_demo(folder)
     print_training_result(xo)
-    print(f"\nOpen the report of LeNet-5:  {runs[-1].report}")
+    print()
+    print_line(f"Open the report of LeNet-5:  {runs[-1].report}")
     return 0

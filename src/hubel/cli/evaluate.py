@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from hubel.cli.printing import print_json, print_line
+
 _MOST_ROWS = 5  # of each table; the report lists all
 EXAMPLES = (
     "hubel evaluate runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
@@ -41,8 +43,6 @@ def evaluate(
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
         json: print the results as JSON instead of tables.
     """
-    import json as json_module
-
     from hubel.cli.tables import print_table
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.inference.tta import VIEWS
@@ -50,15 +50,15 @@ def evaluate(
     result = evaluate_file(model, data, split=split, out=out, device=device, tta=tta, engine=engine)
     evaluation = result.evaluation
     if json:
-        print(json_module.dumps(evaluation.to_json(), indent=2))
+        print_json(evaluation.to_json())
         return 0
     for note in result.notes:
-        print(note)
+        print_line(note)
     if tta:
-        print(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
+        print_line(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
     print_table(["", str(result.folder)], evaluation.rows(result.split))
     for table in evaluation.report_tables():
         if table.above_figures:
             print_table([name.lower() for name in table.columns], table.rows[:_MOST_ROWS], title=table.heading)
-    print(f"report  {result.report}")
+    print_line(f"report  {result.report}")
     return 0

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = (
     "hubel export runs/PHOTOS-efficientnet_lite0-1",
     "hubel export runs/PHOTOS-efficientnet_lite0-1 --int8 --data PHOTOS",
@@ -45,5 +47,5 @@ def export(
 
     done = run(model, output, form=format, int8=int8, data=data, max_drop=max_drop / 100)
     for line in done.lines():
-        print(line)
+        print_line(line)
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = ("hubel info",)
 
 _PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "pyarrow", "matplotlib")
@@ -34,23 +36,23 @@ def info() -> int:
     versions = {package: version(package) for package in _PACKAGES}
     if torch is None:
         versions["torch"] = "not installed: only exported files can be used (pip install torch)"
-    print(f"hubel       {__version__}")
-    print(f"python      {platform.python_version()} on {platform.platform()}")
+    print_line(f"hubel       {__version__}")
+    print_line(f"python      {platform.python_version()} on {platform.platform()}")
     for package, found in versions.items():
-        print(f"{package:<11} {found}")
+        print_line(f"{package:<11} {found}")
     installed = installed_onnx_engines()
     engines = [f"{name} {installed.get(name, 'not installed')}" for name in ONNX_ENGINES]
-    print(f"engines     {', '.join(engines)}")
+    print_line(f"engines     {', '.join(engines)}")
     if torch is not None:
         from hubel.inference.device import pick_device, pick_precision
         from hubel.tasks.catalogue import TASKS
 
         device = pick_device()
         precision = str(pick_precision("auto", device)).removeprefix("torch.")
-        print(f"device      {device}{f' ({torch.cuda.get_device_name()})' if device.type == 'cuda' else ''}")
-        print(f"precision   {precision} for training")
-        print(f"tasks       {', '.join(task.name for task in TASKS)}")
+        print_line(f"device      {device}{f' ({torch.cuda.get_device_name()})' if device.type == 'cuda' else ''}")
+        print_line(f"precision   {precision} for training")
+        print_line(f"tasks       {', '.join(task.name for task in TASKS)}")
     root = cache_root()
-    print(f"threads     {usable_cores()} of {os.cpu_count()} cores")
-    print(f"cache       {root} ({folder_bytes(root) / 2**20:.1f} MiB); set HUBEL_CACHE to move it")
+    print_line(f"threads     {usable_cores()} of {os.cpu_count()} cores")
+    print_line(f"cache       {root} ({folder_bytes(root) / 2**20:.1f} MiB); set HUBEL_CACHE to move it")
     return 0

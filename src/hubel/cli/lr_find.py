@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.printing import print_json, print_line
 from hubel.cli.settings import RecipeFlags
 
 EXAMPLES = (
@@ -39,8 +40,6 @@ def lr_find(
         config: settings in a TOML file, or the config.json of a run; flags override them.
         json: print the results as JSON instead of a table.
     """
-    import json as json_module
-
     from hubel.cli.tables import print_table
     from hubel.training.lr_find import find_lr
 
@@ -56,10 +55,10 @@ def lr_find(
             "steps": len(test.rates),
             "command": found.command,
         }
-        print(json_module.dumps(numbers, indent=2))
+        print_json(numbers)
         return 0
     for note in found.notes:
-        print(note)
+        print_line(note)
     end = "the loss exploded" if test.exploded else "the highest learning rate"
     print_table(
         ["", str(found.folder)],
@@ -69,6 +68,6 @@ def lr_find(
             ("steps", f"{len(test.rates):,}, until {end}"),
         ],
     )
-    print(f"figure   {found.folder / 'lr_find.png'}")
-    print(f"use it   {found.command}")
+    print_line(f"figure   {found.folder / 'lr_find.png'}")
+    print_line(f"use it   {found.command}")
     return 0

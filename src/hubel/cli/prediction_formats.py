@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 
+from hubel.cli.printing import print_json
 from hubel.inference.row_files import Row, RowLayout, write_csv
 
 __all__ = ["FORMATS"]
 
 
 def _json(rows: Iterable[Row], layout: RowLayout) -> None:
-    print(json.dumps(list(rows), indent=2, ensure_ascii=False))
+    print_json(list(rows))
 
 
 def _jsonl(rows: Iterable[Row], layout: RowLayout) -> None:
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False), flush=True)
+        print_json(row, indent=None)
 
 
 def _csv(rows: Iterable[Row], layout: RowLayout) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hubel.cli.printing import print_line
 from hubel.cli.tables import print_table
 from hubel.core.progress import say
 from hubel.core.shell import shell_command
@@ -31,11 +32,11 @@ def print_training_result(result: RunResult) -> int:
     if len(result.seconds) > _FEW_PHASES:
         print_table(["phase", "time"], [(name, f"{spent:.1f} s") for name, spent in result.seconds.items()])
     for line in result.advice:
-        print(f"next    {line}")
-    print(f"model   {result.model}")
-    print(f"report  {result.report}")
+        print_line(f"next    {line}")
+    print_line(f"model   {result.model}")
+    print_line(f"report  {result.report}")
     if result.evaluation.accuracy is not None:
-        print(f"use it  {shell_command('hubel', 'predict', result.folder, 'IMAGE...')}")
+        print_line(f"use it  {shell_command('hubel', 'predict', result.folder, 'IMAGE...')}")
     return 0
 
 
@@ -44,5 +45,5 @@ def print_figures(outcome: OutputFolder) -> int:
     print_table(outcome.columns, outcome.rows)
     for problem in outcome.problems:
         say(f"unreadable: {problem.name}: {problem.reason}")
-    print(f"figures  {outcome.folder}")
+    print_line(f"figures  {outcome.folder}")
     return 3 if outcome.problems else 0

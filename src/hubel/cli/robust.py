@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from hubel.cli.printing import print_json, print_line
+
 EXAMPLES = (
     "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
     "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS --quick",
@@ -44,8 +46,6 @@ def robust(
         device: cpu, cuda, mps or auto.
         json: print the results as JSON instead of tables.
     """
-    import json as json_module
-
     from hubel.audit.robustness.run import robustness_files, robustness_json
     from hubel.cli.tables import print_table
     from hubel.metrics.tables import percent
@@ -63,10 +63,10 @@ def robust(
         device=device,
     )
     if json:
-        print(json_module.dumps(robustness_json(found), indent=2))
+        print_json(robustness_json(found))
         return 0
     for note in found.notes:
-        print(note)
+        print_line(note)
     first = found.results[0]
     severities = ["1", "3", "5"] if quick else list("12345")
     for title, simple in (("accuracy (%) at severity", False), ("accuracy (%) at strength", True)):
@@ -75,5 +75,5 @@ def robust(
     clean = [(f"clean accuracy of {result.model}", f"{percent(result.clean, 2)}%") for result in found.results]
     means = [(name, "-" if value is None else f"{100 * value:.2f}%") for name, value in found.means.items()]
     print_table(["", str(found.folder)], [*clean, *means, (f"{found.split} images", f"{first.n:,}")])
-    print(f"curves  {found.folder / 'robustness.png'}")
+    print_line(f"curves  {found.folder / 'robustness.png'}")
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.printing import print_json, print_line
+
 EXAMPLES = (
     "hubel similar efficientnet_lite0 holiday/ photo.jpg",
     "hubel similar runs/PHOTOS-efficientnet_lite0-1 holiday/ photo.jpg --top 20 --sheet found.png",
@@ -39,7 +41,6 @@ def similar(
         device: cpu, cuda, mps or auto.
     """
     import csv as csv_module
-    import json as json_module
     import sys
     from dataclasses import asdict
 
@@ -57,14 +58,14 @@ def similar(
 
         save_similar_sheet(sheet, query, found)
     if json:
-        print(json_module.dumps([asdict(one) for one in found], indent=2, ensure_ascii=False))
+        print_json([asdict(one) for one in found])
     elif csv:
         writer = csv_module.writer(sys.stdout, lineterminator="\n")
         writer.writerow(["path", "similarity"])
         writer.writerows((one.path, f"{one.similarity:.6f}") for one in found)
     else:
         print_table(["image", "similarity"], [(one.path, f"{one.similarity:.4f}") for one in found])
-        print(f"{len(index.paths):,} images searched, {index.embedded:,} of them new")
+        print_line(f"{len(index.paths):,} images searched, {index.embedded:,} of them new")
     for note in index.notes:
         say(note)
     for problem in index.problems:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.printing import print_json, print_line
+
 EXAMPLES = (
     "hubel summary resnet50",
     "hubel summary googlenet --depth 0",
@@ -34,8 +36,6 @@ def summary(
         json: print JSON.
         markdown: print a Markdown table.
     """
-    import json as json_module
-
     from hubel.analysis import listing
     from hubel.analysis.summary import summary as summarise
     from hubel.cli.tables import print_table
@@ -51,7 +51,7 @@ def summary(
     # CSV, JSON and Markdown list every layer.
     layers = found.at_depth(depth if depth >= 0 else 0 if chosen else found.fitting(_PAGE))
     if json:
-        print(json_module.dumps(listing.to_json(found, layers), indent=2))
+        print_json(listing.to_json(found, layers))
     elif csv or markdown:
         print((listing.to_csv if csv else listing.to_markdown)(layers), end="")
     else:
@@ -60,7 +60,7 @@ def summary(
             print("* and every pixel, through averages over whole maps (as in squeeze-and-excitation)\n")
         print_table(["", "parameters", "share", "MACs", "share "], listing.bars(found))
         for name, value in listing.totals(found):
-            print(f"{name:<16} {value}")
+            print_line(f"{name:<16} {value}")
         if len(layers) < len(found.layers):
             print(f"\n{len(layers)} rows for {len(found.layers)} layers; --depth 0 prints every layer")
     return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from hubel.core.text import printable
+
 __all__ = ["print_table"]
 
 # A number with its unit; a dash stands for a missing value.
@@ -18,12 +20,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title:
     from rich.table import Table
     from rich.text import Text
 
-    rows = [list(row) for row in rows]
-    drawn = Table(box=SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold")
+    rows = [[printable(cell) for cell in row] for row in rows]
+    drawn = Table(
+        box=SIMPLE_HEAD, title=Text(printable(title)) if title else None, title_justify="left", title_style="bold"
+    )
     for index, column in enumerate(columns):
         cells = [row[index] for row in rows if row[index]]
         numeric = index > 0 and bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
-        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(Text(printable(column)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         # As text: names of files and classes may look like markup.
         drawn.add_row(*(Text(cell) for cell in row))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = (
     "hubel walkthrough xo",
     "hubel walkthrough xo --out xo.html",
@@ -20,12 +22,9 @@ def walkthrough(lesson: str = "xo", /, *, out: Path | None = None) -> int:
         lesson: xo, images of X and O.
         out: HTML file to write; walkthrough-xo.html in this folder if not given.
     """
-    from hubel.core.errors import OptionError
     from hubel.teach.walkthrough.page import write_walkthrough
 
     target = out or Path(f"walkthrough-{lesson}.html")
-    if target.is_dir():
-        raise OptionError(f"--out {target} is a folder; name an HTML file")
     write_walkthrough(lesson, target)
-    print(f"page  {target}  (open it in any browser)")
+    print_line(f"page  {target}  (open it in any browser)")
     return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = (
     "hubel weights convert resnet50-11ad3fa6.pth --model resnet50",
     "hubel weights convert mine.pth --model resnet20 --classes names.txt --check PHOTOS",
@@ -63,9 +65,9 @@ def convert(
     known = None if request == PreprocessRequest() else request
     converted = convert_file(file, model, options=options, classes=classes, out=out, request=known, check=check)
     card, row = converted.card, converted.row
-    print(f"{card.model}, {len(card.classes):,} classes, input {card.preprocess.height}x{card.preprocess.width}")
+    print_line(f"{card.model}, {len(card.classes):,} classes, input {card.preprocess.height}x{card.preprocess.width}")
     if row:
-        print(f"recognised as the weights {row.tag!r}, licence {row.licence}")
+        print_line(f"recognised as the weights {row.tag!r}, licence {row.licence}")
     if converted.measured:
         print_table(
             ["colours", "resize", "crop", "accuracy", "loss", ""],
@@ -79,9 +81,9 @@ def convert(
     p = card.preprocess
     shown = "the whole image" if p.resize == "squash" else f"resize {p.resize}, crop {p.crop:g}"
     numbers = "; ".join(f"{name} {' '.join(f'{v:.4g}' for v in vs)}" for name, vs in (("mean", p.mean), ("std", p.std)))
-    print(f"colours {converted.colours} ({numbers}), {shown}, {p.interpolation}")
-    print(f"model   {converted.path}")
-    print(f"use it  {shell_command('hubel', 'predict', converted.path, 'IMAGE...')}")
+    print_line(f"colours {converted.colours} ({numbers}), {shown}, {p.interpolation}")
+    print_line(f"model   {converted.path}")
+    print_line(f"use it  {shell_command('hubel', 'predict', converted.path, 'IMAGE...')}")
     return 0
 
 

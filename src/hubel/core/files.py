@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,10 +30,13 @@ __all__ = [
     "cache_root",
     "folder_bytes",
     "fsync_folder",
+    "is_stream",
     "is_whole",
+    "naming_the_file",
     "numbered_folder",
     "publish_folder",
     "remove_leftovers",
+    "short_name",
     "unfinished",
     "user_path",
     "write_atomic",
@@ -40,7 +44,9 @@ __all__ = [
 ]
 
 _SUFFIX_BYTES = 8  # random bytes in the name of an unfinished file or folder
+_MOST_NAME_BYTES = 200  # of the name that it is made from: systems allow 255 in all
 _UNFINISHED, _LOCK = ".tmp", ".lock"
+_OPEN_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # names of files that are open already
 
 
 def cache_root() -> Path:
@@ -76,7 +82,7 @@ def user_path(path: str | Path) -> Path:
 def numbered_folder(parent: Path, name: str) -> Path:
     """Create and return the first of `parent/name-1`, `parent/name-2`, ... that does not exist."""
     parent.mkdir(parents=True, exist_ok=True)
-    number = 1
+    number, name = 1, short_name(name)
     while True:
         path = parent / f"{name}-{number}"
         try:
@@ -97,6 +103,15 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def is_stream(path: Path) -> bool:
+    """Tell whether a path is a device, a pipe or a name of an open file: it is written to as it is, never replaced."""
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)) or path.absolute().as_posix().startswith(_OPEN_FILES)
+
+
 @contextlib.contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` for a file or folder in the making; remove at the end what was not renamed.
@@ -105,7 +120,7 @@ def unfinished(path: Path) -> Iterator[Path]:
     files and folders.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.with_name(f".{path.name}.{secrets.token_hex(_SUFFIX_BYTES)}{_UNFINISHED}")
+    making = path.with_name(f".{short_name(path.name)}.{secrets.token_hex(_SUFFIX_BYTES)}{_UNFINISHED}")
     with FileLock(making.with_suffix(_LOCK)):
         try:
             yield making
@@ -117,10 +132,14 @@ def unfinished(path: Path) -> Iterator[Path]:
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Yield an open file that takes the place of `path` at the end of the block, unless that is left by an error.
 
-    A reader sees the old file or the whole new one, never a part.
+    A reader sees the old file or the whole new one, never a part. A device or a pipe gets the content as it is.
     """
+    if is_stream(path):
+        with naming_the_file(path), path.open("wb") as file:
+            yield file
+        return
     with unfinished(path) as making:
-        with making.open("xb") as file:
+        with naming_the_file(path), making.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -132,6 +151,17 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` to `path` atomically: a reader sees the old file or the new one, never a part."""
     with atomic_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def naming_the_file(path: Path) -> Iterator[None]:
+    """Give the name of the file to errors within the block that have none, as those of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -262,3 +292,15 @@ def _matches(path: Path, facts: dict[str, Any]) -> bool:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == str(facts["sha256"])
+
+
+def short_name(name: str) -> str:
+    """Return a file's name cut so that a suffix can be added to it: after at most 200 bytes, at the end of a letter.
+
+    >>> short_name("photo"), len(short_name("ö" * 150).encode())
+    ('photo', 200)
+    """
+    raw = os.fsencode(name)
+    if len(raw) <= _MOST_NAME_BYTES:
+        return name
+    return raw[:_MOST_NAME_BYTES].decode("utf-8", "ignore")

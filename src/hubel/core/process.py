@@ -11,11 +11,26 @@ import ctypes
 import os
 import sys
 
-__all__ = ["give_back", "tune"]
+__all__ = ["give_back", "open_missing_streams", "tune"]
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 _LARGE = 8 * 2**20  # bytes; Pillow's blocks of large images have just below 16 MiB
+
+
+def open_missing_streams() -> None:
+    """Open the null device for each standard stream that is closed.
+
+    Otherwise the next file that is opened gets its number, and with it what C libraries print to that stream.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest free number is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def tune() -> None:

@@ -1,13 +1,18 @@
-"""Progress bar and messages on standard error; the bar only on a terminal."""
+"""Progress bar and messages on standard error; the bar only on a terminal.
+
+There may be no standard error, as in a program without a console (`sys.stderr` is None), or one that is no file.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
-__all__ = ["Bar", "bar", "counted", "say"]
+from hubel.core.text import printable
+
+__all__ = ["Bar", "bar", "counted", "is_terminal", "say"]
 
 
 class Bar(Protocol):
@@ -25,7 +30,7 @@ class _Silent:
 @contextmanager
 def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
     """Show a bar of `total` units, `done` of them finished; nothing if standard error is not a terminal."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield _Silent()
         return
     from rich.console import Console
@@ -61,5 +66,11 @@ def counted(n: int, noun: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a message to standard error; standard output is for results."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a message to standard error, if there is one, on a line; standard output is for results."""
+    if sys.stderr is not None:
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Tell whether a stream, which may be None or any object to write to, is a terminal."""
+    return bool(getattr(stream, "isatty", bool)())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -9,20 +10,27 @@ from pathlib import Path
 
 __all__ = ["shell_command"]
 
+_SPECIAL = re.compile(rb"[^\w /.,:+@-]")
 _PLAIN = re.compile(r"[\w@%+=:,./\\~-]+", re.ASCII)  # what neither PowerShell nor cmd takes for anything else
 
 
 def shell_command(*words: str | Path) -> str:
-    """Return a command line, with the words that hold spaces or signs of the shell in quotes.
+    """Return a command line that can be copied into a shell, whatever the names in it hold.
 
     Args:
         words: the command and its arguments, such as `hubel`, `predict` and a path.
     """
-    return " ".join(map(_quoted, map(str, words)))
+    return " ".join(map(_quoted, words))
 
 
-def _quoted(word: str) -> str:
-    if sys.platform != "win32":
-        return shlex.quote(word)
-    # A file's name cannot hold a double quote on Windows.
-    return word if _PLAIN.fullmatch(word) else f'"{word}"'
+def _quoted(word: str | Path) -> str:
+    # A path that begins like an option is none.
+    text = f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+    if sys.platform == "win32":
+        # A file's name cannot hold a double quote on Windows.
+        return text if _PLAIN.fullmatch(text) else f'"{text}"'
+    if text.isprintable():
+        return shlex.quote(text)
+    # Control characters, or bytes that are no UTF-8: in octal, for the printf that all shells have.
+    octal = _SPECIAL.sub(lambda found: b"\\%03o" % found[0][0], os.fsencode(text))
+    return f"\"$(printf '{octal.decode()}')\""

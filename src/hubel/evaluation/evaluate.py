@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hubel.core.files import numbered_folder
+from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import open_dataset
 from hubel.evaluation.write import write_evaluation
 from hubel.inference.device import pick_device
@@ -63,8 +63,7 @@ def evaluate_file(
     Raises:
         HubelError: the model or the data cannot be used together.
     """
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)  # first: nobody waits for a result that cannot be written
+    out = output_folder(out, verb="evaluate", inputs=(model, data))  # first: nobody waits for a result that is refused
     opened = _open(model, device, engine, tta=tta)
     card, task = opened.card, find_task(opened.card.task)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled)
@@ -72,7 +71,7 @@ def evaluate_file(
     images = dataset.images(card.preprocess, rows)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
     notes = tuple(dataset.index.notes())
-    folder = out or numbered_folder(Path("runs"), f"evaluate-{dataset.name}")
+    folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
     facts = {
         "Model": str(model),
         "Network": card.model,

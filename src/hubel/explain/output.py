@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hubel.core.errors import DataError, DecodeError
-from hubel.core.files import numbered_folder, write_atomic
+from hubel.core.files import short_name, write_atomic
+from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import say
 from hubel.data.dataset import open_dataset
 from hubel.data.inputs import collect
@@ -86,6 +87,7 @@ def write_explanations(
     layer: str | None = None,
 ) -> OutputFolder:
     """Write each image's overlay (PNG) and map (.npy), and a contact sheet of several images. See `explain`."""
+    out = output_folder(out, verb="explain", inputs=sources)
     problems: list[DecodeError] = []
     images = _readable_images(predictor, sources, problems)
     explanations = _require_first(explain(predictor, images, method=method, label=label, layer=layer), problems)
@@ -111,6 +113,7 @@ def write_comparison(
     layer: str | None = None,
 ) -> OutputFolder:
     """Write a figure of all methods on the same images, with their faithfulness. See `compare_methods`."""
+    out = output_folder(out, verb="explain", inputs=sources)
     problems: list[DecodeError] = []
     images = _require_first(_readable_images(predictor, sources, problems), problems)
     methods = compare_methods(predictor, images, label=label, layer=layer)
@@ -126,6 +129,7 @@ def write_activation_maps(
     predictor: Predictor, sources: Sequence[str | Path], out: Path | None = None, *, layer: str | None = None
 ) -> OutputFolder:
     """Write each image's activation maps as a figure, and as one array per layer. See `activation_maps`."""
+    out = output_folder(out, verb="explain", inputs=sources)
     problems: list[DecodeError] = []
     images = _readable_images(predictor, sources, problems)
     maps_of_images = _require_first(((image, activation_maps(predictor, image, layer)) for image in images), problems)
@@ -150,6 +154,7 @@ def write_unit(
 
     See `hubel.explain.units`.
     """
+    out = output_folder(out, verb="explain", inputs=(*sources, patches))
     parsed, problems = Unit.parse(unit), list[DecodeError]()
     images = list(_readable_images(predictor, sources, problems)) if sources else []
     peaks = peak_activations(predictor, images, parsed) if images else []
@@ -163,6 +168,7 @@ def write_unit(
 
 def write_filters(predictor: Predictor, out: Path | None = None, *, layer: str | None = None) -> OutputFolder:
     """Draw filters, and images that maximise units. See `draw_filters`."""
+    out = output_folder(out, verb="explain")
     figure = draw_filters(predictor, layer)
     output = _output_folder(predictor, out, [])
     output.add("filters", figure, "filters, and images that maximise units")
@@ -173,6 +179,7 @@ def write_templates(
     predictors: Sequence[Predictor], labels: Sequence[str] = (), out: Path | None = None
 ) -> OutputFolder:
     """Draw the class templates of one or more models. See `draw_templates`."""
+    out = output_folder(out, verb="explain")
     figure = draw_templates(predictors, labels)
     output = _output_folder(predictors[0], out, [])
     output.add("templates", figure, "class templates")
@@ -183,6 +190,7 @@ def write_embedding(
     predictor: Predictor, data: str, out: Path | None = None, *, layer: str | None = None
 ) -> OutputFolder:
     """Embed all images of a dataset in two dimensions, as a figure and a table. See `embed`."""
+    out = output_folder(out, verb="embed", inputs=(data,))
     dataset = open_dataset(data)
     embedding = embed(predictor.network, dataset.images(predictor.card.preprocess), layer=layer)
     output = _output_folder(predictor, out, [], verb="embed")
@@ -199,7 +207,7 @@ class _FileNames:
         self._taken: set[str] = set()
 
     def of(self, image: PreparedImage) -> str:
-        stem = name = Path(image.name).stem
+        stem = name = short_name(Path(image.name).stem)
         number = 1
         while name in self._taken:
             number += 1
@@ -233,6 +241,5 @@ def _output_folder(
     *,
     verb: str = "explain",
 ) -> OutputFolder:
-    folder = out or numbered_folder(Path("runs"), f"{verb}-{predictor.card.model}")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(out, verb=verb, name=f"{verb}-{predictor.card.model}")
     return OutputFolder(folder=folder, columns=columns, problems=problems)

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.core.outputs import output_file
+from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
-from hubel.export.formats import FORMATS
+from hubel.export.formats import FORMATS, ExportFormat
 from hubel.export.onnx_graph import OPSET, Parity, check_parity, onnx_network
 from hubel.export.quantise import OnnxQuantiser, Quantised
 from hubel.inference.onnx_file import described
@@ -111,8 +113,8 @@ def export(
     if int8 and (data is None or form != "onnx"):
         wanted = "images to calibrate with: --data PHOTOS" if data is None else "the format onnx"
         raise OptionError(f"--int8 needs {wanted}")
-    if not 0 <= max_drop <= 1:
-        raise OptionError(f"the largest loss allowed is a share from 0 to 1, not {max_drop}")
+    check_range("--max-drop", 100 * max_drop, 0, 100, unit="percentage points")
+    path = _output_path(model, output, FORMATS[form], int8=int8, data=data)
     network, card = load_network(model)
     sample = _from_data(data, card) if data is not None else _from_photos(card.preprocess)
     exact = onnx_network(network, card)
@@ -129,10 +131,21 @@ def export(
         "made_by": {"hubel": version("hubel"), "torch": torch.__version__},
         **({"int8": quantised.facts()} if quantised else {}),
     }
-    path = Path(output) if output else _default_path(model, FORMATS[form].suffix, int8=int8)
     whole = described(quantised.model if quantised else exact, card, facts)
     FORMATS[form].write(path, network, card, whole)
     return Export(path=path, parity=parity, quantised=quantised, images=sample.name)
+
+
+def _output_path(
+    model: str | Path, output: str | Path | None, form: ExportFormat, *, int8: bool, data: str | None
+) -> Path:
+    inputs = [model, data, *([model_path(Path(model))] if means_a_file(model) else [])]
+    wanted = _default_path(model, form.suffix, int8=int8) if output is None else output
+    path = output_file(wanted, ours=form.ours, inputs=inputs, flag="--output")
+    second = path.with_suffix(form.companion) if form.companion else path
+    if second != path and not path.exists():  # the second file of a pair that is replaced is known by the first
+        output_file(second, ours=None, inputs=inputs, flag="--output")
+    return path
 
 
 def _default_path(model: str | Path, suffix: str, *, int8: bool) -> Path:

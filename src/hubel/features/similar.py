@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.cache import cache_folder
-from hubel.core.errors import DataError, DecodeError, OptionError
+from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import is_whole, publish_folder, user_path
 from hubel.core.progress import bar
+from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.folder import file_stamp
@@ -91,8 +92,7 @@ def similar_images(
         DecodeError: the query cannot be read.
         DataError: there is no such folder, or no image in it that can be read.
     """
-    if top_k < 1:
-        raise OptionError(f"--top is at least 1, not {top_k}")
+    check_range("--top", top_k, 1, 1_000_000, whole=True)
     preprocess = predictor.card.preprocess
     pixels = preprocess.apply(Input(str(query)).decode(preprocess.min_size).pixels)  # first: nobody waits for an error
     index = index_folder(predictor, folder)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hubel.core.errors import DecodeError
+from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
 from hubel.features.similar import Neighbour
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.plots.png import save_figure
+from hubel.plots.png import is_figure, save_figure
 
 __all__ = ["save_similar_sheet"]
 
@@ -22,7 +23,9 @@ def save_similar_sheet(path: Path, query: Path, found: Sequence[Neighbour]) -> N
 
     Raises:
         DecodeError: the query cannot be read.
+        OptionError: `path` is one of the images, or another file that would be lost.
     """
+    path = output_file(path, ours=is_figure, inputs=(query, *(one.path for one in found)), flag="--sheet")
     images, captions = [Input(str(query)).decode(_SIZE).pixels], [f"the query\n{query.name}"]
     for neighbour in found:
         with contextlib.suppress(DecodeError):

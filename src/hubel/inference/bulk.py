@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hubel.core.errors import BusyError, OptionError
-from hubel.core.files import atomic_file
+from hubel.core.files import atomic_file, naming_the_file
 from hubel.core.lock import FileLock
+from hubel.core.outputs import output_file
 from hubel.core.progress import bar
 from hubel.core.stopping import listening
 from hubel.data.inputs import Input
@@ -97,6 +98,8 @@ def is_finished(output: Path, *, resume: bool) -> bool:
         raise OptionError(f"{partial} is there already: a prediction that was stopped; go on by --resume, or remove it")
     if not resume and output.exists():
         raise OptionError(f"{output} is there already; name another file or remove it (--resume takes it for finished)")
+    if not output.is_file():
+        output_file(output, ours=None, flag="--output")
     return output.exists() and not partial.exists()
 
 
@@ -120,7 +123,7 @@ def write(
     with _lock(partial):
         if is_finished(output, resume=resume):
             raise OptionError(f"{output} is finished already")
-        with partial.open("a+b" if resume else "x+b") as file:
+        with naming_the_file(partial), partial.open("a+b" if resume else "x+b") as file:
             before, unreadable, seal = _whole_rows(file, job.identity(), inputs, batch_size(classifier.card.preprocess))
             done, started, stopped_by = before, time.monotonic(), 0
             rows = predicted_rows(job, classifier, inputs[before:])

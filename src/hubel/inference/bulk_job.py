@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
+from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
 from hubel.inference.row_files import Row, RowLayout, row_of
 
@@ -46,8 +47,7 @@ class BulkJob:
     shard: str = "1/1"
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise OptionError(f"--top is at least 1, not {self.top}")
+        check_range("--top", self.top, 1, 1_000_000, whole=True)
         self._shard()
 
     def _shard(self) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, fields
 
 from hubel.core.errors import OptionError
+from hubel.core.ranges import check_range
 
 __all__ = ["LOOPBACK", "ServerSettings"]
 
@@ -14,6 +15,7 @@ _ANY = ("0.0.0.0", "::", "")
 _MIB = 2**20
 _ALLOWED = re.compile(r"\*|(?:\*\.)?[^\s:/@\[\]*]+|\[?[0-9a-f:.]*:[0-9a-f:.]*\]?", re.IGNORECASE)
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+_MOST = 2**40
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ class ServerSettings:
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
-            if setting.name not in ("port", "batch_wait", "linger") and isinstance(value, int | float) and value <= 0:
-                raise OptionError(f"{setting.name} is above 0, not {value}")
+            if setting.name not in ("port", "batch_wait", "linger") and isinstance(value, int | float):
+                if not value > 0:
+                    raise OptionError(f"{setting.name} is above 0, not {value}")
+                check_range(setting.name, value, 0, _MOST)
         if not 0 <= self.port < 2**16:
             raise OptionError(f"a port is a number from 0 to 65535, not {self.port}")
         if self.max_parts > self.queue:

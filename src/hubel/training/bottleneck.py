@@ -14,6 +14,7 @@ import numpy as np
 
 from hubel.core.errors import OptionError
 from hubel.core.random import permutation
+from hubel.core.ranges import check_range
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import covering_size
 from hubel.data.loading import Batch, Images, Labelled, with_principal_axes
@@ -89,8 +90,7 @@ def measure_loading(data: Any, recipe: Recipe | None = None, *, seconds: float =
     Raises:
         HubelError: the data or a setting cannot be used.
     """
-    if not seconds > 0:
-        raise OptionError(f"--seconds is above 0, not {seconds:g}")
+    check_range("--seconds", seconds, 0.001, 3600)
     plan = plan_training(data, recipe or Recipe())
     with training_context(plan):
         network = plan.card.create().to(plan.device)

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import DivergedError, OptionError
-from hubel.core.files import numbered_folder, write_atomic
+from hubel.core.files import write_atomic
+from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import bar, say
 from hubel.core.random import scalar
+from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.loading import Batch, Labelled, Samples, with_principal_axes
 from hubel.models.neighbours import Neighbours
@@ -34,7 +36,6 @@ from hubel.training.execute import build_trainer, training_context
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
-from hubel.training.run_folder import RUNS
 from hubel.training.transfer import prepare_tuning
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["RangeTest", "RangeTestResult", "draw_range_test", "find_lr", "range_test", "smoothed", "train_command"]
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
-_LEAST_STEPS = 20
+_LEAST_STEPS, _MOST_STEPS = 20, 100_000
 _EXPLODED = 4.0  # times the lowest smoothed loss so far
 _NOISE = 1.5  # standard deviations of single steps; 100 steps that learn nothing stay within 1.2
 _MEMORY = 0.8  # of the moving average, in decades: 10 of the usual 100 steps
@@ -172,17 +173,19 @@ def find_lr(
         DivergedError: the loss fell at no learning rate.
     """
     recipe = recipe or Recipe()
-    if steps < _LEAST_STEPS:
-        raise OptionError(f"--steps is at least {_LEAST_STEPS}, not {steps}")
-    if not 0 < lowest < highest < math.inf:
+    check_range("--steps", steps, _LEAST_STEPS, _MOST_STEPS, whole=True)
+    for flag, rate in (("--lowest", lowest), ("--highest", highest)):
+        check_range(flag, rate, 1e-30, 1e6)
+    if not lowest < highest:
         raise OptionError(f"--lowest is above 0 and below --highest, not {lowest:g} and {highest:g}")
+    out = output_folder(out, verb="lr-find", inputs=(data,))
     plan = plan_training(data, recipe)
     rates = np.geomspace(lowest, highest, steps)
     with training_context(plan):
         network, train = _start(plan)
         test = range_test(plan, network, train, rates)
     name = plan.dataset.source.name
-    folder = out or numbered_folder(RUNS, f"lr-find-{name}")
+    folder = make_folder(out, verb="lr-find", name=f"lr-find-{name}")
     write_atomic(folder / "lr_find.csv", test.to_csv())
     save_figure(draw_range_test(test, f"{plan.card.model} on {name}"), folder / "lr_find.png")
     command = train_command(data, recipe, test.suggestion)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Self
 
 from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.ranges import check_range
 
 __all__ = [
     "DataSettings",
@@ -22,8 +23,14 @@ __all__ = [
 ]
 
 
-def _number(default: Any, low: float, high: float = math.inf) -> Any:
-    """Declare a finite number from `low` to `high`."""
+_MOST = 1_000_000  # epochs, minutes, images in a batch: what nobody means, and no arithmetic breaks at
+_MOST_PIXELS = 16_384  # of a side of the network's input
+_MOST_SEED = 2**63
+_MOST_DIGITS = 1000  # Python converts no more than 4,300
+
+
+def _number(default: Any, low: float, high: float) -> Any:
+    """Declare a finite number from `low` to `high`; a whole one where its type is int."""
     return field(default=default, metadata={"range": (low, high)})
 
 
@@ -41,19 +48,26 @@ class _Settings:
             if value == "auto" and entry.default is None:
                 object.__setattr__(self, entry.name, None)
             elif value is not None:
-                _check(entry.name, value, entry.metadata)
+                _check(entry, value)
 
 
-def _check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    if "range" in metadata:
-        low, high = metadata["range"]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise OptionError(f"{name} is a number, not {value!r}")
-        if not (low <= value <= high and math.isfinite(value)):
-            bounds = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
-            raise OptionError(f"{name} is {bounds}, not {value}")
-    if "names" in metadata and value not in metadata["names"]:
-        raise UnknownNameError(name, str(value), ("auto", *metadata["names"]))
+def _check(entry: Field[Any], value: Any) -> None:
+    kind = str(entry.type).removesuffix(" | None")
+    if "range" in entry.metadata:
+        check_range(entry.name, value, *entry.metadata["range"], whole=kind == "int")
+    elif "names" in entry.metadata:
+        if value not in entry.metadata["names"]:
+            raise UnknownNameError(entry.name, str(value), ("auto", *entry.metadata["names"]))
+    elif kind in _KINDS and not isinstance(value, _KINDS[kind][0]):
+        raise OptionError(f"{entry.name} is {_KINDS[kind][1]}, not {value!r}")
+
+
+# What a setting of a type may be in Python, and its name.
+_KINDS: dict[str, tuple[Any, str]] = {
+    "str": (str | int | Path, "a name"),
+    "bool": (bool, "true or false"),
+    "dict[str, str]": (Mapping, "a table"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,21 +169,21 @@ class OptimizationSettings(_Settings):
         max_minutes: time for training; fewer epochs are made when they would take longer. Default: no limit.
     """
 
-    epochs: int | None = _number(None, 1)
-    batch_size: int | None = _number(None, 1)
+    epochs: int | None = _number(None, 1, _MOST)
+    batch_size: int | None = _number(None, 1, _MOST)
     optimizer: str | None = _choice(None, "sgd", "adamw")
-    lr: float | None = _number(None, 1e-30)
+    lr: float | None = _number(None, 1e-30, 1e6)
     momentum: float = _number(0.9, 0, 0.9999)
-    weight_decay: float = _number(5e-4, 0)
+    weight_decay: float = _number(5e-4, 0, 1e6)
     schedule: str = _choice("onecycle", "onecycle", "cosine", "step", "constant")
     warmup: float = _number(0.2, 0, 0.9)
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse")
     label_smoothing: float | None = _number(None, 0, 0.99)
     class_weights: bool = False
     ema: float | None = _number(None, 0, 0.99999)
-    clip: float | None = _number(None, 1e-30)
-    patience: int | None = _number(None, 1)
-    max_minutes: float | None = _number(None, 1e-9)
+    clip: float | None = _number(None, 1e-30, 1e6)
+    patience: int | None = _number(None, 1, _MOST)
+    max_minutes: float | None = _number(None, 1e-9, _MOST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +200,7 @@ class MachineSettings(_Settings):
     device: str | None = None
     precision: str | None = _choice(None, "float32", "bfloat16")
     threads: int | None = _number(None, 1, 1024)
-    checkpoint_minutes: float = _number(5.0, 0)
+    checkpoint_minutes: float = _number(5.0, 0, _MOST)
 
 
 @dataclass(frozen=True, init=False)
@@ -246,6 +260,7 @@ class Recipe:
             if name not in _TABLE_OF:
                 raise UnknownNameError("setting", name, [*_TABLE_OF, *_OWN, *tables])
         object.__setattr__(self, "task", None if task == "auto" else task)
+        check_range("seed", seed, -_MOST_SEED, _MOST_SEED, whole=True)
         object.__setattr__(self, "seed", seed)
         for name, table in tables.items():
             changed = {key: value for key, value in settings.items() if _TABLE_OF[key] == name}
@@ -325,6 +340,8 @@ def parse_size(size: str) -> tuple[int, int]:
     ((64, 64), (48, 64))
     """
     sides = size.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) < _MOST_DIGITS and int(side) > 0 for side in sides):
         raise OptionError(f"size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not {size!r}")
+    for side in sides:
+        check_range("size", int(side), 1, _MOST_PIXELS, unit="pixels")
     return int(sides[0]), int(sides[-1])

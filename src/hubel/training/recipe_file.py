@@ -63,7 +63,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 def modern(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return flat settings without those that are open; settings of hubel 0.1 get today's names and values."""
     flat = flattened(values)
-    if flat.get("loss") in _OLD_LOSSES:
+    if str(flat.get("loss")) in _OLD_LOSSES:
         flat["loss"] = _OLD_LOSSES[flat["loss"]]
     if _ONLY_OLD & flat.keys():
         flat = {name: value for name, value in flat.items() if name not in _OLD_OPEN or value != _OLD_OPEN[name]}

@@ -15,12 +15,12 @@ from typing import Any
 from hubel.core.errors import BusyError, CheckpointError
 from hubel.core.files import write_atomic, write_json
 from hubel.core.lock import FileLock
+from hubel.core.outputs import RUNS
 from hubel.core.progress import say
 from hubel.training.recipe_file import modern
 
-__all__ = ["RUNS", "RunFolder", "RunSummary", "only_unfinished", "summarise_runs"]
+__all__ = ["RunFolder", "RunSummary", "only_unfinished", "summarise_runs"]
 
-RUNS = Path("runs")
 _CONFIG = {"hubel", "data", "xo", "recipe", "fingerprint"}  # what a run's config.json has at least
 
 

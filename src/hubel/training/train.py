@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from hubel.core.errors import CheckpointError
-from hubel.core.files import numbered_folder, remove_leftovers, user_path
+from hubel.core.errors import CheckpointError, HubelError, OptionError
+from hubel.core.files import remove_leftovers, user_path
+from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
@@ -23,7 +24,7 @@ from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
-from hubel.training.run_folder import RUNS, RunFolder, only_unfinished
+from hubel.training.run_folder import RunFolder, only_unfinished
 from hubel.training.run_report import evaluate_run
 
 __all__ = ["RunResult", "resume", "train"]
@@ -78,11 +79,13 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
     started = time.monotonic()
+    if out is not None and (Path(out) / "config.json").exists():
+        raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
+    out = output_folder(out, verb="train", inputs=(data,))
     plan = plan_training(data, recipe or Recipe(), xo=xo)
     seconds = {"indexing the images": time.monotonic() - started}
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(out or numbered_folder(RUNS, f"{plan.dataset.source.name}-{plan.card.model}"))
+    name = f"{plan.dataset.source.name}-{plan.card.model}"
+    folder = RunFolder(make_folder(out, verb="train", name=name))
     with folder.lock():
         if (folder.path / "config.json").exists():
             raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
@@ -139,11 +142,25 @@ def _go_on(run: RunFolder, config: Mapping[str, Any]) -> RunResult:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     if config["data"] is None:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
-    xo = XO(**config["xo"]) if config["xo"] else None
-    plan = plan_training(config["data"], Recipe.from_json(modern(config["recipe"])), xo=xo)
+    recipe, xo = _request(run, config)
+    plan = plan_training(config["data"], recipe, xo=xo)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
     return _carry_out(run, plan, {})
+
+
+def _request(run: RunFolder, config: Mapping[str, Any]) -> tuple[Recipe, XO | None]:
+    """Return what a run was asked for.
+
+    Raises:
+        CheckpointError: its config.json has been edited, and cannot be meant so.
+    """
+    try:
+        if not isinstance(config["data"], str):
+            raise OptionError(f"data is a path or a name, not {config['data']!r}")
+        return Recipe.from_json(modern(config["recipe"])), XO.from_numbers(config["xo"]) if config["xo"] else None
+    except (HubelError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{run.path / 'config.json'}: {error}") from None
 
 
 def _carry_out(folder: RunFolder, plan: Plan, seconds: Mapping[str, float]) -> RunResult:

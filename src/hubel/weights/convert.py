@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from hubel.core.errors import OptionError, WeightsError
+from hubel.core.outputs import output_file
 from hubel.core.shell import shell_command
 from hubel.models.catalogue import build_model, find
 from hubel.models.variant import InputShape
@@ -18,7 +19,7 @@ from hubel.weights.card import ModelCard
 from hubel.weights.create import card_of
 from hubel.weights.foreign import Varying, fit_weights, match_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
-from hubel.weights.model_file import save_model
+from hubel.weights.model_file import is_model_file, save_model
 from hubel.weights.preprocessings import (
     MeasuredPreprocess,
     PreprocessRequest,
@@ -78,14 +79,14 @@ def convert_file(
     Raises:
         WeightsError: the file cannot be read, does not match the network, or has no last layer.
         OptionError: the number of names is not that of the classes, a value of the preprocessing is out of range, the
-            network to check is no classifier, or the result would replace the file itself.
+            network to check is no classifier, or the result would replace the file itself or a file of another kind.
         DataError: the images to check with cannot be used.
     """
     exact, variant = find(model)
     found = read_weights(file)
-    target = out or file.with_suffix(".safetensors")
-    if target.exists() and target.samefile(file):
-        raise OptionError(f"{target} is the input file; choose another name with --out")
+    target = output_file(
+        file.with_suffix(".safetensors") if out is None else out, ours=is_model_file, inputs=(file, classes)
+    )
     if check is not None and variant.output != "vector":
         raise OptionError(f"--check is for classifiers; {exact} reconstructs images")
     row = _recognised(exact, file)

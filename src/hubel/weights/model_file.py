@@ -27,7 +27,7 @@ from hubel.core.files import write_atomic
 from hubel.weights.card import ModelCard
 from hubel.weights.safetensors_header import read_header
 
-__all__ = ["first_not_finite", "load_model", "model_path", "read_card", "save_model"]
+__all__ = ["first_not_finite", "is_model_file", "load_model", "model_path", "read_card", "save_model"]
 
 _FORMAT = 1
 _NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, like the digest
@@ -68,6 +68,15 @@ def read_card(path: Path) -> ModelCard:
         ModelFileError: the file is missing, or was not written by hubel.
     """
     return _card(path, read_header(path))
+
+
+def is_model_file(path: Path) -> bool:
+    """Tell whether a file is a model file of hubel, by its card alone."""
+    try:
+        read_card(path)
+    except ModelFileError:
+        return False
+    return True
 
 
 def load_model(path: Path) -> tuple[nn.Module, ModelCard]:

@@ -16,8 +16,10 @@ from hubel.audit.robustness.accuracy import ALEXNET, ALEXNET_CLEAN, Robustness, 
 from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, Corruption, find_corruptions
 from hubel.audit.robustness.figure import robustness_curves
 from hubel.core.errors import OptionError
-from hubel.core.files import numbered_folder, write_atomic, write_json
+from hubel.core.files import write_atomic, write_json
+from hubel.core.outputs import make_folder, output_folder
 from hubel.core.random import permutation
+from hubel.core.ranges import check_range
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.metrics.tables import percent
@@ -95,11 +97,10 @@ def robustness_files(
     Raises:
         HubelError: the model or the data cannot be used together.
     """
-    if images is not None and images < 1:
-        raise OptionError(f"at least 1 image is needed, not {images}")
+    if images is not None:
+        check_range("--images", images, 1, 10**9, whole=True)
     wanted = find_corruptions(only, quick=quick)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)  # first, so that an unwritable folder fails early
+    out = output_folder(out, verb="robust", inputs=(model, baseline, data))
     models = {str(name): load_predictor(name, device=device) for name in (model, baseline) if name is not None}
     if any(one.card.provenance.get("multi_label", False) for one in models.values()):
         raise OptionError("robustness is measured for models that assign one class to an image")
@@ -115,7 +116,7 @@ def robustness_files(
     if split == "auto" and any(not np.isin(rows, own).all() for own in held):
         notes.append(f"{baseline} may have been trained on some of these images: they are those that {model} was not")
     results = tuple(_measured(name, one, dataset, rows, wanted, seed) for name, one in models.items())
-    folder = out or numbered_folder(Path("runs"), f"robust-{dataset.name}")
+    folder = make_folder(out, verb="robust", name=f"robust-{dataset.name}")
     imagenet = first.classes == imagenet_classes() and not quick
     measured = MeasuredRobustness(
         results=results,

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
-from hubel.core.files import numbered_folder
+from hubel.core.outputs import make_folder, output_file
 from hubel.core.random import permutation
+from hubel.core.ranges import check_range
 from hubel.data.augment import Augmentation, Policy, find_policy, transform_image
 from hubel.data.augment.automatic import AUTOMATIC_LISTS, automatic_level
 from hubel.data.augment.draws import single
@@ -22,7 +23,7 @@ from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.index import Index
 from hubel.data.loading import with_principal_axes
 from hubel.data.preprocess import Preprocess
-from hubel.plots.png import save_figure
+from hubel.plots.png import is_figure, save_figure
 
 __all__ = ["Preview", "operation_extremes", "preview_policy"]
 
@@ -66,8 +67,10 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
     """
     if out is not None and out.suffix.lower() != ".png":
         raise OptionError(f"a preview is a .png file, not {out}")
-    if size < 0:
-        raise OptionError(f"size is a number of pixels, not {size}")
+    if out is not None:
+        for wanted in (out, _second_sheet(out)):
+            output_file(wanted, ours=is_figure, inputs=(data,))
+    check_range("size", size, 0, 16_384, whole=True, unit="pixels")
     dataset = _opened(data)
     index = dataset.index
     rows = _chosen_rows(index, seed)
@@ -81,20 +84,24 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
         variants = images.augmented(positions, policy, seed, np.arange(VARIANTS))
         shown.append(PreviewRow(name=_title(index, row), tiles=[*images.pixels(positions[:1]), *variants]))
     heads = ["unchanged", *(f"epoch {epoch + 1}" for epoch in range(VARIANTS))]
-    out = out or numbered_folder(Path("runs"), f"preview-{dataset.name}") / "augmentation.png"
+    out = out or make_folder(None, verb="preview", name=f"preview-{dataset.name}") / "augmentation.png"
     save_figure(draw_preview_sheet(shown, heads, f"Augmentation: {_policy_title(name)}", gap_after=1), out)
     extremes = operation_extremes(policy)
     if not extremes:
         return Preview(policy=policy, variants=out, operations=None, preprocess=preprocess)
     # Operations on colours show best on the most colourful image.
     most = int(np.argmax([np.ptp(row.tiles[0], axis=2).mean() for row in shown]))
-    image, second = images.decoded(most), out.with_name(f"{out.stem}-operations{out.suffix}")
+    image, second = images.decoded(most), _second_sheet(out)
     pairs = [_pair(image, preprocess, title, ends) for title, ends in extremes]
     save_figure(
         draw_preview_sheet(pairs, ["weakest", "strongest"], f"Each operation alone: {_policy_title(name)}", across=4),
         second,
     )
     return Preview(policy=policy, variants=out, operations=second, preprocess=preprocess)
+
+
+def _second_sheet(first: Path) -> Path:
+    return first.with_name(f"{first.stem}-operations{first.suffix}")
 
 
 def _policy_title(name: str) -> str:

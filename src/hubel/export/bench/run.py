@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hubel.core.errors import HubelError, OptionError
 from hubel.core.progress import bar
+from hubel.core.ranges import check_range
 from hubel.core.resources import usable_cores
 from hubel.export.bench import row as bench_row
 from hubel.export.bench.machine import processor_name
@@ -58,12 +59,11 @@ class BenchmarkSettings:
     data: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.seconds <= 3600:
-            raise OptionError(f"--seconds is the time for a row, more than 0 and at most 3600, not {self.seconds:g}")
-        if self.batch is not None and self.batch < 1:
-            raise OptionError(f"--batch is at least 1 image, not {self.batch}")
-        if self.threads is not None and not 1 <= self.threads <= usable_cores():
-            raise OptionError(f"--threads is 1 to {usable_cores()} on this machine, not {self.threads}")
+        check_range("--seconds", self.seconds, 0.001, 3600)
+        if self.batch is not None:
+            check_range("--batch", self.batch, 1, 4096, whole=True, unit="images")
+        if self.threads is not None:
+            check_range("--threads", self.threads, 1, usable_cores(), whole=True, unit="on this machine")
         if self.data is not None and not self.int8:
             raise OptionError("--data has images to calibrate int8 with: give --int8, too")
 

@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.core.files import write_atomic
+from hubel.core.files import short_name, write_atomic
+from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
+from hubel.plots.png import PNG_TEXT, is_figure
 from hubel.teach.convolution.steps import parse_numbers
 
 __all__ = [
@@ -149,18 +152,18 @@ def filter_file(
 
     Raises:
         DecodeError: the image cannot be read.
-        OptionError: `out` does not end in .png, is the image itself, or is the default name and exists.
+        OptionError: `out` does not end in .png, is the image itself, or a file that would be lost.
     """
-    target = out or Path(f"{Path(image).stem}-{kernel.name}.png")
+    target = Path(f"{short_name(Path(image).stem)}-{kernel.name}.png") if out is None else out
     if target.suffix.lower() != ".png":
         raise OptionError(f"--out must end in .png, since the result is a PNG file; got {target}")
-    if target.exists() and Path(image).exists() and target.samefile(image):
-        raise OptionError(f"{target} is the photo itself, which is never written to")
-    if target.exists() and out is None:
-        raise OptionError(f"{target} exists; give the name of the result with --out")
+    target = output_file(target, ours=is_figure, inputs=(image,))
     filtered = filter_image(Input(image).decode().pixels, kernel.values, negative=negative)
     buffer = BytesIO()
-    Image.fromarray(filtered.pixels).save(buffer, "PNG")
+    texts = PngInfo()
+    for name, text in PNG_TEXT.items():
+        texts.add_text(name, text)
+    Image.fromarray(filtered.pixels).save(buffer, "PNG", pnginfo=texts)
     write_atomic(target, buffer.getvalue())
     return replace(filtered, path=target)
 

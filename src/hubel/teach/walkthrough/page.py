@@ -12,6 +12,7 @@ import numpy as np
 
 from hubel.core.errors import UnknownNameError
 from hubel.core.files import write_atomic
+from hubel.core.outputs import output_file
 from hubel.metrics.tables import percent
 from hubel.teach.walkthrough import svg
 from hubel.teach.walkthrough.lesson import BATCH, RATE, STEPS, Lesson, compute_lesson
@@ -28,10 +29,16 @@ def write_walkthrough(name: str, path: Path) -> None:
 
     Raises:
         UnknownNameError: there is no such walkthrough.
+        OptionError: `path` is a folder, or another file that would be lost.
     """
     if name not in WALKTHROUGHS:
         raise UnknownNameError("walkthrough", name, WALKTHROUGHS)
+    path = output_file(path, ours=_is_walkthrough)
     write_atomic(path, render(WALKTHROUGHS[name]()))
+
+
+def _is_walkthrough(path: Path) -> bool:
+    return b'content="hubel walkthrough"' in path.read_bytes()
 
 
 def render(lesson: Lesson) -> str:
