@@ -155,7 +155,10 @@ JOBS = {
 }
 
 
-@pytest.mark.parametrize("name", JOBS)
+LONG = {"an index", "a prediction"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(job, marks=[pytest.mark.slow] * (job in LONG)) for job in JOBS])
 def test_a_fault_at_any_operation(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, folder, seen = JOBS[name], tmp_path / "work", []
     monkeypatch.setenv("HUBEL_CACHE", str(folder))

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.core.files import write_atomic
+from hubel.core.files import unfinished, write_atomic
 from hubel.export.onnx_graph import FromBytes, example_images
 from hubel.inference.fold import folded
 from hubel.inference.quiet import undisturbed
@@ -59,8 +59,11 @@ def _openvino(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> N
         openvino = importlib.import_module("openvino")
         model = openvino.Core().read_model(onnx)
         model.set_rt_info(json.dumps(card.classes), ["hubel", "classes"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(model, path, compress_to_fp16=False)
+        with unfinished(path) as making:
+            making.mkdir(parents=True)
+            openvino.save_model(model, making / path.name, compress_to_fp16=False)
+            for suffix in (".bin", ".xml"):  # last the one that needs the other
+                write_atomic(path.with_suffix(suffix), (making / path.name).with_suffix(suffix).read_bytes())
 
 
 def _safetensors(library: str) -> Callable[[Path, nn.Module, ModelCard, bytes], None]:
