@@ -7,8 +7,11 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from hubel.core import files
@@ -25,13 +28,15 @@ from hubel.core.files import (
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 
 
-def fill(folder: Path) -> None:
-    (folder / "a.bin").write_bytes(b"weights" * 100)
-    (folder / "b.json").write_text("{}")
+FILES: list[tuple[str, Any]] = [
+    ("b.json", b"{}"),
+    ("a.bin", b"weights" * 100),
+    ("c.npy", np.arange(6.0).reshape(2, 3).T),
+]
 
 
 def published(tmp_path: Path) -> Path:
-    publish_folder(tmp_path / "out", fill, manifest="manifest.json")
+    publish_folder(tmp_path / "out", FILES, manifest="manifest.json")
     return tmp_path / "out"
 
 
@@ -88,7 +93,10 @@ def test_a_published_folder_is_whole(tmp_path: Path) -> None:
     listed = json.loads((out / "manifest.json").read_text())
     data = b"weights" * 100
     assert listed["a.bin"] == {"size": 700, "sha256": hashlib.sha256(data).hexdigest()}
-    assert set(listed) == {"a.bin", "b.json"}
+    array = (out / "c.npy").read_bytes()
+    assert listed["c.npy"] == {"size": len(array), "sha256": hashlib.sha256(array).hexdigest()}
+    assert np.load(out / "c.npy").tolist() == FILES[2][1].tolist()
+    assert set(listed) == {"a.bin", "b.json", "c.npy"}
     assert is_whole(out, manifest="manifest.json")
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert folder_bytes(out) == sum(len(p.read_bytes()) for p in out.iterdir())
@@ -97,19 +105,47 @@ def test_a_published_folder_is_whole(tmp_path: Path) -> None:
 
 def test_publishing_replaces(tmp_path: Path) -> None:
     published(tmp_path)
-    publish_folder(tmp_path / "out", lambda new: (new / "c").touch(), manifest="m")
+    publish_folder(tmp_path / "out", [("c", b"")], manifest="m")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["c", "m"]
+    assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208
+
+
+def test_what_is_whole_and_the_same_stays(tmp_path: Path) -> None:
+    out = published(tmp_path)
+    node = out.stat().st_ino
+    assert published(tmp_path).stat().st_ino == node
+    (out / "a.bin").write_bytes(b"damaged")
+    assert is_whole(published(tmp_path), manifest="manifest.json")
+    assert out.stat().st_ino != node
+    assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208
+
+
+def test_the_second_of_two_processes_takes_what_the_first_has_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one comes between the second's look at the folder and its renaming."""
+    rename = Path.rename
+
+    def late(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        publish_folder(tmp_path / "out", [("first", b"1")], manifest="m")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    publish_folder(tmp_path / "out", [("second", b"2")], manifest="m")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["first", "m"]
+    assert os.listdir(tmp_path) == ["out"]  # noqa: PTH208
 
 
 def test_a_folder_that_cannot_be_filled_leaves_the_old_one(tmp_path: Path) -> None:
     out = published(tmp_path)
 
-    def break_off(new: Path) -> None:
-        (new / "a.bin").write_bytes(b"half")
+    def break_off() -> Iterator[tuple[str, bytes]]:
+        yield "a.bin", b"half"
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        publish_folder(out, break_off, manifest="manifest.json")
+        publish_folder(out, break_off(), manifest="manifest.json")
     assert is_whole(out, manifest="manifest.json")
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 

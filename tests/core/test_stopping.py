@@ -9,7 +9,7 @@ import pytest
 
 from hubel.core.stopping import listening
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def handlers() -> list[object]:
@@ -37,6 +37,29 @@ def test_a_request_to_terminate_asks_too() -> None:
     assert handlers() == before
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none")
+def test_a_closed_terminal_asks_and_a_second_hangup_changes_nothing() -> None:
+    with listening() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.asked == signal.SIGHUP
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has none")
+def test_under_nohup_a_closed_terminal_is_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listening() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.asked == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_handlers_that_were_there_come_back() -> None:
     calls: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: calls.append(number))
@@ -55,7 +78,7 @@ def test_a_handler_from_outside_python_is_no_obstacle(monkeypatch: pytest.Monkey
     with listening() as stop:
         assert stop.asked == 0
     monkeypatch.undo()
-    assert handlers() == [signal.SIG_DFL, signal.SIG_DFL]
+    assert handlers() == [signal.SIG_DFL] * len(SIGNALS)
     for number, handler in zip(SIGNALS, before, strict=True):
         signal.signal(number, handler)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hubel.core.cache import LIMIT_VARIABLE, clear_cache, contents
 from hubel.core.errors import OptionError
-from hubel.core.files import cache_root
+from hubel.core.files import cache_root, remove_leftovers
 from hubel.data import decode_cache as module
 from hubel.data.decode_cache import (
     DECODED,
@@ -102,17 +102,55 @@ def test_a_file_serves_the_next_run_once_it_is_whole() -> None:
     for number, pixels in enumerate(others[:-1]):
         first.put(number, pixels)
     first.publish()
-    assert [file.suffix for file in files()] == [".tmp"], "not whole yet"
+    assert [file.suffix for file in files()] == [".lock", ".tmp"], "not whole yet"
     first.put(len(others) - 1, others[-1])
     first.publish()
     assert [file.suffix for file in files()] == [".bin"]
-    assert files()[0].stat().st_size == planned("disk").bytes == sum(pixels.size for pixels in others)
+    assert files()[0].stat().st_size - 32 == planned("disk").bytes == sum(pixels.size for pixels in others)
     second = DecodeCache(planned("disk"))
     for number, pixels in enumerate(others):
         found = second.get(number)
         assert found is not None
         assert np.array_equal(found, pixels)
         assert not found.flags.writeable
+
+
+@pytest.mark.parametrize("at", [0, -33, -1, None])
+def test_a_damaged_file_is_removed_and_made_again(at: int | None) -> None:
+    def fill() -> DecodeCache:
+        cache = DecodeCache(planned("disk"))
+        for number, pixels in enumerate(decoded_images()):
+            if cache.get(number) is None:
+                cache.put(number, pixels)
+        cache.publish()
+        return cache
+
+    fill()
+    (file,) = files()
+    data = bytearray(file.read_bytes())
+    if at is None:
+        del data[-1]
+    else:
+        data[at] ^= 1
+    file.write_bytes(data)
+    cache = DecodeCache(planned("disk"))
+    assert not cache.filled.any()
+    assert not file.exists()
+    del cache
+    fill()
+    assert DecodeCache(planned("disk")).filled.all()
+    assert files() == [file]
+
+
+def test_the_file_of_a_living_run_stays() -> None:
+    first, second = DecodeCache(planned("disk")), DecodeCache(planned("disk"))
+    remove_leftovers(cache_root())
+    for cache in (first, second):
+        for number, pixels in enumerate(decoded_images()):
+            cache.put(number, pixels)
+        cache.publish()
+    assert [file.suffix for file in files()] == [".bin"]
+    assert DecodeCache(planned("disk")).filled.all()
 
 
 def test_an_incomplete_file_is_removed_at_the_end() -> None:
@@ -131,9 +169,9 @@ def test_a_killed_run_s_file_is_removed_by_the_next() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
     left = files()
-    assert len(left) == 1
+    assert [file.suffix for file in left] == [".lock", ".tmp"]
     cache = DecodeCache(planned("disk"))
-    assert left[0] not in files()
+    assert not set(left) & set(files())
     assert cache.get(0) is None
 
 
@@ -178,7 +216,7 @@ def test_the_file_that_was_not_used_for_longest_makes_room(monkeypatch: pytest.M
     monkeypatch.setenv(LIMIT_VARIABLE, str(2.5 * one.bytes / 2**30))
     assert plan_cache(SHAPES, np.array([b"z" * 16] * 3, "V16"), "disk")
     assert files() == [newest]
-    assert clear_cache(["decoded"]) == one.bytes
+    assert clear_cache(["decoded"]) == one.bytes + 32
     assert not files()
 
 

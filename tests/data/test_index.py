@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from picture_files import RGB, SAMPLES, encode, exif
 from PIL import Image
 
-from hubel.core.errors import DataError
+from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import cache_root
 from hubel.data import index as module
 from hubel.data.index import Index, scan
@@ -153,6 +154,37 @@ def test_a_touched_file_is_decoded_again(folder: Path, decoded: list[str]) -> No
     os.utime(folder / "a" / "1.jpg", (1, 1))
     scan(FolderSource(folder))
     assert decoded == ["a/1.jpg"]
+
+
+def test_an_edit_that_keeps_size_and_time_is_noticed(folder: Path, decoded: list[str]) -> None:
+    first = scan(FolderSource(folder))
+    path = folder / "a" / "2.png"
+    status, data = path.stat(), path.read_bytes()
+    path.write_bytes(encode(255 - RGB, "PNG")[: len(data)].ljust(len(data), b"\0"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    decoded.clear()
+    second = scan(FolderSource(folder))
+    assert decoded == ["a/2.png"]
+    assert first.digest[1] != second.digest[1]
+
+
+def test_an_edit_that_no_stamp_shows_is_noticed_where_the_image_is_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on file systems that keep no times; the index that misled is made anew."""
+    monkeypatch.setattr("hubel.data.sources.folder.file_stamp", lambda path, status: zlib.crc32(path.encode()))
+    source = FolderSource(folder)
+    old = scan(source)
+    (folder / "a" / "2.png").write_bytes(encode(255 - RGB, "PNG"))
+    index = scan(source)
+    assert index.digest.tolist() == old.digest.tolist(), "not noticed by the scan"
+    assert module.decode_indexed(source, index, 0, (4, 4)).width > 0
+    with pytest.raises(DecodeError, match=r"2\.png: it has changed since the images were indexed; run the command"):
+        module.decode_indexed(source, index, 1, (4, 4))
+    again = scan(source)
+    assert again.reused == 0
+    assert module.decode_indexed(source, again, 1, (4, 4)).width > 0
 
 
 def test_unreadable_files_are_tried_again(folder: Path, decoded: list[str]) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 
 import hubel
 from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
-from hubel.core.errors import OptionError
+from hubel.core.errors import DecodeError, OptionError
 from hubel.core.files import cache_root, folder_bytes
 from hubel.data.augment import find_policy
 from hubel.data.dataset import open_dataset
@@ -381,6 +381,26 @@ def pickled(name: str) -> Callable[[Path], None]:
     return damage
 
 
+def flip(name: str) -> Callable[[Path], None]:
+    def damage(part: Path) -> None:
+        data = bytearray((part / name).read_bytes())
+        data[-len(data) // 3] ^= 1
+        (part / name).write_bytes(data)
+
+    return damage
+
+
+def altered(value: float) -> Callable[[Path], None]:
+    """A file that is as good as any, but for one of its values."""
+
+    def damage(part: Path) -> None:
+        array = np.load(part / "values.npy", mmap_mode="r+")
+        array[0, 0, 0, 0] = value
+        array.flush()
+
+    return damage
+
+
 DAMAGES = {
     "half of the values": truncate("values.npy"),
     "no byte of the values": truncate("values.npy", 0),
@@ -389,23 +409,85 @@ DAMAGES = {
     "no hashes": lambda part: (part / "hashes.npy").unlink(),
     "no values": lambda part: (part / "values.npy").unlink(),
     "an empty folder": lambda part: [file.unlink() for file in part.iterdir()],  # type: ignore[dict-item,return-value]
+    "one bit of a value": flip("values.npy"),
+    "one bit of a hash": flip("hashes.npy"),
+    "one bit of the manifest": flip("manifest.json"),
+    "no manifest": lambda part: (part / "manifest.json").unlink(),
+    "a value of 1,000": altered(1000),
+    "a value that is no number": altered(np.nan),
     "values of Python": pickled("values.npy"),
     "hashes of Python": pickled("hashes.npy"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_part_is_computed_again(damage: str, images: Images, looked: list[tuple[int, int]]) -> None:
+def test_a_damaged_part_is_computed_again(
+    damage: str, images: Images, looked: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = values(frozen().maps(images))
     (part,) = parts()
     DAMAGES[damage](part)
     looked.clear()
+    monkeypatch.setattr("hubel.features.store._verified", set())  # as in a new process
     assert np.array_equal(values(frozen().maps(images)), before)
     assert len(looked) == N
     looked.clear()
     assert np.array_equal(values(frozen().maps(images)), before)
     assert looked == []
     assert not (part / "went-off").exists()
+
+
+def test_a_part_is_read_once_to_verify_it(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen().maps(images)
+    calls: list[Path] = []
+    monkeypatch.setattr("hubel.features.store.is_whole", lambda folder, **_: calls.append(folder) or True)
+    monkeypatch.setattr("hubel.features.store._verified", set())
+    for _ in range(2):
+        frozen().maps(images)
+    assert calls == parts()
+
+
+def test_photos_that_change_after_the_scan_are_stored_nowhere(tmp_path: Path, looked: list[tuple[int, int]]) -> None:
+    """Their features would be found under the digests of the photos that were there before."""
+    images = images_of(photos(tmp_path / "photos"))
+    path = tmp_path / "photos" / "a" / "04.png"
+    true, other = path.read_bytes(), (tmp_path / "photos" / "b" / "05.png").read_bytes()
+    path.write_bytes(other)
+    with pytest.raises(DecodeError, match=r"a/04\.png: it has changed since the images were indexed"):
+        frozen().maps(images)
+    assert parts() == []
+    path.write_bytes(true)
+    assert_half(values(frozen().maps(images)), expected(make(), images, "stage3"))
+
+
+def test_two_processes_at_the_same_time(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find nothing; the other one stores everything while this one opens its engine, or while it computes."""
+    wanted = values(frozen().maps(images))
+    for moment in ("_pick", "_compute"):
+        shutil.rmtree(cache_root())
+        original = getattr(FeatureExtractor, moment)
+
+        def meanwhile(extractor: FeatureExtractor, *given: Any, original: Any = original, moment: str = moment) -> Any:
+            monkeypatch.setattr(FeatureExtractor, moment, original)
+            frozen().maps(images)
+            return original(extractor, *given)
+
+        monkeypatch.setattr(FeatureExtractor, moment, meanwhile)
+        assert np.array_equal(values(frozen().maps(images)), wanted)
+        assert len(parts()) == 1
+
+
+def test_parts_that_another_process_removes_are_computed_again(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes room for its own just when this one has stored its values."""
+    add = FeatureStore.add
+
+    def driven_out(store: FeatureStore, *given: Any) -> None:
+        add(store, *given)
+        shutil.rmtree(store.folder)
+        monkeypatch.setattr(FeatureStore, "add", add)
+
+    monkeypatch.setattr(FeatureStore, "add", driven_out)
+    assert_half(values(frozen().maps(images)), expected(make(), images, "stage3"))
 
 
 def test_nothing_is_pickled(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:

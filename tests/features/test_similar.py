@@ -211,6 +211,21 @@ def test_a_damaged_index_is_made_again(photos: Path, own_cache: Path, embedded: 
     assert np.array_equal(index_folder(predictor(), photos).vectors, first)
 
 
+def test_a_photo_that_changes_after_the_listing_is_embedded_again(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its features would else be found under the stamp of the photo that was there before."""
+    decode = module.Input.decode
+
+    def changed_before(item: module.Input, *given: Any) -> Any:
+        monkeypatch.setattr(module.Input, "decode", decode)
+        shutil.copy(photos / "day 1" / "1.png", photos / "day 0" / "0.png")
+        return decode(item, *given)
+
+    monkeypatch.setattr(module.Input, "decode", changed_before)
+    assert [index_folder(predictor(), photos).embedded for _ in range(3)] == [12, 1, 0]
+
+
 def test_what_was_embedded_before_an_interruption_is_kept(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hubel.inference.stream.batch_size", lambda preprocess: 5)
     calls = 0

@@ -131,6 +131,59 @@ def test_goes_on_after_a_kill(rows, whole, folder, tmp_path):
     assert output.read_bytes() == whole[0][".csv"]
 
 
+@pytest.mark.parametrize("row", [1, 14, 29])
+def test_an_altered_row_is_computed_again(row, whole, inputs, tmp_path):
+    """A score that is as good as any, but not the network's; and rows that are missing, twice or in another order."""
+    lines = whole[1].splitlines(keepends=True)
+    digit = next(at for at in range(len(lines[row]) - 1, 0, -1) if lines[row][at : at + 1].isdigit())
+    altered = lines[row][:digit] + b"%d" % ((int(lines[row][digit : digit + 1]) + 1) % 10) + lines[row][digit + 1 :]
+    output = tmp_path / "answers.csv"
+    for left in (
+        [*lines[:row], altered, *lines[row + 1 :]],
+        [*lines[:row], lines[row][17:], *lines[row + 1 :]],  # as an earlier version wrote it
+        [*lines[:row], lines[row], lines[row], *lines[row + 1 :]],
+        [*lines[: row - 1], *lines[row + 1 :]],
+    ):
+        partial_of(output).write_bytes(b"".join(left))
+        if b"hubel predict" not in left[0]:
+            continue
+        assert write(JOB, Colours(), inputs, output, resume=True).images == 29
+        assert output.read_bytes() == whole[0][".csv"]
+        output.unlink()
+
+
+def test_a_row_altered_while_the_rest_is_predicted_is_noticed(whole, inputs, tmp_path):
+    output = tmp_path / "answers.csv"
+
+    class Careless(Colours):
+        def _scores(self, pixels):
+            data = partial_of(output).read_bytes()
+            if b"1.png" in data:
+                partial_of(output).write_bytes(data.replace(b"1.png", b"7.png"))
+            return super()._scores(pixels)
+
+    with pytest.raises(OptionError, match="has changed while it was written; go on by --resume"):
+        write(JOB, Careless(), inputs, output)
+    assert not output.exists()
+    write(JOB, Colours(), inputs, output, resume=True)
+    assert output.read_bytes() == whole[0][".csv"]
+
+
+def test_a_second_ctrl_c_ends_it_at_once(whole, inputs, tmp_path):
+    output = tmp_path / "answers.jsonl"
+
+    class Interrupted(Colours):
+        def _scores(self, pixels):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("still there")
+
+    with pytest.raises(KeyboardInterrupt):
+        write(JOB, Interrupted(), inputs, output)
+    write(JOB, Colours(), inputs, output, resume=True)
+    assert output.read_bytes() == whole[0][".jsonl"]
+
+
 def test_a_stop_is_in_good_order(whole, inputs, tmp_path):
     output = tmp_path / "answers.jsonl"
     batches = []

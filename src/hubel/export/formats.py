@@ -87,8 +87,8 @@ def _openvino(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> N
         model.set_rt_info(json.dumps(card.classes), ["hubel", "classes"])
         made = Path(folder) / "network.xml"
         openvino.save_model(model, made, compress_to_fp16=False)
-        write_atomic(path.with_suffix(".bin"), made.with_suffix(".bin").read_bytes())
-        write_atomic(path, made.read_bytes())
+        for suffix in (".bin", ".xml"):  # last the one that needs the other
+            write_atomic(path.with_suffix(suffix), made.with_suffix(suffix).read_bytes())
 
 
 def _is_openvino(path: Path) -> bool:
