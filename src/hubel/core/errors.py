@@ -10,6 +10,7 @@ HubelError
 ├── WeightsError(OSError)           pretrained weights cannot be fetched: says what to do instead
 │   └── MismatchError               weights do not fit a network: names the keys, a line each
 ├── CheckpointError(OSError)        a run cannot be resumed
+├── MissingPackageError(ImportError) a package is not installed: says how to install it
 └── DivergedError(ValueError)       the loss became NaN or infinite
 ```
 
@@ -29,6 +30,7 @@ __all__ = [
     "DivergedError",
     "HubelError",
     "MismatchError",
+    "MissingPackageError",
     "ModelFileError",
     "OptionError",
     "UnknownNameError",
@@ -129,6 +131,10 @@ class MismatchError(WeightsError):
 
 class CheckpointError(HubelError, OSError):
     """A run cannot be resumed from the content of its folder."""
+
+
+class MissingPackageError(HubelError, ImportError):
+    """A package is not installed that hubel works without until it is needed."""
 
 
 class DivergedError(HubelError, ValueError):
