@@ -5,11 +5,10 @@
 #
 # docs/serve.md has the other options.
 FROM python:3.13-slim AS build
-COPY requirements/serve.txt /build/requirements/
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --requirement /build/requirements/serve.txt
 COPY pyproject.toml README.md LICENSE /build/
+COPY requirements/tested.txt /build/requirements/
 COPY src /build/src
-RUN /venv/bin/pip install --no-cache-dir --no-deps /build
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --constraint /build/requirements/tested.txt /build
 
 FROM python:3.13-slim
 COPY --from=build /venv /venv

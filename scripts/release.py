@@ -62,7 +62,7 @@ def check_installs(distribution: Path, number: str) -> None:
         environment["HUBEL_CACHE"] = str(Path(name) / "cache")
         subprocess.run([sys.executable, "-m", "venv", Path(name) / "venv"], check=True)
         install = [scripts / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "requirements/tested.txt"]
-        subprocess.run([*install, distribution], check=True, env=environment)
+        subprocess.run([*install, f"{distribution}[train]"], check=True, env=environment)
         for arguments in (["--version"], ["demo"]):
             command = [scripts / "hubel", *arguments]
             done = subprocess.run(command, check=True, env=environment, cwd=name, stdout=subprocess.PIPE, text=True)

@@ -1,7 +1,8 @@
-"""The Dockerfile serves an exported model as a user without rights and without torch."""
+"""Without torch: what `pip install hubel` brings, and the Dockerfile, which serves a model as a user without rights."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,9 +11,11 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from importlib.metadata import packages_distributions
 from io import BytesIO
 from pathlib import Path
 from urllib.error import URLError
@@ -20,6 +23,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 from PIL import Image
+
+from hubel.core.packages import TRAINING_MODULES
 
 ROOT = Path(__file__).parents[1]
 INSTRUCTION = re.compile(r"^([A-Z]+) (.+)$", re.MULTILINE)
@@ -30,16 +35,66 @@ def instructions() -> list[tuple[str, str]]:
     return INSTRUCTION.findall(re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " "))
 
 
-def pins(name: str) -> set[str]:
-    lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
-    return {line for line in lines if line and not line.startswith("#")}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def test_serving_is_tested_and_needs_no_torch() -> None:
-    assert pins("serve.txt") <= pins("tested.txt")
-    names = {pin.partition("==")[0].lower() for pin in pins("serve.txt")}
-    assert {"numpy", "onnxruntime", "uvicorn"} <= names
-    assert not names & {"torch", "scipy", "scikit-learn", "matplotlib", "pyarrow", "onnx"}
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w-]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
+
+
+def test_the_small_installation_is_tested_and_has_no_torch() -> None:
+    small, extras = names(PROJECT["dependencies"]), PROJECT["optional-dependencies"]
+    tested = names((ROOT / "requirements" / "tested.txt").read_text(encoding="utf-8").splitlines())
+    assert small | names(extras["train"]) <= tested
+    assert {"numpy", "onnxruntime", "uvicorn"} <= small
+    assert not small & (names(extras["train"]) | {"torch", "torchvision", "nncf"})
+    assert "hubel[train]" in extras["test"]
+
+
+def test_the_extra_and_the_modules_that_its_absence_is_said_of_agree() -> None:
+    of_extra = names(PROJECT["optional-dependencies"]["train"])
+    providers = packages_distributions()
+    assert {name.lower().replace("_", "-") for module in TRAINING_MODULES for name in providers[module]} == of_extra
+
+
+# Runs hubel as where the packages of the extra are not installed.
+WITHOUT = "import sys; from hubel.core.packages import TRAINING_MODULES as m; sys.modules.update(dict.fromkeys(m)); "
+
+
+def without_torch(*words: object) -> subprocess.CompletedProcess[str]:
+    code = WITHOUT + "from hubel.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def test_what_the_small_installation_can(exported: Path, tmp_path: Path) -> None:
+    for name in ("0", "1"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.linear_gradient("L").resize((8, 8)).save(tmp_path / "photos" / name / "a.png")
+    predicted = without_torch("predict", exported, tmp_path / "photos", "--json")
+    assert (predicted.returncode, len(json.loads(predicted.stdout))) == (0, 2), predicted.stderr
+    evaluated = without_torch("evaluate", exported, tmp_path / "photos", "--out", tmp_path / "report")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+@pytest.mark.parametrize("words", [["train", "digits"], ["serve", "run"], ["demo"]])
+def test_what_needs_torch_says_in_a_line_what_to_install(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").touch()
+    done = without_torch(*(tmp_path / word if word == "run" else word for word in words))
+    assert done.returncode == 2
+    assert re.fullmatch(r'hubel: this needs \w+, which is not installed: pip install "hubel\[train\]"\n', done.stderr)
+
+
+def test_what_needs_torch_in_python() -> None:
+    code = WITHOUT + (
+        "import hubel, hubel.audit\n"
+        "for what in (lambda: hubel.train, lambda: hubel.load('x.safetensors'), lambda: hubel.audit.corrupt):\n"
+        "    try: what()\n"
+        "    except hubel.MissingPackageError as error: assert isinstance(error, ImportError); print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.count('pip install "hubel[train]"\n') == 3
 
 
 def test_copies_what_exists_and_is_not_ignored() -> None:
@@ -117,10 +172,9 @@ def test_serves_without_torch(exported: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     install = [python, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*install, "--requirement", ROOT / "requirements" / "serve.txt"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, ROOT], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    subprocess.run([*install, "--no-deps", wheel], check=True)
+    subprocess.run([*install, "--constraint", ROOT / "requirements" / "tested.txt", wheel], check=True)
     subprocess.run([python, "-c", "import importlib.util as i; assert not i.find_spec('torch')"], check=True)
     (tmp_path / "file").touch()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

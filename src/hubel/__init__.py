@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hubel.core.errors import DivergedError as DivergedError
     from hubel.core.errors import HubelError as HubelError
     from hubel.core.errors import MismatchError as MismatchError
+    from hubel.core.errors import MissingPackageError as MissingPackageError
     from hubel.core.errors import ModelFileError as ModelFileError
     from hubel.core.errors import OptionError as OptionError
     from hubel.core.errors import UnknownNameError as UnknownNameError
@@ -43,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "DivergedError",
             "HubelError",
             "MismatchError",
+            "MissingPackageError",
             "ModelFileError",
             "OptionError",
             "UnknownNameError",

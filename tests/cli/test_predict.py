@@ -97,5 +97,5 @@ def test_a_missing_folder_leaves_no_file(hubel: Call, model: Path, here: Path) -
 @pytest.mark.skipif(importlib.util.find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray(hubel: Call, model: Path, photos: Path, here: Path) -> None:
     answer = hubel("predict", model, photos, "-o", "answers.csv", "--engine", "ray")
-    assert (answer.code, answer.err) == (2, "hubel: --engine ray needs Ray: pip install 'hubel[ray]'\n")
+    assert (answer.code, answer.err) == (2, 'hubel: --engine ray needs Ray: pip install "hubel[ray]"\n')
     assert list(here.iterdir()) == [photos]

@@ -177,7 +177,7 @@ def test_int8(folder: Path) -> None:
     facts = read_onnx(done.path).facts
     assert facts["precision"] == "int8"
     assert done.quantised is not None
-    assert facts["int8"]["images"] == done.quantised.cost.images == 30
+    assert facts["int8"]["images"] == done.quantised.cost.images == 15
     assert facts["int8"]["accuracy_before"] - facts["int8"]["accuracy_after"] <= 0.2
     exact = hubel.load(folder / "model.safetensors").predict_proba(folder / "photos" / "red" / "2.png")
     np.testing.assert_allclose(

@@ -128,7 +128,7 @@ def test_outputs_stay_nearly_the_same_on_unseen_images(model: bytes) -> None:
     assert result.float_layers == ()
     assert result.float_macs == 0
     assert result.cost.agreement >= 0.9
-    assert result.cost.images == 64
+    assert result.cost.images == 32
 
 
 def test_every_layer_has_rounded_inputs_and_weights_in_seven_bits(model: bytes) -> None:
@@ -214,11 +214,11 @@ class Fragile(nn.Module):
 
 
 def test_sensitive_layers_stay_float_and_the_cost_is_within_the_limit() -> None:
-    model, images = exported(Fragile()), low_frequency_images(64)
+    model, images = exported(Fragile()), low_frequency_images(128)
     everything = quantise(model, images, max_drop=1)
     assert everything.cost.drop > 0.1
     result = quantise(model, images, max_drop=0.05)
-    assert result.cost.drop <= 0.05
+    assert result.cost.drop - 2 * result.cost.standard_error <= 0.05
     assert {"loud", "quiet"} & set(result.float_layers)
     assert "body" not in result.float_layers
     assert 0 < result.float_macs <= 0.5
@@ -258,7 +258,7 @@ def test_means_whose_last_window_is_cut_off_are_correct() -> None:
 
 def test_refuses_where_half_of_the_multiply_adds_would_stay_float() -> None:
     with pytest.raises(
-        OptionError, match=r"costs too much.*of 6 layers.*64 images.*5\.0% may be lost.*--max-drop"
+        OptionError, match=r"costs too much.*of 6 layers.*32 images.*5\.0% may be lost.*--max-drop"
     ) as error:
         quantise(exported(Fragile(kernel=7)), low_frequency_images(64), max_drop=0.05)
     assert "\n" not in str(error.value)
@@ -269,12 +269,53 @@ def test_labels_give_the_accuracy_before_and_after(model: bytes) -> None:
     targets = outputs(model, images)[1].argmax(1)
     targets[:10] = (targets[:10] + 1) % 10
     result = quantise(model, low_frequency_images(32), max_drop=0.2, check=(images, targets))
-    assert result.cost.images == 40
+    assert result.cost.images == 20
     assert result.cost.accuracy_before == 0.75
     assert result.cost.accuracy_after is not None
     assert result.cost.drop == result.cost.accuracy_before - result.cost.accuracy_after
     assert "accuracy 75.0% before" in str(result)
     assert set(result.facts()) >= {"agreement", "accuracy_before", "accuracy_after", "kept_float", "float_macs"}
+
+
+def alternating(chosen: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the images in turn: the layers are chosen on the first, the cost is stated on the second kind."""
+    mixed = np.empty((2 * len(chosen), *chosen.shape[1:]), np.uint8)
+    mixed[::2], mixed[1::2] = chosen, others
+    return mixed
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_cost_is_stated_on_other_images_than_choose_the_layers(labelled: bool) -> None:
+    model, chosen = exported(Fragile()), low_frequency_images(64)
+    results = []
+    for others in (low_frequency_images(64, seed=9), 255 - chosen):
+        images = alternating(chosen, others)
+        check = (images, outputs(model, images)[1].argmax(1)) if labelled else None
+        result = quantise(model, chosen if labelled else images, max_drop=0.05, check=check)
+        before, after = (outputs(one, others)[1].argmax(1) for one in (model, result.model))
+        assert result.cost.images == 64
+        assert result.cost.agreement == (before == after).mean()
+        assert result.cost.standard_error == pytest.approx(np.std(before != after) / 8)
+        results.append(result)
+    assert results[0].float_layers
+    assert results[0].model == results[1].model, "images that state the cost choose nothing"
+
+
+def test_a_choice_that_fails_on_the_other_images_is_refused() -> None:
+    model, images = exported(Fragile()), low_frequency_images(400)
+    rounded = Int8Graph(model, images[:64]).quantised(())
+    same = outputs(model, images)[1].argmax(1) == outputs(rounded, images)[1].argmax(1)
+    n = min(same.sum(), (~same).sum())
+    kept, lost = images[same][:n], images[~same][:n]
+    assert n > 20
+    for check, refused in (((kept, kept), False), ((kept, lost), True)):
+        mixed = alternating(*check)
+        settings: dict[str, Any] = {"max_drop": 0.1, "check": (mixed, outputs(model, mixed)[1].argmax(1))}
+        if refused:
+            with pytest.raises(OptionError, match=r"on images that did not choose the layers: .*10\.0% may be lost"):
+                quantise(model, images[:64], **settings)
+        else:
+            assert quantise(model, images[:64], **settings).cost.drop == 0
 
 
 def test_a_gain_in_accuracy_is_no_loss() -> None:

@@ -22,6 +22,7 @@ from hubel.cli.renamed import with_new_names
 from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
 from hubel.core.errors import HubelError, MismatchError, OptionError
+from hubel.core.packages import missing_package
 from hubel.core.process import open_missing_streams, tune
 from hubel.core.text import printable
 from hubel.core.version import __version__
@@ -99,9 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(explain_usage_error(error))
         status = WRONG_USE
     except ModuleNotFoundError as error:
-        if not error.name or error.name.startswith("hubel"):
+        missing = missing_package(error)
+        if missing is error:
             raise
-        _complain(f"this needs {error.name}, which is not installed: pip install {error.name}")
+        _complain(str(missing))
         status = WRONG_USE
     except KeyboardInterrupt:
         _complain("interrupted")

@@ -11,6 +11,7 @@ HubelError
 │   └── MismatchError               weights do not fit a network: names the keys, a line each
 ├── CheckpointError(OSError)        a run cannot be resumed
 ├── BusyError(OSError)              another process is at work on the same files
+├── MissingPackageError(ImportError) a package is not installed: says how to install it
 └── DivergedError(ValueError)       the loss became NaN or infinite
 ```
 
@@ -31,6 +32,7 @@ __all__ = [
     "DivergedError",
     "HubelError",
     "MismatchError",
+    "MissingPackageError",
     "ModelFileError",
     "OptionError",
     "UnknownNameError",
@@ -135,6 +137,10 @@ class CheckpointError(HubelError, OSError):
 
 class BusyError(HubelError, OSError):
     """Another process is at work on the same files."""
+
+
+class MissingPackageError(HubelError, ImportError):
+    """A package is not installed that hubel works without until it is needed."""
 
 
 class DivergedError(HubelError, ValueError):

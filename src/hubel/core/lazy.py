@@ -8,6 +8,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from hubel.core.packages import missing_package
+
 __all__ = ["lazy_exports"]
 
 
@@ -31,6 +33,8 @@ def lazy_exports(
     Args:
         package: the package's `__name__`.
         modules: for each module that defines exported names, in full, these names.
+
+    A name whose module needs a package that is not installed raises MissingPackageError.
     """
     homes = {name: module for module, names in modules.items() for name in names}
     face = sys.modules[package]
@@ -40,7 +44,10 @@ def lazy_exports(
     def resolve(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=face)
-        value = getattr(import_module(homes[name]), name)
+        try:
+            value = getattr(import_module(homes[name]), name)
+        except ModuleNotFoundError as error:
+            raise missing_package(error) from error
         face.__dict__[name] = value
         return value
 

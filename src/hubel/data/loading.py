@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from hubel.core.random import permutation
 from hubel.core.resources import usable_cores
@@ -28,6 +26,10 @@ from hubel.data.decoded import DecodedImages, covering_size
 from hubel.data.index import Index
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = [
     "Batch",
@@ -96,6 +98,8 @@ def network_input(pixels: NDArray[np.uint8], preprocess: Preprocess, device: tor
     The values are those of `Preprocess.normalise`; the memory stays in channels-last order, which convolutions on
     processors with wide vectors prefer.
     """
+    import torch  # what only evaluates exported files does without
+
     # A read-only array (of a memory map, or of a user) is copied: torch has no read-only tensors.
     tensor = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy()).to(device, non_blocking=True)
     # A row at a time: torch is four times as slow where it repeats so few numbers as there are channels.
@@ -119,6 +123,8 @@ class Labelled(Generic[Kind]):
 
 def blank_input(preprocess: Preprocess, device: torch.device | str = "cpu") -> Tensor:
     """Return an input of zeros, `(1, c, h, w)`, to find the shapes of a network with."""
+    import torch  # what only evaluates exported files does without
+
     return torch.zeros(1, preprocess.channels, preprocess.height, preprocess.width, device=device)
 
 

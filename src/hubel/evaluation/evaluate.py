@@ -8,10 +8,8 @@ from pathlib import Path
 from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import open_dataset
 from hubel.evaluation.write import write_evaluation
-from hubel.inference.device import pick_device
 from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
-from hubel.inference.predictor import load_network
 from hubel.inference.tta import VIEWS
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.task import Evaluation, Model
@@ -89,5 +87,8 @@ def _open(model: str | Path, device: str, engine: str, *, tta: bool) -> Model:
     """Return a model of any kind, ready for `Task.evaluate`."""
     if is_exported(model) or engine != "auto":  # which `load` refuses for all others
         return load(model, device=device, tta=tta, engine=engine)
+    from hubel.inference.device import pick_device  # what only evaluates exported files does without
+    from hubel.inference.predictor import load_network
+
     network, card = load_network(model)
     return find_task(card.task).model(network.to(pick_device(device)), card, tta=tta)

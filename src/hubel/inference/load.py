@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hubel.core.errors import OptionError
+from hubel.core.packages import missing_package
 from hubel.core.shell import shell_command
 from hubel.inference.classifier import Classifier
 from hubel.inference.exported import Exported
@@ -28,6 +29,7 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
         ModelFileError: the file is missing, damaged, or was not written by hubel.
         UnknownNameError: there are no such weights, or there is no such engine.
         WeightsError: the weights cannot be had.
+        MissingPackageError: the model needs torch, and it is not installed.
         OptionError: the model names no classes, or an option does not suit it.
     """
     if is_exported(model):
@@ -38,6 +40,8 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
         raise OptionError(
             f"engines are for exported files: {shell_command('hubel', 'export', model)}; models of torch have --device"
         )
-    from hubel.inference.predictor import load_predictor  # brings torch, which exported files do without
-
+    try:
+        from hubel.inference.predictor import load_predictor  # brings torch, which exported files do without
+    except ModuleNotFoundError as error:
+        raise missing_package(error) from error
     return load_predictor(model, device=device, tta=tta)

@@ -50,7 +50,7 @@ def ray_rows(job: BulkJob, inputs: Sequence[Input], batch: int) -> Generator[Row
         from ray.data import ActorPoolStrategy, DataContext, from_items
         from ray.exceptions import RayError
     except ImportError:
-        raise OptionError("--engine ray needs Ray: pip install 'hubel[ray]'") from None
+        raise OptionError('--engine ray needs Ray: pip install "hubel[ray]"') from None
     if not inputs:
         return
     ours = not ray.is_initialized()

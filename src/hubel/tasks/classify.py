@@ -6,18 +6,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from hubel.core.window import in_order
 from hubel.data.loading import Batch, Images, Labelled, Samples
-from hubel.features.probe import fit_probe, neighbours_accuracy
 from hubel.inference.classifier import Classifier
-from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.inference.stream import batch_size
 from hubel.inference.tta import VIEWS
@@ -28,9 +24,14 @@ from hubel.metrics.classification import ClassMetrics, LabelMetrics, Metrics, me
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.losses import Loss, LossSettings, class_weights
 from hubel.tasks.task import Evaluation, FittedHead, Model, Task
 from hubel.weights.card import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from hubel.tasks.losses import Loss, LossSettings
 
 __all__ = [
     "PER_CLASS_FOOTNOTE",
@@ -61,6 +62,8 @@ class ClassificationObjective:
     @classmethod
     def of(cls, settings: LossSettings, targets: NDArray[Any], device: torch.device) -> Self:
         """Return the objective for the targets of the training images: `(n,)`, or 0 and 1 `(n, classes)`."""
+        from hubel.tasks.losses import Loss, class_weights  # what only evaluates exported files does without
+
         classes = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
         weights = class_weights(targets, classes).to(device) if settings.class_weights else None
         training = Loss(settings.name, settings.label_smoothing, weights)
@@ -72,6 +75,8 @@ class ClassificationObjective:
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """Return the labels of a batch."""
+        import torch  # what only evaluates exported files does without
+
         return torch.from_numpy(data.targets[batch.positions])
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -261,11 +266,15 @@ class Classification(Task):
 
     def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
         """Fit a logistic regression; its strength is chosen by cross-validation."""
+        from hubel.features.probe import fit_probe  # what only evaluates exported files does without
+
         probe = fit_probe(features, targets, len(card.classes), seed=seed)
         return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
         """Return the leave-one-out accuracy of 5 nearest neighbours."""
+        from hubel.features.probe import neighbours_accuracy  # what only evaluates exported files does without
+
         return neighbours_accuracy(features, targets, len(card.classes))
 
     def calibrates(self, card: ModelCard) -> bool:
@@ -278,6 +287,8 @@ class Classification(Task):
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return a predictor."""
+        from hubel.inference.predictor import Predictor  # what only evaluates exported files does without
+
         return Predictor(network, card, tta=tta)
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> Evaluation:

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hubel.core.errors import OptionError
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.data.sources.listing import natural_key
-from hubel.inference.forward import forward, output_batches
 from hubel.inference.scores import sigmoid
 from hubel.metrics.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
-from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Model, Task
 from hubel.weights.card import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from hubel.tasks.losses import LossSettings
 
 __all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionObjective", "Reconstructor"]
 
@@ -38,12 +39,16 @@ class ReconstructionObjective:
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return mean binary cross-entropies of a pixel in nats: one learning rate suits images of any size."""
+        from torch.nn import functional as F  # what only evaluates exported files does without
+
         return F.binary_cross_entropy_with_logits(outputs.float(), targets, reduction="none").mean((1, 2, 3))
 
     validation_losses = losses
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return False for each image, so that the loss alone selects the best epoch."""
+        import torch  # what only evaluates exported files does without
+
         return torch.zeros(len(outputs), dtype=torch.bool)
 
     def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
@@ -182,6 +187,8 @@ class Reconstruction(Task):
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> ReconstructionEvaluation:
         """Measure an autoencoder: each reconstruction is compared with its image."""
+        from hubel.inference.forward import forward, output_batches  # what only evaluates exported files does without
+
         assert isinstance(model, Reconstructor)
         preprocess, network = images.preprocess, model.network
         metrics = measure_reconstruction(

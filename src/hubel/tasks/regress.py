@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import KFold, cross_val_predict
-from torch import Tensor, nn
 
 from hubel.core.errors import DataError, OptionError
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
-from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.style import BLUE, MUTED, canvas, finish, heading, style_axes
 from hubel.tasks.classify import predict_scores
-from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import FittedHead, Model, Task
 from hubel.weights.card import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from hubel.tasks.losses import LossSettings
 
 __all__ = ["Regression", "RegressionEvaluation", "RegressionMetrics", "RegressionObjective", "measure_regression"]
 
@@ -79,6 +79,8 @@ class RegressionObjective:
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """Return the standardised targets `(n, 1)`."""
+        import torch  # what only evaluates exported files does without
+
         return torch.from_numpy(((data.targets[batch.positions] - self.offset) / self.scale).astype(np.float32))
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -89,6 +91,8 @@ class RegressionObjective:
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return False for each image, so that the loss alone selects the best epoch."""
+        import torch  # what only evaluates exported files does without
+
         return torch.zeros(len(outputs), dtype=torch.bool)
 
     def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
@@ -236,6 +240,9 @@ class Regression(Task):
 
     def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
         """Fit ridge regression; leave-one-out errors choose the penalty, 5 folds measure R²."""
+        from sklearn.linear_model import RidgeCV  # what only evaluates exported files does without
+        from sklearn.model_selection import KFold, cross_val_predict
+
         mean, deviation = features.mean(0), np.maximum(features.std(0), 1e-6)
         x, y = (features - mean) / deviation, (targets[:, 0] - card.offset) * card.temperature
         ridge = RidgeCV(_PENALTIES).fit(x, y)
@@ -253,6 +260,8 @@ class Regression(Task):
         """
         if tta:
             raise OptionError("numbers are not averaged over views of an image; leave out --tta")
+        from hubel.inference.predictor import Predictor  # what only evaluates exported files does without
+
         return Predictor(network, card)
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> RegressionEvaluation:

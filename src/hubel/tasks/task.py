@@ -8,20 +8,22 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
-from hubel.nn.network import Network
-from hubel.tasks.losses import LossSettings
 from hubel.weights.card import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from hubel.tasks.losses import LossSettings
 
 __all__ = [
     "Evaluation",
@@ -240,6 +242,8 @@ def weighted_targets(objective: Objective, data: Labelled[Samples], batch: Batch
 
 def weighted_outputs(network: nn.Module, x: Tensor) -> list[tuple[float, Tensor]]:
     """Return the outputs for images `(n, c, h, w)` with their weights in the loss, auxiliary classifiers last."""
+    from hubel.nn.network import Network  # what only evaluates exported files does without
+
     if not isinstance(network, Network):
         return [(1.0, network(x))]
     outputs = network.outputs(x)

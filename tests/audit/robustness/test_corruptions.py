@@ -299,12 +299,31 @@ def test_plasma_is_rougher_the_slower_it_decays(shape):
 
 def test_ice_and_snow_brighten():
     black = np.zeros((64, 64, 3), np.float32)
-    window = weather.ice(64, 64, rng())
-    assert 0 <= window.min() < 0.35 < window.max() <= 1
     frosty = weather.frost(black, rng(), 1, 0.5)
-    assert np.all(frosty[..., 2] >= frosty[..., 0])
+    assert frosty[..., 2].mean() > frosty[..., 0].mean()
     snowy = [corrupt(flat(60, 224, 224), "snow", severity).mean() for severity in (1, 3, 5)]
     assert 60 < snowy[0] < snowy[1] < snowy[2]
+
+
+def test_frost_has_the_means_and_deviations_of_the_photographs():
+    """Those of the authors' five, over all crops: each one counts a fifth, and one counts twice."""
+    means = np.array([(78, 149, 166), (201, 205, 214), (201, 205, 214), (138, 153, 165), (112, 123, 135)])
+    deviations = np.array([(27, 16, 15), (21, 22, 23), (21, 22, 23), (28, 28, 30), (44, 43, 42)])
+    crops = np.stack([weather.ice(64, 64, rng(seed)) for seed in range(300)]) * 255
+    assert crops.min() >= 0
+    assert crops.max() <= 255
+    assert crops.mean((0, 1, 2)) == pytest.approx(means.mean(0), abs=6)
+    variances = (deviations**2).mean(0) + means.var(0)
+    assert crops.std((0, 1, 2)) == pytest.approx(np.sqrt(variances), rel=0.08)
+
+
+def test_frost_is_as_strong_as_that_of_imagenet_c():
+    """The references overlay the authors' photographs by their code, on the same photos."""
+    theirs = (63, 74, 80, 77, 80)
+    clean = photos(224, 40)
+    for severity, reference in enumerate(theirs, start=1):
+        pairs = [(one, corrupt(one, "frost", severity, image=i)) for i, one in enumerate(clean)]
+        assert np.mean([distance("", *pair) for pair in pairs]) == pytest.approx(reference, rel=0.1)
 
 
 # Digital
