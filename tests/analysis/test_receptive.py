@@ -116,7 +116,7 @@ def test_against_gradients(layers: list[tuple[int, int, int, int]]) -> None:
     for place in {0, n // 2, n - 1}:
         (gradient,) = torch.autograd.grad(values[0, 0, place, place], image, retain_graph=True)
         rows = (gradient[0, 0] > 0).any(1).nonzero().flatten().tolist()
-        low, high = (edge + place * field.rows.jump for edge in (field.rows.low, field.rows.high))
+        low, high = field.rows.of(place)
         if not rows:  # padding only
             assert high < 0 or low > 59 or high - low + 1 > 1
             continue
@@ -127,11 +127,106 @@ def test_against_gradients(layers: list[tuple[int, int, int, int]]) -> None:
             assert (rows[0], rows[-1]) == (low, high)
 
 
+def reached(network: nn.Module, size: int) -> list[tuple[int, int] | None]:
+    """First and last pixel that each value of the last map depends on, by its gradients; None for no pixel."""
+    network = network.double()
+    for parameter in network.parameters():
+        nn.init.ones_(parameter) if parameter.ndim > 1 else nn.init.zeros_(parameter)
+    image = torch.ones(1, 1, size, 1, dtype=torch.float64, requires_grad=True)
+    values = network(image)[0, 0, :, 0]
+    found: list[tuple[int, int] | None] = []
+    for value in values:
+        (gradient,) = torch.autograd.grad(value, image, retain_graph=True)
+        rows = gradient[0, 0, :, 0].nonzero().flatten().tolist()
+        found.append((rows[0], rows[-1]) if rows else None)
+    return found
+
+
+def column(layer: type[nn.Module], kernel: int, stride: int, padding: int, dilation: int, **more: object) -> nn.Module:
+    """A layer that works along the rows only."""
+    return layer(1, 1, (kernel, 1), (stride, 1), (padding, 0), dilation=(dilation, 1), **more)
+
+
+def test_transposed_k2_s2_adds_nothing() -> None:
+    """Each value of the larger map depends on one value of the smaller one, so 3 stays 3."""
+    assert after(conv(3), nn.ConvTranspose2d(1, 1, 2, 2)) == (3, 0.5, 1)
+    assert after(nn.ConvTranspose2d(1, 1, 4, 2, 1))[0] == 2
+    assert after(nn.ConvTranspose2d(1, 1, 3, 2, 1))[0] == 2
+
+
+windows = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(0, 3), st.integers(1, 3))
+
+
+@settings(deadline=None, max_examples=80)
+@given(before=windows, enlarging=windows, extra=st.integers(0, 2), behind=windows, scale=st.sampled_from([None, 2, 3]))
+def test_enlarging_layers_against_gradients(
+    before: tuple[int, int, int, int],
+    enlarging: tuple[int, int, int, int],
+    extra: int,
+    behind: tuple[int, int, int, int],
+    scale: int | None,
+) -> None:
+    """Exact for every value whose field meets no border; and the stated size is that of the largest one."""
+    size, (k, s, p, d) = 40, enlarging
+    more = {"output_padding": (min(extra, max(s, d) - 1), 0)}
+    layers = [
+        column(nn.Conv2d, before[0], before[1], 0, before[3]),
+        column(nn.ConvTranspose2d, k, s, min(p, d * (k - 1)), d, **more),
+        *([nn.Upsample(scale_factor=(scale, 1))] if scale else []),
+        column(nn.Conv2d, behind[0], behind[1], 0, behind[3]),
+    ]
+    network = nn.Sequential(*layers)
+    try:
+        found = reached(network, size)
+    except RuntimeError:  # nothing is left
+        return
+    field = trace(network, (1, size, 1))[-1].field
+    assert field is not None
+    margin = int(field.rows.size) + k * d
+    inside = 0
+    for place, actual in enumerate(found):
+        low, high = field.rows.of(place)
+        if actual is None:
+            assert low > high or low < margin or high >= size - margin, place
+        elif margin <= actual[0] and actual[1] < size - margin:
+            assert actual == (low, high)
+            inside += 1
+        else:  # a border may cut the field off
+            assert low <= actual[0]
+            assert actual[1] <= high
+    if inside > len(field.rows.fields):
+        assert field.rows.size == max(b - a + 1 for a, b in filter(None, found))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.AdaptiveAvgPool2d((7, 1)), nn.AdaptiveAvgPool2d((30, 1)), nn.Upsample((33, 1)), nn.Upsample((9, 1)),
+        nn.Upsample(scale_factor=(1.5, 1)), nn.Upsample((33, 1), mode="nearest-exact"),
+        nn.Upsample(scale_factor=(2, 1), mode="bilinear"), nn.Upsample((31, 1), mode="bilinear"),
+        nn.Upsample((39, 1), mode="bilinear", align_corners=True), nn.Upsample(scale_factor=(2, 1), mode="bicubic"),
+        nn.ZeroPad2d((0, 0, 2, 1)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_resizing_layers_against_gradients(layer: nn.Module) -> None:
+    """Every value but those at the borders, where interpolation repeats the outermost values."""
+    network = nn.Sequential(column(nn.Conv2d, 3, 1, 1, 1), layer)
+    field = trace(network, (1, 20, 1))[-1].field
+    assert field is not None
+    for place, actual in enumerate(reached(network, 20)):
+        low, high = field.rows.of(place)
+        if actual is None:  # padding
+            assert low < 0 or high > 19, place
+        else:
+            assert actual == (max(0, low), min(19, high)), place
+
+
 def test_pure_functions() -> None:
     field = windowed(of_image(), (3, 5), (2, 1), (1, 0))
-    assert (field.rows.low, field.rows.high, field.rows.jump) == (-1, 1, 2)
-    assert (field.columns.low, field.columns.high, field.columns.jump) == (0, 4, 1)
+    assert (field.rows.of(0), field.rows.jump) == ((-1, 1), 2)
+    assert (field.columns.of(0), field.columns.jump) == ((0, 4), 1)
     moved = shifted(field, 1, 2)
-    assert (moved.rows.low, moved.columns.low) == (-3, -2)
+    assert (moved.rows.of(0), moved.columns.of(0)) == ((-3, -1), (-2, 2))
     both = union([field, moved])
-    assert (both.rows.low, both.rows.high, both.columns.high) == (-3, 1, 4)
+    assert (both.rows.of(0), both.columns.of(0)) == ((-3, 1), (-2, 4))

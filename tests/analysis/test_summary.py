@@ -155,6 +155,146 @@ def test_any_module() -> None:
     assert found.rows[-1].shape == (5,)
 
 
+class Windows(nn.Module):
+    """Windows of 4x4 pixels in the batch, as Swin has them, and attention in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.out = nn.Linear(3, 24), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = x.shape[0]
+        windows = x.view(n, 3, 2, 4, 2, 4).permute(0, 2, 4, 3, 5, 1).reshape(n * 4, 16, 3)
+        q, k, v = self.qkv(windows).chunk(3, -1)
+        return self.out((q @ k.mT).softmax(-1) @ v).view(n, 64, 5)
+
+
+class Attention(nn.Module):
+    """One attention, written in different ways."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if self.kind == "fused":
+            return F.scaled_dot_product_attention(q, k, v)
+        if self.kind == "einsum":
+            return torch.einsum("bqk,bkd->bqd", torch.einsum("bqd,bkd->bqk", q, k).softmax(-1), v)
+        return torch.bmm(torch.baddbmm(torch.zeros(1, device=q.device), q, k.mT).softmax(-1), v)
+
+
+class Siamese(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        return self.conv(torch.cat([one, other])).chunk(2)[0]
+
+
+class Frames(Siamese):
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return self.conv(x.flatten(0, 1)).view(*x.shape[:2], 4, 8, 8).mean(1)
+
+
+class Constant(nn.Module):
+    """A product in which the image has no part, as with the positions of Swin V2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mlp, self.positions = nn.Linear(2, 8), nn.Buffer(torch.rand(49, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.mlp(self.positions).sum()
+
+
+class Functional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel, self.square = nn.Parameter(torch.rand(4, 3, 3, 3)), nn.Parameter(torch.rand(36, 36))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(x, self.kernel).flatten(2)[0]
+        return torch.addmm(torch.zeros(36, device=x.device), x, self.square).matmul(self.square)
+
+
+@pytest.mark.parametrize(
+    ("network", "shapes"),
+    [
+        (Windows(), [(3, 8, 8)]), (Frames(), [(6, 3, 8, 8)]), (Siamese(), [(3, 8, 8)] * 2), (Constant(), [(3, 8, 8)]),
+        (Functional(), [(3, 8, 8)]), (nn.Conv1d(2, 4, 3), [(2, 9)]), (nn.Conv3d(2, 4, 3, groups=2), [(2, 5, 5, 5)]),
+        (nn.Conv2d(2, 4, 3), [(2, 9, 9)]), (nn.ConvTranspose1d(2, 4, 3, 2), [(2, 9)]),
+        (nn.ConvTranspose2d(2, 4, 3, 2, groups=2), [(2, 5, 7)]), (nn.ConvTranspose3d(2, 4, 2), [(2, 3, 3, 3)]),
+        (Attention("bmm"), [(5, 8), (7, 8), (7, 4)]), (Attention("einsum"), [(5, 8), (7, 8), (7, 4)]),
+        (Attention("fused"), [(2, 5, 8), (2, 7, 8), (2, 7, 8)]),
+        (nn.MultiheadAttention(8, 2, batch_first=True), [(5, 8)] * 3),
+        (nn.TransformerEncoderLayer(32, 4, 64, batch_first=True), [(10, 32)]),
+        (nn.LSTM(16, 8, num_layers=2, bidirectional=True, batch_first=True), [(5, 16)]),
+        (nn.GRU(16, 8, batch_first=True), [(5, 16)]), (nn.RNN(16, 8, batch_first=True), [(5, 16)]),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_equals_torchs_counter(network: nn.Module, shapes: list[tuple[int, ...]]) -> None:
+    """Whatever is folded into the batch, written as functions, or constant: all that torch's counter sees."""
+    found = hubel.summary(network.eval(), *shapes)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.to("meta")(*[torch.empty(1, *shape, device="meta") for shape in shapes])
+    assert found.macs == counter.get_total_flops() // 2 > 0
+    assert not found.not_counted
+    assert sum(macs for _, macs in found.sections().values()) == found.macs
+
+
+def test_what_is_folded_into_the_batch_has_its_shape_and_memory() -> None:
+    rows = {row.name: row for row in hubel.summary(Windows(), (3, 8, 8)).rows}
+    assert (rows["qkv"].shape, rows["qkv"].macs, rows["qkv"].memory) == ((4, 16, 24), 64 * 3 * 24, 4 * 64 * 24)
+    assert rows[""].macs == 2 * 4 * 16 * 16 * 8  # the products of attention, in the network itself
+    assert rows[""].shape == (64, 5)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_scripted_functions_count() -> None:
+    """Their operators do not pass through Python, where others are seen."""
+
+    class Scripted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.jit.trace(nn.Conv2d(3, 4, 3), torch.rand(1, 3, 8, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x)
+
+    assert hubel.summary(Scripted().to("meta"), (3, 8, 8)).macs == 4 * 3 * 9 * 36
+
+
+@torch.library.custom_op("hubel_tests::blur", mutates_args=())
+def blur(x: Tensor) -> Tensor:
+    return x.clone()
+
+
+blur.register_fake(torch.empty_like)
+
+
+class Uncounted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bilinear, self.conv = nn.Bilinear(8, 8, 4), nn.Conv2d(3, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.fft.irfft2(torch.fft.rfft2(blur(self.conv(x))))
+        return self.bilinear(x.mean((2, 3)), x.amax((2, 3)))
+
+
+def test_what_is_not_counted_is_named() -> None:
+    found = hubel.summary(Uncounted(), (3, 8, 8))
+    assert found.macs == 64 * 3 * 8
+    assert {"aten._fft_r2c", "aten._fft_c2r", "aten._trilinear", "hubel_tests.blur"} <= set(found.not_counted)
+    assert found.not_counted["aten._trilinear"] == ("bilinear",)
+    assert found.not_counted["hubel_tests.blur"] == ("Uncounted",)
+    assert "aten._trilinear in bilinear" in dict(totals(found))["not counted"]
+    assert to_json(found, found.layers)["not_counted"]["aten._trilinear"] == ["bilinear"]
+
+
 def test_transformer_blocks_and_recurrent_nets_have_shapes() -> None:
     found = hubel.summary(nn.TransformerEncoderLayer(32, 4, 64, batch_first=True), (10, 32))
     assert found.rows[-1].shape == (10, 32)

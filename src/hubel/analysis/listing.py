@@ -55,17 +55,24 @@ def totals(summary: Summary) -> list[tuple[str, str]]:
     rows = [
         ("input", ", ".join("x".join(map(str, shape)) for shape in summary.inputs)),
         ("parameters", f"{summary.params:,}"),
-        ("MACs", f"{summary.macs:,} multiply-adds of convolutions and linear layers"),
+        ("MACs", f"{summary.macs:,} multiply-adds of convolutions and matrix products"),
         ("weighted layers", f"{summary.weighted_layers:,}, those in shortcuts and gates included"),
         ("weights", f"{summary.bytes / _MIB:.1f} MiB"),
         ("activations", f"{summary.memory / _MIB:.1f} MiB for one input, as float32"),
         ("field", "the whole image" if field is None else f"{_both(field, lambda a: a.size)} pixels, last map"),
     ]
+    if summary.not_counted:
+        missing = (f"{operator} in {_some(names)}" for operator, names in summary.not_counted.items())
+        rows.insert(3, ("not counted", "; ".join(missing)))
     if summary.trainable != summary.params:
         rows.insert(2, ("trainable", f"{summary.trainable:,}"))
     if summary.unused:
         rows.insert(2, ("not used here", f"{summary.unused:,} parameters, such as those of auxiliary classifiers"))
     return rows
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} modules such as {names[0]}"
 
 
 def bars(summary: Summary) -> list[tuple[str, str, str, str, str]]:
@@ -87,6 +94,7 @@ def to_json(summary: Summary, layers: Sequence[Layer]) -> dict[str, Any]:
         "trainable": summary.trainable,
         "unused": summary.unused,
         "macs": summary.macs,
+        "not_counted": {operator: list(names) for operator, names in summary.not_counted.items()},
         "weighted_layers": summary.weighted_layers,
         "weights_bytes": summary.bytes,
         "results_bytes": summary.memory,

@@ -1,47 +1,68 @@
 """Receptive fields: the pixels of the image that a value of a feature map depends on.
 
-Araujo, Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", distill.pub. A window of K
-pixels with stride S, padding P and dilation D turns the receptive field [low, high] of the first value of a map, and
-the step `jump` from one value to the next, into
+A layer makes value `o` of a map from some values of the map before, its taps: those of a window of K with stride S,
+padding P and dilation D are
 
-    low - P * jump,   high + (D * (K - 1) - P) * jump,   jump * S.
+    o * S - P + D * k,  0 <= k < K.
 
-Where branches meet, the field is the union of theirs.
+The receptive field of `o` runs from the first to the last pixel of its taps' fields (Araujo, Norris & Sim 2019,
+"Computing receptive fields of convolutional neural networks", distill.pub, who give the closed form for windows). Where
+maps are enlarged, neighbouring values have fields of different sizes, which repeat after a few values: all of them are
+kept, so the fields are exact. Where branches meet, the field is the union of theirs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import NamedTuple
 
-__all__ = ["Axis", "Field", "averaged", "of_image", "shifted", "transposed", "union", "upsampled", "windowed"]
+__all__ = [
+    "Axis",
+    "Field",
+    "averaged",
+    "interpolated",
+    "of_image",
+    "shifted",
+    "transposed",
+    "union",
+    "windowed",
+]
 
 Pair = tuple[int, int]  # rows, columns
+Taps = Callable[[int], Iterable[int]]  # from a value of a map to those of the map before that it depends on
+
+_NOTHING = (math.inf, -math.inf)  # the field of a value that depends on no pixel
 
 
 class Axis(NamedTuple):
-    """A receptive field along one axis, in pixels; padding has coordinates below 0 or beyond the size of the image.
+    """Receptive fields along one axis, in pixels; padding has coordinates below 0 or beyond the size of the image.
 
     Attributes:
-        low: first pixel that the first value of the map depends on.
-        high: last pixel that it depends on.
-        jump: distance between the fields of two neighbouring values, in pixels.
+        fields: first and last pixel of the fields of the first values of the map, until they repeat, further on.
+        jump: distance between the fields of two neighbouring values, in pixels; a mean where they differ in size.
     """
 
-    low: float
-    high: float
+    fields: tuple[tuple[float, float], ...]
     jump: float
+
+    def of(self, place: int) -> tuple[float, float]:
+        """Return the first and the last pixel that value number `place` depends on."""
+        repeats, phase = divmod(place, len(self.fields))
+        low, high = self.fields[phase]
+        distance = repeats * len(self.fields) * self.jump
+        return low + distance, high + distance
 
     @property
     def size(self) -> float:
-        """Size of the field, in pixels."""
-        return self.high - self.low + 1
+        """Size of the largest field, in pixels."""
+        return max(0, *(high - low + 1 for low, high in self.fields))
 
     @property
     def first_centre(self) -> float:
-        """Centre of the field of the first value."""
-        return (self.low + self.high) / 2
+        """Centre of the field of the first value that depends on any pixel; 0 if none does."""
+        return next(((low + high) / 2 for low, high in self.fields if low <= high), 0)
 
 
 class Field(NamedTuple):
@@ -61,7 +82,76 @@ class Field(NamedTuple):
 
 def of_image() -> Field:
     """Return the field of the input image: each pixel depends on itself."""
-    return Field(Axis(0, 0, 1), Axis(0, 0, 1))
+    return Field(Axis(((0, 0),), 1), Axis(((0, 0),), 1))
+
+
+def windowed(field: Field, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Field:
+    """Return the field after a convolution or pooling."""
+
+    def taps(i: int) -> Taps:
+        span = dilation[i] * (kernel[i] - 1) + 1
+        return lambda o: range(o * stride[i] - padding[i], o * stride[i] - padding[i] + span, dilation[i])
+
+    return _map_axes(field, lambda axis, i: _resampled(axis, taps(i), stride[i]))
+
+
+def transposed(field: Field, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Field:
+    """Return the field after a transposed convolution: `o` has the taps `i` with o = i * S - P + D * k."""
+
+    def taps(i: int) -> Taps:
+        def of(o: int) -> Iterable[int]:
+            reached = (divmod(o + padding[i] - dilation[i] * k, stride[i]) for k in range(kernel[i]))
+            return (place for place, rest in reached if rest == 0)
+
+        return of
+
+    return _map_axes(field, lambda axis, i: _resampled(axis, taps(i), 1, stride[i]))
+
+
+def averaged(field: Field, before: Pair, after: Pair) -> Field:
+    """Return the field after adaptive pooling of maps of `before` values to `after`."""
+
+    def taps(i: int) -> Taps:
+        return lambda o: range(o * before[i] // after[i], -(-(o + 1) * before[i] // after[i]))
+
+    return _map_axes(field, lambda axis, i: _resampled(axis, taps(i), before[i], after[i]))
+
+
+def interpolated(field: Field, steps: tuple[Fraction, Fraction], reach: int, shift: Fraction) -> Field:
+    """Return the field after interpolation.
+
+    Args:
+        field: field of the map.
+        steps: distance of neighbouring samples along rows and columns, in values of the map.
+        reach: values that each sample is interpolated from: 1 (nearest), 2 (linear) or 4 (cubic).
+        shift: place of the sample within its pixel: 1/2 for the centre, 0 for the upper left corner.
+    """
+
+    def taps(i: int) -> Taps:
+        def of(o: int) -> Iterable[int]:
+            place = (o + shift) * steps[i] - (shift if reach > 1 else 0)
+            first = math.floor(place) - (reach - 1) // 2
+            # A sample that falls on a value depends on nothing else.
+            return (int(place),) if place.denominator == 1 else range(first, first + reach)
+
+        return of
+
+    return _map_axes(field, lambda axis, i: _resampled(axis, taps(i), steps[i].numerator, steps[i].denominator))
+
+
+def shifted(field: Field, top: int, left: int) -> Field:
+    """Return the field after padding with rows above and columns at the left."""
+    return _map_axes(field, lambda axis, i: _resampled(axis, lambda o: (o - (top, left)[i],), 1))
+
+
+def union(fields: Iterable[Field]) -> Field:
+    """Return the field of maps of equal size that are added or concatenated."""
+    first, *others = fields
+    for other in others:
+        if other != first:
+            rows, columns = _joined(first.rows, other.rows), _joined(first.columns, other.columns)
+            first = Field(rows, columns, first.whole or other.whole)
+    return first
 
 
 def _map_axes(field: Field, function: Callable[[Axis, int], Axis]) -> Field:
@@ -69,54 +159,20 @@ def _map_axes(field: Field, function: Callable[[Axis, int], Axis]) -> Field:
     return Field(function(field.rows, 0), function(field.columns, 1), field.whole)
 
 
-def windowed(field: Field, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Field:
-    """Return the field after a convolution or pooling."""
-
-    def along(a: Axis, i: int) -> Axis:
-        before, beyond = padding[i], dilation[i] * (kernel[i] - 1) - padding[i]
-        return Axis(a.low - before * a.jump, a.high + beyond * a.jump, a.jump * stride[i])
-
-    return _map_axes(field, along)
-
-
-def transposed(field: Field, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Field:
-    """Return the field after a transposed convolution, a bound: neighbouring values have fields of different sizes.
-
-    Output value o depends on those input values i for which o = i * S - P + D * k with 0 <= k < K.
-    """
-
-    def along(a: Axis, i: int) -> Axis:
-        last, first = (padding[i] - dilation[i] * (kernel[i] - 1)) / stride[i], padding[i] / stride[i]
-        return Axis(a.low + last * a.jump, a.high + first * a.jump, a.jump / stride[i])
-
-    return _map_axes(field, along)
+def _resampled(axis: Axis, taps: Taps, step: int, of: int = 1) -> Axis:
+    """Return the axis of a map whose taps advance by `step` values every `of` values."""
+    shared = math.gcd(step, of)
+    step, of = step // shared, of // shared
+    period = of * (len(axis.fields) // math.gcd(len(axis.fields), step))
+    fields = tuple(_hull(map(axis.of, taps(o))) for o in range(period))
+    return Axis(fields, axis.jump * step if of == 1 else axis.jump * step / of)
 
 
-def upsampled(field: Field, factor: tuple[float, float]) -> Field:
-    """Return the field after nearest-neighbour upsampling by `factor` along rows and columns."""
-    return _map_axes(field, lambda a, i: Axis(a.low - (1 - 1 / factor[i]) * a.jump, a.high, a.jump / factor[i]))
+def _hull(fields: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    lows, highs = zip(_NOTHING, *fields, strict=True)
+    return min(lows), max(highs)
 
 
-def shifted(field: Field, top: int, left: int) -> Field:
-    """Return the field after padding with rows above and columns at the left."""
-
-    def along(a: Axis, i: int) -> Axis:
-        by = (top, left)[i] * a.jump
-        return Axis(a.low - by, a.high - by, a.jump)
-
-    return _map_axes(field, along)
-
-
-def averaged(field: Field, step: tuple[float, float]) -> Field:
-    """Return the field after adaptive pooling with a mean stride of `step`, a bound: its windows differ in size."""
-    return _map_axes(field, lambda a, i: Axis(a.low - a.jump, a.high + math.ceil(step[i]) * a.jump, a.jump * step[i]))
-
-
-def union(fields: Iterable[Field]) -> Field:
-    """Return the field of maps of equal size that are added or concatenated."""
-    first, *others = fields
-    for other in others:
-        pairs = (first.rows, other.rows), (first.columns, other.columns)
-        rows, columns = (Axis(min(a.low, b.low), max(a.high, b.high), max(a.jump, b.jump)) for a, b in pairs)
-        first = Field(rows, columns, first.whole or other.whole)
-    return first
+def _joined(one: Axis, other: Axis) -> Axis:
+    period = math.lcm(len(one.fields), len(other.fields))
+    return Axis(tuple(_hull((one.of(o), other.of(o))) for o in range(period)), max(one.jump, other.jump))

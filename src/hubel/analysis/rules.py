@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -60,7 +61,7 @@ def _conv2d(
         p = before = (0, 0) if padding == "valid" else _pair(padding)
     sides = [int(size[2 + i] + 2 * p[i] - d[i] * (k[i] - 1) - 1) // s[i] + 1 for i in (0, 1)]
     _check(size, k, sides)
-    x.calls[-1].macs += out * sides[0] * sides[1] * below * k[0] * k[1]
+    x.calls[-1].macs += size[0] * out * sides[0] * sides[1] * below * k[0] * k[1]
     field = x.field and receptive.windowed(x.field, k, s, before, d)
     return like(x, (size[0], out, *sides), field)
 
@@ -76,7 +77,6 @@ def _conv_transpose2d(
     dilation: Any = 1,
 ) -> Any:
     result = inferred(torch.conv_transpose2d, (x, weight, bias, stride, padding, output_padding, groups, dilation), {})
-    x.calls[-1].macs += math.prod(shape_of(x)[1:]) * weight[0].numel()
     kernel = _pair(weight.shape[2:])
     result.field = x.field and receptive.transposed(x.field, kernel, _pair(stride), _pair(padding), _pair(dilation))
     return result
@@ -84,9 +84,9 @@ def _conv_transpose2d(
 
 def _linear(x: Traced, weight: Tensor, bias: Any = None) -> Any:
     size = shape_of(x)
-    if size[-1] != weight.shape[1]:
+    if len(weight.shape) != 2 or size[-1] != weight.shape[1]:
         return inferred(F.linear, (x, weight, bias), {})
-    x.calls[-1].macs += math.prod(size[1:-1]) * weight.numel()
+    x.calls[-1].macs += math.prod(size[:-1]) * weight.numel()
     return like(x, (*size[:-1], weight.shape[0]), None)
 
 
@@ -145,7 +145,7 @@ def _adaptive_pool2d(x: Traced, output_size: Any, **options: Any) -> Any:
         return x
     field = None
     if x.field is not None and sides != [1, 1]:
-        field = receptive.averaged(x.field, (size[2] / sides[0], size[3] / sides[1]))
+        field = receptive.averaged(x.field, _pair(size[2:]), _pair(sides))
     return like(x, (*size[:2], *sides), field)
 
 
@@ -156,11 +156,34 @@ def _pad(x: Traced, pad: Sequence[int], mode: str = "constant", value: float | N
     return result
 
 
-def _interpolate(x: Traced, *sizes: Any, **options: Any) -> Any:
-    result = inferred(F.interpolate, (x, *sizes), options)
-    if x.field is not None and len(shape_of(x)) == 4:
-        factors = [after / before for before, after in zip(shape_of(x)[2:], shape_of(result)[2:], strict=True)]
-        result.field = receptive.upsampled(x.field, (factors[0], factors[1]))
+_SAMPLES = {"nearest": (1, 0.0), "nearest-exact": (1, 0.5), "bilinear": (2, 0.5), "bicubic": (4, 0.5)}  # reach, shift
+
+
+def _interpolate(
+    x: Traced,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Any:
+    settings = (size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
+    result = inferred(F.interpolate, (x, *settings), {})
+    before, after = shape_of(x)[2:], shape_of(result)[2:]
+    if x.field is None or len(before) != 2 or antialias or mode not in (*_SAMPLES, "area"):
+        return result
+    if mode == "area":
+        result.field = receptive.averaged(x.field, _pair(before), _pair(after))
+        return result
+    reach, shift = _SAMPLES[mode]
+    steps = [Fraction(b, a) for b, a in zip(before, after, strict=True)]
+    if align_corners:
+        shift, steps = 0.0, [Fraction(b - 1, max(1, a - 1)) for b, a in zip(before, after, strict=True)]
+    elif scale_factor is not None and not recompute_scale_factor:
+        scales = scale_factor if isinstance(scale_factor, list | tuple) else (scale_factor, scale_factor)
+        steps = [1 / Fraction(scale).limit_denominator(1000) for scale in scales]
+    result.field = receptive.interpolated(x.field, (steps[0], steps[1]), reach, Fraction(shift))
     return result
 
 

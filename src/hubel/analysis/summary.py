@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,10 @@ class Layer:
         name: name of the module.
         kind: class of the module.
         detail: kernel size, stride, padding, dilation and groups; empty without a kernel.
-        shape: output shape without the batch.
+        shape: output shape for one input, without the batch; where windows, positions or frames are folded into the
+            batch, their number comes first.
         params: parameters; those shared with an earlier layer are not counted again.
-        macs: multiply-adds of convolutions and linear layers for one input.
+        macs: multiply-adds of convolutions and matrix products, such as linear layers and attention, for one input.
         memory: bytes of the output for one input as float32; 0 for operations in place.
         field: receptive field of the output; None where each value depends on the whole image and has no position.
         block: True for a module that stands for the layers within it; its numbers are their sums.
@@ -67,6 +68,8 @@ class Summary:
         params: parameters of the network.
         trainable: parameters that require gradients.
         bytes: bytes of parameters and buffers.
+        not_counted: modules whose multiply-adds are not all known, by the operator that is not counted, such as
+            "aten._fft_r2c".
     """
 
     title: str
@@ -75,6 +78,7 @@ class Summary:
     params: int
     trainable: int
     bytes: int
+    not_counted: Mapping[str, tuple[str, ...]]
 
     @property
     def layers(self) -> list[Layer]:
@@ -83,7 +87,7 @@ class Summary:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of all convolutions and linear layers."""
+        """Multiply-adds of all convolutions and matrix products but those in `not_counted`."""
         return sum(layer.macs for layer in self.layers)
 
     @property
@@ -93,8 +97,8 @@ class Summary:
 
     @property
     def weighted_layers(self) -> int:
-        """Number of convolutions and linear layers, including those in shortcuts and gates."""
-        return sum(layer.macs > 0 for layer in self.layers)
+        """Number of layers that multiply by their weights, including those in shortcuts and gates."""
+        return sum(layer.macs > 0 and layer.params > 0 for layer in self.layers)
 
     @property
     def unused(self) -> int:
@@ -175,6 +179,7 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
     rows: list[Layer] = []
     counted: set[int] = set()
     ends: dict[str, int] = {}  # number of rows when the call of a module returned
+    not_counted: dict[str, list[str]] = {}
     for call in trace(network, *input_shapes):
         # Submodules return before their module, so their rows are the last ones.
         start = len(rows)
@@ -192,6 +197,8 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
             params, macs, memory = (sum(getattr(x, name) for x in within) for name in ("params", "macs", "memory"))
             rows.append(replace(_layer(call, params, macs, memory), block=True))
         ends[call.name] = len(rows)
+        for operator in sorted(call.not_counted):
+            not_counted.setdefault(operator, []).append(call.name or title)
     everything = list(network.parameters())
     return Summary(
         title=title,
@@ -200,6 +207,7 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
         params=sum(p.numel() for p in everything),
         trainable=sum(p.numel() for p in everything if p.requires_grad),
         bytes=sum(t.numel() * t.element_size() for t in [*everything, *network.buffers()]),
+        not_counted={operator: tuple(dict.fromkeys(names)) for operator, names in not_counted.items()},
     )
 
 

@@ -1,8 +1,8 @@
 """Trace a network without computing it: the output shape, multiply-adds and receptive field of every layer.
 
-A tensor without values passes through the network and carries its receptive field. For common functions its shape
-follows from a formula, many times faster than torch's shape inference, which serves all others. The network is left
-unchanged.
+A tensor without values passes through the network and carries its receptive field. For common functions shape and
+multiply-adds follow from a formula, many times faster than torch's shape inference, which serves all others and whose
+operators are counted one by one. The network is left unchanged.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from hubel.analysis import receptive, rules
+from hubel.analysis.operators import OperatorCounter
 from hubel.analysis.traced import RULES, Call, Traced, shape_of, traced
 from hubel.core.errors import OptionError
 from hubel.data.reading import one_line
 from hubel.nn.evaluating import evaluating
+from hubel.nn.layers import SparselyConnected
 
 __all__ = ["Call", "trace"]
 
@@ -40,7 +42,7 @@ def trace(network: nn.Module, *shapes: Sequence[int], run: Callable[..., object]
     done: list[Call] = []
     inputs = [traced((1, *shape), receptive.of_image(), running) for shape in shapes]
     names = {id(module): name for name, module in network.named_modules()}
-    with _recording(names, running, done), evaluating(network):
+    with _recording(names, running, done), evaluating(network), OperatorCounter(running):
         try:
             (run or network)(*inputs)
         except OptionError:
@@ -64,8 +66,13 @@ def _recording(names: dict[int, str], running: list[Call], done: list[Call]) -> 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
         if id(module) in names:
             call = running.pop()
+            if isinstance(output, Tensor):
+                batch, *rest = shape_of(output) or (1,)
+                call.shape = tuple(rest) if batch == 1 else (batch, *rest)
             if isinstance(output, Traced):
-                call.shape, call.field = tuple(shape_of(output)[1:]), output.field
+                call.field = output.field
+            if isinstance(module, SparselyConnected):
+                call.macs = int(call.macs * module.density)
             done.append(call)
 
     handles = register_module_forward_pre_hook(before), register_module_forward_hook(after)

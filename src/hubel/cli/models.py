@@ -63,9 +63,11 @@ def _describe(name: str) -> int:
         print(f"            {published.params_without_auxiliary:,} without auxiliary classifiers")
     if published.macs:
         print(f"macs        {published.macs:,} multiply-adds per image")
-    print(f"source      {published.source}")
-    for map_name, shape in published.maps.items():
-        print(f"map         {map_name:<14} {'x'.join(map(str, shape))}")
+    if published.facts:
+        facts = [
+            (fact.quantity, fact.printed, fact.precision, f"{fact.kind}: {fact.source}") for fact in published.facts
+        ]
+        print_table(["fact", "stated", "precision", "source"], facts)
     if shown := [(option, option_text(value)) for option, value in options_of(exact).items()]:
         print_table(["option", "value"], shown)
         option, value = shown[0]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Rounded, Variant, computed, library, paper
 from hubel.nn.blocks import ConvNorm, Style
 from hubel.nn.layers import check_positive, check_share, he_initialise, response_norm
 from hubel.nn.network import Network
@@ -81,13 +81,16 @@ def _check(layout: AlexNetLayout) -> None:
         raise OptionError(f"{layout.groups} groups must divide each of the widths {layout.widths}")
 
 
-_PAPER_MAPS = {
-    "stem": (96, 55, 55),
-    "stage1": (256, 27, 27),
-    "stage2.block2": (384, 13, 13),
-    "stage2.block3": (384, 13, 13),
-    "stage2": (256, 13, 13),
-}
+_FIGURE_2 = paper(
+    "Krizhevsky 2012, Figure 2, both towers",
+    maps={
+        "stem": (96, 55, 55),
+        "stage1": (256, 27, 27),
+        "stage2.block2": (384, 13, 13),
+        "stage2.block3": (384, 13, 13),
+        "stage2": (256, 13, 13),
+    },
+)
 
 VARIANTS = {
     "alexnet": Variant(
@@ -95,9 +98,9 @@ VARIANTS = {
         "AlexNet as in the paper: two towers, response normalisation",
         InputShape(3, 227, 227),
         1000,
-        Published(
-            "Krizhevsky 2012, Figure 2 and Section 3.5 (60 million parameters)", 60_965_224, 724_406_816, _PAPER_MAPS
-        ),
+        paper("Krizhevsky 2012, abstract", params=Rounded(60e6, 1))
+        + _FIGURE_2
+        + computed("Section 3.5", params=60_965_224, macs=724_406_816),
         smallest=67,
         lr=0.01,
     ),
@@ -106,7 +109,7 @@ VARIANTS = {
         "AlexNet without groups",
         InputShape(3, 227, 227),
         1000,
-        Published("Krizhevsky 2012, Figure 2, both towers in one", 62_378_344, 1_135_256_096, _PAPER_MAPS),
+        _FIGURE_2 + computed("Section 3.5 without groups", params=62_378_344, macs=1_135_256_096),
         smallest=67,
         lr=0.01,
     ),
@@ -115,11 +118,11 @@ VARIANTS = {
         "AlexNet of 2014, as in torchvision",
         InputShape(3, 224, 224),
         1000,
-        Published(
-            "Krizhevsky 2014; torchvision",
-            61_100_840,
-            714_188_480,
-            {"stem": (64, 55, 55), "stage1": (192, 27, 27), "stage2": (256, 13, 13)},
+        library(
+            "torchvision",
+            params=61_100_840,
+            macs=714_188_480,
+            maps={"stem": (64, 55, 55), "stage1": (192, 27, 27), "stage2": (256, 13, 13)},
         ),
         smallest=63,
         lr=0.01,

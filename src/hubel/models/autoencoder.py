@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Variant, computed
 from hubel.nn.blocks import ConvNorm, Style
 from hubel.nn.layers import check_choice, check_share, he_initialise
 from hubel.nn.network import Network
@@ -76,11 +76,11 @@ VARIANTS = {
         "convolutional autoencoder: upsampling, code of 64 values",
         InputShape(1, 28, 28),
         1,
-        Published(
-            "3,369 = 160 + 1,160 + 292 + 148 + 296 + 1,168 + 145",
-            3_369,
-            712_224,
-            {
+        computed(
+            "160 + 1,160 + 292 + 148 + 296 + 1,168 + 145 parameters",
+            params=3_369,
+            macs=712_224,
+            maps={
                 **_CODE,
                 "stage4": (4, 8, 8),
                 "stage5": (8, 16, 16),
@@ -98,11 +98,11 @@ VARIANTS = {
         "convolutional autoencoder: transposed convolutions",
         InputShape(1, 28, 28),
         1,
-        Published(
-            "3,221 = 160 + 1,160 + 292 + 296 + 1,168 + 145",
-            3_221,
-            442_080,
-            {**_CODE, "stage4": (8, 7, 7), "stage5": (16, 14, 14), "logits": (1, 28, 28)},
+        computed(
+            "160 + 1,160 + 292 + 296 + 1,168 + 145 parameters",
+            params=3_221,
+            macs=442_080,
+            maps={**_CODE, "stage4": (8, 7, 7), "stage5": (16, 14, 14), "logits": (1, 28, 28)},
         ),
         fixed_size=True,
         augment="none",

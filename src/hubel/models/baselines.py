@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Variant, computed, paper
 from hubel.nn.layers import activation, check_positive, check_share, he_initialise
 from hubel.nn.network import Network
 
@@ -74,21 +74,25 @@ VARIANTS = {
         PerceptronLayout(),
         "softmax regression on the pixels",
         _DIGIT,
-        published=Published("LeCun 1998, III.C.1: 7,850 parameters on 28x28", params=7_850, macs=7_840),
+        published=paper("LeCun 1998, Section III.C.1", params=7_850) + computed("28 x 28 x 10", macs=7_840),
         augment="none",
     ),
     "mlp": Variant(
         PerceptronLayout(hidden=(300, 100)),
         "multilayer perceptron with two hidden layers",
         _DIGIT,
-        published=Published("LeCun 1998, III.C.4: 28x28-300-100-10", params=266_610, macs=266_200),
+        published=computed("28x28-300-100-10, the layers of LeCun 1998, Section III.C.4", params=266_610, macs=266_200),
         augment="none",
     ),
     "lstm": Variant(
         LSTMLayout(),
         "recurrent network that reads the image row by row",
         _DIGIT,
-        published=Published("82,186 = 4 x 128 x (28 + 128 + 2) + 1,290 on 28x28", params=82_186),
+        published=computed(
+            "4 x 128 x (28 + 128 + 2) + 1,290 parameters; 28 x 4 x 128 x (28 + 128) + 1,280 multiply-adds",
+            params=82_186,
+            macs=2_237_696,
+        ),
         augment="none",
     ),
 }

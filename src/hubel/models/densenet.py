@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hubel.core.errors import OptionError
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Published, Rounded, Variant, computed, library, paper
 from hubel.nn.blocks import ConvNorm, Style, pooled_head
 from hubel.nn.layers import check_choice, check_depth, check_positive, check_share, he_initialise
 from hubel.nn.network import Network
@@ -131,37 +131,49 @@ def _check(layout: DenseNetLayout) -> None:
         raise OptionError(f"compression is a share of the maps, at most 1, not {layout.compression}")
 
 
-def _imagenet(depth: int, layout: DenseNetLayout, params: int, macs: int, last: tuple[int, int, int, int]) -> Variant:
-    """Return a variant of Table 1; `last` are the maps at the end of each dense block."""
-    c = layout.stem_channels
-    maps = {"stem.block1": (c, 112, 112), "stem": (c, 56, 56)}
-    maps |= {f"stage{i + 1}": (channels, 56 // 2**i, 56 // 2**i) for i, channels in enumerate(last)}
+def _torchvision(params: int, macs: int, channels: tuple[int, int, int, int, int]) -> Published:
+    """Return the facts of torchvision's network; `channels` are those of the stem and of each dense block."""
+    stem, *blocks = channels
+    maps = {"stem.block1": (stem, 112, 112), "stem": (stem, 56, 56)}
+    maps |= {f"stage{i + 1}": (block, 56 // 2**i, 56 // 2**i) for i, block in enumerate(blocks)}
+    return library("torchvision", params=params, macs=macs, maps=maps)
+
+
+def _imagenet(depth: int, layout: DenseNetLayout, published: Published) -> Variant:
+    """Return a variant of Table 1."""
     return Variant(
         layout,
         f"DenseNet-{depth}, each layer takes the maps of all before it",
         InputShape(3, 224, 224),
         1000,
-        Published("Huang 2016, Table 1; torchvision (parameters)", params, macs, maps),
+        published,
         smallest=29,
     )
 
 
 VARIANTS = {
-    "densenet121": _imagenet(121, DenseNetLayout(), 7_978_856, 2_834_161_664, (256, 512, 1024, 1024)),
-    "densenet169": _imagenet(169, DenseNetLayout((6, 12, 32, 32)), 14_149_480, 3_359_843_328, (256, 512, 1280, 1664)),
-    "densenet201": _imagenet(201, DenseNetLayout((6, 12, 48, 32)), 20_013_928, 4_291_365_888, (256, 512, 1792, 1920)),
+    "densenet121": _imagenet(121, DenseNetLayout(), _torchvision(7_978_856, 2_834_161_664, (64, 256, 512, 1024, 1024))),
+    "densenet169": _imagenet(
+        169, DenseNetLayout((6, 12, 32, 32)), _torchvision(14_149_480, 3_359_843_328, (64, 256, 512, 1280, 1664))
+    ),
+    "densenet201": _imagenet(
+        201, DenseNetLayout((6, 12, 48, 32)), _torchvision(20_013_928, 4_291_365_888, (64, 256, 512, 1792, 1920))
+    ),
     "densenet161": _imagenet(
-        161, DenseNetLayout((6, 12, 36, 24), 48, 96), 28_681_000, 7_727_907_072, (384, 768, 2112, 2208)
+        161,
+        DenseNetLayout((6, 12, 36, 24), 48, 96),
+        _torchvision(28_681_000, 7_727_907_072, (96, 384, 768, 2112, 2208)),
     ),
     "densenet_bc_100": Variant(
         DenseNetLayout((16, 16, 16), 12, 24, "3x3"),
         "DenseNet-BC of 100 layers, k = 12, for small images",
         InputShape(3, 32, 32),
-        published=Published(
-            "Huang 2016, Section 3 and Table 2: 0.8 million parameters",
-            769_162,
-            287_929_692,
-            {"stem": (24, 32, 32), "stage1": (216, 32, 32), "stage2": (300, 16, 16), "stage3": (342, 8, 8)},
+        published=paper("Huang 2016, Table 2", params=Rounded(0.8e6, 1))
+        + computed(
+            "Section 3: 24 + 16 x 12 maps, halved, + 16 x 12, halved, + 16 x 12",
+            params=769_162,
+            macs=287_929_692,
+            maps={"stem": (24, 32, 32), "stage1": (216, 32, 32), "stage2": (300, 16, 16), "stage3": (342, 8, 8)},
         ),
         smallest=4,
     ),

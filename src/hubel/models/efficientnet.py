@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Published, Rounded, Variant, library, paper
 from hubel.nn.blocks import ConvNorm, Inverted, InvertedResidual, Style, pooled_head
 from hubel.nn.dilation import keep_stride
 from hubel.nn.layers import check_depth, check_positive, check_share, he_initialise, round_channels
@@ -99,47 +99,90 @@ def _repeats(layout: EfficientNetLayout) -> list[int]:
 
 
 class Scaling(NamedTuple):
-    """Published coefficients and facts of a variant."""
+    """Coefficients of a variant."""
 
     width: float
     depth: float
     resolution: int
     dropout: float
-    params: int
-    macs: int
 
 
 _SCALING = {
-    "b0": Scaling(1.0, 1.0, 224, 0.2, 5_288_548, 385_814_752),
-    "b1": Scaling(1.0, 1.1, 240, 0.2, 7_794_184, 686_802_832),
-    "b2": Scaling(1.1, 1.2, 260, 0.3, 9_109_994, 993_561_872),
-    "b3": Scaling(1.2, 1.4, 300, 0.3, 12_233_232, 1_827_141_392),
-    "b4": Scaling(1.4, 1.8, 380, 0.4, 19_341_616, 4_393_771_024),
-    "b5": Scaling(1.6, 2.2, 456, 0.4, 30_389_784, 10_266_384_752),
-    "b6": Scaling(1.8, 2.6, 528, 0.5, 43_040_704, 19_067_593_536),
-    "b7": Scaling(2.0, 3.1, 600, 0.5, 66_347_960, 37_745_884_192),
-    "lite0": Scaling(1.0, 1.0, 224, 0.2, 4_652_008, 385_187_552),
-    "lite1": Scaling(1.0, 1.1, 240, 0.2, 5_416_680, 600_185_232),
-    "lite2": Scaling(1.1, 1.2, 260, 0.3, 6_092_072, 859_736_272),
-    "lite3": Scaling(1.2, 1.4, 280, 0.3, 8_197_096, 1_383_321_872),
-    "lite4": Scaling(1.4, 1.8, 300, 0.3, 13_006_568, 2_553_034_336),
+    "b0": Scaling(1.0, 1.0, 224, 0.2),
+    "b1": Scaling(1.0, 1.1, 240, 0.2),
+    "b2": Scaling(1.1, 1.2, 260, 0.3),
+    "b3": Scaling(1.2, 1.4, 300, 0.3),
+    "b4": Scaling(1.4, 1.8, 380, 0.4),
+    "b5": Scaling(1.6, 2.2, 456, 0.4),
+    "b6": Scaling(1.8, 2.6, 528, 0.5),
+    "b7": Scaling(2.0, 3.1, 600, 0.5),
+    "lite0": Scaling(1.0, 1.0, 224, 0.2),
+    "lite1": Scaling(1.0, 1.1, 240, 0.2),
+    "lite2": Scaling(1.1, 1.2, 260, 0.3),
+    "lite3": Scaling(1.2, 1.4, 280, 0.3),
+    "lite4": Scaling(1.4, 1.8, 300, 0.3),
 }
+
+
+class Facts(NamedTuple):
+    """Facts of a variant; channels and sides are those of the stem and of each stage."""
+
+    params: int
+    macs: int
+    channels: tuple[int, ...]
+    sides: tuple[int, ...]
+
+
+_FACTS = {
+    "b0": Facts(5_288_548, 385_814_752, (32, 16, 24, 40, 80, 112, 192, 320), (112, 112, 56, 28, 14, 14, 7, 7)),
+    "b1": Facts(7_794_184, 686_802_832, (32, 16, 24, 40, 80, 112, 192, 320), (120, 120, 60, 30, 15, 15, 8, 8)),
+    "b2": Facts(9_109_994, 993_561_872, (32, 16, 24, 48, 88, 120, 208, 352), (130, 130, 65, 33, 17, 17, 9, 9)),
+    "b3": Facts(12_233_232, 1_827_141_392, (40, 24, 32, 48, 96, 136, 232, 384), (150, 150, 75, 38, 19, 19, 10, 10)),
+    "b4": Facts(19_341_616, 4_393_771_024, (48, 24, 32, 56, 112, 160, 272, 448), (190, 190, 95, 48, 24, 24, 12, 12)),
+    "b5": Facts(30_389_784, 10_266_384_752, (48, 24, 40, 64, 128, 176, 304, 512), (228, 228, 114, 57, 29, 29, 15, 15)),
+    "b6": Facts(43_040_704, 19_067_593_536, (56, 32, 40, 72, 144, 200, 344, 576), (264, 264, 132, 66, 33, 33, 17, 17)),
+    "b7": Facts(66_347_960, 37_745_884_192, (64, 32, 48, 80, 160, 224, 384, 640), (300, 300, 150, 75, 38, 38, 19, 19)),
+    "lite0": Facts(4_652_008, 385_187_552, (32, 16, 24, 40, 80, 112, 192, 320), (112, 112, 56, 28, 14, 14, 7, 7)),
+    "lite1": Facts(5_416_680, 600_185_232, (32, 16, 24, 40, 80, 112, 192, 320), (120, 120, 60, 30, 15, 15, 8, 8)),
+    "lite2": Facts(6_092_072, 859_736_272, (32, 16, 24, 48, 88, 120, 208, 352), (130, 130, 65, 33, 17, 17, 9, 9)),
+    "lite3": Facts(8_197_096, 1_383_321_872, (32, 24, 32, 48, 96, 136, 232, 384), (140, 140, 70, 35, 18, 18, 9, 9)),
+    "lite4": Facts(13_006_568, 2_553_034_336, (32, 24, 32, 56, 112, 160, 272, 448), (150, 150, 75, 38, 19, 19, 10, 10)),
+}
+_OTHERS_TOO = "torchvision's network has as many as ours"
+_TABLE_2 = {  # parameters and multiply-adds, rounded to two digits
+    "b0": (Rounded(5.3e6, 2), Rounded(0.39e9, 2)),
+    "b1": (Rounded(7.8e6, 2), Rounded(0.70e9, 2, _OTHERS_TOO)),
+    "b2": (Rounded(9.2e6, 2, _OTHERS_TOO), Rounded(1.0e9, 2)),
+    "b3": (Rounded(12e6, 2), Rounded(1.8e9, 2)),
+    "b4": (Rounded(19e6, 2), Rounded(4.2e9, 2, _OTHERS_TOO)),
+    "b5": (Rounded(30e6, 2), Rounded(9.9e9, 2, _OTHERS_TOO)),
+    "b6": (Rounded(43e6, 2), Rounded(19e9, 2)),
+    "b7": (Rounded(66e6, 2), Rounded(37e9, 2, _OTHERS_TOO)),
+}
+
+
+def _published(name: str) -> Published:
+    facts = _FACTS[name]
+    maps = {
+        f"stage{number}" if number else "stem": (channels, side, side)
+        for number, (channels, side) in enumerate(zip(facts.channels, facts.sides, strict=True))
+    }
+    if name not in _TABLE_2:
+        return library("timm", params=facts.params, macs=facts.macs, maps=maps)
+    params, macs = _TABLE_2[name]
+    shapes = paper("Tan 2019, Table 1", maps=maps) if name == "b0" else library("torchvision", maps=maps)
+    exact = library("torchvision", params=facts.params, macs=facts.macs)
+    return shapes + paper("Tan 2019, Table 2", params=params, macs=macs) + exact
 
 
 def _variant(name: str, scaling: Scaling) -> Variant:
     lite = name.startswith("lite")
-    side, maps = scaling.resolution, {}
-    for number, row in enumerate((MBConvRow(1, 3, 2, _STEM, 1), *_TABLE_1)):
-        side = -(-side // row.stride)
-        channels = row.channels if lite and number == 0 else round_channels(row.channels * scaling.width)
-        maps["stem" if number == 0 else f"stage{number}"] = (channels, side, side)
-    source = "TensorFlow's efficientnet/lite" if lite else "Tan 2019, Tables 1 and 2"
     return Variant(
         EfficientNetLayout(scaling.width, scaling.depth, lite, scaling.dropout),
         f"EfficientNet-{name.capitalize()}" + (": ReLU6, no squeeze-and-excite" if lite else ": compound scaling"),
         InputShape(3, scaling.resolution, scaling.resolution),
         1000,
-        Published(source, scaling.params, scaling.macs, maps),
+        _published(name),
     )
 
 

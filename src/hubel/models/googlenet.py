@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Rounded, Variant, computed, library, paper
 from hubel.nn.blocks import ConvNorm, Style, pooled_head
 from hubel.nn.layers import check_share, he_initialise, response_norm
 from hubel.nn.network import Network
@@ -137,6 +137,7 @@ def build(layout: GoogLeNetLayout, shape: InputShape, num_classes: int) -> Netwo
     return network
 
 
+_FIRST_CONVOLUTION = "Table 1 gives the first convolution 34 million, but 112 x 112 x 64 x 3 x 7 x 7 is 118 million"
 _MAPS = {
     "stem.block1": (64, 112, 112),
     "stem.block2": (64, 56, 56),
@@ -156,13 +157,9 @@ VARIANTS = {
         "GoogLeNet as in the paper: Inception modules, two auxiliary classifiers",
         InputShape(3, 224, 224),
         1000,
-        Published(
-            "Szegedy 2014, Table 1; parameters as the BVLC Caffe model has them",
-            13_378_280,
-            1_582_671_872,
-            _MAPS,
-            params_without_auxiliary=6_998_552,
-        ),
+        paper("Szegedy 2014, Table 1", maps=_MAPS)
+        + paper("Szegedy 2014, Section 1", macs=Rounded(1.5e9, 2, _FIRST_CONVOLUTION))
+        + computed("Table 1", params=13_378_280, params_without_auxiliary=6_998_552, macs=1_582_671_872),
         smallest=47,
         lr=0.01,
     ),
@@ -171,7 +168,13 @@ VARIANTS = {
         "GoogLeNet as in torchvision: batch norm, 3x3 instead of 5x5",
         InputShape(3, 224, 224),
         1000,
-        Published("torchvision", 13_004_888, 1_498_376_192, _MAPS, params_without_auxiliary=6_624_904),
+        library(
+            "torchvision",
+            params=13_004_888,
+            params_without_auxiliary=6_624_904,
+            macs=1_498_376_192,
+            maps=_MAPS,
+        ),
         smallest=15,
     ),
 }

@@ -3,8 +3,9 @@
 Table 1 with the modules of Figures 5, 6 and 7, in the form of the authors' TensorFlow model, which all published
 weights have: large kernels become stacks of small and asymmetric ones (Section 3); the auxiliary classifier on the last
 maps of 17x17 pixels has batch norm (Section 4), and its loss has a weight of 0.4 in training.
-Deviation of that form from the text: the last module of 8x8 pools by maximum where the one before it averages; widths
-of the 17x17 modules grow from 128 to 192.
+Deviation of that form from the text: the stem ends in a 1x1 convolution to 80 maps, a 3x3 one to 192 and max pooling,
+where Table 1 has three 3x3 convolutions; widths of the 17x17 modules grow from 128 to 192. Every module averages in its
+pooling branch, and only the two reductions pool by maximum.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Variant, library, paper
 from hubel.nn.blocks import ConvNorm, Style, pooled_head
 from hubel.nn.layers import check_share, he_initialise
 from hubel.nn.network import Network
@@ -162,21 +163,30 @@ VARIANTS = {
         "Inception v3: factorised convolutions",
         InputShape(3, 299, 299),
         1000,
-        Published(
-            "Szegedy 2015, Table 1; torchvision (parameters)",
-            27_161_264,
-            5_713_216_096,
-            {
+        paper(
+            "Szegedy 2015, Table 1",
+            maps={
                 "stem.block1": (32, 149, 149),
+                "stem.block2": (32, 147, 147),
                 "stem.block3": (64, 147, 147),
                 "stem.block4": (64, 73, 73),
-                "stem.block6": (192, 71, 71),
                 "stem": (192, 35, 35),
-                "stage1": (288, 35, 35),
-                "stage2": (768, 17, 17),
+                "stage2.block1": (768, 17, 17),
+                "stage3.block1": (1280, 8, 8),
                 "stage3": (2048, 8, 8),
             },
+        )
+        + library(
+            "torchvision",
+            params=27_161_264,
             params_without_auxiliary=23_834_568,
+            macs=5_713_216_096,
+            maps={
+                "stem.block5": (80, 73, 73),
+                "stem.block6": (192, 71, 71),
+                "stage1": (288, 35, 35),
+                "stage2": (768, 17, 17),
+            },
         ),
         smallest=107,
     )

@@ -2,7 +2,8 @@
 
 `lenet5` is Section II.B: each map of C3 is connected to a subset of the maps of S2 (Table I); S2 and S4 add four pixels
 and have a trainable factor and bias; tanh is scaled (Appendix A); an output is the Euclidean distance to a fixed bitmap
-of 7x12 pixels (Eq. 7). 60,000 trainable parameters.
+of 7x12 pixels (Eq. 7). 60,000 trainable parameters; 340,908 connections: 325,680 multiply-adds, one bias for each value
+of C1, C3, C5 and F6, and those of S2, S4 and the output layer.
 Deviation: outputs are negative distances, so that the predicted class has the largest one, and softmax cross-entropy is
 the criterion of Eq. 9 without its constant. The digits' bitmaps are drawn anew after Figure 3; classes beyond ten have
 random codes of -1 and +1, which the paper names as the alternative.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -23,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hubel.core.random import uniform
-from hubel.models.variant import InputShape, Published, Variant
-from hubel.nn.layers import activation, check_positive, check_share
+from hubel.models.variant import InputShape, Variant, computed, paper
+from hubel.nn.layers import SparselyConnected, activation, check_positive, check_share
 from hubel.nn.network import Network
 
 # Table I: the maps of S2 that each map of C3 is connected to.
@@ -83,13 +85,17 @@ class SubSampling(nn.Module):
         return 4 * F.avg_pool2d(x, 2) * self.weight[:, 0] + self.bias[:, None, None]
 
 
-class SparseConv(nn.Module):
-    """C3: a 5x5 convolution whose maps are each connected to a subset of the input maps, without other weights."""
+class SparseConv(SparselyConnected):
+    """C3: a 5x5 convolution whose maps are each connected to a subset of the input maps, without other weights.
+
+    torch convolves with a kernel that has zeros elsewhere; only the connected pairs of maps count as multiply-adds.
+    """
 
     def __init__(self, table: tuple[tuple[int, ...], ...]) -> None:
         super().__init__()
         pairs = [(out, below) for out, connected in enumerate(table) for below in connected]
         self.shape = (len(table), 1 + max(below for _, below in pairs))
+        self.density = Fraction(len(pairs), self.shape[0] * self.shape[1])
         # Index of the kernel of each pair of output and input map; the additional last kernel is zero.
         self.kernels = [pairs.index(pair) if pair in pairs else len(pairs) for pair in np.ndindex(self.shape)]
         self.weight = nn.Parameter(torch.empty(len(pairs), 5, 5))
@@ -183,23 +189,26 @@ def _modern(layout: ModernLeNet5Layout, shape: InputShape, num_classes: int) -> 
     return Network(nn.Identity(), stages, nn.Sequential(head))
 
 
-_MAPS = {
-    "stage1.block1": (6, 28, 28),
-    "stage1": (6, 14, 14),
-    "stage2.block1": (16, 10, 10),
-    "stage2": (16, 5, 5),
-    "stage3": (120, 1, 1),
-    "logits": (10,),
-}
+_FIGURE_2 = paper(
+    "LeCun 1998, Figure 2",
+    maps={
+        "stage1.block1": (6, 28, 28),
+        "stage1": (6, 14, 14),
+        "stage2.block1": (16, 10, 10),
+        "stage2": (16, 5, 5),
+        "stage3": (120, 1, 1),
+        "logits": (10,),
+    },
+)
 
 VARIANTS = {
     "lenet5": Variant(
         LeNet5Layout(),
         "LeNet-5 as in the paper: sparse C3, trainable sub-sampling, distances to bitmaps",
         InputShape(1, 32, 32),
-        published=Published(
-            "LeCun 1998, Section II.B: 60,000 = 156 + 12 + 1,516 + 32 + 48,120 + 10,164", 60_000, maps=_MAPS
-        ),
+        published=paper("LeCun 1998, Section II.B", params=60_000)
+        + _FIGURE_2
+        + computed("the connections of C1, C3, C5 and F6 (Section II.B) without biases", macs=325_680),
         fixed_size=True,
         lr=0.01,
     ),
@@ -207,9 +216,7 @@ VARIANTS = {
         ModernLeNet5Layout(),
         "LeNet-5 in its common form: full C3, average pooling, tanh, softmax",
         InputShape(1, 32, 32),
-        published=Published(
-            "LeCun 1998, Figure 2 (shapes); 61,706 = 156 + 2,416 + 48,120 + 10,164 + 850", 61_706, 416_520, _MAPS
-        ),
+        published=computed("156 + 2,416 + 48,120 + 10,164 + 850 parameters", params=61_706, macs=416_520) + _FIGURE_2,
         fixed_size=True,
     ),
 }

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Published, Rounded, Variant, computed, library, paper
 from hubel.nn.blocks import ConvNorm, Inverted, InvertedResidual, Style, pooled_head
 from hubel.nn.dilation import keep_stride
 from hubel.nn.layers import activation, check_choice, check_positive, check_share, he_initialise, round_channels
@@ -189,51 +189,75 @@ def _v3(layout: MobileNetLayout, shape: InputShape, num_classes: int) -> Network
 _BUILDERS = {"v1": _v1, "v2": _v2, "v3_large": _v3, "v3_small": _v3}
 
 
-def _variant(
-    layout: MobileNetLayout, summary: str, params: int, macs: int, source: str, channels: tuple[int, ...]
-) -> Variant:
-    """Return a variant with its maps: a stem of 112x112 pixels, and stages down to 7x7."""
+def _maps(*channels: int) -> dict[str, tuple[int, ...]]:
+    """Return the maps of a stem of 112x112 pixels and stages down to 7x7."""
     sides = [112, *(7 * 2**i for i in reversed(range(len(channels) - 1)))]
     names = ["stem", *(f"stage{number}" for number in range(1, len(channels)))]
-    maps = {name: (c, side, side) for name, c, side in zip(names, channels, sides, strict=True)}
-    return Variant(layout, summary, InputShape(3, 224, 224), 1000, Published(source, params, macs, maps))
+    return {name: (c, side, side) for name, c, side in zip(names, channels, sides, strict=True)}
 
 
-_V1_SOURCE = "Howard 2017, Table 6: 4.2, 2.6, 1.3, 0.5 million parameters; 569, 325, 149, 41 million multiply-adds"
-_V2_SOURCE = "Sandler 2018, Tables 2 and 4: 3.4 and 6.9 million parameters, 300 and 585 million multiply-adds"
-_V3_SOURCE = "Howard 2019, Tables 1 to 3: 5.4 and 2.5 million parameters, 219 and 56 million multiply-adds"
+def _variant(layout: MobileNetLayout, summary: str, published: Published) -> Variant:
+    return Variant(layout, summary, InputShape(3, 224, 224), 1000, published)
+
+
+_V1_TABLE_6, _V2_TABLE_4, _V3_TABLE_3 = "Howard 2017, Table 6", "Sandler 2018, Table 4", "Howard 2019, Table 3"
+_PEERS_TOO = "torchvision's and timm's networks have as many as ours"
 
 VARIANTS = {
     "mobilenet_v1": _variant(
-        MobileNetLayout(dropout=0.0), "MobileNet: depthwise separable convolutions",
-        4_231_976, 568_740_352, _V1_SOURCE, (32, 64, 128, 256, 512, 1024),
+        MobileNetLayout(dropout=0.0),
+        "MobileNet: depthwise separable convolutions",
+        paper("Howard 2017, Table 1", maps=_maps(32, 64, 128, 256, 512, 1024))
+        + paper(_V1_TABLE_6, params=Rounded(4.2e6, 2), macs=Rounded(569e6, 3))
+        + library("timm", params=4_231_976, macs=568_740_352),
     ),
     "mobilenet_v1_075": _variant(
-        MobileNetLayout(width=0.75, dropout=0.0), "MobileNet, width 0.75",
-        2_585_560, 325_400_448, _V1_SOURCE, (24, 48, 96, 192, 384, 768),
+        MobileNetLayout(width=0.75, dropout=0.0),
+        "MobileNet, width 0.75",
+        paper(_V1_TABLE_6, params=Rounded(2.6e6, 2), macs=Rounded(325e6, 3))
+        + computed("Table 1", params=2_585_560, macs=325_400_448, maps=_maps(24, 48, 96, 192, 384, 768)),
     ),
     "mobilenet_v1_050": _variant(
-        MobileNetLayout(width=0.5, dropout=0.0), "MobileNet, width 0.5",
-        1_331_592, 149_497_088, _V1_SOURCE, (16, 32, 64, 128, 256, 512),
+        MobileNetLayout(width=0.5, dropout=0.0),
+        "MobileNet, width 0.5",
+        paper(_V1_TABLE_6, params=Rounded(1.3e6, 2), macs=Rounded(149e6, 3))
+        + computed("Table 1", params=1_331_592, macs=149_497_088, maps=_maps(16, 32, 64, 128, 256, 512)),
     ),
     "mobilenet_v1_025": _variant(
-        MobileNetLayout(width=0.25, dropout=0.0), "MobileNet, width 0.25",
-        470_072, 41_030_272, _V1_SOURCE, (8, 16, 32, 64, 128, 256),
+        MobileNetLayout(width=0.25, dropout=0.0),
+        "MobileNet, width 0.25",
+        paper(_V1_TABLE_6, params=Rounded(0.5e6, 1), macs=Rounded(41e6, 2))
+        + computed("Table 1", params=470_072, macs=41_030_272, maps=_maps(8, 16, 32, 64, 128, 256)),
     ),
     "mobilenet_v2": _variant(
-        MobileNetLayout("v2"), "MobileNetV2: inverted residuals, linear bottlenecks",
-        3_504_872, 300_774_272, _V2_SOURCE, (32, 16, 24, 32, 96, 320),
+        MobileNetLayout("v2"),
+        "MobileNetV2: inverted residuals, linear bottlenecks",
+        paper("Sandler 2018, Table 2", maps=_maps(32, 16, 24, 32, 96, 320))
+        + paper(_V2_TABLE_4, params=Rounded(3.4e6, 2, _PEERS_TOO), macs=Rounded(300e6, 2))
+        + library("torchvision", params=3_504_872, macs=300_774_272),
     ),
     "mobilenet_v2_140": _variant(
-        MobileNetLayout("v2", 1.4), "MobileNetV2, width 1.4",
-        6_108_776, 582_195_824, _V2_SOURCE, (48, 24, 32, 48, 136, 448),
+        MobileNetLayout("v2", 1.4),
+        "MobileNetV2, width 1.4",
+        paper(
+            _V2_TABLE_4,
+            params=Rounded(6.9e6, 2, "timm's network has 6.1 million, as ours"),
+            macs=Rounded(585e6, 3, "timm's network has 582 million, as ours"),
+        )
+        + library("timm", params=6_108_776, macs=582_195_824, maps=_maps(48, 24, 32, 48, 136, 448)),
     ),
     "mobilenet_v3_large": _variant(
-        MobileNetLayout("v3_large", norm_eps=1e-3), "MobileNetV3: squeeze-and-excite, hard-swish",
-        5_483_032, 216_589_760, _V3_SOURCE, (16, 16, 24, 40, 112, 160),
+        MobileNetLayout("v3_large", norm_eps=1e-3),
+        "MobileNetV3: squeeze-and-excite, hard-swish",
+        paper("Howard 2019, Table 1", maps=_maps(16, 16, 24, 40, 112, 160))
+        + paper(_V3_TABLE_3, params=Rounded(5.4e6, 2, _PEERS_TOO), macs=Rounded(219e6, 3, _PEERS_TOO))
+        + library("torchvision", params=5_483_032, macs=216_589_760),
     ),
     "mobilenet_v3_small": _variant(
-        MobileNetLayout("v3_small", norm_eps=1e-3), "MobileNetV3, the small one",
-        2_542_856, 56_510_400, _V3_SOURCE, (16, 16, 24, 48, 96),
+        MobileNetLayout("v3_small", norm_eps=1e-3),
+        "MobileNetV3, the small one",
+        paper("Howard 2019, Table 2", maps=_maps(16, 16, 24, 48, 96))
+        + paper(_V3_TABLE_3, params=Rounded(2.5e6, 2), macs=Rounded(56e6, 2, "56.5 million, which the paper cuts off"))
+        + library("torchvision", params=2_542_856, macs=56_510_400),
     ),
-}  # fmt: skip
+}

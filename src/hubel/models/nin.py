@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Variant, computed
 from hubel.nn.blocks import ConvNorm, Style
 from hubel.nn.layers import check_choice, check_positive, check_share, he_initialise
 from hubel.nn.network import Network
@@ -86,11 +86,11 @@ VARIANTS = {
         "Network in Network for ImageNet",
         InputShape(3, 224, 224),
         1000,
-        Published(
-            "the authors' Caffe model for ImageNet",
-            7_595_176,
-            1_100_188_800,
-            {"stage1": (96, 54, 54), "stage2": (256, 27, 27), "stage3": (384, 13, 13), "stage4": (1000, 6, 6)},
+        computed(
+            "the layers of the authors' Caffe model for ImageNet",
+            params=7_595_176,
+            macs=1_100_188_800,
+            maps={"stage1": (96, 54, 54), "stage2": (256, 27, 27), "stage3": (384, 13, 13), "stage4": (1000, 6, 6)},
         ),
         smallest=39,
         lr=0.01,
@@ -99,11 +99,11 @@ VARIANTS = {
         NINLayout(),
         "Network in Network for small images",
         InputShape(3, 32, 32),
-        published=Published(
-            "the authors' Caffe model for CIFAR-10",
-            966_986,
-            222_486_528,
-            {"stage1": (96, 32, 32), "stage2": (192, 16, 16), "stage3": (10, 8, 8)},
+        published=computed(
+            "the layers of the authors' Caffe model for CIFAR-10",
+            params=966_986,
+            macs=222_486_528,
+            maps={"stage1": (96, 32, 32), "stage2": (192, 16, 16), "stage3": (10, 8, 8)},
         ),
         smallest=4,
         lr=0.01,

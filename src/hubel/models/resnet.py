@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hubel.core.errors import OptionError
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Published, Rounded, Variant, computed, library, paper
 from hubel.nn.blocks import ConvNorm, Style, pooled_head
 from hubel.nn.dilation import keep_stride
 from hubel.nn.layers import check_choice, check_depth, check_positive, check_share, he_initialise
@@ -144,71 +144,117 @@ def _check(layout: ResNetLayout) -> None:
         )
 
 
-def _maps(block: int) -> dict[str, tuple[int, ...]]:
-    """Return the maps of Table 1 with `block` times the width."""
-    stages = {f"stage{i + 1}": (block * 64 * 2**i, 56 // 2**i, 56 // 2**i) for i in range(4)}
-    return {"stem.block1": (64, 112, 112), "stem": (64, 56, 56), **stages}
+_STEM_MAPS = {"stem.block1": (64, 112, 112), "stem": (64, 56, 56)}
+_BASIC = paper(
+    "He 2015, Table 1",
+    maps={
+        **_STEM_MAPS,
+        "stage1": (64, 56, 56),
+        "stage2": (128, 28, 28),
+        "stage3": (256, 14, 14),
+        "stage4": (512, 7, 7),
+    },
+)
+_BOTTLENECK = paper(
+    "He 2015, Table 1",
+    maps={
+        **_STEM_MAPS,
+        "stage1": (256, 56, 56),
+        "stage2": (512, 28, 28),
+        "stage3": (1024, 14, 14),
+        "stage4": (2048, 7, 7),
+    },
+)
+_SMALL = paper(
+    "He 2015, Section 4.2",
+    maps={"stem": (16, 32, 32), "stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8)},
+)
+_STRIDE = "the paper's network has the stride on the first 1x1 convolution"
 
 
-def _imagenet(depth: int, layout: ResNetLayout, params: int, macs: int, summary: str = "", source: str = "") -> Variant:
-    block = 1 if layout.block == "basic" else 4
-    return Variant(
-        layout,
-        summary or f"ResNet-{depth}, residual learning",
-        InputShape(3, 224, 224),
-        1000,
-        Published(source or "He 2015, Table 1 (shapes); torchvision (parameters)", params, macs, _maps(block)),
-    )
+def _imagenet(depth: int, layout: ResNetLayout, published: Published, summary: str = "") -> Variant:
+    return Variant(layout, summary or f"ResNet-{depth}, residual learning", InputShape(3, 224, 224), 1000, published)
 
 
-def _cifar(n: int, params: int, macs: int, option: str = "A") -> Variant:
-    """Return a variant of 6n + 2 layers (Section 4.2, Table 6)."""
+def _cifar(n: int, printed: Rounded, params: int, macs: int, option: str = "A") -> Variant:
+    """Return a variant of 6n + 2 layers; `printed` are the parameters in Table 6, where plain networks have as many."""
     kind = "ResNet" if option == "A" else "plain network"
-    maps = {"stem": (16, 32, 32), "stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8)}
     return Variant(
         ResNetLayout("basic", (n, n, n), (16, 32, 64), "3x3", option),
         f"{kind} of {6 * n + 2} layers for small images" + (", parameter-free shortcuts" if option == "A" else ""),
         InputShape(3, 32, 32),
-        published=Published("He 2015, Table 6 (millions of parameters) and Section 4.2", params, macs, maps),
+        published=_SMALL
+        + paper("He 2015, Table 6", params=printed)
+        + computed("Section 4.2", params=params, macs=macs),
     )
 
 
 VARIANTS = {
-    "resnet18": _imagenet(18, ResNetLayout("basic", (2, 2, 2, 2)), 11_689_512, 1_814_073_344),
-    "resnet34": _imagenet(34, ResNetLayout("basic", (3, 4, 6, 3)), 21_797_672, 3_663_761_408),
-    "resnet50": _imagenet(50, ResNetLayout("bottleneck", (3, 4, 6, 3)), 25_557_032, 4_089_184_256),
-    "resnet101": _imagenet(101, ResNetLayout("bottleneck", (3, 4, 23, 3)), 44_549_160, 7_801_405_440),
-    "resnet152": _imagenet(152, ResNetLayout("bottleneck", (3, 8, 36, 3)), 60_192_808, 11_513_626_624),
+    "resnet18": _imagenet(
+        18,
+        ResNetLayout("basic", (2, 2, 2, 2)),
+        _BASIC
+        + paper("He 2015, Table 1", macs=Rounded(1.8e9, 2))
+        + library("torchvision", params=11_689_512, macs=1_814_073_344),
+    ),
+    "resnet34": _imagenet(
+        34,
+        ResNetLayout("basic", (3, 4, 6, 3)),
+        _BASIC
+        + paper("He 2015, Table 1", macs=Rounded(3.6e9, 2, "the paper's has shortcuts without parameters"))
+        + library("torchvision", params=21_797_672, macs=3_663_761_408),
+    ),
+    "resnet50": _imagenet(
+        50,
+        ResNetLayout("bottleneck", (3, 4, 6, 3)),
+        _BOTTLENECK
+        + paper("He 2015, Table 1", macs=Rounded(3.8e9, 2, _STRIDE))
+        + library("torchvision", params=25_557_032, macs=4_089_184_256),
+    ),
+    "resnet101": _imagenet(
+        101,
+        ResNetLayout("bottleneck", (3, 4, 23, 3)),
+        _BOTTLENECK
+        + paper("He 2015, Table 1", macs=Rounded(7.6e9, 2, _STRIDE))
+        + library("torchvision", params=44_549_160, macs=7_801_405_440),
+    ),
+    "resnet152": _imagenet(
+        152,
+        ResNetLayout("bottleneck", (3, 8, 36, 3)),
+        _BOTTLENECK
+        + paper("He 2015, Table 1", macs=Rounded(11.3e9, 3, _STRIDE))
+        + library("torchvision", params=60_192_808, macs=11_513_626_624),
+    ),
     "resnet50_v1": _imagenet(
         50,
         ResNetLayout("bottleneck", (3, 4, 6, 3), stride_on="1x1"),
-        25_557_032,
-        3_857_973_248,
+        _BOTTLENECK
+        + paper("He 2015, Table 1", macs=Rounded(3.8e9, 2, "3.858e9 rounds to 3.9e9; the paper's digits are cut off"))
+        + computed("Table 1", params=25_557_032, macs=3_857_973_248),
         "ResNet-50 as in the paper: stride on the first 1x1",
-        "He 2015, Table 1: 3.8e9 multiply-adds",
     ),
     "plain18": _imagenet(
         18,
         ResNetLayout("basic", (2, 2, 2, 2), shortcut="none"),
-        11_515_688,
-        1_794_805_760,
+        _BASIC + computed("Table 1 without shortcuts", params=11_515_688, macs=1_794_805_760),
         "ResNet-18 without shortcuts",
     ),
     "plain34": _imagenet(
         34,
         ResNetLayout("basic", (3, 4, 6, 3), shortcut="none"),
-        21_623_848,
-        3_644_493_824,
+        _BASIC
+        + paper("He 2015, Figure 3", macs=Rounded(3.6e9, 2))
+        + computed("Table 1 without shortcuts", params=21_623_848, macs=3_644_493_824),
         "ResNet-34 without shortcuts",
     ),
-    "resnet20": _cifar(3, 269_722, 40_551_040),
-    "resnet32": _cifar(5, 464_154, 68_862_592),
-    "resnet44": _cifar(7, 658_586, 97_174_144),
-    "resnet56": _cifar(9, 853_018, 125_485_696),
-    "resnet110": _cifar(18, 1_727_962, 252_887_680),
-    "resnet1202": _cifar(200, 19_421_274, 2_829_238_912),
-    "plain20": _cifar(3, 269_722, 40_551_040, "none"),
-    "plain32": _cifar(5, 464_154, 68_862_592, "none"),
-    "plain44": _cifar(7, 658_586, 97_174_144, "none"),
-    "plain56": _cifar(9, 853_018, 125_485_696, "none"),
+    "resnet20": _cifar(3, Rounded(0.27e6, 2), 269_722, 40_551_040),
+    "resnet32": _cifar(5, Rounded(0.46e6, 2), 464_154, 68_862_592),
+    "resnet44": _cifar(7, Rounded(0.66e6, 2), 658_586, 97_174_144),
+    "resnet56": _cifar(9, Rounded(0.85e6, 2), 853_018, 125_485_696),
+    "resnet110": _cifar(18, Rounded(1.7e6, 2), 1_727_962, 252_887_680),
+    "resnet1202": _cifar(200, Rounded(19.4e6, 3), 19_421_274, 2_829_238_912),
+    "plain20": _cifar(3, Rounded(0.27e6, 2), 269_722, 40_551_040, "none"),
+    "plain32": _cifar(5, Rounded(0.46e6, 2), 464_154, 68_862_592, "none"),
+    "plain44": _cifar(7, Rounded(0.66e6, 2), 658_586, 97_174_144, "none"),
+    "plain56": _cifar(9, Rounded(0.85e6, 2), 853_018, 125_485_696, "none"),
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.models.variant import InputShape, Published, Variant
+from hubel.models.variant import InputShape, Rounded, Variant, library, paper
 from hubel.nn.blocks import ConvNorm, Style
 from hubel.nn.layers import check_depth, check_positive, check_share, he_initialise
 from hubel.nn.network import Network
@@ -62,22 +62,29 @@ def build(layout: VGGLayout, shape: InputShape, num_classes: int) -> Network:
     return network
 
 
-_MAPS = {
-    "stage1": (64, 224, 224),
-    "stage2": (128, 112, 112),
-    "stage3": (256, 56, 56),
-    "stage4": (512, 28, 28),
-    "stage5": (512, 14, 14),
-}
+_TABLE_1 = paper(
+    "Simonyan 2014, Table 1",
+    maps={
+        "stage1": (64, 224, 224),
+        "stage2": (128, 112, 112),
+        "stage3": (256, 56, 56),
+        "stage4": (512, 28, 28),
+        "stage5": (512, 14, 14),
+    },
+)
+_TABLE_2 = {"11": 133e6, "13": 133e6, "16": 138e6, "19": 144e6}  # parameters
 
 
 def _variant(name: str, depths: tuple[int, ...], params: int, macs: int, *, batch_norm: bool = False) -> Variant:
+    published = _TABLE_1 + library("torchvision", params=params, macs=macs)
+    if not batch_norm:
+        published += paper("Simonyan 2014, Table 2", params=Rounded(_TABLE_2[name], 3))
     return Variant(
         VGGLayout(depths, batch_norm=batch_norm),
         f"VGG-{name}, only 3x3 convolutions" + (", with batch norm" if batch_norm else ""),
         InputShape(3, 224, 224),
         1000,
-        Published("Simonyan 2014, Table 2 (millions of parameters); torchvision", params, macs, _MAPS),
+        published,
         smallest=2 ** len(depths),
         lr=0.0 if batch_norm else 0.01,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from functools import partial
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from hubel.core.errors import OptionError, UnknownNameError
 
 __all__ = [
+    "SparselyConnected",
     "activation",
     "channels_last",
     "check_choice",
@@ -22,6 +24,16 @@ __all__ = [
     "response_norm",
     "round_channels",
 ]
+
+
+class SparselyConnected(nn.Module):
+    """A layer whose dense kernel has zeros where maps are not connected; analyses leave their products out.
+
+    Attributes:
+        density: share of the kernel that is connected, above 0 and at most 1.
+    """
+
+    density: Fraction
 
 
 class ScaledTanh(nn.Module):
