@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class ArraySource:
         splits: n codes of splits (see `hubel.data.sources.listing.SPLITS`); None where there are none.
         name: for reports.
         multi_label: a label is a list of classes, or a text with "|" between them.
+        notes: remarks for the user, a line each.
 
     Raises:
         DataError: shapes or values that are not those of images.
@@ -40,8 +42,9 @@ class ArraySource:
         *,
         name: str = "arrays",
         multi_label: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
-        self.name = name
+        self.name, self._notes = name, notes
         self._images = as_pixels(images)
         n = len(self._images)
         reader = LabelReader(where=name, multi_label=multi_label)
@@ -54,6 +57,7 @@ class ArraySource:
     def listing(self) -> Listing:
         """Return one row an image, named by its number."""
         rows = ListingBuilder()
+        rows.notes += self._notes
         for row, (label, split) in enumerate(zip(self._labels, self._splits, strict=True)):
             rows.add(f"{self.name}[{row}]", label, int(split))
         return rows.build()
@@ -72,8 +76,9 @@ def column_of(name: str, values: Any, n: int) -> list[Any]:
     if isinstance(values, list | tuple):
         shape: tuple[int, ...] = (len(values),)
     else:
-        values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-        shape = values.shape
+        if not isinstance(values, np.ndarray):
+            values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+        shape, values = values.shape, values.tolist()
     if shape != (n,):
         raise DataError(f"{n} images need {n} {name} in one dimension, not an array of shape {shape}")
     return list(values)
