@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -212,3 +214,32 @@ def test_a_run_whose_settings_were_edited(
     assert message in line(hubel("train", "--resume", "--out", "edited"))
     if table and value != 1.5:  # which the command line takes for 1
         assert line(hubel("train", "digits", "--config", "edited/config.json"))
+
+
+@pytest.mark.parametrize("split", ["", "test"])
+def test_no_image_has_a_label(hubel: Call, model: Path, photos: Path, split: str) -> None:
+    names = [path.relative_to(photos) for path in sorted(photos.rglob("*.png"))]
+    (photos / "t.csv").write_text("image_path,label,split\n" + "".join(f"{name},,{split}\n" for name in names))
+    shown = hubel("data", photos / "t.csv")
+    assert (shown.code, shown.err) == (0, "")
+    assert "t: 30 images, none with a label" in shown.out
+    for words in (("evaluate", model), ("train",), ("train", "--task", "regress"), ("train", "--task", "multi_label")):
+        if words[-1] == "multi_label":
+            (photos / "t.csv").write_text("image_path,label\n" + "".join(f"{name},nan\n" for name in names))
+        assert line(hubel(*words, photos / "t.csv")) == "t: none of the 30 readable images has a label"
+
+
+def test_a_list_of_labels_is_refused_or_counted(hubel: Call, tmp_path: Path, photos: Path) -> None:
+    paths = [str(path) for path in sorted(photos.rglob("*.png"))[:4]]
+    labels = [["cat", "pet"], ["cat"], ["pet"], []]
+    pq.write_table(pa.table({"image_path": paths, "label": labels}), tmp_path / "t.parquet")
+    refused = "t.parquet, row 1: cat, pet are several labels; expected one, or --task multi_label"
+    assert line(hubel("data", "t.parquet")) == refused
+    shown = hubel("data", "t.parquet", "--task", "multi_label").out
+    rows = [row.split() for row in shown.splitlines()]
+    assert [r for r in rows if r and r[-1].isdecimal()] == [
+        ["(no", "class)", "1"],
+        ["cat", "2"],
+        ["pet", "2"],
+        ["all", "4"],
+    ]

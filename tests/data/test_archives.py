@@ -13,6 +13,7 @@ import pytest
 from tar_files import archive, header, labels_of, level, numbered, octal, one_line, picture
 
 from hubel.core.errors import DataError, DecodeError
+from hubel.data.dataset import open_dataset
 from hubel.data.index import scan
 from hubel.data.sources import open_source
 from hubel.data.sources.folder import FolderSource
@@ -99,7 +100,9 @@ def test_archives_without_images_or_labels(tmp_path: Path) -> None:
         "; 1 file passed over: a label without an image next to it (t.tar/1)"
     )
     archive(path, [("a/1.png", picture(1)), ("b/2.png", picture(2))])
-    assert "found 2 images, none with a label; expected key.cls, key.json or key.txt next to key.jpg" in one_line(path)
+    assert labels_of(open_source(path).listing()) == [None, None]
+    with pytest.raises(DataError, match=r"t: none of the 2 readable images has a label$"):
+        open_dataset(path)
     assert labels_of(open_source(path, labelled=False).listing()) == ["", ""]
     (tmp_path / "empty.tar").touch()
     assert "empty.tar is cut short" in one_line(tmp_path / "empty.tar")

@@ -146,8 +146,8 @@ def test_damaged_descriptions(tmp_path: Path, file: str, content: str, text: str
 def test_damaged_rows(tmp_path: Path) -> None:
     saved(tmp_path, [table([1, 2], [0, 2])])
     assert "data-00000-of-00001.arrow, row 1: no class has the number 2" in one_line(tmp_path)
-    saved(tmp_path, [table([1, 2], [[0], [1]], None)], None)
-    assert "the column label holds list<" in one_line(tmp_path)
+    saved(tmp_path, [table([1, 2], [{"a": 0}, {"a": 1}], None)], None)
+    assert "the column label holds struct<a: int64>; expected text, numbers, or lists of them" in one_line(tmp_path)
     twice = {"label": {"names": ["cat", "cat"], "_type": "ClassLabel"}}
     saved(tmp_path, [table([1, 2], [0, 1])], twice)
     assert "calls two classes 'cat'; expected a name of its own for each" in one_line(tmp_path)

@@ -61,6 +61,10 @@ def test_splits_in_names_of_folders(tmp_path: Path) -> None:
         ({"cls": "-1"}, "-1"),
         ({"CLS": "8"}, "8"),
         ({"cls": ""}, None),
+        ({"json": '{"label": [1]}'}, "1"),
+        ({"json": '{"label": 1.5}'}, "1.5"),
+        ({"json": '{"label": true}'}, "True"),
+        ({"json": '{"label": NaN}'}, None),
     ],
 )
 def test_labels(tmp_path: Path, files: dict[str, str], label: str | None) -> None:
@@ -76,9 +80,7 @@ def test_labels(tmp_path: Path, files: dict[str, str], label: str | None) -> Non
     [
         ("json", "{", ".json is no JSON"),
         ("json", "[" * 100_000, ".json is no JSON"),
-        ("json", '{"label": [1]}', ".json has a label that is neither text nor a whole number"),
-        ("json", '{"label": 1.5}', ".json has a label that is neither text nor a whole number"),
-        ("json", '{"label": true}', ".json has a label that is neither text nor a whole number"),
+        ("json", '{"label": {"name": "x"}}', ".json has a label that is neither text nor a number"),
         ("json", " " * (2**20 + 1), ".json is too long for a label"),
         ("txt", "a" * 4097, ".txt is too long for a label"),
         ("cls", b"\xff\xfe", ".cls is no UTF-8 text"),

@@ -21,6 +21,7 @@ def evaluate(
     /,
     *,
     split: Literal["auto", "train", "val", "test", "all"] = "auto",
+    root: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
     tta: bool = False,
@@ -37,6 +38,7 @@ def evaluate(
         data: labelled images, as for hubel train; an autoencoder needs no labels.
         split: split of the images. auto: the images that training held out, if the model was trained on them;
             otherwise test, or val, if the data has these splits; otherwise all.
+        root: folder that the relative paths of a table start at; the table's own if not given.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
@@ -47,7 +49,7 @@ def evaluate(
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.inference.tta import VIEWS
 
-    result = evaluate_file(model, data, split=split, out=out, device=device, tta=tta, engine=engine)
+    result = evaluate_file(model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine)
     evaluation = result.evaluation
     if json:
         print_json(evaluation.to_json())

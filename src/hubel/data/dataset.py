@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.progress import counted
 from hubel.data.decode_cache import CacheMode
 from hubel.data.index import Index, scan
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
-from hubel.data.sources.listing import SPLITS
+from hubel.data.sources.listing import SPLITS, passed_over
 from hubel.data.splits import Splits, choose_rows, split
 
 __all__ = ["Dataset", "open_dataset"]
@@ -130,6 +132,7 @@ def open_dataset(
     multi_label: bool = False,
     labelled: bool = True,
     xo: XO | None = None,
+    root: str | Path | None = None,
     threads: int | None = None,
 ) -> Dataset:
     """Open images and index them; only files that an earlier scan has not seen are decoded.
@@ -139,10 +142,16 @@ def open_dataset(
         multi_label: one label text may name several classes, separated by "|".
         labelled: images without a label are left out.
         xo: settings of the built-in dataset "xo".
+        root: the folder that the relative paths of a table start at; the table's own if None.
         threads: of decoding; None uses every core.
 
     Raises:
         DataError: nothing is there, nothing in it is a labelled image, or none can be read.
     """
-    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo)
-    return Dataset(source=source, index=scan(source, threads=threads), multi_label=multi_label)
+    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root)
+    index = scan(source, threads=threads)
+    if labelled and not len(index.usable()):
+        passed = "".join(f"; {note}" for note in passed_over(index.skipped)[:3])
+        readable = counted(len(index) - len(index.reasons), "readable image")
+        raise DataError(f"{source.name}: none of the {readable} has a label{passed}")
+    return Dataset(source=source, index=index, multi_label=multi_label)

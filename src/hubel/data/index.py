@@ -69,6 +69,7 @@ class Index:
         skipped: numbers of files passed over, by reason.
         reasons: the reason for each unreadable row.
         reused: number of rows that were taken from an earlier scan.
+        remarks: of the source, for the user, a line each.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Index:
     skipped: dict[str, int]
     reasons: dict[int, str]
     reused: int = 0
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
@@ -146,8 +148,8 @@ class Index:
         return digest.hexdigest()[:16]
 
     def notes(self) -> list[str]:
-        """Return one line for each kind of file or image that the scan left out."""
-        notes = passed_over(self.skipped)
+        """Return the remarks of the source, and one line for each kind of file or image that the scan left out."""
+        notes = [*self.remarks, *passed_over(self.skipped)]
         if bad := self.unreadable():
             notes.append(f"{counted(len(bad), 'file')} left out because unreadable:")
             notes += [f"  {path}: {reason}" for path, reason in bad]
@@ -224,6 +226,7 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         skipped=dict(listing.skipped),
         reasons=reasons,
         reused=len(listing) - len(todo),
+        remarks=listing.notes,
         **columns,
     )
     if (columns["status"] != OK).all():

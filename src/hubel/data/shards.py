@@ -18,6 +18,7 @@ import numpy as np
 from hubel.core.errors import DecodeError, OptionError
 from hubel.core.files import user_path
 from hubel.core.random import bits, permutation
+from hubel.data.sources.labels import LabelReader
 from hubel.data.sources.listing import natural_key
 from hubel.data.sources.samples import archive_samples
 from hubel.data.sources.tarfiles import Shards, find_shards
@@ -52,6 +53,7 @@ def stream_shards(
     buffer: int = 1000,
     rank: int = 0,
     world: int = 1,
+    multi_label: bool = False,
     skip: Callable[[str, str], None] | None = None,
 ) -> Iterator[Streamed]:
     """Yield the images of WebDataset archives for one of several processes, in the order of one epoch.
@@ -67,6 +69,7 @@ def stream_shards(
         buffer: how many images wait, encoded, for one of them to be drawn; 1 leaves each archive in its own order.
         rank: which of the processes this is, from 0.
         world: how many processes there are.
+        multi_label: a label names any number of classes; their names have "|" between them.
         skip: called with the name and the reason of each member that is passed over.
 
     Yields:
@@ -81,7 +84,8 @@ def stream_shards(
     if buffer < 1:
         raise OptionError(f"a buffer holds at least 1 image, not {buffer}")
     shards = find_shards(paths) if isinstance(paths, str | Path) else _listed(paths)
-    return _shuffled(_dealt(shards, (seed, epoch), rank, world, skip or _ignore), buffer, (seed, epoch, rank, world))
+    dealt = _dealt(shards, (seed, epoch), rank, world, skip or _ignore, multi_label=multi_label)
+    return _shuffled(dealt, buffer, (seed, epoch, rank, world))
 
 
 def _ignore(name: str, reason: str) -> None:
@@ -97,7 +101,13 @@ def _listed(paths: Sequence[str | Path]) -> Shards:
 
 
 def _dealt(
-    shards: Shards, keys: tuple[int, int], rank: int, world: int, skip: Callable[[str, str], None]
+    shards: Shards,
+    keys: tuple[int, int],
+    rank: int,
+    world: int,
+    skip: Callable[[str, str], None],
+    *,
+    multi_label: bool,
 ) -> Iterator[Streamed]:
     names = numbered_names(shards)
     order = permutation(len(shards.paths), *keys, _ORDER_OF_SHARDS).tolist()
@@ -106,8 +116,9 @@ def _dealt(
     number = 0
     for shard in order[rank::world] if by_shard else order:
         path, called, _ = entries[shard]
+        labels = LabelReader(where=path, names=names, multi_label=multi_label)
         with open_archive(path) as file:
-            for sample in archive_samples(file, str(path), called, names, skip):
+            for sample in archive_samples(file, str(path), called, labels, skip):
                 mine = by_shard or number % world == rank
                 number += 1
                 if not mine:

@@ -41,6 +41,7 @@ def evaluate_file(
     data: str,
     *,
     split: str = "auto",
+    root: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
     tta: bool = False,
@@ -53,6 +54,7 @@ def evaluate_file(
         data: images; see `hubel.data.open_dataset`.
         split: "train", "val", "test", "all", or "auto": the images that training held out, if the model was trained on
             this very data; otherwise the data's own test or val; otherwise all.
+        root: the folder that the relative paths of a table start at; the table's own if None.
         out: a new folder below `runs/` if not given.
         device: where to run, for models that are not exported.
         tta: average the scores over views of each image; see `hubel.inference.tta`.
@@ -64,7 +66,7 @@ def evaluate_file(
     out = output_folder(out, verb="evaluate", inputs=(model, data))  # first: nobody waits for a result that is refused
     opened = _open(model, device, engine, tta=tta)
     card, task = opened.card, find_task(opened.card.task)
-    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled)
+    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
     rows, which = dataset.evaluation_rows(card.provenance, split)
     images = dataset.images(card.preprocess, rows)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))

@@ -86,6 +86,7 @@ class DataSettings(_Settings):
         test_share: share of all images that measures the result, when the data has no split at all.
         cache: where decoded images wait for the next epoch: ram, disk or off. Default: where there is room.
         loading_threads: threads that decode; 0 decodes between the steps. Default: every core.
+        root: folder that the relative paths of a table start at. Default: the table's own.
     """
 
     size: str | None = None
@@ -95,6 +96,7 @@ class DataSettings(_Settings):
     test_share: float = _number(0.2, 0, 0.9)
     cache: str | None = _choice(None, "off", "ram", "disk")
     loading_threads: int | None = _number(None, 0, 256)
+    root: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

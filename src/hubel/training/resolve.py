@@ -74,7 +74,14 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
     task = _task(recipe)
     pick_precision(recipe.machine.precision or "auto", pick_device(recipe.machine.device or "auto"))
     threads = recipe.data.loading_threads
-    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, xo=xo, threads=threads)
+    dataset = open_dataset(
+        data,
+        multi_label=task.multi_label,
+        labelled=task.labelled,
+        xo=xo,
+        root=recipe.data.root,
+        threads=threads,
+    )
     return resolve(recipe, dataset, task)
 
 

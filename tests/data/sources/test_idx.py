@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.data.index import scan
 from hubel.data.sources import open_source
 from hubel.data.sources.idx import is_idx_folder, read_idx
 from hubel.data.sources.listing import SPLITS
@@ -76,6 +77,56 @@ def test_sizes_that_differ(tmp_path: Path) -> None:
     written(tmp_path, "train", 6, "", size=5)
     with pytest.raises(DataError, match="train-images-idx3-ubyte has images of another size"):
         open_source(tmp_path)
+
+
+def test_as_kaggle_packs_it(tmp_path: Path) -> None:
+    """A folder and a file of one name, and the same files with a dot."""
+    for split, n in (("train", 6), ("t10k", 4)):
+        images = written(tmp_path, split, n, "")
+        for name in (f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte"):
+            data = (tmp_path / name).read_bytes()
+            (tmp_path / name).unlink()
+            (tmp_path / name).mkdir()
+            (tmp_path / name / name).write_bytes(data)
+            (tmp_path / name.replace("-idx", ".idx")).write_bytes(data)
+    source = open_source(tmp_path)
+    assert [SPLITS[code] for code in source.listing().split] == ["test"] * 4 + ["train"] * 6
+    assert np.array_equal(source.read(0, ""), images[0])
+    for file in tmp_path.glob("*.idx*"):
+        file.unlink()
+    assert len(open_source(tmp_path).listing()) == 10
+
+
+def test_as_torchvision_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    for end in ("", ".gz"):
+        written(tmp_path / "raw", "train", 6, end)
+    assert len(open_source(tmp_path).listing()) == 6
+    assert len(open_source(tmp_path / "raw").listing()) == 6
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_emnist_is_turned_upright(tmp_path: Path, end: str) -> None:
+    images = written(tmp_path, "emnist-letters-train", 6, end)
+    written(tmp_path, "emnist-letters-test", 3, end)
+    index = scan(source := open_source(tmp_path))
+    assert [SPLITS[code] for code in index.split] == ["test"] * 3 + ["train"] * 6
+    assert np.array_equal(source.read(3, ""), images[0].T)
+    assert index.notes() == ["EMNIST's files hold images with rows and columns exchanged; they are turned upright"]
+    written(tmp_path, "emnist-digits-train", 6, end)
+    with pytest.raises(DataError, match=r"holds 2 datasets of IDX files \(emnist-digits, emnist-letters\)"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_qmnist(tmp_path: Path, end: str) -> None:
+    images = written(tmp_path, "qmnist-test", 5, end)
+    (tmp_path / f"qmnist-test-labels-idx1-ubyte{end}").unlink()
+    numbers = np.arange(40, dtype=">i4").reshape(5, 8)
+    put(tmp_path / f"qmnist-test-labels-idx2-int{end}", struct.pack(">4B2I", 0, 0, 12, 2, 5, 8) + numbers.tobytes())
+    listing = (source := open_source(tmp_path)).listing()
+    assert [listing.labels[code] for code in listing.label] == ["0", "8", "16", "24", "32"]
+    assert np.array_equal(source.read(1, ""), images[1])
 
 
 GOOD = idx(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))

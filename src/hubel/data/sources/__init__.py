@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from hubel.core.errors import DataError, UnknownNameError
+from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.data.sources import arrays, builtin, folder, hub, idx, npy, parquet, saved, table, webdataset
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
@@ -37,7 +38,14 @@ KINDS: tuple[SourceKind, ...] = (
 )
 
 
-def open_source(data: Any, *, multi_label: bool = False, labelled: bool = True, xo: XO | None = None) -> Source:
+def open_source(
+    data: Any,
+    *,
+    multi_label: bool = False,
+    labelled: bool = True,
+    xo: XO | None = None,
+    root: str | Path | None = None,
+) -> Source:
     """Open the source that `data` describes.
 
     Args:
@@ -47,6 +55,7 @@ def open_source(data: Any, *, multi_label: bool = False, labelled: bool = True, 
         multi_label: one label text may name several classes, separated by "|".
         labelled: images without a label are left out; images of a folder need a class folder.
         xo: settings of the built-in dataset "xo".
+        root: the folder that the relative paths of a table start at; the table's own if None.
 
     Raises:
         DataError: nothing is there, or it is none of `KINDS`.
@@ -54,7 +63,8 @@ def open_source(data: Any, *, multi_label: bool = False, labelled: bool = True, 
     """
     if isinstance(data, Source):
         return data
-    return _open(SourceRequest(data=data, multi_label=multi_label, labelled=labelled, xo=xo))
+    folder = None if root is None else Path(root).expanduser()
+    return _open(SourceRequest(data=data, root=folder, multi_label=multi_label, labelled=labelled, xo=xo))
 
 
 def _open(request: SourceRequest) -> Source:
@@ -63,11 +73,14 @@ def _open(request: SourceRequest) -> Source:
         raise _unrecognised(request)
     if request.multi_label and not kind.multi_label:
         raise DataError(
-            f"{request.path}: several labels an image come from a table (CSV, TSV or Parquet with image_path, label)"
+            f"{request.path}: several labels an image come from a table (CSV, TSV or Parquet with image_path, label), "
+            f"from archives or from arrays; this is {kind.name}"
         )
     opened = kind.open(request)
     if isinstance(opened, SourceRequest):
         return _open(opened)
+    if request.root is not None and not kind.rooted:
+        raise OptionError(f"--root is the folder that the paths of a table start at; this is {kind.name}")
     if request.name:
         opened.name = request.name
     return opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import DataError
 from hubel.data.sources.kind import SourceKind
+from hubel.data.sources.labels import LabelReader
 from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder
 
 __all__ = ["KIND", "ArraySource", "as_pixels"]
@@ -20,9 +22,11 @@ class ArraySource:
     Args:
         images: `(n, h, w)` grey, `(n, h, w, 1)` grey or `(n, h, w, 3)` RGB; whole numbers from 0 to 255,
             floats from 0 to 1, or booleans.
-        labels: n class names or numbers; None where there are none.
+        labels: n class names or numbers; None, NaN or "" for an image without one; None where there are none.
         splits: n codes of splits (see `hubel.data.sources.listing.SPLITS`); None where there are none.
         name: for reports.
+        multi_label: a label is a list of classes, or a text with "|" between them.
+        notes: remarks for the user, a line each.
 
     Raises:
         DataError: shapes or values that are not those of images.
@@ -31,21 +35,31 @@ class ArraySource:
     location = ""
 
     def __init__(
-        self, images: ArrayLike, labels: Any = None, splits: ArrayLike | None = None, *, name: str = "arrays"
+        self,
+        images: ArrayLike,
+        labels: Any = None,
+        splits: ArrayLike | None = None,
+        *,
+        name: str = "arrays",
+        multi_label: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
-        self.name = name
+        self.name, self._notes = name, notes
         self._images = as_pixels(images)
         n = len(self._images)
-        self._labels = [None] * n if labels is None else _column("labels", labels, n)
-        self._splits = [0] * n if splits is None else _column("splits", splits, n)
+        reader = LabelReader(where=name, multi_label=multi_label)
+        values = [None] * n if labels is None else column_of("labels", labels, n)
+        self._labels = [reader.read(value, f"label {row}") for row, value in enumerate(values)]
+        self._splits = [0] * n if splits is None else column_of("splits", splits, n)
         if not set(self._splits) <= set(range(len(SPLITS))):
             raise DataError(f"splits are numbers from 0 to {len(SPLITS) - 1}, for none, train, val and test")
 
     def listing(self) -> Listing:
         """Return one row an image, named by its number."""
         rows = ListingBuilder()
+        rows.notes += self._notes
         for row, (label, split) in enumerate(zip(self._labels, self._splits, strict=True)):
-            rows.add(f"{self.name}[{row}]", None if label is None else str(label), int(split))
+            rows.add(f"{self.name}[{row}]", label, int(split))
         return rows.build()
 
     def read(self, row: int, path: str) -> NDArray[np.uint8]:
@@ -53,11 +67,21 @@ class ArraySource:
         return np.asarray(self._images[row])
 
 
-def _column(name: str, values: Any, n: int) -> list[Any]:
-    shape = np.shape(values)
+def column_of(name: str, values: Any, n: int) -> list[Any]:
+    """Return the n values of a list or of anything that is an array in one dimension.
+
+    Raises:
+        DataError: there are more or fewer, or they are not in one dimension.
+    """
+    if isinstance(values, list | tuple):
+        shape: tuple[int, ...] = (len(values),)
+    else:
+        if not isinstance(values, np.ndarray):
+            values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+        shape, values = values.shape, values.tolist()
     if shape != (n,):
         raise DataError(f"{n} images need {n} {name} in one dimension, not an array of shape {shape}")
-    return list(np.asarray(values).tolist())
+    return list(values)
 
 
 def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
@@ -98,6 +122,6 @@ def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
 KIND = SourceKind(
     name="a pair of arrays (images, labels)",
     recognises=lambda request: isinstance(request.data, tuple),
-    open=lambda request: ArraySource(*request.data),
+    open=lambda request: ArraySource(*request.data, multi_label=request.multi_label),
     multi_label=True,
 )

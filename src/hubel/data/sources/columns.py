@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,13 @@ from hubel.core.random import bits
 from hubel.data.sources.encoded import ColumnPart, EncodedImages, memory_budget
 from hubel.data.sources.features import (
     FeatureSchema,
-    checked_names,
+    class_names_of,
     features_of,
     image_column,
     label_column,
-    label_texts,
 )
 from hubel.data.sources.folder import file_stamp
+from hubel.data.sources.labels import LabelReader
 from hubel.data.sources.listing import Listing, ListingBuilder
 
 __all__ = ["ColumnSource", "Table", "TableFile", "row_stamps"]
@@ -82,6 +82,7 @@ class ColumnSource(ABC):
         root: the folder that the paths of images without bytes are relative to.
         within: the folder that such an image must really lie in; the root if None.
         labelled: the files need a column of labels; otherwise images without a label have the label "".
+        multi_label: a label names any number of classes.
     """
 
     def __init__(
@@ -93,9 +94,11 @@ class ColumnSource(ABC):
         root: Path,
         within: Path | None = None,
         labelled: bool = True,
+        multi_label: bool = False,
     ) -> None:
         self.name, self.location = name, str(location.resolve())
-        self._files, self._root, self._within, self._labelled = files, root, within or root, labelled
+        self._files, self._root, self._within = files, root, within or root
+        self._labelled, self._multi_label = labelled, multi_label
         self._opening = Lock()
 
     @abstractmethod
@@ -130,10 +133,9 @@ class ColumnSource(ABC):
             if self._labelled:
                 raise
             return ("" for part in table.parts(images) for _ in range(part.rows))
-        feature = features.get(label)
-        names = checked_names(feature.get("names"), file.path) if isinstance(feature, dict) else None
-        texts = label_texts((b for part in table.parts(label) for b in part.load()), names, file.path)
-        return texts if self._labelled else (text or "" for text in texts)
+        names = class_names_of(features, label, file.path)
+        reader = LabelReader(where=file.path, names=names, multi_label=self._multi_label, labelled=self._labelled)
+        return _texts((block for part in table.parts(label) for block in part.load()), reader)
 
     def read(self, row: int, path: str) -> bytes:
         """Return the encoded bytes of one image."""
@@ -149,3 +151,16 @@ class ColumnSource(ABC):
             features = file.features or features_of(table.schema)
             parts += table.parts(image_column(table.schema, features, file.path))
         return EncodedImages(parts, self._root, self._within, memory_budget())
+
+
+def _texts(blocks: Iterable[Any], reader: LabelReader) -> Iterator[str | None]:
+    """Yield the label text of each row."""
+    row = 0
+    for block in blocks:
+        try:
+            values = block.to_pylist()
+        except UnicodeDecodeError:
+            raise DataError(f"{reader.where}: a label from row {row} on is no UTF-8 text") from None
+        for value in values:
+            yield reader.read(value, f"row {row}")
+            row += 1

@@ -1,7 +1,13 @@
-"""A folder of IDX files, the format of MNIST and Fashion-MNIST, gzipped or not.
+"""A folder of IDX files, the format of MNIST and its successors, gzipped or not.
 
 The format: two zero bytes, a byte for the type (8: uint8), a byte for the number of dimensions, each dimension as a
 big-endian 32-bit number, then the values (LeCun, Cortes & Burges, "The MNIST database").
+
+The names: MNIST's, which Fashion-MNIST, Kuzushiji-MNIST and others keep, `train-images-idx3-ubyte`, also with a dot
+before `idx3`, in folders of the same names, as Kaggle unpacks them, or in a folder `raw`, as torchvision does.
+EMNIST's, `emnist-letters-train-images-idx3-ubyte` (Cohen et al. 2017, arXiv:1702.05373), whose images are stored column
+by column. QMNIST's, `qmnist-test-images-idx3-ubyte` with `qmnist-test-labels-idx2-int` (Yadav & Bottou 2019,
+arXiv:1905.10498): eight numbers an image, the first of them the digit.
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ import re
 import zlib
 from math import prod
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,51 +25,92 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.kind import SourceKind
-from hubel.data.sources.listing import SPLITS, split_code
+from hubel.data.sources.listing import split_code
 
 __all__ = ["KIND", "is_idx_folder", "open_idx", "read_idx"]
 
-_IMAGES = re.compile(r"(?P<split>\w+?)-images[.-]idx3-ubyte(\.gz)?")
+_NAME = re.compile(r"(?:(?P<set>.+)-)?(?P<split>\w+)-(?P<kind>images|labels)-(?P<form>idx[123]-(ubyte|int))")
+_SPLITS = {"t10k": "test"}  # MNIST's test files: "test, ten thousand"
+_RAW = "raw"  # the folder that torchvision downloads into
+_CODES = {"u1": 8, ">i4": 12}  # of the types
 _MAX_BYTES = 2**32
 
 
 def is_idx_folder(path: Path) -> bool:
-    """Return whether a folder has files of images with MNIST's names."""
-    return path.is_dir() and any(_IMAGES.fullmatch(file.name) for file in path.iterdir())
+    """Return whether a folder has files of images with the names of MNIST or its successors."""
+    return path.is_dir() and any("-images-" in name for name in _idx_files(path))
+
+
+def _idx_files(folder: Path) -> dict[str, Path]:
+    """Return the IDX files of a folder by their usual names.
+
+    Some lie in folders of their own names, or in one called "raw". A file that is there several times, such as a
+    download that was unpacked beside itself, counts once.
+    """
+    entries = sorted(folder.iterdir())
+    inner = [entry for entry in entries if (entry.name == _RAW or _usual_name(entry)) and entry.is_dir()]
+    found: dict[str, Path] = {}
+    for file in (*entries, *(file for entry in inner for file in sorted(entry.iterdir()))):
+        name = _usual_name(file)
+        if name and (name not in found or found[name].suffix == ".gz") and file.is_file():
+            found[name] = file
+    return found
+
+
+def _usual_name(file: Path) -> str:
+    """Return the name that a file has with MNIST's authors, without ".gz"; "" where it is no such file."""
+    name = re.sub(r"\.(?=idx[123]-)", "-", file.name.lower().removesuffix(".gz"))
+    return name if _NAME.fullmatch(name) else ""
 
 
 def open_idx(path: Path) -> ArraySource:
     """Read the images of all splits in a folder.
 
     Raises:
-        DataError: a file is damaged, or its labels are missing.
+        DataError: a file is damaged, its labels are missing, or the folder holds several datasets.
     """
-    images: list[NDArray[np.uint8]] = []
-    labels: list[NDArray[np.uint8]] = []
+    files = _idx_files(path)
+    found = [match for name in sorted(files) if (match := _NAME.fullmatch(name)) and match["kind"] == "images"]
+    sets = sorted({match["set"] or "" for match in found})
+    if len(sets) > 1:
+        names = ", ".join(name or "one without a name" for name in sets)
+        raise DataError(
+            f"{path} holds {len(sets)} datasets of IDX files ({names}); expected each in a folder of its own"
+        )
+    lying = "emnist" in sets[0]
+    images: list[NDArray[Any]] = []
+    labels: list[NDArray[Any]] = []
     splits: list[NDArray[np.int8]] = []
-    for file in sorted(path.iterdir()):
-        # A download that was unpacked beside itself holds the same images twice.
-        twice = file.suffix == ".gz" and file.with_suffix("").is_file()
-        if (match := _IMAGES.fullmatch(file.name)) and not twice:
-            words = file.name.replace("images", "labels").replace("idx3", "idx1")
-            base = words.removesuffix(".gz")
-            partner = next((path / name for name in (words, base, f"{base}.gz") if (path / name).is_file()), None)
-            if partner is None:
-                raise DataError(f"{file} has no file of labels beside it; expected {words}")
-            images.append(read_idx(file, dimensions=3))
-            if images[-1].shape[1:] != images[0].shape[1:]:
-                raise DataError(f"{file} has images of another size than the files before it")
-            labels.append(read_idx(partner, dimensions=1))
-            if len(images[-1]) != len(labels[-1]):
-                raise DataError(f"{file} has {len(images[-1])} images, and {partner.name} {len(labels[-1])} labels")
-            # MNIST's test files are called t10k: "test, ten thousand".
-            code = SPLITS.index("test") if match["split"] == "t10k" else split_code(match["split"]) or 0
-            splits.append(np.full(len(images[-1]), code, np.int8))
-    return ArraySource(np.concatenate(images), np.concatenate(labels), np.concatenate(splits), name=path.resolve().name)
+    for match in found:
+        file = files[match[0]]
+        pixels = read_idx(file, dimensions=3)
+        images.append(pixels.transpose(0, 2, 1) if lying else pixels)
+        if images[-1].shape[1:] != images[0].shape[1:]:
+            raise DataError(f"{file} has images of another size than the files before it")
+        stem = match[0].replace("-images-idx3-ubyte", "-labels-")
+        bytes_, numbers = files.get(f"{stem}idx1-ubyte"), files.get(f"{stem}idx2-int")
+        if bytes_:
+            labels.append(read_idx(bytes_, dimensions=1))
+        elif numbers:
+            labels.append(read_idx(numbers, dimensions=2, dtype=">i4")[:, 0])
+        else:
+            raise DataError(f"{file} has no file of labels beside it; expected {stem}idx1-ubyte")
+        if len(images[-1]) != len(labels[-1]):
+            name = (bytes_ or numbers or file).name
+            raise DataError(f"{file} has {len(images[-1])} images, and {name} {len(labels[-1])} labels")
+        code = split_code(_SPLITS.get(match["split"], match["split"])) or 0
+        splits.append(np.full(len(images[-1]), code, np.int8))
+    return ArraySource(
+        np.concatenate(images),
+        np.concatenate(labels),
+        np.concatenate(splits),
+        name=path.resolve().name,
+        notes=["EMNIST's files hold images with rows and columns exchanged; they are turned upright"] if lying else (),
+    )
 
 
-def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
-    """Read the array in an IDX file of bytes.
+def read_idx(path: Path, *, dimensions: int, dtype: Literal["u1", ">i4"] = "u1") -> NDArray[Any]:
+    """Read the array in an IDX file of bytes, or of big-endian 32-bit numbers.
 
     Raises:
         DataError: the file is damaged, or has another type or number of dimensions.
@@ -70,10 +118,11 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             head = file.read(4 + 4 * dimensions)
-            if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
-                raise DataError(f"{path} is not an IDX file of bytes in {dimensions} dimensions")
+            if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, _CODES[dtype], dimensions)):
+                kind = "bytes" if dtype == "u1" else "32-bit numbers"
+                raise DataError(f"{path} is not an IDX file of {kind} in {dimensions} dimensions")
             shape = tuple(int(n) for n in np.frombuffer(head, ">u4", offset=4))
-            expected = prod(shape)
+            expected = prod(shape) * np.dtype(dtype).itemsize
             if expected > _MAX_BYTES:
                 raise DataError(f"{path} states a size of {expected:,} bytes; the limit is {_MAX_BYTES:,}")
             data = file.read(expected + 1)
@@ -81,7 +130,7 @@ def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
         raise DataError(f"{path} cannot be read: {error}") from None
     if len(data) != expected:
         raise DataError(f"{path} is cut short or too long: {shape} needs {expected:,} bytes")
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    return np.frombuffer(data, dtype).reshape(shape)
 
 
 KIND = SourceKind(

@@ -23,6 +23,7 @@ class SourceRequest:
     Attributes:
         data: a path, a pattern, an address, the name of a built-in dataset, or arrays.
         within: the folder that links must not leave; the source's own folder if None.
+        root: the folder that the relative paths of a table start at; the table's own if None.
         name: for reports and run folders; the source's own name if empty.
         labelled: images without a label are left out.
         multi_label: one label text may name several classes, separated by "|".
@@ -31,6 +32,7 @@ class SourceRequest:
 
     data: Any
     within: Path | None = None
+    root: Path | None = None
     name: str = ""
     labelled: bool = True
     multi_label: bool = False
@@ -51,9 +53,11 @@ class SourceKind:
         recognises: returns whether a request is for this kind; reads names and heads of files only.
         open: returns the source, or another request to open in its place (a download, once it is on the disk).
         multi_label: labels may name several classes.
+        rooted: the images are named by paths, which may start at a folder of the user's choice.
     """
 
     name: str
     recognises: Callable[[SourceRequest], bool]
     open: Callable[[SourceRequest], Source | SourceRequest]
     multi_label: bool = False
+    rooted: bool = False

@@ -86,9 +86,12 @@ def natural_key(text: str) -> tuple[tuple[object, ...], str]:
     >>> sorted(["10", "a10", "2", "a2"], key=natural_key)
     ['2', '10', 'a2', 'a10']
     """
-    parts = re.split(r"(\d+)", text)
-    # A number starts with an empty text part, so numbers meet numbers and texts meet texts.
-    return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), text
+    parts = re.split(r"([0-9]+)", text)
+    # A number starts with an empty text part, so numbers meet numbers and texts meet texts. Numbers of any length are
+    # compared by their digits: the longer one is larger.
+    digits = [part.lstrip("0") for part in parts[1::2]]
+    numbers = [(len(number), number) for number in digits]
+    return tuple(numbers[i // 2] if i % 2 else part.casefold() for i, part in enumerate(parts)), text
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ class Listing:
         stamp: per row, 64 bits that change when the file does (size and modification time); 0 where nothing can tell.
         labels: label texts; the label of an image of several classes joins them with "|".
         skipped: numbers of files passed over, by reason; see `PassedOver`.
+        notes: remarks for the user, a line each.
     """
 
     paths: TextColumn
@@ -165,6 +169,7 @@ class Listing:
     stamp: NDArray[np.uint64]
     labels: tuple[str, ...]
     skipped: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
@@ -175,6 +180,7 @@ class ListingBuilder:
 
     Attributes:
         skip: counts the files that are passed over.
+        notes: remarks for the user, a line each.
     """
 
     def __init__(self) -> None:
@@ -184,15 +190,29 @@ class ListingBuilder:
         self._split = array("b")
         self._stamp = array("Q")
         self._labels: dict[str, int] = {}
+        self._texts: list[str] = []
         self.skip = PassedOver()
+        self.notes: list[str] = []
 
     def add(self, path: str, label: str | None, split: int = 0, stamp: int = 0) -> None:
         """Add a row."""
         self._block += path.encode("utf-8", "surrogateescape")
         self._ends.append(len(self._block))
-        self._label.append(-1 if label is None else self._labels.setdefault(label, len(self._labels)))
+        if label is not None and label not in self._labels:
+            self._labels[label] = len(self._texts)
+            self._texts.append(label)
+        self._label.append(-1 if label is None else self._labels[label])
         self._split.append(split)
         self._stamp.append(stamp)
+
+    def row(self, number: int) -> tuple[str | None, int]:
+        """Return label and split of a row."""
+        code = self._label[number]
+        return self._texts[code] if code >= 0 else None, self._split[number]
+
+    def set_stamp(self, number: int, stamp: int) -> None:
+        """Change the stamp of a row."""
+        self._stamp[number] = stamp
 
     def build(self) -> Listing:
         """Return the rows so far."""
@@ -201,8 +221,9 @@ class ListingBuilder:
             np.frombuffer(self._label, np.int32),
             np.frombuffer(self._split, np.int8),
             np.frombuffer(self._stamp, np.uint64),
-            tuple(self._labels),
+            tuple(self._texts),
             self.skip.counts(),
+            tuple(self.notes),
         )
 
 

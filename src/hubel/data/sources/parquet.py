@@ -16,10 +16,11 @@ from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.columns import ColumnSource, Table, TableFile
 from hubel.data.sources.encoded import ColumnPart
+from hubel.data.sources.features import features_of, image_column
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.layout import holds_files, split_files
 
-__all__ = ["KIND", "ParquetSource", "column_names", "is_parquet", "text_rows"]
+__all__ = ["KIND", "ParquetSource", "column_names", "holds_encoded_images", "is_parquet", "values_of"]
 
 
 def is_parquet(path: Path) -> bool:
@@ -38,26 +39,39 @@ def column_names(path: Path) -> list[str]:
     return list(_open(path).schema_arrow.names)
 
 
-def text_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Yield rows of the named columns as text; an absent column or value is ""."""
+def holds_encoded_images(path: Path) -> bool:
+    """Return whether a file has a column of encoded images.
+
+    Raises:
+        DataError: it is no Parquet file.
+    """
+    schema = _open(path).schema_arrow
+    try:
+        image_column(schema, features_of(schema), path)
+    except DataError:
+        return False
+    return True
+
+
+def values_of(path: Path, names: Sequence[str | None]) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of the named columns; a column called None holds None."""
     file = _open(path)
-    present = [name for name in names if name in file.schema_arrow.names]
-    for batch in file.iter_batches(columns=present):
+    for batch in file.iter_batches(columns=[name for name in names if name is not None]):
         absent = [None] * batch.num_rows
-        values = [batch.column(name).to_pylist() if name in present else absent for name in names]
-        for row in zip(*values, strict=True):
-            yield tuple("" if value is None else str(value) for value in row)
+        yield from zip(*(absent if name is None else batch.column(name).to_pylist() for name in names), strict=True)
 
 
 class ParquetSource(ColumnSource):
     """One Parquet file, or a folder of them."""
 
-    def __init__(self, path: Path, *, within: Path | None = None, labelled: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, within: Path | None = None, labelled: bool = True, multi_label: bool = False
+    ) -> None:
         folder = path if path.is_dir() else path.parent
         found = split_files(path, ".parquet") if path.is_dir() else [(path, 0)]
         files = [TableFile(file, file.name, file.relative_to(path).as_posix(), split) for file, split in found]
         name = path.stem if path.is_file() else path.resolve().name
-        super().__init__(name, path, files, root=folder, within=within, labelled=labelled)
+        super().__init__(name, path, files, root=folder, within=within, labelled=labelled, multi_label=multi_label)
 
     def _open(self, path: Path) -> Table:
         return _ParquetTable(path)
@@ -106,5 +120,8 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 KIND = SourceKind(
     name="Parquet files that hold the images",
     recognises=lambda request: is_parquet(request.path),
-    open=lambda request: ParquetSource(request.path, within=request.within, labelled=request.labelled),
+    open=lambda request: ParquetSource(
+        request.path, within=request.within, labelled=request.labelled, multi_label=request.multi_label
+    ),
+    multi_label=True,
 )

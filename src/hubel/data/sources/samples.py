@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from hubel.core.errors import DataError
 from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import one_line
-from hubel.data.sources.features import LABELS, named_number
+from hubel.data.sources.labels import LABEL_COLUMNS, LabelReader
 from hubel.data.sources.tar import Member, tar_members
 
 __all__ = ["Sample", "archive_samples"]
@@ -21,7 +20,6 @@ _LABEL_BYTES = {"cls": 4096, "json": 2**20, "txt": 4096}  # the first one that a
 _KEY = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)
 
 Skip = Callable[[str, str], None]
-Names = Sequence[str] | None
 
 
 class Sample(NamedTuple):
@@ -40,19 +38,19 @@ class Sample(NamedTuple):
     label: str | None
 
 
-def archive_samples(file: BinaryIO, archive: str, called: str, names: Names, skip: Skip) -> Iterator[Sample]:
+def archive_samples(file: BinaryIO, archive: str, called: str, labels: LabelReader, skip: Skip) -> Iterator[Sample]:
     """Yield the images of an archive, in order.
 
     Args:
         file: the archive; callers may seek in it between two samples.
         archive: its path, for errors.
         called: prefix of the names of members, for `skip`.
-        names: the classes by number; None where numbers are the names.
+        labels: reads the labels.
         skip: called with the name and the reason of each member that is passed over; with the ending of a kind of files
             that is merely not used.
 
     Raises:
-        DataError: the archive is damaged, or a label is a number without a name.
+        DataError: the archive is damaged, or a label is none; see `LabelReader.read`.
     """
     for key, group in itertools.groupby(_usable(file, archive, called, skip), key=lambda item: item[0]):
         parts: dict[str, Member] = {}
@@ -66,15 +64,11 @@ def archive_samples(file: BinaryIO, archive: str, called: str, names: Names, ski
             skip(f"{called}/{key}", "a label without an image next to it")
             continue
         try:
-            label = _label(file, parts, names)
+            value = _label(file, parts)
         except _NoLabelError as error:
             skip(f"{called}/{key}", str(error))
-        except IndexError as error:
-            raise DataError(
-                f"{archive}, sample {one_line(key)}: no class has the number {error.args[0]}; "
-                f"{len(names or ())} classes are named"
-            ) from None
         else:
+            label = labels.read(value, f"sample {one_line(key)}")
             yield Sample(image.name.removeprefix("./"), image.offset, image.size, label)
 
 
@@ -99,13 +93,13 @@ def _usable(file: BinaryIO, archive: str, called: str, skip: Skip) -> Iterator[t
             skip(ending or member.name, "neither images nor labels")
 
 
-def _label(file: BinaryIO, parts: dict[str, Member], names: Names) -> str | None:
-    """Return the class of a sample.
+def _label(file: BinaryIO, parts: dict[str, Member]) -> Any:
+    """Return the label of a sample as it is written: "" where its files hold none, None without any.
 
     Raises:
-        _NoLabelError: the file of the label holds no label.
-        IndexError: no class has this number, which is the error's argument.
+        _NoLabelError: the file of the label cannot be read as one.
     """
+    found = None
     for kind, most in _LABEL_BYTES.items():
         if (member := parts.get(kind)) is None:
             continue
@@ -116,27 +110,24 @@ def _label(file: BinaryIO, parts: dict[str, Member], names: Names) -> str | None
             text = file.read(member.size).decode("utf-8-sig").strip()
         except UnicodeDecodeError:
             raise _NoLabelError(f".{kind} is no UTF-8 text") from None
-        label = _in_json(text) if kind == "json" else text
-        if label:
-            return _named(label, names)
-    return None
+        found = _in_json(text) if kind == "json" else _whole(text) if kind == "cls" else text
+        if found != "":
+            break
+    return found
 
 
-def _in_json(text: str) -> str:
+def _in_json(text: str) -> Any:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError):
         raise _NoLabelError(".json is no JSON") from None
-    found: Any = next((value[name] for name in LABELS if name in value), "") if isinstance(value, dict) else value
-    if isinstance(found, bool) or not isinstance(found, str | int | None):
-        raise _NoLabelError(".json has a label that is neither text nor a whole number")
-    return "" if found is None else str(found).strip()
+    if isinstance(value, dict):
+        value = next((value[name] for name in LABEL_COLUMNS if name in value), None)
+    if isinstance(value, dict):
+        raise _NoLabelError(".json has a label that is neither text nor a number")
+    return "" if value is None else value
 
 
-def _named(label: str, names: Names) -> str | None:
-    if not re.fullmatch(r"-?[0-9]{1,18}", label):
-        return label
-    try:
-        return named_number(int(label), names)
-    except IndexError:
-        raise IndexError(int(label)) from None
+def _whole(text: str) -> int | str:
+    """Return a whole number without its leading zeros; other text, and one of too many digits, as it is."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text

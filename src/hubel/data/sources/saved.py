@@ -35,7 +35,9 @@ class SavedSource(ColumnSource):
         DataError: a description is missing or damaged, or names files outside of its folder.
     """
 
-    def __init__(self, path: Path, *, within: Path | None = None, labelled: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, within: Path | None = None, labelled: bool = True, multi_label: bool = False
+    ) -> None:
         files: list[TableFile] = []
         for folder in _splits(path):
             state, info = _json(folder / _STATE), _json(folder / _INFO)
@@ -48,7 +50,9 @@ class SavedSource(ColumnSource):
                 files.append(
                     TableFile(folder / name, key, key, split, features if isinstance(features, dict) else None)
                 )
-        super().__init__(path.resolve().name, path, files, root=path, within=within, labelled=labelled)
+        super().__init__(
+            path.resolve().name, path, files, root=path, within=within, labelled=labelled, multi_label=multi_label
+        )
 
     def _open(self, path: Path) -> Table:
         return _ArrowTable(path)
@@ -120,5 +124,8 @@ class _ArrowTable:
 KIND = SourceKind(
     name="a folder that datasets.save_to_disk wrote",
     recognises=lambda request: is_saved_dataset(request.path),
-    open=lambda request: SavedSource(request.path, within=request.within, labelled=request.labelled),
+    open=lambda request: SavedSource(
+        request.path, within=request.within, labelled=request.labelled, multi_label=request.multi_label
+    ),
+    multi_label=True,
 )

@@ -25,11 +25,11 @@ from hubel.core.errors import DataError, DecodeError
 from hubel.core.progress import bar
 from hubel.data.reading import DEFAULT_LIMITS, RefusalError, check_bytes, one_line
 from hubel.data.sources.columns import row_stamps
-from hubel.data.sources.features import checked_names
 from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.kind import SourceKind
+from hubel.data.sources.labels import LabelReader, checked_names
 from hubel.data.sources.listing import Listing, ListingBuilder, passed_over
-from hubel.data.sources.samples import Sample, archive_samples
+from hubel.data.sources.samples import archive_samples
 from hubel.data.sources.tarfiles import Shards, find_shards, is_webdataset
 
 __all__ = ["KIND", "WebDatasetSource", "numbered_names", "open_archive", "read_sample"]
@@ -106,14 +106,15 @@ class WebDatasetSource:
     Args:
         what: a folder, a file, or a pattern such as `train-{0000..0009}.tar`.
         labelled: images need a label; otherwise those without have the label "".
+        multi_label: a label names any number of classes.
 
     Raises:
         DataError: there is no such archive.
     """
 
-    def __init__(self, what: str | Path, *, labelled: bool = True) -> None:
+    def __init__(self, what: str | Path, *, labelled: bool = True, multi_label: bool = False) -> None:
         self._shards = find_shards(what)
-        self._labelled = labelled
+        self._labelled, self._multi_label = labelled, multi_label
         self.name, self.location = self._shards.name, self._shards.location
         self._offsets: _Offsets | None = None
         self._scanning = Lock()
@@ -122,45 +123,39 @@ class WebDatasetSource:
         """Return one row an image, named by its archive and its path there.
 
         Raises:
-            DataError: an archive is damaged; there is no image, or none with a label.
+            DataError: an archive is damaged, a label is none, or there is no image.
         """
         names = numbered_names(self._shards)
         rows = ListingBuilder()
         shard, offset, size = array("i"), array("q"), array("q")
-        states, labelled = [], 0
+        states = []
         with bar("scanning archives", len(self._shards.paths)) as progress:
             for number, (path, called, split) in enumerate(self._shards):
                 with open_archive(path) as file:
                     facts = os.fstat(file.fileno())
                     states.append((facts.st_size, facts.st_mtime_ns))
                     marks = row_stamps(file_stamp(called, facts))
-                    samples = archive_samples(file, str(path), called, names, lambda name, why: rows.skip(why, name))
+                    labels = LabelReader(
+                        where=path, names=names, multi_label=self._multi_label, labelled=self._labelled
+                    )
+                    samples = archive_samples(file, str(path), called, labels, lambda name, why: rows.skip(why, name))
                     for sample, mark in zip(samples, marks, strict=False):
-                        rows.add(f"{called}/{sample.name}", self._label(sample), split, mark)
+                        rows.add(f"{called}/{sample.name}", sample.label, split, mark)
                         shard.append(number)
                         offset.append(sample.offset)
                         size.append(sample.size)
-                        labelled += sample.label is not None
                 progress.step()
         self._offsets = _Offsets(
             np.frombuffer(shard, np.int32), np.frombuffer(offset, np.int64), np.frombuffer(size, np.int64), states
         )
-        self._check(len(shard), labelled, rows)
+        self._check(len(shard), rows)
         return rows.build()
 
-    def _label(self, sample: Sample) -> str | None:
-        return sample.label if self._labelled or sample.label is not None else ""
-
-    def _check(self, images: int, labelled: int, rows: ListingBuilder) -> None:
-        passed = "".join(f"; {note}" for note in passed_over(rows.skip.counts())[:3])
-        where = self._shards.location
+    def _check(self, images: int, rows: ListingBuilder) -> None:
         if not images:
+            passed = "".join(f"; {note}" for note in passed_over(rows.skip.counts())[:3])
+            where = self._shards.location
             raise DataError(f"{where}: found no image in the archives; expected key.jpg with key.cls, for one{passed}")
-        if self._labelled and not labelled:
-            raise DataError(
-                f"{where}: found {images:,} images, none with a label; "
-                f"expected key.cls, key.json or key.txt next to key.jpg{passed}"
-            )
 
     def read(self, row: int, path: str) -> bytes:
         """Return the encoded bytes of one image.
@@ -188,5 +183,6 @@ class WebDatasetSource:
 KIND = SourceKind(
     name="tar archives of a WebDataset",
     recognises=lambda request: is_webdataset(request.path),
-    open=lambda request: WebDatasetSource(request.path, labelled=request.labelled),
+    open=lambda request: WebDatasetSource(request.path, labelled=request.labelled, multi_label=request.multi_label),
+    multi_label=True,
 )
