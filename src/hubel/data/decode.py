@@ -58,6 +58,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = 5  # from this orientation on, width and height are swapped
+# Huffman codes have at least a bit for each block of 8x8 pixels. Twice that, for odd factors of subsampling.
+_PIXELS_PER_JPEG_BYTE = 2 * 8 * 64
 # Tags of a TIFF that Pillow leaves to its callers.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0
@@ -78,7 +80,8 @@ def decode(
         data: the whole file.
         name: of the file, for errors.
         min_size: width and height that the caller will shrink the upright image to. A JPEG is then decoded
-            at the smallest scale (1, 1/2, 1/4 or 1/8) at which it is still twice as large on both sides.
+            at the smallest scale (1, 1/2, 1/4 or 1/8) at which it is still twice as large on both sides. One of more
+            than `limits.max_pixels` is decoded at reduced scale in any case.
         limits: largest sizes that are accepted.
 
     Raises:
@@ -90,23 +93,29 @@ def decode(
         if kind is None:
             wanted = f"not an image in one of the formats {', '.join(FORMATS)}"
             raise RefusalError(wanted if data else "the file is empty")
-        return _decode(data, kind, min_size, limits.max_pixels)
+        return _decode(data, kind, min_size, limits)
     except Exception as error:  # plugins raise errors of any type on malformed bytes
         raise DecodeError(name, _reason(error, kind)) from error
 
 
-def _decode(data: bytes, kind: str, min_size: tuple[int, int] | None, max_pixels: int) -> Decoded:
+def _decode(data: bytes, kind: str, min_size: tuple[int, int] | None, limits: Limits) -> Decoded:
     picture, exif = CONTAINERS[kind].reduce(data)
-    orientation = orientation_of(exif)
     image = CONTAINERS[kind].plugin(BytesIO(picture))
+    # The containers of AVIF and HEIF turn images by themselves; their readers tell what is left to do.
+    orientation = orientation_of(exif or image.info.get("exif") or b"")
     width, height = image.size
+    most = limits.max_pixels
     if kind == "TIFF" and Image.MAX_IMAGE_PIXELS:  # its plugin would warn of a larger one while it loads
-        max_pixels = min(max_pixels, Image.MAX_IMAGE_PIXELS)
-    if width * height > max_pixels:
-        raise RefusalError(f"{width}x{height} pixels are more than the limit of {max_pixels:,}")
-    if min_size is not None:
-        across, down = _turned(min_size, orientation)
-        image.draft(None, (max(1, 2 * across), max(1, 2 * down)))
+        most = min(most, Image.MAX_IMAGE_PIXELS)
+    if kind == "JPEG":
+        most = limits.max_jpeg_pixels
+        _reduce_scale(image, None if min_size is None else _turned(min_size, orientation), limits.max_pixels)
+    if width * height > most:
+        raise RefusalError(f"{width}x{height} pixels are more than the limit of {most:,}")
+    if kind == "JPEG" and width * height > _PIXELS_PER_JPEG_BYTE * len(picture):
+        raise RefusalError(
+            f"truncated or damaged JPEG data ({len(picture):,} bytes cannot hold {width}x{height} pixels)"
+        )
     mode = image.mode
     if kind == "PNG" and mode == "L" and "transparency" in image.info:
         # Pillow widens grey of 2 and 4 bits to 8, but not the key colour.
@@ -117,6 +126,17 @@ def _decode(data: bytes, kind: str, min_size: tuple[int, int] | None, max_pixels
         flat = flat.transpose(_UPRIGHT[orientation])
     width, height = _turned((width, height), orientation)
     return Decoded(np.asarray(flat), width, height, mode, kind, orientation)
+
+
+def _reduce_scale(image: Image.Image, min_size: tuple[int, int] | None, max_pixels: int) -> None:
+    """Have a JPEG decoded at the smallest scale that leaves twice a size; or at the largest that a limit allows."""
+    width, height = image.size
+    factor = next((factor for factor in (1, 2, 4) if width * height <= max_pixels * factor**2), 8)
+    size = (width // factor, height // factor)
+    if min_size is not None:
+        size = (min(size[0], 2 * min_size[0]), min(size[1], 2 * min_size[1]))
+    if size != image.size:
+        image.draft(None, (max(1, size[0]), max(1, size[1])))
 
 
 def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
@@ -155,6 +175,7 @@ def _deep_grey(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey)
 
 
+_CUT_SHORT = ("truncated", "not enough", "eof", "end of file")
 _OUTGROWN: dict[type[Exception], str] = {
     MemoryError: "not enough memory to decode it",
     Image.DecompressionBombError: "far too many pixels",
@@ -169,7 +190,7 @@ def _reason(error: Exception, kind: str | None) -> str:
     if type(error) in _OUTGROWN:
         return _OUTGROWN[type(error)]
     ran_out = isinstance(origin, IndexError | EOFError | struct.error)
-    if ran_out or "truncated" in text.lower() or "not enough" in text:
+    if ran_out or any(words in text.lower() for words in _CUT_SHORT):
         return f"truncated or damaged {kind} data"
     detail = f"unknown code {text}" if isinstance(origin, KeyError) else text or type(error).__name__
     return f"damaged or unsupported {kind} data ({detail})"
