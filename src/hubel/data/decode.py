@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -19,6 +20,11 @@ from PIL.TiffImagePlugin import TiffImageFile
 from hubel.core.errors import DecodeError
 from hubel.data.containers import CONTAINERS, FORMATS, format_of, orientation_of
 from hubel.data.reading import DEFAULT_LIMITS, Limits, RefusalError, check_bytes, one_line
+
+try:
+    import simplejpeg
+except ImportError:  # installed without its dependencies: Pillow decodes the same pixels, but tells of no damage
+    simplejpeg = None
 
 __all__ = ["Decoded", "decode"]
 
@@ -34,6 +40,7 @@ class Decoded:
         mode: Pillow's name of the colour mode in the file, such as "CMYK", "I;16" or "P".
         format: one of `FORMATS`.
         orientation: EXIF orientation, 1 to 8; 1 where absent or malformed. `pixels` has it applied.
+        damage: why parts of `pixels` are not those of the photo; empty for a whole file.
     """
 
     pixels: NDArray[np.uint8]
@@ -42,6 +49,7 @@ class Decoded:
     mode: str
     format: str
     orientation: int
+    damage: str = ""
 
 
 _COLOURS = ("RGB", "RGBA", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV", "LAB")
@@ -60,6 +68,7 @@ _UPRIGHT = {
 _SIDEWAYS = 5  # from this orientation on, width and height are swapped
 # Huffman codes have at least a bit for each block of 8x8 pixels. Twice that, for odd factors of subsampling.
 _PIXELS_PER_JPEG_BYTE = 2 * 8 * 64
+_SIMPLE_COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # Tags of a TIFF that Pillow leaves to its callers.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0
@@ -117,15 +126,41 @@ def _decode(data: bytes, kind: str, min_size: tuple[int, int] | None, limits: Li
             f"truncated or damaged JPEG data ({len(picture):,} bytes cannot hold {width}x{height} pixels)"
         )
     mode = image.mode
+    pixels, damage = _strictly(picture, image) if kind == "JPEG" else (None, "")
     if kind == "PNG" and mode == "L" and "transparency" in image.info:
         # Pillow widens grey of 2 and 4 bits to 8, but not the key colour.
         image.info["transparency"] *= {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
-    image.load()
-    flat = _deep_grey(image) if mode in _DEEP else _flat(image)
+    if pixels is None:
+        image.load()
+        pixels = np.asarray(_deep_grey(image) if mode in _DEEP else _flat(image))
     if orientation in _UPRIGHT:
-        flat = flat.transpose(_UPRIGHT[orientation])
+        pixels = np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
+    pixels.setflags(write=False)
     width, height = _turned((width, height), orientation)
-    return Decoded(np.asarray(flat), width, height, mode, kind, orientation)
+    return Decoded(pixels, width, height, mode, kind, orientation, damage)
+
+
+def _strictly(data: bytes, image: Image.Image) -> tuple[NDArray[np.uint8] | None, str]:
+    """Decode a JPEG by libjpeg-turbo itself, whose warnings Pillow hides; return the pixels, and what is damaged.
+
+    The pixels are the same as Pillow's, at its size and scale; None where Pillow has to decode: files that are damaged,
+    which it may refuse, and colours and subsamplings that simplejpeg does not know.
+    """
+    colours = _SIMPLE_COLOURS.get(image.mode)
+    if simplejpeg is None or colours is None:
+        return None, ""
+    decode_jpeg = partial(simplejpeg.decode_jpeg, data, colours, min_height=image.height, min_width=image.width)
+    try:
+        pixels: NDArray[np.uint8] = decode_jpeg()
+    except ValueError as error:
+        try:
+            decode_jpeg(strict=False)
+        except ValueError:
+            return None, ""
+        return None, f"damaged JPEG data ({one_line(error)})"
+    if colours == "GRAY":
+        pixels = pixels[..., 0]
+    return (pixels if pixels.shape[:2] == (image.height, image.width) and colours != "CMYK" else None), ""
 
 
 def _reduce_scale(image: Image.Image, min_size: tuple[int, int] | None, max_pixels: int) -> None:
