@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
 Call = Callable[..., Any]
@@ -46,6 +48,32 @@ def test_bad_files_and_a_second_call(hubel: Call, model: Path, photos: Path) -> 
     assert "--resume" in again.err
     done = hubel("predict", model, photos, "-o", "new/answers.csv", "--resume")
     assert (done.code, done.err) == (0, "new/answers.csv is finished already\n")
+
+
+def test_damaged_photos_are_predicted_with_a_mark(hubel: Call, model: Path, here: Path) -> None:
+    pytest.importorskip("simplejpeg")
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save("whole.jpg")
+    data = Path("whole.jpg").read_bytes()
+    Path("half.jpg").write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    answer = hubel("predict", model, "half.jpg", "whole.jpg", "--jsonl")
+    half, whole = map(json.loads, answer.out.splitlines())
+    assert (answer.code, whole["error"], half["error"].partition(" (")[0]) == (3, None, "damaged JPEG data")
+    assert half["class"] in ("red", "green", "blue")
+    answer = hubel("predict", model, "half.jpg", "whole.jpg")
+    assert answer.err.startswith("damaged: half.jpg: damaged JPEG data (")
+    assert "half.jpg" in answer.out
+
+
+def test_what_is_passed_over_is_said(hubel: Call, model: Path, photos: Path, here: Path) -> None:
+    for name in ("a.svg", "b.mov", "red/c.MOV"):
+        (photos / name).touch()
+    answer = hubel("predict", model, photos, "--csv")
+    assert (answer.code, answer.err) == (0, "3 files passed over: not images (svg, mov)\n")
+    answer = hubel("similar", model, photos, photos / "red" / "0.png")
+    assert (answer.code, answer.err) == (0, "3 files passed over: not images (svg, mov)\n")
+    answer = hubel("explain", model, photos / "red", "--out", "explained")
+    assert (answer.code, answer.err) == (0, "1 file passed over: not images (mov)\n")
 
 
 def test_goes_on(hubel: Call, model: Path, photos: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

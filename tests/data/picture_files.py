@@ -109,5 +109,10 @@ SAMPLES = {
     "fax TIFF": encode(Image.fromarray(GREY).convert("1"), "TIFF", compression="group4"),
     "GIF": encode(Image.fromarray(GREY), "GIF"),
     "animated GIF": encode(Image.fromarray(RGB), "GIF", save_all=True, append_images=[Image.new("RGB", (56, 40))]),
+    "AVIF": encode(RGB, "AVIF", quality=90),
+    "alpha AVIF": encode(np.dstack([RGB, ALPHA]), "AVIF"),
+    "PPM": encode(RGB, "PPM"),
+    "grey PPM": encode(GREY, "PPM"),
+    "bitmap PPM": encode(Image.fromarray(GREY).convert("1"), "PPM"),
     "MPO": encode(RGB, "MPO", save_all=True, append_images=[Image.fromarray(255 - RGB)]),
 }

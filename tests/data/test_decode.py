@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picture_files import GREY, SAMPLES, assert_near, encode, exif, png, reason, tiff
+from numpy.typing import NDArray
+from picture_files import GREY, SAMPLES, assert_near, encode, exif, over_white, png, reason, tiff
 from PIL import Image, ImageFile
 
-from hubel.data.containers import EXTENSIONS
+from hubel.data.containers import EXTENSIONS, format_of
 from hubel.data.decode import decode
 from hubel.data.reading import Limits, read_regular
 
@@ -47,6 +50,54 @@ def test_the_first_frame_of_many(kind: str) -> None:
         assert image.n_frames == 2  # type: ignore[attr-defined]
     pixels = decode(data, name="f").pixels
     assert np.array_equal(pixels if pixels.ndim == 2 else pixels[..., 1], GREY)
+
+
+# Made by pillow-heif 1.8.1 without loss: four blocks of 32x24 pixels, in turned.heic with orientation 6.
+HEIF_TURNED, HEIF_ALPHA = (Path(__file__).with_name(name).read_bytes() for name in ("turned.heic", "alpha.heic"))
+_COLOURS = np.array([[[200, 30, 40], [20, 180, 60]], [[30, 40, 220], [240, 240, 10]]])
+_ALPHAS = np.array([[255, 128], [0, 64]])
+
+
+def blocks(values: NDArray[Any]) -> NDArray[Any]:
+    return values.repeat(24, 0).repeat(32, 1)
+
+
+def test_heif() -> None:
+    pytest.importorskip("pi_heif")
+    turned, alpha = decode(HEIF_TURNED, name="f"), decode(HEIF_ALPHA, name="f")
+    assert (turned.format, turned.mode, turned.width, turned.height) == ("HEIF", "RGB", 48, 64)
+    assert np.array_equal(turned.pixels, np.rot90(blocks(_COLOURS), -1))
+    assert_near(alpha, over_white(blocks(_COLOURS), blocks(_ALPHAS)))
+    for cut in range(1, len(HEIF_ALPHA), 40):
+        assert "damaged" in reason(HEIF_ALPHA[:-cut])
+
+
+def test_heif_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pi_heif.as_plugin", None)
+    assert reason(HEIF_TURNED) == "HEIC and HEIF images need the package pi-heif: pip install pi-heif"
+
+
+def test_avif_is_told_from_heif_by_its_brands() -> None:
+    brands = b"\0\0\0\x20ftypmif1\0\0\0\0mif1"
+    assert format_of(brands + b"avifmiaf") == "AVIF"
+    assert format_of(brands + b"heicmiaf") == "HEIF"
+    assert format_of(SAMPLES["AVIF"].replace(b"ftypavif", b"ftypmif1")) == "AVIF"
+    assert format_of(b"\0\0\0\x20ftypqt  ") is None
+
+
+@pytest.mark.parametrize(
+    ("head", "white"), [(b"P5 2 2 255\n", 255), (b"P5\n# by hand\n2 2\n15\n", 15), (b"P2 2 2 100\n", 100)]
+)
+def test_portable_grey(head: bytes, white: int) -> None:
+    levels = [[0, 3], [10, white]]
+    values = [level for row in levels for level in row]
+    data = head + (" ".join(map(str, values)).encode() if head[:2] == b"P2" else bytes(values))
+    assert_near(decode(data, name="f"), np.array(levels) * 255 / white)
+
+
+def test_portable_grey_of_sixteen_bits() -> None:
+    levels = (np.arange(12, dtype=np.uint16) * 5000).reshape(3, 4)
+    assert_near(decode(b"P5 4 3 65535\n" + levels.astype(">u2").tobytes(), name="f"), levels / 257)
 
 
 # Reduced scale ------------------------------------------------------------------------------------------
@@ -103,9 +154,39 @@ HUGE = {
 @pytest.mark.parametrize("kind", HUGE)
 def test_huge_headers_cost_nothing(kind: str) -> None:
     started = time.perf_counter()
-    expected = "far too many pixels" if kind == "WEBP" else "pixels are more than the limit of 89,478,485"
+    limit = "210,000,000" if kind == "JPEG" else "89,478,485"
+    expected = "far too many pixels" if kind == "WEBP" else f"pixels are more than the limit of {limit}"
     assert reason(HUGE[kind]).endswith(expected)
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize("size", [(12000, 9000), (16320, 12240)])
+def test_photos_of_108_and_200_megapixels_are_decoded_at_reduced_scale(size: tuple[int, int]) -> None:
+    encoded = encode(Image.new("L", size, 120), "JPEG", quality=30)
+    for min_size in (None, (9999, 9999), (224, 224)):
+        found = decode(encoded, name="f", min_size=min_size)
+        assert (found.width, found.height) == size
+        factor = 8 if min_size == (224, 224) else 2
+        assert found.pixels.shape == (size[1] // factor, size[0] // factor)
+        assert np.ptp(found.pixels) == 0
+
+
+def test_a_jpeg_beyond_the_limit_of_its_pixels_is_reduced() -> None:
+    levels = np.kron(np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8), np.ones((16, 32), np.uint8))
+    data = encode(levels, "JPEG", quality=100, exif=exif(6))
+    for factor in (1, 2, 4, 8):
+        found = decode(data, name="f", limits=Limits(max_pixels=128 * 256 // factor**2))
+        assert (found.width, found.height) == (128, 256)
+        assert_near(found, np.rot90(levels[::factor, ::factor], -1), 3)
+    assert "pixels are more than the limit of 32,767" in reason(data, limits=Limits(max_jpeg_pixels=128 * 256 - 1))
+
+
+def test_a_few_bytes_cannot_claim_81_megapixels() -> None:
+    data = bytearray(SAMPLES["JPEG"])
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = struct.pack(">2H", 9000, 9000)
+    assert "bytes cannot hold 9000x9000 pixels" in reason(bytes(data))
+    assert "bytes cannot hold 9000x9000 pixels" in reason(bytes(data), min_size=(64, 64))
 
 
 def test_limits() -> None:

@@ -94,7 +94,7 @@ def test_unreadable_files_are_named_and_counted(folder: Path) -> None:
     (folder / "b" / ".x.png").touch()
     index = scan(FolderSource(folder))
     assert index.unreadable() == [
-        ("a/0.jpg", "not an image in one of the formats JPEG, PNG, WEBP, BMP, TIFF, GIF"),
+        ("a/0.jpg", "not an image in one of the formats JPEG, PNG, WEBP, BMP, TIFF, GIF, AVIF, HEIF, PPM"),
         ("b/cut.png", "truncated or damaged PNG data"),
         ("b/empty.png", "the file is empty"),
     ]

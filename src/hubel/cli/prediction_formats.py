@@ -32,7 +32,8 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
     form = ".6g" if layout.numbers else ".1%"
     for row in rows:
         if row["error"] is not None:
-            problems.append(f"{row['path']}: {row['error']}")
+            problems.append(f"{'damaged' if row['top'] else 'unreadable'}: {row['path']}: {row['error']}")
+        if not row["top"]:
             continue
         others = ", ".join(f"{entry['class']} {entry['score']:{form}}" for entry in row["top"][1:])
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
@@ -41,7 +42,7 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
         columns = ["image", "class", "score", "next classes", "decoded"]
         print_table(columns[: len(shown[0])], shown)
     for problem in problems:
-        say(f"unreadable: {problem}")
+        say(problem)
 
 
 FORMATS: dict[str, Callable[[Iterable[Row], RowLayout], None]] = {

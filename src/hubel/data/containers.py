@@ -10,12 +10,15 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 
 from PIL import ImageFile, TiffTags
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import MAX_SAMPLESPERPIXEL, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -101,7 +104,7 @@ def _gif(data: bytes) -> tuple[bytes, bytes]:
     return b"".join((data[:6], size, data[10:palette_end], control, data[at:])), b""
 
 
-def _bmp(data: bytes) -> tuple[bytes, bytes]:
+def _as_it_is(data: bytes) -> tuple[bytes, bytes]:
     return data, b""
 
 
@@ -189,24 +192,41 @@ class Container:
     Attributes:
         magic: the first bytes of a file.
         suffixes: endings of file names, in lower case.
-        plugin: Pillow's reader.
+        plugin: Pillow's reader, or one of its kind.
         reduce: returns a file without metadata, and its EXIF block.
     """
 
     magic: re.Pattern[bytes]
     suffixes: tuple[str, ...]
-    plugin: type[ImageFile.ImageFile]
+    plugin: Callable[[BytesIO], ImageFile.ImageFile]
     reduce: Callable[[bytes], tuple[bytes, bytes]]
 
 
+def _heif_image(stream: BytesIO) -> ImageFile.ImageFile:
+    """Read a HEIC or HEIF by pi-heif, whose libheif is loaded when the first such file is met."""
+    try:
+        from pi_heif.as_plugin import HeifImageFile
+    except ImportError:
+        raise RefusalError("HEIC and HEIF images need the package pi-heif: pip install pi-heif") from None
+    image: ImageFile.ImageFile = HeifImageFile(stream)
+    return image
+
+
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
+# The brands of ISO/IEC 23000-22: the first one is that of the file, or says nothing of the codec; then the others tell.
+_AVIF = re.compile(rb".{4}ftyp(?:avi[fs]|m[is]f1.{4}(?:.{4}){0,16}?avi[fs])", re.DOTALL)
+_HEIF = re.compile(rb".{4}ftyp(?:he[iv][cmsx]|m[is]f1)", re.DOTALL)
+_PPM = re.compile(rb"P[1-6](?:\s|#[^\r\n]*[\r\n])+[0-9]+\s")
 CONTAINERS = {
     "JPEG": Container(re.compile(rb"\xff\xd8\xff"), _JPEG_SUFFIXES, JpegImageFile, _jpeg),
     "PNG": Container(re.compile(rb"\x89PNG\r\n\x1a\n"), (".png",), PngImageFile, _png),
     "WEBP": Container(re.compile(rb"RIFF.{4}WEBP", re.DOTALL), (".webp",), WebPImageFile, _webp),
-    "BMP": Container(re.compile(rb"BM"), (".bmp", ".dib"), BmpImageFile, _bmp),
+    "BMP": Container(re.compile(rb"BM"), (".bmp", ".dib"), BmpImageFile, _as_it_is),
     "TIFF": Container(re.compile(rb"II[*+]\0|MM\0[*+]"), (".tif", ".tiff"), TiffImageFile, _tiff),
     "GIF": Container(re.compile(rb"GIF8[79]a"), (".gif",), GifImageFile, _gif),
+    "AVIF": Container(_AVIF, (".avif",), AvifImageFile, _as_it_is),
+    "HEIF": Container(_HEIF, (".heic", ".heif", ".hif"), _heif_image, _as_it_is),
+    "PPM": Container(_PPM, (".ppm", ".pgm", ".pbm", ".pnm"), PpmImageFile, _as_it_is),
 }
 FORMATS = tuple(CONTAINERS)
 EXTENSIONS = frozenset(suffix for container in CONTAINERS.values() for suffix in container.suffixes)

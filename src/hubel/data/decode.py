@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -19,6 +20,11 @@ from PIL.TiffImagePlugin import TiffImageFile
 from hubel.core.errors import DecodeError
 from hubel.data.containers import CONTAINERS, FORMATS, format_of, orientation_of
 from hubel.data.reading import DEFAULT_LIMITS, Limits, RefusalError, check_bytes, one_line
+
+try:
+    import simplejpeg
+except ImportError:  # installed without its dependencies: Pillow decodes the same pixels, but tells of no damage
+    simplejpeg = None
 
 __all__ = ["Decoded", "decode"]
 
@@ -34,6 +40,7 @@ class Decoded:
         mode: Pillow's name of the colour mode in the file, such as "CMYK", "I;16" or "P".
         format: one of `FORMATS`.
         orientation: EXIF orientation, 1 to 8; 1 where absent or malformed. `pixels` has it applied.
+        damage: why parts of `pixels` are not those of the photo; empty for a whole file.
     """
 
     pixels: NDArray[np.uint8]
@@ -42,6 +49,7 @@ class Decoded:
     mode: str
     format: str
     orientation: int
+    damage: str = ""
 
 
 _COLOURS = ("RGB", "RGBA", "RGBa", "P", "PA", "CMYK", "YCbCr", "HSV", "LAB")
@@ -58,6 +66,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = 5  # from this orientation on, width and height are swapped
+# Huffman codes have at least a bit for each block of 8x8 pixels. Twice that, for odd factors of subsampling.
+_PIXELS_PER_JPEG_BYTE = 2 * 8 * 64
+_SIMPLE_COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # Tags of a TIFF that Pillow leaves to its callers.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _WHITE_IS_ZERO = 0
@@ -78,7 +89,8 @@ def decode(
         data: the whole file.
         name: of the file, for errors.
         min_size: width and height that the caller will shrink the upright image to. A JPEG is then decoded
-            at the smallest scale (1, 1/2, 1/4 or 1/8) at which it is still twice as large on both sides.
+            at the smallest scale (1, 1/2, 1/4 or 1/8) at which it is still twice as large on both sides. One of more
+            than `limits.max_pixels` is decoded at reduced scale in any case.
         limits: largest sizes that are accepted.
 
     Raises:
@@ -90,33 +102,76 @@ def decode(
         if kind is None:
             wanted = f"not an image in one of the formats {', '.join(FORMATS)}"
             raise RefusalError(wanted if data else "the file is empty")
-        return _decode(data, kind, min_size, limits.max_pixels)
+        return _decode(data, kind, min_size, limits)
     except Exception as error:  # plugins raise errors of any type on malformed bytes
         raise DecodeError(name, _reason(error, kind)) from error
 
 
-def _decode(data: bytes, kind: str, min_size: tuple[int, int] | None, max_pixels: int) -> Decoded:
+def _decode(data: bytes, kind: str, min_size: tuple[int, int] | None, limits: Limits) -> Decoded:
     picture, exif = CONTAINERS[kind].reduce(data)
-    orientation = orientation_of(exif)
     image = CONTAINERS[kind].plugin(BytesIO(picture))
+    # The containers of AVIF and HEIF turn images by themselves; their readers tell what is left to do.
+    orientation = orientation_of(exif or image.info.get("exif") or b"")
     width, height = image.size
+    most = limits.max_pixels
     if kind == "TIFF" and Image.MAX_IMAGE_PIXELS:  # its plugin would warn of a larger one while it loads
-        max_pixels = min(max_pixels, Image.MAX_IMAGE_PIXELS)
-    if width * height > max_pixels:
-        raise RefusalError(f"{width}x{height} pixels are more than the limit of {max_pixels:,}")
-    if min_size is not None:
-        across, down = _turned(min_size, orientation)
-        image.draft(None, (max(1, 2 * across), max(1, 2 * down)))
+        most = min(most, Image.MAX_IMAGE_PIXELS)
+    if kind == "JPEG":
+        most = limits.max_jpeg_pixels
+        _reduce_scale(image, None if min_size is None else _turned(min_size, orientation), limits.max_pixels)
+    if width * height > most:
+        raise RefusalError(f"{width}x{height} pixels are more than the limit of {most:,}")
+    if kind == "JPEG" and width * height > _PIXELS_PER_JPEG_BYTE * len(picture):
+        raise RefusalError(
+            f"truncated or damaged JPEG data ({len(picture):,} bytes cannot hold {width}x{height} pixels)"
+        )
     mode = image.mode
+    pixels, damage = _strictly(picture, image) if kind == "JPEG" else (None, "")
     if kind == "PNG" and mode == "L" and "transparency" in image.info:
         # Pillow widens grey of 2 and 4 bits to 8, but not the key colour.
         image.info["transparency"] *= {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
-    image.load()
-    flat = _deep_grey(image) if mode in _DEEP else _flat(image)
+    if pixels is None:
+        image.load()
+        pixels = np.asarray(_deep_grey(image) if mode in _DEEP else _flat(image))
     if orientation in _UPRIGHT:
-        flat = flat.transpose(_UPRIGHT[orientation])
+        pixels = np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
+    pixels.setflags(write=False)
     width, height = _turned((width, height), orientation)
-    return Decoded(np.asarray(flat), width, height, mode, kind, orientation)
+    return Decoded(pixels, width, height, mode, kind, orientation, damage)
+
+
+def _strictly(data: bytes, image: Image.Image) -> tuple[NDArray[np.uint8] | None, str]:
+    """Decode a JPEG by libjpeg-turbo itself, whose warnings Pillow hides; return the pixels, and what is damaged.
+
+    The pixels are the same as Pillow's, at its size and scale; None where Pillow has to decode: files that are damaged,
+    which it may refuse, and colours and subsamplings that simplejpeg does not know.
+    """
+    colours = _SIMPLE_COLOURS.get(image.mode)
+    if simplejpeg is None or colours is None:
+        return None, ""
+    decode_jpeg = partial(simplejpeg.decode_jpeg, data, colours, min_height=image.height, min_width=image.width)
+    try:
+        pixels: NDArray[np.uint8] = decode_jpeg()
+    except ValueError as error:
+        try:
+            decode_jpeg(strict=False)
+        except ValueError:
+            return None, ""
+        return None, f"damaged JPEG data ({one_line(error)})"
+    if colours == "GRAY":
+        pixels = pixels[..., 0]
+    return (pixels if pixels.shape[:2] == (image.height, image.width) and colours != "CMYK" else None), ""
+
+
+def _reduce_scale(image: Image.Image, min_size: tuple[int, int] | None, max_pixels: int) -> None:
+    """Have a JPEG decoded at the smallest scale that leaves twice a size; or at the largest that a limit allows."""
+    width, height = image.size
+    factor = next((factor for factor in (1, 2, 4) if width * height <= max_pixels * factor**2), 8)
+    size = (width // factor, height // factor)
+    if min_size is not None:
+        size = (min(size[0], 2 * min_size[0]), min(size[1], 2 * min_size[1]))
+    if size != image.size:
+        image.draft(None, (max(1, size[0]), max(1, size[1])))
 
 
 def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
@@ -155,6 +210,7 @@ def _deep_grey(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey)
 
 
+_CUT_SHORT = ("truncated", "not enough", "eof", "end of file")
 _OUTGROWN: dict[type[Exception], str] = {
     MemoryError: "not enough memory to decode it",
     Image.DecompressionBombError: "far too many pixels",
@@ -169,7 +225,7 @@ def _reason(error: Exception, kind: str | None) -> str:
     if type(error) in _OUTGROWN:
         return _OUTGROWN[type(error)]
     ran_out = isinstance(origin, IndexError | EOFError | struct.error)
-    if ran_out or "truncated" in text.lower() or "not enough" in text:
+    if ran_out or any(words in text.lower() for words in _CUT_SHORT):
         return f"truncated or damaged {kind} data"
     detail = f"unknown code {text}" if isinstance(origin, KeyError) else text or type(error).__name__
     return f"damaged or unsupported {kind} data ({detail})"

@@ -31,7 +31,7 @@ from hubel.data.sources.listing import Listing, Source, TextColumn, class_names,
 __all__ = ["OK", "UNREADABLE", "Index", "decode_indexed", "decode_row", "scan"]
 
 OK, UNREADABLE = 0, 1
-_VERSION = 2
+_VERSION = 3
 _MANIFEST = "manifest.json"
 _CHUNK = 256  # rows that one task decodes
 _THUMBNAIL = (64, 64)  # a JPEG's whole data stream is read at any scale; a small one costs the least arithmetic
@@ -162,11 +162,14 @@ def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | 
     """Decode one image of a source; also return the bytes that it was decoded from.
 
     Raises:
-        DecodeError: it cannot be read.
+        DecodeError: it cannot be read, or is damaged.
     """
     data = source.read(row, path)
     if isinstance(data, bytes):
-        return decode(data, name=path, min_size=min_size), data
+        image = decode(data, name=path, min_size=min_size)
+        if image.damage:
+            raise DecodeError(path, image.damage)
+        return image, data
     height, width = data.shape[:2]
     return Decoded(data, width, height, "L" if data.ndim == 2 else "RGB", "array", 1), data.tobytes()
 

@@ -31,10 +31,12 @@ class Input:
     Attributes:
         name: of the image for the user: its path, or "-".
         data: the encoded bytes where they do not come from a file.
+        damage: of an image that has been decoded: see `hubel.data.decode.Decoded`.
     """
 
     name: str
     data: bytes | None = None
+    damage: str = ""
 
     def decode(self, min_size: tuple[int, int] | None = None) -> Decoded:
         """Decode the image; see `hubel.data.decode.decode`.

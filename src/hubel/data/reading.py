@@ -21,10 +21,13 @@ class Limits:
     Attributes:
         max_bytes: bytes of the encoded file.
         max_pixels: width times height. The default is Pillow's own threshold, which a TIFF cannot exceed.
+        max_jpeg_pixels: of a JPEG, which is decoded at a scale at which `max_pixels` holds. Phones take photos of 200
+            megapixels; a progressive one of this size takes the memory of a PNG of `max_pixels`.
     """
 
     max_bytes: int = 256 * 2**20
     max_pixels: int = 89_478_485
+    max_jpeg_pixels: int = 210_000_000
 
 
 DEFAULT_LIMITS = Limits()

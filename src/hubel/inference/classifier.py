@@ -30,7 +30,7 @@ class Prediction:
     Attributes:
         path: the image.
         ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read.
-        reason: of an image that cannot be read; None where it can.
+        reason: of an image that cannot be read, or is damaged, which has a ranking nevertheless; None for all others.
     """
 
     path: str
@@ -105,7 +105,7 @@ class Classifier(abc.ABC):
             if isinstance(row, DecodeError):
                 yield item, Prediction(item.name, reason=row.reason)
                 continue
-            yield item, Prediction(item.name, self.best(row, top_k))
+            yield item, Prediction(item.name, self.best(row, top_k), item.damage or None)
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
         """Return the classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first."""

@@ -53,7 +53,7 @@ class RowLayout:
 def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
     """Return the row of one image, with facts about its pixels if `decode` is given."""
     row: Row = {"path": prediction.path, "class": None, "score": None, "top": [], "error": prediction.reason}
-    if prediction.reason is None:
+    if prediction.ranking:
         row["top"] = [{"class": name, "score": round(score, 6)} for name, score in prediction.ranking]
         row["class"], row["score"] = row["top"][0]["class"], row["top"][0]["score"]
         if decode is not None:

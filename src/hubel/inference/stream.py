@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -49,7 +50,8 @@ def stream(
 
     def prepare(item: Input) -> tuple[Input, NDArray[np.uint8] | DecodeError]:
         try:
-            return item, preprocess.apply(item.decode(preprocess.min_size).pixels)
+            decoded = item.decode(preprocess.min_size)
+            return replace(item, damage=decoded.damage), preprocess.apply(decoded.pixels)
         except DecodeError as error:
             return item, error
 

@@ -61,6 +61,9 @@ class UploadDecoder:
 
 
 def _decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> PreparedUpload:
-    limits = Limits(max_pixels=min(max_pixels, DEFAULT_LIMITS.max_pixels))
+    limits = Limits(
+        max_pixels=min(max_pixels, DEFAULT_LIMITS.max_pixels),
+        max_jpeg_pixels=min(max_pixels, DEFAULT_LIMITS.max_jpeg_pixels),
+    )
     decoded = decode(data, name="image", min_size=preprocess.min_size, limits=limits)
     return PreparedUpload(pixels=preprocess.apply(decoded.pixels), aspect=decoded.width / decoded.height)

@@ -76,8 +76,14 @@ def _telling_words(name: str) -> list[str]:
 
 
 def class_name(text: str) -> str:
-    """Return the name of a class in Unicode's form NFC: a letter with its accent is one letter, whatever wrote it."""
-    return unicodedata.normalize("NFC", text)
+    r"""Return the name of a class as text that can be written anywhere.
+
+    It is in Unicode's form NFC, in which a letter with its accent is one letter; bytes that are no UTF-8 are spelt out.
+
+    >>> class_name("cafe\u0301"), class_name("caf\udce9")
+    ('café', 'caf\\xe9')
+    """
+    return unicodedata.normalize("NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def natural_key(text: str) -> tuple[tuple[object, ...], str]:

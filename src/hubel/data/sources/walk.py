@@ -77,7 +77,7 @@ def image_files(
             if _is_hidden(entry):
                 skip("hidden", entry.name)
             elif is_folder(entry):
-                _enter(root, path, entry, visits, skip, follow_links=follow_links)
+                _enter(path, entry, visits, skip, follow_links=follow_links)
             elif suffix_of(entry) in suffixes:
                 yield path, _status(entry)
             else:
@@ -106,7 +106,7 @@ def suffix_of(entry: os.DirEntry[str]) -> str:
     return Path(entry.name).suffix.lower()
 
 
-def _entries(folder: Path, path: str, skip: PassedOver) -> list[os.DirEntry[str]]:
+def _entries(folder: str | Path, path: str, skip: PassedOver) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
             return list(found)
@@ -115,7 +115,7 @@ def _entries(folder: Path, path: str, skip: PassedOver) -> list[os.DirEntry[str]
         return []
 
 
-def _sorted_entries(folder: Path, path: str, skip: PassedOver) -> list[os.DirEntry[str]]:
+def _sorted_entries(folder: str | Path, path: str, skip: PassedOver) -> list[os.DirEntry[str]]:
     return sorted(_entries(folder, path, skip), key=lambda entry: natural_key(entry.name))
 
 
@@ -126,9 +126,7 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result:
         return entry.stat(follow_symlinks=False)
 
 
-def _enter(
-    root: Path, path: str, entry: os.DirEntry[str], visits: list[_Visit], skip: PassedOver, *, follow_links: bool
-) -> None:
+def _enter(path: str, entry: os.DirEntry[str], visits: list[_Visit], skip: PassedOver, *, follow_links: bool) -> None:
     """Begin the visit of a folder, or count it."""
     real, entered = f"{visits[-1].real.rstrip(os.sep)}{os.sep}{entry.name}", visits[-1].entered
     if _is_link(entry):
@@ -145,7 +143,7 @@ def _enter(
             skip("folders that another link has led to", path)
             return
         entered.add(real)
-    visits.append(_Visit(path, real, iter(_sorted_entries(root / path, path, skip)), entered))
+    visits.append(_Visit(path, real, iter(_sorted_entries(entry.path, path, skip)), entered))
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:
