@@ -57,7 +57,7 @@ def test_existing_files(capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty.png").touch()
     with pytest.raises(OptionError, match=r"--out photo.jpg exists, and is no earlier result of this command"):
         output_file("photo.jpg", ours=ours)
-    with pytest.raises(OptionError, match="--sheet old.png exists; name another file"):
+    with pytest.raises(OptionError, match=r"--sheet old\.png exists; name another file"):
         output_file("old.png", ours=None, flag="--sheet")
     capsys.readouterr()
     for name in ("old.png", "empty.png", "new.png", "new/folder/new.png"):
