@@ -80,7 +80,7 @@ def test_the_verdict() -> None:
 
 
 def test_mistakes(photos: str) -> None:
-    with pytest.raises(OptionError, match="--seconds is at least 0.001, not 0"):
+    with pytest.raises(OptionError, match=r"--seconds is at least 0\.001, not 0"):
         measure_loading(photos, QUICK, seconds=0)
     with pytest.raises(OptionError, match="stores the images"):
         measure_loading(photos, dataclasses.replace(QUICK, model="knn"), seconds=0.01)
