@@ -59,5 +59,7 @@ def test_an_unknown_name() -> None:
     assert str(UnknownNameError("model", "resnet21", known)).endswith("did you mean resnet32 or resnet20?")
     text = str(UnknownNameError("model", "zzz", iter(known)))
     assert text == "no model is called 'zzz'; the known ones are: lenet5, resnet20, resnet32"
+    many = str(UnknownNameError("model", "nowhere", [f"net{number}" for number in range(30)]))
+    assert many == "no model is called 'nowhere'; the nearest of 30 are: net9, net8, net7"
     error = pickle.loads(pickle.dumps(UnknownNameError("model", "zzz", known)))
     assert (type(error), str(error)) == (UnknownNameError, text)

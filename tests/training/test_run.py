@@ -23,7 +23,7 @@ from hubel.evaluation.evaluate import evaluate_file
 from hubel.models.convnet import ConvBlock
 from hubel.training import run_report as module
 from hubel.training.recipe import Recipe
-from hubel.training.run_folder import RunFolder, only_unfinished, summarise_runs
+from hubel.training.run_folder import RunFolder, differing_settings, newest_unfinished, summarise_runs
 from hubel.weights.model_file import load_model, read_card
 from stopping import stop_after
 
@@ -121,18 +121,46 @@ def test_stop_and_go_on(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
         hubel.resume()
 
 
-def test_only_one_unfinished_run_needs_no_name(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_unfinished_run_that_has_trained_is_resumed(
+    tiny: Recipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for _ in range(2):
         with monkeypatch.context() as patched:
             stop_after(patched, 2)
             hubel.train("xo", tiny, xo=SMALL)
-    with pytest.raises(CheckpointError, match=r"2 unfinished runs \(runs.xo-convnet-1, runs.xo-convnet-2\)"):
-        hubel.resume()
-    assert hubel.resume(Path("runs/xo-convnet-2")).accuracy > 0.4
-    assert only_unfinished() == Path("runs/xo-convnet-1")
+    # A run whose weights could not be fetched never came further than its settings.
+    Path("runs/dead").mkdir()
+    shutil.copy("runs/xo-convnet-2/config.json", "runs/dead/config.json")
+    done = hubel.resume()
+    assert done.folder == Path("runs/xo-convnet-2")
+    assert done.accuracy > 0.4
+    first, dead = Path("runs/xo-convnet-1"), Path("runs/dead")
+    assert (
+        f"resuming {done.folder}; unfinished, too: {dead}, {first} (--resume --out FOLDER)" in capsys.readouterr().err
+    )
+    assert newest_unfinished() == first
+    shutil.rmtree(dead)
+    (first / "metrics.json").write_text("{")
+    assert [run.damaged for run in summarise_runs(Path("runs"))] == [False, True]
+    (first / "metrics.json").unlink()
     assert [(run.path.name, run.score is None) for run in summarise_runs(Path("runs"))] == [
         ("xo-convnet-2", False),
         ("xo-convnet-1", True),
+    ]
+
+
+def test_settings_that_differ_between_runs(tmp_path: Path) -> None:
+    config = {"hubel": "0.2.0", "data": "photos", "xo": None, "fingerprint": ""}
+    for number, settings in enumerate(({"lr": 0.1, "seed": 1}, {"lr": 0.25, "options": {"filters": "4"}}, {})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        model = "resnet20" if number == 2 else "convnet"
+        recipe = Recipe(model=model, **settings).to_json()  # type: ignore[arg-type]
+        (folder / "config.json").write_text(json.dumps(config | {"recipe": recipe}))
+    assert differing_settings(summarise_runs(tmp_path)) == [
+        "lr 0.1, options none, seed 1",
+        "lr 0.25, options filters=4, seed 0",
+        "",
     ]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hubel.cli.printing import print_line
 from hubel.cli.tables import print_table
-from hubel.core.progress import say
+from hubel.core.progress import duration, say
 from hubel.core.shell import shell_command
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def print_training_result(result: RunResult) -> int:
         say(f"stopped; all progress is saved. Continue with: {command}")
         return 128 + result.stopped_by
     rows = result.evaluation.rows(result.split)
-    rows.append(("training time", f"{result.minutes:.1f} min"))
+    rows.append(("training time", duration(60 * result.minutes)))
     if result.images_per_second:
         rows.append(("training speed", f"{result.images_per_second:,.0f} images/s"))
     print_table(["", str(result.folder)], rows)

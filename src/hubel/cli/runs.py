@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.printing import print_line
+
 EXAMPLES = (
     "hubel runs",
     "hubel runs experiments",
@@ -19,7 +21,7 @@ def runs(folder: Path = Path("runs"), /) -> int:
     from hubel.cli.tables import print_table
     from hubel.core.errors import DataError
     from hubel.metrics.tables import percent
-    from hubel.training.run_folder import summarise_runs
+    from hubel.training.run_folder import differing_settings, summarise_runs
 
     found = summarise_runs(folder)
     if not found:
@@ -34,8 +36,16 @@ def runs(folder: Path = Path("runs"), /) -> int:
         )
         for run in found
     ]
-    rows = [(run.data, run.model, *values, str(run.path)) for run, values in zip(found, numbers, strict=True)]
-    print_table(["data", "model", "accuracy", "macro F1", *squared, "images", "folder"], rows)
+    differing = differing_settings(found)
+    different = ["settings that differ"] if any(differing) else []
+    rows = [
+        (run.data, run.model, *values, str(run.path), *([settings] if different else []))
+        for run, values, settings in zip(found, numbers, differing, strict=True)
+    ]
+    print_table(["data", "model", "accuracy", "macro F1", *squared, "images", "folder", *different], rows)
+    for run in found:
+        if run.damaged:
+            print_line(f"warning  {run.path / 'metrics.json'} is damaged")
     if not all(run.finished for run in found):
         print("-  not finished; continue with: hubel train --resume --out FOLDER")
     return 0

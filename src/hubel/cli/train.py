@@ -41,7 +41,7 @@ def train(
         out: folder of the run; runs/DATA-MODEL-1, -2, ... if not given.
         config: settings in a TOML file, or the config.json of a run; flags override them.
         xo: settings of the built-in dataset xo, such as --xo.size 15.
-        resume: continue the unfinished run; name it with --out if there are several.
+        resume: continue the unfinished run that was worked on last; another one with --out.
     """
     from hubel.cli.results import print_training_result
     from hubel.core.errors import OptionError

@@ -41,7 +41,8 @@ __all__ = [
 
 
 _MOST_LINES = 20  # lines of weights that do not match
-_MOST_NAMES = 20  # names listed as known
+_MOST_NAMES = 20  # known names that are listed, all of them; of more, only the nearest
+_NEAREST = 3
 
 
 class HubelError(Exception):
@@ -70,11 +71,13 @@ class UnknownNameError(HubelError, LookupError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-        shown = (
-            known if len(known) <= _MOST_NAMES else [*known[:_MOST_NAMES], f"... and {len(known) - _MOST_NAMES} more"]
-        )
-        hint = f"did you mean {' or '.join(near)}?" if near else f"the known ones are: {', '.join(shown)}"
+        if near := difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0.6):
+            hint = f"did you mean {' or '.join(near)}?"
+        elif len(known) <= _MOST_NAMES:
+            hint = f"the known ones are: {', '.join(known)}"
+        else:
+            nearest = difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0)
+            hint = f"the nearest of {len(known)} are: {', '.join(nearest)}"
         super().__init__(f"no {kind} is called {name!r}; {hint}")
         self._made_from = (kind, name, known)
 

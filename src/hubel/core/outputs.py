@@ -49,6 +49,8 @@ def output_file(
         raise OptionError(f"{flag} {path} is a folder; name a file")
     if _is_one_of(path, inputs):
         raise OptionError(f"{flag} {path} is the input, which is never written to; name another file")
+    if path.is_symlink() and not path.exists():
+        raise OptionError(f"{flag} {path} is a link that leads nowhere; name another file")
     if path.exists():
         if path.stat().st_size and (ours is None or not ours(path)):
             made = "" if ours is None else ", and is no earlier result of this command"

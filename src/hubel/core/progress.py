@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from hubel.core.text import printable
 
-__all__ = ["Bar", "bar", "counted", "is_terminal", "say"]
+__all__ = ["Bar", "bar", "counted", "duration", "is_terminal", "say"]
 
 
 class Bar(Protocol):
@@ -63,6 +63,18 @@ def counted(n: int, noun: str) -> str:
     ('1 file', '1,200 images')
     """
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Format a time in the unit that suits it.
+
+    >>> duration(0.04), duration(47.3), duration(754.0), duration(9000.0)
+    ('0.04 s', '47.3 s', '12.6 min', '2.5 h')
+    """
+    for limit, size, unit in ((1, 1, "s"), (60, 1, "s"), (3600, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / size:.{2 if limit == 1 else 1}f} {unit}"
+    return f"{seconds / 3600:.1f} h"
 
 
 def say(text: str) -> None:

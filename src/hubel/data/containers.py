@@ -22,6 +22,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import MAX_SAMPLESPERPIXEL, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from hubel.core.quiet import quiet_libtiff
 from hubel.data.reading import RefusalError
 
 __all__ = ["CONTAINERS", "EXTENSIONS", "FORMATS", "Container", "format_of", "orientation_of"]
@@ -145,6 +146,7 @@ class _Directory:
 
 def _tiff(data: bytes) -> tuple[bytes, bytes]:
     """Write a shorter directory over the first: no offset changes, and nothing new follows the pixels."""
+    quiet_libtiff()
     directory, view = _Directory.of(data), memoryview(data)
     kept: dict[int, bytes] = {}
     outside = 0

@@ -20,7 +20,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.export.formats import FORMATS, ExportFormat
 from hubel.export.onnx_graph import OPSET, Parity, check_parity, onnx_network
 from hubel.export.quantise import OnnxQuantiser, Quantised
-from hubel.inference.onnx_file import described
+from hubel.inference.onnx_file import described, is_exported
 from hubel.inference.predictor import load_network
 from hubel.weights.card import ModelCard
 from hubel.weights.create import means_a_file
@@ -43,12 +43,14 @@ class Export:
         parity: comparison with torch; before quantisation for an int8 file.
         quantised: int8 graph and its cost; None for a file in float32.
         images: description of the images that it was compared on.
+        command: command line that uses the file; "" where hubel cannot use it.
     """
 
     path: Path
     parity: Parity
     quantised: Quantised | None
     images: str
+    command: str = ""
 
     def lines(self) -> list[str]:
         """Return the result as lines of text."""
@@ -58,11 +60,7 @@ class Export:
             f"parity  {same}, scores differ by at most {self.parity.largest_difference:.1g} ({self.images})",
             *([f"int8    {self.quantised}"] if self.quantised else []),
             f"file    {self.path}, {size:.1f} MiB",
-            *(
-                [f"use it  {shell_command('hubel', 'predict', self.path, 'IMAGE...')}"]
-                if self.path.suffix == ".onnx"
-                else []
-            ),
+            *([f"use it  {self.command}"] if self.command else []),
         ]
 
 
@@ -133,7 +131,10 @@ def export(
     }
     whole = described(quantised.model if quantised else exact, card, facts)
     FORMATS[form].write(path, network, card, whole)
-    return Export(path=path, parity=parity, quantised=quantised, images=sample.name)
+    usable = form == "onnx" and is_exported(path)
+    verb, *words = ("predict", "IMAGE...") if card.classes else ("evaluate", "DATA")
+    command = shell_command("hubel", verb, path, *words) if usable else ""
+    return Export(path=path, parity=parity, quantised=quantised, images=sample.name, command=command)
 
 
 def _output_path(

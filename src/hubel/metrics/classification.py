@@ -89,8 +89,15 @@ class Metrics:
     confusion: NDArray[np.int64]
 
     def to_json(self) -> dict[str, Any]:
-        """Return every field as finite JSON values."""
-        return _plain(asdict(self)) | {"confusion": self.confusion.tolist()}
+        """Return every field as finite JSON values.
+
+        Of the confusion matrix, whose size is the square of the classes, only the counts above 0 are listed, with their
+        rows and columns.
+        """
+        rows, columns = np.nonzero(self.confusion)
+        counts = self.confusion[rows, columns]
+        sparse = {"true": rows.tolist(), "predicted": columns.tolist(), "images": counts.tolist()}
+        return _plain(asdict(self)) | {"confusion": sparse}
 
     def most_confused(self, k: int = 10) -> list[tuple[str, str, int]]:
         """Return the `k` most frequent confusions as (true class, predicted class, images), largest first."""

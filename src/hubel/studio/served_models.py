@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,7 @@ def served_names(models: Sequence[str]) -> list[str]:
     """
     names: list[str] = []
     for model in models:
-        path = Path(model).resolve()
+        path = Path(os.path.realpath(model))
         stem = path.stem if path.suffix in (".safetensors", ".onnx") else path.name
         plain = path.parent.name if stem == "model" else stem
         name, number = plain, 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -116,7 +117,7 @@ def find_initial_weights(settings: TransferSettings, name: str, variant: Variant
     # Auxiliary classifiers help a fresh network to learn; a pretrained one has no use for them.
     options = {"auxiliary": False} if "auxiliary" in options_of(name) else {}
     if is_file_name(wanted) and not is_tag(name, wanted):
-        return _from_file(user_path(wanted).resolve(), rows, options)
+        return _from_file(Path(os.path.realpath(user_path(wanted))), rows, options)
     row = find_weights(name, wanted)
     return InitialWeights(
         weights=row.tag,

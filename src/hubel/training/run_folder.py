@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hubel.core.errors import BusyError, CheckpointError
+from hubel.core.errors import BusyError, CheckpointError, HubelError
 from hubel.core.files import write_atomic, write_json
 from hubel.core.lock import FileLock
 from hubel.core.outputs import RUNS
 from hubel.core.progress import say
 from hubel.training.recipe_file import modern
 
-__all__ = ["RunFolder", "RunSummary", "only_unfinished", "summarise_runs"]
+__all__ = ["RunFolder", "RunSummary", "differing_settings", "newest_unfinished", "summarise_runs"]
 
 _CONFIG = {"hubel", "data", "xo", "recipe", "fingerprint"}  # what a run's config.json has at least
 
@@ -66,6 +66,11 @@ class RunFolder:
         """The run has come to its end: its measurements are there."""
         return (self.path / "metrics.json").is_file()
 
+    def worked_on(self, *files: Path) -> int:
+        """Return when the last of these files, by default config.json, was written, in ns; 0 where there is none."""
+        found = [file for file in files or (self.path / "config.json",) if file.exists()]
+        return max((file.stat().st_mtime_ns for file in found), default=0)
+
     def tell(self, text: str) -> None:
         """Print a line and add it to `log.txt`."""
         if self.quiet:
@@ -92,7 +97,19 @@ class RunFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """One line of a comparison; None where the run is not finished, or has no such number."""
+    """One line of a comparison; None where the run is not finished, or has no such number.
+
+    Attributes:
+        path: folder of the run.
+        data: name of the dataset.
+        model: name of the network.
+        settings: settings of the run, flat, without those that are open.
+        score: accuracy, or the share of images with exactly the right classes; 0 to 1.
+        macro_f1: mean F1 of the classes.
+        mse: mean squared error.
+        images: number of images that were measured.
+        damaged: its metrics.json cannot be read.
+    """
 
     path: Path
     data: str
@@ -101,32 +118,66 @@ class RunSummary:
     macro_f1: float | None
     mse: float | None
     images: int | None
+    settings: Mapping[str, Any]
+    damaged: bool = False
 
     @property
     def finished(self) -> bool:
         """The run has come to its end."""
-        return self.images is not None
+        return self.images is not None or self.damaged
 
 
 def summarise_runs(folder: Path) -> list[RunSummary]:
     """Return all runs in a folder, at any depth: by dataset, the best first."""
     found = []
-    for run, settings in _runs(folder.rglob("config.json")):
-        metrics = json.loads((run.path / "metrics.json").read_text(encoding="utf-8")) if run.finished else {}
-        score = metrics.get("top1", metrics.get("subset_accuracy"))
-        name = Path(settings["data"] or "arrays").name
+    for run, config in _runs(folder.rglob("config.json")):
+        metrics = _metrics(run)
+        try:
+            settings = modern(config["recipe"])
+        except (HubelError, TypeError, AttributeError):
+            settings = {}
         found.append(
             RunSummary(
                 path=run.path,
-                data=name,
-                model=str(modern(settings["recipe"]).get("model", "-")),
-                score=score,
+                data=Path(str(config["data"] or "arrays")).name,
+                model=str(settings.get("model", "-")),
+                settings=settings,
+                score=metrics.get("top1", metrics.get("subset_accuracy")),
                 macro_f1=metrics.get("macro_f1"),
                 mse=metrics.get("mse"),
                 images=metrics.get("n"),
+                damaged=run.finished and not metrics,
             )
         )
     return sorted(found, key=lambda run: (run.data, -(run.score or 0), run.mse or 0, run.path))
+
+
+def _metrics(run: RunFolder) -> dict[str, Any]:
+    """Return the numbers in a run's metrics.json; none where it is missing or damaged."""
+    try:
+        found = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+
+
+def differing_settings(runs: Sequence[RunSummary]) -> list[str]:
+    """Return, for each run, the settings in which runs of the same data and network differ; "" where there are none."""
+    lines = []
+    for run in runs:
+        alike = [other.settings for other in runs if (other.data, other.model) == (run.data, run.model)]
+        names = sorted({name for settings in alike for name in settings})
+        differing = [name for name in names if any(one.get(name) != run.settings.get(name) for one in alike)]
+        lines.append(", ".join(f"{name} {_short(run.settings.get(name, 'auto'))}" for name in differing))
+    return lines
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={text}" for name, text in value.items()) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _runs(configs: Iterable[Path]) -> Iterator[tuple[RunFolder, dict[str, Any]]]:
@@ -137,18 +188,19 @@ def _runs(configs: Iterable[Path]) -> Iterator[tuple[RunFolder, dict[str, Any]]]
             yield run, run.config()
 
 
-def only_unfinished() -> Path:
-    """Return the one run below `runs/` that has not come to its end.
+def newest_unfinished() -> Path:
+    """Return the run below `runs/` that was worked on last and has not come to its end.
+
+    A run that has trained goes before those that never came so far, because their weights could not be fetched, say.
 
     Raises:
-        CheckpointError: there is none, or more than one.
+        CheckpointError: there is none.
     """
-    open_runs = sorted(run.path for run, _ in _runs(RUNS.glob("*/config.json")) if not run.finished)
+    open_runs = [run for run, _ in _runs(RUNS.glob("*/config.json")) if not run.finished]
     if not open_runs:
         raise CheckpointError(f"there is no unfinished run in {RUNS}/ to resume")
-    if len(open_runs) > 1:
-        names = ", ".join(map(str, open_runs))
-        raise CheckpointError(
-            f"there are {len(open_runs)} unfinished runs ({names}); name one with --resume --out FOLDER"
-        )
-    return open_runs[0]
+    newest = max(open_runs, key=lambda run: (run.worked_on(run.model, run.checkpoints / "pointer"), run.worked_on()))
+    others = sorted(str(run.path) for run in open_runs if run is not newest)
+    beside = f"; unfinished, too: {', '.join(others)} (--resume --out FOLDER)" if others else ""
+    say(f"resuming {newest.path}{beside}")
+    return newest.path

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from hubel.core.progress import counted
+from hubel.core.progress import counted, duration
 from hubel.core.random import permutation
 from hubel.core.version import __version__
 from hubel.data.augment import Policy
@@ -93,7 +93,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         "Left out": f"{len(plan.dataset.index.reasons):,} unreadable",
         "Network": f"{card.model}, {params:,} parameters",
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
-        "Training": f"{epochs}, batches of {plan.loop.batch_size}, {trained.minutes:.1f} minutes",
+        "Training": f"{epochs}, batches of {plan.loop.batch_size}, {duration(60 * trained.minutes)}",
         **({"Initial weights": str(plan.transfer.weights)} if plan.transfer else {}),
         **({"Temperature": f"{card.temperature:.3f}"} if plan.classes else {}),
         "Seed": str(plan.loop.seed),

@@ -24,7 +24,7 @@ from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
-from hubel.training.run_folder import RunFolder, only_unfinished
+from hubel.training.run_folder import RunFolder, newest_unfinished
 from hubel.training.run_report import evaluate_run
 
 __all__ = ["RunResult", "resume", "train"]
@@ -126,12 +126,12 @@ def _location(data: Any, plan: Plan) -> str | None:
 
 
 def resume(folder: Path | None = None) -> RunResult:
-    """Go on with an unfinished run: the one in `folder`, or the only one below `runs/`.
+    """Go on with an unfinished run: the one in `folder`, or the newest one below `runs/`.
 
     Raises:
         CheckpointError: there is no such run, it is finished, or its data has changed.
     """
-    run = RunFolder(folder or only_unfinished())
+    run = RunFolder(newest_unfinished() if folder is None else folder)
     run.config()  # before a lock is put where no run is
     with run.lock():
         return _go_on(run, run.config())
