@@ -77,15 +77,6 @@ def test_what_the_small_installation_can(exported: Path, tmp_path: Path) -> None
     assert (tmp_path / "report" / "report.html").exists()
 
 
-@pytest.mark.parametrize("words", [["train", "digits"], ["serve", "run"], ["demo"]])
-def test_what_needs_torch_says_in_a_line_what_to_install(words: list[str], tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "model.safetensors").touch()
-    done = without_torch(*(tmp_path / word if word == "run" else word for word in words))
-    assert done.returncode == 2
-    assert re.fullmatch(r'hubel: this needs \w+, which is not installed: pip install "hubel\[train\]"\n', done.stderr)
-
-
 def test_what_needs_torch_in_python() -> None:
     code = WITHOUT + (
         "import hubel, hubel.audit\n"

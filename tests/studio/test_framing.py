@@ -14,7 +14,7 @@ from itertools import pairwise
 import h11
 import pytest
 from colours import Client, picture, rest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubel.studio.framing import LONGEST_HEAD, RequestReader
@@ -139,6 +139,7 @@ def test_the_host_of_the_target_counts(client: Client) -> None:
         assert b" 421 " in client.raw(b"GET " + target + close), target
 
 
+@settings(deadline=None)
 @given(st.sampled_from([*ACCEPTED.values(), GET]), st.lists(st.integers(1, 600), max_size=40))
 def test_pieces_change_nothing(sent: bytes, ends: list[int]) -> None:
     """The network cuts anywhere; the head, the content and the next request are the same."""
@@ -166,6 +167,7 @@ def test_pieces_change_nothing(sent: bytes, ends: list[int]) -> None:
     assert sent is GET or cut[1] == SMALL
 
 
+@settings(deadline=None)
 @given(st.sampled_from([*ACCEPTED.values(), GET]), st.integers(0, 200), st.binary(min_size=1, max_size=3))
 def test_h11_is_given_nothing_that_it_refuses(sent: bytes, place: int, noise: bytes) -> None:
     reader = RequestReader()

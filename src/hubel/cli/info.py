@@ -35,7 +35,7 @@ def info() -> int:
         torch = None  # type: ignore[assignment]
     versions = {package: version(package) for package in _PACKAGES}
     if torch is None:
-        versions["torch"] = "not installed: only exported files can be used (pip install torch)"
+        versions["torch"] = 'not installed: only exported files can be used (pip install "hubel[train]")'
     print_line(f"hubel       {__version__}")
     print_line(f"python      {platform.python_version()} on {platform.platform()}")
     for package, found in versions.items():
