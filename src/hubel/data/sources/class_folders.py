@@ -85,8 +85,6 @@ def _unwrapped(root: Path, path: str, suffixes: Collection[str]) -> str:
         tops, images = _content(root / path, suffixes)
         if len(tops) != 1 or images or not _is_alike(tops[0], path.rpartition("/")[2]):
             return path
-        if _content(root / path / tops[0], suffixes)[1]:
-            return path
         path = _joined(path, tops[0])
 
 
