@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hubel.data.containers import EXTENSIONS
-from hubel.data.sources.listing import PassedOver, class_name, is_generic, split_code
+from hubel.data.sources.listing import SPLITS, PassedOver, class_name, is_generic, split_code
 from hubel.data.sources.walk import image_files, is_folder, suffix_of, visible_entries
 
 __all__ = ["class_parents", "holds_photos"]
@@ -33,7 +33,7 @@ def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str
         splits = {top: code for top in tops if (code := split_code(top))}
         if labelled and len(splits) < len(tops):
             splits = {top: code for top, code in splits.items() if _content(root / path / top, suffixes)[0]}
-        if 1 in splits.values() or (splits and len(splits) == len(tops)):
+        if SPLITS.index("train") in splits.values() or (splits and len(splits) == len(tops)):
             return {_unwrapped(root, _joined(path, top), suffixes): code for top, code in splits.items()}
         if not _wraps_a_dataset(root / path, suffixes):
             return {path: 0}
