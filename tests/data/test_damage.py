@@ -69,14 +69,14 @@ def test_whole_files_have_no_damage(name: str) -> None:
     st.tuples(st.integers(1, 120), st.integers(1, 120)),
     st.none() | st.tuples(st.integers(1, 60), st.integers(1, 60)),
     st.sampled_from(range(1, 9)),
-    st.sampled_from(["4:4:4", "4:2:2", "4:2:0", "grey"]),
+    st.sampled_from(["4:4:4", "4:2:2", "4:2:0", "grey", "RGB"]),
     st.booleans(),
 )
 def test_the_pixels_are_those_of_pillow(
     size: tuple[int, int], min_size: tuple[int, int] | None, turn: int, colours: str, progressive: bool
 ) -> None:
     image = Image.fromarray(NOISE).resize(size)
-    options = {} if colours == "grey" else {"subsampling": colours}
+    options = {"grey": {}, "RGB": {"keep_rgb": True}}.get(colours, {"subsampling": colours})
     image = image.convert("L") if colours == "grey" else image
     data = encode(image, "JPEG", quality=90, progressive=progressive, exif=exif(turn), **options)
     found, expected = decode(data, name="f", min_size=min_size), by_pillow(data, min_size)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from picture_files import GREY, SAMPLES, assert_near, encode, exif, over_white, png, reason, tiff
 from PIL import Image, ImageFile
 
+from hubel.data import containers
 from hubel.data.containers import EXTENSIONS, format_of
 from hubel.data.decode import decode
 from hubel.data.reading import Limits, read_regular
@@ -70,6 +71,17 @@ def test_heif() -> None:
     assert_near(alpha, over_white(blocks(_COLOURS), blocks(_ALPHAS)))
     for cut in range(1, len(HEIF_ALPHA), 40):
         assert "damaged" in reason(HEIF_ALPHA[:-cut])
+
+
+def test_the_metadata_of_heif_is_detached() -> None:
+    """pi-heif 1.4.0 ends the process on some that is damaged."""
+    reduce = containers.CONTAINERS["HEIF"].reduce
+    assert HEIF_TURNED.count(b"cdsc") == 1
+    assert reduce(HEIF_TURNED) == (HEIF_TURNED.replace(b"cdsc", b"free"), b"")
+    pixels = struct.pack(">I4sQ", 1, b"mdat", 20) + b"cdsc"  # a box of 64 bits
+    assert reduce(pixels + HEIF_TURNED)[0] == pixels + HEIF_TURNED.replace(b"cdsc", b"free")
+    with pytest.raises(EOFError):
+        reduce(pixels)
 
 
 def test_heif_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

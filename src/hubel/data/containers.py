@@ -109,6 +109,21 @@ def _as_it_is(data: bytes) -> tuple[bytes, bytes]:
     return data, b""
 
 
+def _heif(data: bytes) -> tuple[bytes, bytes]:
+    """Detach the metadata from the image: pi-heif 1.4.0 crashes on some that is damaged. Boxes: ISO/IEC 14496-12."""
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"meta":
+            return data[:at] + data[at : at + length].replace(b"cdsc", b"free") + data[at + length :], b""
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, at + 8)
+        if length < 8:  # the last box, up to the end
+            break
+        at += length
+    raise EOFError
+
+
 _TIFF_UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _TIFF_STRINGS = {1, 2, 7}  # types whose many bytes Pillow takes for one value
 _ORIENTATION, _SAMPLES_PER_PIXEL = 274, 277
@@ -227,7 +242,7 @@ CONTAINERS = {
     "TIFF": Container(re.compile(rb"II[*+]\0|MM\0[*+]"), (".tif", ".tiff"), TiffImageFile, _tiff),
     "GIF": Container(re.compile(rb"GIF8[79]a"), (".gif",), GifImageFile, _gif),
     "AVIF": Container(_AVIF, (".avif",), AvifImageFile, _as_it_is),
-    "HEIF": Container(_HEIF, (".heic", ".heif", ".hif"), _heif_image, _as_it_is),
+    "HEIF": Container(_HEIF, (".heic", ".heif", ".hif"), _heif_image, _heif),
     "PPM": Container(_PPM, (".ppm", ".pgm", ".pbm", ".pnm"), PpmImageFile, _as_it_is),
 }
 FORMATS = tuple(CONTAINERS)

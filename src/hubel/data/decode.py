@@ -158,9 +158,9 @@ def _strictly(data: bytes, image: Image.Image) -> tuple[NDArray[np.uint8] | None
         except ValueError:
             return None, ""
         return None, f"damaged JPEG data ({one_line(error)})"
-    if colours == "GRAY":
-        pixels = pixels[..., 0]
-    return (pixels if pixels.shape[:2] == (image.height, image.width) and colours != "CMYK" else None), ""
+    if colours == "CMYK" or pixels.shape[:2] != (image.height, image.width):
+        return None, ""
+    return (pixels[..., 0] if colours == "GRAY" else pixels), ""
 
 
 def _reduce_scale(image: Image.Image, min_size: tuple[int, int] | None, max_pixels: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hubel.data.containers import EXTENSIONS
-from hubel.data.sources.listing import PassedOver, class_name, is_generic, split_code
+from hubel.data.sources.listing import SPLITS, PassedOver, class_name, is_generic, split_code
 from hubel.data.sources.walk import image_files, is_folder, suffix_of, visible_entries
 
 __all__ = ["class_parents", "holds_photos"]
@@ -33,7 +33,7 @@ def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str
         splits = {top: code for top in tops if (code := split_code(top))}
         if labelled and len(splits) < len(tops):
             splits = {top: code for top, code in splits.items() if _content(root / path / top, suffixes)[0]}
-        if 1 in splits.values() or (splits and len(splits) == len(tops)):
+        if SPLITS.index("train") in splits.values() or (splits and len(splits) == len(tops)):
             return {_unwrapped(root, _joined(path, top), suffixes): code for top, code in splits.items()}
         if not _wraps_a_dataset(root / path, suffixes):
             return {path: 0}
@@ -84,8 +84,6 @@ def _unwrapped(root: Path, path: str, suffixes: Collection[str]) -> str:
     while True:
         tops, images = _content(root / path, suffixes)
         if len(tops) != 1 or images or not _is_alike(tops[0], path.rpartition("/")[2]):
-            return path
-        if _content(root / path / tops[0], suffixes)[1]:
             return path
         path = _joined(path, tops[0])
 
