@@ -139,7 +139,7 @@ def test_accuracy_on_cifar10(hubel: Callable[..., Any], tmp_path: Path) -> None:
 
     pixels, targets = read("train", 5000)
     network = ResNet20()
-    network.fit(normalised(pixels), torch.from_numpy(targets), steps=400)
+    network.fit(normalised(pixels), torch.from_numpy(targets), steps=150)
     test = Learnt(tmp_path, network, *read("test", 2000))
     save(network, tmp_path / "mine.th")
     own = (test.predictions() == test.targets).mean()

@@ -13,6 +13,7 @@ from hubel.weights.bounded_json import parse_json
 
 __all__ = ["read_header"]
 
+
 def read_header(path: Path) -> dict[str, Any]:
     """Read the header: type, shape and offsets of each tensor by its name, and the texts under "__metadata__".
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import ModelFileError
 from hubel.core.resources import available_memory, usable_cores
+from hubel.data.reading import one_line
 from hubel.inference.engines.engine import (
     ConversionStep,
     Engine,
@@ -65,7 +66,7 @@ def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
         try:
             return session.run([OUTPUTS[0]], {INPUT: images})[0]  # type: ignore[no-any-return]
         except Exception as error:  # it has errors of its own
-            raise ModelFileError(f"onnxruntime cannot run this file: {error!s:.300}") from error
+            raise ModelFileError(f"onnxruntime cannot run this file: {one_line(error)}") from error
 
     return run
 
