@@ -53,6 +53,8 @@ def bytes_field(number: int, content: bytes) -> bytes:
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
     """Return a number in groups of 7 bits, the lowest first, and the offset behind it."""
+    if (byte := message[place]) < 128:  # most are so small
+        return byte, place + 1
     value = shift = 0
     while True:
         byte = message[place]
