@@ -2,22 +2,90 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hubel.core.errors import ModelFileError
 from hubel.data.preprocess import Preprocess
+from hubel.inference import onnx_file
+from hubel.inference.load import load
 from hubel.inference.onnx_file import described, is_exported, read_onnx
+from hubel.inference.protobuf import bytes_field
 from hubel.weights.card import ModelCard
 
-CARD = ModelCard("convnet", ("ä", "b"), Preprocess(8, 8), {"filters": [4]}, temperature=1.5, provenance={"seed": 1})
-# Fields of all kinds: ir_version 8; a graph; a producer; one of eight bytes, one of four, and a larger number.
-NETWORK = b"\x08\x08\x3a\x02\x10\x01\x12\x05torch\x21" + bytes(8) + b"\x25" + bytes(4) + b"\x28\xff\x01"
+CARD = ModelCard(
+    "convnet", ("ä", "b"), Preprocess(8, 8, mean=(0.0,) * 3, std=(1 / 255,) * 3), {"filters": [4]}, temperature=1.5
+)
+
+
+def tensor(dims: tuple[int, ...], raw: bytes, kind: int = 1, name: bytes = b"w", extra: bytes = b"") -> bytes:
+    """A TensorProto."""
+    packed = b"".join(map(varint, dims))
+    return f(1, packed) + v(2, kind) + f(8, name) + f(9, raw) + extra
+
+
+def varint(value: int) -> bytes:
+    groups = []
+    while value > 127:
+        groups.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+f = bytes_field
+
+
+def v(field: int, value: int) -> bytes:
+    """A field of a whole number."""
+    return varint(field << 3) + varint(value)
+
+
+def value(name: bytes, kind: int, shape: tuple[int, ...]) -> bytes:
+    """A ValueInfoProto for any number of images."""
+    sizes = [f(1, f(2, b"n")), *(f(1, v(1, size)) for size in shape)]
+    return f(1, name) + f(2, f(1, v(1, kind) + f(2, b"".join(sizes))))
+
+
+def node(operator: bytes, inputs: tuple[bytes, ...], output: bytes, extra: bytes = b"") -> bytes:
+    return b"".join([*(f(1, name) for name in inputs), f(2, output), f(4, operator), extra])
+
+
+IMAGES, SCORES, LOGITS = value(b"images", 2, (8, 8, 3)), value(b"scores", 1, (2,)), value(b"logits", 1, (2,))
+# scores = softmax(logits), logits = mean(float(images)) @ w
+NODES = (
+    node(b"Cast", (b"images",), b"x", f(5, f(1, b"to") + v(3, 1) + v(20, 2))),
+    node(b"ReduceMean", (b"x",), b"m", f(5, f(1, b"axes") + f(8, varint(1) + varint(2)) + v(20, 7))
+         + f(5, f(1, b"keepdims") + v(3, 0) + v(20, 2))),
+    node(b"MatMul", (b"m", b"w"), b"logits"),
+    node(b"Softmax", (b"logits",), b"scores"),
+)  # fmt: skip
+WEIGHTS = tensor((3, 2), np.arange(6, dtype="<f4").tobytes())
+
+
+def network(
+    nodes: tuple[bytes, ...] = NODES,
+    weights: tuple[bytes, ...] = (WEIGHTS,),
+    ends: tuple[bytes, ...] = (IMAGES, SCORES, LOGITS),
+    graph: bytes = b"",
+    model: bytes = b"",
+) -> bytes:
+    """A serialised ModelProto, made without the onnx package."""
+    inputs, *outputs = ends
+    parts = [f(1, part) for part in nodes] + [f(2, b"g")] + [f(5, part) for part in weights] + [f(11, inputs)]
+    whole = b"".join([*parts, *(f(12, part) for part in outputs), graph])
+    return v(1, 8) + f(2, b"torch") + f(7, whole) + f(8, v(2, 17)) + model
+
+
+NETWORK = network()
 
 
 @pytest.fixture
@@ -30,8 +98,8 @@ def file(tmp_path: Path) -> Path:
 def test_card_and_facts_come_back(file: Path) -> None:
     read = read_onnx(file)
     assert (read.card, read.facts) == (CARD, {"opset": 17})
-    assert read.digest == hashlib.sha256(NETWORK).hexdigest()
     assert read.model == file.read_bytes()
+    assert hashlib.sha256(read.model[: read.model.rindex(b"\x72", 0, -80)]).hexdigest() == read.digest
 
 
 def test_every_onnx_tool_sees_them(file: Path) -> None:
@@ -40,43 +108,136 @@ def test_every_onnx_tool_sees_them(file: Path) -> None:
     entries = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert entries["hubel.classes"] == ["ä", "b"]
     assert entries["hubel.temperature"] == 1.5
-    assert entries["hubel.preprocess"] == CARD.preprocess.to_json() | {"mean": [0.5] * 3, "std": [0.25] * 3}
+    assert entries["hubel.preprocess"] == CARD.preprocess.to_json() | {"mean": [0.0] * 3, "std": [1 / 255] * 3}
     assert model.producer_name == "torch"
 
 
-def test_entries_of_others_may_follow(file: Path) -> None:
-    file.write_bytes(file.read_bytes() + b"\x72\x06\x0a\x01k\x12\x01v")
-    assert read_onnx(file).card == CARD
+def test_nothing_may_follow_the_checksum(file: Path) -> None:
+    for more in (b"\x72\x06\x0a\x01k\x12\x01v", NETWORK, b"\0"):
+        file.write_bytes(described(NETWORK, CARD, {}) + more)
+        with pytest.raises(ModelFileError):
+            read_onnx(file)
 
 
-@given(data=st.data())
-def test_each_damaged_byte_is_noticed(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    whole = described(NETWORK, CARD, {})
-    place = data.draw(st.integers(0, len(NETWORK) - 1))
-    path = tmp_path_factory.mktemp("damaged") / "m.onnx"
-    path.write_bytes(whole[:place] + bytes([whole[place] ^ data.draw(st.integers(1, 255))]) + whole[place + 1 :])
-    with pytest.raises(ModelFileError):
+def test_files_of_format_1_are_read(tmp_path: Path) -> None:
+    """The checksum of hubel 0.1 stood before the card, and covered the network alone."""
+    entries = {"format": 1, "sha256": hashlib.sha256(NETWORK).hexdigest(), **dataclasses.asdict(CARD), "facts": {}}
+    written = [
+        f(14, f(1, f"hubel.{name}".encode()) + f(2, json.dumps(said).encode())) for name, said in entries.items()
+    ]
+    path = tmp_path / "old.onnx"
+    path.write_bytes(NETWORK + b"".join(written))
+    assert read_onnx(path).card == CARD
+    path.write_bytes(NETWORK.replace(b"torch", b"Torch") + b"".join(written))
+    with pytest.raises(ModelFileError, match="checksum"):
         read_onnx(path)
 
 
-@given(st.integers(1, len(described(NETWORK, CARD, {})) - 1))
-def test_each_cut_is_noticed(length: int) -> None:
-    whole = described(NETWORK, CARD, {})
-    path = Path(__file__)  # only its name is used
-    from hubel.inference import onnx_file
+@pytest.mark.parametrize("n", [200, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("start", [0, len(NETWORK)], ids=["anywhere", "card"])
+def test_any_flipped_bit_is_noticed(n: int, start: int, tmp_path: Path) -> None:
+    whole, path = described(NETWORK, CARD, {"opset": 17}), tmp_path / "m.onnx"
+    for bit in np.random.default_rng(0).integers(8 * start, 8 * len(whole), n).tolist():
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ModelFileError):
+            read_onnx(path)
 
-    entries: dict[str, str] = {}
-    try:
-        entries, _ = onnx_file._entries(path, whole[:length])
-    except ModelFileError:
-        return
-    assert "hubel.facts" not in entries, "the last entry is what a file cut short has not"
+
+@given(st.integers(0, len(described(NETWORK, CARD, {})) - 1))
+def test_each_cut_is_noticed(length: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "m.onnx"
+        path.write_bytes(described(NETWORK, CARD, {})[:length])
+        with pytest.raises(ModelFileError):
+            read_onnx(path)
+
+
+def shape(*dims: int) -> bytes:
+    return tensor((len(dims),), np.array(dims, "<i8").tobytes(), 7, b"s")
+
+
+FOREIGN = f(13, f(1, b"location") + f(2, b"*/_ORT_MEM_ADDR_/*")) + v(14, 1)
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "external data": (network(weights=(tensor((3, 2), b"", extra=FOREIGN),)), "field 13"),
+    "external data in a constant": (
+        network((*NODES, node(b"Constant", (), b"c", f(5, f(5, tensor((3, 2), b"", extra=FOREIGN)))))), "field 13"
+    ),
+    "location alone": (network(weights=(tensor((3, 2), bytes(24), extra=v(14, 1)),)), "field 14"),
+    "a loop": (network((*NODES, node(b"Loop", (b"x",), b"l"))), "operator 'Loop'"),
+    "a branch with graphs": (network((*NODES, node(b"Cast", (b"x",), b"l", f(5, f(6, b""))))), "field 6"),
+    "several graphs": (network((*NODES, node(b"Cast", (b"x",), b"l", f(5, f(11, b""))))), "field 11"),
+    "a function": (network(model=f(25, b"")), "field 25"),
+    "training": (network(model=f(20, b"")), "field 20"),
+    "sparse weights": (network(graph=f(15, b"")), "field 15"),
+    "two graphs": (network(model=f(7, b"")), "2 graphs"),
+    "no graph": (v(1, 8), "0 graphs"),
+    "an operator of another domain": (network((*NODES, node(b"Add", (), b"l", f(7, b"com.microsoft")))), "microsoft"),
+    "expansion": (network((*NODES, node(b"Expand", (b"x", b"s"), b"l"))), "operator 'Expand'"),
+    "tiling": (network((*NODES, node(b"Tile", (b"x", b"s"), b"l"))), "operator 'Tile'"),
+    "a filled map": (
+        network((node(b"ConstantOfShape", (b"s",), b"l"),), (shape(2**20, 2**20),)), "fills a map of shape"
+    ),
+    "a filled map of a constant": (
+        network((node(b"Constant", (), b"s", f(5, f(5, shape(2**31)))), node(b"ConstantOfShape", (b"s",), b"l"))),
+        "fills a map of shape \\[2147483648\\]",
+    ),
+    "a tensor without its numbers": (network(weights=(tensor((2**15, 2**15), bytes(24)),)), "tensor of shape"),
+    "negative sizes": (network(weights=(tensor((2**63 + 5, 2**63 + 5), bytes(24)),)), "tensor of shape"),
+    "another input": (network(ends=(value(b"x", 2, (8, 8, 3)), SCORES, LOGITS)), "inputs x instead of images"),
+    "another type": (network(ends=(value(b"images", 1, (8, 8, 3)), SCORES, LOGITS)), "an input images of type 1"),
+    "another size": (network(ends=(value(b"images", 2, (9, 8, 3)), SCORES, LOGITS)), r"shape \[9, 8, 3\]"),
+    "other classes": (network(ends=(IMAGES, value(b"scores", 1, (7,)), LOGITS)), r"shape \[7\].*card has \[2\]"),
+    "one output": (network(ends=(IMAGES, SCORES)), "outputs scores instead of scores, logits"),
+    "more inputs": (network(graph=f(11, value(b"more", 1, (2,)))), "inputs images, more"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_only_graphs_that_hubel_exports(kind: str, tmp_path: Path) -> None:
+    """With a card and a checksum that are right: what a hostile author would send."""
+    content, words = HOSTILE[kind]
+    path = tmp_path / "m.onnx"
+    path.write_bytes(described(content, CARD, {}))
+    with pytest.raises(ModelFileError, match=words) as caught:
+        read_onnx(path)
+    assert "\n" not in str(caught.value)
+
+
+def scored(path: Path, *last: bytes) -> Any:
+    """The scores of a file whose last operators are others."""
+    path.write_bytes(described(network((*NODES[:3], *last)), CARD, {}))
+    return load(path).predict_proba(np.full((1, 8, 8, 3), 200, np.uint8))
+
+
+def test_scores_are_probabilities(tmp_path: Path) -> None:
+    """Neither 7.5 nor -1, NaN and infinity leave, whatever a graph computes."""
+    pytest.importorskip("onnxruntime")
+    assert scored(tmp_path / "fine.onnx", NODES[3]).sum() == pytest.approx(1)
+    negative = node(b"Neg", (b"logits",), b"l")
+    for number, last in enumerate(
+        [[node(operator, (b"logits",), b"scores")] for operator in (b"Identity", b"Neg", b"Exp")]
+        + [[negative, node(b"Log", (b"l",), b"scores")]]
+    ):
+        with pytest.raises(ModelFileError, match=r"no numbers from 0 to 1 of shape \(1, 2\)"):
+            scored(tmp_path / f"{number}.onnx", *last)
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """A map that doubles 40 times: refused by the runtime's own allocator, long before the machine's memory ends."""
+    pytest.importorskip("onnxruntime")
+    axis = f(5, f(1, b"axis") + v(3, 1) + v(20, 2))
+    doubled = [node(b"Concat", (b"x%d" % i,) * 2, b"x%d" % (i + 1), axis) for i in range(40)]
+    start, mean = NODES[0].replace(b"\x01x", b"\x02x0"), NODES[1].replace(b"\x01x", b"\x03x40")
+    nodes = (start, *doubled, mean, *NODES[2:])
+    (tmp_path / "m.onnx").write_bytes(described(network(nodes), CARD, {}))
+    with pytest.raises(ModelFileError, match="cannot run this file"):
+        load(tmp_path / "m.onnx").predict_proba(np.zeros((1, 8, 8, 3), np.uint8))
 
 
 @given(st.binary(max_size=200))
 def test_other_files_are_refused(content: bytes) -> None:
-    from hubel.inference import onnx_file
-
     try:
         entries, _ = onnx_file._entries(Path("x.onnx"), content)
     except ModelFileError:

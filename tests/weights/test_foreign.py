@@ -281,7 +281,7 @@ UNUSABLE: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
     "quantised": (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "conv1.weight is quantised"),
     "complex": (lambda t: t.to(torch.complex64), "conv1.weight is complex"),
     "boolean": (lambda t: t > 0, "conv1.weight is of true and false"),
-    "expanded": (lambda t: t[:1].expand(t.shape), "conv1.weight is expanded to .* from fewer numbers"),
+    "expanded": (lambda t: t[:1].clone().expand(t.shape), "conv1.weight is expanded to .* from fewer numbers"),
     "integer": (lambda t: t.to(torch.int32), "other type: stem.0.conv.weight is int32 in the file, float32"),
 }
 

@@ -15,7 +15,7 @@ from hubel.analysis.summary import Summary, summary
 from hubel.models.catalogue import build_model, find, list_models
 from hubel.nn.evaluating import evaluating
 from hubel.weights.create import is_file_name
-from hubel.weights.model_file import model_path, read_card
+from hubel.weights.model_file import load_model, model_path
 from hubel.weights.pretrained import list_weights
 
 __all__ = ["ComparedNetwork", "compare_networks", "expand_patterns"]
@@ -92,7 +92,7 @@ def compare_networks(names: Sequence[str], *, timed: bool = False) -> list[Compa
 
 
 def _latency_ms(name: str, costs: Summary) -> float:
-    network = read_card(model_path(Path(name))).create() if is_file_name(name) else build_model(name)
+    network = load_model(model_path(Path(name)))[0] if is_file_name(name) else build_model(name)
     images = torch.rand(1, *costs.inputs[0])
     seconds = []
     with evaluating(network):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import DecodeError
+from hubel.core.errors import DecodeError, ModelFileError
 from hubel.data.inputs import Input, collect
 from hubel.data.sources.arrays import as_pixels
 from hubel.inference.stream import MANY, batch_size, stream
@@ -21,6 +21,8 @@ from hubel.inference.tta import Compute, mean_scores
 from hubel.weights.card import ModelCard
 
 __all__ = ["Classifier", "Prediction"]
+
+_ROUNDING = 1e-5  # by which a probability may leave 0 to 1
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,21 @@ class Classifier(abc.ABC):
         return self._averaged(self._scores)(pixels)
 
     def _averaged(self, compute: Compute) -> Compute:
-        """Return `compute`, averaged over views if `tta`."""
-        return partial(mean_scores, compute) if self.tta else compute
+        """Return `compute`, averaged over views if `tta`, and with its scores checked."""
+        checked = partial(self._checked, compute)
+        return partial(mean_scores, checked) if self.tta else checked
+
+    def _checked(self, compute: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return scores that are what they are said to be: a file's weights may be anything."""
+        scores, shape = compute(pixels), (len(pixels), len(self.classes))
+        least, most = (-np.inf, np.inf) if self.card.scores == "identity" else (-_ROUNDING, 1 + _ROUNDING)
+        if scores.shape != shape or not np.isfinite(scores).all() or (scores < least).any() or (scores > most).any():
+            expected = "finite numbers" if self.card.scores == "identity" else "numbers from 0 to 1"
+            raise ModelFileError(
+                f"the model's scores are no {expected} of shape {shape}: its weights are damaged, or its file is not "
+                "what its card says"
+            )
+        return scores
 
     def predict(self, images: Any) -> NDArray[np.str_]:
         """Return the class with the highest score for each image; see `predict_proba`."""

@@ -1,9 +1,9 @@
 """The exported file: one ONNX file with the weights, and a card as in a model file, in the metadata that ONNX has.
 
 Each field of the card is an entry "hubel.FIELD" with JSON as its text, and so is what was measured when the file was
-made. The entries stand at the end, behind a SHA-256 of everything before them, so that a damaged file is noticed.
-Neither reading nor writing them needs the onnx package: a message of protocol buffers is a sequence of fields, and
-two sequences one after another are their union (https://protobuf.dev/programming-guides/encoding/).
+made. The entries stand at the end, and the last of them is a SHA-256 of everything before it, so that a damaged file is
+noticed. In format 1, of hubel 0.1, the checksum covered the network alone; such files are still read, but nobody can
+tell whether their card is as it was written. Neither reading nor writing the entries needs the onnx package.
 """
 
 from __future__ import annotations
@@ -11,23 +11,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import HubelError, ModelFileError
+from hubel.data.reading import one_line
+from hubel.inference.onnx_check import INPUT, OUTPUTS, check_graph
+from hubel.inference.protobuf import bytes_field, fields
+from hubel.weights.bounded_json import parse_json
 from hubel.weights.card import ModelCard
 
 __all__ = ["INPUT", "OUTPUTS", "OnnxFile", "described", "is_exported", "read_onnx"]
 
-# Images uint8 `(n, height, width, channels)`; scores from 0 to 1 and the logits that they come from, `(n, classes)`.
-INPUT, OUTPUTS = "images", ("scores", "logits")
-
-_FORMAT = 1
+_FORMAT, _CARD_UNPROTECTED = 2, 1
 _METADATA, _KEY, _VALUE = 14, 1, 2  # numbers of fields in onnx.proto: ModelProto, and its StringStringEntryProto
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # kinds of fields
 _PREFIX = "hubel."
+_MAX_FILE = 2**31  # bytes, of a message of protocol buffers
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class OnnxFile:
         model: the file's bytes.
         card: classes, preprocessing, kind of scores, provenance.
         facts: what was measured when it was made; plain JSON values.
-        digest: SHA-256 of its network, in hexadecimal.
+        digest: SHA-256 of all before it, in hexadecimal.
     """
 
     model: bytes
@@ -54,107 +55,67 @@ def is_exported(model: str | Path) -> bool:
 
 def described(network: bytes, card: ModelCard, facts: Mapping[str, Any]) -> bytes:
     """Return a serialised ONNX network with its card and facts. Equal arguments give equal bytes."""
-    digest = hashlib.sha256(network).hexdigest()
-    entries = {"format": _FORMAT, "sha256": digest, **dataclasses.asdict(card), "facts": dict(facts)}
-    written = [network]
-    for name, value in entries.items():
-        text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
-        entry = _field(_KEY, (_PREFIX + name).encode()) + _field(_VALUE, text.encode())
-        written.append(_field(_METADATA, entry))
-    return b"".join(written)
+    entries = {"format": _FORMAT, **dataclasses.asdict(card), "facts": dict(facts)}
+    whole = network + b"".join(_entry(name, value) for name, value in entries.items())
+    return whole + _entry("sha256", hashlib.sha256(whole).hexdigest())
+
+
+def _entry(name: str, value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    entry = bytes_field(_KEY, (_PREFIX + name).encode()) + bytes_field(_VALUE, text.encode())
+    return bytes_field(_METADATA, entry)
 
 
 def read_onnx(path: Path) -> OnnxFile:
-    """Read an exported file and check that it is as it was written.
+    """Read an exported file and check that it is as it was written, and what hubel writes.
 
     Raises:
-        ModelFileError: the file is missing, damaged, or was not written by hubel.
+        ModelFileError: the file is missing, damaged, was not written by hubel, or has another graph than its card says.
     """
     if not path.is_file():
         raise ModelFileError(
             f"{path}: {'this is a folder' if path.exists() else 'no such file'}; expected a .onnx file"
         )
+    if (size := path.stat().st_size) > _MAX_FILE:
+        raise ModelFileError(f"{path} has {size:,} bytes; an ONNX file has {_MAX_FILE:,} at most")
     data = path.read_bytes()
-    entries, start = _entries(path, data)
-    if f"{_PREFIX}sha256" not in entries:
+    entries, offsets = _entries(path, data)
+    if "sha256" not in entries:
         raise ModelFileError(
             f"{path} was not made by hubel export: it says neither its classes nor how it wants its images"
         )
     try:
-        fields = {name.removeprefix(_PREFIX): json.loads(text) for name, text in entries.items()}
-        if (written := fields.pop("format")) != _FORMAT:
+        said = {name: parse_json(text.encode()) for name, text in entries.items()}
+        if (written := said.pop("format")) not in (_FORMAT, _CARD_UNPROTECTED):
             raise ModelFileError(f"{path} has format {written!r} of hubel's exports; this version reads {_FORMAT}")
-        digest, facts = fields.pop("sha256"), fields.pop("facts")
-        card = ModelCard.from_json(fields)
+        digest, facts = said.pop("sha256"), said.pop("facts")
+        card = ModelCard.from_json(said)
     except ModelFileError:
         raise
     except (HubelError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: its description cannot be read ({error})") from None
-    if hashlib.sha256(memoryview(data)[:start]).hexdigest() != digest:
+    end = min(offsets.values()) if written == _CARD_UNPROTECTED else offsets["sha256"]
+    if hashlib.sha256(memoryview(data)[:end]).hexdigest() != digest:
         raise ModelFileError(f"{path} is damaged: its content does not match the checksum in it")
+    if written == _FORMAT and len(data) != end + len(_entry("sha256", digest)):
+        raise ModelFileError(f"{path} is damaged: something follows its checksum")
+    try:
+        check_graph(memoryview(data), card)
+    except (LookupError, ValueError, TypeError) as error:
+        raise ModelFileError(f"{path} is no graph that hubel exports: {one_line(error)}") from None
     return OnnxFile(data, card, facts, digest)
 
 
-def _entries(path: Path, data: bytes) -> tuple[dict[str, str], int]:
-    """Return hubel's entries in the metadata, and the offset of the first of them."""
-    entries, start = {}, len(data)
+def _entries(path: Path, data: bytes) -> tuple[dict[str, str], dict[str, int]]:
+    """Return hubel's entries in the metadata, and their offsets."""
+    entries, offsets = {}, {}
     try:
-        for number, value, place in _fields(memoryview(data)):
+        for number, value, place in fields(memoryview(data)):
             if number == _METADATA:
-                parts = {number: bytes(part).decode() for number, part, _ in _fields(value)}
+                parts = {number: bytes(part).decode() for number, part, _ in fields(value)}
                 if parts[_KEY].startswith(_PREFIX):
-                    entries[parts[_KEY]] = parts[_VALUE]
-                    start = min(start, place)
+                    name = parts[_KEY].removeprefix(_PREFIX)
+                    entries[name], offsets[name] = parts[_VALUE], place
     except (LookupError, ValueError, TypeError):
         raise ModelFileError(f"{path} is damaged, cut short, or no ONNX file") from None
-    return entries, start
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, int]]:
-    """Yield number, content and offset of each field of a message; nothing is copied.
-
-    Raises:
-        LookupError, ValueError: this is no message.
-    """
-    place = 0
-    while place < len(message):
-        start = place
-        tag, place = _varint(message, place)
-        kind, begin = tag & 7, place
-        if kind == _VARINT:
-            _, place = _varint(message, place)
-        elif kind == _BYTES:
-            length, begin = _varint(message, place)
-            place = begin + length
-        elif kind in (_EIGHT, _FOUR):
-            place += 8 if kind == _EIGHT else 4
-        else:
-            raise ValueError("an unknown kind of field")
-        if place > len(message):
-            raise ValueError("cut short")
-        yield tag >> 3, message[begin:place], start
-
-
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """Return a number in groups of 7 bits, the lowest first, and the offset behind it."""
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value, shift, place = value | (byte & 127) << shift, shift + 7, place + 1
-        if byte < 128:
-            return value, place
-        if shift > 63:
-            raise ValueError("a number of more than 64 bits")
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """Return a field of bytes."""
-    return _number(number << 3 | _BYTES) + _number(len(content)) + content
-
-
-def _number(value: int) -> bytes:
-    groups = []
-    while value > 127:
-        groups.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*groups, value])
+    return entries, offsets

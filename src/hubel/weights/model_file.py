@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from hubel.core.errors import ModelFileError, OptionError
 from hubel.core.files import write_atomic
+from hubel.weights.bounded_json import parse_json
 from hubel.weights.card import ModelCard
 from hubel.weights.safetensors_header import read_header
 
@@ -178,7 +179,7 @@ def _card(path: Path, header: dict[str, Any]) -> ModelCard:
     if not isinstance(metadata, dict) or "hubel" not in metadata:
         raise ModelFileError(f"{path} is a safetensors file, but not a model file of hubel: it has no card")
     try:
-        fields = json.loads(metadata["hubel"])
+        fields = parse_json(metadata["hubel"].encode())
         if (written := fields.pop("format")) != _FORMAT:
             raise ModelFileError(
                 f"{path} has version {written!r} of the model file format; this version of hubel reads {_FORMAT}"

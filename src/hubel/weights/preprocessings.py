@@ -17,7 +17,6 @@ from torch import nn
 from hubel.core.errors import UnknownNameError
 from hubel.core.progress import bar
 from hubel.data.dataset import open_dataset
-from hubel.data.loading import network_input
 from hubel.data.preprocess import Preprocess, Resize
 from hubel.models.variant import InputShape
 from hubel.nn.evaluating import evaluating
@@ -166,10 +165,10 @@ def measure_preprocessings(
     def measured(name: str, preprocess: Preprocess) -> MeasuredPreprocess:
         images = dataset.images(preprocess, rows)
         logits = []
-        for positions in torch.arange(len(rows)).split(_BATCH):
+        for batch in images.in_sequence(_BATCH):
             with evaluating(network):
-                logits.append(network(network_input(images.pixels(positions.numpy()), preprocess)))
-            progress.step(len(positions))
+                logits.append(network(images.network_input(batch.pixels)))
+            progress.step(len(batch.positions))
         outputs = torch.cat(logits)
         return MeasuredPreprocess(
             colours=name,

@@ -1,16 +1,22 @@
 """ONNX Runtime (15 to 20 MB), which comes with hubel and starts soonest.
 
-Exported files are computed in the precision that they have.
+Exported files are computed in the precision that they have, and within bounded memory: anyone may have made them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hubel.core.errors import ModelFileError
+from hubel.core.resources import available_memory, usable_cores
+from hubel.data.reading import one_line
 from hubel.inference.engines.engine import (
     ConversionStep,
     Engine,
@@ -29,6 +35,8 @@ __all__ = ["ENGINE", "session_options"]
 
 _EXPORT = ConversionStep("export", 1.5)
 _COMPILATION = ConversionStep("compilation", 0.5)
+# Bytes of maps that the graphs of all lanes may have at once, a lane; VGG-11 needs 800 MiB for 20 images of 224 pixels.
+_MAPS_A_LANE = 2**30
 
 
 def session_options(ort: Any, threads: int) -> Any:
@@ -47,8 +55,29 @@ def _open(model: bytes, threads: int) -> Any:
 
 
 def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
-    session = _open(model, max(1, threads // lanes))
-    return lambda images: session.run([OUTPUTS[0]], {INPUT: images})[0]
+    with undisturbed():
+        ort = importlib.import_module("onnxruntime")
+    _bound_memory(ort)
+    options = session_options(ort, max(1, threads // lanes))
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            return session.run([OUTPUTS[0]], {INPUT: images})[0]  # type: ignore[no-any-return]
+        except Exception as error:  # it has errors of its own
+            raise ModelFileError(f"onnxruntime cannot run this file: {one_line(error)}") from error
+
+    return run
+
+
+@cache
+def _bound_memory(ort: Any) -> None:
+    """Bound the memory that all sessions of exported files share; their weights, as large as the file, do not count."""
+    most = min(_MAPS_A_LANE * usable_cores(), available_memory() // 2)
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    with contextlib.suppress(RuntimeError):  # the program around has one already
+        ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"max_mem": most}))
 
 
 def _float32(frozen: FrozenNetwork) -> ModuleRunner:

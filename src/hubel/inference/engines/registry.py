@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hubel.core.errors import ModelFileError, OptionError, UnknownNameError
 from hubel.core.resources import usable_cores
+from hubel.data.reading import one_line
 from hubel.inference.engines.engine import Engine, ModuleSupport, OnnxRunner, Precision
 
 __all__ = [
@@ -110,4 +111,4 @@ def open_onnx(name: str, model: bytes, *, lanes: int) -> OnnxRunner:
     try:
         return engine.open_onnx(model, lanes, usable_cores())
     except Exception as error:  # each has errors of its own
-        raise ModelFileError(f"{name} cannot run this file: {error!s:.300}") from error
+        raise ModelFileError(f"{name} cannot run this file: {one_line(error)}") from error

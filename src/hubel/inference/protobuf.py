@@ -1,0 +1,73 @@
+"""Messages of protocol buffers, read and written without their package.
+
+A message is a sequence of fields, and two sequences one after another are their union
+(https://protobuf.dev/programming-guides/encoding/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+__all__ = ["bytes_field", "fields", "varints"]
+
+_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # kinds of fields
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview, int]]:
+    """Yield number, content and offset of each field of a message; nothing is copied.
+
+    Raises:
+        LookupError, ValueError: this is no message.
+    """
+    place = 0
+    while place < len(message):
+        start = place
+        tag, place = _varint(message, place)
+        kind, begin = tag & 7, place
+        if kind == _VARINT:
+            _, place = _varint(message, place)
+        elif kind == _BYTES:
+            length, begin = _varint(message, place)
+            place = begin + length
+        elif kind in (_EIGHT, _FOUR):
+            place += 8 if kind == _EIGHT else 4
+        else:
+            raise ValueError("an unknown kind of field")
+        if place > len(message):
+            raise ValueError("cut short")
+        yield tag >> 3, message[begin:place], start
+
+
+def varints(content: memoryview) -> Iterator[int]:
+    """Yield the whole numbers in a field: one, or several one after another."""
+    place = 0
+    while place < len(content):
+        value, place = _varint(content, place)
+        yield value
+
+
+def bytes_field(number: int, content: bytes) -> bytes:
+    """Return a field of bytes."""
+    return _number(number << 3 | _BYTES) + _number(len(content)) + content
+
+
+def _varint(message: memoryview, place: int) -> tuple[int, int]:
+    """Return a number in groups of 7 bits, the lowest first, and the offset behind it."""
+    if (byte := message[place]) < 128:  # most are so small
+        return byte, place + 1
+    value = shift = 0
+    while True:
+        byte = message[place]
+        value, shift, place = value | (byte & 127) << shift, shift + 7, place + 1
+        if byte < 128:
+            return value, place
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")
+
+
+def _number(value: int) -> bytes:
+    groups = []
+    while value > 127:
+        groups.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*groups, value])

@@ -1,0 +1,232 @@
+"""Model files that a stranger might send: 300, made from one small model, each damaged or made to do harm.
+
+`hostile_models(canary)` yields name and content. Whatever runs code in one of them creates the file `canary`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import random
+import struct
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from hubel.data.preprocess import Preprocess
+from hubel.export.onnx_graph import onnx_network
+from hubel.inference.onnx_file import described
+from hubel.weights.model_file import _NO_DIGEST, _as_stored
+from small_card import CARD
+
+__all__ = ["hostile_models", "whole_models"]
+
+_DAMAGES = {"pth": 20, "safetensors": 40, "onnx": 40}  # flips, cuts and exchanges of bytes
+
+
+def whole_models() -> dict[str, bytes]:
+    """The small model in each format."""
+    torch.manual_seed(0)
+    network = CARD.create().eval()
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    return {
+        "pth": saved(weights),
+        "safetensors": signed(weights, {}),
+        "onnx": described(onnx_network(network, CARD), CARD, {}),
+    }
+
+
+def saved(content: Any, *, legacy: bool = False) -> bytes:
+    file = io.BytesIO()
+    with warnings.catch_warnings():  # old kinds of tensors are deprecated
+        warnings.simplefilter("ignore")
+        torch.save(content, file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+def signed(weights: dict[str, torch.Tensor], changes: dict[str, Any]) -> bytes:
+    """A model file with changed fields of its card, and a checksum that is right."""
+    card = {**json.loads(json.dumps(CARD.__dict__, default=lambda p: p.to_json())), "format": 1, "sha256": _NO_DIGEST}
+    data = save(weights, {"hubel": json.dumps({**card, **changes})})
+    digest = hashlib.sha256(data).hexdigest()
+    return data.replace(_as_stored(_NO_DIGEST), _as_stored(digest), 1)
+
+
+def hostile_models(canary: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name, with the ending of its format, and content of each file."""
+    whole, number = whole_models(), 0
+    weights = torch.load(io.BytesIO(whole["pth"]), weights_only=True)
+    for kind, made in (
+        ("pth", _torch_files(weights, canary)),
+        ("safetensors", _safetensors_files(weights)),
+        ("onnx", _onnx_files()),
+    ):
+        for content in (*made, *_damaged(whole[kind], _DAMAGES[kind])):
+            number += 1
+            yield f"{number:03}.{kind}", content
+    others = [*whole.values(), b"", b"\0", b"hello", b"\x89HDF\r\n\x1a\n" + bytes(900)]
+    others += [pickle.dumps(_Harm(canary)), zipped({"a.npy": pickle.dumps(_Harm(canary))}), b"\x80\x04" + b"]" * 10**6]
+    for ending in ("pth", "pt", "bin", "safetensors", "onnx", "npz", "h5"):
+        for content in others:
+            number += 1
+            if number > 300:
+                return
+            yield f"{number:03}.{ending}", content
+
+
+class _Harm:
+    """An object whose unpickling touches a file."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.canary,)
+
+
+class _Eval(_Harm):
+    def __reduce__(self) -> Any:
+        return eval, (f"open({str(self.canary)!r}, 'w')",)
+
+
+def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression, compresslevel=1) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _torch_files(weights: dict[str, torch.Tensor], canary: Path) -> Iterator[bytes]:
+    first = next(iter(weights))
+    plain = weights[first]
+    for harm in (_Harm(canary), _Eval(canary)):
+        for content in (harm, {"state_dict": harm}, {**weights, "x": harm}, [harm], {first: plain, "args": (harm,)}):
+            yield saved(content)
+            yield saved(content, legacy=True)
+        yield from (pickle.dumps({first: harm}, protocol) for protocol in range(6))
+    mode = f"cposix\nsystem\n(S'touch {canary}'\ntR.".encode()
+    yield from (mode, b"(S'touch %s'\niposix\nsystem\n." % str(canary).encode(), b"\x80\x02" + mode)
+    members = _members(saved(weights))
+    pickled = next(name for name in members if name.endswith("data.pkl"))
+    yield zipped({**members, pickled: mode})
+    yield zipped(members, zipfile.ZIP_DEFLATED)
+    storage = next(name for name in members if name.endswith("/data/0"))
+    yield zipped({**members, storage: bytes(64 * 2**20)}, zipfile.ZIP_DEFLATED)
+    yield zipped({**members, pickled: b"\x80\x02" + b"]" * 5_000_000}, zipfile.ZIP_DEFLATED)
+    yield zipped({**members, pickled: b"\x80\x02" + b"]" * 5_000_000})
+    yield saved(torch.nn.Linear(2, 2))
+    cyclic: dict[str, Any] = {"epoch": 3}
+    cyclic["state_dict"] = cyclic["model"] = cyclic["net"] = cyclic
+    yield saved(cyclic)
+    for size in (10**5, 10**6):
+        huge = torch.zeros(1).expand(size, size)
+        yield from (saved({**weights, first: huge}), saved({first: huge}), saved({"head.linear.bias": huge[0]}))
+        yield saved({**weights, first: huge}, legacy=True)
+    for changed in (
+        plain * float("nan"), plain / 0, plain.to(torch.complex64), plain > 0, plain.to(torch.int32), plain.to("meta"),
+        plain.to_sparse(), plain.reshape(-1), plain.T if plain.ndim == 2 else plain.transpose(0, -1), plain[:0],
+        torch.quantize_per_tensor(plain, 0.1, 0, torch.qint8), torch.tensor(1.0), plain[None], "text", None, [plain],
+    ):  # fmt: skip
+        yield saved({**weights, first: changed})
+    yield from (saved({}), saved([]), saved(3), saved({1: plain}), saved({"a" * 10**6: plain}), saved(plain))
+
+
+def _safetensors_files(weights: dict[str, torch.Tensor]) -> Iterator[bytes]:
+    def header(content: bytes, length: int | None = None, data: bytes = b"") -> bytes:
+        return struct.pack("<Q", len(content) if length is None else length) + content + data
+
+    entry = '{"a": {"dtype": "F32", "shape": %s, "data_offsets": %s}}'
+    for shape, offsets in (
+        ("[1]", "[0, 4]"), ("[-1]", "[0, 4]"), ("[1000000000000]", "[0, 4]"), ("[1]", "[4, 0]"), ("[1]", "[0, 1e999]"),
+        ("[1]", "[-4, 0]"), ("[[1]]", "[0, 4]"), ("null", "[0, 4]"), ("[1]", "null"), ("[1]", '["a", "b"]'),
+        ("[1]", "[0, 20000000000]"),
+    ):  # fmt: skip
+        yield header((entry % (shape, offsets)).encode(), data=bytes(4))
+    yield from (header(b"[" * 10**6), header(b"{", 2**60), header(b"{}"), header(b"[]"), header(b'{"a": 1}'))
+    yield header(b'{"a":' + b"[[]," * 8_000_000 + b"0" + b"]" * 8_000_000 + b"}")
+    yield header(b'{"a": "' + b"x" * 40_000_000 + b'"}')
+    wide = {"height": 8192, "width": 8192}
+    for changes in (
+        {"model": "vgg19"}, {"model": "resnet9000"}, {"options": {"filters": [10**6, 10**6]}},
+        {"options": {"filters": [10**12]}}, {"options": {"repeat": [10**9]}},
+        {"model": "mlp", "options": {"hidden": [10**9]}},
+        {"preprocess": {**CARD.preprocess.to_json(), **wide}}, {"preprocess": {}}, {"classes": ["a"] * 3},
+        {"classes": [str(i) for i in range(10**5)]}, {"temperature": float("nan")}, {"temperature": 10**400},
+        {"provenance": {"a": float("nan")}}, {"scores": "x"}, {"task": "x"}, {"format": 2}, {"extra": 1},
+        {"sha256": "a"},
+    ):  # fmt: skip
+        yield signed(weights, changes)
+    for name in list(weights)[:3]:
+        for change in (float("nan"), float("inf"), 3e38):
+            yield signed({**weights, name: torch.full_like(weights[name], change)}, {})
+    yield signed({}, {})
+
+
+def _onnx_files() -> Iterator[bytes]:
+    import onnx
+    from onnx import TensorProto, helper
+
+    network = onnx_network(CARD.create().eval(), CARD)
+
+    def changed(change: Any) -> bytes:
+        model = onnx.ModelProto.FromString(network)
+        change(model)
+        return described(model.SerializeToString(), CARD, {})
+
+    def outside(model: Any, place: str) -> None:
+        weight = model.graph.initializer[0]
+        weight.ClearField("raw_data")
+        weight.data_location = TensorProto.EXTERNAL
+        weight.external_data.add(key="location", value=place)
+
+    def node(operator: str, *inputs: str, **attributes: Any) -> Any:
+        return lambda model: model.graph.node.insert(
+            0, helper.make_node(operator, list(inputs), ["bomb"], **attributes)
+        )
+
+    for place in ("*/_ORT_MEM_ADDR_/*", "/etc/passwd", "../secret", "weights.bin"):
+        yield changed(lambda model, place=place: outside(model, place))
+    body = onnx.ModelProto.FromString(network).graph
+    for operator in ("Loop", "Scan", "If", "Expand", "Tile", "RandomNormal", "StringSplit", "Range", "FusedConv"):
+        yield changed(node(operator, "images"))
+        yield changed(node(operator, "images", body=body))
+    yield changed(lambda model: model.functions.add(name="f", domain="x"))
+    yield changed(lambda model: model.graph.output.pop())
+    yield changed(lambda model: setattr(model.graph.input[0], "name", "x"))
+    yield changed(lambda model: model.graph.initializer[0].dims.append(2**40))
+    yield changed(lambda model: model.graph.node.pop())
+    yield described(network, replace(CARD, classes=("a", "b")), {})
+    yield described(network, replace(CARD, preprocess=Preprocess(8192, 8192)), {})
+    yield described(network, replace(CARD, scores="identity", task="regress", classes=("a",)), {})
+    yield described(b"", CARD, {})
+    yield network
+    shape = helper.make_tensor("shape", TensorProto.INT64, [3], [2**20, 2**10, 2**10])
+    yield changed(lambda model: (model.graph.initializer.append(shape), node("ConstantOfShape", "shape")(model)))
+
+
+def _damaged(whole: bytes, n: int) -> Iterator[bytes]:
+    """Flips of a bit, cuts, additions and exchanges of bytes, by a fixed seed."""
+    chance = random.Random(len(whole))
+    for number in range(n):
+        place = chance.randrange(len(whole))
+        flipped = bytes([whole[place] ^ 1 << chance.randrange(8)])
+        yield (
+            whole[:place] + flipped + whole[place + 1 :],
+            whole[:place],
+            whole[:place] + chance.randbytes(64) + whole[place + 64 :],
+            whole + chance.randbytes(16),
+        )[number % 4]
