@@ -40,6 +40,7 @@ __all__ = [
 
 _SUFFIX_BYTES = 8  # random bytes in the name of an unfinished file or folder
 _UNFINISHED, _LOCK = ".tmp", ".lock"
+_SHOWN = 50  # letters of the name of what is made; whole, and with a suffix, it may be too long for the file system
 
 
 def cache_root() -> Path:
@@ -95,7 +96,7 @@ def unfinished(path: Path) -> Iterator[Path]:
     files and folders.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    making = path.with_name(f".{path.name}.{secrets.token_hex(_SUFFIX_BYTES)}{_UNFINISHED}")
+    making = path.with_name(f".{path.name[:_SHOWN]}.{secrets.token_hex(_SUFFIX_BYTES)}{_UNFINISHED}")
     with FileLock(making.with_suffix(_LOCK)):
         try:
             yield making
