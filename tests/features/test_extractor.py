@@ -460,6 +460,17 @@ def test_photos_that_change_after_the_scan_are_stored_nowhere(tmp_path: Path, lo
     assert_half(values(frozen().maps(images)), expected(make(), images, "stage3"))
 
 
+def test_a_cache_that_cannot_be_written_serves_this_process_alone(
+    images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked: list[tuple[int, int]]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "file" / "cache"))
+    for _ in range(2):
+        assert_half(values(frozen().maps(images)), expected(make(), images, "stage3"))
+    assert len(looked) == N
+    assert (tmp_path / "file").read_bytes() == b""
+
+
 def test_two_processes_at_the_same_time(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both find nothing; the other one stores everything while this one opens its engine, or while it computes."""
     wanted = values(frozen().maps(images))

@@ -136,6 +136,12 @@ def test_leftovers_at_any_depth_and_nothing_else(tmp_path: Path) -> None:
     mine.parent.mkdir()
     for path in (mine, *yours):
         path.write_text("x")
+    remove_leftovers(tmp_path, "worst.png")
+    remove_leftovers(tmp_path / "figures", "best.png")
+    assert mine.exists()
+    remove_leftovers(tmp_path / "figures", "worst.png")
+    assert not mine.exists()
+    mine.write_text("x")
     remove_leftovers(tmp_path)
     assert not mine.exists()
     assert all(path.exists() for path in yours)

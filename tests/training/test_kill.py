@@ -22,16 +22,17 @@ pytestmark = [
     pytest.mark.usefixtures("cache"),
     pytest.mark.skipif(os.name != "posix", reason="signals and forks are those of POSIX"),
 ]
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_resume.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LONG = [
     *("--options.filters=4,8", "--options.repeat=1", "--epochs=5000", "--batch-size=128"),
     *("--threads=1", "--loading-threads=0", "--checkpoint-minutes=1000"),
 ]
 
 
-def campaign(kills: int, in_save: int) -> dict[str, int]:
-    """The numbers of the benchmark's table."""
-    command = [sys.executable, str(SCRIPT), "--kills", str(kills), "--in-save", str(in_save)]
+def campaign(script: str, **numbers: int) -> dict[str, int]:
+    """The numbers of a benchmark's table."""
+    flags = (word for name, number in numbers.items() for word in (f"--{name.replace('_', '-')}", str(number)))
+    command = [sys.executable, str(BENCHMARKS / script), *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = (line.rsplit(maxsplit=1) for line in done.stdout.splitlines())
@@ -46,12 +47,30 @@ def check(table: dict[str, int], kills: int, in_save: int) -> None:
 
 
 def test_a_few_kills() -> None:
-    check(campaign(2, 1), 2, 1)
+    check(campaign("kill_resume.py", kills=2, in_save=1), 2, 1)
 
 
 @pytest.mark.slow
 def test_many_kills() -> None:
-    check(campaign(200, 50), 200, 50)
+    check(campaign("kill_resume.py", kills=200, in_save=50), 200, 50)
+
+
+@pytest.mark.slow
+def test_many_kills_and_pairs_in_transfer_training() -> None:
+    table = campaign("kill_transfer.py", kills=100, pairs=20)
+    assert (table["kills"], table["pairs"]) == (100, 20)
+    assert table["identical"] == table["runs completed"] > 40
+    assert (table["leftovers"], table["tracebacks"]) == (0, 0)
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_run(tmp_path: Path) -> None:
+    with training(tmp_path / "run") as process:
+        command = [sys.executable, "-m", "hubel", "train", "--resume", "--out", str(tmp_path / "run")]
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert process.poll() is None
+    assert second.returncode == 2
+    assert second.stderr == f"hubel: {tmp_path / 'run'}: another process is training into this folder\n"
 
 
 @contextlib.contextmanager
@@ -70,7 +89,14 @@ def training(out: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 # The rest of SIGINT is in the next test and in tests/core/test_stopping.py; a process costs seconds of imports.
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(getattr(signal, "SIGHUP", signal.SIGTERM), marks=pytest.mark.slow),
+    ],
+)
 def test_stops_in_good_order(number: signal.Signals, tmp_path: Path) -> None:
     with training(tmp_path / "run") as process:
         started = time.monotonic()

@@ -187,6 +187,17 @@ def test_killed_before_the_settings_were_written(content: str | None) -> None:
     assert summarise_runs(Path("runs")) == []
 
 
+def test_a_folder_that_another_process_trains_into(tiny: Recipe, tmp_path: Path) -> None:
+    done = hubel.train("xo", tiny, out=tmp_path / "run", xo=XO(size=9, count=60))
+    (done.folder / "metrics.json").unlink()
+    with RunFolder(done.folder).lock():
+        for start in (lambda: hubel.resume(done.folder), lambda: hubel.train("xo", tiny, out=done.folder)):
+            with pytest.raises(CheckpointError, match="another process is training into this folder"):
+                start()
+    assert hubel.resume(done.folder).evaluation is not None
+    assert not list(done.folder.glob(".*"))
+
+
 def test_changed_data(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = photos(tmp_path / "photos")
     with monkeypatch.context() as patched:

@@ -7,6 +7,7 @@ target, fsync the folder. Whatever hubel must not lose is written here, so that 
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -22,7 +23,6 @@ from hubel.core.errors import BusyError
 from hubel.core.lock import FileLock
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = [
@@ -201,16 +201,12 @@ def _write(path: Path, content: bytes | NDArray[Any]) -> dict[str, Any]:
         if isinstance(content, bytes):
             seen.write(content)
         else:
-            _save_array(seen, content)
+            import numpy as np  # which not everybody who writes a file needs
+
+            np.save(seen, content, allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())
     return {"size": seen.size, "sha256": seen.sha256.hexdigest()}
-
-
-def _save_array(file: _Seen, array: np.ndarray[Any, Any]) -> None:
-    import numpy as np
-
-    np.save(file, array, allow_pickle=False)
 
 
 class _Seen:
@@ -249,10 +245,16 @@ def _same_file(one: Path, other: Path) -> bool:
     return False
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove unfinished files and folders of killed processes, at any depth; those of living ones stay."""
+def remove_leftovers(folder: Path, name: str = "") -> None:
+    """Remove unfinished files and folders of killed processes; those of living ones stay.
+
+    Args:
+        folder: where to look, at any depth.
+        name: what they were to become, in the folder itself; "" for anything.
+    """
+    start = f".{glob.escape(name[:_SHOWN])}." if name else "**/.*."
     for suffix in (_UNFINISHED, _LOCK):
-        for found in list(folder.rglob(f".*.{'[0-9a-f]' * 2 * _SUFFIX_BYTES}{suffix}")):
+        for found in list(folder.glob(f"{start}{'[0-9a-f]' * 2 * _SUFFIX_BYTES}{suffix}")):
             with contextlib.suppress(BusyError, OSError), FileLock(found.with_suffix(_LOCK)) as lock:
                 if lock.certain:
                     _remove(found)

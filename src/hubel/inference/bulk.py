@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hubel.core.errors import BusyError, OptionError
-from hubel.core.files import atomic_file, naming_the_file
+from hubel.core.files import atomic_file, naming_the_file, remove_leftovers
 from hubel.core.lock import FileLock
 from hubel.core.outputs import output_file
 from hubel.core.progress import bar
@@ -123,6 +123,7 @@ def write(
     with _lock(partial):
         if is_finished(output, resume=resume):
             raise OptionError(f"{output} is finished already")
+        remove_leftovers(output.parent, output.name)
         with naming_the_file(partial), partial.open("a+b" if resume else "x+b") as file:
             before, unreadable, seal = _whole_rows(file, job.identity(), inputs, batch_size(classifier.card.preprocess))
             done, started, stopped_by = before, time.monotonic(), 0
