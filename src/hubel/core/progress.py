@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
-__all__ = ["Bar", "bar", "counted", "say"]
+__all__ = ["Bar", "bar", "counted", "say", "silence"]
 
 
 class Bar(Protocol):
@@ -25,7 +27,7 @@ class _Silent:
 @contextmanager
 def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
     """Show a bar of `total` units, `done` of them finished; nothing if standard error is not a terminal."""
-    if not sys.stderr.isatty():
+    if _SILENT.get() or not sys.stderr.isatty():
         yield _Silent()
         return
     from rich.console import Console
@@ -61,5 +63,36 @@ def counted(n: int, noun: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a message to standard error; standard output is for results."""
-    print(text, file=sys.stderr, flush=True)
+    """Log a message for the user, which goes to standard error unless logging is set up otherwise."""
+    _LOGGER.info(text)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Print no messages and show no bars within the block."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
+
+
+class _ToStderr(logging.Handler):
+    """Print to what is standard error now; standard output is for results."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is not None:  # as in a program without a terminal
+            print(self.format(record), file=sys.stderr, flush=True)
+
+
+_SILENT = ContextVar("silent", default=False)
+
+# As users of `logging` expect it: `getLogger("hubel").setLevel("WARNING")` silences the messages, `addHandler` sends
+# them elsewhere as well. They do not propagate, or whoever calls `basicConfig` would see each one twice.
+_LOGGER = logging.getLogger("hubel")
+_LOGGER.addFilter(lambda record: not _SILENT.get())
+if not _LOGGER.handlers:
+    _LOGGER.addHandler(_ToStderr())
+    _LOGGER.propagate = False
+if _LOGGER.level == logging.NOTSET:
+    _LOGGER.setLevel(logging.INFO)

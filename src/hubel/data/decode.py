@@ -20,7 +20,7 @@ from hubel.core.errors import DecodeError
 from hubel.data.containers import CONTAINERS, FORMATS, format_of, orientation_of
 from hubel.data.reading import DEFAULT_LIMITS, Limits, RefusalError, check_bytes, one_line
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "decode", "flatten", "of_pixels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,7 @@ _UPRIGHT = {
 _SIDEWAYS = 5  # from this orientation on, width and height are swapped
 # Tags of a TIFF that Pillow leaves to its callers.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_ORIENTATION = 274
 _WHITE_IS_ZERO = 0
 
 
@@ -112,11 +113,30 @@ def _decode(data: bytes, kind: str, min_size: tuple[int, int] | None, max_pixels
         # Pillow widens grey of 2 and 4 bits to 8, but not the key colour.
         image.info["transparency"] *= {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
     image.load()
-    flat = _deep_grey(image) if mode in _DEEP else _flat(image)
-    if orientation in _UPRIGHT:
-        flat = flat.transpose(_UPRIGHT[orientation])
     width, height = _turned((width, height), orientation)
-    return Decoded(np.asarray(flat), width, height, mode, kind, orientation)
+    return Decoded(_upright(image, orientation), width, height, mode, kind, orientation)
+
+
+def of_pixels(pixels: NDArray[np.uint8]) -> Decoded:
+    """Return pixels `(h, w)` or `(h, w, 3)` that need no decoding."""
+    height, width = pixels.shape[:2]
+    return Decoded(pixels, width, height, "L" if pixels.ndim == 2 else "RGB", "array", 1)
+
+
+def flatten(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of an image that Pillow has opened, as `decode` returns those of its file.
+
+    Raises:
+        RefusalError: its colour mode has no defined white.
+        OSError: its file cannot be read.
+    """
+    image.load()
+    return _upright(image, image.getexif().get(_ORIENTATION, 1))
+
+
+def _upright(image: Image.Image, orientation: int) -> NDArray[np.uint8]:
+    flat = _deep_grey(image) if image.mode in _DEEP else _flat(image)
+    return np.asarray(flat.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else flat)
 
 
 def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:

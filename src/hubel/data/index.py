@@ -22,7 +22,7 @@ from hubel.core.files import cache_root, is_whole, publish_folder
 from hubel.core.progress import bar, counted
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
-from hubel.data.decode import Decoded, decode
+from hubel.data.decode import Decoded, decode, of_pixels
 from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts
 
 __all__ = ["OK", "UNREADABLE", "Index", "decode_row", "scan"]
@@ -164,8 +164,7 @@ def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | 
     data = source.read(row, path)
     if isinstance(data, bytes):
         return decode(data, name=path, min_size=min_size), data
-    height, width = data.shape[:2]
-    return Decoded(data, width, height, "L" if data.ndim == 2 else "RGB", "array", 1), data.tobytes()
+    return of_pixels(data), data.tobytes()
 
 
 def scan(source: Source, *, threads: int | None = None) -> Index:

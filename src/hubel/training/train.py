@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hubel.core.errors import CheckpointError
+from hubel.core.errors import CheckpointError, OptionError
 from hubel.core.files import numbered_folder, remove_leftovers
-from hubel.core.progress import counted
+from hubel.core.progress import counted, silence
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.tasks.task import Evaluation
-from hubel.training.execute import TrainedModel, execute
+from hubel.training.execute import OnEpoch, TrainedModel, execute
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
@@ -65,20 +67,36 @@ class RunResult:
         return accuracy
 
 
-def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, xo: XO | None = None) -> RunResult:
+def train(
+    data: Any,
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    *,
+    out: str | Path | None = None,
+    xo: XO | None = None,
+    quiet: bool = False,
+    on_epoch: OnEpoch | None = None,
+) -> RunResult:
     """Train a network on images, measure it, and write everything into a folder.
 
     Args:
-        data: a folder, table, built-in dataset or pair of arrays; see `hubel.data.open_dataset`.
-        recipe: the settings; what they leave open is decided from the data.
+        data: a folder, table, built-in dataset, or a pair (images, labels); see `hubel.data.open_dataset`.
+        recipe: the settings, as a `Recipe` or a dict; what they leave open is decided from the data.
         out: the folder of the run; a new one below `runs/` if not given.
         xo: settings of the images when `data` is "xo".
+        quiet: print nothing; `log.txt` in the folder has all lines.
+        on_epoch: called after each epoch with its row of `metrics.csv`, such as `{"epoch": 1, "val_loss": 0.5, ...}`;
+            not at all where no epoch is made (only the head of a pretrained network is fitted).
 
     Raises:
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
+    with silence() if quiet else nullcontext():
+        return _train(data, Recipe.of(recipe), None if out is None else _path("out", out), xo, on_epoch)
+
+
+def _train(data: Any, recipe: Recipe, out: Path | None, xo: XO | None, on_epoch: OnEpoch | None) -> RunResult:
     started = time.monotonic()
-    plan = plan_training(data, recipe or Recipe(), xo=xo)
+    plan = plan_training(data, recipe, xo=xo)
     seconds = {"indexing the images": time.monotonic() - started}
     if out is not None:
         if (out / "config.json").exists():
@@ -103,7 +121,13 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
             "environment": {"python": platform.python_version(), "torch": torch.__version__},
         }
     )
-    return _carry_out(folder, plan, seconds)
+    return _carry_out(folder, plan, seconds, on_epoch)
+
+
+def _path(name: str, value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise OptionError(f"{name} is the path of a folder, not {value!r}")
+    return Path(value).expanduser()
 
 
 def _location(data: Any, plan: Plan) -> str | None:
@@ -118,13 +142,13 @@ def _location(data: Any, plan: Plan) -> str | None:
     return str(data) if "://" in str(data) else source.location or str(data)
 
 
-def resume(folder: Path | None = None) -> RunResult:
+def resume(folder: str | Path | None = None) -> RunResult:
     """Go on with an unfinished run: the one in `folder`, or the only one below `runs/`.
 
     Raises:
         CheckpointError: there is no such run, it is finished, or its data has changed.
     """
-    run = RunFolder(folder or only_unfinished())
+    run = RunFolder(only_unfinished() if folder is None else _path("folder", folder))
     config = run.config()
     if run.finished:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
@@ -137,10 +161,12 @@ def resume(folder: Path | None = None) -> RunResult:
     return _carry_out(run, plan, {})
 
 
-def _carry_out(folder: RunFolder, plan: Plan, seconds: Mapping[str, float]) -> RunResult:
+def _carry_out(
+    folder: RunFolder, plan: Plan, seconds: Mapping[str, float], on_epoch: OnEpoch | None = None
+) -> RunResult:
     remove_leftovers(folder.path)
     _announce(folder, plan)
-    trained = execute(plan, folder.path, quiet=False)
+    trained = execute(plan, folder.path, quiet=False, on_epoch=on_epoch)
     result = RunResult(folder=folder.path, model=trained.path, stopped_by=trained.stopped_by, minutes=trained.minutes)
     if trained.stopped_by:
         return result
