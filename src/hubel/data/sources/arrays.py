@@ -105,7 +105,7 @@ class ListSource:
 
     def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:
         """Return the bytes or the pixels of one image."""
-        image = self._images[row]
+        image: Any = self._images[row]
         return read_regular(Path(image)) if is_path(image) else one_image(image, path)
 
 
