@@ -194,7 +194,7 @@ def test_from_a_shell() -> None:
         ("optimization", "lr", float("nan"), "lr is from 1e-30 to 1000000.0, not nan"),
         ("optimization", "epochs", "many", "epochs is a whole number, not 'many'"),
         ("optimization", "epochs", 1.5, "epochs is a whole number, not 1.5"),
-        ("optimization", "loss", [], "no loss is called '[]'"),
+        ("optimization", "loss", [], "loss is a name, not []"),
         ("network", "model", {"a": 1}, "model is a name, not {'a': 1}"),
         ("network", "options", 3, "options is a table, not 3"),
         ("network", "modle", "vgg11", "no setting is called 'modle'; did you mean model?"),

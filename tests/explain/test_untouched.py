@@ -155,7 +155,7 @@ def test_whatever_the_caller_has_switched_off(name: str, caller: Callable[[], Ab
     expected = METHODS[name](stranger(), X, TARGETS, None)
     with caller():
         network = stranger().train()  # in inference mode, its tensors can take part in no backward pass
-        found = METHODS[name](network, X.clone(), TARGETS, None)
+        found = METHODS[name](network, X.clone(), TARGETS.clone(), None)
         assert network.training
     torch.testing.assert_close(found.clone(), expected)
     assert not found.requires_grad

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.base import clone
@@ -116,6 +118,49 @@ def test_a_folder(files: tuple[list[Path], list[str]]) -> None:
     assert classifier.score(paths, labels) == 1
 
 
+def test_images_of_any_kind_and_size(files: tuple[list[Path], list[str]]) -> None:
+    paths, labels = files
+    expected = knn().fit(paths, labels).predict_proba(paths)
+    arrays = [np.asarray(Image.open(path)) for path in paths]
+    objects = np.empty(len(paths), object)
+    objects[:] = arrays
+    for images in (
+        arrays,
+        objects,
+        [Image.open(path) for path in paths],
+        [path.read_bytes() for path in paths],
+        [torch.from_numpy(array.copy())[None] for array in arrays],
+    ):
+        np.testing.assert_allclose(knn().fit(images, labels).predict_proba(images), expected, atol=1e-6)
+    sizes = [array[: 8 - i % 3] for i, array in enumerate(arrays)]
+    assert knn().fit(sizes, labels).score(sizes, labels) > 0.9
+
+
+class Shade(enum.Enum):
+    DARK = 1
+    LIGHT = 2
+
+
+@pytest.mark.parametrize(
+    ("kinds", "nothing"),
+    [
+        ((0.0, 1.0), np.nan),
+        ((0, 1), None),
+        (("a", "b"), None),
+        (("a", "b"), ""),
+        ((b"a", b"b"), None),
+        (tuple(Shade), None),
+    ],
+)
+def test_images_without_a_label_are_left_out(kinds: tuple[Any, Any], nothing: Any) -> None:
+    labels = [nothing if i % 5 == 0 else kinds[int(y > 4)] for i, y in enumerate(Y)]
+    classifier = knn().fit(X, labels)
+    assert classifier.classes_.tolist() == list(kinds)
+    known = np.arange(len(Y)) % 5 > 0
+    predicted = classifier.predict(X[known]).tolist()
+    assert np.mean([one == kinds[int(y > 4)] for one, y in zip(predicted, Y[known], strict=True)]) > 0.9
+
+
 def test_not_fitted() -> None:
     for method in (knn().predict, knn().predict_proba):
         with pytest.raises(NotFittedError):
@@ -131,7 +176,7 @@ def test_not_fitted() -> None:
         (X * 16, Y, "between 0 and 1"),
         (X, None, r"fit\(X, y\)"),
         ("photos", ["a", "b"], "labels of its own"),
-        (["a.png"], ["a", "b"], "1 files cannot have 2 labels"),
+        (["a.png"], ["a", "b"], "1 images need 1 labels"),
         (X[:20], np.zeros(20, int), "only one class"),
     ],
 )

@@ -70,7 +70,7 @@ def _home() -> Path:
         return Path(os.devnull)  # below which nothing can be written
 
 
-def user_path(path: str | Path) -> Path:
+def user_path(path: str | os.PathLike[str]) -> Path:
     """Return a path that a user gave, with "~" expanded; as it is where a file has this very name, or no user has."""
     given = Path(path)
     if not os.path.lexists(given):
@@ -252,7 +252,7 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
         folder: where to look, at any depth.
         name: what they were to become, in the folder itself; "" for anything.
     """
-    start = f".{glob.escape(name[:_SHOWN])}." if name else "**/.*."
+    start = f".{glob.escape(short_name(name))}." if name else "**/.*."
     for suffix in (_UNFINISHED, _LOCK):
         for found in list(folder.glob(f"{start}{'[0-9a-f]' * 2 * _SUFFIX_BYTES}{suffix}")):
             with contextlib.suppress(BusyError, OSError), FileLock(found.with_suffix(_LOCK)) as lock:

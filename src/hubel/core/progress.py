@@ -5,14 +5,16 @@ There may be no standard error, as in a program without a console (`sys.stderr` 
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from hubel.core.text import printable
 
-__all__ = ["Bar", "bar", "counted", "duration", "is_terminal", "say"]
+__all__ = ["Bar", "bar", "counted", "duration", "is_terminal", "say", "silence"]
 
 
 class Bar(Protocol):
@@ -30,7 +32,7 @@ class _Silent:
 @contextmanager
 def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
     """Show a bar of `total` units, `done` of them finished; nothing if standard error is not a terminal."""
-    if not is_terminal(sys.stderr):
+    if _SILENT.get() or not is_terminal(sys.stderr):
         yield _Silent()
         return
     from rich.console import Console
@@ -78,11 +80,41 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """Print a message to standard error, if there is one, on a line; standard output is for results."""
-    if sys.stderr is not None:
-        print(printable(text), file=sys.stderr, flush=True)
+    """Log a message for the user, which goes to standard error unless logging is set up otherwise."""
+    _LOGGER.info(text)
 
 
 def is_terminal(stream: Any) -> bool:
     """Tell whether a stream, which may be None or any object to write to, is a terminal."""
     return bool(getattr(stream, "isatty", bool)())
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Print no messages and show no bars within the block."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
+
+
+class _ToStderr(logging.Handler):
+    """Print each message on a line of what is standard error now, if there is one; standard output is for results."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is not None:
+            print(printable(self.format(record)), file=sys.stderr, flush=True)
+
+
+_SILENT = ContextVar("silent", default=False)
+
+# As users of `logging` expect it: `getLogger("hubel").setLevel("WARNING")` silences the messages, `addHandler` sends
+# them elsewhere as well. They do not propagate, or whoever calls `basicConfig` would see each one twice.
+_LOGGER = logging.getLogger("hubel")
+_LOGGER.addFilter(lambda record: not _SILENT.get())
+if not _LOGGER.handlers:
+    _LOGGER.addHandler(_ToStderr())
+    _LOGGER.propagate = False
+if _LOGGER.level == logging.NOTSET:
+    _LOGGER.setLevel(logging.INFO)

@@ -26,7 +26,7 @@ try:
 except ImportError:  # installed without its dependencies: Pillow decodes the same pixels, but tells of no damage
     simplejpeg = None
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "decode", "flatten", "of_pixels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,7 @@ _PIXELS_PER_JPEG_BYTE = 2 * 8 * 64
 _SIMPLE_COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # Tags of a TIFF that Pillow leaves to its callers.
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_ORIENTATION = 274
 _WHITE_IS_ZERO = 0
 
 
@@ -131,13 +132,38 @@ def _decode(data: bytes, kind: str, min_size: tuple[int, int] | None, limits: Li
         # Pillow widens grey of 2 and 4 bits to 8, but not the key colour.
         image.info["transparency"] *= {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
     if pixels is None:
-        image.load()
-        pixels = np.asarray(_deep_grey(image) if mode in _DEEP else _flat(image))
-    if orientation in _UPRIGHT:
-        pixels = np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
+        pixels = _pixels(image)
+    pixels = _upright(pixels, orientation)
     pixels.setflags(write=False)
     width, height = _turned((width, height), orientation)
     return Decoded(pixels, width, height, mode, kind, orientation, damage)
+
+
+def of_pixels(pixels: NDArray[np.uint8]) -> Decoded:
+    """Return pixels `(h, w)` or `(h, w, 3)` that need no decoding."""
+    height, width = pixels.shape[:2]
+    return Decoded(pixels, width, height, "L" if pixels.ndim == 2 else "RGB", "array", 1)
+
+
+def flatten(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of an image that Pillow has opened, as `decode` returns those of its file.
+
+    Raises:
+        RefusalError: its colour mode has no defined white.
+        OSError: its file cannot be read.
+    """
+    return _upright(_pixels(image), image.getexif().get(_ORIENTATION, 1))
+
+
+def _pixels(image: Image.Image) -> NDArray[np.uint8]:
+    image.load()
+    return np.asarray(_deep_grey(image) if image.mode in _DEEP else _flat(image))
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    if orientation not in _UPRIGHT:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
 
 
 def _strictly(data: bytes, image: Image.Image) -> tuple[NDArray[np.uint8] | None, str]:

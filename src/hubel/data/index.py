@@ -25,7 +25,7 @@ from hubel.core.files import is_whole, publish_folder
 from hubel.core.progress import bar, counted
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
-from hubel.data.decode import Decoded, decode
+from hubel.data.decode import Decoded, decode, of_pixels
 from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts, passed_over
 
 __all__ = ["OK", "UNREADABLE", "Index", "decode_indexed", "decode_row", "scan"]
@@ -170,8 +170,7 @@ def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | 
         if image.damage:
             raise DecodeError(path, image.damage)
         return image, data
-    height, width = data.shape[:2]
-    return Decoded(data, width, height, "L" if data.ndim == 2 else "RGB", "array", 1), data.tobytes()
+    return of_pixels(data), data.tobytes()
 
 
 def decode_indexed(source: Source, index: Index, row: int, min_size: tuple[int, int]) -> Decoded:

@@ -6,20 +6,24 @@ import codecs
 import fnmatch
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import user_path
 from hubel.data.containers import format_of
-from hubel.data.decode import Decoded, decode
+from hubel.data.decode import Decoded, decode, of_pixels
+from hubel.data.pixels import as_array, as_pixels, is_image, is_path, one_image, stack_of_images
 from hubel.data.reading import read_regular
 from hubel.data.sources.listing import PassedOver, natural_key, passed_over
 from hubel.data.sources.walk import image_files
 
-__all__ = ["Input", "collect"]
+__all__ = ["Input", "as_inputs", "collect"]
 
 _MOST_INPUT = 2**30
 
@@ -29,13 +33,13 @@ class Input:
     """An image to predict, not read yet.
 
     Attributes:
-        name: of the image for the user: its path, or "-".
-        data: the encoded bytes where they do not come from a file.
+        name: of the image for the user: its path, "-", or its place such as "images[3]".
+        data: the encoded bytes, or the pixels, where they do not come from a file.
         damage: of an image that has been decoded: see `hubel.data.decode.Decoded`.
     """
 
     name: str
-    data: bytes | None = None
+    data: bytes | NDArray[np.uint8] | None = None
     damage: str = ""
 
     def decode(self, min_size: tuple[int, int] | None = None) -> Decoded:
@@ -45,7 +49,40 @@ class Input:
             DecodeError: it cannot be read.
         """
         data = self.data if self.data is not None else read_regular(Path(self.name))
+        if isinstance(data, np.ndarray):
+            return of_pixels(data)
         return decode(data, name=self.name, min_size=min_size)
+
+
+def as_inputs(images: Any) -> Iterator[Input]:
+    """Yield the images that a user gives in Python, in order.
+
+    Args:
+        images: one image or several: a path, folder or pattern; an array `(h, w, 3)`, `(n, h, w)` or `(n, h, w, 3)`; a
+            PIL image; a tensor `(3, h, w)` or `(n, 3, h, w)`; encoded bytes; a file opened for reading bytes; or a list
+            of any of these, grey arrays `(h, w)` among them.
+
+    Raises:
+        DataError: it is none of these, or a path does not exist.
+    """
+    array = as_array(images)
+    if is_path(images) or is_image(images):
+        images = [images]
+    elif array is not None and array.dtype.kind not in "OUS":
+        stack = stack_of_images(images)
+        if stack is not None and stack.shape[3:] != (4,):
+            yield from (Input(f"images[{number}]", data=pixels) for number, pixels in enumerate(as_pixels(stack)))
+            return
+        images = [images] if stack is None else list(stack)
+    elif not isinstance(images, Iterable):
+        one_image(images, "images")  # which says what an image is
+    images = list(images)
+    if images and all(map(is_path, images)):
+        yield from collect(images)
+        return
+    for number, image in enumerate(images):
+        name = f"images[{number}]"
+        yield from collect([image]) if is_path(image) else [Input(name, data=one_image(image, name))]
 
 
 def collect(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hubel.core.errors import DecodeError
-from hubel.data.inputs import Input, collect
+from hubel.data.inputs import Input, as_inputs
 from hubel.data.loading import network_input
-from hubel.data.sources.arrays import as_pixels
 from hubel.inference.device import device_of
 from hubel.inference.predictor import Predictor
 
@@ -41,26 +39,17 @@ def prepare_images(predictor: Predictor, images: Any) -> Iterator[PreparedImage]
 
     Args:
         predictor: a trained model.
-        images: paths, folders or patterns; or an array or list of arrays, as `Predictor.predict_proba` takes them; or
-            an iterator of `PreparedImage`s, which passes through unchanged.
+        images: as `Predictor.predict_proba` takes them; or an iterator of `PreparedImage`s, which passes through
+            unchanged.
 
     Raises:
         DecodeError: a file cannot be read.
         DataError: an array has another shape, or a path does not exist.
     """
-    preprocess = predictor.card.preprocess
     if isinstance(images, Iterator):
         yield from images
         return
-    if isinstance(images, str | Path):
-        images = [images]
-    if len(images) and all(isinstance(image, str | Path) for image in images):
-        yield from (prepare_image(predictor, item) for item in collect(images))
-        return
-    arrays = as_pixels(images) if isinstance(images, np.ndarray) else (as_pixels([image])[0] for image in images)
-    for number, pixels in enumerate(arrays):
-        aspect = _aspect(predictor, pixels.shape[1], pixels.shape[0])
-        yield PreparedImage(name=str(number), pixels=preprocess.apply(pixels), aspect=aspect)
+    yield from (prepare_image(predictor, item) for item in as_inputs(images))
 
 
 def prepare_image(predictor: Predictor, item: Input) -> PreparedImage:

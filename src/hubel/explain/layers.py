@@ -198,7 +198,8 @@ def target_logits(logits: Any, targets: Tensor) -> Tensor:
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise OptionError(f"an explanation needs a network that returns logits (n, classes), not {kind}")
-    targets = torch.as_tensor(targets, device=logits.device)
+    # A copy: a tensor that was made in inference mode may not be saved for the backward pass.
+    targets = torch.as_tensor(targets, device=logits.device).clone()
     if targets.shape != logits.shape[:1] or targets.min() < 0 or targets.max() >= logits.shape[1]:
         raise OptionError(f"targets are {len(logits)} class numbers from 0 to {logits.shape[1] - 1}")
     return logits.gather(1, targets[:, None].long())[:, 0]

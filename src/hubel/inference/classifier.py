@@ -7,16 +7,14 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DecodeError, ModelFileError
-from hubel.data.inputs import Input, collect
-from hubel.data.sources.arrays import as_pixels
-from hubel.inference.stream import MANY, batch_size, stream
+from hubel.data.inputs import Input, as_inputs
+from hubel.inference.stream import MANY, stream
 from hubel.inference.tta import Compute, mean_scores
 from hubel.weights.card import ModelCard
 
@@ -97,22 +95,15 @@ class Classifier(abc.ABC):
         """Return calibrated scores `(n, classes)` from 0 to 1; the predicted numbers of a regression.
 
         Args:
-            images: an array `(n, h, w)` or `(n, h, w, 3)`, uint8 or floats from 0 to 1, or a list of images as arrays
-                of any size; or a path, folder or pattern, or several of these.
+            images: one image or several: paths, folders, patterns, arrays, PIL images, tensors, bytes, open files, or a
+                list of these; see `hubel.data.inputs.as_inputs`. Arrays are uint8, or floats from 0 to 1.
 
         Raises:
-            DecodeError: a file cannot be read.
+            DecodeError: an image cannot be read.
             DataError: an array has another shape, or a path does not exist.
         """
-        if isinstance(images, str | Path):
-            images = [images]
-        if all(isinstance(image, str | Path) for image in images) and len(images):
-            return np.stack([_readable(row) for _, row in self._stream(collect(images))])
-        pixels = as_pixels(images) if isinstance(images, np.ndarray) else (as_pixels([image])[0] for image in images)
-        prepared = (self.card.preprocess.apply(image) for image in pixels)
-        groups = iter(lambda: list(itertools.islice(prepared, batch_size(self.card.preprocess))), [])
-        parts = [self.scores(np.stack(group)) for group in groups]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
+        rows = [_readable(row) for _, row in self._stream(as_inputs(images))]
+        return np.stack(rows) if rows else np.empty((0, len(self.classes)))
 
     def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[tuple[Input, Prediction]]:
         """Yield the `top_k` most probable classes of each image, in order; unreadable files come with their reason."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,6 +18,10 @@ from hubel.inference.stream import batch_size
 from hubel.nn.evaluating import evaluating
 
 __all__ = ["forward", "output_batches", "outputs"]
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # The threads of OpenMP do not live on in a forked child, which would wait for them for ever (libgomp).
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def forward(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:

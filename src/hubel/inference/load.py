@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hubel.core.errors import OptionError
@@ -32,6 +33,8 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
         MissingPackageError: the model needs torch, and it is not installed.
         OptionError: the model names no classes, or an option does not suit it.
     """
+    if not isinstance(model, str | os.PathLike):
+        raise OptionError(f"model is a path or a name, not {model!r}")
     if is_exported(model):
         if device not in ("auto", "cpu"):
             raise OptionError(f"exported files run on the processor; --device {device} is for model files")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +13,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from hubel.core.errors import DataError
-from hubel.data.sources import ArraySource, Source
-from hubel.data.sources.paths import PathSource
+from hubel.data.sources import Source
+from hubel.data.sources.arrays import column_of, memory_source
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.models.catalogue import option_text
 from hubel.training.execute import execute
@@ -34,7 +34,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         augment: augmentation policy: its name, or a .toml file. Default: what suits the images.
         options: options of the network.
         seed: another seed gives other weights and another order.
-        recipe: every other setting.
+        recipe: every other setting: a `Recipe` or a dict.
 
     Attributes:
         classes_: the classes, sorted, in the type of the labels that `fit` saw.
@@ -56,7 +56,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         augment: str | None = None,
         options: Mapping[str, Any] | None = None,
         seed: int = 0,
-        recipe: Recipe | None = None,
+        recipe: Recipe | Mapping[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.epochs = epochs
@@ -70,15 +70,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train.
 
         Args:
-            X: an array of images `(n, h, w[, c])` (uint8, or floats from 0 to 1), a sequence of paths, or a folder or
-                table that has its own labels.
-            y: n labels of any type that sorts; None with a folder or table.
+            X: an array of images `(n, h, w[, c])` (uint8, or floats from 0 to 1), a list of paths, arrays of any size,
+                PIL images, bytes or tensors, or a folder or table that has its own labels.
+            y: n labels of any type; an image whose label is None or NaN is left out. None with a folder or table.
 
         Raises:
             DataError: the images or labels cannot be used.
             KeyboardInterrupt: training was stopped by Ctrl-C or SIGTERM.
         """
-        recipe = (self.recipe or Recipe()).with_settings(
+        recipe = Recipe.of(self.recipe).with_settings(
             task="classify",
             model=self.model,
             epochs=self.epochs,
@@ -96,10 +96,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             device = recipe.machine.device or "auto"
             self.predictor_: Predictor = load_predictor(trained.path, device=device)
         names = self.predictor_.classes
-        self.classes_ = np.unique([values.get(name, name) for name in names])
-        place = {name: i for i, name in enumerate(names)}
-        back = {value: name for name, value in values.items()}
-        self._order = [place[str(back.get(value, value))] for value in self.classes_.tolist()]
+        self.classes_, first = _sorted([values.get(name, name) for name in names])
+        self._order = first.tolist()
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
@@ -125,15 +123,25 @@ def _source(images: Any, labels: Any) -> tuple[Source | str | Path, dict[str, An
             raise DataError("arrays and lists of paths need labels: fit(X, y)")
         return images, {}
     if isinstance(images, str | Path):
-        raise DataError(f"{images} has labels of its own; fit(X, y) takes arrays or a list of paths")
-    labels = np.asarray(labels)
-    if labels.ndim != 1:
-        raise DataError(f"labels have the shape (n,), not {labels.shape}")
-    values = {str(value): value for value in np.unique(labels).tolist()}
-    names = [str(value) for value in labels.tolist()]
-    if isinstance(images, Sequence) and all(isinstance(image, str | Path) for image in images):
-        return PathSource(images, names), values
-    array = np.asarray(images)
-    if array.dtype.kind in "UO" and array.ndim == 1:
-        return PathSource(array.tolist(), names), values
-    return ArraySource(array, names), values
+        raise DataError(f"{images} has labels of its own; fit(X, y) takes arrays or a list of images")
+    if (shape := np.shape(labels) if isinstance(labels, np.ndarray) else (0,))[1:]:
+        raise DataError(f"labels have the shape (n,), not {shape}")
+    source = memory_source(images, labels)
+    given = column_of("labels", labels, len(source.labels))
+    # A text is its own name, without blanks; a number, boolean or enum member stands behind its name.
+    values = {
+        name: value
+        for name, value in zip(reversed(source.labels), reversed(given), strict=True)
+        if name is not None and not isinstance(value, str)
+    }
+    return source, values
+
+
+def _sorted(values: list[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return labels, sorted if their type sorts, and where each was."""
+    try:
+        return np.unique(values, return_index=True)
+    except TypeError:
+        objects = np.empty(len(values), object)
+        objects[:] = values
+        return objects, np.arange(len(values))

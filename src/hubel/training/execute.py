@@ -29,7 +29,10 @@ from hubel.training.trainer import Trainer
 from hubel.training.transfer import TuningPlan, prepare_tuning
 from hubel.weights.model_file import load_model, save_model
 
-__all__ = ["TrainedModel", "build_trainer", "execute", "training_context"]
+__all__ = ["OnEpoch", "TrainedModel", "build_trainer", "execute", "training_context"]
+
+#: Called after each epoch with its row of `metrics.csv`.
+OnEpoch = Callable[[Mapping[str, float]], object]
 
 _ENOUGH_TO_COMPARE = 1000  # validation images that can tell one epoch of fine-tuning from the next
 
@@ -64,8 +67,14 @@ class TrainedModel:
         return NONE if self.tuning is None else self.tuning.boundary
 
 
-def execute(plan: Plan, path: Path, *, quiet: bool = True) -> TrainedModel:
+def execute(plan: Plan, path: Path, *, quiet: bool = True, on_epoch: OnEpoch | None = None) -> TrainedModel:
     """Train as planned, from the checkpoint in the folder `path` if there is one, and calibrate the best epoch.
+
+    Args:
+        plan: all decisions.
+        path: the folder of the run.
+        quiet: print nothing and keep no log.
+        on_epoch: called after each epoch with its row of `metrics.csv`.
 
     Raises:
         DivergedError: the loss is no longer finite.
@@ -74,9 +83,9 @@ def execute(plan: Plan, path: Path, *, quiet: bool = True) -> TrainedModel:
     with training_context(plan):
         torch.manual_seed(scalar(plan.loop.seed))
         if plan.transfer is not None:
-            trained = _fine_tune(plan, plan.transfer, folder)
+            trained = _fine_tune(plan, plan.transfer, folder, on_epoch)
         else:
-            trained = _train_from_scratch(plan, folder)
+            trained = _train_from_scratch(plan, folder, on_epoch)
         # Images that have trained the network tell nothing of how confident it may be.
         if not trained.stopped_by and plan.selects_best:
             _calibrate(folder.model, plan, trained.logits)
@@ -105,7 +114,7 @@ def build_trainer(plan: Plan, network: nn.Module) -> Trainer:
     return Trainer(network, objective, plan.optimizer, plan.precision)
 
 
-def _train_from_scratch(plan: Plan, folder: RunFolder) -> TrainedModel:
+def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:
     card, started = plan.card, time.monotonic()
     network = card.create().to(plan.device)
     if isinstance(network, Neighbours):
@@ -116,7 +125,7 @@ def _train_from_scratch(plan: Plan, folder: RunFolder) -> TrainedModel:
     def keep(weights: Mapping[str, Tensor]) -> None:
         save_model(folder.model, weights, card)
 
-    loop = _open_loop(plan, folder, network, plan.train, EpochSelection(val=plan.val), keep)
+    loop = _open_loop(plan, folder, network, plan.train, EpochSelection(val=plan.val), keep, on_epoch)
     with listening() as stop:
         finished = loop.run(stop)
     return TrainedModel(
@@ -133,7 +142,7 @@ def _memorise(network: Neighbours, train: Labelled[Images]) -> dict[str, int]:
     return network.fit(network_input(pixels, train.images.preprocess), torch.from_numpy(train.targets))
 
 
-def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder) -> TrainedModel:
+def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:
     """Fit a head to pretrained features; then tune the stages that are freed, if they make it better."""
 
     def keep(weights: Mapping[str, Tensor]) -> None:
@@ -158,7 +167,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder) -> Trained
         selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
     else:
         selection = EpochSelection(floor=NO_SCORE)
-    loop = _open_loop(plan, folder, tuning.tuned, tuning.train, selection, keep)
+    loop = _open_loop(plan, folder, tuning.tuned, tuning.train, selection, keep, on_epoch)
     with listening() as stop:
         finished = loop.run(stop)
     if finished and loop.progress.best_epoch == 0:
@@ -180,6 +189,7 @@ def _open_loop(
     train: Labelled[Samples],
     selection: EpochSelection,
     keep: Callable[[dict[str, Tensor]], None],
+    on_epoch: OnEpoch | None,
 ) -> Loop:
     """Return the loop over a network, at the newest checkpoint of the run if there is one."""
 
@@ -195,6 +205,8 @@ def _open_loop(
             f"epoch {row['epoch']:>3.0f}/{loop.progress.epochs}   loss {row['train_loss']:.4f}{measured}   "
             f"{row['images_per_second']:,.0f} images/s{best}"
         )
+        if on_epoch is not None:
+            on_epoch(dict(row))
 
     def save_checkpoint(step: int, checkpoint: Checkpoint) -> None:
         save(folder.checkpoints, step, checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -45,29 +46,51 @@ class _Settings:
     def __post_init__(self) -> None:
         for entry in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             value = getattr(self, entry.name)
-            if value == "auto" and entry.default is None:
+            if isinstance(value, str) and value == "auto" and entry.default is None:
                 object.__setattr__(self, entry.name, None)
             elif value is not None:
-                _check(entry, value)
+                plain = _plain(entry.name, value, str(entry.type))
+                object.__setattr__(self, entry.name, plain)
+                _check(entry, plain)
+
+
+def _plain(name: str, value: Any, kind: str) -> Any:
+    """Return a value as Python's own type of its setting: numbers of NumPy and paths are taken, too.
+
+    Args:
+        name: of the setting.
+        value: of the user.
+        kind: the type of the setting as its table declares it, such as "int | None".
+
+    Raises:
+        OptionError: it is of another type.
+    """
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if kind.startswith("bool") and isinstance(value, bool):
+        return value
+    if kind.startswith(("int", "float")) and isinstance(value, int | float) and not isinstance(value, bool):
+        if kind.startswith("float"):
+            return value
+        if value == value // 1:
+            return int(value)
+        raise OptionError(f"{name} is a whole number, not {value!r}")
+    if kind.startswith("str") and isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    if kind.startswith("dict") and isinstance(value, Mapping):
+        return {str(key): ",".join(map(str, v)) if isinstance(v, list | tuple) else str(v) for key, v in value.items()}
+    wanted = next(word for start, word in _WORDS.items() if kind.startswith(start))
+    raise OptionError(f"{name} is {wanted}, not {value!r}")
+
+
+_WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a name", "dict": "a table"}
 
 
 def _check(entry: Field[Any], value: Any) -> None:
-    kind = str(entry.type).removesuffix(" | None")
     if "range" in entry.metadata:
-        check_range(entry.name, value, *entry.metadata["range"], whole=kind == "int")
-    elif "names" in entry.metadata:
-        if value not in entry.metadata["names"]:
-            raise UnknownNameError(entry.name, str(value), ("auto", *entry.metadata["names"]))
-    elif kind in _KINDS and not isinstance(value, _KINDS[kind][0]):
-        raise OptionError(f"{entry.name} is {_KINDS[kind][1]}, not {value!r}")
-
-
-# What a setting of a type may be in Python, and its name.
-_KINDS: dict[str, tuple[Any, str]] = {
-    "str": (str | int | Path, "a name"),
-    "bool": (bool, "true or false"),
-    "dict[str, str]": (Mapping, "a table"),
-}
+        check_range(entry.name, value, *entry.metadata["range"])
+    if "names" in entry.metadata and value not in entry.metadata["names"]:
+        raise UnknownNameError(entry.name, value, ("auto", *entry.metadata["names"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +122,15 @@ class DataSettings(_Settings):
     root: str | None = None
 
     def __post_init__(self) -> None:
+        size: Any = self.size  # 64, (48, 64) or "48x64"
+        if size is not None and not isinstance(size, str | bool):
+            sides = size if isinstance(size, list | tuple) else [size]
+            object.__setattr__(self, "size", "x".join(map(str, sides)))
         super().__post_init__()
-        if isinstance(self.size, int) and not isinstance(self.size, bool):
-            object.__setattr__(self, "size", str(self.size))
         if self.size is not None:
             parse_size(self.size)
+        if self.root is not None:
+            object.__setattr__(self, "root", str(Path(self.root).expanduser().resolve()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,12 +288,34 @@ class Recipe:
         for name in settings:
             if name not in _TABLE_OF:
                 raise UnknownNameError("setting", name, [*_TABLE_OF, *_OWN, *tables])
+        for name, value in tables.items():
+            if not isinstance(value, _TABLES[name]):
+                raise OptionError(f"{name} is a {_TABLES[name].__name__}, not {value!r}")
+        task = task if task is None else _plain("task", task, "str")
         object.__setattr__(self, "task", None if task == "auto" else task)
-        check_range("seed", seed, -_MOST_SEED, _MOST_SEED, whole=True)
+        seed = _plain("seed", seed, "int")
+        check_range("seed", seed, -_MOST_SEED, _MOST_SEED)
         object.__setattr__(self, "seed", seed)
         for name, table in tables.items():
             changed = {key: value for key, value in settings.items() if _TABLE_OF[key] == name}
             object.__setattr__(self, name, dataclasses.replace(table, **changed) if changed else table)
+
+    @classmethod
+    def of(cls, value: Recipe | Mapping[str, Any] | None) -> Recipe:
+        """Return the recipe that a user gives in Python: a recipe, a dict of settings, or None for the defaults.
+
+        Raises:
+            UnknownNameError: there is no such setting.
+            OptionError: it is none of these, or a value is out of range.
+
+        >>> Recipe.of({"model": "resnet20", "epochs": 30}).optimization.epochs
+        30
+        """
+        if isinstance(value, Recipe):
+            return value
+        if value is None or isinstance(value, Mapping):
+            return cls.from_json(value or {})
+        raise OptionError(f"a recipe is a hubel.Recipe or a dict of settings, not {value!r}")
 
     def with_settings(self, **settings: Any) -> Self:
         """Return a copy with some settings changed, by their own names.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,11 @@ import torch
 from hubel.core.errors import CheckpointError, HubelError, OptionError
 from hubel.core.files import remove_leftovers, user_path
 from hubel.core.outputs import make_folder, output_folder
-from hubel.core.progress import counted
+from hubel.core.progress import counted, silence
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.tasks.task import Evaluation
-from hubel.training.execute import TrainedModel, execute
+from hubel.training.execute import OnEpoch, TrainedModel, execute
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
@@ -66,23 +68,39 @@ class RunResult:
         return accuracy
 
 
-def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, xo: XO | None = None) -> RunResult:
+def train(
+    data: Any,
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    *,
+    out: str | Path | None = None,
+    xo: XO | None = None,
+    quiet: bool = False,
+    on_epoch: OnEpoch | None = None,
+) -> RunResult:
     """Train a network on images, measure it, and write everything into a folder.
 
     Args:
-        data: a folder, table, built-in dataset or pair of arrays; see `hubel.data.open_dataset`.
-        recipe: the settings; what they leave open is decided from the data.
+        data: a folder, table, built-in dataset, or a pair (images, labels); see `hubel.data.open_dataset`.
+        recipe: the settings, as a `Recipe` or a dict; what they leave open is decided from the data.
         out: the folder of the run; a new one below `runs/` if not given.
         xo: settings of the images when `data` is "xo".
+        quiet: print nothing; `log.txt` in the folder has all lines.
+        on_epoch: called after each epoch with its row of `metrics.csv`, such as `{"epoch": 1, "val_loss": 0.5, ...}`;
+            not at all where no epoch is made (only the head of a pretrained network is fitted).
 
     Raises:
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
+    with silence() if quiet else nullcontext():
+        return _train(data, Recipe.of(recipe), None if out is None else _path("out", out), xo, on_epoch)
+
+
+def _train(data: Any, recipe: Recipe, out: Path | None, xo: XO | None, on_epoch: OnEpoch | None) -> RunResult:
     started = time.monotonic()
-    if out is not None and (Path(out) / "config.json").exists():
+    if out is not None and (out / "config.json").exists():
         raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
     out = output_folder(out, verb="train", inputs=(data,))
-    plan = plan_training(data, recipe or Recipe(), xo=xo)
+    plan = plan_training(data, recipe, xo=xo)
     seconds = {"indexing the images": time.monotonic() - started}
     name = f"{plan.dataset.source.name}-{plan.card.model}"
     folder = RunFolder(make_folder(out, verb="train", name=name))
@@ -90,7 +108,7 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
         if (folder.path / "config.json").exists():
             raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
         folder.write_config(_config(data, plan, xo))
-        return _carry_out(folder, plan, seconds)
+        return _carry_out(folder, plan, seconds, on_epoch)
 
 
 def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
@@ -113,6 +131,12 @@ def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
     }
 
 
+def _path(name: str, value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise OptionError(f"{name} is the path of a folder, not {value!r}")
+    return user_path(value)
+
+
 def _location(data: Any, plan: Plan) -> str | None:
     """Return what finds the data from any folder; None for arrays."""
     source = plan.dataset.source
@@ -125,13 +149,13 @@ def _location(data: Any, plan: Plan) -> str | None:
     return str(data) if "://" in str(data) else source.location or str(data)
 
 
-def resume(folder: Path | None = None) -> RunResult:
+def resume(folder: str | Path | None = None) -> RunResult:
     """Go on with an unfinished run: the one in `folder`, or the newest one below `runs/`.
 
     Raises:
         CheckpointError: there is no such run, it is finished, or its data has changed.
     """
-    run = RunFolder(newest_unfinished() if folder is None else folder)
+    run = RunFolder(newest_unfinished() if folder is None else _path("folder", folder))
     run.config()  # before a lock is put where no run is
     with run.lock():
         return _go_on(run, run.config())
@@ -163,10 +187,12 @@ def _request(run: RunFolder, config: Mapping[str, Any]) -> tuple[Recipe, XO | No
         raise CheckpointError(f"{run.path / 'config.json'}: {error}") from None
 
 
-def _carry_out(folder: RunFolder, plan: Plan, seconds: Mapping[str, float]) -> RunResult:
+def _carry_out(
+    folder: RunFolder, plan: Plan, seconds: Mapping[str, float], on_epoch: OnEpoch | None = None
+) -> RunResult:
     remove_leftovers(folder.path)
     _announce(folder, plan)
-    trained = execute(plan, folder.path, quiet=False)
+    trained = execute(plan, folder.path, quiet=False, on_epoch=on_epoch)
     result = RunResult(folder=folder.path, model=trained.path, stopped_by=trained.stopped_by, minutes=trained.minutes)
     if trained.stopped_by:
         return result

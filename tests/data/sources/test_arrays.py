@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.data.index import scan
+from hubel.data.pixels import as_pixels
 from hubel.data.sources import ArraySource, open_source
-from hubel.data.sources.arrays import as_pixels
 
 GREY = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
 
@@ -96,6 +96,7 @@ def test_labels_may_be_numbers_or_absent() -> None:
     [
         (["a"], None, r"2 images need 2 labels in one dimension, not an array of shape \(1,\)"),
         (np.eye(2), None, r"labels in one dimension, not an array of shape \(2, 2\)"),
+        ([["a"], ["b", "c"]], None, "b, c are several labels; expected one, or --task multi_label"),
         ("ab", None, "labels in one dimension"),
         (None, [1, 2, 3], "2 images need 2 splits"),
         (None, [0, 4], "splits are numbers from 0 to 3"),

@@ -17,11 +17,11 @@ from picture_files import SAMPLES
 
 from hubel.core.errors import DataError, DecodeError, OptionError, UnknownNameError
 from hubel.data.sources import KINDS, ArraySource, Source, open_source
+from hubel.data.sources.arrays import ListSource
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.folder import FolderSource
 from hubel.data.sources.listing import ListingBuilder, class_names, natural_key
 from hubel.data.sources.parquet import ParquetSource
-from hubel.data.sources.paths import PathSource
 from hubel.data.sources.table import TableSource
 
 
@@ -127,14 +127,14 @@ def test_files_given_by_hand(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.png").write_bytes(SAMPLES["PNG"])
     paths = [tmp_path / "a.png", str(tmp_path / "b.png"), "gone.png"]
-    source = PathSource(paths, ["x", "y", "x"])
+    source = ListSource(paths, ["x", "y", "x"])
     listing = source.listing()
     assert listing.label.tolist() == [0, 1, 0]
     assert source.read(1, listing.paths[1]) == SAMPLES["PNG"]
     with pytest.raises(DecodeError, match=r"gone\.png: there is no such file"):
         source.read(2, listing.paths[2])
-    with pytest.raises(DataError, match="3 files cannot have 1 labels"):
-        PathSource(paths, ["x"])
+    with pytest.raises(DataError, match="3 images need 3 labels"):
+        ListSource(paths, ["x"])
 
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 2**64 - 1))))

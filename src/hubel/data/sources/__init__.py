@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,10 @@ def open_source(
     """
     if isinstance(data, Source):
         return data
+    if not isinstance(data, str | os.PathLike | tuple):
+        accepted = "; ".join(kind.name for kind in KINDS)
+        hint = "; images and their labels are a tuple (images, labels)" if isinstance(data, list) else ""
+        raise DataError(f"data is {accepted}; not {type(data).__name__}{hint}")
     folder = None if root is None else Path(root).expanduser()
     return _open(SourceRequest(data=data, root=folder, multi_label=multi_label, labelled=labelled, xo=xo))
 

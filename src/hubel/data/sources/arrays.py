@@ -1,19 +1,24 @@
-"""Images in arrays."""
+"""Images in memory, or named one by one: arrays, and lists of paths, PIL images, bytes, tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from hubel.core.errors import DataError
-from hubel.data.sources.kind import SourceKind
+from hubel.data.pixels import as_array, as_pixels, is_image, is_path, one_image, stack_of_images
+from hubel.data.reading import read_regular
+from hubel.data.sources.kind import SourceKind, SourceRequest
 from hubel.data.sources.labels import LabelReader
 from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder
 
-__all__ = ["KIND", "ArraySource", "as_pixels"]
+__all__ = ["KIND", "ArraySource", "ListSource", "column_of", "memory_source"]
 
 
 class ArraySource:
@@ -47,24 +52,92 @@ class ArraySource:
         self.name, self._notes = name, notes
         self._images = as_pixels(images)
         n = len(self._images)
-        reader = LabelReader(where=name, multi_label=multi_label)
-        values = [None] * n if labels is None else column_of("labels", labels, n)
-        self._labels = [reader.read(value, f"label {row}") for row, value in enumerate(values)]
-        self._splits = [0] * n if splits is None else column_of("splits", splits, n)
-        if not set(self._splits) <= set(range(len(SPLITS))):
-            raise DataError(f"splits are numbers from 0 to {len(SPLITS) - 1}, for none, train, val and test")
+        self.labels = _labels(labels, n, name, multi_label=multi_label)
+        self._splits = _splits(splits, n)
 
     def listing(self) -> Listing:
         """Return one row an image, named by its number."""
         rows = ListingBuilder()
         rows.notes += self._notes
-        for row, (label, split) in enumerate(zip(self._labels, self._splits, strict=True)):
-            rows.add(f"{self.name}[{row}]", label, int(split))
+        for row, (label, split) in enumerate(zip(self.labels, self._splits, strict=True)):
+            rows.add(f"{self.name}[{row}]", label, split)
         return rows.build()
 
     def read(self, row: int, path: str) -> NDArray[np.uint8]:
         """Return the pixels of one image."""
         return np.asarray(self._images[row])
+
+
+class ListSource:
+    """Images of any kind, with their labels: paths, arrays of any size, PIL images, bytes, open files, tensors.
+
+    Args:
+        images: n images; see `hubel.data.pixels.one_image`.
+        labels: as of `ArraySource`.
+        splits: as of `ArraySource`.
+        multi_label: as of `ArraySource`.
+
+    Raises:
+        DataError: there are not as many labels as images, or one of the images is none.
+    """
+
+    name, location = "images", ""
+
+    def __init__(
+        self, images: Sequence[Any], labels: Any = None, splits: ArrayLike | None = None, *, multi_label: bool = False
+    ) -> None:
+        n = len(images)
+        self._names = [os.fspath(image) if is_path(image) else f"images[{row}]" for row, image in enumerate(images)]
+        # A path is read when its image is needed; an open file can be read only once.
+        self._images = [
+            image if is_path(image) or isinstance(image, Image.Image) else one_image(image, name)
+            for image, name in zip(images, self._names, strict=True)
+        ]
+        self.labels = _labels(labels, n, self.name, multi_label=multi_label)
+        self._splits = _splits(splits, n)
+
+    def listing(self) -> Listing:
+        """Return one row an image."""
+        rows = ListingBuilder()
+        for name, label, split in zip(self._names, self.labels, self._splits, strict=True):
+            rows.add(name, label, split)
+        return rows.build()
+
+    def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:
+        """Return the bytes or the pixels of one image."""
+        image: Any = self._images[row]
+        return read_regular(Path(image)) if is_path(image) else one_image(image, path)
+
+
+def memory_source(
+    images: Any, labels: Any = None, splits: ArrayLike | None = None, *, multi_label: bool = False
+) -> ArraySource | ListSource:
+    """Return a source of images in an array or tensor, or in a list of images of any kind.
+
+    Raises:
+        DataError: it is neither, or there are not as many labels as images.
+    """
+    array = as_array(images)
+    if array is not None and array.dtype.kind not in "OUS":
+        stack = array if array.ndim == 3 else stack_of_images(images)
+        return ArraySource(array if stack is None else stack, labels, splits, multi_label=multi_label)
+    if is_path(images) or is_image(images) or not isinstance(images, Iterable):
+        wanted = "an array (n, h, w) or (n, h, w, 3), or a list of images"
+        raise DataError(f"images with labels are {wanted}, not {type(images).__name__}")
+    return ListSource(list(images), labels, splits, multi_label=multi_label)
+
+
+def _labels(values: Any, n: int, where: str, *, multi_label: bool) -> list[str | None]:
+    reader = LabelReader(where=where, multi_label=multi_label)
+    found = [None] * n if values is None else column_of("labels", values, n)
+    return [reader.read(value, f"label {row}") for row, value in enumerate(found)]
+
+
+def _splits(values: Any, n: int) -> list[int]:
+    codes = [0] * n if values is None else column_of("splits", values, n)
+    if not set(codes) <= set(range(len(SPLITS))):
+        raise DataError(f"splits are numbers from 0 to {len(SPLITS) - 1}, for none, train, val and test")
+    return [int(code) for code in codes]
 
 
 def column_of(name: str, values: Any, n: int) -> list[Any]:
@@ -84,44 +157,16 @@ def column_of(name: str, values: Any, n: int) -> list[Any]:
     return list(values)
 
 
-def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
-    """Convert arrays of images to uint8 `(n, h, w)` or `(n, h, w, 3)`.
-
-    Raises:
-        DataError: it has another shape, or values out of range.
-
-    >>> as_pixels(np.array([[[0.0, 0.5, 1.0]]])).tolist()
-    [[[0, 128, 255]]]
-    """
-    try:
-        pixels = np.asarray(images)
-    except ValueError:
-        raise DataError("the images have different sizes; an array holds images of one size") from None
-    if pixels.ndim == 4 and pixels.shape[3] == 1:
-        pixels = pixels[..., 0]
-    if pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[3] != 3) or 0 in pixels.shape[1:]:
-        raise DataError(f"images have the shape (n, h, w), (n, h, w, 1) or (n, h, w, 3), not {pixels.shape}")
-    if pixels.dtype.kind == "b":
-        return np.where(pixels, np.uint8(255), np.uint8(0))
-    if pixels.dtype == np.uint8:
-        return np.asarray(pixels, np.uint8)
-    if pixels.dtype.kind not in "fiu" or not np.isfinite(pixels).all():
-        raise DataError(f"pixels are finite numbers, not {pixels.dtype}")
-    low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
-    if pixels.dtype.kind == "f":
-        if low < 0 or high > 1:
-            raise DataError(
-                f"pixels given as floats lie between 0 and 1, not {low:g} to {high:g}; divide by the maximum"
-            )
-        return np.asarray(np.rint(pixels * 255), np.uint8)
-    if low < 0 or high > 255:
-        raise DataError(f"pixels given as integers lie between 0 and 255, not {low:g} to {high:g}")
-    return np.asarray(pixels, np.uint8)
+def _open(request: SourceRequest) -> ArraySource | ListSource:
+    if not 1 <= len(request.data) <= 3:
+        parts = len(request.data)
+        raise DataError(f"data is a pair (images, labels), or (images, labels, splits); it has {parts} parts")
+    return memory_source(*request.data, multi_label=request.multi_label)
 
 
 KIND = SourceKind(
-    name="a pair of arrays (images, labels)",
+    name="a pair (images, labels) of arrays or lists",
     recognises=lambda request: isinstance(request.data, tuple),
-    open=lambda request: ArraySource(*request.data, multi_label=request.multi_label),
+    open=_open,
     multi_label=True,
 )

@@ -164,9 +164,9 @@ def _plain(value: Any) -> Any:
         return list(value)
     if value is None or _is_missing(value):
         return None
-    if isinstance(value, float | Decimal) and abs(value) < _EXACT and value == int(value):
+    if isinstance(value, float | Decimal) and -_EXACT < value < _EXACT and value == int(value):
         return int(value)
-    kind = type(value)
+    kind: Any = type(value)
     if isinstance(value, dict) or (kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__):
         raise _LabelError(f"a label is text, a number or a list of them, not {kind.__name__}")
     return value

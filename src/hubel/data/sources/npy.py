@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.data.containers import EXTENSIONS
+from hubel.data.pixels import as_pixels
 from hubel.data.reading import DEFAULT_LIMITS, RefusalError, one_line, read_regular
-from hubel.data.sources.arrays import as_pixels
 from hubel.data.sources.folder import FolderSource
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import PassedOver

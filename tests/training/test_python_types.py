@@ -1,0 +1,130 @@
+"""The Python interface takes what users of Python have at hand, and says what it takes where it does not."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hubel
+from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.training import run_report
+
+X = np.random.default_rng(0).integers(0, 99, (40, 8, 8)).astype(np.uint8)
+Y = np.arange(40) % 2
+X[Y == 1] += 120
+QUICK = {"model": "linear", "epochs": 1, "threads": 1, "size": 8}
+
+
+@pytest.fixture(autouse=True)
+def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No figures and no page, which take most of the time."""
+    monkeypatch.setattr(run_report, "write_evaluation", lambda folder, *rest, **more: folder / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        ({"size": 64}, "size", "64"),
+        ({"size": np.int64(64)}, "size", "64"),
+        ({"size": (48, 64)}, "size", "48x64"),
+        ({"epochs": np.int32(3)}, "epochs", 3),
+        ({"epochs": 3.0}, "epochs", 3),
+        ({"lr": np.float32(0.5)}, "lr", 0.5),
+        ({"weights": Path("a.pth")}, "weights", "a.pth"),
+        ({"class_weights": np.bool_(True)}, "class_weights", True),
+        ({"options": {"filters": (16, 32), "dropout": 0.5}}, "options", {"filters": "16,32", "dropout": "0.5"}),
+        ({"seed": np.int64(7)}, "seed", 7),
+    ],
+)
+def test_settings_of_other_types(settings: dict[str, Any], name: str, value: Any) -> None:
+    found = hubel.Recipe(**settings).settings()[name]
+    assert found == value
+    assert type(found) is type(value)
+    assert hubel.Recipe.of(settings) == hubel.Recipe(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": "3"}, "epochs is a whole number, not '3'"),
+        ({"epochs": 2.5}, "epochs is a whole number, not 2.5"),
+        ({"epochs": True}, "epochs is a whole number, not True"),
+        ({"lr": "fast"}, "lr is a number, not 'fast'"),
+        ({"model": 5}, "model is a name, not 5"),
+        ({"class_weights": "yes"}, "class_weights is true or false, not 'yes'"),
+        ({"options": "filters"}, "options is a table, not 'filters'"),
+        ({"size": 0}, "size is a number of pixels such as 64"),
+        ({"seed": "a"}, "seed is a whole number, not 'a'"),
+        ({"task": 1}, "task is a name, not 1"),
+        ({"data": {"size": 64}}, "data is a DataSettings, not"),
+    ],
+)
+def test_settings_of_wrong_types(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        hubel.Recipe(**settings)
+
+
+def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[Any] = []
+    done = hubel.train((X, Y), {**QUICK, "epochs": 2}, out=str(tmp_path / "run"), quiet=True, on_epoch=rows.append)
+    assert done.folder == tmp_path / "run"
+    assert capsys.readouterr() == ("", "")
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[0].keys() >= {"train_loss", "val_loss", "val_top1", "learning_rate"}
+    assert "epoch   2/2" in (tmp_path / "run" / "log.txt").read_text()
+    assert hubel.load(str(done.folder)).classes == hubel.load(done.folder).classes == ("0", "1")
+
+
+def test_messages_go_through_logging(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logger, records = logging.getLogger("hubel"), list[logging.LogRecord]()
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        hubel.train((X, Y), QUICK, out=tmp_path / "a")
+        assert any(record.getMessage().startswith("epoch   1/1") for record in records)
+        assert "epoch   1/1" in capsys.readouterr().err
+        logger.setLevel(logging.WARNING)
+        hubel.train((X, Y), QUICK, out=tmp_path / "b")
+        assert capsys.readouterr().err == ""
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.INFO)
+
+
+def test_an_error_in_a_callback_reaches_the_caller(tmp_path: Path) -> None:
+    def stop(row: Any) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        hubel.train((X, Y), QUICK, out=tmp_path / "run", quiet=True, on_epoch=stop)
+
+
+def test_images_without_a_label(tmp_path: Path) -> None:
+    labels = np.where(np.arange(40) % 5 == 0, np.nan, Y)
+    assert hubel.load(hubel.train((X, labels), QUICK, out=tmp_path / "run", quiet=True).folder).classes == ("0", "1")
+    with pytest.raises(DataError, match="none of the 40 readable images has a label"):
+        hubel.train((X, [None] * 40), QUICK)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: hubel.train(42), DataError, "data is the name of a built-in dataset.*; not int$"),
+        (lambda: hubel.train([X, Y]), DataError, r"not list; images and their labels are a tuple \(images, labels\)"),
+        (lambda: hubel.train((X, Y), "fast"), OptionError, "a recipe is a hubel.Recipe or a dict .* not 'fast'"),
+        (lambda: hubel.train((X, Y), {"epoch": 3}), UnknownNameError, "did you mean epochs"),
+        (lambda: hubel.train((X, Y), QUICK, out=3), OptionError, "out is the path of a folder, not 3"),
+        (lambda: hubel.resume(3), OptionError, "folder is the path of a folder, not 3"),
+        (lambda: hubel.load(3), OptionError, "model is a path or a name, not 3"),
+        (lambda: hubel.train((3, Y)), DataError, "images with labels are an array .* or a list of images, not int"),
+        (lambda: hubel.train((X, Y, None, 5)), DataError, r"a pair \(images, labels\).*it has 4 parts"),
+    ],
+)  # fmt: skip
+def test_wrong_types(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
