@@ -10,7 +10,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+import peers
 from hubel.analysis.verify import verify
 from hubel.core.errors import OptionError
 from hubel.models import efficientnet, googlenet, inception_v3, lenet, mobilenet
@@ -145,6 +148,27 @@ def test_sources_and_precision(name: str) -> None:
     exact = [fact.quantity for fact in facts if not fact.digits]
     assert len(exact) == len(set(exact)), "one exact value for each quantity"
     assert {"parameters", "macs"} <= set(exact)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", list_models("efficientnet*"))
+def test_efficientnet_is_the_libraries(name: str) -> None:
+    """Shapes, parameters and multiply-adds, read from torchvision's network, for Lite from timm's."""
+    published, shape, seen = find(name)[1].published, find(name)[1].shape, []
+    with torch.device("meta"):
+        if "lite" in name:
+            theirs = peers.timm().create_model(name)
+            sections = [theirs.bn1, *theirs.blocks]
+        else:
+            theirs = getattr(peers.torchvision().models, name)(weights=None)
+            sections = list(theirs.features)[:8]
+        for section in sections:
+            section.register_forward_hook(lambda module, inputs, output: seen.append(tuple(output.shape[1:])))
+        with FlopCounterMode(display=False) as counter:
+            theirs.eval().requires_grad_(False)(torch.empty(1, *shape))
+    assert seen == list(published.maps.values())
+    assert counter.get_total_flops() // 2 == published.macs
+    assert sum(p.numel() for p in theirs.parameters()) == published.params
 
 
 def test_precision() -> None:
