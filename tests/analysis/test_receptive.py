@@ -222,6 +222,17 @@ def test_resizing_layers_against_gradients(layer: nn.Module) -> None:
             assert actual == (max(0, low), min(19, high)), place
 
 
+def test_sizes_without_a_common_measure_are_bounded() -> None:
+    """A few resizings between convolutions have more different fields than are kept; then one bound serves all."""
+    layers = [layer for side in (37, 53, 71) for layer in (conv(3), nn.Upsample((side, side)))]
+    exact = trace(nn.Sequential(*layers[:4]), (1, 31, 31))[-1].field
+    bound = trace(nn.Sequential(*layers), (1, 31, 31))[-1].field
+    assert exact is not None
+    assert bound is not None
+    assert (len(exact.rows.fields), len(bound.rows.fields)) == (53 * 37, 1)
+    assert exact.rows.size < bound.rows.size < 12
+
+
 def test_pure_functions() -> None:
     field = windowed(of_image(), (3, 5), (2, 1), (1, 0))
     assert (field.rows.of(0), field.rows.jump) == ((-1, 1), 2)

@@ -18,7 +18,7 @@ from hubel.analysis.verify import verify
 from hubel.core.errors import OptionError
 from hubel.models import efficientnet, googlenet, inception_v3, lenet, mobilenet
 from hubel.models.catalogue import FAMILIES, build_model, family_of, find, list_models
-from hubel.models.variant import Rounded, Source, computed, library, paper
+from hubel.models.variant import Origin, Rounded, computed, library, paper
 
 # Networks whose layouts are the columns of a paper's table.
 LAYOUTS = [
@@ -143,8 +143,8 @@ def test_sources_and_precision(name: str) -> None:
     assert facts
     for fact in facts:
         assert fact.source
-        assert not fact.digits or fact.kind == Source.PAPER, "only papers round"
-        assert not fact.differs or fact.kind == Source.PAPER
+        assert not fact.digits or fact.kind == Origin.PAPER, "only papers round"
+        assert not fact.differs or fact.kind == Origin.PAPER
     exact = [fact.quantity for fact in facts if not fact.digits]
     assert len(exact) == len(set(exact)), "one exact value for each quantity"
     assert {"parameters", "macs"} <= set(exact)
