@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -78,6 +79,37 @@ def test_beside_torchinfo(name: str) -> None:
     names = dict(network.named_modules())
     for row in found.rows:
         assert shapes[id(names[row.name])].pop(0) == row.shape, row.name
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "name",
+    ["swin_tiny_patch4_window7_224", "swinv2_cr_tiny_224", "mobilevit_xxs", "xcit_nano_12_p16_224", "ecaresnet26t"],
+)
+def test_transformers_beside_torchs_counter(name: str) -> None:
+    equals_torchs_counter(name)
+
+
+@pytest.mark.peer
+@pytest.mark.slow
+def test_all_of_timm_beside_torchs_counter() -> None:
+    """An hour; what cannot be built without its own library is left out."""
+    tried = 0
+    for name in peers.timm().list_models():
+        with contextlib.suppress(ImportError):
+            equals_torchs_counter(name)
+            tried += 1
+    assert tried > 1000
+
+
+def equals_torchs_counter(name: str) -> None:
+    with torch.device("meta"):
+        network = peers.timm().create_model(name).eval().requires_grad_(False)
+    shape = network.default_cfg["input_size"]
+    with FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, *shape, device="meta"))
+    found = hubel.summary(network, shape)
+    assert (found.macs, found.not_counted) == (counter.get_total_flops() // 2, {}), name
 
 
 @pytest.mark.peer
@@ -305,6 +337,15 @@ def test_transformer_blocks_and_recurrent_nets_have_shapes() -> None:
 class Looks(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if float(x.sum()) > 0 else -x
+
+
+def test_settings_of_any_kind() -> None:
+    """A module of the user's may call a list "stride"."""
+
+    class Windowed(nn.Identity):
+        kernel_size, stride, padding = [3, 5], [1, 2], "same"
+
+    assert hubel.summary(Windowed(), (3, 8, 8)).layers[0].detail == "3x5 stride 1x2 pad same"
 
 
 def test_mistakes() -> None:

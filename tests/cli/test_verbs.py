@@ -143,9 +143,12 @@ def test_verify(hubel: Call) -> None:
     answer = hubel("verify", "lenet*")
     assert answer.code == 0
     assert "pass" in answer.out
-    assert "15 of 15 published facts of 2 networks hold" in answer.out
+    assert "16 of 16 facts of 2 networks hold (13 paper, 3 computed here)" in answer.out
     answer = hubel("verify", "lenet5", "--all")
     assert "16x10x10" in answer.out
+    answer = hubel("verify", "mobilenet_v2_140")
+    assert "differs" in answer.out
+    assert "Sandler 2018, Table 4 prints 6.9 million parameters, computed are 6,108,776" in answer.out
 
 
 def test_predict_by_name(hubel: Call, photos: Path) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
+from hubel.analysis.summary import summary
 from hubel.models.catalogue import build_model
 from hubel.models.lenet import _CONNECTIONS, class_codes
 from hubel.nn.network import Network
@@ -24,12 +27,19 @@ def test_layer_tables() -> None:
 
 
 def test_connections() -> None:
-    """The paper counts connections: C1 122,304, S2 5,880, C3 151,600, S4 2,000, C5 48,120."""
+    """Section II.B counts connections, 340,908 in all; C3 has those of Table I only."""
     assert [len(seen) for seen in _CONNECTIONS] == [3] * 6 + [4] * 9 + [6]
-    assert 28 * 28 * 6 * (25 + 1) == 122_304
-    assert 100 * (25 * sum(map(len, _CONNECTIONS)) + 16) == 151_600
     # Table I: every map of S2 is seen by ten of C3.
     assert np.bincount([below for seen in _CONNECTIONS for below in seen]).tolist() == [10] * 6
+    rows = {row.name.split(".")[-2]: row for row in summary("lenet5").layers if row.params}
+    macs = {layer: rows[layer].macs for layer in ("c1", "c3", "c5", "f6")}
+    assert macs == {"c1": 117_600, "c3": 150_000, "c5": 48_000, "f6": 10_080}
+    connections = {layer: n + math.prod(rows[layer].shape) for layer, n in macs.items()}  # and a bias each
+    assert connections == {"c1": 122_304, "c3": 151_600, "c5": 48_120, "f6": 10_164}
+    for layer, n in (("s2", 5_880), ("s4", 2_000)):  # four pixels and a bias
+        connections[layer] = 5 * math.prod(rows[layer].shape)
+        assert connections[layer] == n
+    assert sum(connections.values()) + class_codes(10).size == 340_908
 
 
 def test_against_the_formulas() -> None:

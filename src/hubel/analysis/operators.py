@@ -88,4 +88,5 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _is_product(func: Any) -> bool:
     """Return whether an operator without a formula may be a product: by its name, or as torch does not know it."""
     namespace, _, name = func.name().partition("::")
-    return namespace not in _OWN or not _PRODUCTS.isdisjoint(name.partition(".")[0].split("_"))
+    words = set(name.partition(".")[0].split("_"))
+    return namespace not in _OWN or ("norm" not in words and not words.isdisjoint(_PRODUCTS))

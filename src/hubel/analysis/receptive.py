@@ -33,6 +33,7 @@ __all__ = [
 Pair = tuple[int, int]  # rows, columns
 Taps = Callable[[int], Iterable[int]]  # from a value of a map to those of the map before that it depends on
 
+_MOST = 4096  # different fields that are kept; enough for maps of any usual size
 _NOTHING = (math.inf, -math.inf)  # the field of a value that depends on no pixel
 
 
@@ -164,8 +165,16 @@ def _resampled(axis: Axis, taps: Taps, step: int, of: int = 1) -> Axis:
     shared = math.gcd(step, of)
     step, of = step // shared, of // shared
     period = of * (len(axis.fields) // math.gcd(len(axis.fields), step))
-    fields = tuple(_hull(map(axis.of, taps(o))) for o in range(period))
-    return Axis(fields, axis.jump * step if of == 1 else axis.jump * step / of)
+    jump = axis.jump * step if of == 1 else axis.jump * step / of
+    return _repeating(lambda o: map(axis.of, taps(o)), period, jump)
+
+
+def _repeating(fields: Callable[[int], Iterable[tuple[float, float]]], period: int, jump: float) -> Axis:
+    """Return the axis whose value `o` has the union of `fields(o)`; one bound for all where too many differ."""
+    found = [_hull(fields(o)) for o in range(min(period, _MOST))]
+    if period > _MOST:
+        found = [_hull((low - o * jump, high - o * jump) for o, (low, high) in enumerate(found))]
+    return Axis(tuple(found), jump)
 
 
 def _hull(fields: Iterable[tuple[float, float]]) -> tuple[float, float]:
@@ -175,4 +184,4 @@ def _hull(fields: Iterable[tuple[float, float]]) -> tuple[float, float]:
 
 def _joined(one: Axis, other: Axis) -> Axis:
     period = math.lcm(len(one.fields), len(other.fields))
-    return Axis(tuple(_hull((one.of(o), other.of(o))) for o in range(period)), max(one.jump, other.jump))
+    return _repeating(lambda o: (one.of(o), other.of(o)), period, max(one.jump, other.jump))

@@ -233,12 +233,13 @@ def _detail(module: nn.Module) -> str:
     window: Any = getattr(module, "kernel_size", None)
     if window is None:
         return ""
-    parts = [f"{window}x{window}" if isinstance(window, int) else "x".join(map(str, window))]
+    parts = ["x".join(map(str, window if isinstance(window, list | tuple) else (window, window)))]
     for attribute, word, usual in (
         ("stride", "stride", 1), ("padding", "pad", 0), ("dilation", "dilation", 1), ("groups", "groups", 1),
     ):  # fmt: skip
         value: Any = getattr(module, attribute, usual)
-        numbers = set(value) if isinstance(value, tuple) else {value}
-        if numbers != {usual}:
-            parts.append(f"{word} {'x'.join(map(str, value)) if len(numbers) > 1 else numbers.pop()}")
+        numbers = list(value) if isinstance(value, list | tuple) else [value]
+        if any(number != usual for number in numbers):
+            same = all(number == numbers[0] for number in numbers)
+            parts.append(f"{word} {numbers[0] if same else 'x'.join(map(str, numbers))}")
     return " ".join(parts)

@@ -32,7 +32,7 @@ class Fact:
 
     @property
     def quantity(self) -> str:
-        """What is stated: "parameters", "macs", or the name of a feature map."""
+        """The stated quantity: "parameters", "macs", or the name of a feature map."""
         return self.stated.quantity
 
     @property

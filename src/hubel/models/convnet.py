@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.models.variant import InputShape, Variant
+from hubel.models.variant import InputShape, Variant, computed
 from hubel.nn.layers import activation, check_depth, he_initialise
 from hubel.nn.network import Network
 
@@ -94,6 +94,14 @@ def _check(layout: ConvNetLayout, kernels: tuple[int, ...]) -> None:
 
 VARIANTS = {
     "convnet": Variant(
-        ConvNetLayout(), "stages of 3x3 convolutions; every hyperparameter an option", InputShape(3, 32, 32)
+        ConvNetLayout(),
+        "stages of 3x3 convolutions; every hyperparameter an option",
+        InputShape(3, 32, 32),
+        published=computed(
+            "six 3x3 convolutions with batch norm, and a linear layer",
+            params=288_746,
+            macs=38_634_752,
+            maps={"stage1": (32, 16, 16), "stage2": (64, 8, 8), "stage3": (128, 4, 4)},
+        ),
     )
 }

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
-__all__ = ["InputShape", "Published", "Rounded", "Source", "Stated", "Variant", "computed", "library", "paper"]
+__all__ = ["InputShape", "Origin", "Published", "Rounded", "Stated", "Variant", "computed", "library", "paper"]
 
 
 class InputShape(NamedTuple):
@@ -20,8 +20,8 @@ class InputShape(NamedTuple):
     width: int
 
 
-class Source(StrEnum):
-    """Who states a fact."""
+class Origin(StrEnum):
+    """Origin of a fact."""
 
     PAPER = "paper"
     LIBRARY = "library"
@@ -58,7 +58,7 @@ class Stated:
 
     quantity: str
     value: int | tuple[int, ...]
-    kind: Source
+    kind: Origin
     source: str
     digits: int = 0
     differs: str = ""
@@ -126,7 +126,7 @@ class Published:
 
 
 def _stated(
-    kind: Source,
+    kind: Origin,
     source: str,
     *,
     params: int | Rounded | None = None,
@@ -162,9 +162,9 @@ def _stated(
     return Published(tuple(facts))
 
 
-paper = partial(_stated, Source.PAPER)
-library = partial(_stated, Source.LIBRARY)
-computed = partial(_stated, Source.HERE)
+paper = partial(_stated, Origin.PAPER)
+library = partial(_stated, Origin.LIBRARY)
+computed = partial(_stated, Origin.HERE)
 
 
 @dataclass(frozen=True)
