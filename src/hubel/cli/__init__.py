@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -23,10 +24,13 @@ from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
 from hubel.core.errors import HubelError, MismatchError, OptionError
 from hubel.core.process import open_missing_streams, tune
+from hubel.core.shell import shell_command
 from hubel.core.text import printable
 from hubel.core.version import __version__
 
 __all__ = ["app", "main"]
+
+_ASSIGNMENT = re.compile(r"[a-z]\w*=[^=]", re.ASCII)
 
 # Exit codes, also in the documentation of `hubel predict`.
 OK, FAILED, WRONG_USE, SOME_UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -133,6 +137,7 @@ def _run(tokens: list[str]) -> Any:
     for hint in hints:
         _complain(hint)
     _refuse_empty_values(tokens)
+    _refuse_assignments(tokens)
     tokens, config = _without_config(_with_standard_input(tokens))
     command = app(tokens)
     if config is not None:
@@ -150,6 +155,20 @@ def _refuse_empty_values(tokens: list[str]) -> None:
         empty = not value if joined else not following
         if name.startswith("-") and empty and not name.startswith("--options."):
             raise OptionError(f"{name} is empty; give it a value or leave it out")
+
+
+def _refuse_assignments(tokens: list[str]) -> None:
+    """Explain how options are written to those who write `data=PHOTOS epochs=3`, as other programs have it."""
+    pairs = [
+        token.partition("=")
+        for before, token in pairwise(tokens)
+        if _ASSIGNMENT.match(token) and not before.startswith("-") and not Path(token).exists()
+    ]
+    if pairs:
+        data = [value for name, _, value in pairs if name == "data"]
+        flags = [word for name, _, value in pairs if name != "data" for word in (f"--{name.replace('_', '-')}", value)]
+        meant = shell_command("hubel", tokens[0], *data, *flags)
+        raise OptionError(f"options are not written as {''.join(pairs[0])}; did you mean: {meant}")
 
 
 def _with_standard_input(tokens: list[str]) -> list[str]:

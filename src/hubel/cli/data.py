@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hubel.cli.printing import print_line
+from hubel.cli.printing import print_line, print_notes
+from hubel.core.text import printable
 
 EXAMPLES = (
     "hubel data PHOTOS",
@@ -27,7 +28,7 @@ def data(source: str, /, *, unreadable: bool = False) -> int:
     index = open_dataset(source).index
     if unreadable:
         for path, reason in index.unreadable():
-            print_line(f"{path}\t{reason}")
+            print(f"{printable(path)}\t{printable(reason)}")
         return 0
     rows = index.usable()
     present = [code for code in range(len(SPLITS)) if (index.split[rows] == code).any()]
@@ -42,6 +43,5 @@ def data(source: str, /, *, unreadable: bool = False) -> int:
     grey = int((index.channels[rows] == 1).sum())
     print_line(f"sizes     {widths.min()}x{heights.min()} to {widths.max()}x{heights.max()} pixels (width x height)")
     print_line(f"colours   {grey:,} grey, {len(rows) - grey:,} in colour")
-    for note in index.notes():
-        print_line(note)
+    print_notes(index.notes())
     return 0

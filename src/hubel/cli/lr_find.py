@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hubel.cli.printing import print_json, print_line
+from hubel.cli.printing import print_json, print_line, print_notes
 from hubel.cli.settings import RecipeFlags
 
 EXAMPLES = (
@@ -57,8 +57,7 @@ def lr_find(
         }
         print_json(numbers)
         return 0
-    for note in found.notes:
-        print_line(note)
+    print_notes(found.notes)
     end = "the loss exploded" if test.exploded else "the highest learning rate"
     print_table(
         ["", str(found.folder)],

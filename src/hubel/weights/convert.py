@@ -68,9 +68,6 @@ def convert_file(
     """
     exact, variant = find(model)
     found = read_weights(file)
-    target = output_file(
-        file.with_suffix(".safetensors") if out is None else out, ours=is_model_file, inputs=(file, classes)
-    )
     row = _recognised(exact, file)
     options = {**(row.options if row else {}), **(options or {})}
 
@@ -94,6 +91,9 @@ def convert_file(
         else _imagenet_preprocess(*variant.shape[1:], channels or variant.shape.channels),
         options,
         provenance=card_of(row).provenance if row else {"converted from": file.name},
+    )
+    target = output_file(
+        file.with_suffix(".safetensors") if out is None else out, ours=is_model_file, inputs=(file, classes)
     )
     save_model(target, network.state_dict(), card)
     return Converted(path=target, card=card, row=row)

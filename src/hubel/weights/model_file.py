@@ -22,12 +22,14 @@ from torch import Tensor, nn
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.core.files import write_atomic
+from hubel.core.shell import shell_command
 from hubel.weights.card import ModelCard
 
 __all__ = ["is_model_file", "load_model", "model_path", "read_card", "save_model"]
 
 _FORMAT = 1
 _NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, like the digest
+_OF_OTHERS = (".pt", ".pth", ".bin", ".ckpt")
 _MAX_HEADER = 100 * 2**20
 
 
@@ -123,6 +125,9 @@ def _header(path: Path) -> dict[str, Any]:
         raise ModelFileError(f"{path} is a folder; expected a model file such as model.safetensors")
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
+    if path.suffix.lower() in _OF_OTHERS:
+        command = shell_command("hubel", "weights", "convert", path, "--model", "NAME")
+        raise ModelFileError(f"{path} holds weights of another program, and no model of hubel; to make one: {command}")
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             (length,) = struct.unpack_from("<Q", data)
