@@ -226,7 +226,7 @@ def test_a_run_whose_settings_were_edited(
             "train data=digits epochs=3",
             "not written as data=digits; did you mean: hubel train digits --epochs 3",
         ),
-        ("train digits --device 0", "device"),
+        ("train digits --device 0", "did you mean cuda:0?"),
         ("predict best.pt x.png", "hubel weights convert best.pt --model NAME"),
     ],
 )

@@ -138,7 +138,8 @@ def _run(tokens: list[str]) -> Any:
         _complain(hint)
     _refuse_empty_values(tokens)
     _refuse_assignments(tokens)
-    tokens, config = _without_config(_with_standard_input(tokens))
+    tokens = _with_standard_input(tokens)
+    config = _config_of(tokens)
     command = app(tokens)
     if config is not None:
         from hubel.training.recipe_file import read_settings
@@ -179,16 +180,13 @@ def _with_standard_input(tokens: list[str]) -> list[str]:
     return [*others, *([] if "--" in others else ["--"]), "-"]
 
 
-def _without_config(tokens: list[str]) -> tuple[list[str], str | None]:
-    """Return the words without `--config FILE`, which must be read before they are parsed, and the file."""
+def _config_of(tokens: list[str]) -> str | None:
+    """Return the file of `--config FILE`, which must be read before the command line is parsed."""
     for index, token in enumerate(tokens):
         name, joined, value = token.partition("=")
         if name == "--config" and tokens[0] in ("train", "lr-find"):
-            if joined:
-                return [*tokens[:index], *tokens[index + 1 :]], value
-            if index + 1 < len(tokens):
-                return [*tokens[:index], *tokens[index + 2 :]], tokens[index + 1]
-    return tokens, None
+            return value if joined else next(iter(tokens[index + 1 :]), None)
+    return None
 
 
 def _complain(text: str) -> None:

@@ -13,7 +13,7 @@ EXAMPLES = (
 
 
 def demo(*, out: Path | None = None) -> int:
-    """Train, evaluate and predict on built-in data, in a minute.
+    """Train, evaluate and predict on built-in data, in one to two minutes.
 
     First compare LeNet-5 with two models without convolution on 1,797 real handwritten digits; then train a network
     with two outputs that classifies X and O.

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]
 from hubel.core.errors import OptionError
 from hubel.training.recipe import flattened
 
-__all__ = ["modern", "read_settings"]
+__all__ = ["modern", "read_data", "read_settings"]
 
 _FORMATS: dict[str, tuple[str, Callable[[str], Any]]] = {
     ".json": ("JSON", json.loads),
@@ -49,6 +49,26 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         OptionError: the file cannot be read, or holds no settings.
     """
+    values = _load(path)
+    if isinstance(values, dict) and "recipe" in values:
+        values = values["recipe"]
+    if not isinstance(values, dict) or not values:
+        raise OptionError(f"--config {path}: holds no settings; expected TOML, or the config.json of a run")
+    return modern(values)
+
+
+def read_data(path: Path) -> tuple[str, dict[str, float]]:
+    """Return the data that a run's config.json names, and the settings of the images of X and O; "" and {} if none.
+
+    Raises:
+        OptionError: the file cannot be read.
+    """
+    values = _load(path)
+    data, xo = (values.get("data"), values.get("xo")) if isinstance(values, dict) and "recipe" in values else ("", {})
+    return data if isinstance(data, str) else "", xo if isinstance(xo, dict) else {}
+
+
+def _load(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -58,14 +78,9 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise OptionError(f"--config {path}: cannot be read ({' '.join(str(error).split())})") from None
     kind, parse = _FORMATS.get(path.suffix.lower(), ("TOML", tomllib.loads))
     try:
-        values = parse(text)
+        return parse(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise OptionError(f"--config {path}: no {kind}: {' '.join(str(error).split())}") from None
-    if isinstance(values, dict) and "recipe" in values:
-        values = values["recipe"]
-    if not isinstance(values, dict) or not values:
-        raise OptionError(f"--config {path}: holds no settings; expected TOML, or the config.json of a run")
-    return modern(values)
 
 
 def modern(values: Mapping[str, Any]) -> dict[str, Any]:
