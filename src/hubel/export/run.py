@@ -112,8 +112,8 @@ def export(
         wanted = "images to calibrate with: --data PHOTOS" if data is None else "the format onnx"
         raise OptionError(f"--int8 needs {wanted}")
     check_range("--max-drop", 100 * max_drop, 0, 100, unit="percentage points")
-    path = _output_path(model, output, FORMATS[form], int8=int8, data=data)
     network, card = load_network(model)
+    path = _output_path(model, output, FORMATS[form], int8=int8, data=data)
     sample = _from_data(data, card) if data is not None else _from_photos(card.preprocess)
     exact = onnx_network(network, card)
     parity = check_parity(network, card, exact, sample.check[:_PARITY_IMAGES])
