@@ -189,7 +189,7 @@ def test_from_a_shell() -> None:
 @pytest.mark.parametrize(
     ("table", "name", "value", "message"),
     [
-        ("optimization", "lr", float("nan"), "lr is from 1e-30 to 1000000.0, not nan"),
+        ("optimization", "lr", float("nan"), "lr is from 1e-30 to 1e+12, not nan"),
         ("optimization", "epochs", "many", "epochs is a whole number, not 'many'"),
         ("optimization", "epochs", 1.5, "epochs is a whole number, not 1.5"),
         ("optimization", "loss", [], "no loss is called '[]'"),

@@ -131,9 +131,8 @@ def export(
     }
     whole = described(quantised.model if quantised else exact, card, facts)
     FORMATS[form].write(path, network, card, whole)
-    usable = form == "onnx" and is_exported(path)
-    verb, *words = ("predict", "IMAGE...") if card.classes else ("evaluate", "DATA")
-    command = shell_command("hubel", verb, path, *words) if usable else ""
+    usable = form == "onnx" and is_exported(path) and card.classes
+    command = shell_command("hubel", "predict", path, "IMAGE...") if usable else ""
     return Export(path=path, parity=parity, quantised=quantised, images=sample.name, command=command)
 
 
