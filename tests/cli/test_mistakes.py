@@ -191,7 +191,7 @@ def test_from_a_shell() -> None:
 @pytest.mark.parametrize(
     ("table", "name", "value", "message"),
     [
-        ("optimization", "lr", float("nan"), "lr is from 1e-30 to 1000000.0, not nan"),
+        ("optimization", "lr", float("nan"), "lr is from 1e-30 to 1e+12, not nan"),
         ("optimization", "epochs", "many", "epochs is a whole number, not 'many'"),
         ("optimization", "epochs", 1.5, "epochs is a whole number, not 1.5"),
         ("optimization", "loss", [], "loss is a name, not []"),
@@ -243,3 +243,35 @@ def test_a_list_of_labels_is_refused_or_counted(hubel: Call, tmp_path: Path, pho
         ["pet", "2"],
         ["all", "4"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("val run photos", "no command is called 'val'; did you mean evaluate?"),
+        ("fit photos", "no command is called 'fit'; did you mean train?"),
+        ("train digits --imgsz 64", "train has no option --imgsz; did you mean --size?"),
+        ("train digits --learning_rate 1", "train has no option --learning_rate; did you mean --lr?"),
+        ("train digits --batch 64", "train has no option --batch; did you mean --batch-size?"),
+        (
+            "train data=digits epochs=3",
+            "not written as data=digits; did you mean: hubel train digits --epochs 3",
+        ),
+        ("train digits --device 0", "did you mean cuda:0?"),
+        ("predict best.pt x.png", "hubel weights convert best.pt --model NAME"),
+    ],
+)
+def test_habits_from_other_programs(hubel: Call, words: str, message: str) -> None:
+    torch.save({"state_dict": {}}, "best.pt")
+    assert message in line(hubel(*words.split()))
+
+
+def test_a_recipe_in_yaml(hubel: Call) -> None:
+    Path("recipe.yaml").write_text("epochs: 1\nnetwork:\n  model: linear\n")
+    assert hubel("train", "digits", "--config", "recipe.yaml").code == 0
+    assert Path("runs/digits-linear-1").is_dir()
+    Path("bad.yml").write_text("epochs: [1\n")
+    assert "bad.yml: no YAML: " in line(hubel("train", "digits", "--config", "bad.yml"))
+    Path("code.yaml").write_text("epochs: !!python/object/apply:os.mkdir [made]\n")
+    assert "code.yaml: no YAML: " in line(hubel("train", "digits", "--config", "code.yaml"))
+    assert not Path("made").exists()

@@ -127,3 +127,16 @@ def test_without_ray(hubel: Call, model: Path, photos: Path, here: Path) -> None
     answer = hubel("predict", model, photos, "-o", "answers.csv", "--engine", "ray")
     assert (answer.code, answer.err) == (2, 'hubel: --engine ray needs Ray: pip install "hubel[ray]"\n')
     assert list(here.iterdir()) == [photos]
+
+
+def test_formulas_of_spreadsheets(hubel: Call, model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos / "red")
+    Path("1.png").rename("=cmd|' !A1.png")
+    Path("2.png").rename("a=b.png")
+    names = ["=cmd|' !A1.png", "a=b.png"]
+    for words, expected in (([], names), (["--no-formulas"], [f"'{names[0]}", names[1]])):
+        answer = hubel("predict", model, *names, "--csv", *words)
+        assert [row["path"] for row in csv.DictReader(answer.out.splitlines())] == expected
+        assert hubel("predict", model, *names, "-o", "all.csv", *words).code == 0
+        assert [row["path"] for row in csv.DictReader(Path("all.csv").read_text().splitlines())] == expected
+        Path("all.csv").unlink()

@@ -203,7 +203,7 @@ def test_train_predict_evaluate(hubel: Call, photos: Path) -> None:
     second = json.loads(Path("runs/photos-convnet-2/config.json").read_text())
     optimization = config["recipe"]["optimization"] | {"epochs": 1}
     assert second["recipe"] == config["recipe"] | {"optimization": optimization, "seed": 4}
-    joined = hubel("train", photos, f"--config={run / 'config.json'}", "--epochs", 1)
+    joined = hubel("train", f"--config={run / 'config.json'}", "--epochs", 1)
     assert joined.code == 0, joined.err
 
     runs = hubel("runs")

@@ -294,12 +294,12 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert written.path == Path("china-sharpen.png")
     assert np.array_equal(np.asarray(Image.open("china-sharpen.png")), written.pixels)
     for out, message in (
-        (None, "china-sharpen.png exists; give the name of the result with --out"),
+        (None, "china-sharpen.png exists; name another file"),
         (Path("x.jpg"), "--out must end in .png, since the result is a PNG file; got x.jpg"),
     ):
         with pytest.raises(OptionError, match=re.escape(message)):
             filter_file(str(photo_file()), find_image_kernel("sharpen"), out=out)
-    with pytest.raises(OptionError, match="is the photo itself"):
+    with pytest.raises(OptionError, match="is the input, which is never written to"):
         filter_file("china-sharpen.png", find_image_kernel("emboss"), out=Path("./china-sharpen.png"))
     with pytest.raises(DecodeError):
         filter_file("nothing.jpg", find_image_kernel("emboss"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -24,10 +25,13 @@ from hubel.cli.verbs import VERBS
 from hubel.core.errors import HubelError, MismatchError, OptionError
 from hubel.core.packages import missing_package
 from hubel.core.process import open_missing_streams, tune
+from hubel.core.shell import shell_command
 from hubel.core.text import printable
 from hubel.core.version import __version__
 
 __all__ = ["app", "main"]
+
+_ASSIGNMENT = re.compile(r"[a-z]\w*=[^=]", re.ASCII)
 
 # Exit codes, also in the documentation of `hubel predict`.
 OK, FAILED, WRONG_USE, SOME_UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -135,7 +139,9 @@ def _run(tokens: list[str]) -> Any:
     for hint in hints:
         _complain(hint)
     _refuse_empty_values(tokens)
-    tokens, config = _without_config(_with_standard_input(tokens))
+    _refuse_assignments(tokens)
+    tokens = _with_standard_input(tokens)
+    config = _config_of(tokens)
     command = app(tokens)
     if config is not None:
         from hubel.training.recipe_file import read_settings
@@ -154,6 +160,20 @@ def _refuse_empty_values(tokens: list[str]) -> None:
             raise OptionError(f"{name} is empty; give it a value or leave it out")
 
 
+def _refuse_assignments(tokens: list[str]) -> None:
+    """Explain how options are written to those who write `data=PHOTOS epochs=3`, as other programs have it."""
+    pairs = [
+        token.partition("=")
+        for before, token in pairwise(tokens)
+        if _ASSIGNMENT.match(token) and not before.startswith("-") and not Path(token).exists()
+    ]
+    if pairs:
+        data = [value for name, _, value in pairs if name == "data"]
+        flags = [word for name, _, value in pairs if name != "data" for word in (f"--{name.replace('_', '-')}", value)]
+        meant = shell_command("hubel", tokens[0], *data, *flags)
+        raise OptionError(f"options are not written as {''.join(pairs[0])}; did you mean: {meant}")
+
+
 def _with_standard_input(tokens: list[str]) -> list[str]:
     """Move "-" behind "--" at the end, where it cannot be taken for an option."""
     if tokens[:1] != ["predict"] or "-" not in tokens:
@@ -162,16 +182,13 @@ def _with_standard_input(tokens: list[str]) -> list[str]:
     return [*others, *([] if "--" in others else ["--"]), "-"]
 
 
-def _without_config(tokens: list[str]) -> tuple[list[str], str | None]:
-    """Return the words without `--config FILE`, which must be read before they are parsed, and the file."""
+def _config_of(tokens: list[str]) -> str | None:
+    """Return the file of `--config FILE`, which must be read before the command line is parsed."""
     for index, token in enumerate(tokens):
         name, joined, value = token.partition("=")
         if name == "--config" and tokens[0] in ("train", "lr-find"):
-            if joined:
-                return [*tokens[:index], *tokens[index + 1 :]], value
-            if index + 1 < len(tokens):
-                return [*tokens[:index], *tokens[index + 2 :]], tokens[index + 1]
-    return tokens, None
+            return value if joined else next(iter(tokens[index + 1 :]), None)
+    return None
 
 
 def _complain(text: str) -> None:

@@ -180,7 +180,7 @@ def _print(explanation: ConvolutionExplanation) -> int:
 
     for line in explanation.before:
         print_line(line)
-    print_table(explanation.columns, explanation.rows)
+    print_table(explanation.columns, explanation.rows, multiline=True)
     for line in explanation.after:
         print_line(line)
     return 0

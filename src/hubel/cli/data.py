@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hubel.cli.printing import print_line
+from hubel.cli.printing import print_line, print_notes
+from hubel.core.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ def data(
     index = scan(open_source(source, multi_label=multi_label, root=root))
     if unreadable:
         for path, reason in index.unreadable():
-            print_line(f"{path}\t{reason}")
+            print(f"{printable(path)}\t{printable(reason)}")
         return 0
     readable, rows = np.flatnonzero(index.status == OK), index.usable()
     if len(rows):
@@ -67,6 +68,5 @@ def data(
     grey = int((index.channels[readable] == 1).sum())
     print_line(f"sizes     {widths.min()}x{heights.min()} to {widths.max()}x{heights.max()} pixels (width x height)")
     print_line(f"colours   {grey:,} grey, {len(readable) - grey:,} in colour")
-    for note in index.notes():
-        print_line(note)
+    print_notes(index.notes())
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hubel.cli.printing import print_json, print_line
+from hubel.cli.printing import print_json, print_line, print_notes
 
 _SHOWN = 10  # suspects, and outliers; the page shows more, the table lists all
 EXAMPLES = (
@@ -44,8 +44,7 @@ def check(
     if json:
         print_json(found.to_json())
         return 0
-    for note in found.notes:
-        print_line(note)
+    print_notes(found.notes)
     suspects = found.suspects()
     if suspects:
         first = suspects[:_SHOWN]

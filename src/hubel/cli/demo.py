@@ -13,7 +13,7 @@ EXAMPLES = (
 
 
 def demo(*, out: Path | None = None) -> int:
-    """Train, evaluate and predict on built-in data, in a minute.
+    """Train, evaluate and predict on built-in data, in one to two minutes.
 
     First compare LeNet-5 with two models without convolution on 1,797 real handwritten digits; then train a network
     with two outputs that classifies X and O.
@@ -28,7 +28,7 @@ def demo(*, out: Path | None = None) -> int:
     from hubel.teach.demo import digits_demo, xo_demo
 
     folder = make_folder(output_folder(out, verb="demo"), verb="demo", name="demo")
-    say("1. Handwritten digits: linear, nearest neighbours, LeNet-5\n")
+    say("1. Handwritten digits: linear, nearest neighbours, LeNet-5")
     runs, guesses = digits_demo(folder)
     stopped = [run for run in runs if run.stopped_by]
     if stopped:
@@ -36,7 +36,7 @@ def demo(*, out: Path | None = None) -> int:
     rows = [(run.folder.name, f"{run.accuracy:.1%}", f"{60 * run.minutes:.1f} s") for run in runs]
     print_table(["model", "test accuracy", "training"], rows, title="Test digits")
     print_table(["image", "label", "LeNet-5", "score"], guesses, title="Some predictions")
-    say("2. X and O: two outputs with independent scores\n")
+    say("2. X and O: two outputs with independent scores")
     xo = xo_demo(folder)
     print_training_result(xo)
     print()

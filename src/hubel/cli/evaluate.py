@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from hubel.cli.printing import print_json, print_line
+from hubel.cli.printing import print_json, print_line, print_notes
 
 _MOST_ROWS = 5  # of each table; the report lists all
 EXAMPLES = (
@@ -54,8 +54,7 @@ def evaluate(
     if json:
         print_json(evaluation.to_json())
         return 0
-    for note in result.notes:
-        print_line(note)
+    print_notes(result.notes)
     if tta:
         print_line(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
     print_table(["", str(result.folder)], evaluation.rows(result.split))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hubel.cli.printing import print_json, print_line
+from hubel.cli.printing import print_json, print_line, print_notes
 from hubel.cli.settings import RecipeFlags
 
 EXAMPLES = (
@@ -37,13 +37,12 @@ def lr_find(
         lowest: the first learning rate.
         highest: the last learning rate.
         out: folder for the table and the figure; runs/lr-find-DATA-1, -2, ... if not given.
-        config: settings in a TOML file, or the config.json of a run; flags override them.
+        config: settings in a TOML or YAML file, or the config.json of a run; flags override them.
         json: print the results as JSON instead of a table.
     """
     from hubel.cli.tables import print_table
     from hubel.training.lr_find import find_lr
 
-    assert config is None, "main() takes it away: it changes the defaults of the other flags"
     found = find_lr(data, settings.recipe() if settings else None, steps=steps, lowest=lowest, highest=highest, out=out)
     test = found.test
     if json:
@@ -57,8 +56,7 @@ def lr_find(
         }
         print_json(numbers)
         return 0
-    for note in found.notes:
-        print_line(note)
+    print_notes(found.notes)
     end = "the loss exploded" if test.exploded else "the highest learning rate"
     print_table(
         ["", str(found.folder)],

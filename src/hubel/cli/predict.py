@@ -39,6 +39,7 @@ def predict(
     engine: str = "auto",
     device: str = "auto",
     tta: bool = False,
+    no_formulas: bool = False,
     debug_decode: bool = False,
 ) -> int:
     """Classify images.
@@ -64,6 +65,8 @@ def predict(
             model on all machines of a Ray cluster.
         device: cpu, cuda, mps or auto.
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
+        no_formulas: in CSV, put an apostrophe before names that begin with =, +, - or @, which spreadsheets would take
+            for formulas.
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
     """
@@ -82,7 +85,16 @@ def predict(
         raise OptionError(f"choose one of --{' and --'.join(chosen)}")
     if not sources:
         raise OptionError("name the images: hubel predict MODEL IMAGE...")
-    job = bulk.BulkJob(model, top=top, device=device, tta=tta, engine=engine, decoded=debug_decode, shard=shard)
+    job = bulk.BulkJob(
+        model,
+        top=top,
+        device=device,
+        tta=tta,
+        engine=engine,
+        decoded=debug_decode,
+        shard=shard,
+        no_formulas=no_formulas,
+    )
     if resume and output is None:
         raise OptionError("--resume continues a file: add --output FILE")
     if output is not None and bulk.is_finished(output, resume=resume):

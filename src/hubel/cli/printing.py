@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from hubel.core.text import printable
 
-__all__ = ["print_json", "print_line"]
+__all__ = ["print_json", "print_line", "print_notes"]
 
 
 def print_line(text: str = "") -> None:
     """Print one line."""
     print(printable(text), flush=True)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print notes on the data, each marked as one; what is indented belongs to the one above."""
+    for note in notes:
+        print_line(note if note.startswith(" ") else f"note    {note}")
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

@@ -31,12 +31,12 @@ def print_training_result(result: RunResult) -> int:
     print_table(["", str(result.folder)], rows)
     if len(result.seconds) > _FEW_PHASES:
         print_table(["phase", "time"], [(name, f"{spent:.1f} s") for name, spent in result.seconds.items()])
-    for line in result.advice:
-        print_line(f"next    {line}")
     print_line(f"model   {result.model}")
     print_line(f"report  {result.report}")
     if result.evaluation.accuracy is not None:
         print_line(f"use it  {shell_command('hubel', 'predict', result.folder, 'IMAGE...')}")
+    for line in result.advice:
+        print_line(f"next    {line}")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from hubel.cli.printing import print_json, print_line
+from hubel.cli.printing import print_json, print_line, print_notes
 
 EXAMPLES = (
     "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
@@ -65,8 +65,7 @@ def robust(
     if json:
         print_json(robustness_json(found))
         return 0
-    for note in found.notes:
-        print_line(note)
+    print_notes(found.notes)
     first = found.results[0]
     severities = ["1", "3", "5"] if quick else list("12345")
     for title, simple in (("accuracy (%) at severity", False), ("accuracy (%) at strength", True)):

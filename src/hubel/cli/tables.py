@@ -13,14 +13,23 @@ __all__ = ["print_table"]
 _NUMBER = re.compile(r"-?\d[\d,.x]*(%| min| s| images/s)?|-")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """Print a table; columns of numbers are aligned to the right."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", multiline: bool = False
+) -> None:
+    """Print a table; columns of numbers are aligned to the right.
+
+    Args:
+        columns: headings.
+        rows: cells of each row. Control characters in them are escaped.
+        title: heading of the table.
+        multiline: cells may have several lines; otherwise a line break is escaped, too.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    rows = [[printable(cell) for cell in row] for row in rows]
+    rows = [["\n".join(map(printable, cell.split("\n") if multiline else [cell])) for cell in row] for row in rows]
     drawn = Table(
         box=SIMPLE_HEAD, title=Text(printable(title)) if title else None, title_justify="left", title_style="bold"
     )

@@ -39,7 +39,8 @@ def train(
             datasets digits and xo. An autoencoder needs no labels: a folder of images is enough.
         settings: settings of the recipe.
         out: folder of the run; runs/DATA-MODEL-1, -2, ... if not given.
-        config: settings in a TOML file, or the config.json of a run; flags override them.
+        config: settings in a TOML or YAML file, or the config.json of a run; flags override them. A run's data are
+            taken, too, if no others are named.
         xo: settings of the built-in dataset xo, such as --xo.size 15.
         resume: continue the unfinished run that was worked on last; another one with --out.
     """
@@ -47,12 +48,15 @@ def train(
     from hubel.core.errors import OptionError
     from hubel.data.sources.builtin import XO
     from hubel.training import train as training
+    from hubel.training.recipe_file import read_data
 
-    assert config is None, "main() takes it away: it changes the defaults of the other flags"
     if resume:
         if data or settings is not None or xo:
             raise OptionError("a resumed run keeps its data and settings; use only --resume and --out")
         return print_training_result(training.resume(out))
+    if config is not None and not data:
+        data, recorded = read_data(config)
+        xo = xo or recorded
     if not data:
         raise OptionError("name the images: hubel train PHOTOS, or hubel train digits")
     recipe = settings.recipe() if settings else None

@@ -18,6 +18,21 @@ from cyclopts.exceptions import CoercionError
 
 __all__ = ["explain_usage_error"]
 
+# What other programs call commands and options, for those who come from them.
+_COMMANDS_ELSEWHERE = {
+    "fit": "train", "finetune": "train", "val": "evaluate", "validate": "evaluate", "test": "evaluate",
+    "detect": "predict", "infer": "predict", "inference": "predict", "benchmark": "bench",
+    "convert": "weights convert", "deploy": "serve", "gradcam": "explain", "tune": "lr-find",
+}  # fmt: skip
+_OPTIONS_ELSEWHERE = {
+    "--imgsz": "--size", "--img-size": "--size", "--image-size": "--size", "--batch": "--batch-size",
+    "--lr0": "--lr", "--learning-rate": "--lr", "--wd": "--weight-decay", "--workers": "--loading-threads",
+    "--num-workers": "--loading-threads", "--arch": "--model", "--backbone": "--model", "--pretrained": "--weights",
+    "--checkpoint": "--weights", "--project": "--out", "--name": "--out", "--save-dir": "--out",
+    "--output-dir": "--out", "--smoothing": "--label-smoothing", "--conf": "--top", "--topk": "--top",
+    "--time": "--max-minutes", "--opt": "--optimizer", "--sched": "--schedule", "--aa": "--augment",
+}  # fmt: skip
+
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -33,11 +48,15 @@ def _problem(error: CycloptsError, verb: str) -> str:
     match error:
         case UnknownCommandError(unused_tokens=[word, *_], app=app):
             verbs = [entry for entry in app or () if not entry.startswith("-")]
-            return f"no command is called {word!r}{_near(word, verbs) or '; there are ' + ', '.join(verbs)}"
+            meant = _COMMANDS_ELSEWHERE.get(word.lower())
+            near = f"; did you mean {meant}?" if meant else _near(word, verbs)
+            return f"no command is called {word!r}{near or '; there are ' + ', '.join(verbs)}"
         case UnknownOptionError(token=token):
             word = (token.keyword or token.value).partition("=")[0]
             known = {known for argument in error.argument_collection for known in argument.names}
-            return f"{verb} has no option {_flag(word)}{_source(token)}{_near(_flag(word), known)}"
+            meant = _OPTIONS_ELSEWHERE.get(_flag(word).replace("_", "-"))
+            near = f"; did you mean {meant}?" if meant in known else _near(_flag(word), known)
+            return f"{verb} has no option {_flag(word)}{_source(token)}{near}"
         case UnusedCliTokensError(unused_tokens=words):
             return f"{verb} takes no argument {' '.join(map(repr, words or ()))}"
         case MissingArgumentError(keyword=str(option)):

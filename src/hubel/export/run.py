@@ -112,8 +112,8 @@ def export(
         wanted = "images to calibrate with: --data PHOTOS" if data is None else "the format onnx"
         raise OptionError(f"--int8 needs {wanted}")
     check_range("--max-drop", 100 * max_drop, 0, 100, unit="percentage points")
-    path = _output_path(model, output, FORMATS[form], int8=int8, data=data)
     network, card = load_network(model)
+    path = _output_path(model, output, FORMATS[form], int8=int8, data=data)
     sample = _from_data(data, card) if data is not None else _from_photos(card.preprocess)
     exact = onnx_network(network, card)
     parity = check_parity(network, card, exact, sample.check[:_PARITY_IMAGES])
@@ -131,9 +131,8 @@ def export(
     }
     whole = described(quantised.model if quantised else exact, card, facts)
     FORMATS[form].write(path, network, card, whole)
-    usable = form == "onnx" and is_exported(path)
-    verb, *words = ("predict", "IMAGE...") if card.classes else ("evaluate", "DATA")
-    command = shell_command("hubel", verb, path, *words) if usable else ""
+    usable = form == "onnx" and is_exported(path) and card.classes
+    command = shell_command("hubel", "predict", path, "IMAGE...") if usable else ""
     return Export(path=path, parity=parity, quantised=quantised, images=sample.name, command=command)
 
 

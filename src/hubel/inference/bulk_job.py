@@ -33,6 +33,7 @@ class BulkJob:
         engine: of an exported file; or "ray", which runs any model on all machines of a Ray cluster.
         decoded: add facts about how each image was decoded.
         shard: "i/n", the i-th of n parts of the images, i from 1 to n.
+        no_formulas: see `RowLayout`.
 
     Raises:
         OptionError: a value that cannot work.
@@ -45,6 +46,7 @@ class BulkJob:
     engine: str = "auto"
     decoded: bool = False
     shard: str = "1/1"
+    no_formulas: bool = False
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
@@ -79,7 +81,7 @@ class BulkJob:
     def layout(self, classifier: Classifier) -> RowLayout:
         """Return the columns of the rows."""
         numbers = classifier.card.scores == "identity"
-        return RowLayout(min(self.top, len(classifier.classes)), self.decoded, numbers)
+        return RowLayout(min(self.top, len(classifier.classes)), self.decoded, numbers, self.no_formulas)
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""

@@ -25,7 +25,8 @@ def pick_device(name: str = "auto") -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if name.partition(":")[0] not in _DEVICES:
-        raise OptionError(f"device is auto, {', '.join(_DEVICES)}, not {name!r}")
+        number = f"; did you mean cuda:{name}?" if name.isdecimal() else ""
+        raise OptionError(f"device is auto, {', '.join(_DEVICES)}, not {name!r}{number}")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

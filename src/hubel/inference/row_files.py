@@ -21,6 +21,7 @@ __all__ = ["Row", "RowLayout", "as_line", "row_of", "write_csv", "writer_for"]
 
 Row = dict[str, Any]
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula begins with, or what hides its beginning
 _ROW_GROUP = 2**14  # rows of a Parquet file that are in memory at once
 _ESCAPED = "backslashreplace"  # names of files may hold bytes that are no UTF-8; JSON reads this form of them back
 
@@ -33,11 +34,13 @@ class RowLayout:
         top: classes of each image.
         decoded: rows have facts about how the image was decoded.
         numbers: scores are predicted numbers rather than probabilities.
+        no_formulas: texts of a CSV file that spreadsheets would take for formulas get an apostrophe in front.
     """
 
     top: int
     decoded: bool = False
     numbers: bool = False
+    no_formulas: bool = False
 
     def columns(self) -> list[str]:
         """Return the names of the columns.
@@ -75,6 +78,17 @@ def as_line(row: Row) -> bytes:
     return json.dumps(row, ensure_ascii=False).encode("utf-8", _ESCAPED) + b"\n"
 
 
+def without_formula(value: Any) -> Any:
+    """Return a text that a spreadsheet does not take for a formula, with an apostrophe in front; others unchanged.
+
+    Source: OWASP, "CSV Injection".
+
+    >>> without_formula("=1+1.jpg"), without_formula("a=b.jpg"), without_formula(-0.5)
+    ("'=1+1.jpg", 'a=b.jpg', -0.5)
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
 def write_csv(rows: Iterable[Row], file: TextIO, layout: RowLayout) -> None:
     """Write a header, and a line for each row, as they come."""
     writer = csv.DictWriter(file, layout.columns(), lineterminator="\n")
@@ -85,7 +99,7 @@ def write_csv(rows: Iterable[Row], file: TextIO, layout: RowLayout) -> None:
             flat |= {f"class{place}": entry["class"], f"score{place}": entry["score"]}
         if "rgb_mean" in row:
             flat["rgb_mean"] = " ".join(map(str, row["rgb_mean"]))
-        writer.writerow(flat)
+        writer.writerow({name: without_formula(value) for name, value in flat.items()} if layout.no_formulas else flat)
 
 
 Writer = Callable[[Iterable[Row], BinaryIO, RowLayout], None]

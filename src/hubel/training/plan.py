@@ -13,6 +13,8 @@ from hubel.data.dataset import Dataset
 from hubel.data.loading import Images, Labelled
 from hubel.data.preprocess import Preprocess
 from hubel.data.splits import Splits
+from hubel.models.catalogue import find
+from hubel.models.neighbours import NeighboursLayout
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
 from hubel.training.recipe import Recipe
@@ -150,6 +152,11 @@ class Plan:
     def classes(self) -> int:
         """The number of classes; 0 for tasks without any."""
         return len(self.card.classes) if self.task.stratify else 0
+
+    @property
+    def learns(self) -> bool:
+        """Whether the network is trained by steps, rather than storing the images."""
+        return not isinstance(find(self.card.model)[1].layout, NeighboursLayout)
 
     @property
     def held_out(self) -> int:

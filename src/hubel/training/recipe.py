@@ -201,7 +201,7 @@ class OptimizationSettings(_Settings):
     epochs: int | None = _number(None, 1, _MOST)
     batch_size: int | None = _number(None, 1, _MOST)
     optimizer: str | None = _choice(None, "sgd", "adamw")
-    lr: float | None = _number(None, 1e-30, 1e6)
+    lr: float | None = _number(None, 1e-30, 1e12)
     momentum: float = _number(0.9, 0, 0.9999)
     weight_decay: float = _number(5e-4, 0, 1e6)
     schedule: str = _choice("onecycle", "onecycle", "cosine", "step", "constant")

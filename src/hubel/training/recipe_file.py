@@ -1,17 +1,25 @@
-"""Read a recipe from a file: TOML as a person writes it, or the config.json of a run, those of hubel 0.1 included."""
+"""Read a recipe from a file: TOML or YAML as a person writes it, or the config.json of a run, of hubel 0.1, too."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml  # type: ignore[import-untyped]
 
 from hubel.core.errors import OptionError
 from hubel.training.recipe import flattened
 
-__all__ = ["modern", "read_settings"]
+__all__ = ["modern", "read_data", "read_settings"]
+
+_FORMATS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    ".json": ("JSON", json.loads),
+    ".yaml": ("YAML", yaml.safe_load),
+    ".yml": ("YAML", yaml.safe_load),
+}
 
 # What hubel 0.1 called settings and values, and the numbers by which it meant "decide".
 _OLD_NAMES = {"fit": "resize", "lr_decay": "layer_decay", "gradual": "gradual_unfreeze"}
@@ -36,11 +44,31 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Return the settings in a file, flat.
 
     Args:
-        path: TOML with settings, in tables or not; or JSON: the config.json of a run, or just settings.
+        path: TOML or YAML with settings, in tables or not; or JSON: the config.json of a run, or just settings.
 
     Raises:
         OptionError: the file cannot be read, or holds no settings.
     """
+    values = _load(path)
+    if isinstance(values, dict) and "recipe" in values:
+        values = values["recipe"]
+    if not isinstance(values, dict) or not values:
+        raise OptionError(f"--config {path}: holds no settings; expected TOML, or the config.json of a run")
+    return modern(values)
+
+
+def read_data(path: Path) -> tuple[str, dict[str, float]]:
+    """Return the data that a run's config.json names, and the settings of the images of X and O; "" and {} if none.
+
+    Raises:
+        OptionError: the file cannot be read.
+    """
+    values = _load(path)
+    data, xo = (values.get("data"), values.get("xo")) if isinstance(values, dict) and "recipe" in values else ("", {})
+    return data if isinstance(data, str) else "", xo if isinstance(xo, dict) else {}
+
+
+def _load(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -48,16 +76,11 @@ def read_settings(path: Path) -> dict[str, Any]:
         raise OptionError(f"--config {path}: no such file; expected {expected}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"--config {path}: cannot be read ({' '.join(str(error).split())})") from None
+    kind, parse = _FORMATS.get(path.suffix.lower(), ("TOML", tomllib.loads))
     try:
-        values = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
+        return parse(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise OptionError(f"--config {path}: no {kind}: {' '.join(str(error).split())}") from None
-    if isinstance(values, dict) and "recipe" in values:
-        values = values["recipe"]
-    if not isinstance(values, dict) or not values:
-        raise OptionError(f"--config {path}: holds no settings; expected TOML, or the config.json of a run")
-    return modern(values)
 
 
 def modern(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hubel.training.recipe_file import modern
 
 __all__ = ["RunFolder", "RunSummary", "differing_settings", "newest_unfinished", "summarise_runs"]
 
+_EVENTS = "events.out.tfevents.*"
 _CONFIG = {"hubel", "data", "xo", "recipe", "fingerprint"}  # what a run's config.json has at least
 
 
@@ -89,10 +90,13 @@ class RunFolder:
         if importlib.util.find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
 
+            # One file a run: written anew, as metrics.csv is, so that a resumed run has no row twice.
+            for old in self.path.glob(_EVENTS):
+                old.unlink()
             with SummaryWriter(self.path) as events:
-                row = history[-1]
-                for name in row.keys() - {"epoch"}:
-                    events.add_scalar(name, row[name], int(row["epoch"]))
+                for row in history:
+                    for name in row.keys() - {"epoch"}:
+                        events.add_scalar(name, row[name], int(row["epoch"]))
 
 
 @dataclass(frozen=True, kw_only=True)

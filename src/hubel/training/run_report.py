@@ -86,14 +86,15 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         evaluation = task.evaluate(task.model(network, card), test.images, test.targets)
     split = "validation" if splits.test_is_val else "test"
     params = sum(p.numel() for p in network.parameters())
-    p, epochs = card.preprocess, counted(len(trained.history), "epoch")
+    p = card.preprocess
+    epochs = f"{counted(len(trained.history), 'epoch')}, batches of {plan.loop.batch_size}, " if trained.history else ""
     facts = {
         "Data": f"{plan.dataset.name}: {plan.classes} classes" if plan.classes else plan.dataset.name,
         "Images": f"{len(splits.train):,} train, {plan.held_out:,} validation, {len(splits.test):,} {split}",
         "Left out": f"{len(plan.dataset.index.reasons):,} unreadable",
         "Network": f"{card.model}, {params:,} parameters",
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
-        "Training": f"{epochs}, batches of {plan.loop.batch_size}, {duration(60 * trained.minutes)}",
+        "Training": f"{epochs}{duration(60 * trained.minutes)}",
         **({"Initial weights": str(plan.transfer.weights)} if plan.transfer else {}),
         **({"Temperature": f"{card.temperature:.3f}"} if plan.classes else {}),
         "Seed": str(plan.loop.seed),

@@ -226,4 +226,5 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
         f"{plan.held_out:,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.resize})"
     )
     start = f"from the weights {plan.transfer.weights}" if plan.transfer else counted(plan.loop.epochs, "epoch")
-    folder.tell(f"{plan.card.model}, {start}, batches of {plan.loop.batch_size}; run folder {folder.path}")
+    how = f"{start}, batches of {plan.loop.batch_size}" if plan.learns else "which stores the images"
+    folder.tell(f"{plan.card.model}, {how}; run folder {folder.path}")

@@ -84,9 +84,6 @@ def convert_file(
     """
     exact, variant = find(model)
     found = read_weights(file)
-    target = output_file(
-        file.with_suffix(".safetensors") if out is None else out, ours=is_model_file, inputs=(file, classes)
-    )
     if check is not None and variant.output != "vector":
         raise OptionError(f"--check is for classifiers; {exact} reconstructs images")
     row = _recognised(exact, file)
@@ -107,6 +104,9 @@ def convert_file(
         raise WeightsError(f"{file} has no last layer ({absent[0]}), so it names no classes; {train} gives it one")
     network = build(number, channels)
     fit_weights(network, named, varying)
+    target = output_file(
+        file.with_suffix(".safetensors") if out is None else out, ours=is_model_file, inputs=(file, classes)
+    )
     shape = InputShape(channels or variant.shape.channels, *variant.shape[1:])
     names = _names(classes, number or variant.num_classes) if variant.output == "vector" else ()
     if row and not request:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from hubel.core.errors import ModelFileError, OptionError
 from hubel.core.files import write_atomic
+from hubel.core.shell import shell_command
 from hubel.weights.bounded_json import parse_json
 from hubel.weights.card import ModelCard
 from hubel.weights.safetensors_header import read_header
@@ -37,6 +38,7 @@ _TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
+_OF_OTHERS = (".pt", ".pth", ".bin", ".ckpt")
 
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
@@ -68,7 +70,7 @@ def read_card(path: Path) -> ModelCard:
     Raises:
         ModelFileError: the file is missing, or was not written by hubel.
     """
-    return _card(path, read_header(path))
+    return _card(path, _header(path))
 
 
 def is_model_file(path: Path) -> bool:
@@ -86,7 +88,7 @@ def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
     """
-    header = read_header(path)
+    header = _header(path)
     card = _card(path, header)
     try:
         with torch.device("meta"):
@@ -172,6 +174,13 @@ def _too_large(network: nn.Module, card: ModelCard) -> str:
         f"an image of {p.height}x{p.width} pixels would take {max(sizes) / 2**20:,.0f} MiB for one map; "
         f"{_MAX_MAP / 2**20:,.0f} MiB are the most"
     )
+
+
+def _header(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() in _OF_OTHERS and path.is_file():
+        command = shell_command("hubel", "weights", "convert", path, "--model", "NAME")
+        raise ModelFileError(f"{path} holds weights of another program, and no model of hubel; to make one: {command}")
+    return read_header(path)
 
 
 def _card(path: Path, header: dict[str, Any]) -> ModelCard:

@@ -152,12 +152,13 @@ def filter_file(
 
     Raises:
         DecodeError: the image cannot be read.
-        OptionError: `out` does not end in .png, is the image itself, or a file that would be lost.
+        OptionError: `out` does not end in .png, is the image itself or a file that would be lost, or is the
+            default name and exists.
     """
     target = Path(f"{short_name(Path(image).stem)}-{kernel.name}.png") if out is None else out
     if target.suffix.lower() != ".png":
         raise OptionError(f"--out must end in .png, since the result is a PNG file; got {target}")
-    target = output_file(target, ours=is_figure, inputs=(image,))
+    target = output_file(target, ours=None if out is None else is_figure, inputs=(image,))
     filtered = filter_image(Input(image).decode().pixels, kernel.values, negative=negative)
     buffer = BytesIO()
     texts = PngInfo()
