@@ -46,7 +46,7 @@ _BATCH = 25
 
 @dataclass(frozen=True, kw_only=True)
 class PreprocessRequest:
-    """What is known of the preprocessing of weights; None where it is not.
+    """The known parts of the preprocessing of weights; None stands for an unknown one.
 
     Attributes:
         preset: a key of `PRESETS`.
