@@ -177,15 +177,6 @@ def test_names_that_do_not_exist(settings: dict[str, Any], kind: str) -> None:
         plan_training(arrays(), Recipe(**settings))
 
 
-def test_test_images_never_train() -> None:
-    """Few validation images train as well in transfer learning, but not where they are also the test images."""
-    pixels, labels = arrays(30)
-    for share in (0.2, 0.0):
-        plan = plan_training((pixels, labels), Recipe(test_share=share, threads=1))
-        assert not np.isin(plan.splits.train, plan.splits.test).any()
-        assert plan.selects_best == plan.splits.test_is_val
-
-
 # What the network trained on -------------------------------------------------------------------------------
 
 

@@ -34,7 +34,8 @@ def evaluate(
             predict.
         data: labelled images, as for hubel train; an autoencoder needs no labels.
         split: split of the images. auto: the images that training held out, if the model was trained on them;
-            otherwise test, or val, if the data has these splits; otherwise all.
+            otherwise test, or val, if the data has these splits; otherwise all. Images that the model was trained on
+            are left out and counted, but for train and all.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
@@ -44,16 +45,17 @@ def evaluate(
     import json as json_module
 
     from hubel.cli.tables import print_table
+    from hubel.core.progress import say
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.inference.tta import VIEWS
 
     result = evaluate_file(model, data, split=split, out=out, device=device, tta=tta, engine=engine)
     evaluation = result.evaluation
-    if json:
-        print(json_module.dumps(evaluation.to_json(), indent=2))
-        return 0
     for note in result.notes:
-        print(note)
+        (say if json else print)(note)
+    if json:
+        print(json_module.dumps(result.to_json(), indent=2))
+        return 0
     if tta:
         print(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
     print_table(["", str(result.folder)], evaluation.rows(result.split))

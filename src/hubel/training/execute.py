@@ -23,7 +23,6 @@ from hubel.nn.freezing import NONE
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan, TransferPlan
-from hubel.training.progress import NO_SCORE
 from hubel.training.run_folder import RunFolder
 from hubel.training.trainer import Trainer
 from hubel.training.transfer import TuningPlan, prepare_tuning
@@ -78,8 +77,8 @@ def execute(plan: Plan, path: Path, *, quiet: bool = True) -> TrainedModel:
         else:
             trained = _train_from_scratch(plan, folder)
         # Images that have trained the network tell nothing of how confident it may be.
-        if not trained.stopped_by and plan.selects_best:
-            _calibrate(folder.model, plan, trained.logits)
+        if not trained.stopped_by and plan.val is not None:
+            _calibrate(folder.model, plan, plan.val, trained.logits)
     return trained
 
 
@@ -151,13 +150,10 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder) -> Trained
     )
     if tuning.tuned is None:
         return dataclasses.replace(trained, logits=tuning.logits)
-    if plan.selects_best:
-        # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest,
-        # are the best ones; few images cannot tell which.
-        few = len(plan.val.images) < _ENOUGH_TO_COMPARE
-        selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
-    else:
-        selection = EpochSelection(floor=NO_SCORE)
+    # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest, are the
+    # best ones; few images cannot tell which.
+    few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
+    selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
     loop = _open_loop(plan, folder, tuning.tuned, tuning.train, selection, keep)
     with listening() as stop:
         finished = loop.run(stop)
@@ -208,11 +204,11 @@ def _open_loop(
     return loop
 
 
-def _calibrate(model: Path, plan: Plan, logits: NDArray[np.float32] | None) -> None:
+def _calibrate(model: Path, plan: Plan, val: Labelled[Images], logits: NDArray[np.float32] | None) -> None:
     """Calibrate the scores of a model file on the validation images."""
     network, card = load_model(model)
     if not plan.task.calibrates(card):
         return
     if logits is None:
-        logits = outputs(network.to(plan.device), plan.val.images)
-    save_model(model, network.state_dict(), plan.task.calibrate(logits, plan.val.targets, card))
+        logits = outputs(network.to(plan.device), val.images)
+    save_model(model, network.state_dict(), plan.task.calibrate(logits, val.targets, card))

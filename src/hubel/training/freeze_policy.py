@@ -16,7 +16,8 @@ class Evidence:
     Attributes:
         images: that train.
         classes: their number; 0 for tasks without any.
-        probe: cross-validated score of a linear head on the features, at most 1; None where there is no linear head.
+        probe: cross-validated score of a linear head on the features, at most 1; None where there is no linear head, or
+            where no class has two images.
         probe_below: likewise on the means of the maps below the last stages; None where these were not computed.
         last_stages: the boundary below the last stages.
     """
@@ -72,7 +73,7 @@ def decide_freezing(evidence: Evidence, boundaries: tuple[str, ...]) -> FreezeDe
         return decision(boundaries[0], f"{_description(boundaries[0])}, as requested")
     if probe is not None and probe >= _GOOD_ENOUGH:
         return decision(ALL, f"nothing is left to be won, {_description(ALL)}")
-    if probe is not None and n / max(1, evidence.classes) < _LEAST_PER_CLASS and probe >= (below or 0):
+    if ALL in boundaries and n / max(1, evidence.classes) < _LEAST_PER_CLASS and (probe or 0) >= (below or 0):
         return decision(ALL, f"too few to tune more than the head, {_description(ALL)}")
     if n >= _ALL_TRAIN:
         return decision(NONE, "enough images to train all weights")

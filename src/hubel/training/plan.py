@@ -108,10 +108,8 @@ class Plan:
         dataset: the images.
         splits: rows of each split.
         train: images that train the network.
-        val: images that select the best epoch and calibrate.
-        test: images that measure the result.
-        selects_best: whether validation images are held out and enough to select the best epoch; otherwise the last
-            epoch is kept, and the images of `val` are among those that train.
+        val: images that select the best epoch and calibrate; None where none are held out: then the last epoch is kept.
+        measured: images that measure the result: those of the split test, or of val where there is none.
         optimizer: its settings.
         loss: its settings.
         loop: the epochs.
@@ -129,9 +127,8 @@ class Plan:
     dataset: Dataset
     splits: Splits
     train: Labelled[Images]
-    val: Labelled[Images]
-    test: Labelled[Images]
-    selects_best: bool
+    val: Labelled[Images] | None
+    measured: Labelled[Images]
     optimizer: OptimizerSettings
     loss: LossSettings
     loop: LoopSettings
@@ -150,8 +147,3 @@ class Plan:
     def classes(self) -> int:
         """The number of classes; 0 for tasks without any."""
         return len(self.card.classes) if self.task.stratify else 0
-
-    @property
-    def held_out(self) -> int:
-        """The number of validation images that do not train."""
-        return len(self.splits.val) if self.selects_best else 0

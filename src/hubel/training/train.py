@@ -96,7 +96,7 @@ def train(data: Any, recipe: Recipe | None = None, *, out: Path | None = None, x
             "augmentation": plan.loop.policy.to_json(),
             "images": {
                 "train": len(plan.splits.train),
-                "val": plan.held_out,
+                "val": len(plan.splits.val),
                 "test": len(plan.splits.test),
             },
             "fingerprint": plan.card.provenance["fingerprint"],
@@ -168,10 +168,10 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
     for note in plan.notes:
         folder.tell(note if note.startswith(" ") else f"note: {note}")
     p, splits, classes = plan.preprocess, plan.splits, plan.classes
-    testing = "the validation images test, too" if splits.test_is_val else f"{len(splits.test):,} to test"
     folder.tell(
         f"{plan.dataset.name}: {f'{classes} classes, ' if classes else ''}{len(splits.train):,} images to train, "
-        f"{plan.held_out:,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.resize})"
+        f"{len(splits.val):,} to validate, {len(splits.test):,} to test; "
+        f"input {p.channels}x{p.height}x{p.width} ({p.resize})"
     )
     start = f"from the weights {plan.transfer.weights}" if plan.transfer else counted(plan.loop.epochs, "epoch")
     folder.tell(f"{plan.card.model}, {start}, batches of {plan.loop.batch_size}; run folder {folder.path}")

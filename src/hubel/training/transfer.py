@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.data.augment import Policy
-from hubel.data.loading import Labelled, Samples
+from hubel.data.loading import Images, Labelled, Samples
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
 from hubel.inference.engines.registry import EngineChoice
@@ -77,18 +77,19 @@ class Tuning:
         network: with the best head for its features.
         tuned: the part that trains; None where the head is all.
         train: training images, or maps of them.
-        val: validation images, likewise.
-        score: validation score and negative loss of the head alone.
+        val: validation images, likewise; None where none are held out.
+        score: validation score and negative loss of the head alone; `NO_SCORE` where there is no such head, or where
+            there are no validation images.
         notes: what was found and decided, in sentences.
         seconds: spent, by phase.
-        logits: of the head alone for the validation images; None where there is no linear head.
+        logits: of the head alone for the validation images; None where there is no linear head, or no such image.
     """
 
     plan: TuningPlan
     network: Network
     tuned: Tuned | None
     train: Labelled[Samples]
-    val: Labelled[Samples]
+    val: Labelled[Samples] | None
     score: Score
     notes: list[str]
     seconds: dict[str, float]
@@ -97,10 +98,10 @@ class Tuning:
 
 @dataclass(frozen=True)
 class _TrainingFeatures:
-    """Features `(n, d)` of training and validation images, and means of the maps below `(n, c)`."""
+    """Features `(n, d)` of training and validation images, if any, and means of the maps below `(n, c)`."""
 
     train: NDArray[np.float32]
-    val: NDArray[np.float32]
+    val: NDArray[np.float32] | None
     below: NDArray[np.float32] | None = None
 
 
@@ -149,11 +150,13 @@ def prepare_tuning(
         with _clock(seconds, "linear head"):
             head = _fit_head(plan, transfer, network, features, note)
             if features.below is not None:
-                below = plan.task.fit_head(features.below, plan.train.targets, plan.card, plan.loop.seed).score
-            logits = head_logits(network, features.val)
-            score = _validation_score(logits, plan)
+                below = _fitted(plan, features.below).score
         save(network)
-        accuracy = f": the head alone scores {score[0]:.1%} on the validation images" if plan.selects_best else ""
+        accuracy = ""
+        if features.val is not None and plan.val is not None:
+            logits = head_logits(network, features.val)
+            score = _validation_score(logits, plan, plan.val)
+            accuracy = f": the head alone scores {score[0]:.1%} on the validation images"
         tell(f"a first model is saved{accuracy}")
     evidence = Evidence(
         images=len(plan.train.images),
@@ -165,7 +168,7 @@ def prepare_tuning(
     decision = decide_freezing(evidence, transfer.boundaries)
     note(decision.reason)
     train: Labelled[Samples] = plan.train
-    val: Labelled[Samples] = plan.val
+    val: Labelled[Samples] | None = plan.val
     views = 1 if decision.boundary == ALL else 0
     if decision.boundary not in (ALL, NONE):
         with _clock(seconds, "frozen part"):
@@ -220,16 +223,21 @@ def _features(
     plan: Plan, transfer: TransferPlan, network: Network, lower: FeatureExtractor, whole: FeatureExtractor
 ) -> _TrainingFeatures:
     """Compute the features of the unchanged images; through the maps that tuning needs later, if any."""
-    images = [plan.train.images, plan.val.images]
+    images = _learning_images(plan)
     if transfer.boundaries in ((ALL,), (NONE,)) or not lower.room_for(images, 1):
-        train, val = (whole.maps(split) for split in images)
-        return _TrainingFeatures(_floats(train), _floats(val))
+        train, *val = (_floats(whole.maps(split)) for split in images)
+        return _TrainingFeatures(train, val[0] if val else None)
     maps = [lower.maps(split) for split in images]
     layers = between(network, lower.boundary, ALL)
-    train, val = (whole.maps_above(split, layers) for split in maps)
+    train, *val = (_floats(whole.maps_above(split, layers)) for split in maps)
     batches = (batch.pixels.astype(np.float32) for batch in maps[0].in_sequence(_BATCH))
     below = [pixels.mean((1, 2)) if pixels.ndim == 4 else pixels for pixels in batches]
-    return _TrainingFeatures(_floats(train), _floats(val), np.concatenate(below))
+    return _TrainingFeatures(train, val[0] if val else None, np.concatenate(below))
+
+
+def _learning_images(plan: Plan) -> list[Images]:
+    """Return the images that train, and those that validate, if any."""
+    return [part.images for part in (plan.train, plan.val) if part is not None]
 
 
 def _floats(features: Features) -> NDArray[np.float32]:
@@ -241,15 +249,18 @@ def _fit_head(
 ) -> FittedHead:
     """Give the network the head that fits its features best; return it."""
     targets = plan.train.targets
-    head = plan.task.fit_head(features.train, targets, plan.card, plan.loop.seed)
-    nearest = plan.task.neighbours_score(features.train, targets, plan.card)
-    beside = "" if nearest is None else f", nearest neighbours {nearest:.1%}"
-    note(f"on frozen features, cross-validated: linear head {head.score:.1%}{beside}")
+    head = _fitted(plan, features.train)
+    if head.score is None:
+        note("no class has two images to cross-validate the linear head with")
+    else:
+        nearest = plan.task.neighbours_score(features.train, targets, plan.card)
+        beside = "" if nearest is None else f", nearest neighbours {nearest:.1%}"
+        note(f"on frozen features, cross-validated: linear head {head.score:.1%}{beside}")
     if own := _pretrained_head(plan, transfer):
         weight, bias = own
         accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
         note(f"all classes are ImageNet's: accuracy {accuracy:.1%} on the training images before any training")
-        if accuracy >= head.score:
+        if head.score is None or accuracy >= head.score:
             head = replace(head, weight=weight, bias=bias, score=accuracy)
     layer = last_linear(network)
     assert layer is not None, "boundaries() has found one"
@@ -257,6 +268,10 @@ def _fit_head(
         layer.weight.copy_(torch.from_numpy(head.weight))
         layer.bias.copy_(torch.from_numpy(head.bias))
     return head
+
+
+def _fitted(plan: Plan, features: NDArray[np.float32]) -> FittedHead:
+    return plan.task.fit_head(features, plan.train.targets, plan.card, plan.loss, plan.loop.seed)
 
 
 def _pretrained_head(plan: Plan, transfer: TransferPlan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
@@ -276,24 +291,25 @@ def _pretrained_head(plan: Plan, transfer: TransferPlan) -> tuple[NDArray[np.flo
     return weight[rows], bias[rows]
 
 
-def _validation_score(logits: NDArray[np.float32], plan: Plan) -> Score:
+def _validation_score(logits: NDArray[np.float32], plan: Plan, val: Labelled[Images]) -> Score:
     """Return score and negative loss of the head alone on the validation images."""
     objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
-    predicted, targets = torch.from_numpy(logits), torch.from_numpy(plan.val.targets)
+    predicted, targets = torch.from_numpy(logits), torch.from_numpy(val.targets)
     loss = objective.validation_losses(predicted, targets).double().mean()
     return float(objective.correct(predicted, targets).double().mean()), -float(loss)
 
 
 def _maps(
     plan: Plan, transfer: TransferPlan, lower: FeatureExtractor
-) -> tuple[Labelled[Samples], Labelled[Samples], int]:
+) -> tuple[Labelled[Samples], Labelled[Samples] | None, int]:
     """Return maps of the boundary and their number of views, as many as the cache has room for; else images and 0."""
-    images = [plan.train.images, plan.val.images]
+    images = _learning_images(plan)
     views = next((number for number in range(transfer.views, 0, -1) if lower.room_for(images, number)), 0)
     if not views:
         return plan.train, plan.val, 0
-    train, val = lower.maps(plan.train.images, views), lower.maps(plan.val.images)
-    return Labelled(train, plan.train.targets), Labelled(val, plan.val.targets), views
+    train = Labelled(lower.maps(plan.train.images, views), plan.train.targets)
+    val = None if plan.val is None else Labelled(lower.maps(plan.val.images), plan.val.targets)
+    return train, val, views
 
 
 @contextmanager
