@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from hubel.weights.model_file import load_model, save_model
 
 __all__ = ["TrainedModel", "build_trainer", "execute", "training_context"]
 
+_LEAST_MINUTES = 1e-9
 _ENOUGH_TO_COMPARE = 1000  # validation images that can tell one epoch of fine-tuning from the next
 
 
@@ -63,13 +65,20 @@ class TrainedModel:
         return NONE if self.tuning is None else self.tuning.boundary
 
 
-def execute(plan: Plan, path: Path, *, quiet: bool = True) -> TrainedModel:
+def execute(plan: Plan, path: Path, *, quiet: bool = True, spent: float = 0.0) -> TrainedModel:
     """Train as planned, from the checkpoint in the folder `path` if there is one, and calibrate the best epoch.
+
+    Args:
+        plan: of the run.
+        path: its folder.
+        quiet: print nothing, and keep no log.
+        spent: minutes of the plan's `max_minutes` that are used already.
 
     Raises:
         DivergedError: the loss is no longer finite.
     """
     folder = RunFolder(path, quiet=quiet)
+    plan = _with_minutes(plan, plan.loop.max_minutes - spent)
     with training_context(plan):
         torch.manual_seed(scalar(plan.loop.seed))
         if plan.transfer is not None:
@@ -80,6 +89,11 @@ def execute(plan: Plan, path: Path, *, quiet: bool = True) -> TrainedModel:
         if not trained.stopped_by and plan.val is not None:
             _calibrate(folder.model, plan, plan.val, trained.logits)
     return trained
+
+
+def _with_minutes(plan: Plan, left: float) -> Plan:
+    """Return the plan with this limit of its time; one step is always taken."""
+    return dataclasses.replace(plan, loop=dataclasses.replace(plan.loop, max_minutes=max(_LEAST_MINUTES, left)))
 
 
 @contextmanager
@@ -139,11 +153,14 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder) -> Trained
         prefix = "network."  # of what is tuned as a part
         save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, plan.card)
 
+    begun = load_newest(folder.checkpoints) is not None
+
     def save_head(network: nn.Module) -> None:
-        if load_newest(folder.checkpoints) is None:  # a run that goes on has a model already, perhaps a better one
+        if not begun:  # a run that goes on has a model already, perhaps a better one
             keep(network.state_dict())
 
-    tuning = prepare_tuning(plan, transfer, save_head, folder.tell)
+    # Once tuning has begun, it is not for the clock to decide what is tuned.
+    tuning = prepare_tuning(_with_minutes(plan, math.inf) if begun else plan, transfer, save_head, folder.tell)
     minutes = sum(tuning.seconds.values()) / 60
     trained = TrainedModel(
         path=folder.model, minutes=minutes, notes=tuning.notes, seconds=tuning.seconds, tuning=tuning.plan
@@ -154,7 +171,8 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder) -> Trained
     # best ones; few images cannot tell which.
     few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
     selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
-    loop = _open_loop(plan, folder, tuning.tuned, tuning.train, selection, keep)
+    left = _with_minutes(plan, min(plan.loop.max_minutes, tuning.minutes_left))
+    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep)
     with listening() as stop:
         finished = loop.run(stop)
     if finished and loop.progress.best_epoch == 0:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hubel.nn.freezing import ALL, NONE
 
-__all__ = ["Evidence", "FreezeDecision", "decide_freezing", "tuning_epochs", "views_for"]
+__all__ = ["Evidence", "FreezeDecision", "decide_freezing", "holds_norms", "tuning_epochs", "views_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ _PASSES = 7_200  # images that tuning processes, all epochs together
 _EPOCHS = (4, 40)
 _VIEWED = 4_000  # views in all
 _VIEWS = (2, 8)
+_FEW = 20_000  # images up to which batch norms keep the statistics of the millions that they were trained on
 
 
 def decide_freezing(evidence: Evidence, boundaries: tuple[str, ...]) -> FreezeDecision:
@@ -78,6 +79,11 @@ def decide_freezing(evidence: Evidence, boundaries: tuple[str, ...]) -> FreezeDe
     if n >= _ALL_TRAIN:
         return decision(NONE, "enough images to train all weights")
     return decision(evidence.last_stages, _description(evidence.last_stages))
+
+
+def holds_norms(images: int) -> bool:
+    """Return whether batch norms keep their statistics in fine-tuning on a number of images."""
+    return images <= _FEW
 
 
 def tuning_epochs(images: int) -> int:

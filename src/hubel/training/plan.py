@@ -57,7 +57,7 @@ class LoopSettings:
         schedule: of the learning rate.
         warmup: share of the steps in which it rises.
         patience: epochs without improvement before training stops; infinite for never.
-        max_minutes: time for training; infinite for no limit.
+        max_minutes: time for the whole run; infinite for no limit.
         checkpoint_minutes: time between two checkpoints inside an epoch.
         seed: of order, augmentation and dropout.
     """

@@ -36,7 +36,7 @@ from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
-from hubel.training.freeze_policy import tuning_epochs, views_for
+from hubel.training.freeze_policy import holds_norms, tuning_epochs, views_for
 from hubel.training.initial_weights import (
     SMALL_PIXELS,
     InitialWeights,
@@ -113,7 +113,12 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     )
     policy_name = recipe.data.augment or variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
-    transfer = _transfer(recipe, card, initial.weights, len(splits.train), policy_name)
+    with torch.device("meta"):
+        network = card.create()  # refuses options that cannot be built
+    transfer = _transfer(recipe, card, network, initial.weights, len(splits.train), policy_name)
+    loop = _loop(recipe, policy, len(splits.train), tuned=tuned)
+    if not tuned or not holds_norms(len(splits.train)):
+        _check_smallest_batch(network, preprocess, len(splits.train), loop.batch_size)
 
     def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
         images = dataset.images(
@@ -134,7 +139,6 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
 
     device = pick_device(recipe.machine.device or "auto")
     threads = recipe.machine.threads or probe_threads()
-    loop = _loop(recipe, policy, len(splits.train), tuned=tuned)
     optimizer = _optimizer(recipe, task, variant, tuned=tuned)
     busy = [] if recipe.machine.threads else _busy_cores(threads)
     return Plan(
@@ -264,8 +268,35 @@ def _loop(recipe: Recipe, policy: Policy, images: int, *, tuned: bool) -> LoopSe
     )
 
 
+def _check_smallest_batch(network: nn.Module, preprocess: Preprocess, images: int, batch_size: int) -> None:
+    """Refuse steps of one image where a batch norm would see one value a channel, which has no variance.
+
+    Args:
+        network: on the meta device.
+        preprocess: of its input.
+        images: that train.
+        batch_size: images a step at most.
+
+    Raises:
+        OptionError: there are such steps.
+    """
+    if images // steps_per_epoch(images, batch_size) > 1 or not any(map(_is_batch_norm, network.modules())):
+        return
+    try:
+        network.train()(blank_input(preprocess, "meta"))
+    except ValueError:
+        raise OptionError(
+            f"{counted(images, 'image')} in batches of {batch_size} make a step of one image, whose smallest maps have "
+            "one pixel: nothing that a batch norm could normalise; choose another --batch-size, or a larger --size"
+        ) from None
+
+
+def _is_batch_norm(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+
+
 def _transfer(
-    recipe: Recipe, card: ModelCard, weights: str | Path | None, images: int, policy_name: str
+    recipe: Recipe, card: ModelCard, network: nn.Module, weights: str | Path | None, images: int, policy_name: str
 ) -> TransferPlan | None:
     """Return what is known of transfer learning before any feature is computed.
 
@@ -273,8 +304,6 @@ def _transfer(
         UnknownNameError: there is no such boundary or engine.
         OptionError: the network has no stages.
     """
-    with torch.device("meta"):
-        network = card.create()  # refuses options that cannot be built
     if weights is None:
         return None
     wanted = recipe.transfer

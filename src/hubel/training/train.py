@@ -130,17 +130,17 @@ def resume(folder: Path | None = None) -> RunResult:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     if config["data"] is None:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
-    xo = XO(**config["xo"]) if config["xo"] else None
+    xo, started = XO(**config["xo"]) if config["xo"] else None, time.monotonic()
     plan = plan_training(config["data"], Recipe.from_json(modern(config["recipe"])), xo=xo)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
-    return _carry_out(run, plan, {})
+    return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
 
 
 def _carry_out(folder: RunFolder, plan: Plan, seconds: Mapping[str, float]) -> RunResult:
     remove_leftovers(folder.path)
     _announce(folder, plan)
-    trained = execute(plan, folder.path, quiet=False)
+    trained = execute(plan, folder.path, quiet=False, spent=sum(seconds.values()) / 60)
     result = RunResult(folder=folder.path, model=trained.path, stopped_by=trained.stopped_by, minutes=trained.minutes)
     if trained.stopped_by:
         return result
