@@ -142,7 +142,7 @@ class ClassificationEvaluation(ScoresEvaluation):
             *top5,
             ("macro precision", f"{m.macro_precision:.4f}"),
             ("macro recall", f"{m.macro_recall:.4f}"),
-            ("macro F1", f"{m.macro_f1:.4f}"),
+            (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}"),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
         ]
@@ -154,10 +154,15 @@ class ClassificationEvaluation(ScoresEvaluation):
         return [
             share_tile("Top-1", m.top1, "most probable class is the true one"),
             *top5,
-            share_tile("Macro F1", m.macro_f1, "mean over classes"),
+            share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}"),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
             share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
         ]
+
+    def _left_out(self) -> str:
+        """Return how many classes macro numbers leave out although they are predicted; "" for none."""
+        n = self.metrics.predicted_without_images
+        return f", without {n} predicted {'class' if n == 1 else 'classes'} that no image has" if n else ""
 
     def report_tables(self) -> list[ReportTable]:
         """Return the confused classes and the classes."""
@@ -225,7 +230,7 @@ class ClassificationEvaluation(ScoresEvaluation):
 PER_CLASS_FOOTNOTE = (
     "Precision: of the images that are predicted to have a class, the share that have it. Recall: of the images that "
     "have a class, the share that are predicted to have it. F1: the harmonic mean of the two. Macro numbers are means "
-    "over the classes that have images."
+    "over the classes that have images; a class that is predicted but has none counts in none of them."
 )
 
 
