@@ -75,11 +75,11 @@ def test_splits_and_evaluation_rows_are_those_of_the_index() -> None:
     known = {"fingerprint": dataset.index.fingerprint(), "seed": 3, "shares": (0.1, 0.4), "multi_label": False}
     assert dataset.is_training_data_of(known)
     assert not dataset.is_training_data_of({})
-    rows, name = dataset.evaluation_rows(known)
-    assert (rows.tolist(), name) == (expected.test.tolist(), "test")
+    found = dataset.evaluation_rows(known)
+    assert (found.rows.tolist(), found.name, found.notes) == (expected.test.tolist(), "test", ())
     for wanted in ("train", "all"):
-        chosen, _ = choose_rows(dataset.index, known, wanted)
-        assert dataset.evaluation_rows(known, wanted)[0].tolist() == chosen.tolist()
+        chosen = choose_rows(dataset.index, known, wanted)
+        assert dataset.evaluation_rows(known, wanted).rows.tolist() == chosen.rows.tolist()
 
 
 def test_files_that_cannot_be_read_are_in_the_notes(tmp_path: Path) -> None:

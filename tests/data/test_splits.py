@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hubel.core.errors import DataError, OptionError
 from hubel.data.index import _COLUMNS, OK, UNREADABLE, Index
 from hubel.data.sources.listing import SPLITS, ListingBuilder
-from hubel.data.splits import Splits, split
+from hubel.data.splits import EvaluationRows, Splits, choose_rows, split
+from hubel.data.taught import Taught
 
 
 def made(
@@ -31,7 +32,7 @@ def made(
     listing = rows.build()
     numbers = digests if digests is not None else range(len(labels))
     columns: dict[str, Any] = {name: np.zeros(len(labels), kind) for name, kind in _COLUMNS.items()}
-    columns["digest"] = np.array([number.to_bytes(16, "big") for number in numbers], "V16")
+    columns["digest"] = np.array([number.to_bytes(16, "little") for number in numbers], "V16")
     columns["status"] = np.array([UNREADABLE if i in bad else OK for i in range(len(labels))], np.uint8)
     return Index(
         name="f",
@@ -44,6 +45,10 @@ def made(
         reasons={},
         **columns,
     )
+
+
+NO_TEST = "no image is held out only to test: the validation images, which select the best epoch, measure"
+NO_VAL = "no image is held out to validate: the last epoch is kept, and its scores are not calibrated"
 
 
 def parts(splits: Splits) -> list[list[int]]:
@@ -61,7 +66,7 @@ def test_every_class_gives_its_share() -> None:
     assert count(index, splits.val) == {"a": 8, "b": 4, "c": 1, "d": 1}
     assert count(index, splits.train) == {"a": 72, "b": 36, "c": 7, "d": 1}
     assert splits.notes == ()
-    assert not splits.test_is_val
+    assert splits.measured_name == "test"
     assert all(part == sorted(part) for part in parts(splits))
     other = split(index, val=0.5, test=0.5)
     assert count(index, other.test) == {"a": 50, "b": 25, "c": 5, "d": 2}
@@ -83,9 +88,7 @@ def test_splits_are_a_partition_that_parts_no_duplicates(data: st.DataObject) ->
     digests = data.draw(st.lists(st.integers(0, 40), min_size=n, max_size=n))
     bad = data.draw(st.sets(st.integers(0, n - 1), max_size=3))
     usable = [i for i in range(n) if i not in bad]
-    amounts = Counter(labels[i] for i in usable)
     assume(usable)
-    assume(min(amounts.values()) > 1)
     index = made(labels, digests=digests, bad=sorted(bad))
     share = data.draw(st.sampled_from([0.1, 0.3, 0.9]))
     try:
@@ -96,11 +99,8 @@ def test_splits_are_a_partition_that_parts_no_duplicates(data: st.DataObject) ->
         return
     train, val, test = parts(splits)
     assert train
-    assert val
     assert test
-    if splits.test_is_val:
-        assert any("too few images" in note for note in splits.notes)
-        test = []
+    assert (NO_VAL in splits.notes) == (not val)
     assert sorted(train + val + test) == usable
     sides = [{digests[i] for i in part} for part in (train, val, test)]
     assert not sides[0] & sides[1]
@@ -125,51 +125,92 @@ def test_val_is_carved_out_of_train_where_there_is_none() -> None:
 
 def test_val_measures_where_there_is_no_test() -> None:
     splits = split(made(["a", "b"] * 10, own=["train"] * 12 + ["val"] * 8))
-    assert splits.test_is_val
-    assert splits.val.tolist() == splits.test.tolist() == list(range(12, 20))
-    assert split(made(["a", "b"] * 10), test=0).test_is_val
+    assert parts(splits) == [list(range(12)), list(range(12, 20)), []]
+    assert (splits.measured.tolist(), splits.measured_name) == (list(range(12, 20)), "validation")
+    assert splits.notes == (NO_TEST,)
+    train, val, test = parts(split(made(["a", "b"] * 10), test=0))
+    assert (len(train), len(val), test) == (18, 2, [])
 
 
 def test_too_few_images_for_three_parts() -> None:
     splits = split(made(["a", "a", "b", "b"]))
-    assert len(splits.train) == len(splits.val) == 2
-    assert splits.test_is_val
-    assert splits.notes == ("too few images to hold some out for validation; the test images are used for it, too",)
+    assert len(splits.train) == len(splits.test) == 2
+    assert (len(splits.val), splits.measured_name, splits.notes) == (0, "test", (NO_VAL,))
     with pytest.raises(DataError, match="too few different images"):
         split(made(["a", "a", "b", "b"], digests=[1, 1, 2, 2]))
 
 
 def test_images_in_no_split_are_noted() -> None:
     index = made(["a", "b"] * 6, own=["train"] * 6 + ["val"] * 4 + ["", ""])
-    assert split(index).notes == ("2 images are in no split and not used",)
+    assert split(index).notes == ("2 images are in no split and not used", NO_TEST)
     index = made(["a", "b"] * 6, own=["train"] * 6 + ["val"] * 5 + [""])
-    assert split(index).notes == ("1 image is in no split and not used",)
+    assert split(index).notes == ("1 image is in no split and not used", NO_TEST)
 
 
-def test_duplicates_between_own_splits_are_noted() -> None:
-    own = ["train"] * 4 + ["val"] * 3 + ["test"] * 2
-    index = made(["a", "b"] * 4 + ["a"], own=own, digests=[0, 1, 2, 2, 0, 1, 5, 0, 8])
+def test_copies_in_own_splits_do_not_measure() -> None:
+    own = ["train"] * 4 + ["val"] * 4 + ["test"] * 4
+    index = made(["a", "b"] * 6, own=own, digests=[0, 1, 2, 2, 0, 1, 5, 6, 0, 5, 7, 8])
     splits = split(index)
-    assert parts(splits) == [[0, 1, 2, 3], [4, 5, 6], [7, 8]]
+    assert parts(splits) == [[0, 1, 2, 3], [6, 7], [10, 11]]
     assert splits.notes == (
-        "2 images are in train and again in val, byte for byte, such as 4.png",
-        "1 image is in train and again in test, byte for byte, such as 7.png",
-        "1 image is in val and again in test, byte for byte, such as 7.png",
+        "2 images of val are in train, too, byte for byte, such as 4.png: left out of val",
+        "1 image of test is in train, too, byte for byte, such as 8.png: left out of test",
+        "1 image of test is in val, too, byte for byte, such as 9.png: left out of test",
     )
+
+
+def test_a_test_split_that_is_the_training_split_again() -> None:
+    index = made(["a", "b"] * 8, own=["train"] * 8 + ["test"] * 8, digests=[*range(8)] * 2)
+    splits = split(index, val=0.25)
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (6, 2, 0)
+    assert splits.measured_name == "validation"
+    with pytest.raises(DataError, match="too few different images"):
+        split(made(["a", "b"] * 2, own=["train"] * 2 + ["test"] * 2, digests=[0, 1] * 2))
+
+
+def test_what_taught_the_initial_weights_does_not_measure() -> None:
+    index = made(["a", "b"] * 6, own=["train"] * 4 + ["val"] * 4 + ["test"] * 4)
+    splits = split(index, taught=Taught.of(index.digest[[0, 4, 8, 9]]))
+    assert parts(splits) == [[0, 1, 2, 3], [5, 6, 7], [10, 11]]
+    assert "2 images of test are among those that taught the initial weights" in splits.notes[1]
+    assert parts(split(index, taught=Taught.of(index.digest[8:]))) == [[0, 1, 2, 3], [4, 5, 6, 7], []]
+    with pytest.raises(DataError, match="has taught the initial weights already"):
+        split(index, taught=Taught.of(index.digest))
+
+
+def test_splits_do_not_overlap() -> None:
+    rows = np.arange(6)
+    with pytest.raises(OptionError, match="one is in two splits"):
+        Splits(train=rows[:4], val=rows[4:], test=rows[3:4])
+    with pytest.raises(OptionError, match="nothing can be measured"):
+        Splits(train=rows, val=rows[:0], test=rows[:0])
+    with pytest.raises(OptionError, match="nothing can be measured"):
+        Splits(train=rows[:4], val=rows[4:], test=rows[:0]).with_val_in_train()
+    taught = Splits(train=rows[:2], val=rows[2:4], test=rows[4:]).with_val_in_train()
+    assert parts(taught) == [[0, 1, 2, 3], [], [4, 5]]
 
 
 def test_classes_that_are_never_trained_are_noted() -> None:
     index = made(["a", "b", "a", "b", "c10", "c9"] * 2, own=["train"] * 4 + ["val"] * 2 + ["train"] * 4 + ["test"] * 2)
-    assert split(index).notes == ("never seen in training, so never predicted: c9, c10",)
+    assert split(index).notes == (
+        "never seen in training, so never predicted: c9, c10",
+        "only in training, so never measured: a, b",
+    )
     many = made(["a", "a"] + [str(i) for i in range(7)] * 2, own=["train"] * 2 + ["val"] * 7 + ["test"] * 7)
-    assert split(many).notes == ("never seen in training, so never predicted: 0, 1, 2, 3, 4, ...",)
+    assert split(many).notes[0] == "never seen in training, so never predicted: 0, 1, 2, 3, 4, ..."
 
 
-def test_a_class_of_one_image_is_refused() -> None:
-    with pytest.raises(DataError, match="class 'b' has one readable image; each needs at least two"):
-        split(made(["a", "a", "b"]))
-    with pytest.raises(DataError, match=r"class 'b' has one readable image \(and 1 more such\)"):
-        split(made(["a", "a", "b", "b", "c"], bad=[3]))
+def test_a_class_of_one_image_trains_and_is_named() -> None:
+    for labels, bad in ((["a"] * 8 + ["okapi"], []), (["a"] * 8 + ["okapi", "okapi"], [9])):
+        splits = split(made(labels, bad=bad))
+        assert [len(part) for part in parts(splits)] == [6, 1, 2]
+        assert 8 in splits.train
+        assert splits.notes == ("only in training, so never measured: okapi",)
+    for place, note in (("train", "only in training, so never measured"), ("test", "never seen in training")):
+        own = ["train"] * 4 + ["test"] * 4 + [place]
+        assert any(note in line and "okapi" in line for line in split(made(["a", "b"] * 4 + ["okapi"], own=own)).notes)
+    with pytest.raises(DataError, match="too few different images"):
+        split(made(["a", "b", "c"]))
 
 
 def test_nothing_to_train_on() -> None:
@@ -187,6 +228,78 @@ def test_combinations_of_labels_that_occur_once() -> None:
     index = made([f"{a}|{b}" for a in range(10) for b in range(10, 20)])
     splits = split(index, multi_label=True)
     assert [len(part) for part in parts(splits)] == [72, 8, 20]
-    assert splits.notes == ()
+    assert not any("never predicted" in note for note in splits.notes)
     alone = made(["a|b", "a", "a", "b", "c"], own=["train"] * 3 + ["val"] * 2)
-    assert split(alone, multi_label=True).notes == ("never seen in training, so never predicted: c",)
+    assert "never seen in training, so never predicted: c" in split(alone, multi_label=True).notes
+
+
+# What a model is measured on --------------------------------------------------------------------------------
+
+
+def chosen(index: Index, known: dict[str, Any], wanted: str = "auto") -> tuple[list[int], str, str]:
+    found: EvaluationRows = choose_rows(index, known, wanted)
+    return found.rows.tolist(), found.name, " ".join(found.notes)
+
+
+def record(index: Index, rows: Sequence[int]) -> dict[str, Any]:
+    return {"fingerprint": "of other data", "taught": Taught.of(index.digest[list(rows)]).to_json()}
+
+
+def test_images_that_taught_are_left_out_and_counted() -> None:
+    index = made(["a", "b"] * 5, digests=[0, 1, 2, 3, 4, 5, 6, 7, 8, 0])
+    known = record(index, [0, 1, 2])
+    rows, name, note = chosen(index, known)
+    assert (rows, name) == ([3, 4, 5, 6, 7, 8], "labelled"), "the copy of an image taught, too"
+    assert note == "4 of 10 labelled images were used in training: left out; --split all measures them, too"
+    rows, name, note = chosen(index, known, "all")
+    assert (rows, name) == ([*range(10)], "labelled")
+    assert note == "4 of 10 labelled images were used in training: the result is too good for new images"
+    assert chosen(index, known, "train") == ([0, 1, 2, 9], "training", "")
+    assert chosen(index, {})[::2] == ([*range(10)], ""), "older files do not tell"
+
+
+def test_where_all_images_taught_they_are_refused_or_called_training() -> None:
+    index = made(["a", "b"] * 2)
+    known = record(index, range(4))
+    with pytest.raises(
+        DataError, match=r"4 of 4 labelled images were used in training.*--split all measures them anyway"
+    ):
+        choose_rows(index, known, "auto")
+    rows, name, note = chosen(index, known, "all")
+    assert (rows, name, note) == ([0, 1, 2, 3], "training", "4 of 4 labelled images were used in training")
+
+
+def test_the_own_test_split_of_other_data_is_cleaned_too() -> None:
+    index = made(["a", "b"] * 4, own=["train"] * 4 + ["test"] * 4)
+    assert chosen(index, record(index, [0, 1, 4]))[:2] == ([5, 6, 7], "test")
+    assert chosen(index, record(index, [0, 1]), "train") == ([0, 1, 2, 3], "training", "")
+
+
+def test_a_record_of_many_images_is_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hubel.data.taught._MOST_KEYS", 3)
+    index = made(["a", "b"] * 5)
+    rows, _, note = chosen(index, record(index, range(8)))
+    assert len(rows) == 7
+    assert note.startswith("at least 3 of 10 labelled images were used in training")
+
+
+def test_the_splits_of_training_are_found_again() -> None:
+    index = made(["a", "b"] * 20)
+    known = {"fingerprint": index.fingerprint(), "seed": 1, "shares": [0.1, 0.2], "multi_label": False}
+    held = split(index, seed=1)
+    assert chosen(index, known)[:2] == (held.test.tolist(), "test")
+    assert chosen(index, known, "val")[:2] == (held.val.tolist(), "validation")
+    known |= {"val_taught": True, "taught": Taught.of(index.digest[held.with_val_in_train().train]).to_json()}
+    assert chosen(index, known, "train")[0] == sorted([*held.train, *held.val])
+    with pytest.raises(DataError, match="has no split val"):
+        choose_rows(index, known, "val")
+    unsplit = split(index, seed=1, test=0)
+    known = {"fingerprint": index.fingerprint(), "seed": 1, "shares": [0.1, 0], "multi_label": False}
+    assert chosen(index, known)[:2] == (unsplit.val.tolist(), "validation")
+    with pytest.raises(DataError, match="has no split test"):
+        choose_rows(index, known, "test")
+
+
+def test_without_a_label_nothing_is_measured() -> None:
+    with pytest.raises(DataError, match="none of 3 images is readable and labelled"):
+        choose_rows(made([None, None, None]), {}, "auto")

@@ -101,6 +101,16 @@ def test_one_sample_and_classes_without_images():
     assert found.ece == pytest.approx(0.25)
 
 
+def test_macro_numbers_leave_out_a_class_that_is_predicted_but_absent():
+    labels, predicted = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 2, 1, 1, 0])
+    found = measure_classification(np.eye(4)[predicted], labels, names(4))
+    assert found.macro_f1 == pytest.approx(reference.f1_score(labels, predicted, average="macro", labels=[0, 1]))
+    assert found.macro_f1 == pytest.approx(reference.f1_score(labels, predicted, average="macro") * 3 / 2)
+    assert found.predicted_without_images == 1
+    several = measure_multilabel(np.eye(4)[predicted], np.eye(4, dtype=int)[labels], names(4))
+    assert several.macro_f1 == pytest.approx(found.macro_f1)
+
+
 @pytest.mark.parametrize("places", range(16))
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below(places):
     confidence = np.linspace(0, 1, 16)[places]

@@ -103,3 +103,8 @@ def test_an_image_of_several_classes_has_their_mean_weight(logits: Array) -> Non
 def test_weights_of_several_classes_count_labels() -> None:
     hot = np.array([[1, 0], [1, 1], [1, 0]], np.float32)
     np.testing.assert_allclose(class_weights(hot, 2), [4 / (2 * 3), 4 / (2 * 1)], rtol=1e-6)
+
+
+def test_an_image_without_any_class_weighs_as_much_as_the_mean(logits: Array) -> None:
+    z, hot, weights = torch.from_numpy(logits), torch.zeros(N, C), torch.tensor([1.0, 2.0, 4.0, 3.0])
+    torch.testing.assert_close(Loss("bce", weights=weights)(z, hot), Loss("bce")(z, hot))

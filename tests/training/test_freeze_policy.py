@@ -28,7 +28,7 @@ OPEN = ("all", "stage3", "none")
         ({"images": 100_000}, "none", "enough images to train all weights"),
         ({"images": 100_000, "probe": 1.0}, "all", "nothing is left to be won"),
         ({"images": 100_000, "classes": 40_000}, "all", "too few"),
-        ({"probe": None, "probe_below": None, "images": 79}, "stage3", "tuned with the head"),
+        ({"probe": None, "probe_below": None, "images": 79}, "all", "too few"),
         ({"probe": None, "images": 100_000}, "none", "enough images"),
         ({"last_stages": "none"}, "none", "all weights train"),
     ],
@@ -37,6 +37,11 @@ def test_the_rows_of_the_table(changes: dict[str, object], boundary: str, words:
     decision = decide_freezing(replace(EVIDENCE, **changes), OPEN)
     assert decision.boundary == boundary
     assert words in decision.reason
+
+
+def test_without_a_linear_head_more_is_tuned() -> None:
+    evidence = replace(EVIDENCE, images=79, probe=None, probe_below=None)
+    assert decide_freezing(evidence, ("stage3", "none")).boundary == "stage3"
 
 
 @pytest.mark.parametrize(

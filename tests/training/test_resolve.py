@@ -177,13 +177,18 @@ def test_names_that_do_not_exist(settings: dict[str, Any], kind: str) -> None:
         plan_training(arrays(), Recipe(**settings))
 
 
-def test_test_images_never_train() -> None:
-    """Few validation images train as well in transfer learning, but not where they are also the test images."""
-    pixels, labels = arrays(30)
-    for share in (0.2, 0.0):
-        plan = plan_training((pixels, labels), Recipe(test_share=share, threads=1))
-        assert not np.isin(plan.splits.train, plan.splits.test).any()
-        assert plan.selects_best == plan.splits.test_is_val
+def test_a_step_of_one_image_needs_maps_of_more_than_one_pixel() -> None:
+    def planned(**settings: Any) -> Plan:
+        return plan_training(arrays(11, side=32), Recipe(threads=1, test_share=0.0, **settings))
+
+    scratch = {"weights": "none", "model": "resnet18"}
+    with pytest.raises(OptionError, match="9 images in batches of 1 make a step of one image"):
+        planned(**scratch, size="32", batch_size=1)
+    assert planned(**scratch, size="32", batch_size=8).loop.batch_size == 8, "a step of four and one of five"
+    for settings in ({**scratch, "size": "64"}, {"model": "knn"}):
+        assert planned(batch_size=1, **settings).loop.batch_size == 1
+    tuned = planned(model="efficientnet_lite0", size="32", batch_size=1)
+    assert tuned.transfer is not None, "few images leave the statistics of pretrained batch norms alone"
 
 
 # What the network trained on -------------------------------------------------------------------------------

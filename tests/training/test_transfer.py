@@ -218,7 +218,7 @@ def test_with_many_images_the_norms_above_learn_their_statistics(
     recipe: Recipe, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged(monkeypatch, best=1)
-    monkeypatch.setattr(transfer, "_FEW", 10)
+    monkeypatch.setattr("hubel.training.freeze_policy._FEW", 10)
     recipe = replace(recipe, freeze="stage1", ema=0.0, epochs=1)
     got, before = state(hubel.train(data, recipe).model), loaded(recipe)
     for name in got:
@@ -332,6 +332,47 @@ def test_the_score_of_the_head_is_what_validation_would_say(recipe: Recipe, data
         loop = Loop(execute.build_trainer(plan, network), plan.train, plan.loop, EpochSelection(val=val))
         loss, right = loop._validate(network, val, Stop()) or (0.0, 0.0)
         assert (right, -loss) == pytest.approx(tuning.score, rel=0.01)
+
+
+class Clock:
+    """A clock that only the frozen part moves: by a second for each view of an image."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        compute = FeatureExtractor._compute
+
+        def timed(part: Any, engine: Any, images: Any, found: Any, stores: Any) -> None:
+            self.now += sum(len(stored.missing) for stored in found)
+            compute(part, engine, images, found, stores)
+
+        monkeypatch.setattr(FeatureExtractor, "_compute", timed)
+        monkeypatch.setattr(transfer, "time", self)
+        monkeypatch.setattr(transfer, "_WARM_UP", 4)
+        monkeypatch.setattr(transfer, "_TIMED", 8)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("seconds", "used", "views"),
+    # 30 images train, 3 validate, 9 measure: those and the 8 that are timed first are paid from any budget.
+    [(10, 8, 0), (45, 25, 0), (55, 30, 1), (120, 30, 2)],
+)
+def test_the_limit_of_time_counts_the_frozen_part(
+    seconds: int, used: int, views: int, recipe: Recipe, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    plan, tuning = prepared(replace(recipe, freeze="stage2", max_minutes=seconds / 60), data)
+    assert (len(plan.train.images), len(plan.splits.measured)) == (30, 9)
+    assert any("leaves no time for more" in note for note in tuning.notes) == (used < 30)
+    assert any(note.startswith(f"{used} of 30 training images") for note in tuning.notes) == (used < 30)
+    assert tuning.plan.boundary == ("stage2" if views else "all")
+    if views:
+        assert tuning.plan.views == views
+        assert tuning.minutes_left == pytest.approx((seconds - clock.now - 9) / 60)
+    elif used > 8:
+        assert clock.now + 9 <= seconds, "with the measurement, the time is kept"
 
 
 # Maps, or images ------------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ def evaluate(
             predict.
         data: labelled images, as for hubel train; an autoencoder needs no labels.
         split: split of the images. auto: the images that training held out, if the model was trained on them;
-            otherwise test, or val, if the data has these splits; otherwise all.
+            otherwise test, or val, if the data has these splits; otherwise all. Images that the model was trained on
+            are left out and counted, but for train and all.
         root: folder that the relative paths of a table start at; the table's own if not given.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
@@ -46,13 +47,16 @@ def evaluate(
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.tables import print_table
+    from hubel.core.progress import say
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.inference.tta import VIEWS
 
     result = evaluate_file(model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine)
     evaluation = result.evaluation
     if json:
-        print_json(evaluation.to_json())
+        for note in result.notes:
+            say(note)
+        print_json(result.to_json())
         return 0
     print_notes(result.notes)
     if tta:

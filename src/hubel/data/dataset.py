@@ -19,7 +19,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.listing import SPLITS, passed_over
-from hubel.data.splits import Splits, choose_rows, split
+from hubel.data.splits import EvaluationRows, Splits, choose_rows, split
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -109,7 +109,7 @@ class Dataset:
         """Return the rows for training, validation and testing; see `hubel.data.splits.split`."""
         return split(self.index, seed=seed, val=val, test=test, multi_label=self.multi_label)
 
-    def evaluation_rows(self, provenance: Mapping[str, Any], wanted: str = "auto") -> tuple[Rows, str]:
+    def evaluation_rows(self, provenance: Mapping[str, Any], wanted: str = "auto") -> EvaluationRows:
         """Return the rows to measure a model on, and their name in a report; see `hubel.data.splits.choose_rows`."""
         return choose_rows(self.index, provenance, wanted)
 

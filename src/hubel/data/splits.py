@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
+from hubel.core.progress import counted
 from hubel.core.random import bits
 from hubel.data.index import Index
 from hubel.data.sources.listing import SPLITS, label_parts, natural_key
+from hubel.data.taught import Taught
 
-__all__ = ["Splits", "choose_rows", "split"]
+__all__ = ["EvaluationRows", "Splits", "choose_rows", "split"]
 
 _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
 _ORDER_OF_SAMPLES = 101  # keeps these draws independent of others with the same seed
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Splits:
-    """Rows of an index for training, validation and testing.
+    """Rows of an index for training, validation and testing; no row is in two of them.
 
     Attributes:
-        train: training rows.
-        val: validation rows, which select the best epoch and the temperature.
-        test: test rows; the same as `val` where the data has a split `val` but no `test`.
+        train: rows that teach.
+        val: rows that select the best epoch and the temperature, and never teach; empty where none can be spared.
+        test: rows that only measure; empty where there are none: then `val` measures.
         notes: remarks for the user, a line each.
+
+    Raises:
+        OptionError: a row is in two of them, or none is left to measure.
     """
 
     train: NDArray[np.int64]
@@ -36,10 +41,41 @@ class Splits:
     test: NDArray[np.int64]
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        rows = np.concatenate([self.train, self.val, self.test])
+        if len(np.unique(rows)) < len(rows):
+            raise OptionError("an image either trains, validates or tests; one is in two splits")
+        if not len(self.measured):
+            raise OptionError("there is neither a validation nor a test image, so nothing can be measured")
+
     @property
-    def test_is_val(self) -> bool:
-        """Return whether the test images have also selected the best epoch."""
-        return np.array_equal(self.val, self.test)
+    def measured(self) -> NDArray[np.int64]:
+        """Return the rows that measure the result."""
+        return self.test if len(self.test) else self.val
+
+    @property
+    def measured_name(self) -> str:
+        """Return what reports call these images: "test" only where they select nothing, otherwise "validation"."""
+        return "test" if len(self.test) else "validation"
+
+    def with_val_in_train(self) -> Splits:
+        """Return splits in which the validation images teach, too, so that nothing is selected."""
+        return replace(self, train=np.union1d(self.train, self.val), val=self.val[:0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EvaluationRows:
+    """Rows to measure a model on.
+
+    Attributes:
+        rows: of an index.
+        name: what reports call these images: "training", "validation", "test" or "labelled".
+        notes: remarks for the user, a line each: how many of the images taught the model.
+    """
+
+    rows: NDArray[np.int64]
+    name: str
+    notes: tuple[str, ...] = ()
 
 
 def split(
@@ -50,11 +86,12 @@ def split(
     test: float = 0.2,
     multi_label: bool = False,
     stratify: bool = True,
+    taught: Taught | None = None,
 ) -> Splits:
     """Take the data's own splits where there are any, and hold out the missing ones by seed, stratified by class.
 
-    Exact duplicates (same bytes) stay on one side of a split that is made here; between the data's own splits they are
-    reported.
+    No image measures whose bytes teach: exact duplicates stay on one side of a split that is made here, and those that
+    the data's own splits share are left out of `val` and `test`.
 
     Args:
         index: facts of all images.
@@ -64,61 +101,94 @@ def split(
         multi_label: a label may name several classes. The split is then stratified by combination of classes, and
             combinations that occur once form one stratum.
         stratify: labels are classes. Where they are numbers, all images form one stratum.
+        taught: images that have taught the initial weights already: they neither validate nor test.
 
     Raises:
-        DataError: nothing to train on, a class with one image, or too few images to hold any out.
+        DataError: nothing to train on, or nothing that could measure the result.
         OptionError: shares out of range.
     """
     if not 0 < val < 1 or not 0 <= test < 1:
         raise OptionError(f"val ({val}) and test ({test}) are shares of the images, between 0 and 1")
     rows = index.usable()
-    if not multi_label and stratify:
-        _check_counts(index, rows)
     labels = index.label if stratify else np.zeros_like(index.label)
-    own = index.split[rows]
-    notes = []
-    if not own.any():
-        test_rows, rest = _hold_out(index, labels, rows, test, seed, pool=multi_label)
-    else:
-        test_rows, rest = rows[own == _TEST], rows[own == _TRAIN]
+    own, notes = index.split[rows], list[str]()
+    parts = {code: rows[own == code] for code in (_TRAIN, _VAL, _TEST)}
+    if own.any():
         if n := int((own == 0).sum()):
             notes.append(f"{n} {'image is' if n == 1 else 'images are'} in no split and not used")
-        if not len(rest):
+        if not len(parts[_TRAIN]):
             raise DataError("there is no training image: the split train is empty")
-        notes += _shared_between_splits(index, rows)
-    val_rows = rows[own == _VAL]
-    train_rows = rest
-    if not len(val_rows):
-        val_rows, train_rows = _hold_out(index, labels, rest, val, seed + 1, pool=multi_label)
-    if not len(test_rows):
-        test_rows = val_rows
-    if not len(val_rows):
-        notes.append("too few images to hold some out for validation; the test images are used for it, too")
-        val_rows = test_rows
-    if not len(val_rows):
-        raise DataError("there are too few different images to hold any out; each class needs at least two")
+        _, group = np.unique(index.digest, return_inverse=True)
+        for code, other in ((_VAL, _TRAIN), (_TEST, _TRAIN), (_TEST, _VAL)):
+            copied = np.isin(group, group[parts[other]])
+            notes += _leave_out(index, parts, code, copied, f"in {SPLITS[other]}, too, byte for byte")
+    else:
+        parts[_TEST], parts[_TRAIN] = _hold_out(index, labels, rows, test, seed, pool=multi_label)
+    if not len(parts[_VAL]):
+        parts[_VAL], parts[_TRAIN] = _hold_out(index, labels, parts[_TRAIN], val, seed + 1, pool=multi_label)
+    if not len(parts[_VAL]) and not len(parts[_TEST]):
+        raise DataError("there are too few different images to hold any out; at least one class needs two")
+    if taught is not None:
+        for code in (_VAL, _TEST):
+            known = taught.among(index.digest)
+            notes += _leave_out(index, parts, code, known, "among those that taught the initial weights")
+        if not len(parts[_VAL]) and not len(parts[_TEST]):
+            raise DataError("every image that could measure the result has taught the initial weights already")
+    if not len(parts[_TEST]):
+        notes.append("no image is held out only to test: the validation images, which select the best epoch, measure")
+    elif not len(parts[_VAL]):
+        notes.append("no image is held out to validate: the last epoch is kept, and its scores are not calibrated")
+    splits = Splits(train=parts[_TRAIN], val=parts[_VAL], test=parts[_TEST])
     if stratify:
-        notes += _untrained(index, train_rows, np.union1d(val_rows, test_rows), multi_label=multi_label)
-    return Splits(train=train_rows, val=val_rows, test=test_rows, notes=tuple(notes))
+        notes += _one_sided(index, splits, multi_label=multi_label)
+    return replace(splits, notes=tuple(notes))
 
 
-def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> tuple[NDArray[np.int64], str]:
-    """Return the rows of one split, and its name in a report.
+def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> EvaluationRows:
+    """Return the rows to measure a model on: those of one split, without the images that taught it.
 
     Args:
         index: facts of all images.
         trained: provenance of a model; if it was trained on exactly this data, the splits are those of its training.
-        wanted: "train", "val", "test", "all", or "auto": the images that the training held out, otherwise the data's
-            own test or val split, otherwise all images.
+        wanted: "train", "val", "test", or "auto": the images that the training held out, otherwise the data's own test
+            or val split, otherwise all labelled images; or "all": every labelled image, those that taught included.
 
     Raises:
-        DataError: the data has no such split.
+        DataError: no image is labelled, the data has no such split, or all of its images taught the model.
     """
+    if not len(index.usable()):
+        raise DataError(f"{index.name}: none of {counted(len(index), 'image')} is readable and labelled")
+    taught = Taught.read(trained)
+    rows, name = _rows_of_split(index, trained, wanted, taught)
+    known = taught.among(index.digest[rows])
+    n = int(known.sum())
+    if not n or name == "training":
+        of_training = wanted != "all" and trained.get("fingerprint") == index.fingerprint()
+        unknown = "fingerprint" in trained and "taught" not in trained and not of_training
+        return EvaluationRows(rows=rows, name=name, notes=(_UNKNOWN,) if unknown else ())
+    at_least = "" if len(taught.keys) == taught.images else "at least "
+    found = f"{at_least}{n:,} of {counted(len(rows), f'{name} image')} {'was' if n == 1 else 'were'} used in training"
+    if wanted == "all" and n == len(rows):
+        return EvaluationRows(rows=rows, name=_NAMES["train"], notes=(found,))
+    if wanted == "all":
+        return EvaluationRows(rows=rows, name=name, notes=(f"{found}: the result is too good for new images",))
+    if n == len(rows):
+        raise DataError(f"{index.name}: {found}, which tells nothing of new ones; --split all measures them anyway")
+    return EvaluationRows(rows=rows[~known], name=name, notes=(f"{found}: left out; --split all measures them, too",))
+
+
+_UNKNOWN = "the model does not record the images of its training; some of these may be among them"
+_NAMES = {"train": "training", "val": "validation", "test": "test", "all": "labelled"}
+
+
+def _rows_of_split(
+    index: Index, trained: Mapping[str, Any], wanted: str, taught: Taught
+) -> tuple[NDArray[np.int64], str]:
+    """Return the rows of a split as in `choose_rows`, and their name, whether they taught or not."""
     usable = index.usable()
     own = index.split[usable]
-    words = {"train": "training", "val": "validation", "test": "test", "all": "labelled"}
     if wanted == "all":
-        return usable, words["all"]
+        return usable, _NAMES["all"]
     if trained.get("fingerprint") == index.fingerprint():
         val, test = trained["shares"]
         held = split(
@@ -129,28 +199,23 @@ def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> tuple[
             multi_label=trained["multi_label"],
             stratify=trained.get("stratify", True),
         )
+        if trained.get("val_taught"):
+            held = held.with_val_in_train()
         if wanted == "auto":
-            wanted = "val" if held.test_is_val else "test"
-        return getattr(held, wanted), words[wanted]
-    if wanted == "auto":
-        present = [name for name in ("test", "val") if (own == SPLITS.index(name)).any()]
-        if not present:
-            return usable, words["all"]
-        wanted = present[0]
-    rows = usable[own == SPLITS.index(wanted)]
+            return held.measured, held.measured_name
+        rows = getattr(held, wanted)
+    else:
+        if wanted == "auto":
+            present = [name for name in ("test", "val") if (own == SPLITS.index(name)).any()]
+            if not present:
+                return usable, _NAMES["all"]
+            wanted = present[0]
+        rows = usable[own == SPLITS.index(wanted)]
+        if wanted == "train" and not len(rows):
+            rows = usable[taught.among(index.digest[usable])]
     if not len(rows):
         raise DataError(f"{index.name} has no split {wanted}; use --split all to measure on every image")
-    return rows, words[wanted]
-
-
-def _check_counts(index: Index, rows: NDArray[np.int64]) -> None:
-    counts = np.bincount(index.label[rows], minlength=len(index.labels))
-    alone = [index.labels[code] for code in np.flatnonzero(counts == 1)]
-    if alone:
-        more = f" (and {len(alone) - 1} more such)" if len(alone) > 1 else ""
-        raise DataError(
-            f"class {alone[0]!r} has one readable image{more}; each needs at least two: one to train on, one to test on"
-        )
+    return rows, _NAMES[wanted]
 
 
 def _hold_out(
@@ -176,36 +241,34 @@ def _hold_out(
     return rows[held[group]], rows[~held[group]]
 
 
-def _shared_between_splits(index: Index, rows: NDArray[np.int64]) -> list[str]:
-    """Return notes on equal files in several of the data's own splits."""
-    _, group = np.unique(index.digest[rows], return_inverse=True)
-    found = []
-    for one, other in ((_TRAIN, _VAL), (_TRAIN, _TEST), (_VAL, _TEST)):
-        left, right = (rows[index.split[rows] == code] for code in (one, other))
-        shared = np.isin(group[index.split[rows] == other], group[index.split[rows] == one])
-        if len(left) and shared.any():
-            example = index.paths[int(right[shared][0])]
-            n = int(shared.sum())
-            images = "image is" if n == 1 else "images are"
-            found.append(
-                f"{n} {images} in {SPLITS[one]} and again in {SPLITS[other]}, byte for byte, such as {example}"
-            )
-    return found
-
-
-def _untrained(
-    index: Index, train_rows: NDArray[np.int64], others: NDArray[np.int64], *, multi_label: bool
+def _leave_out(
+    index: Index, parts: dict[int, NDArray[np.int64]], code: int, known: NDArray[np.bool_], where: str
 ) -> list[str]:
-    tested, trained = (
-        {
-            part
-            for code in np.unique(index.label[rows])
-            for part in label_parts(index.labels[code], multi_label=multi_label)
-        }
-        for rows in (others, train_rows)
-    )
-    absent = sorted(tested - trained, key=natural_key)
-    if not absent:
+    """Take the rows that are `known`, bool `(len(index),)`, out of a part; return a note, if there are any."""
+    rows = parts[code]
+    out = rows[known[rows]]
+    if not len(out):
         return []
-    names = ", ".join(absent[:5])
-    return [f"never seen in training, so never predicted: {names}{', ...' if len(absent) > 5 else ''}"]
+    parts[code] = rows[~known[rows]]
+    images = f"{counted(len(out), 'image')} of {SPLITS[code]} {'is' if len(out) == 1 else 'are'}"
+    return [f"{images} {where}, such as {index.paths[int(out[0])]}: left out of {SPLITS[code]}"]
+
+
+def _one_sided(index: Index, splits: Splits, *, multi_label: bool) -> list[str]:
+    """Return notes on classes that are measured but not trained, or trained but not measured."""
+
+    def classes(rows: NDArray[np.int64]) -> set[str]:
+        codes = np.unique(index.label[rows])
+        return {part for code in codes for part in label_parts(index.labels[code], multi_label=multi_label)}
+
+    trained, measured = classes(splits.train), classes(splits.measured)
+    held_out = measured | classes(splits.val)
+    notes = []
+    for what, names in (
+        ("never seen in training, so never predicted", held_out - trained),
+        ("only in training, so never measured", trained - measured),
+    ):
+        if names:
+            ordered = sorted(names, key=natural_key)
+            notes.append(f"{what}: {', '.join(ordered[:5])}{', ...' if len(ordered) > 5 else ''}")
+    return notes

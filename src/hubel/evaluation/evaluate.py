@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import open_dataset
-from hubel.evaluation.write import write_evaluation
+from hubel.data.taught import Taught
+from hubel.evaluation.write import evaluation_json, write_evaluation
 from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
@@ -27,6 +29,7 @@ class EvaluationResult:
         folder: holds all files.
         report: the page.
         notes: warnings.
+        taught: the images that taught the model, as far as it tells.
     """
 
     evaluation: Evaluation
@@ -34,6 +37,11 @@ class EvaluationResult:
     folder: Path
     report: Path
     notes: tuple[str, ...]
+    taught: Taught
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `metrics.json`."""
+        return evaluation_json(self.evaluation, split=self.split, taught=self.taught)
 
 
 def evaluate_file(
@@ -53,7 +61,8 @@ def evaluate_file(
         model: a model file, run folder, exported file, or the name of pretrained weights.
         data: images; see `hubel.data.open_dataset`.
         split: "train", "val", "test", "all", or "auto": the images that training held out, if the model was trained on
-            this very data; otherwise the data's own test or val; otherwise all.
+            this very data; otherwise the data's own test or val; otherwise all. Images that taught the model, which are
+            recognised by their bytes, are left out of all but "train" and "all".
         root: the folder that the relative paths of a table start at; the table's own if None.
         out: a new folder below `runs/` if not given.
         device: where to run, for models that are not exported.
@@ -67,10 +76,11 @@ def evaluate_file(
     opened = _open(model, device, engine, tta=tta)
     card, task = opened.card, find_task(opened.card.task)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
-    rows, which = dataset.evaluation_rows(card.provenance, split)
+    chosen = dataset.evaluation_rows(card.provenance, split)
+    rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
     images = dataset.images(card.preprocess, rows)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
-    notes = tuple(dataset.index.notes())
+    notes = (*dataset.index.notes(), *chosen.notes)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
     facts = {
         "Model": str(model),
@@ -81,8 +91,10 @@ def evaluate_file(
         **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta else {}),
     }
     title = f"{card.model} on {dataset.name}"
-    report = write_evaluation(folder, evaluation, title=title, split=which, facts=facts, notes=notes)
-    return EvaluationResult(evaluation=evaluation, split=which, folder=folder, report=report, notes=notes)
+    report = write_evaluation(folder, evaluation, title=title, split=which, taught=taught, facts=facts, notes=notes)
+    return EvaluationResult(
+        evaluation=evaluation, split=which, folder=folder, report=report, notes=notes, taught=taught
+    )
 
 
 def _open(model: str | Path, device: str, engine: str, *, tta: bool) -> Model:

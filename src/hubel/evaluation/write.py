@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hubel.core.files import write_atomic, write_json
+from hubel.data.taught import Taught
 from hubel.evaluation.report import Report, write_report
 from hubel.metrics.report_items import Drawing
 from hubel.plots.png import to_png
 from hubel.tasks.task import Evaluation
 
-__all__ = ["write_evaluation"]
+__all__ = ["evaluation_json", "write_evaluation"]
 
 
 def write_evaluation(
@@ -20,6 +22,7 @@ def write_evaluation(
     *,
     title: str,
     split: str,
+    taught: Taught,
     facts: Mapping[str, str],
     notes: Sequence[str],
     drawings: Sequence[Drawing] = (),
@@ -31,6 +34,7 @@ def write_evaluation(
         evaluation: the numbers.
         title: of the report.
         split: the images: "test", "validation", "training", "labelled".
+        taught: the images that taught the model; how many of the measured ones did is part of the result.
         facts: rows of the summary.
         notes: warnings.
         drawings: more figures, above those of the evaluation.
@@ -42,10 +46,12 @@ def write_evaluation(
         png = to_png(drawing.figure)
         write_atomic(folder / "figures" / f"{drawing.name}.png", png)
         figures.append((drawing.heading, drawing.caption, png))
+    numbers = evaluation_json(evaluation, split=split, taught=taught)
+    seen = numbers["used_in_training"]
     report = Report(
         title=title,
         headline=evaluation.headline(split),
-        facts=list(facts.items()),
+        facts=[*facts.items(), *([("Used in training", f"{seen:,} of these images")] if seen else [])],
         notes=notes,
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
@@ -54,5 +60,11 @@ def write_evaluation(
     )
     write_report(folder / "report.html", report)
     # Last: a folder with metrics.json is a finished one.
-    write_json(folder / "metrics.json", evaluation.to_json())
+    write_json(folder / "metrics.json", numbers)
     return folder / "report.html"
+
+
+def evaluation_json(evaluation: Evaluation, *, split: str, taught: Taught) -> dict[str, Any]:
+    """Return the numbers, the name of the images, and how many of them taught the model, as plain JSON values."""
+    seen = taught.among(evaluation.images.digests)
+    return {**evaluation.to_json(), "split": split, "used_in_training": int(seen.sum())}

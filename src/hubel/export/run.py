@@ -17,6 +17,7 @@ from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
+from hubel.data.taught import Taught
 from hubel.export.formats import FORMATS, ExportFormat
 from hubel.export.onnx_graph import OPSET, Parity, check_parity, onnx_network
 from hubel.export.quantise import OnnxQuantiser, Quantised
@@ -161,7 +162,10 @@ def _from_data(data: str, card: ModelCard) -> _Sample:
     """Take images of a dataset: training images to calibrate with, the others to compare and measure on."""
     multi_label = card.provenance.get("multi_label", False)
     dataset = open_dataset(data, multi_label=multi_label, labelled=False)
-    rows, which = dataset.evaluation_rows(card.provenance)
+    taught = Taught.read(card.provenance)
+    nothing_new = bool(taught.among(dataset.digests()).all())
+    compared = dataset.evaluation_rows(card.provenance, "all" if nothing_new else "auto")
+    rows = compared.rows
     others = np.setdiff1d(dataset.rows(), rows)
     if not len(rows):
         raise DataError(f"{data}: there is no image to compare with")
@@ -176,7 +180,7 @@ def _from_data(data: str, card: ModelCard) -> _Sample:
     named = set(dataset.labels(rows))
     if not multi_label and named <= set(card.classes) and named:
         return _Sample(
-            name=f"{len(rows):,} {which} images of {dataset.name}",
+            name=f"{len(rows):,} {compared.name} images of {dataset.name}",
             calibration=pixels(spread(others if len(others) else rows, _CALIBRATION_IMAGES)),
             check=pixels(rows),
             targets=dataset.targets(card.classes, rows),

@@ -42,14 +42,14 @@ class Probe:
         weight: `(classes, d)`, for the features as they are.
         bias: `(classes,)`.
         strength: the inverse strength of the penalty that was chosen.
-        accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones. 0
-            where no class has two images.
+        accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones. None
+            where no class has two images, so that none can be left out.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     strength: float
-    accuracy: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,14 @@ class _Scaling:
         return (features - self.mean) * np.float32(self.factor)
 
 
-def fit_probe(features: NDArray[np.float32], targets: NDArray[Any], classes: int, *, seed: int = 0) -> Probe:
+def fit_probe(
+    features: NDArray[np.float32],
+    targets: NDArray[Any],
+    classes: int,
+    *,
+    seed: int = 0,
+    sample_weight: NDArray[np.float32] | None = None,
+) -> Probe:
     """Fit the best linear head to features.
 
     Args:
@@ -75,17 +82,20 @@ def fit_probe(features: NDArray[np.float32], targets: NDArray[Any], classes: int
         targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`: then each class is judged by itself.
         classes: how many there are; some may have no image.
         seed: of the division into folds.
+        sample_weight: of each image in the loss, `(n,)`, at least 0; 1 if None. The accuracy counts all alike.
     """
+    weights = np.ones(len(features), np.float32) if sample_weight is None else sample_weight
     scaling = _Scaling.of(features)
     x = scaling(features)
     some = np.sort(permutation(len(x), seed)[:_CHOOSING])
     with _few_threads(x.size):
-        scores = _cross_validate(x[some], targets[some], classes, seed)
-        best = int(np.argmax(scores))
-        weight, bias = _fit(x, targets, classes, [_STRENGTHS[best]])[0]
+        scores = _cross_validate(x[some], targets[some], weights[some], classes, seed)
+        best = 0 if scores is None else int(np.argmax(scores))
+        weight, bias = _fit(x, targets, weights, classes, [_STRENGTHS[best]])[0]
     weight = weight * scaling.factor
     bias = bias - weight @ scaling.mean
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], float(scores[best]))
+    accuracy = None if scores is None else float(scores[best])
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], accuracy)
 
 
 def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
@@ -111,11 +121,17 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
     return right / len(unit)
 
 
-def _cross_validate(x: NDArray[np.float32], targets: NDArray[Any], classes: int, seed: int) -> NDArray[np.float64]:
-    """Return the accuracy on left-out images for each strength."""
+def _cross_validate(
+    x: NDArray[np.float32], targets: NDArray[Any], weights: NDArray[np.float32], classes: int, seed: int
+) -> NDArray[np.float64] | None:
+    """Return the accuracy on left-out images for each strength; None where none can be left out."""
     right = np.zeros(len(_STRENGTHS))
-    for train, held in _folds(targets, seed):
-        for place, (weight, bias) in enumerate(_fit(x[train], targets[train], classes, _STRENGTHS)):
+    folds = list(_folds(targets, seed))
+    if not folds:
+        return None
+    for train, held in folds:
+        heads = _fit(x[train], targets[train], weights[train], classes, _STRENGTHS)
+        for place, (weight, bias) in enumerate(heads):
             logits = x[held] @ weight.T + bias
             if targets.ndim == 2:
                 right[place] += ((logits > 0) == (targets[held] > 0.5)).all(1).sum()
@@ -140,17 +156,21 @@ def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64]
 
 
 def _fit(
-    x: NDArray[np.float32], targets: NDArray[Any], classes: int, strengths: tuple[float, ...] | list[float]
+    x: NDArray[np.float32],
+    targets: NDArray[Any],
+    weights: NDArray[np.float32],
+    classes: int,
+    strengths: tuple[float, ...] | list[float],
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return weights `(classes, d)` and biases for each strength; each fit starts from the one before."""
     heads = [(np.zeros((classes, x.shape[1])), np.full(classes, _NEVER)) for _ in strengths]
     if targets.ndim == 1:
-        for (weight, bias), (w, b, present) in zip(heads, _path(x, targets, strengths), strict=True):
+        for (weight, bias), (w, b, present) in zip(heads, _path(x, targets, weights, strengths), strict=True):
             weight[present], bias[present] = w, b
         return heads
     for number in range(classes):
         has = targets[:, number] > 0.5
-        for (weight, bias), (w, b, _) in zip(heads, _path(x, has, strengths), strict=True):
+        for (weight, bias), (w, b, _) in zip(heads, _path(x, has, weights, strengths), strict=True):
             # One logit says yes or no: the difference of those for the two.
             weight[number], bias[number] = (w[1] - w[0], b[1] - b[0]) if len(w) > 1 else (0, b[0] * (2 * has[0] - 1))
     return heads
@@ -160,7 +180,10 @@ _NEVER = -30.0  # the logit of a class without an image
 
 
 def _path(
-    x: NDArray[np.float32], targets: NDArray[Any], strengths: tuple[float, ...] | list[float]
+    x: NDArray[np.float32],
+    targets: NDArray[Any],
+    weights: NDArray[np.float32],
+    strengths: tuple[float, ...] | list[float],
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[Any]]]:
     """Yield weights, biases and their classes for each strength; of two classes, too, a row for each."""
     present = np.unique(targets)
@@ -171,7 +194,7 @@ def _path(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a head that is nearly the best one is good
         for strength in strengths:
-            model.set_params(C=strength).fit(x, targets)
+            model.set_params(C=strength).fit(x, targets, weights)
             weight, bias = model.coef_.copy(), model.intercept_.copy()
             if len(present) == 2:
                 weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2

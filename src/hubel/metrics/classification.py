@@ -70,7 +70,8 @@ class Metrics:
         nll: mean negative log-likelihood of the true class, in nats.
         ece: expected calibration error over 15 bins of confidence, 0 to 1 (Guo et al. 2017, arXiv:1706.04599, Eq. 3).
         per_class: metrics of each class, in the order of `classes`.
-        macro_precision: mean precision of the classes that have images.
+        macro_precision: mean precision of the classes that have images, as all macro numbers: a class that is predicted
+            but has no image counts in none of them (in scikit-learn, it does with 0, unless `labels` leaves it out).
         macro_recall: mean recall of the classes that have images; also known as balanced accuracy.
         macro_f1: mean F1 of the classes that have images.
         confusion: number of images by true class (row) and predicted class (column), shape (c, c).
@@ -87,6 +88,11 @@ class Metrics:
     macro_recall: float
     macro_f1: float
     confusion: NDArray[np.int64]
+
+    @property
+    def predicted_without_images(self) -> int:
+        """Return the number of classes that are predicted for some image, although none of the images has them."""
+        return int(((self.confusion.sum(0) > 0) & (self.confusion.sum(1) == 0)).sum())
 
     def to_json(self) -> dict[str, Any]:
         """Return every field as finite JSON values.
@@ -118,7 +124,7 @@ class MultiLabelMetrics:
         threshold: probability from which a label is predicted.
         subset_accuracy: fraction of the images whose labels are all predicted correctly.
         micro_f1: F1 over all pairs of image and label, 0 to 1.
-        macro_f1: mean F1 of the labels that have images.
+        macro_f1: mean F1 of the labels that have images; a label that is predicted but has none is left out.
         mean_average_precision: mean average precision of the labels that have images; independent of the threshold.
         per_class: metrics of each label, in the order of `classes`.
     """

@@ -20,7 +20,14 @@ from hubel.inference.tta import VIEWS
 from hubel.metrics import figures
 from hubel.metrics.advice import advice
 from hubel.metrics.calibration import fit_temperature
-from hubel.metrics.classification import ClassMetrics, LabelMetrics, Metrics, measure_classification, sample_losses
+from hubel.metrics.classification import (
+    ClassMetrics,
+    LabelMetrics,
+    Metrics,
+    MultiLabelMetrics,
+    measure_classification,
+    sample_losses,
+)
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
@@ -34,12 +41,13 @@ if TYPE_CHECKING:
     from hubel.tasks.losses import Loss, LossSettings
 
 __all__ = [
-    "PER_CLASS_FOOTNOTE",
     "Classification",
     "ClassificationEvaluation",
     "ClassificationObjective",
+    "ScoresEvaluation",
     "per_class_table",
     "predict_scores",
+    "share_tile",
 ]
 
 _HARDEST = 24  # images on the contact sheet of the highest losses
@@ -91,31 +99,40 @@ class ClassificationObjective:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ClassificationEvaluation:
-    """A classifier measured on labelled images.
+class ScoresEvaluation(Evaluation):
+    """Scores of classes measured against labels.
 
     Attributes:
         metrics: the numbers.
         probabilities: scores `(n, classes)`, calibrated.
-        targets: class numbers `(n,)`.
-        images: the images.
+        targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`.
         tta: text that names the views of an image over which scores are averaged; "" for the image alone.
     """
 
-    metrics: Metrics
+    metrics: Metrics | MultiLabelMetrics
     probabilities: NDArray[np.float64]
     targets: NDArray[Any]
-    images: Images
     tta: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+        return self.metrics.to_json() | ({"tta": self.tta} if self.tta else {})
+
+    def footnote(self) -> str:
+        """Return the definitions of the numbers."""
+        return PER_CLASS_FOOTNOTE
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassificationEvaluation(ScoresEvaluation):
+    """A classifier of one class an image, measured on labelled images."""
+
+    metrics: Metrics
 
     @property
     def accuracy(self) -> float:
         """Top-1 accuracy, 0 to 1."""
         return self.metrics.top1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers as plain JSON values."""
-        return self.metrics.to_json() | ({"tta": self.tta} if self.tta else {})
 
     def headline(self, split: str) -> str:
         """Return the accuracy in one sentence."""
@@ -130,7 +147,7 @@ class ClassificationEvaluation:
             *top5,
             ("macro precision", f"{m.macro_precision:.4f}"),
             ("macro recall", f"{m.macro_recall:.4f}"),
-            ("macro F1", f"{m.macro_f1:.4f}"),
+            (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}"),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
         ]
@@ -138,14 +155,19 @@ class ClassificationEvaluation:
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
         m = self.metrics
-        top5 = [] if m.top5 is None else [_tile("Top-5", m.top5, "true class among the five most probable")]
+        top5 = [] if m.top5 is None else [share_tile("Top-5", m.top5, "true class among the five most probable")]
         return [
-            _tile("Top-1", m.top1, "most probable class is the true one"),
+            share_tile("Top-1", m.top1, "most probable class is the true one"),
             *top5,
-            _tile("Macro F1", m.macro_f1, "mean over classes"),
+            share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}"),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
-            _tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
+            share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
         ]
+
+    def _left_out(self) -> str:
+        """Return how many classes macro numbers leave out although they are predicted; "" for none."""
+        n = self.metrics.predicted_without_images
+        return f", without {n} predicted {'class' if n == 1 else 'classes'} that no image has" if n else ""
 
     def report_tables(self) -> list[ReportTable]:
         """Return the confused classes and the classes."""
@@ -160,7 +182,7 @@ class ClassificationEvaluation:
     def footnote(self) -> str:
         """Return the definitions of the numbers."""
         return (
-            f"{PER_CLASS_FOOTNOTE} Calibration error: over 15 equal bins of confidence, the mean distance between "
+            f"{super().footnote()} Calibration error: over 15 equal bins of confidence, the mean distance between "
             "confidence and accuracy (Guo et al. 2017)."
         )
 
@@ -213,7 +235,7 @@ class ClassificationEvaluation:
 PER_CLASS_FOOTNOTE = (
     "Precision: of the images that are predicted to have a class, the share that have it. Recall: of the images that "
     "have a class, the share that are predicted to have it. F1: the harmonic mean of the two. Macro numbers are means "
-    "over the classes that have images."
+    "over the classes that have images; a class that is predicted but has none counts in none of them."
 )
 
 
@@ -238,7 +260,8 @@ def per_class_table(per_class: Sequence[ClassMetrics]) -> ReportTable:
     )
 
 
-def _tile(name: str, share: float, meaning: str) -> Tile:
+def share_tile(name: str, share: float, meaning: str) -> Tile:
+    """Return a headline number that is a share from 0 to 1."""
     return Tile(name=name, value=f"{percent(share)}%", meaning=meaning)
 
 
@@ -264,11 +287,19 @@ class Classification(Task):
         """Return loss and accuracy."""
         return ClassificationObjective.of(settings, targets, device)
 
-    def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
+    def fit_head(
+        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+    ) -> FittedHead:
         """Fit a logistic regression; its strength is chosen by cross-validation."""
-        from hubel.features.probe import fit_probe  # what only evaluates exported files does without
+        import torch
 
-        probe = fit_probe(features, targets, len(card.classes), seed=seed)
+        from hubel.features.probe import fit_probe  # what only evaluates exported files does without
+        from hubel.tasks.losses import class_weights, sample_weights
+
+        classes, weights = len(card.classes), None
+        if loss.class_weights:
+            weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes)).numpy()
+        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights)
         return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:

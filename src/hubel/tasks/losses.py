@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["LOSSES", "Loss", "LossSettings", "class_weights"]
+__all__ = ["LOSSES", "Loss", "LossSettings", "class_weights", "sample_weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,11 +77,7 @@ class Loss:
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return losses `(n,)` of logits `(n, classes)` for class numbers `(n,)` or 0 and 1 `(n, classes)`."""
         losses = LOSSES[self.name](logits.float(), targets, self.smoothing)
-        if self.weights is None:
-            return losses
-        if targets.ndim == 1:
-            return losses * self.weights[targets]
-        return losses * (targets @ self.weights) / targets.sum(1).clamp(min=1)
+        return losses if self.weights is None else losses * sample_weights(targets, self.weights)
 
 
 def class_weights(targets: NDArray[np.generic], classes: int) -> Tensor:
@@ -93,3 +89,16 @@ def class_weights(targets: NDArray[np.generic], classes: int) -> Tensor:
     counts = targets.sum(0) if targets.ndim == 2 else np.bincount(targets.astype(np.int64), minlength=classes)
     weights = np.divide(counts.sum(), np.count_nonzero(counts) * counts, out=np.zeros(classes), where=counts > 0)
     return torch.from_numpy(weights.astype(np.float32))
+
+
+def sample_weights(targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the weight of each image `(n,)`, given one for each class: its class's, the mean of its classes', or 1.
+
+    Args:
+        targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`; an image without any class weighs 1.
+        weights: of the classes, `(classes,)`.
+    """
+    if targets.ndim == 1:
+        return weights[targets]
+    number = targets.sum(1)
+    return torch.where(number > 0, (targets @ weights) / number.clamp(min=1), 1.0)

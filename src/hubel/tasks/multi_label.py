@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,40 +10,24 @@ from numpy.typing import NDArray
 
 from hubel.data.loading import Images
 from hubel.metrics.classification import MultiLabelMetrics, measure_multilabel
-from hubel.metrics.report_items import Drawing, ReportTable, Tile
+from hubel.metrics.report_items import ReportTable, Tile
 from hubel.metrics.tables import per_class_csv, percent
-from hubel.tasks.classify import PER_CLASS_FOOTNOTE, Classification, per_class_table
+from hubel.tasks.classify import Classification, ScoresEvaluation, per_class_table, share_tile
 from hubel.weights.card import ModelCard
 
 __all__ = ["MultiLabel", "MultiLabelEvaluation"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MultiLabelEvaluation:
-    """A multi-label classifier measured on labelled images.
-
-    Attributes:
-        metrics: the numbers.
-        probabilities: scores `(n, classes)`.
-        targets: 0 and 1 `(n, classes)`.
-        images: the images.
-        tta: text that names the views of an image over which scores are averaged; "" for the image alone.
-    """
+class MultiLabelEvaluation(ScoresEvaluation):
+    """A classifier of any number of classes an image, measured on labelled images."""
 
     metrics: MultiLabelMetrics
-    probabilities: NDArray[np.float64]
-    targets: NDArray[Any]
-    images: Images
-    tta: str = ""
 
     @property
     def accuracy(self) -> float:
         """The share of images with exactly the right classes, 0 to 1."""
         return self.metrics.subset_accuracy
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers as plain JSON values."""
-        return self.metrics.to_json() | ({"tta": self.tta} if self.tta else {})
 
     def headline(self, split: str) -> str:
         """Return the subset accuracy in one sentence."""
@@ -64,33 +47,20 @@ class MultiLabelEvaluation:
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
         m = self.metrics
-        shares = [
-            ("Subset accuracy", m.subset_accuracy, "images with all labels correct"),
-            ("Mean average precision", m.mean_average_precision, "independent of the threshold"),
-            ("Macro F1", m.macro_f1, "mean over labels"),
-            ("Micro F1", m.micro_f1, "over all pairs of image and label"),
+        return [
+            share_tile("Subset accuracy", m.subset_accuracy, "images with all labels correct"),
+            share_tile("Mean average precision", m.mean_average_precision, "independent of the threshold"),
+            share_tile("Macro F1", m.macro_f1, "mean over labels"),
+            share_tile("Micro F1", m.micro_f1, "over all pairs of image and label"),
         ]
-        return [Tile(name=name, value=f"{percent(share)}%", meaning=meaning) for name, share, meaning in shares]
 
     def report_tables(self) -> list[ReportTable]:
         """Return the labels."""
         return [per_class_table(self.metrics.per_class)]
 
-    def footnote(self) -> str:
-        """Return the definitions of the numbers."""
-        return PER_CLASS_FOOTNOTE
-
     def files(self) -> dict[str, str]:
         """Return the labels as CSV."""
         return {"per_class.csv": per_class_csv(self.metrics)}
-
-    def drawings(self) -> list[Drawing]:
-        """Return no figures."""
-        return []
-
-    def advice(self, training_images: Mapping[str, int]) -> list[str]:
-        """Return no advice."""
-        return []
 
 
 class MultiLabel(Classification):

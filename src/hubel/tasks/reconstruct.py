@@ -15,8 +15,8 @@ from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.data.sources.listing import natural_key
 from hubel.inference.scores import sigmoid
 from hubel.metrics.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
-from hubel.metrics.report_items import Drawing, ReportTable, Tile
-from hubel.tasks.task import Model, Task
+from hubel.metrics.report_items import Drawing, Tile
+from hubel.tasks.task import Evaluation, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -57,25 +57,18 @@ class ReconstructionObjective:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ReconstructionEvaluation:
+class ReconstructionEvaluation(Evaluation):
     """An autoencoder measured on images.
 
     Attributes:
         metrics: the numbers.
-        images: the images.
         shown: positions of some images, one of each class first.
         reconstructions: of these, uint8 `(k, h, w, c)`.
     """
 
     metrics: ReconstructionMetrics
-    images: Images
     shown: NDArray[np.int64]
     reconstructions: NDArray[np.uint8]
-
-    @property
-    def accuracy(self) -> None:
-        """None: there is no correct or wrong."""
-        return None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
@@ -105,18 +98,6 @@ class ReconstructionEvaluation:
             Tile(name="of a perfect copy", value=f"{m.entropy:.4f}", meaning="the lowest possible cross-entropy"),
         ]
 
-    def report_tables(self) -> list[ReportTable]:
-        """Return no tables: the headline numbers are all."""
-        return []
-
-    def footnote(self) -> str:
-        """Return no explanation."""
-        return ""
-
-    def files(self) -> dict[str, str]:
-        """Return no tables."""
-        return {}
-
     def drawings(self) -> list[Drawing]:
         """Return images above their reconstructions."""
         names = self.images.labels(self.shown)
@@ -129,10 +110,6 @@ class ReconstructionEvaluation:
                 figure=draw_reconstructions(originals, list(self.reconstructions), names),
             )
         ]
-
-    def advice(self, training_images: Mapping[str, int]) -> list[str]:
-        """Return no advice."""
-        return []
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,11 +14,11 @@ from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
 from hubel.inference.scores import scores
-from hubel.metrics.report_items import Drawing, ReportTable, Tile
+from hubel.metrics.report_items import Drawing, Tile
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.style import BLUE, MUTED, canvas, finish, heading, style_axes
 from hubel.tasks.classify import predict_scores
-from hubel.tasks.task import FittedHead, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -101,25 +101,18 @@ class RegressionObjective:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RegressionEvaluation:
+class RegressionEvaluation(Evaluation):
     """A model of numbers measured on labelled images.
 
     Attributes:
         metrics: the errors.
         predictions: numbers `(n,)`.
         targets: numbers `(n,)`.
-        images: the images.
     """
 
     metrics: RegressionMetrics
     predictions: NDArray[np.float64]
     targets: NDArray[np.float64]
-    images: Images
-
-    @property
-    def accuracy(self) -> None:
-        """None: a number is not just right or wrong."""
-        return None
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
@@ -149,17 +142,9 @@ class RegressionEvaluation:
             Tile(name="Root mean squared error", value=f"{m.mse**0.5:.4g}", meaning="in units of the labels"),
         ]
 
-    def report_tables(self) -> list[ReportTable]:
-        """Return no tables."""
-        return []
-
     def footnote(self) -> str:
         """Return the definition of R²."""
         return "R²: 1 minus the squared errors, relative to those of the mean label."
-
-    def files(self) -> dict[str, str]:
-        """Return no tables."""
-        return {}
 
     def drawings(self) -> list[Drawing]:
         """Return predictions over labels, and the largest errors."""
@@ -186,10 +171,6 @@ class RegressionEvaluation:
                 figure=contact_sheet(list(self.images.pixels(worst)), captions, "Largest errors"),
             ),
         ]
-
-    def advice(self, training_images: Mapping[str, int]) -> list[str]:
-        """Return no advice."""
-        return []
 
 
 class Regression(Task):
@@ -238,7 +219,9 @@ class Regression(Task):
         """Return the squared error of standardised numbers."""
         return RegressionObjective(offset=card.offset, scale=1 / card.temperature)
 
-    def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
+    def fit_head(
+        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+    ) -> FittedHead:
         """Fit ridge regression; leave-one-out errors choose the penalty, 5 folds measure R²."""
         from sklearn.linear_model import RidgeCV  # what only evaluates exported files does without
         from sklearn.model_selection import KFold, cross_val_predict
@@ -246,8 +229,10 @@ class Regression(Task):
         mean, deviation = features.mean(0), np.maximum(features.std(0), 1e-6)
         x, y = (features - mean) / deviation, (targets[:, 0] - card.offset) * card.temperature
         ridge = RidgeCV(_PENALTIES).fit(x, y)
-        folds = KFold(min(_FOLDS, len(x)), shuffle=True, random_state=seed)
-        score = measure_regression(cross_val_predict(ridge, x, y, cv=folds), y).r2 if len(x) > 1 else 0.0
+        score = None
+        if len(x) > 1:
+            folds = KFold(min(_FOLDS, len(x)), shuffle=True, random_state=seed)
+            score = measure_regression(cross_val_predict(ridge, x, y, cv=folds), y).r2
         weight = (ridge.coef_ / deviation)[None]
         bias = np.array([ridge.intercept_ - weight[0] @ mean])
         return FittedHead(weight=weight.astype(np.float32), bias=bias.astype(np.float32), score=score)

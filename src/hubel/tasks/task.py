@@ -58,43 +58,56 @@ class Objective(Protocol):
         """Return columns of `metrics.csv` for "train" or "val" from the mean loss and the share that is correct."""
 
 
-class Evaluation(Protocol):
-    """A model measured on images."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation(abc.ABC):
+    """A model measured on images.
 
-    @property
-    def images(self) -> Images:
-        """The images that were measured."""
+    Attributes:
+        images: the images that were measured.
+    """
+
+    images: Images
 
     @property
     def accuracy(self) -> float | None:
         """The share of images that are predicted correctly, 0 to 1; None for tasks without one."""
+        return None
 
+    @abc.abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
 
+    @abc.abstractmethod
     def headline(self, split: str) -> str:
         """Return the most important number in one sentence."""
 
+    @abc.abstractmethod
     def rows(self, split: str) -> list[tuple[str, str]]:
         """Return the numbers for a terminal, name and value."""
 
+    @abc.abstractmethod
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
 
     def report_tables(self) -> list[ReportTable]:
         """Return the tables of the report."""
+        return []
 
     def footnote(self) -> str:
         """Return the explanation of the numbers below the report; "" for none."""
+        return ""
 
     def files(self) -> dict[str, str]:
         """Return tables as CSV, by the name of the file."""
+        return {}
 
     def drawings(self) -> list[Drawing]:
         """Return the figures of the report."""
+        return []
 
     def advice(self, training_images: Mapping[str, int]) -> list[str]:
         """Return sentences on how to improve, given the number of training images of each class."""
+        return []
 
 
 class Model(Protocol):
@@ -112,12 +125,12 @@ class FittedHead:
     Attributes:
         weight: `(outputs, d)`.
         bias: `(outputs,)`.
-        score: of cross-validation, at most 1: accuracy, or R² for numbers.
+        score: of cross-validation, at most 1: accuracy, or R² for numbers; None for too few images.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
-    score: float
+    score: float | None
 
 
 class Task(abc.ABC):
@@ -188,8 +201,10 @@ class Task(abc.ABC):
             device: of the network.
         """
 
-    def fit_head(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, seed: int) -> FittedHead:
-        """Fit a linear head to features `(n, d)`.
+    def fit_head(
+        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+    ) -> FittedHead:
+        """Fit a linear head to features `(n, d)`; of the loss, the class weights count.
 
         Raises:
             OptionError: the task has no linear head.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,6 @@ from hubel.nn.freezing import NONE
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan, TransferPlan
-from hubel.training.progress import NO_SCORE
 from hubel.training.run_folder import RunFolder
 from hubel.training.trainer import Trainer
 from hubel.training.transfer import TuningPlan, prepare_tuning
@@ -34,6 +34,7 @@ __all__ = ["OnEpoch", "TrainedModel", "build_trainer", "execute", "training_cont
 #: Called after each epoch with its row of `metrics.csv`.
 OnEpoch = Callable[[Mapping[str, float]], object]
 
+_LEAST_MINUTES = 1e-9
 _ENOUGH_TO_COMPARE = 1000  # validation images that can tell one epoch of fine-tuning from the next
 
 
@@ -67,19 +68,23 @@ class TrainedModel:
         return NONE if self.tuning is None else self.tuning.boundary
 
 
-def execute(plan: Plan, path: Path, *, quiet: bool = True, on_epoch: OnEpoch | None = None) -> TrainedModel:
+def execute(
+    plan: Plan, path: Path, *, quiet: bool = True, spent: float = 0.0, on_epoch: OnEpoch | None = None
+) -> TrainedModel:
     """Train as planned, from the checkpoint in the folder `path` if there is one, and calibrate the best epoch.
 
     Args:
-        plan: all decisions.
-        path: the folder of the run.
-        quiet: print nothing and keep no log.
+        plan: of the run.
+        path: its folder.
+        quiet: print nothing, and keep no log.
+        spent: minutes of the plan's `max_minutes` that are used already.
         on_epoch: called after each epoch with its row of `metrics.csv`.
 
     Raises:
         DivergedError: the loss is no longer finite.
     """
     folder = RunFolder(path, quiet=quiet)
+    plan = _with_minutes(plan, plan.loop.max_minutes - spent)
     with training_context(plan):
         torch.manual_seed(scalar(plan.loop.seed))
         if plan.transfer is not None:
@@ -87,9 +92,14 @@ def execute(plan: Plan, path: Path, *, quiet: bool = True, on_epoch: OnEpoch | N
         else:
             trained = _train_from_scratch(plan, folder, on_epoch)
         # Images that have trained the network tell nothing of how confident it may be.
-        if not trained.stopped_by and plan.selects_best:
-            _calibrate(folder.model, plan, trained.logits)
+        if not trained.stopped_by and plan.val is not None:
+            _calibrate(folder.model, plan, plan.val, trained.logits)
     return trained
+
+
+def _with_minutes(plan: Plan, left: float) -> Plan:
+    """Return the plan with this limit of its time; one step is always taken."""
+    return dataclasses.replace(plan, loop=dataclasses.replace(plan.loop, max_minutes=max(_LEAST_MINUTES, left)))
 
 
 @contextmanager
@@ -149,25 +159,26 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         prefix = "network."  # of what is tuned as a part
         save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, plan.card)
 
+    begun = load_newest(folder.checkpoints) is not None
+
     def save_head(network: nn.Module) -> None:
-        if load_newest(folder.checkpoints) is None:  # a run that goes on has a model already, perhaps a better one
+        if not begun:  # a run that goes on has a model already, perhaps a better one
             keep(network.state_dict())
 
-    tuning = prepare_tuning(plan, transfer, save_head, folder.tell)
+    # Once tuning has begun, it is not for the clock to decide what is tuned.
+    tuning = prepare_tuning(_with_minutes(plan, math.inf) if begun else plan, transfer, save_head, folder.tell)
     minutes = sum(tuning.seconds.values()) / 60
     trained = TrainedModel(
         path=folder.model, minutes=minutes, notes=tuning.notes, seconds=tuning.seconds, tuning=tuning.plan
     )
     if tuning.tuned is None:
         return dataclasses.replace(trained, logits=tuning.logits)
-    if plan.selects_best:
-        # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest,
-        # are the best ones; few images cannot tell which.
-        few = len(plan.val.images) < _ENOUGH_TO_COMPARE
-        selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
-    else:
-        selection = EpochSelection(floor=NO_SCORE)
-    loop = _open_loop(plan, folder, tuning.tuned, tuning.train, selection, keep, on_epoch)
+    # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest, are the
+    # best ones; few images cannot tell which.
+    few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
+    selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
+    left = _with_minutes(plan, min(plan.loop.max_minutes, tuning.minutes_left))
+    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep, on_epoch)
     with listening() as stop:
         finished = loop.run(stop)
     if finished and loop.progress.best_epoch == 0:
@@ -220,11 +231,11 @@ def _open_loop(
     return loop
 
 
-def _calibrate(model: Path, plan: Plan, logits: NDArray[np.float32] | None) -> None:
+def _calibrate(model: Path, plan: Plan, val: Labelled[Images], logits: NDArray[np.float32] | None) -> None:
     """Calibrate the scores of a model file on the validation images."""
     network, card = load_model(model)
     if not plan.task.calibrates(card):
         return
     if logits is None:
-        logits = outputs(network.to(plan.device), plan.val.images)
-    save_model(model, network.state_dict(), plan.task.calibrate(logits, plan.val.targets, card))
+        logits = outputs(network.to(plan.device), val.images)
+    save_model(model, network.state_dict(), plan.task.calibrate(logits, val.targets, card))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hubel.nn.freezing import ALL, NONE
 
-__all__ = ["Evidence", "FreezeDecision", "decide_freezing", "tuning_epochs", "views_for"]
+__all__ = ["Evidence", "FreezeDecision", "decide_freezing", "holds_norms", "tuning_epochs", "views_for"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,8 @@ class Evidence:
     Attributes:
         images: that train.
         classes: their number; 0 for tasks without any.
-        probe: cross-validated score of a linear head on the features, at most 1; None where there is no linear head.
+        probe: cross-validated score of a linear head on the features, at most 1; None where there is no linear head, or
+            where no class has two images.
         probe_below: likewise on the means of the maps below the last stages; None where these were not computed.
         last_stages: the boundary below the last stages.
     """
@@ -49,6 +50,7 @@ _PASSES = 7_200  # images that tuning processes, all epochs together
 _EPOCHS = (4, 40)
 _VIEWED = 4_000  # views in all
 _VIEWS = (2, 8)
+_FEW = 20_000  # images up to which batch norms keep the statistics of the millions that they were trained on
 
 
 def decide_freezing(evidence: Evidence, boundaries: tuple[str, ...]) -> FreezeDecision:
@@ -72,11 +74,16 @@ def decide_freezing(evidence: Evidence, boundaries: tuple[str, ...]) -> FreezeDe
         return decision(boundaries[0], f"{_description(boundaries[0])}, as requested")
     if probe is not None and probe >= _GOOD_ENOUGH:
         return decision(ALL, f"nothing is left to be won, {_description(ALL)}")
-    if probe is not None and n / max(1, evidence.classes) < _LEAST_PER_CLASS and probe >= (below or 0):
+    if ALL in boundaries and n / max(1, evidence.classes) < _LEAST_PER_CLASS and (probe or 0) >= (below or 0):
         return decision(ALL, f"too few to tune more than the head, {_description(ALL)}")
     if n >= _ALL_TRAIN:
         return decision(NONE, "enough images to train all weights")
     return decision(evidence.last_stages, _description(evidence.last_stages))
+
+
+def holds_norms(images: int) -> bool:
+    """Return whether batch norms keep their statistics in fine-tuning on a number of images."""
+    return images <= _FEW
 
 
 def tuning_epochs(images: int) -> int:

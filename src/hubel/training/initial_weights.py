@@ -13,6 +13,7 @@ from hubel.core.files import user_path
 from hubel.data.dataset import Dataset
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import SPLITS
+from hubel.data.taught import Taught
 from hubel.models.catalogue import options_of
 from hubel.models.variant import Variant
 from hubel.training.recipe import Recipe, TransferSettings, parse_size
@@ -45,6 +46,7 @@ class InitialWeights:
         options: that the network needs for them.
         notes: what a person should know.
         provenance: for the model's card.
+        taught: images that taught the weights, as far as their file tells; None where it does not.
     """
 
     weights: str | Path | None = None
@@ -52,6 +54,7 @@ class InitialWeights:
     options: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    taught: Taught | None = None
 
 
 def default_network(dataset: Dataset, recipe: Recipe) -> str:
@@ -148,7 +151,11 @@ def _from_file(path: Path, rows: list[Pretrained], options: dict[str, Any]) -> I
         preprocess = _undistorted(rows[0]) if rows else None
         return InitialWeights(weights=path, preprocess=preprocess, options=options, provenance=provenance)
     return InitialWeights(
-        weights=path, preprocess=card.preprocess, options={**card.options, **options}, provenance=provenance
+        weights=path,
+        preprocess=card.preprocess,
+        options={**card.options, **options},
+        provenance=provenance,
+        taught=Taught.read(card.provenance),
     )
 
 

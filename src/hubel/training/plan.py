@@ -59,7 +59,7 @@ class LoopSettings:
         schedule: of the learning rate.
         warmup: share of the steps in which it rises.
         patience: epochs without improvement before training stops; infinite for never.
-        max_minutes: time for training; infinite for no limit.
+        max_minutes: time for the whole run; infinite for no limit.
         checkpoint_minutes: time between two checkpoints inside an epoch.
         seed: of order, augmentation and dropout.
     """
@@ -110,10 +110,8 @@ class Plan:
         dataset: the images.
         splits: rows of each split.
         train: images that train the network.
-        val: images that select the best epoch and calibrate.
-        test: images that measure the result.
-        selects_best: whether validation images are held out and enough to select the best epoch; otherwise the last
-            epoch is kept, and the images of `val` are among those that train.
+        val: images that select the best epoch and calibrate; None where none are held out: then the last epoch is kept.
+        measured: images that measure the result: those of the split test, or of val where there is none.
         optimizer: its settings.
         loss: its settings.
         loop: the epochs.
@@ -131,9 +129,8 @@ class Plan:
     dataset: Dataset
     splits: Splits
     train: Labelled[Images]
-    val: Labelled[Images]
-    test: Labelled[Images]
-    selects_best: bool
+    val: Labelled[Images] | None
+    measured: Labelled[Images]
     optimizer: OptimizerSettings
     loss: LossSettings
     loop: LoopSettings
@@ -157,8 +154,3 @@ class Plan:
     def learns(self) -> bool:
         """Whether the network is trained by steps, rather than storing the images."""
         return not isinstance(find(self.card.model)[1].layout, NeighboursLayout)
-
-    @property
-    def held_out(self) -> int:
-        """The number of validation images that do not train."""
-        return len(self.splits.val) if self.selects_best else 0

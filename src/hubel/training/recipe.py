@@ -195,7 +195,8 @@ class OptimizationSettings(_Settings):
             otherwise 0.
         clip: largest norm of the gradient. Default: no clipping.
         patience: epochs without improvement before training stops. Default: all epochs are made.
-        max_minutes: time for training; fewer epochs are made when they would take longer. Default: no limit.
+        max_minutes: time for the whole run. Where it is short, fewer epochs are made, and in transfer learning fewer
+            views or images are used; each file is read, and the result measured, all the same. Default: no limit.
     """
 
     epochs: int | None = _number(None, 1, _MOST)

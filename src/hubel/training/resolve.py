@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.listing import SPLITS
 from hubel.data.splits import Splits, split
+from hubel.data.taught import Taught
 from hubel.features.views import views_policy
 from hubel.inference.device import pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
@@ -35,9 +36,10 @@ from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
-from hubel.training.freeze_policy import tuning_epochs, views_for
+from hubel.training.freeze_policy import holds_norms, tuning_epochs, views_for
 from hubel.training.initial_weights import (
     SMALL_PIXELS,
+    InitialWeights,
     default_network,
     enlarged_size,
     find_initial_weights,
@@ -92,7 +94,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     tuned = initial.weights is not None
     outputs = task.outputs(dataset)
     loss = _loss(recipe.optimization, task, tuned=tuned)
-    splits, selects_best = _splits(recipe, dataset, task, tuned=tuned)
+    splits, val_taught = _splits(recipe, dataset, task, initial)
+    taught = Taught.of(dataset.digests(splits.train))
     preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess)
     card = ModelCard(
         name,
@@ -108,13 +111,21 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             "stratify": task.stratify,
             "seed": recipe.seed,
             "shares": [recipe.data.val_share, recipe.data.test_share],
+            "measured": splits.measured_name,
+            "val_taught": val_taught,
+            "taught": (taught | initial.taught if initial.taught else taught).to_json(),
             **initial.provenance,
         },
         task=task.name,
     )
     policy_name = recipe.data.augment or variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
-    transfer = _transfer(recipe, card, initial.weights, len(splits.train), policy_name)
+    with torch.device("meta"):
+        network = card.create()  # refuses options that cannot be built
+    transfer = _transfer(recipe, card, network, initial.weights, len(splits.train), policy_name)
+    loop = _loop(recipe, policy, len(splits.train), tuned=tuned)
+    if not tuned or not holds_norms(len(splits.train)):
+        _check_smallest_batch(network, preprocess, len(splits.train), loop.batch_size)
 
     def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
         images = dataset.images(
@@ -130,12 +141,11 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         card = replace(card, preprocess=replace(card.preprocess, mean=mean, std=std))
         train = replace(train, images=train.images.normalised_by(card.preprocess))
     card = task.finish_card(card, train)
-    val = train if np.array_equal(splits.val, splits.train) else labelled(splits.val, cache)
-    test = val if splits.test_is_val else labelled(splits.test, "off")  # read once
+    val = labelled(splits.val, cache) if len(splits.val) else None
+    measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
 
     device = pick_device(recipe.machine.device or "auto")
     threads = recipe.machine.threads or probe_threads()
-    loop = _loop(recipe, policy, len(splits.train), tuned=tuned)
     optimizer = _optimizer(recipe, task, variant, tuned=tuned)
     busy = [] if recipe.machine.threads else _busy_cores(threads)
     return Plan(
@@ -159,8 +169,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         splits=splits,
         train=train,
         val=val,
-        test=test,
-        selects_best=selects_best,
+        measured=measured,
         optimizer=optimizer,
         loss=loss,
         loop=loop,
@@ -196,15 +205,10 @@ def _task(recipe: Recipe) -> Task:
     return task
 
 
-class _Split(NamedTuple):
-    splits: Splits
-    selects_best: bool
+def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights) -> tuple[Splits, bool]:
+    """Return the rows of each split, and whether validation images teach: in transfer learning, few of them do.
 
-
-def _splits(recipe: Recipe, dataset: Dataset, task: Task, *, tuned: bool) -> _Split:
-    """Return the rows of each split. In transfer learning, few validation images train as well.
-
-    A row that measures never trains: where validation images are the test images, they stay held out however few.
+    Those that the data itself sets aside do not, nor do those that have to measure the result.
     """
     splits = split(
         dataset.index,
@@ -213,13 +217,14 @@ def _splits(recipe: Recipe, dataset: Dataset, task: Task, *, tuned: bool) -> _Sp
         test=recipe.data.test_share,
         multi_label=task.multi_label,
         stratify=task.stratify,
+        taught=initial.taught,
     )
     own = (dataset.index.split[splits.val] == SPLITS.index("val")).any()
-    if not tuned or own or len(splits.val) >= _ENOUGH_TO_SELECT or np.isin(splits.val, splits.test).any():
-        return _Split(splits, selects_best=True)
+    few = 0 < len(splits.val) < _ENOUGH_TO_SELECT
+    if initial.weights is None or own or not few or not len(splits.test):
+        return splits, False
     note = f"{counted(len(splits.val), 'image')} would be too few to select the best epoch: they train as well"
-    rows = np.union1d(splits.train, splits.val)
-    return _Split(replace(splits, train=rows, val=rows, notes=(*splits.notes, note)), selects_best=False)
+    return replace(splits.with_val_in_train(), notes=(*splits.notes, note)), True
 
 
 def _loss(wanted: OptimizationSettings, task: Task, *, tuned: bool) -> LossSettings:
@@ -270,8 +275,35 @@ def _loop(recipe: Recipe, policy: Policy, images: int, *, tuned: bool) -> LoopSe
     )
 
 
+def _check_smallest_batch(network: nn.Module, preprocess: Preprocess, images: int, batch_size: int) -> None:
+    """Refuse steps of one image where a batch norm would see one value a channel, which has no variance.
+
+    Args:
+        network: on the meta device.
+        preprocess: of its input.
+        images: that train.
+        batch_size: images a step at most.
+
+    Raises:
+        OptionError: there are such steps.
+    """
+    if images // steps_per_epoch(images, batch_size) > 1 or not any(map(_is_batch_norm, network.modules())):
+        return
+    try:
+        network.train()(blank_input(preprocess, "meta"))
+    except ValueError:
+        raise OptionError(
+            f"{counted(images, 'image')} in batches of {batch_size} make a step of one image, whose smallest maps have "
+            "one pixel: nothing that a batch norm could normalise; choose another --batch-size, or a larger --size"
+        ) from None
+
+
+def _is_batch_norm(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+
+
 def _transfer(
-    recipe: Recipe, card: ModelCard, weights: str | Path | None, images: int, policy_name: str
+    recipe: Recipe, card: ModelCard, network: nn.Module, weights: str | Path | None, images: int, policy_name: str
 ) -> TransferPlan | None:
     """Return what is known of transfer learning before any feature is computed.
 
@@ -279,8 +311,6 @@ def _transfer(
         UnknownNameError: there is no such boundary or engine.
         OptionError: the network has no stages.
     """
-    with torch.device("meta"):
-        network = card.create()  # refuses options that cannot be built
     if weights is None:
         return None
     wanted = recipe.transfer

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 
+from hubel.core.errors import DataError
 from hubel.core.progress import counted, duration
 from hubel.core.random import permutation
 from hubel.core.version import __version__
 from hubel.data.augment import Policy
+from hubel.data.taught import Taught
 from hubel.evaluation.write import write_evaluation
 from hubel.features.logits import cached_logits
 from hubel.features.views import image_view
@@ -74,23 +76,29 @@ def training_input(plan: Plan, trained: TrainedModel) -> TrainingInput:
 
 
 def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluation:
-    """Evaluate the model file of a run on its test images and write the report into its folder."""
+    """Evaluate the model file of a run on the images that are to measure it and write the report into its folder.
+
+    Raises:
+        DataError: one of these images taught the model: no result is written.
+    """
     network, card = load_model(trained.path)
     network = network.to(plan.device)
-    task, test, splits = plan.task, plan.test, plan.splits
+    task, measured, splits = plan.task, plan.measured, plan.splits
+    taught = Taught.read(card.provenance)
+    if overlap := int(taught.among(measured.images.digests).sum()):
+        raise DataError(f"{counted(overlap, 'image')} would measure the model that they taught: a fault of hubel")
     if trained.frozen != NONE and isinstance(network, Network):
         # What the frozen part makes of these images is the same in each run, and is stored.
-        logits = cached_logits(network, test.images, card=card, boundary=trained.frozen)
-        evaluation = task.evaluate_outputs(logits, card, test.images, test.targets)
+        logits = cached_logits(network, measured.images, card=card, boundary=trained.frozen)
+        evaluation = task.evaluate_outputs(logits, card, measured.images, measured.targets)
     else:
-        evaluation = task.evaluate(task.model(network, card), test.images, test.targets)
-    split = "validation" if splits.test_is_val else "test"
+        evaluation = task.evaluate(task.model(network, card), measured.images, measured.targets)
     params = sum(p.numel() for p in network.parameters())
     p = card.preprocess
     epochs = f"{counted(len(trained.history), 'epoch')}, batches of {plan.loop.batch_size}, " if trained.history else ""
     facts = {
         "Data": f"{plan.dataset.name}: {plan.classes} classes" if plan.classes else plan.dataset.name,
-        "Images": f"{len(splits.train):,} train, {plan.held_out:,} validation, {len(splits.test):,} {split}",
+        "Images": f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} test",
         "Left out": f"{len(plan.dataset.index.reasons):,} unreadable",
         "Network": f"{card.model}, {params:,} parameters",
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
@@ -100,20 +108,18 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         "Seed": str(plan.loop.seed),
         "Made with": f"hubel {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }
-    notes = [*plan.notes, *trained.notes]
-    if splits.test_is_val:
-        notes.append("The test images have also selected the best epoch, so the numbers are a little too good.")
     advice = evaluation.advice(_training_images(plan))
     report = write_evaluation(
         folder,
         evaluation,
         title=f"{card.model} on {plan.dataset.name}",
-        split=split,
+        split=splits.measured_name,
+        taught=taught,
         facts=facts,
-        notes=[*notes, *advice],
+        notes=[*plan.notes, *trained.notes, *advice],
         drawings=_drawings(plan, trained),
     )
-    return RunEvaluation(evaluation=evaluation, split=split, report=report, advice=tuple(advice))
+    return RunEvaluation(evaluation=evaluation, split=splits.measured_name, report=report, advice=tuple(advice))
 
 
 def _training_images(plan: Plan) -> dict[str, int]:

@@ -123,7 +123,7 @@ def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
         "augmentation": plan.loop.policy.to_json(),
         "images": {
             "train": len(plan.splits.train),
-            "val": plan.held_out,
+            "val": len(plan.splits.val),
             "test": len(plan.splits.test),
         },
         "fingerprint": plan.card.provenance["fingerprint"],
@@ -166,11 +166,11 @@ def _go_on(run: RunFolder, config: Mapping[str, Any]) -> RunResult:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     if config["data"] is None:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
-    recipe, xo = _request(run, config)
+    (recipe, xo), started = _request(run, config), time.monotonic()
     plan = plan_training(config["data"], recipe, xo=xo)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
-    return _carry_out(run, plan, {})
+    return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
 
 
 def _request(run: RunFolder, config: Mapping[str, Any]) -> tuple[Recipe, XO | None]:
@@ -192,7 +192,7 @@ def _carry_out(
 ) -> RunResult:
     remove_leftovers(folder.path)
     _announce(folder, plan)
-    trained = execute(plan, folder.path, quiet=False, on_epoch=on_epoch)
+    trained = execute(plan, folder.path, quiet=False, spent=sum(seconds.values()) / 60, on_epoch=on_epoch)
     result = RunResult(folder=folder.path, model=trained.path, stopped_by=trained.stopped_by, minutes=trained.minutes)
     if trained.stopped_by:
         return result
@@ -220,10 +220,10 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
     for note in plan.notes:
         folder.tell(note if note.startswith(" ") else f"note: {note}")
     p, splits, classes = plan.preprocess, plan.splits, plan.classes
-    testing = "the validation images test, too" if splits.test_is_val else f"{len(splits.test):,} to test"
     folder.tell(
         f"{plan.dataset.name}: {f'{classes} classes, ' if classes else ''}{len(splits.train):,} images to train, "
-        f"{plan.held_out:,} to validate, {testing}; input {p.channels}x{p.height}x{p.width} ({p.resize})"
+        f"{len(splits.val):,} to validate, {len(splits.test):,} to test; "
+        f"input {p.channels}x{p.height}x{p.width} ({p.resize})"
     )
     start = f"from the weights {plan.transfer.weights}" if plan.transfer else counted(plan.loop.epochs, "epoch")
     how = f"{start}, batches of {plan.loop.batch_size}" if plan.learns else "which stores the images"

@@ -8,6 +8,7 @@ images.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,15 +20,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hubel.core.random import permutation
 from hubel.data.augment import Policy
-from hubel.data.loading import Labelled, Samples
+from hubel.data.loading import Images, Labelled, Samples
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
 from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
 from hubel.tasks.task import FittedHead
-from hubel.training.freeze_policy import Evidence, decide_freezing
+from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
@@ -36,7 +38,7 @@ from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 __all__ = ["Tuning", "TuningPlan", "prepare_tuning"]
 
 _BATCH = 256  # maps that are averaged at once
-_FEW = 20_000  # images up to which batch norms keep the statistics of the millions that they were trained on
+_WARM_UP, _TIMED = 32, 160  # images: the engine is chosen with the first ones, and timed on those up to the second
 
 Score = tuple[float, float]
 
@@ -77,30 +79,53 @@ class Tuning:
         network: with the best head for its features.
         tuned: the part that trains; None where the head is all.
         train: training images, or maps of them.
-        val: validation images, likewise.
-        score: validation score and negative loss of the head alone.
+        val: validation images, likewise; None where none are held out.
+        score: validation score and negative loss of the head alone; `NO_SCORE` where there is no such head, or where
+            there are no validation images.
         notes: what was found and decided, in sentences.
         seconds: spent, by phase.
-        logits: of the head alone for the validation images; None where there is no linear head.
+        logits: of the head alone for the validation images; None where there is no linear head, or no such image.
+        minutes_left: of `max_minutes`, for the epochs.
     """
 
     plan: TuningPlan
     network: Network
     tuned: Tuned | None
     train: Labelled[Samples]
-    val: Labelled[Samples]
+    val: Labelled[Samples] | None
     score: Score
     notes: list[str]
     seconds: dict[str, float]
     logits: NDArray[np.float32] | None
+    minutes_left: float
+
+
+@dataclass(kw_only=True)
+class _Budget:
+    """The time that `max_minutes` leaves.
+
+    Attributes:
+        until: when it ends, in seconds of the monotonic clock; infinite without a limit.
+        measured: number of images that the result is going to be measured on.
+        seconds_per_image: that the frozen part takes; known once there is a limit.
+    """
+
+    until: float
+    measured: int
+    seconds_per_image: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds for everything but the measurement of the result."""
+        return self.until - time.monotonic() - self.seconds_per_image * self.measured
 
 
 @dataclass(frozen=True)
 class _TrainingFeatures:
-    """Features `(n, d)` of training and validation images, and means of the maps below `(n, c)`."""
+    """Features `(n, d)` of training and validation images, if any, and means of the maps below `(n, c)`."""
 
     train: NDArray[np.float32]
-    val: NDArray[np.float32]
+    val: NDArray[np.float32] | None
     below: NDArray[np.float32] | None = None
 
 
@@ -119,6 +144,8 @@ def prepare_tuning(
         WeightsError: the weights cannot be had.
     """
     seconds, notes = dict[str, float](), list[str]()
+    budget = _Budget(until=time.monotonic() + 60 * plan.loop.max_minutes, measured=len(plan.measured.images))
+    requested = plan
 
     def note(text: str) -> None:
         notes.append(text)
@@ -145,15 +172,20 @@ def prepare_tuning(
     score, head, below, logits = NO_SCORE, None, None, None
     if ALL in boundaries(network):
         with _clock(seconds, "frozen part"):
-            features = _features(plan, transfer, network, lower, extractor(ALL))
+            whole = extractor(ALL)
+            direct = transfer.boundaries in ((ALL,), (NONE,)) or not lower.room_for(_learning_images(plan), 1)
+            plan = _affordable(plan, whole if direct else lower, budget, note)
+            features = _features(plan, network, None if direct else lower, whole)
         with _clock(seconds, "linear head"):
             head = _fit_head(plan, transfer, network, features, note)
             if features.below is not None:
-                below = plan.task.fit_head(features.below, plan.train.targets, plan.card, plan.loop.seed).score
-            logits = head_logits(network, features.val)
-            score = _validation_score(logits, plan)
+                below = _fitted(plan, features.below).score
         save(network)
-        accuracy = f": the head alone scores {score[0]:.1%} on the validation images" if plan.selects_best else ""
+        accuracy = ""
+        if features.val is not None and plan.val is not None:
+            logits = head_logits(network, features.val)
+            score = _validation_score(logits, plan, plan.val)
+            accuracy = f": the head alone scores {score[0]:.1%} on the validation images"
         tell(f"a first model is saved{accuracy}")
     evidence = Evidence(
         images=len(plan.train.images),
@@ -162,15 +194,18 @@ def prepare_tuning(
         probe_below=below,
         last_stages=transfer.lower,
     )
-    decision = decide_freezing(evidence, transfer.boundaries)
+    if head is not None and (plan is not requested or budget.left <= 0):
+        decision = FreezeDecision(boundary=ALL, reason="--max-minutes leaves no time to tune more than the last layer")
+    else:
+        decision = decide_freezing(evidence, transfer.boundaries)
     note(decision.reason)
     train: Labelled[Samples] = plan.train
-    val: Labelled[Samples] = plan.val
+    val: Labelled[Samples] | None = plan.val
     views = 1 if decision.boundary == ALL else 0
     if decision.boundary not in (ALL, NONE):
         with _clock(seconds, "frozen part"):
-            train, val, views = _maps(plan, transfer, lower)
-    few, from_maps = len(plan.train.images) <= _FEW, train is not plan.train
+            train, val, views = _maps(plan, lower, _affordable_views(plan, transfer, budget))
+    few, from_maps = holds_norms(len(plan.train.images)), train is not plan.train
     made = TuningPlan(
         boundary=decision.boundary,
         views=views,
@@ -189,7 +224,39 @@ def prepare_tuning(
         notes=notes,
         seconds=seconds,
         logits=logits,
+        minutes_left=budget.left / 60,
     )
+
+
+def _affordable(plan: Plan, part: FeatureExtractor, budget: _Budget, note: Callable[[str], None]) -> Plan:
+    """Return the plan with as many training images as the frozen part has time for: without a limit, all of them.
+
+    The cost of an image is measured on the first ones of a random order, in which each class comes early.
+    """
+    n = len(plan.train.images)
+    if math.isinf(budget.left) or n <= _TIMED:
+        return plan
+    order = permutation(n, plan.loop.seed)
+    if plan.task.exclusive:
+        first = np.unique(plan.train.targets[order], return_index=True)[1]
+        order = np.concatenate([order[first], np.delete(order, first)])
+    part.maps(plan.train.images.subset(order[:_WARM_UP]))
+    started = time.monotonic()
+    part.maps(plan.train.images.subset(order[_WARM_UP:_TIMED]))
+    budget.seconds_per_image = (time.monotonic() - started) / (_TIMED - _WARM_UP)
+    if budget.seconds_per_image * (n + len(plan.splits.val)) <= budget.left:
+        return plan
+    kept = np.sort(order[: max(_TIMED, int(budget.left / budget.seconds_per_image) - len(plan.splits.val))])
+    note(f"{len(kept):,} of {n:,} training images are used: --max-minutes leaves no time for more")
+    return replace(plan, train=Labelled(plan.train.images.subset(kept), plan.train.targets[kept]))
+
+
+def _affordable_views(plan: Plan, transfer: TransferPlan, budget: _Budget) -> int:
+    """Return how many views of each image take no more than half of the time that is left; the first one is there."""
+    if not budget.seconds_per_image:
+        return transfer.views
+    seconds_per_view = budget.seconds_per_image * len(plan.train.images)
+    return min(transfer.views, 1 + max(0, int(budget.left / 2 / seconds_per_view)))
 
 
 def _tuned(network: Network, plan: TuningPlan) -> Tuned:
@@ -217,19 +284,24 @@ def _pretrained(plan: Plan, transfer: TransferPlan) -> Network:
 
 
 def _features(
-    plan: Plan, transfer: TransferPlan, network: Network, lower: FeatureExtractor, whole: FeatureExtractor
+    plan: Plan, network: Network, lower: FeatureExtractor | None, whole: FeatureExtractor
 ) -> _TrainingFeatures:
     """Compute the features of the unchanged images; through the maps that tuning needs later, if any."""
-    images = [plan.train.images, plan.val.images]
-    if transfer.boundaries in ((ALL,), (NONE,)) or not lower.room_for(images, 1):
-        train, val = (whole.maps(split) for split in images)
-        return _TrainingFeatures(_floats(train), _floats(val))
+    images = _learning_images(plan)
+    if lower is None:
+        train, *val = (_floats(whole.maps(split)) for split in images)
+        return _TrainingFeatures(train, val[0] if val else None)
     maps = [lower.maps(split) for split in images]
     layers = between(network, lower.boundary, ALL)
-    train, val = (whole.maps_above(split, layers) for split in maps)
+    train, *val = (_floats(whole.maps_above(split, layers)) for split in maps)
     batches = (batch.pixels.astype(np.float32) for batch in maps[0].in_sequence(_BATCH))
     below = [pixels.mean((1, 2)) if pixels.ndim == 4 else pixels for pixels in batches]
-    return _TrainingFeatures(_floats(train), _floats(val), np.concatenate(below))
+    return _TrainingFeatures(train, val[0] if val else None, np.concatenate(below))
+
+
+def _learning_images(plan: Plan) -> list[Images]:
+    """Return the images that train, and those that validate, if any."""
+    return [part.images for part in (plan.train, plan.val) if part is not None]
 
 
 def _floats(features: Features) -> NDArray[np.float32]:
@@ -241,15 +313,18 @@ def _fit_head(
 ) -> FittedHead:
     """Give the network the head that fits its features best; return it."""
     targets = plan.train.targets
-    head = plan.task.fit_head(features.train, targets, plan.card, plan.loop.seed)
-    nearest = plan.task.neighbours_score(features.train, targets, plan.card)
-    beside = "" if nearest is None else f", nearest neighbours {nearest:.1%}"
-    note(f"on frozen features, cross-validated: linear head {head.score:.1%}{beside}")
+    head = _fitted(plan, features.train)
+    if head.score is None:
+        note("no class has two images to cross-validate the linear head with")
+    else:
+        nearest = plan.task.neighbours_score(features.train, targets, plan.card)
+        beside = "" if nearest is None else f", nearest neighbours {nearest:.1%}"
+        note(f"on frozen features, cross-validated: linear head {head.score:.1%}{beside}")
     if own := _pretrained_head(plan, transfer):
         weight, bias = own
         accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
         note(f"all classes are ImageNet's: accuracy {accuracy:.1%} on the training images before any training")
-        if accuracy >= head.score:
+        if head.score is None or accuracy >= head.score:
             head = replace(head, weight=weight, bias=bias, score=accuracy)
     layer = last_linear(network)
     assert layer is not None, "boundaries() has found one"
@@ -257,6 +332,10 @@ def _fit_head(
         layer.weight.copy_(torch.from_numpy(head.weight))
         layer.bias.copy_(torch.from_numpy(head.bias))
     return head
+
+
+def _fitted(plan: Plan, features: NDArray[np.float32]) -> FittedHead:
+    return plan.task.fit_head(features, plan.train.targets, plan.card, plan.loss, plan.loop.seed)
 
 
 def _pretrained_head(plan: Plan, transfer: TransferPlan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
@@ -276,24 +355,23 @@ def _pretrained_head(plan: Plan, transfer: TransferPlan) -> tuple[NDArray[np.flo
     return weight[rows], bias[rows]
 
 
-def _validation_score(logits: NDArray[np.float32], plan: Plan) -> Score:
+def _validation_score(logits: NDArray[np.float32], plan: Plan, val: Labelled[Images]) -> Score:
     """Return score and negative loss of the head alone on the validation images."""
     objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
-    predicted, targets = torch.from_numpy(logits), torch.from_numpy(plan.val.targets)
+    predicted, targets = torch.from_numpy(logits), torch.from_numpy(val.targets)
     loss = objective.validation_losses(predicted, targets).double().mean()
     return float(objective.correct(predicted, targets).double().mean()), -float(loss)
 
 
-def _maps(
-    plan: Plan, transfer: TransferPlan, lower: FeatureExtractor
-) -> tuple[Labelled[Samples], Labelled[Samples], int]:
+def _maps(plan: Plan, lower: FeatureExtractor, most: int) -> tuple[Labelled[Samples], Labelled[Samples] | None, int]:
     """Return maps of the boundary and their number of views, as many as the cache has room for; else images and 0."""
-    images = [plan.train.images, plan.val.images]
-    views = next((number for number in range(transfer.views, 0, -1) if lower.room_for(images, number)), 0)
+    images = _learning_images(plan)
+    views = next((number for number in range(most, 0, -1) if lower.room_for(images, number)), 0)
     if not views:
         return plan.train, plan.val, 0
-    train, val = lower.maps(plan.train.images, views), lower.maps(plan.val.images)
-    return Labelled(train, plan.train.targets), Labelled(val, plan.val.targets), views
+    train = Labelled(lower.maps(plan.train.images, views), plan.train.targets)
+    val = None if plan.val is None else Labelled(lower.maps(plan.val.images), plan.val.targets)
+    return train, val, views
 
 
 @contextmanager

@@ -155,7 +155,7 @@ def measure_preprocessings(
         DataError: the data cannot be read, or has other classes.
     """
     dataset = open_dataset(data)
-    rows, _ = dataset.evaluation_rows({})
+    rows = dataset.evaluation_rows({}).rows
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(_CHECKED, len(rows))).astype(np.int64))]
     numbers = tuple(map(str, range(len(classes))))
     if classes == numbers and len(named := dataset.classes()) == len(classes):

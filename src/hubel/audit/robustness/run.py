@@ -21,6 +21,7 @@ from hubel.core.outputs import make_folder, output_folder
 from hubel.core.random import permutation
 from hubel.core.ranges import check_range
 from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.taught import Taught
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.metrics.tables import percent
 from hubel.plots.png import save_figure
@@ -106,21 +107,20 @@ def robustness_files(
         raise OptionError("robustness is measured for models that assign one class to an image")
     dataset = open_dataset(data)
     first, *others = models.values()
-    rows, which = dataset.evaluation_rows(first.card.provenance, split)
+    chosen = dataset.evaluation_rows(first.card.provenance, split)
     most = images or (_QUICK_IMAGES if quick else 1000)
-    rows = rows[np.sort(permutation(len(rows), seed)[:most])]
-    notes = dataset.notes()
+    rows = chosen.rows[np.sort(permutation(len(chosen.rows), seed)[:most])]
+    notes = [*dataset.notes(), *chosen.notes]
     if quick:
         notes.append("quick: the means are over three severities, and only comparable with those of other quick runs")
-    held = [dataset.evaluation_rows(one.card.provenance, split)[0] for one in others]
-    if split == "auto" and any(not np.isin(rows, own).all() for own in held):
-        notes.append(f"{baseline} may have been trained on some of these images: they are those that {model} was not")
+    if any(Taught.read(one.card.provenance).among(dataset.digests(rows)).any() for one in others):
+        notes.append(f"{baseline} was trained on some of these images: they are those that {model} was not")
     results = tuple(_measured(name, one, dataset, rows, wanted, seed) for name, one in models.items())
     folder = make_folder(out, verb="robust", name=f"robust-{dataset.name}")
     imagenet = first.classes == imagenet_classes() and not quick
     measured = MeasuredRobustness(
         results=results,
-        split=which,
+        split=chosen.name,
         means=_means(results, imagenet=imagenet),
         folder=folder,
         notes=tuple(notes),
