@@ -105,6 +105,7 @@ def test_files_agree_with_the_result(photos, predictor, tmp_path):
         "data-check.html",
         "data-check.csv",
         "data-check.json",
+        ".hubel",
     }
     told = json.loads((tmp_path / "out" / "data-check.json").read_text())
     assert told == found.to_json()

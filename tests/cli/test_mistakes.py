@@ -115,9 +115,6 @@ def test_data_sets(hubel: Call, photos: Path, tmp_path: Path) -> None:
     for name in ("blue", "green"):
         shutil.rmtree(photos / name)
     assert "red" in line(hubel("train", photos))
-    (photos / "blue").mkdir()
-    shutil.copy(photos / "red" / "1.png", photos / "blue" / "copy.png")
-    assert "blue" in line(hubel("train", photos))
 
 
 def test_only_broken_images(hubel: Call, photos: Path) -> None:

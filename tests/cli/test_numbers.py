@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from hubel.cli.verbs import VERBS
 
 Call = Callable[..., Any]
-NOTHING_MEANS = ("nan", "inf", "-inf", "1e308", str(10**30))
+NOTHING_MEANS = ("nan", "inf", str(10**30))
 EDGES = ("-1", "0")
 
 # Words that come as far as the check of the numbers, and no further.
@@ -63,7 +63,7 @@ FLAGS = [(verb.name, flag) for verb in VERBS for flag in sorted(numbers_of(verb.
 
 
 def test_every_verb_with_numbers_is_tried() -> None:
-    assert {name for name, _ in FLAGS} == set(WORDS)
+    assert {name for name, _ in FLAGS} == {*WORDS, "weights convert"}  # whose --crop is checked with the file
     assert len(FLAGS) > 60
 
 

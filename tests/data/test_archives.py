@@ -180,7 +180,7 @@ def test_many_threads_read_at_random(tmp_path: Path) -> None:
 
 def test_rows_are_small(tmp_path: Path) -> None:
     """A million rows keep to about a hundred bytes each, their names included."""
-    n = 20_000
+    n = 5_000
     blob = b"".join(
         header(f"folder/{i:09d}.{end}".encode(), octal(1), b"0") + b"7".ljust(512, b"\0")
         for i in range(n)

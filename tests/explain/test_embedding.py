@@ -15,7 +15,7 @@ from hubel.core.errors import DataError, OptionError
 from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images, network_input
 from hubel.data.sources.arrays import ArraySource
-from hubel.explain.embedding import draw_embedding, embed, pooled_features
+from hubel.explain.embedding import Embedding, draw_embedding, embed, pooled_features
 from hubel.inference.predictor import Predictor
 
 
@@ -56,6 +56,21 @@ def test_points() -> None:
     assert list(rows[0]) == ["image_path", "label", "pca_x", "pca_y", "tsne_x", "tsne_y"]
     assert float(rows[7]["tsne_y"]) == pytest.approx(found.points["t-SNE"][7, 1], rel=1e-3)
     assert len(draw_embedding(found, "title").axes) == 2
+
+
+@pytest.mark.parametrize("classes", [30, 31])
+def test_names_of_many_classes_are_left_to_the_file(classes: int) -> None:
+    names, points = [str(i) for i in range(classes)], np.random.default_rng(0).normal(size=(classes, 2))
+    found = Embedding(
+        paths=names,
+        labels=np.arange(classes),
+        classes=names,
+        layer="stage2",
+        points={"PCA": points, "t-SNE": points},
+    )
+    figure = draw_embedding(found, "title")
+    texts = [text.get_text() for text in figure.texts if "file lists" in text.get_text()]
+    assert texts == ([] if classes == 30 else ["31 classes; the CSV file lists their names"])
 
 
 def test_few_images_and_networks_without_maps() -> None:

@@ -39,7 +39,7 @@ class Colours(Classifier):
 
     def _scores(self, pixels):
         time.sleep(self.delay)
-        return pixels.mean((1, 2)) / 256 + len(pixels) / 1000
+        return pixels.mean((1, 2)) / 512 + len(pixels) / 1000
 
 
 BATCH = batch_size(Colours().card.preprocess)

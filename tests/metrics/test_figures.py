@@ -52,7 +52,7 @@ def overlapping(labels):
     return [(a, b) for a, b in itertools.pairwise(boxes) if a.overlaps(b)]
 
 
-@pytest.mark.parametrize("c", [1, 2, 10, 60, 250])
+@pytest.mark.parametrize("c", [1, 2, 10, 60, pytest.param(250, marks=pytest.mark.slow)])
 def test_confusion_matrix(c):
     confusion = np.diag(np.arange(c)) + (np.random.default_rng(0).random((c, c)) < 0.1)
     figure = figures.confusion_matrix(confusion, [f"class number {i}" for i in range(c)])
@@ -150,7 +150,7 @@ def test_reliability(c, n):
     assert figure.axes[0].get_title(loc="right") == f"calibration error {100 * ece:.1f}%"
 
 
-@pytest.mark.parametrize("c", [2, 10, 130])
+@pytest.mark.parametrize("c", [2, 10, pytest.param(130, marks=pytest.mark.slow)])
 def test_class_bars(c):
     p, labels = predictions(c, 10 * c)
     labels[labels == 0] = 1
@@ -208,7 +208,7 @@ def test_files_are_the_same_each_time(tmp_path):
         save_figure(figures.reliability(*predictions(3)), tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
-        assert set(picture.info) == {"dpi"}
+        assert set(picture.info) == {"dpi", "Software"}
         assert round(picture.info["dpi"][0]) == 150
 
 

@@ -63,6 +63,8 @@ def test_nin_has_no_fully_connected_layer() -> None:
         convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
         assert convolutions[-1].out_channels == classes
         assert sum(m.kernel_size == (1, 1) for m in convolutions) == 2 * len(convolutions) // 3
+        pools = [type(m) for m in network.modules() if isinstance(m, nn.MaxPool2d | nn.AvgPool2d)]
+        assert pools == ([nn.MaxPool2d] * 3 if name == "nin" else [nn.MaxPool2d, nn.AvgPool2d])
 
 
 def test_googlenet_table() -> None:

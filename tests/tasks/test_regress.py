@@ -57,7 +57,13 @@ def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("settings", "least"), [({"model": "linear"}, 0.9), ({"freeze": "all", "size": "32"}, 0.5)])
+@pytest.mark.parametrize(
+    ("settings", "least"),
+    [
+        ({"model": "linear"}, 0.9),
+        pytest.param({"freeze": "all", "size": "32"}, 0.5, marks=pytest.mark.slow),
+    ],
+)
 def test_from_labels_to_an_exported_file(settings: dict[str, Any], least: float, brightness: Path) -> None:
     common = {"task": "regress", "epochs": 30, "threads": 1, "precision": "float32", "augment": "none"}
     data = str(brightness / "table.csv")

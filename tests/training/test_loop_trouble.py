@@ -22,7 +22,7 @@ MakeRun = Callable[..., Any]
 MakePlan = Callable[..., Plan]
 
 
-@pytest.mark.parametrize("changes", [{"lr": 1e9}, {"lr": 1e30, "optimizer": "adamw"}])
+@pytest.mark.parametrize("changes", [{"lr": 1e9}, {"lr": 1e12, "optimizer": "adamw"}])
 def test_a_diverging_run_says_so_and_spoils_nothing(run_of: MakeRun, changes: dict[str, Any]) -> None:
     run = run_of(**changes, checkpoint_minutes=0, loss="mse", options={"filters": "4", "batch_norm": "false"})
     with pytest.raises(DivergedError, match=r"became (nan|inf|-inf) in epoch \d+, after step \d+ of 5; .*--lr"):

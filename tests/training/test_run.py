@@ -191,11 +191,12 @@ def test_a_folder_that_another_process_trains_into(tiny: Recipe, tmp_path: Path)
     done = hubel.train("xo", tiny, out=tmp_path / "run", xo=XO(size=9, count=60))
     (done.folder / "metrics.json").unlink()
     with RunFolder(done.folder).lock():
-        for start in (lambda: hubel.resume(done.folder), lambda: hubel.train("xo", tiny, out=done.folder)):
-            with pytest.raises(CheckpointError, match="another process is training into this folder"):
-                start()
+        with pytest.raises(CheckpointError, match="another process is training into this folder"):
+            hubel.resume(done.folder)
+        with pytest.raises(CheckpointError, match="already holds a run"):
+            hubel.train("xo", tiny, out=done.folder)
     assert hubel.resume(done.folder).evaluation is not None
-    assert not list(done.folder.glob(".*"))
+    assert [path.name for path in done.folder.glob(".*")] == [".hubel"]
 
 
 def test_changed_data(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("The quick brown fox jumps over the lazy dog.\n" * 9)
     assert "is not a safetensors file" in refused(tmp_path / "text")
     torch.save({"w": torch.zeros(3)}, tmp_path / "net.pth")
-    assert "is not a safetensors file" in refused(tmp_path / "net.pth")
+    assert "hubel weights convert" in refused(tmp_path / "net.pth")
     save_file({"w": torch.zeros(3)}, tmp_path / "other.safetensors")
     assert "not a model file of hubel" in refused(tmp_path / "other.safetensors")
     save_file({"w": torch.zeros(3)}, tmp_path / "pt.safetensors", {"format": "pt"})

@@ -1,4 +1,4 @@
-"""Where results may be written: never over an input, and never over a file that hubel has not made.
+"""Decide where results may be written: never over an input, and never over a file that hubel has not made.
 
 Whoever writes what a user names asks `output_file` or `output_folder` first, before anything is computed.
 """

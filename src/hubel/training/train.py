@@ -97,18 +97,22 @@ def train(
 
 def _train(data: Any, recipe: Recipe, out: Path | None, xo: XO | None, on_epoch: OnEpoch | None) -> RunResult:
     started = time.monotonic()
-    if out is not None and (out / "config.json").exists():
-        raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
+    if out is not None:
+        _check_new(out)  # before the images are indexed
     out = output_folder(out, verb="train", inputs=(data,))
     plan = plan_training(data, recipe, xo=xo)
     seconds = {"indexing the images": time.monotonic() - started}
     name = f"{plan.dataset.source.name}-{plan.card.model}"
     folder = RunFolder(make_folder(out, verb="train", name=name))
     with folder.lock():
-        if (folder.path / "config.json").exists():
-            raise CheckpointError(f"{out} already holds a run; resume it with --resume, or choose another folder")
+        _check_new(folder.path)  # another process may have been first
         folder.write_config(_config(data, plan, xo))
         return _carry_out(folder, plan, seconds, on_epoch)
+
+
+def _check_new(folder: Path) -> None:
+    if (folder / "config.json").exists():
+        raise CheckpointError(f"{folder} already holds a run; resume it with --resume, or choose another folder")
 
 
 def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
