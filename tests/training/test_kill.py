@@ -46,6 +46,7 @@ def check(table: dict[str, int], kills: int, in_save: int) -> None:
     assert table["runs completed"] == table["of which byte-identical"] > 0
 
 
+@pytest.mark.slow
 def test_a_few_kills() -> None:
     check(campaign("kill_resume.py", kills=1, in_save=1), 1, 1)
 
