@@ -236,7 +236,7 @@ def test_the_fastest_engine_is_measured_once(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(exported_module, "installed_onnx_engines", lambda: {"onnxruntime": "0", "openvino": "0"})
     rates = iter([9.0, 5.0])
     assert Exported(file).fastest() == "onnxruntime", "other versions are measured anew"
-    (place,) = (Path(p) for p in (Path(exported_module.cache_root()) / "engines").iterdir())
+    (place,) = exported_module.cache_folder("engines").iterdir()
     place.write_text("{")
     rates = iter([1.0, 2.0])
     assert Exported(file).fastest() == "openvino"

@@ -39,7 +39,7 @@ def prepare_images(predictor: Predictor, images: Any) -> Iterator[PreparedImage]
 
     Args:
         predictor: a trained model.
-        images: as `Predictor.predict_proba` takes them; or an iterator of `PreparedImage`s, which passes through
+        images: as `Predictor.predict_proba` takes them; or an iterator of prepared images, which passes through
             unchanged.
 
     Raises:
