@@ -101,7 +101,7 @@ def test_what_fits_is_measured(hubel: Callable[..., Any], learnt: Learnt) -> Non
     assert {row[0] for row in rows} == set(PRESETS)
     assert rows[0][-1] == "chosen"
     accuracies = [float(row[3].rstrip("%")) for row in rows]
-    assert accuracies == sorted(accuracies, reverse=True)
+    assert accuracies[1:] == sorted(accuracies[1:], reverse=True)
     whole = {row[0]: accuracy for row, accuracy in zip(rows, accuracies, strict=True) if row[1] == "squash"}
     assert whole[COLOURS] == pytest.approx(100 * (learnt.predictions() == learnt.targets).mean(), abs=0.06)
     assert rows[0][1] == "squash"
@@ -133,7 +133,8 @@ def test_accuracy_on_cifar10(hubel: Callable[..., Any], tmp_path: Path) -> None:
     from pyarrow import parquet
 
     def read(name: str, n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        table = parquet.read_table(CIFAR / f"{name}.parquet").slice(0, n)
+        table = parquet.read_table(CIFAR / f"{name}.parquet")
+        table = table.take(np.random.default_rng(0).permutation(len(table))[:n])  # the file is sorted by class
         images = [np.asarray(Image.open(io.BytesIO(row["bytes"]))) for row in table["image"].to_pylist()]
         return np.stack(images), np.array(table["label"].to_pylist())
 
@@ -143,6 +144,7 @@ def test_accuracy_on_cifar10(hubel: Callable[..., Any], tmp_path: Path) -> None:
     test = Learnt(tmp_path, network, *read("test", 2000))
     save(network, tmp_path / "mine.th")
     own = (test.predictions() == test.targets).mean()
+    assert own > 0.3
     said, found = converted(hubel, test, "--check", CIFAR)
     print(f"own accuracy {own:.2%}, converted {(found == test.targets).mean():.2%}\n{said}")
     assert abs((found == test.targets).mean() - own) <= 0.001

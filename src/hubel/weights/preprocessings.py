@@ -6,6 +6,7 @@ A file of weights does not state its preprocessing, and a wrong one costs accura
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -149,7 +150,8 @@ def measure_preprocessings(
         data: images with labels, see `open_dataset`; test images where it has some.
 
     Returns:
-        those that were measured, the best first; of equal ones the likelier.
+        those that were measured, the best first: of those whose accuracies lie within two standard errors of the
+        highest, the one of the lowest loss; the others by their accuracy.
 
     Raises:
         DataError: the data cannot be read, or has other classes.
@@ -183,13 +185,18 @@ def measure_preprocessings(
     first = geometry(candidates[0][1])
     with bar("preprocessings", len(candidates) * len(rows)) as progress:
         results = [measured(name, p) for name, p in candidates if geometry(p) == first]
-        best = _best_first(results)[0].colours
+        best = _best_first(results, len(rows))[0].colours
         results += [measured(name, p) for name, p in candidates if geometry(p) != first and name == best]
-    return _best_first(results)
+    return _best_first(results, len(rows))
 
 
-def _best_first(results: list[MeasuredPreprocess]) -> list[MeasuredPreprocess]:
-    return sorted(results, key=lambda result: (-result.accuracy, result.loss))
+def _best_first(results: list[MeasuredPreprocess], images: int) -> list[MeasuredPreprocess]:
+    """Sort by accuracy; of those that so few images cannot tell from the best, the one of the lowest loss is first."""
+    ranked = sorted(results, key=lambda result: (-result.accuracy, result.loss))
+    highest = ranked[0].accuracy
+    error = math.sqrt(highest * (1 - highest) / images)  # standard error of the accuracy
+    first = min((one for one in ranked if one.accuracy >= highest - 2 * error), key=lambda one: one.loss)
+    return [first, *(one for one in ranked if one is not first)]
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
