@@ -57,8 +57,10 @@ class Export:
         """Return the result as lines of text."""
         size = self.path.stat().st_size / 2**20
         same = f"{self.parity.top1_equal} of {self.parity.images} images have the same best class as in torch"
+        novelty = self.parity.largest_novelty_difference
+        newer = "" if novelty is None else f", novelty by at most {novelty:.1g}"
         return [
-            f"parity  {same}, scores differ by at most {self.parity.largest_difference:.1g} ({self.images})",
+            f"parity  {same}, scores differ by at most {self.parity.largest_difference:.1g}{newer} ({self.images})",
             *([f"int8    {self.quantised}"] if self.quantised else []),
             f"file    {self.path}, {size:.1f} MiB",
             *([f"use it  {self.command}"] if self.command else []),
@@ -125,7 +127,7 @@ def export(
     facts = {
         "opset": OPSET,
         "precision": "int8" if quantised else "float32",
-        "parity": dataclasses.asdict(parity),
+        "parity": {name: value for name, value in dataclasses.asdict(parity).items() if value is not None},
         "compared_on": sample.name,
         "made_by": {"hubel": __version__, "torch": torch.__version__},
         **({"int8": quantised.facts()} if quantised else {}),

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from hubel.core.random import permutation
 
-__all__ = ["Probe", "fit_probe", "neighbours_accuracy"]
+__all__ = ["HeldOut", "Probe", "fit_probe", "neighbours_accuracy"]
 
 # Inverse strengths of the penalty, for features whose components have a mean variance of 1, divided by their number.
 _STRENGTHS = (1.0, 3.0, 10.0)
@@ -35,6 +35,19 @@ _ALL_CORES = 2**26  # numbers in the features from which on more threads than on
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What heads that were fitted without an image say of it.
+
+    Attributes:
+        rows: positions of the images among those that cross-validation chose the strength with, `(m,)`.
+        logits: `(m, classes)`.
+    """
+
+    rows: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Probe:
     """A linear head.
 
@@ -44,12 +57,14 @@ class Probe:
         strength: the inverse strength of the penalty that was chosen.
         accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones. None
             where no class has two images, so that none can be left out.
+        held_out: logits of cross-validation with that strength; None likewise.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     strength: float
     accuracy: float | None
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True)
@@ -89,13 +104,15 @@ def fit_probe(
     x = scaling(features)
     some = np.sort(permutation(len(x), seed)[:_CHOOSING])
     with _few_threads(x.size):
-        scores = _cross_validate(x[some], targets[some], weights[some], classes, seed)
-        best = 0 if scores is None else int(np.argmax(scores))
+        found = _cross_validate(x[some], targets[some], weights[some], classes, seed)
+        best = 0 if found is None else int(np.argmax(found[0]))
         weight, bias = _fit(x, targets, weights, classes, [_STRENGTHS[best]])[0]
     weight = weight * scaling.factor
     bias = bias - weight @ scaling.mean
-    accuracy = None if scores is None else float(scores[best])
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], accuracy)
+    accuracy = held_out = None
+    if found is not None:
+        accuracy, held_out = float(found[0][best]), HeldOut(some, found[1][best])
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], accuracy, held_out)
 
 
 def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
@@ -123,9 +140,10 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
 
 def _cross_validate(
     x: NDArray[np.float32], targets: NDArray[Any], weights: NDArray[np.float32], classes: int, seed: int
-) -> NDArray[np.float64] | None:
-    """Return the accuracy on left-out images for each strength; None where none can be left out."""
+) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
+    """Return accuracy and logits `(n, classes)` of left-out images for each strength; None where none can be."""
     right = np.zeros(len(_STRENGTHS))
+    held_out = np.zeros((len(_STRENGTHS), len(x), classes), np.float32)
     folds = list(_folds(targets, seed))
     if not folds:
         return None
@@ -133,11 +151,12 @@ def _cross_validate(
         heads = _fit(x[train], targets[train], weights[train], classes, _STRENGTHS)
         for place, (weight, bias) in enumerate(heads):
             logits = x[held] @ weight.T + bias
+            held_out[place, held] = logits
             if targets.ndim == 2:
                 right[place] += ((logits > 0) == (targets[held] > 0.5)).all(1).sum()
             else:
                 right[place] += (logits.argmax(1) == targets[held]).sum()
-    return right / len(x)
+    return right / len(x), held_out
 
 
 def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

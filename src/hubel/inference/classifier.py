@@ -31,11 +31,16 @@ class Prediction:
         path: the image.
         ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read.
         reason: of an image that cannot be read, or is damaged, which has a ranking nevertheless; None for all others.
+        novelty: distance from the images of the classes, about 0 for a typical one; None where the model has no rule
+            for images of none of its classes, or the image cannot be read.
+        unknown: the novelty is above the threshold of the model; None likewise.
     """
 
     path: str
     ranking: tuple[tuple[str, float], ...] = ()
     reason: str | None = None
+    novelty: float | None = None
+    unknown: bool | None = None
 
 
 class Classifier(abc.ABC):
@@ -51,15 +56,15 @@ class Classifier(abc.ABC):
         self.tta = tta
 
     @abc.abstractmethod
-    def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Compute scores `(n, classes)` of resized images uint8 `(n, h, w, c)`, without test-time augmentation."""
+    def _rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Compute the rows of resized images uint8 `(n, h, w, c)`, without test-time augmentation."""
 
     def for_many(self, images: int) -> tuple[Compute, int]:
-        """Return the function that computes the scores of so many images, and the threads that may call it at once.
+        """Return the function that computes the rows of so many images, and the threads that may call it at once.
 
         More images are worth a longer start.
         """
-        return self.scores, 1
+        return self.rows, 1
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -68,24 +73,40 @@ class Classifier(abc.ABC):
 
     def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Compute scores `(n, classes)` of images uint8 `(n, h, w, c)` that `card.preprocess` has resized."""
-        return self._averaged(self._scores)(pixels)
+        return self.rows(pixels)[:, : len(self.classes)]
+
+    def rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Compute scores as `scores` does; where the model has a rule for unknown images, their novelty stands behind.
+
+        One array `(n, classes)` or `(n, classes + 1)` holds all that is computed of an image in one row.
+        """
+        return self._averaged(self._rows)(pixels)
+
+    def novelty(self, row: NDArray[np.float64]) -> tuple[float, bool] | tuple[None, None]:
+        """Return the novelty in an image's row, and whether it is unknown; None and None without a rule for that."""
+        rule = self.card.novelty
+        if rule is None:
+            return None, None
+        novelty = float(row[-1])
+        return novelty, novelty > rule.threshold
 
     def _averaged(self, compute: Compute) -> Compute:
-        """Return `compute`, averaged over views if `tta`, and with its scores checked."""
+        """Return `compute`, averaged over views if `tta`, and with its rows checked."""
         checked = partial(self._checked, compute)
-        return partial(mean_scores, checked) if self.tta else checked
+        return partial(mean_scores, checked, classes=len(self.classes)) if self.tta else checked
 
     def _checked(self, compute: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return scores that are what they are said to be: a file's weights may be anything."""
-        scores, shape = compute(pixels), (len(pixels), len(self.classes))
+        """Return rows that are what they are said to be: a file's weights may be anything."""
+        rows, shape = compute(pixels), (len(pixels), len(self.classes) + (self.card.novelty is not None))
+        scores = rows[:, : len(self.classes)]
         least, most = (-np.inf, np.inf) if self.card.scores == "identity" else (-_ROUNDING, 1 + _ROUNDING)
-        if scores.shape != shape or not np.isfinite(scores).all() or (scores < least).any() or (scores > most).any():
+        if rows.shape != shape or not np.isfinite(rows).all() or (scores < least).any() or (scores > most).any():
             expected = "finite numbers" if self.card.scores == "identity" else "numbers from 0 to 1"
             raise ModelFileError(
                 f"the model's scores are no {expected} of shape {shape}: its weights are damaged, or its file is not "
                 "what its card says"
             )
-        return scores
+        return rows
 
     def predict(self, images: Any) -> NDArray[np.str_]:
         """Return the class with the highest score for each image; see `predict_proba`."""
@@ -103,7 +124,7 @@ class Classifier(abc.ABC):
             DataError: an array has another shape, or a path does not exist.
         """
         rows = [_readable(row) for _, row in self._stream(as_inputs(images))]
-        return np.stack(rows) if rows else np.empty((0, len(self.classes)))
+        return np.stack(rows)[:, : len(self.classes)] if rows else np.empty((0, len(self.classes)))
 
     def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[tuple[Input, Prediction]]:
         """Yield the `top_k` most probable classes of each image, in order; unreadable files come with their reason."""
@@ -111,14 +132,17 @@ class Classifier(abc.ABC):
             if isinstance(row, DecodeError):
                 yield item, Prediction(item.name, reason=row.reason)
                 continue
-            yield item, Prediction(item.name, self.best(row, top_k), item.damage or None)
+            novelty, unknown = self.novelty(row)
+            ranking = self.best(row, top_k)
+            yield item, Prediction(item.name, ranking, item.damage or None, novelty=novelty, unknown=unknown)
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
-        """Return the classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first."""
-        return tuple((self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k])
+        """Return the classes with the highest scores in an image's row, and these; of equal ones the first."""
+        scores = row[: len(self.classes)]
+        return tuple((self.classes[i], float(scores[i])) for i in np.argsort(-scores, kind="stable")[:top_k])
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
-        """Yield each input with its scores, or with the error of reading it."""
+        """Yield each input with its row, or with the error of reading it."""
         remaining = iter(inputs)
         first = list(itertools.islice(remaining, MANY))
         compute, lanes = self.for_many(len(first))

@@ -63,14 +63,14 @@ class Exported(Classifier):
     def _soonest(self) -> str:
         return next(iter(ONNX_ENGINES)) if self.engine == AUTO else self.engine
 
-    def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         return self._one_lane(pixels).astype(np.float64)
 
     def for_many(self, images: int) -> tuple[Compute, int]:
-        """Return what computes scores, and the threads that may call it: many images have a core for each batch."""
+        """Return what computes rows, and the threads that may call it: many images have a core for each batch."""
         lanes = usable_cores()
         if images < MANY or lanes == 1:
-            return self.scores, 1
+            return self.rows, 1
         return self._averaged(lambda pixels: self._all_lanes(pixels).astype(np.float64)), lanes
 
     def fastest(self) -> str:

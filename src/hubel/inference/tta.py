@@ -17,7 +17,7 @@ from PIL import Image
 
 __all__ = ["VIEWS", "Compute", "mean_scores", "views"]
 
-# From resized images uint8 `(n, h, w, c)` to their scores `(n, classes)`.
+# From resized images uint8 `(n, h, w, c)` to their scores `(n, classes)`, and their novelty as one more column.
 Compute = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 
 _SHIFT = 1 / 32  # of height and width: one pixel of 28 or 32
@@ -54,6 +54,10 @@ def _centre(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(part.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def mean_scores(compute: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return scores `(n, classes)` of resized images uint8 `(n, h, w, c)`, the mean over all views."""
-    return np.asarray(np.mean([compute(view) for view in views(pixels)], axis=0))
+def mean_scores(compute: Compute, pixels: NDArray[np.uint8], classes: int) -> NDArray[np.float64]:
+    """Return scores `(n, classes)` of resized images uint8 `(n, h, w, c)`, the mean over all views.
+
+    Columns after the classes are those of the unchanged image: a threshold was chosen for these.
+    """
+    rows = np.stack([compute(view) for view in views(pixels)])
+    return np.concatenate([rows[..., :classes].mean(0), rows[0, :, classes:]], 1)

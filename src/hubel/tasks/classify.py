@@ -312,6 +312,7 @@ class Classification(Task):
     name: ClassVar[str] = "classify"
     summary: ClassVar[str] = "predict one class for each image"
     exclusive: ClassVar[bool] = True
+    knows_novelty: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "bce", "mse")
 
     def objective(
@@ -333,7 +334,7 @@ class Classification(Task):
         if loss.class_weights:
             weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes)).numpy()
         probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights)
-        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
+        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy, held_out=probe.held_out)
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
         """Return the leave-one-out accuracy of 5 nearest neighbours."""

@@ -185,7 +185,7 @@ class Regression(Task):
     summary: ClassVar[str] = "predict a number for each image; labels are numbers"
     stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("mse",)
-    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights")
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights", "reject")
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.005, "adamw": 0.002}
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from hubel.features.probe import HeldOut
     from hubel.tasks.losses import LossSettings
 
 __all__ = [
@@ -134,11 +135,13 @@ class FittedHead:
         weight: `(outputs, d)`.
         bias: `(outputs,)`.
         score: of cross-validation, at most 1: accuracy, or R² for numbers; None for too few images.
+        held_out: logits of cross-validation; None where there are none.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     score: float | None
+    held_out: HeldOut | None = None
 
 
 class Task(abc.ABC):
@@ -151,6 +154,7 @@ class Task(abc.ABC):
         labelled: every image needs a label.
         multi_label: a label may name several classes, separated by "|".
         exclusive: each image has exactly one of the classes.
+        knows_novelty: models may answer that an image is of none of the classes.
         stratify: labels are classes, of each of which a share is held out.
         losses: names of losses; the first one is the default.
         unused: settings of a recipe that have no meaning.
@@ -165,6 +169,7 @@ class Task(abc.ABC):
     labelled: ClassVar[bool] = True
     multi_label: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
+    knows_novelty: ClassVar[bool] = False
     stratify: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]]
     unused: ClassVar[tuple[str, ...]] = ()

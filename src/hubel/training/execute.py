@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
-from hubel.inference.forward import outputs
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import NONE
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.loop import EpochSelection, Loop
+from hubel.training.novelty import Unseen, add_novelty, unseen_by
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.run_folder import RunFolder
 from hubel.training.trainer import Trainer
@@ -51,6 +51,7 @@ class TrainedModel:
         seconds: spent, by phase.
         tuning: what transfer learning decided; None from scratch.
         logits: of the model for the validation images, where they are known: where only the head was trained.
+        unseen: what the model says of images that it has not learned from, where only the head was trained.
     """
 
     path: Path
@@ -61,6 +62,7 @@ class TrainedModel:
     seconds: dict[str, float] = field(default_factory=dict)
     tuning: TuningPlan | None = None
     logits: NDArray[np.float32] | None = None
+    unseen: Unseen | None = None
 
     @property
     def frozen(self) -> str:
@@ -91,9 +93,8 @@ def execute(
             trained = _fine_tune(plan, plan.transfer, folder, on_epoch)
         else:
             trained = _train_from_scratch(plan, folder, on_epoch)
-        # Images that have trained the network tell nothing of how confident it may be.
-        if not trained.stopped_by and plan.val is not None:
-            _calibrate(folder.model, plan, plan.val, trained.logits)
+        if not trained.stopped_by:
+            trained = _finished(trained, plan, folder)
     return trained
 
 
@@ -172,7 +173,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         path=folder.model, minutes=minutes, notes=tuning.notes, seconds=tuning.seconds, tuning=tuning.plan
     )
     if tuning.tuned is None:
-        return dataclasses.replace(trained, logits=tuning.logits)
+        return dataclasses.replace(trained, logits=tuning.logits, unseen=tuning.unseen)
     # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest, are the
     # best ones; few images cannot tell which.
     few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
@@ -231,11 +232,26 @@ def _open_loop(
     return loop
 
 
-def _calibrate(model: Path, plan: Plan, val: Labelled[Images], logits: NDArray[np.float32] | None) -> None:
-    """Calibrate the scores of a model file on the validation images."""
-    network, card = load_model(model)
-    if not plan.task.calibrates(card):
-        return
-    if logits is None:
-        logits = outputs(network.to(plan.device), val.images)
-    save_model(model, network.state_dict(), plan.task.calibrate(logits, val.targets, card))
+def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedModel:
+    """Calibrate the scores of a model file, and give it its rule for images of none of its classes.
+
+    Images that have trained the network tell nothing of how confident it may be, nor of how new other images are.
+    """
+    started, task = time.monotonic(), plan.task
+    network, card = load_model(trained.path)
+    network = network.to(plan.device)
+    logits, unseen, reject = trained.logits, trained.unseen, plan.recipe.network.reject
+    calibrates = plan.val is not None and task.calibrates(card)
+    if plan.val is not None and logits is None and (calibrates or (task.knows_novelty and reject)):
+        unseen = unseen_by(network, plan.val.images)
+        logits = unseen.logits
+    if calibrates and plan.val is not None and logits is not None:
+        card = task.calibrate(logits, plan.val.targets, card)
+    measured = time.monotonic()
+    card, sentence = add_novelty(network, card, task, unseen, reject=reject, seed=plan.loop.seed)
+    if sentence:
+        folder.tell(sentence)
+    seconds = {"calibration": measured - started, "novelty": time.monotonic() - measured}
+    save_model(trained.path, network.state_dict(), card)
+    notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
+    return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})

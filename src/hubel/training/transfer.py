@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,13 @@ from hubel.data.augment import Policy
 from hubel.data.loading import Images, Labelled, Samples
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
+from hubel.features.probe import HeldOut
 from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
 from hubel.tasks.task import FittedHead
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
+from hubel.training.novelty import Unseen
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
@@ -85,6 +87,7 @@ class Tuning:
         notes: what was found and decided, in sentences.
         seconds: spent, by phase.
         logits: of the head alone for the validation images; None where there is no linear head, or no such image.
+        unseen: what the head alone says of images that it has not learned from; None where there is no such head.
         minutes_left: of `max_minutes`, for the epochs.
     """
 
@@ -97,6 +100,7 @@ class Tuning:
     notes: list[str]
     seconds: dict[str, float]
     logits: NDArray[np.float32] | None
+    unseen: Unseen | None
     minutes_left: float
 
 
@@ -169,7 +173,7 @@ def prepare_tuning(
     with _clock(seconds, "loading weights"):
         network = _pretrained(plan, transfer).to(plan.device)
         lower = extractor(transfer.lower)
-    score, head, below, logits = NO_SCORE, None, None, None
+    score, head, below, logits, unseen = NO_SCORE, None, None, None, None
     if ALL in boundaries(network):
         with _clock(seconds, "frozen part"):
             whole = extractor(ALL)
@@ -186,6 +190,7 @@ def prepare_tuning(
             logits = head_logits(network, features.val)
             score = _validation_score(logits, plan, plan.val)
             accuracy = f": the head alone scores {score[0]:.1%} on the validation images"
+        unseen = _unseen(head, features, logits)
         tell(f"a first model is saved{accuracy}")
     evidence = Evidence(
         images=len(plan.train.images),
@@ -224,6 +229,7 @@ def prepare_tuning(
         notes=notes,
         seconds=seconds,
         logits=logits,
+        unseen=unseen,
         minutes_left=budget.left / 60,
     )
 
@@ -325,13 +331,24 @@ def _fit_head(
         accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
         note(f"all classes are ImageNet's: accuracy {accuracy:.1%} on the training images before any training")
         if head.score is None or accuracy >= head.score:
-            head = replace(head, weight=weight, bias=bias, score=accuracy)
+            learned_elsewhere = HeldOut(np.arange(len(targets)), features.train @ weight.T + bias)
+            head = replace(head, weight=weight, bias=bias, score=accuracy, held_out=learned_elsewhere)
     layer = last_linear(network)
     assert layer is not None, "boundaries() has found one"
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(head.weight))
         layer.bias.copy_(torch.from_numpy(head.bias))
     return head
+
+
+def _unseen(head: FittedHead, features: _TrainingFeatures, logits: NDArray[np.float32] | None) -> Unseen | None:
+    """Return features and logits of the training images that cross-validation left out, and of validation images."""
+    parts = [] if head.held_out is None else [Unseen(features.train[head.held_out.rows], head.held_out.logits)]
+    if features.val is not None and logits is not None:
+        parts.append(Unseen(features.val, logits))
+    if not parts:
+        return None
+    return Unseen(*(np.concatenate(arrays) for arrays in zip(*map(astuple, parts), strict=True)))
 
 
 def _fitted(plan: Plan, features: NDArray[np.float32]) -> FittedHead:

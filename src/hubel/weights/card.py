@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
+from hubel.weights.novelty_rule import NoveltyRule
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,10 @@ __all__ = ["SCORES", "ModelCard"]
 #: Activations of outputs.
 SCORES = ("softmax", "sigmoid", "identity")
 
-_ONLY_IF_SET = ("tta",)  # fields that files have only where they say something, so that other files stay as they were
+_ONLY_IF_SET = (
+    "tta",
+    "novelty",
+)  # fields that files have only where they say something, so that other files stay as they were
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -39,6 +43,7 @@ class ModelCard:
         task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
         offset: added to outputs that are numbers, after they are divided by the temperature.
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
+        novelty: rule by which an image is of none of the classes; None for a model that has none.
 
     Raises:
         OptionError: a value is invalid.
@@ -55,6 +60,7 @@ class ModelCard:
     task: str = ""
     offset: float = 0.0
     tta: bool = False
+    novelty: NoveltyRule | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -73,6 +79,8 @@ class ModelCard:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
         if not isinstance(self.tta, bool):
             raise OptionError(f"tta is true or false, not {self.tta!r}")
+        if self.novelty is not None and not self.classes:
+            raise OptionError("a model without classes has no rule for images of none of them")
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
@@ -94,16 +102,31 @@ class ModelCard:
         return "reconstruct"
 
     def create(self) -> nn.Module:
-        """Build the network with random weights."""
-        from hubel.models.catalogue import build_model
+        """Build the network with random weights.
 
-        return build_model(
+        Raises:
+            OptionError: it has no such options, or nothing that the rule of novelty could be computed from.
+        """
+        from hubel.models.catalogue import build_model
+        from hubel.nn.freezing import last_linear
+        from hubel.nn.network import Network
+        from hubel.nn.novelty import Novelty
+
+        network = build_model(
             self.model,
             num_classes=len(self.classes),
             in_channels=self.preprocess.channels,
             input_size=(self.preprocess.height, self.preprocess.width),
             options=self.options,
         )
+        if self.novelty is not None:
+            layer = last_linear(network) if isinstance(network, Network) else None
+            if layer is None or not isinstance(network, Network):
+                raise OptionError("it has a rule for images of no class, which needs a last layer that is linear")
+            if self.novelty.rank > layer.in_features:
+                raise OptionError(f"{self.novelty.rank} directions of novelty among {layer.in_features} features")
+            network.novelty = Novelty(layer.in_features, self.novelty.rank)
+        return network
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values, optional ones only where they are set."""
@@ -121,4 +144,5 @@ class ModelCard:
                 raise TypeError(f"{name} is no {kind.__name__}")
         json.dumps(fields, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
-        return cls(**{**fields, "preprocess": preprocess, "classes": classes})
+        rule = {"novelty": NoveltyRule.from_json(fields["novelty"])} if fields.get("novelty") is not None else {}
+        return cls(**{**fields, "preprocess": preprocess, "classes": classes, **rule})
