@@ -37,10 +37,11 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
             continue
         others = ", ".join(f"{entry['class']} {entry['score']:{form}}" for entry in row["top"][1:])
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
-        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *facts))
+        novelty = [f"{row['novelty']:.2f}{', unknown' * row['unknown']}"] if layout.novelty else []
+        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *novelty, *facts))
     if shown:
-        columns = ["image", "class", "score", "next classes", "decoded"]
-        print_table(columns[: len(shown[0])], shown)
+        more = [*["novelty"] * layout.novelty, *["decoded"] * layout.decoded]
+        print_table(["image", "class", "score", "next classes", *more], shown)
     for problem in problems:
         say(problem)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hubel.core.errors import OptionError
 from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import open_dataset
 from hubel.data.taught import Taught
@@ -54,6 +55,7 @@ def evaluate_file(
     device: str = "auto",
     tta: bool = False,
     engine: str = "auto",
+    unknown: str | Path | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
 
@@ -68,24 +70,36 @@ def evaluate_file(
         device: where to run, for models that are not exported.
         tta: average the scores over views of each image; see `hubel.inference.tta`.
         engine: for exported files; see `hubel.load`.
+        unknown: images of none of the model's classes, labelled or not: how well they are told from the others is
+            measured, too.
 
     Raises:
         HubelError: the model or the data cannot be used together.
     """
-    out = output_folder(out, verb="evaluate", inputs=(model, data))  # first: nobody waits for a result that is refused
+    out = output_folder(out, verb="evaluate", inputs=(model, data, unknown))  # first: nobody waits for what is refused
     opened = _open(model, device, engine, tta=tta)
     card, task = opened.card, find_task(opened.card.task)
+    if unknown is not None and card.novelty is None:
+        raise OptionError(
+            f"{model} calls no image unknown, so that --unknown has nothing to measure; hubel train makes classifiers "
+            "that do, unless --reject is 0"
+        )
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
     chosen = dataset.evaluation_rows(card.provenance, split)
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
     images = dataset.images(card.preprocess, rows)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
     notes = (*dataset.index.notes(), *chosen.notes)
+    others = None if unknown is None else open_dataset(str(unknown), labelled=False)
+    if others is not None:
+        evaluation = task.with_unknown(evaluation, opened, others.images(card.preprocess))
+        notes = (*notes, *others.index.notes())
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
     facts = {
         "Model": str(model),
         "Network": card.model,
         "Data": f"{dataset.name}: {len(rows):,} {which} images",
+        **({} if others is None else {"Unknown images": f"{others.name}: {len(others.rows()):,} images"}),
         "Left out": f"{len(dataset.index.reasons):,} unreadable",
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
         **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta else {}),

@@ -80,8 +80,10 @@ class BulkJob:
 
     def layout(self, classifier: Classifier) -> RowLayout:
         """Return the columns of the rows."""
-        numbers = classifier.card.scores == "identity"
-        return RowLayout(min(self.top, len(classifier.classes)), self.decoded, numbers, self.no_formulas)
+        card, top = classifier.card, min(self.top, len(classifier.classes))
+        return RowLayout(
+            top, self.decoded, card.scores == "identity", self.no_formulas, novelty=card.novelty is not None
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""

@@ -35,12 +35,14 @@ class RowLayout:
         decoded: rows have facts about how the image was decoded.
         numbers: scores are predicted numbers rather than probabilities.
         no_formulas: texts of a CSV file that spreadsheets would take for formulas get an apostrophe in front.
+        novelty: rows say how new an image is, and whether it is unknown.
     """
 
     top: int
     decoded: bool = False
     numbers: bool = False
     no_formulas: bool = False
+    novelty: bool = False
 
     def columns(self) -> list[str]:
         """Return the names of the columns.
@@ -50,7 +52,8 @@ class RowLayout:
         """
         others = [f"{name}{place}" for place in range(2, self.top + 1) for name in ("class", "score")]
         decoded = ["width", "height", "mode", "rgb_mean"] if self.decoded else []
-        return ["path", "class", "score", *others, *decoded, "error"]
+        novelty = ["novelty", "unknown"] if self.novelty else []
+        return ["path", "class", "score", *others, *novelty, *decoded, "error"]
 
 
 def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
@@ -59,6 +62,8 @@ def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
     if prediction.ranking:
         row["top"] = [{"class": name, "score": round(score, 6)} for name, score in prediction.ranking]
         row["class"], row["score"] = row["top"][0]["class"], row["top"][0]["score"]
+        if prediction.novelty is not None:
+            row |= {"novelty": round(prediction.novelty, 6), "unknown": prediction.unknown}
         if decode is not None:
             row |= _pixel_facts(decode)
     return row
@@ -99,6 +104,8 @@ def write_csv(rows: Iterable[Row], file: TextIO, layout: RowLayout) -> None:
             flat |= {f"class{place}": entry["class"], f"score{place}": entry["score"]}
         if "rgb_mean" in row:
             flat["rgb_mean"] = " ".join(map(str, row["rgb_mean"]))
+        if "unknown" in row:
+            flat["unknown"] = "true" if row["unknown"] else "false"
         writer.writerow({name: without_formula(value) for name, value in flat.items()} if layout.no_formulas else flat)
 
 
@@ -137,11 +144,13 @@ def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: RowLayout) -> Non
     entry = pa.struct([("class", pa.string()), ("score", pa.float64())])
     types = {
         "path": pa.string(), "class": pa.string(), "score": pa.float64(), "top": pa.list_(entry),
+        "novelty": pa.float64(), "unknown": pa.bool_(),
         "width": pa.int32(), "height": pa.int32(), "mode": pa.string(), "rgb_mean": pa.list_(pa.float64()),
         "error": pa.string(),
     }  # fmt: skip
-    decoded = {"width", "height", "mode", "rgb_mean"}
-    schema = pa.schema([(name, kind) for name, kind in types.items() if layout.decoded or name not in decoded])
+    absent = set() if layout.decoded else {"width", "height", "mode", "rgb_mean"}
+    absent |= set() if layout.novelty else {"novelty", "unknown"}
+    schema = pa.schema([(name, kind) for name, kind in types.items() if name not in absent])
     remaining = iter(rows)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while some := list(itertools.islice(remaining, _ROW_GROUP)):

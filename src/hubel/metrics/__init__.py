@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hubel.metrics.classification import MultiLabelMetrics as MultiLabelMetrics
     from hubel.metrics.classification import measure_classification as measure_classification
     from hubel.metrics.classification import measure_multilabel as measure_multilabel
+    from hubel.metrics.novelty import NoveltyMetrics as NoveltyMetrics
+    from hubel.metrics.novelty import measure_novelty as measure_novelty
     from hubel.metrics.reconstruction import ReconstructionMetrics as ReconstructionMetrics
     from hubel.metrics.reconstruction import measure_reconstruction as measure_reconstruction
     from hubel.metrics.tables import confusion_csv as confusion_csv
@@ -33,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "measure_classification",
             "measure_multilabel",
         ),
+        "hubel.metrics.novelty": ("NoveltyMetrics", "measure_novelty"),
         "hubel.metrics.reconstruction": ("ReconstructionMetrics", "measure_reconstruction"),
         "hubel.metrics.tables": ("confusion_csv", "per_class_csv"),
     },

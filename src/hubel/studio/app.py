@@ -226,7 +226,12 @@ def _prediction(name: str | None, row: NDArray[np.float64] | Exception, model: C
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
     if isinstance(row, Exception):
         raise row
-    return {"name": name, "top": [{"class": label, "score": score} for label, score in model.best(row, top)]}
+    novelty, unknown = model.novelty(row)
+    return {
+        "name": name,
+        "top": [{"class": label, "score": score} for label, score in model.best(row, top)],
+        **({} if novelty is None else {"novelty": novelty, "unknown": unknown}),
+    }
 
 
 def _described(model: ServedModel) -> dict[str, Any]:

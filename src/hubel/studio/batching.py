@@ -20,16 +20,16 @@ from hubel.studio.settings import ServerSettings
 __all__ = ["Batcher"]
 
 Pixels = NDArray[np.uint8]
-Scores = NDArray[np.float64]
+Row = NDArray[np.float64]
 _SMOOTHING = 0.2  # weight of the newest batch in the moving average of the time per image
 
 
 class Batcher:
-    """Classifier of encoded images in batches; an image's scores do not depend on its batch.
+    """Classifier of encoded images in batches; an image's row does not depend on its batch.
 
     Args:
         prepare: decodes and resizes an encoded image to uint8 `(h, w, c)`; called in `pool`, and may raise.
-        run: computes scores `(n, classes)` of a batch; called in one thread.
+        run: computes the rows of a batch, see `Classifier.rows`; called in one thread.
         pool: threads for `prepare`.
         settings: limits: `queue`, `batch`, `batch_wait` and `max_queue_wait`.
         on_batch: callback that receives the size of each batch.
@@ -42,22 +42,22 @@ class Batcher:
     def __init__(
         self,
         prepare: Callable[[bytes], Pixels],
-        run: Callable[[Pixels], Scores],
+        run: Callable[[Pixels], Row],
         pool: Executor,
         settings: ServerSettings,
         on_batch: Callable[[int], Any] = lambda size: None,
     ) -> None:
         self._prepare, self._run, self._pool = prepare, run, pool
         self._settings, self._on_batch = settings, on_batch
-        self._ready: queue.SimpleQueue[PendingImage[Scores] | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[PendingImage[Row] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.in_progress = 0
         self.seconds_per_image = 0.0
         self._thread = threading.Thread(target=self._work, name="hubel-batches", daemon=True)
         self._thread.start()
 
-    def submit(self, images: Sequence[bytes]) -> list[Future[Scores]]:
-        """Return a future of the scores `(classes,)` for each image; cancel it to drop the image.
+    def submit(self, images: Sequence[bytes]) -> list[Future[Row]]:
+        """Return a future of the row of each image; cancel it to drop the image.
 
         Raises:
             RequestError: the queue is full, or the expected wait is too long.
@@ -67,7 +67,7 @@ class Batcher:
             if wait > self._settings.max_queue_wait or self.in_progress + len(images) > self._settings.queue:
                 raise busy("too many images are waiting", wait)
             self.in_progress += len(images)
-        pending_images = [PendingImage[Scores](data) for data in images]
+        pending_images = [PendingImage[Row](data) for data in images]
         for pending in pending_images:
             pending.answer.add_done_callback(self._leave)
             self._pool.submit(self._decode, pending)
@@ -78,11 +78,11 @@ class Batcher:
         self._ready.put(None)
         self._thread.join()
 
-    def _leave(self, answer: Future[Scores]) -> None:
+    def _leave(self, answer: Future[Row]) -> None:
         with self._lock:
             self.in_progress -= 1
 
-    def _decode(self, pending: PendingImage[Scores]) -> None:
+    def _decode(self, pending: PendingImage[Row]) -> None:
         data = pending.data
         if data is None:
             return
@@ -110,7 +110,7 @@ class Batcher:
             before = self.seconds_per_image or mean
             self.seconds_per_image = before + _SMOOTHING * (mean - before)
 
-    def _collect(self) -> list[PendingImage[Scores]]:
+    def _collect(self) -> list[PendingImage[Row]]:
         """Wait for the next batch; empty at the end. It does not wait for more images when no other is in progress."""
         first = self._ready.get()
         if first is None:
@@ -127,7 +127,7 @@ class Batcher:
             batch.append(pending)
         return batch
 
-    def _answer(self, pending_images: list[PendingImage[Scores]], pixels: list[Pixels]) -> None:
+    def _answer(self, pending_images: list[PendingImage[Row]], pixels: list[Pixels]) -> None:
         try:
             answered = list(zip(pending_images, self._run(np.stack(pixels)), strict=True))
         except Exception as error:  # becomes the answer to the requests; the thread must go on

@@ -57,12 +57,17 @@ _SCHEMAS: _Json = {
             {
                 "name": {"type": ["string", "null"], "description": "the file name, if a form has one"},
                 "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
+                "novelty": {"type": "number", "description": "about 0 for a typical image of the classes"},
+                "unknown": {"type": "boolean", "description": "the image is probably of none of the classes"},
                 "error": _MESSAGE,
             },
             "top",
+            "novelty",
+            "unknown",
             "error",
         ),
-        "description": "The classes with the highest scores, in descending order; or the reason why it cannot be read.",
+        "description": "The classes with the highest scores, in descending order, and of models that know it how new "
+        "the image is; or the reason why it cannot be read.",
     },
     "Predictions": _object(
         {"model": _TEXT, "images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}, "minItems": 1}}

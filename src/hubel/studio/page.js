@@ -72,6 +72,7 @@ async function classify() {
     if (turn !== state.turn) return;
     const explains = state.models.some((one) => one.name === model && one.explains);
     showPhoto();
+    $("unknown").hidden = !images[0].unknown;
     showClasses(images[0].top, explains);
     $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
     if (explains) showMap(images[0].top[0].class);

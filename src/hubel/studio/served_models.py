@@ -114,16 +114,16 @@ def _served(
     def prepare(data: bytes) -> NDArray[np.uint8]:
         return decoder.decode(data, preprocess).pixels
 
-    def scores(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def rows(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         with lock:
-            return classifier.scores(pixels)
+            return classifier.rows(pixels)
 
     def explain(data: bytes, label: str | None) -> bytes:
         upload = decoder.decode(data, preprocess)
         with lock:
             return overlay_png(cast("Predictor", classifier), upload, label)
 
-    scores(np.zeros((1, preprocess.height, preprocess.width, preprocess.channels), np.uint8))
+    rows(np.zeros((1, preprocess.height, preprocess.width, preprocess.channels), np.uint8))
     explainer = Explainer(explain) if hasattr(classifier, "network") else None
-    batcher = Batcher(prepare, scores, pool, settings, partial(metrics.batch, name))
+    batcher = Batcher(prepare, rows, pool, settings, partial(metrics.batch, name))
     return ServedModel(name=name, classifier=classifier, batcher=batcher, explainer=explainer)

@@ -254,6 +254,14 @@ class Task(abc.ABC):
         """Measure outputs `(n, outputs)` of a network that have been computed already."""
         raise OptionError(f"the task {self.name} is not evaluated from outputs")
 
+    def with_unknown(self, evaluation: Evaluation, model: Model, images: Images) -> Evaluation:
+        """Return an evaluation with numbers on images of none of the classes, for a model that has a rule for these.
+
+        Raises:
+            OptionError: the task has no such images.
+        """
+        raise OptionError(f"the task {self.name} has no unknown images; leave out --unknown")
+
 
 def weighted_targets(objective: Objective, data: Labelled[Samples], batch: Batch) -> list[tuple[float, Tensor]]:
     """Return the targets of a batch with their weights, the largest first.
