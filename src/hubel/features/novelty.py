@@ -75,7 +75,7 @@ def fit_novelty(
     unit, logits = _of_length_1(features[chosen]), logits[chosen].astype(np.float64)
     n, d = unit.shape
     place = int(np.ceil((n + 1) * (1 - reject)))  # of the threshold among the sorted scores, from 1 on
-    if place > n:
+    if place > n or n < 2:
         return None
     rank = max(1, min(_MOST_RANK, n // _IMAGES_A_DIRECTION, d // _IMAGES_A_DIRECTION))
     left_over = np.empty(n)

@@ -56,8 +56,8 @@ class Classifier(abc.ABC):
         self.tta = tta
 
     @abc.abstractmethod
-    def _rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Compute the rows of resized images uint8 `(n, h, w, c)`, without test-time augmentation."""
+    def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Compute rows, see `rows`, of resized images uint8 `(n, h, w, c)`, without test-time augmentation."""
 
     def for_many(self, images: int) -> tuple[Compute, int]:
         """Return the function that computes the rows of so many images, and the threads that may call it at once.
@@ -80,7 +80,7 @@ class Classifier(abc.ABC):
 
         One array `(n, classes)` or `(n, classes + 1)` holds all that is computed of an image in one row.
         """
-        return self._averaged(self._rows)(pixels)
+        return self._averaged(self._scores)(pixels)
 
     def novelty(self, row: NDArray[np.float64]) -> tuple[float, bool] | tuple[None, None]:
         """Return the novelty in an image's row, and whether it is unknown; None and None without a rule for that."""

@@ -63,7 +63,7 @@ class Exported(Classifier):
     def _soonest(self) -> str:
         return next(iter(ONNX_ENGINES)) if self.engine == AUTO else self.engine
 
-    def _rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         return self._one_lane(pixels).astype(np.float64)
 
     def for_many(self, images: int) -> tuple[Compute, int]:

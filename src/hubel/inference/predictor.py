@@ -48,7 +48,7 @@ class Predictor(Classifier):
         super().__init__(card, tta=tta)
         self.network = channels_last(network)
 
-    def _rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         return self._rows_by(with_novelty(self.network), pixels)
 
     def for_many(self, images: int) -> tuple[Compute, int]:

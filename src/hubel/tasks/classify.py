@@ -443,8 +443,10 @@ class Classification(Task):
     def with_unknown(self, evaluation: Evaluation, model: Model, images: Images) -> Evaluation:
         """Add how well images of none of the classes are told from the others."""
         rule = model.card.novelty
-        assert rule is not None and isinstance(evaluation, ClassificationEvaluation) and evaluation.novelty is not None
         assert isinstance(model, Classifier)
+        assert isinstance(evaluation, ClassificationEvaluation)
+        assert rule is not None
+        assert evaluation.novelty is not None
         novelty = predict_rows(model, images)[:, -1]
         measured = measure_novelty(evaluation.novelty, rule.threshold, novelty)
         return dataclasses.replace(evaluation, novelty_metrics=measured, unknown=novelty)
