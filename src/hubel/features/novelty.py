@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import eigh
+from threadpoolctl import threadpool_limits
 
 from hubel.core.random import permutation
 from hubel.nn.novelty import Novelty
@@ -79,9 +80,11 @@ def fit_novelty(
         return None
     rank = max(1, min(_MOST_RANK, n // _IMAGES_A_DIRECTION, d // _IMAGES_A_DIRECTION))
     left_over = np.empty(n)
-    for fold in range(_FOLDS):
-        held = np.arange(fold, n, _FOLDS)
-        left_over[held] = _left_over(unit[held], *_main_directions(np.delete(unit, held, 0), rank))
+    with threadpool_limits(1):  # on such small matrices threads would wait for each other, and for those of torch
+        for fold in range(_FOLDS):
+            held = np.arange(fold, n, _FOLDS)
+            left_over[held] = _left_over(unit[held], *_main_directions(np.delete(unit, held, 0), rank))
+        mean, directions = _main_directions(unit, rank)
     highest = logits.max(1)
     energy = highest + np.log(np.exp(logits - highest[:, None]).sum(1))
     weight = _SHARE_OF_VIM * float(np.abs(highest).mean() / max(left_over.mean(), _TINY))  # Wang et al., Equation 6
@@ -89,7 +92,6 @@ def fit_novelty(
     centre = float(np.median(scores))
     distance = float(scores[place - 1] - centre)
     scale = distance if distance > _TINY else 1.0
-    mean, directions = _main_directions(unit, rank)
     return FittedNovelty(
         mean=mean,
         directions=directions,
