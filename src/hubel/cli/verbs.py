@@ -74,6 +74,7 @@ VERBS = (
     Verb("walkthrough", "Understand"),
     Verb("verify", "Understand"),
     Verb("export", "Ship"),
+    Verb("ensemble", "Ship"),
     Verb("bench", "Ship"),
     Verb("serve", "Ship"),
     Verb("weights convert", "Ship"),
