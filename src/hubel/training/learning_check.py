@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hubel.core.random import permutation
-from hubel.data.loading import Batch, Images, Labelled, blank_input
+from hubel.data.loading import Batch, blank_input
 from hubel.tasks.task import Objective, weighted_outputs
-from hubel.training.execute import TrainedModel
+from hubel.training.execute import TrainedModel, training_context
 from hubel.training.plan import Plan
 
 __all__ = ["constant_loss", "did_not_learn"]
 
-_SUSPICIOUS = 0.9  # share of the first epoch's training loss above which a last epoch is looked at
 _NOTHING = 0.98  # share of the constant's loss above which the network has learnt nothing
+_TINY_LR = 0.001  # at which too small a rate is likelier than too large a one
 _SAMPLES = 512  # images from which the best constant is found
 
 
@@ -26,40 +27,46 @@ def did_not_learn(plan: Plan, trained: TrainedModel, network: nn.Module) -> str:
     """
     if not trained.history:
         return ""
-    first, last = trained.history[0]["train_loss"], trained.history[-1]["train_loss"]
-    if len(trained.history) > 1 and last < _SUSPICIOUS * first:
-        return ""
+    last = trained.history[-1]["train_loss"]
     network = network.cpu().eval()
     with torch.no_grad():
         outputs = weighted_outputs(network, blank_input(plan.preprocess))
-    weight = sum(share for share, _ in outputs)
-    objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
-    limit = weight * constant_loss(objective, plan.train, outputs[0][1].shape[1:], plan.loop.seed)
+    weight, shape = sum(share for share, _ in outputs), outputs[0][1].shape[1:]
+    with training_context(plan):
+        objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
+        limit = weight * constant_loss(objective, _samples(plan, objective), shape)
     if last < _NOTHING * limit:
         return ""
     lr = plan.optimizer.lr
+    other = lr / 10 if lr > _TINY_LR else lr * 10
     return (
-        f"The network did not learn: its training loss, {last:.3f}, is that of one answer for all images ({limit:.3f}). "
-        f"Try --lr {lr / 10:g}, more epochs, or a network with batch norm."
+        f"The network did not learn: its training loss, {last:.3f}, is no lower than that of one answer for all "
+        f"images, {limit:.3f}. Try --lr {other:g}, more epochs, or a network with batch norm."
     )
 
 
-def constant_loss(objective: Objective, data: Labelled[Images], shape: torch.Size, seed: int) -> float:
-    """Return the lowest mean loss that one constant output of a shape reaches, on up to 512 of the images.
+def _samples(plan: Plan, objective: Objective) -> Tensor:
+    """Return the targets of up to 512 training images."""
+    data = plan.train
+    rows = permutation(len(data.images), plan.loop.seed)[:_SAMPLES]
+    pixels = np.empty(0) if plan.task.labelled else data.images.pixels(rows)  # labels need no image to be decoded
+    return objective.targets(data, Batch(rows, pixels))
+
+
+def constant_loss(objective: Objective, targets: Tensor, shape: torch.Size) -> float:
+    """Return the lowest mean loss that one constant output of a shape reaches on targets `(n, ...)`.
 
     For cross-entropy this is the entropy of the class frequencies, for squared errors the variance of the targets. It
     is found by L-BFGS: every loss here is convex in the outputs.
     """
-    rows = permutation(len(data.images), seed)[:_SAMPLES]
-    targets = objective.targets(data, Batch(rows, data.images.pixels(rows)))
     constant = torch.zeros(1, *shape, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([constant], max_iter=50, line_search_fn="strong_wolfe")
 
     def mean_loss() -> Tensor:
         optimizer.zero_grad()
-        loss = objective.losses(constant.expand(len(rows), *shape), targets).double().mean()
+        loss = objective.losses(constant.expand(len(targets), *shape), targets).double().mean()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(mean_loss)  # type: ignore[no-untyped-call]
-    return float(mean_loss())
+    return float(mean_loss().detach())
