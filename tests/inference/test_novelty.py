@@ -24,6 +24,7 @@ from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.data.inputs import collect
 from hubel.data.loading import network_input
 from hubel.evaluation.evaluate import evaluate_file
+from hubel.export.ensemble import ensemble
 from hubel.export.run import export
 from hubel.features.novelty import fit_novelty
 from hubel.inference.engines.registry import installed_onnx_engines
@@ -128,6 +129,22 @@ def test_exported_files_answer_alike(engine: str, folder: Path, photos: list[Pat
     assert unknown == expected[1]
     many = hubel.load(done.path, engine=engine).for_many(1000)[0]
     np.testing.assert_allclose(many(pictures(12, 1))[:, -1], expected[0][:12], atol=ATOL)
+
+
+def test_a_file_that_averages_views_says_the_novelty_of_the_image_itself(folder: Path, photos: list[Path]) -> None:
+    done = export(folder / "model.safetensors", folder / "t.onnx", tta=True)
+    several = hubel.load(folder / "model.safetensors", device="cpu", tta=True)
+    (novelty, unknown), expected = answers(hubel.load(done.path), photos), answers(several, photos)
+    np.testing.assert_allclose(novelty, expected[0], atol=ATOL)
+    assert unknown == expected[1]
+    np.testing.assert_allclose(hubel.load(done.path).predict_proba(photos), several.predict_proba(photos), atol=1e-4)
+
+
+def test_an_ensemble_of_such_models_calls_nothing_unknown(folder: Path, tmp_path: Path, photos: list[Path]) -> None:
+    torch.manual_seed(1)
+    save_model(tmp_path / "model.safetensors", CARD.create().state_dict(), CARD)
+    done = ensemble([folder / "model.safetensors", tmp_path / "model.safetensors"], tmp_path / "e.onnx")
+    assert answers(hubel.load(done.path), photos[:1])[1] == [None]
 
 
 def test_int8_files_answer_nearly_alike(folder: Path, photos: list[Path]) -> None:

@@ -7,7 +7,7 @@ compared with torch before it is written.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -21,7 +21,8 @@ from hubel.inference.engines.registry import open_onnx
 from hubel.inference.fold import folded
 from hubel.inference.onnx_file import INPUT, NOVELTY, OUTPUTS
 from hubel.inference.quiet import undisturbed
-from hubel.inference.stream import batch_size
+from hubel.inference.stream import exported_batch_size
+from hubel.inference.tta import Compute
 from hubel.nn.evaluating import evaluating
 from hubel.nn.freezing import logits_and_novelty
 from hubel.nn.network import Network
@@ -34,6 +35,7 @@ __all__ = [
     "FromBytes",
     "Parity",
     "check_parity",
+    "check_scores",
     "example_images",
     "onnx_network",
 ]
@@ -165,6 +167,16 @@ class Parity:
     largest_difference: float
     largest_novelty_difference: float | None = None
 
+    def __str__(self) -> str:
+        same = f"{self.top1_equal} of {self.images} images have the same best class as in torch"
+        novelty = self.largest_novelty_difference
+        newer = "" if novelty is None else f", novelty by at most {novelty:.1g}"
+        return f"{same}, scores differ by at most {self.largest_difference:.1g}{newer}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values, without those that there are not."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
 
 def example_images(card: ModelCard) -> Tensor:
     """Return two black images of the network's size, uint8 `(2, h, w, c)`."""
@@ -207,14 +219,24 @@ def check_parity(network: nn.Module, card: ModelCard, model: bytes, pixels: NDAr
     Raises:
         OptionError: they differ by more than rounding explains.
     """
-    run, size = open_onnx("onnxruntime", model, lanes=1), batch_size(card.preprocess)
     whole = FromBytes(network, card)
-    mine, others = [], []
+
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.float64]:
+        with evaluating(whole):
+            scores, _, *novelty = (output.double().numpy() for output in whole(torch.from_numpy(batch)))
+        return np.column_stack([scores, *novelty]) if novelty else scores
+
+    return check_scores(compute, card, model, pixels)
+
+
+def check_scores(compute: Compute, card: ModelCard, model: bytes, pixels: NDArray[np.uint8]) -> Parity:
+    """Compare the rows of an exported file with those that `compute` returns; see `check_parity`."""
+    run, size = open_onnx("onnxruntime", model, lanes=1), exported_batch_size(card)
+    mine: list[NDArray[Any]] = []
+    others: list[NDArray[Any]] = []
     for start in range(0, len(pixels), size):
         batch = pixels[start : start + size]
-        with evaluating(whole):
-            scores, _, *novelty = (output.numpy() for output in whole(torch.from_numpy(batch)))
-            mine.append(np.column_stack([scores, *novelty]) if novelty else scores)
+        mine.append(compute(batch))
         others.append(run(batch))
     # Numbers in units of the deviation of the training labels; all other scores lie between 0 and 1.
     unit = 1 / card.temperature if card.scores == "identity" else 1.0
