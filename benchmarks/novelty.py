@@ -40,8 +40,7 @@ from threadpoolctl import threadpool_limits
 import hubel
 from hubel.data import collect, open_dataset
 from hubel.export import export
-from hubel.features.novelty import fit_novelty
-from hubel.features.probe import fit_probe
+from hubel.features import fit_novelty, fit_probe
 from hubel.inference.engines.registry import installed_onnx_engines
 from hubel.inference.forward import outputs
 from hubel.metrics.novelty import area_under_roc, measure_novelty
