@@ -36,7 +36,7 @@ _ALL_CORES = 2**26  # numbers in the features from which on more threads than on
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What heads that were fitted without an image say of it.
+    """Logits of images from heads that were fitted without them.
 
     Attributes:
         rows: positions of the images among those that cross-validation chose the strength with, `(m,)`.

@@ -23,7 +23,7 @@ __all__ = ["Unseen", "add_novelty", "unseen_by"]
 
 @dataclass(frozen=True, eq=False)
 class Unseen:
-    """What a network says of images that it has not learned from.
+    """Features and logits of images that a network has not learned from.
 
     Attributes:
         features: inputs of the last layer, `(n, d)`.
