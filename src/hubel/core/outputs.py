@@ -122,7 +122,7 @@ def _is_one_of(path: Path, inputs: Iterable[Any]) -> bool:
     for found in inputs:
         if isinstance(found, str | Path):
             with contextlib.suppress(OSError, ValueError):
-                if Path(found).expanduser().samefile(path):
+                if user_path(found).samefile(path):
                     return True
     return False
 

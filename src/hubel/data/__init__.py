@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hubel.data.augment.policy import Policy as Policy
     from hubel.data.augment.preview import Preview as Preview
     from hubel.data.augment.preview import preview_policy as preview_policy
+    from hubel.data.dataset import ClassCounts as ClassCounts
     from hubel.data.dataset import Dataset as Dataset
     from hubel.data.dataset import open_dataset as open_dataset
     from hubel.data.decode import Decoded as Decoded
@@ -47,7 +48,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.data.augment.named": ("POLICIES", "find_policy"),
         "hubel.data.augment.policy": ("Policy",),
         "hubel.data.augment.preview": ("Preview", "preview_policy"),
-        "hubel.data.dataset": ("Dataset", "open_dataset"),
+        "hubel.data.dataset": ("ClassCounts", "Dataset", "open_dataset"),
         "hubel.data.decode": ("Decoded", "decode"),
         "hubel.data.index": ("Index", "scan"),
         "hubel.data.inputs": ("Input", "collect"),

@@ -97,6 +97,10 @@ class Index:
         """Return the rows that can be read and have a label."""
         return np.flatnonzero((self.status == OK) & (self.label >= 0))
 
+    def readable(self) -> NDArray[np.int64]:
+        """Return the rows that can be read."""
+        return np.flatnonzero(self.status == OK)
+
     def unreadable(self) -> list[tuple[str, str]]:
         """Return path and reason of each file that cannot be read, in order."""
         return [(self.paths[row], reason) for row, reason in sorted(self.reasons.items())]

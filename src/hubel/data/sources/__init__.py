@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.core.files import user_path
 from hubel.data.sources import arrays, builtin, folder, hub, idx, npy, parquet, saved, table, webdataset
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
@@ -68,7 +69,7 @@ def open_source(
         accepted = "; ".join(kind.name for kind in KINDS)
         hint = "; images and their labels are a tuple (images, labels)" if isinstance(data, list) else ""
         raise DataError(f"data is {accepted}; not {type(data).__name__}{hint}")
-    folder = None if root is None else Path(root).expanduser()
+    folder = None if root is None else user_path(root)
     return _open(SourceRequest(data=data, root=folder, multi_label=multi_label, labelled=labelled, xo=xo))
 
 
