@@ -22,6 +22,7 @@ from hubel.audit.duplicates import Duplicates, find_duplicates, thumbnails
 from hubel.audit.label_errors import LabelRanking, label_errors, out_of_fold
 from hubel.audit.outliers import Outliers, outliers
 from hubel.core.files import write_atomic
+from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted
 from hubel.data.dataset import open_dataset
@@ -201,7 +202,7 @@ def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = N
     labels = dataset.targets(classes)
     if dataset.is_training_data_of(card.provenance):
         notes.append(
-            f"{card.model} was trained on these images and their wrong labels; a pretrained network finds more"
+            Caution(f"{card.model} was trained on these images and their wrong labels; a pretrained network finds more")
         )
     # The whole image: a centre crop may hide the labelled object.
     whole = replace(card, preprocess=replace(card.preprocess, resize="squash", crop=1.0))

@@ -47,15 +47,14 @@ def evaluate(
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.tables import print_table
-    from hubel.core.progress import say
+    from hubel.core.progress import say_notes
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.inference.tta import VIEWS
 
     result = evaluate_file(model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine)
     evaluation = result.evaluation
     if json:
-        for note in result.notes:
-            say(note)
+        say_notes(result.notes)
         print_json(result.to_json())
         return 0
     print_notes(result.notes)

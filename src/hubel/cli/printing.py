@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from hubel.core.notes import Caution, in_order, marked
 from hubel.core.text import printable
 
 __all__ = ["print_json", "print_line", "print_notes"]
@@ -18,9 +19,9 @@ def print_line(text: str = "") -> None:
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Print notes on the data, each marked as one; what is indented belongs to the one above."""
-    for note in notes:
-        print_line(note if note.startswith(" ") else f"note    {note}")
+    """Print notes, then warnings, each with the word for its kind."""
+    for note in in_order(notes):
+        print_line(marked(note, "  " if isinstance(note, Caution) else "    "))
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

@@ -46,7 +46,7 @@ def similar(
 
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
-    from hubel.core.progress import say
+    from hubel.core.progress import say, say_notes
     from hubel.features.similar import similar_images
     from hubel.inference.predictor import load_predictor
 
@@ -66,8 +66,7 @@ def similar(
     else:
         print_table(["image", "similarity"], [(one.path, f"{one.similarity:.4f}") for one in found])
         print_line(f"{len(index.paths):,} images searched, {index.embedded:,} of them new")
-    for note in index.notes:
-        say(note)
+    say_notes(index.notes)
     for problem in index.problems:
         say(f"unreadable: {problem}")
     return 3 if index.problems else 0

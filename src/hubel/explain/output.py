@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import short_name, write_atomic
 from hubel.core.outputs import make_folder, output_folder
-from hubel.core.progress import say
+from hubel.core.progress import say_notes
 from hubel.data.dataset import open_dataset
 from hubel.data.inputs import collect
 from hubel.data.sources.listing import PassedOver, passed_over
@@ -222,8 +222,7 @@ def _readable_images(
     """Yield the images that can be read; report the files of folders that are passed over when all have been listed."""
     skip = PassedOver()
     yield from prepare_readable_images(predictor, collect(sources, skip=skip), problems)
-    for note in passed_over(skip.counts()):
-        say(note)
+    say_notes(passed_over(skip.counts()))
 
 
 def _require_first(items: Iterator[Item], problems: list[DecodeError]) -> Iterator[Item]:

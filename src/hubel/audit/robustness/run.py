@@ -17,6 +17,7 @@ from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, Corruption, 
 from hubel.audit.robustness.figure import robustness_curves
 from hubel.core.errors import OptionError
 from hubel.core.files import write_atomic, write_json
+from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.random import permutation
 from hubel.core.ranges import check_range
@@ -114,7 +115,7 @@ def robustness_files(
     if quick:
         notes.append("quick: the means are over three severities, and only comparable with those of other quick runs")
     if any(Taught.read(one.card.provenance).among(dataset.digests(rows)).any() for one in others):
-        notes.append(f"{baseline} was trained on some of these images: they are those that {model} was not")
+        notes.append(Caution(f"{baseline} was trained on some of these images: they are those that {model} was not"))
     results = tuple(_measured(name, one, dataset, rows, wanted, seed) for name, one in models.items())
     folder = make_folder(out, verb="robust", name=f"robust-{dataset.name}")
     imagenet = first.classes == imagenet_classes() and not quick
