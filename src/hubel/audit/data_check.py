@@ -27,6 +27,7 @@ from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted
 from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images
+from hubel.data.sources.kind import Rooted
 from hubel.data.sources.listing import SPLITS, Source
 from hubel.features.logits import last_layer_features
 from hubel.inference.predictor import Predictor
@@ -185,7 +186,7 @@ class DatasetCheck:
         )
 
 
-def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = None) -> DatasetCheck:
+def check_dataset(data: str | Rooted | Source, predictor: Predictor, out: Path | None = None) -> DatasetCheck:
     """Check all labelled images of a data set, in every split, and write the findings.
 
     Args:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
+from hubel.cli.data_flags import Root
 from hubel.cli.printing import print_line, print_notes
 from hubel.core.text import printable
 
@@ -21,7 +21,7 @@ def data(
     /,
     *,
     task: Literal["classify", "multi_label"] = "classify",
-    root: Path | None = None,
+    root: Root = None,
     unreadable: bool = False,
 ) -> int:
     """Describe a dataset: classes, sizes, splits, unreadable files. Nothing is changed.
@@ -29,7 +29,7 @@ def data(
     Args:
         source: labelled images, as for hubel train.
         task: multi_label for labels that name several classes.
-        root: folder that the relative paths of a table start at; the table's own if not given.
+        root: folder that the paths of a table start at.
         unreadable: print only the unreadable files, one per line, with the reason after a tab.
     """
     from hubel.cli.tables import print_table

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hubel.data.shards import stream_shards as stream_shards
     from hubel.data.sources import open_source as open_source
     from hubel.data.sources.arrays import ArraySource as ArraySource
+    from hubel.data.sources.kind import Rooted as Rooted
     from hubel.data.sources.listing import Listing as Listing
     from hubel.data.sources.listing import Source as Source
     from hubel.data.splits import Splits as Splits
@@ -58,6 +59,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.data.shards": ("Streamed", "stream_shards"),
         "hubel.data.sources": ("open_source",),
         "hubel.data.sources.arrays": ("ArraySource",),
+        "hubel.data.sources.kind": ("Rooted",),
         "hubel.data.sources.listing": ("Listing", "Source"),
         "hubel.data.splits": ("Splits", "split"),
     },

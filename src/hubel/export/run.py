@@ -17,6 +17,7 @@ from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
+from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.export.formats import FORMATS, ExportFormat
 from hubel.export.onnx_graph import OPSET, Parity, check_parity, onnx_network
@@ -88,7 +89,7 @@ def export(
     *,
     form: str = "onnx",
     int8: bool = False,
-    data: str | None = None,
+    data: str | Rooted | None = None,
     max_drop: float = 0.01,
 ) -> Export:
     """Write a model for other tools, and for `hubel predict` without torch.
@@ -138,7 +139,7 @@ def export(
 
 
 def _output_path(
-    model: str | Path, output: str | Path | None, form: ExportFormat, *, int8: bool, data: str | None
+    model: str | Path, output: str | Path | None, form: ExportFormat, *, int8: bool, data: str | Rooted | None
 ) -> Path:
     inputs = [model, data, *([model_path(Path(model))] if means_a_file(model) else [])]
     wanted = _default_path(model, form.suffix, int8=int8) if output is None else output
@@ -158,7 +159,7 @@ def _default_path(model: str | Path, suffix: str, *, int8: bool) -> Path:
     return Path(f"{model}{name}")
 
 
-def _from_data(data: str, card: ModelCard) -> _Sample:
+def _from_data(data: str | Rooted, card: ModelCard) -> _Sample:
     """Take images of a dataset: training images to calibrate with, the others to compare and measure on."""
     multi_label = card.provenance.get("multi_label", False)
     dataset = open_dataset(data, multi_label=multi_label, labelled=False)

@@ -22,6 +22,7 @@ from hubel.core.outputs import make_folder, output_folder
 from hubel.core.random import permutation
 from hubel.core.ranges import check_range
 from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.metrics.tables import percent
@@ -71,7 +72,7 @@ class MeasuredRobustness:
 
 def robustness_files(
     model: str | Path,
-    data: str,
+    data: str | Rooted,
     *,
     baseline: str | Path | None = None,
     only: Sequence[str] = (),
