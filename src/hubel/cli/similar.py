@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hubel.cli.printing import print_json, print_line
+from hubel.cli.printing import csv_output, print_json, print_line
 
 EXAMPLES = (
     "hubel similar efficientnet_lite0 holiday/ photo.jpg",
@@ -41,7 +41,6 @@ def similar(
         device: cpu, cuda, mps or auto.
     """
     import csv as csv_module
-    import sys
     from dataclasses import asdict
 
     from hubel.cli.tables import print_table
@@ -60,7 +59,7 @@ def similar(
     if json:
         print_json([asdict(one) for one in found])
     elif csv:
-        writer = csv_module.writer(sys.stdout, lineterminator="\n")
+        writer = csv_module.writer(csv_output(), lineterminator="\n")
         writer.writerow(["path", "similarity"])
         writer.writerows((one.path, f"{one.similarity:.6f}") for one in found)
     else:
