@@ -70,9 +70,9 @@ def test_what_is_passed_over_is_said(hubel: Call, model: Path, photos: Path, her
     for name in ("a.svg", "b.mov", "red/c.MOV"):
         (photos / name).touch()
     answer = hubel("predict", model, photos, "--csv")
-    assert (answer.code, answer.err) == (0, "3 files passed over: not images (svg, mov)\n")
+    assert (answer.code, answer.err) == (0, "note: 3 files passed over: not images (svg, mov)\n")
     answer = hubel("similar", model, photos, photos / "red" / "0.png")
-    assert (answer.code, answer.err) == (0, "3 files passed over: not images (svg, mov)\n")
+    assert (answer.code, answer.err) == (0, "note: 3 files passed over: not images (svg, mov)\n")
     answer = hubel("explain", model, photos / "red", "--out", "explained")
     assert (answer.code, answer.err) == (0, "1 file passed over: not images (mov)\n")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from hubel.core.notes import Caution, cautions, in_order, marked
+from hubel.core.notes import Caution, cautions, marked, warnings_last
 
 NOTES = ["4 epochs", Caution("2 files left out because unreadable:"), "  a.png: empty", "  b.png: cut", "no download"]
 
 
 def test_warnings_come_last_with_what_belongs_to_them() -> None:
-    assert [marked(note) for note in in_order(NOTES)] == [
+    assert [marked(note) for note in warnings_last(NOTES)] == [
         "note: 4 epochs",
         "note: no download",
         "warning: 2 files left out because unreadable:",
@@ -18,7 +18,7 @@ def test_warnings_come_last_with_what_belongs_to_them() -> None:
         "  b.png: cut",
     ]
     assert marked("  indented") == "  indented"
-    assert in_order([]) == []
+    assert warnings_last([]) == []
 
 
 def test_the_summary_repeats_warnings_alone() -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from hubel.core.notes import Caution, in_order, marked
+from hubel.core.notes import Caution, marked, warnings_last
 from hubel.core.status_line import is_terminal
 from hubel.core.text import printable
 
@@ -21,7 +21,7 @@ def print_line(text: str = "") -> None:
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes, then warnings, each with the word for its kind."""
-    for note in in_order(notes):
+    for note in warnings_last(notes):
         print_line(marked(note, "  " if isinstance(note, Caution) else "    "))
 
 

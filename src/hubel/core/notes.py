@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["Caution", "cautions", "in_order", "marked"]
+__all__ = ["Caution", "cautions", "marked", "warnings_last"]
 
 
 class Caution(str):
@@ -27,7 +27,7 @@ def marked(note: str, between: str = ": ") -> str:
     return f"{'warning' if isinstance(note, Caution) else 'note'}{between}{note}"
 
 
-def in_order(notes: Iterable[str]) -> list[str]:
+def warnings_last(notes: Iterable[str]) -> list[str]:
     """Return notes first and warnings after them, each followed by what is indented below it."""
     groups: list[list[str]] = []
     for note in notes:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-from hubel.core.notes import in_order, marked
-from hubel.core.status_line import Activity, make_room, showing
+from hubel.core.notes import marked, warnings_last
+from hubel.core.status_line import Activity, printing_on_terminal, showing
 from hubel.core.text import printable
 
 __all__ = ["Bar", "bar", "counted", "duration", "say", "say_notes", "silence", "status"]
@@ -77,7 +77,7 @@ def say(text: str) -> None:
 
 def say_notes(notes: Iterable[str]) -> None:
     """Log notes, then warnings, a line each."""
-    for note in in_order(notes):
+    for note in warnings_last(notes):
         say(marked(note))
 
 
@@ -97,7 +97,7 @@ class _ToStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
             line = printable(self.format(record)) + "\n"
-            with make_room(line):
+            with printing_on_terminal(line):
                 print(line, end="", file=sys.stderr, flush=True)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from hubel.core.text import printable
 
-__all__ = ["Activity", "is_terminal", "make_room", "resting", "sharing_terminal", "showing"]
+__all__ = ["Activity", "is_terminal", "printing_on_terminal", "resting", "sharing_terminal", "showing"]
 
 _PATIENCE = 0.5  # seconds without output before the line appears
 _TICK = 0.125  # seconds between two drawings
@@ -160,7 +160,7 @@ class _SharedStream:
 
     def write(self, text: str) -> Any:
         """Write text."""
-        with make_room(text):
+        with printing_on_terminal(text):
             return self.stream.write(text)
 
     def writelines(self, lines: Any) -> None:
@@ -229,7 +229,7 @@ def resting() -> AbstractContextManager[None]:
     return _LINE.resting()
 
 
-def make_room(text: str) -> AbstractContextManager[None]:
+def printing_on_terminal(text: str) -> AbstractContextManager[None]:
     """Return a context in which text may be written to the terminal."""
     return _LINE.printing(text)
 

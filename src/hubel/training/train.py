@@ -16,7 +16,7 @@ import torch
 
 from hubel.core.errors import CheckpointError, HubelError, OptionError
 from hubel.core.files import remove_leftovers, user_path
-from hubel.core.notes import Caution, cautions, in_order, marked
+from hubel.core.notes import Caution, cautions, marked, warnings_last
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, silence
 from hubel.core.version import __version__
@@ -232,7 +232,7 @@ def _notes(plan: Plan, trained: TrainedModel) -> list[str]:
 
 
 def _announce(folder: RunFolder, plan: Plan) -> None:
-    for note in in_order(plan.notes):
+    for note in warnings_last(plan.notes):
         folder.tell(marked(note))
     p, splits, classes = plan.preprocess, plan.splits, plan.classes
     folder.tell(
