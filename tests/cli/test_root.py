@@ -16,13 +16,14 @@ COMMANDS = (
     "data TABLE", "data check TABLE --model RUN", "data preview TABLE --size 16", "embed RUN TABLE",
     "evaluate RUN TABLE --split all",
     "robust RUN TABLE --quick --images 3 --only rotation --split all", "export RUN -o m.onnx --data TABLE",
+    "ensemble RUN RUN --data TABLE -o both.onnx",
     "train TABLE --model linear --epochs 1", "lr-find TABLE --model linear --steps 40",
     "data bench TABLE --model linear --seconds 0.05",
     "weights convert RUN/model.safetensors --model convnet --options.filters 4,8 --options.repeat 1 --check TABLE "
     "--out c.safetensors",
     "bench RUN --seconds 0.05 --engine onnxruntime --int8 --data TABLE",
 )  # fmt: skip
-SLOW = ("bench RUN", "weights", "data bench", "lr-find")
+SLOW = ("ensemble RUN", "bench RUN", "weights", "data bench", "lr-find")
 
 
 @pytest.fixture
