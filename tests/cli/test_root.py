@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ COMMANDS = (
     "data TABLE", "data check TABLE --model RUN", "data preview TABLE --size 16", "embed RUN TABLE",
     "evaluate RUN TABLE --split all",
     "robust RUN TABLE --quick --images 3 --only rotation --split all", "export RUN -o m.onnx --data TABLE",
-    "ensemble RUN RUN --data TABLE -o both.onnx",
+    "ensemble RUN OTHER --data TABLE -o both.onnx",
     "train TABLE --model linear --epochs 1", "lr-find TABLE --model linear --steps 40",
     "data bench TABLE --model linear --seconds 0.05",
     "weights convert RUN/model.safetensors --model convnet --options.filters 4,8 --options.repeat 1 --check TABLE "
@@ -42,6 +43,8 @@ def table(photos: Path, tmp_path: Path) -> Path:
 def test_a_table_whose_paths_start_elsewhere(
     hubel: Callable[..., Any], model: Path, photos: Path, table: Path, command: str
 ) -> None:
+    shutil.copytree(model, "other")
+    command = command.replace("OTHER", "other")
     words = [word.replace("RUN", str(model)).replace("TABLE", str(table)) for word in command.split()]
     before = hubel(*words)
     if not command.startswith("data preview"):
