@@ -1,8 +1,9 @@
 """Two-sample tests: whether two samples come from the same distribution.
 
-Each p-value is that of a permutation test, `(1 + ties and above) / (1 + permutations)`: under the null hypothesis it is at
-most alpha with a probability of at most alpha, for any sample size and any distribution, discrete ones included (Phipson
-& Smyth 2010, Section 3). All tests of one comparison share their permutations.
+Each p-value is that of a permutation test: the share of the assignments of the pooled values to both samples, the true
+one included, whose statistic is at least as large. If nothing differs it is at most alpha with a probability of at most
+alpha, for samples of any size and any distribution (Phipson & Smyth 2010, Section 3). The tests of one comparison share
+their permutations.
 """
 
 from __future__ import annotations

@@ -46,15 +46,13 @@ APPEARANCE = (
     Trait("warmth", "mean red minus mean blue, -1 to 1", "bluer", "redder"),
     Trait("black", "share of black pixels, 0 to 1", "less black", "more black"),
     Trait("white", "share of white pixels, 0 to 1", "less white", "more white"),
-    Trait("blocks", "x", "x", "y"),
-    Trait("noise_mean", "x", "x", "y"),
 )
 
 
 def appearance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Measure an image, uint8 `(h, w, c)` as resized for the network; returns `(len(APPEARANCE),)`.
 
-    Sharpness is the variance of the 4-neighbour Laplacian of grey levels (Pech-Pacheco et al. 2000, Section 3). Noise is
+    Sharpness is the variance of the 4-neighbour Laplacian of grey levels (Pech-Pacheco et al. 2000). Noise is
     estimated with the mask of Immerkaer 1996, equation 3, by the median instead of the mean, which edges disturb less.
     Colourfulness is that of Hasler & Süsstrunk 2003, equation 9, over full scale.
     """
@@ -67,25 +65,29 @@ def appearance(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     down = luma[:-2] + luma[2:] - 2 * luma[1:-1]
     laplacian = (down[:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:] - 2 * luma[1:-1, 1:-1]).astype(np.float32)
     masked = np.abs(down[:, :-2] + down[:, 2:] - 2 * down[:, 1:-1])
-    counts = np.bincount(masked[::2].ravel())
-    noise = float(np.searchsorted(counts.cumsum(), counts.sum() / 2))
-    c=counts.cumsum(); k=int(noise); below=c[k-1] if k else 0
-    noise = k + (counts.sum()/2 - below)/max(1,counts[k]) - 0.5
-    g=np.abs(np.diff(luma,axis=1)).mean(0); g2=np.abs(np.diff(luma,axis=0)).mean(1)
-    on=(g[7::8].mean()+g2[7::8].mean()); off=g.mean()+g2.mean()
     return np.array(
         [
             mean / 255,
             deviation / 255,
-            np.log10(laplacian.var() + 1),
-            noise / (255 * _MASK_NORM * _MEDIAN),
+            np.log10(laplacian.var() + 1) if laplacian.size else 0.0,
+            _median(masked[::2].ravel()) / (255 * _MASK_NORM * _MEDIAN),
             *_colour(image),
             shares[:_NEARLY].sum(),
             shares[-_NEARLY:].sum(),
-            np.log((on+1e-2)/(off+1e-2)), masked.mean()/255/6
         ],
         np.float32,
     )
+
+
+def _median(values: NDArray[np.int16]) -> float:
+    """Return the median of whole numbers from 0 on, interpolated within the number; 0 for none."""
+    if not values.size:
+        return 0.0
+    counts = np.bincount(values)
+    up_to = np.cumsum(counts)
+    middle = int(np.searchsorted(up_to, values.size / 2))
+    below = up_to[middle] - counts[middle]
+    return max(0.0, middle - 0.5 + float(values.size / 2 - below) / float(counts[middle]))
 
 
 def _colour(image: Image.Image) -> tuple[float, float]:

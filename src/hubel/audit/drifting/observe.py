@@ -76,7 +76,12 @@ def observe(
 
 
 def observe_reference(
-    model: Classifier | None, preprocess: Preprocess, *, shown: Images, held_out: Images | None, name: str = "validation"
+    model: Classifier | None,
+    preprocess: Preprocess,
+    *,
+    shown: Images,
+    held_out: Images | None,
+    name: str = "validation",
 ) -> Reference:
     """Measure the images that new ones are to be compared with: samples of at most 512 and 256.
 
@@ -169,7 +174,7 @@ def _halves(rows: list[Any], columns: int) -> NDArray[np.float16]:
 
 
 def _half(values: NDArray[Any]) -> NDArray[np.float16]:
-    return np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
+    return np.asarray(np.clip(values, -_LARGEST, _LARGEST), np.float16)
 
 
 @contextmanager

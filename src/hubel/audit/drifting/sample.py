@@ -6,7 +6,7 @@ import math
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,14 +107,21 @@ def read_reference(value: Mapping[str, Any], classes: int) -> Reference:
 
 
 def _written(array: NDArray[Any]) -> dict[str, Any]:
-    return {"shape": list(array.shape), "base64": b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()}
+    return {
+        "shape": list(array.shape),
+        "base64": b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode(),
+    }
 
 
 def _read(value: Mapping[str, Any], name: str, columns: int | None) -> NDArray[Any]:
     """Read an array: of so many columns, 0 for none at all, None for any number up to the widest."""
     shape = tuple(value["shape"])
     fits = len(shape) == (1 if columns == 0 else 2) and all(type(side) is int and side >= 0 for side in shape)
-    if not fits or shape[0] > MOST_IMAGES or (shape[1:] and not (shape[1] == columns if columns else shape[1] <= WIDEST)):
+    if (
+        not fits
+        or shape[0] > MOST_IMAGES
+        or (shape[1:] and not (shape[1] == columns if columns else shape[1] <= WIDEST))
+    ):
         raise ValueError(f"{name} has the shape {shape}")
     data = b64decode(value["base64"], validate=True)
     if len(data) != 2 * math.prod(shape):
