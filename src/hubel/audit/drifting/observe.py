@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.audit.drifting.appearance import APPEARANCE, appearance
-from hubel.audit.drifting.sample import FILE_TRAITS, MOST_IMAGES, MOST_OUTPUTS, WIDEST, Reference, Sample
+from hubel.audit.drifting.sample import FILE_TRAITS, MOST_IMAGES, WIDEST, Reference, Sample
 from hubel.core.errors import DecodeError
 from hubel.core.random import bits, permutation
 from hubel.core.resources import usable_cores
@@ -83,7 +83,7 @@ def observe_reference(
     held_out: Images | None,
     name: str = "validation",
 ) -> Reference:
-    """Measure the images that new ones are to be compared with: samples of at most 512 and 256.
+    """Measure the images that new ones are to be compared with: at most 256, held-out ones first.
 
     Args:
         model: the trained model; None for a network without classes.
@@ -93,7 +93,7 @@ def observe_reference(
         name: description of the held-out images.
     """
     answered = held_out if held_out is not None and model is not None else shown.subset(np.arange(0))
-    kept = permutation(len(answered), 0)[:MOST_OUTPUTS]
+    kept = permutation(len(answered), 0)[:MOST_IMAGES]
     outputs, _ = observe(dataset_photos(answered, np.sort(kept)), preprocess, model)
     others = permutation(len(shown), 0)[: MOST_IMAGES - len(outputs.appearance)]
     traits, _ = observe(dataset_photos(shown, np.sort(others)), preprocess, None)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hubel.audit.drifting.appearance import APPEARANCE, Trait
 from hubel.core.errors import ModelFileError
 
-__all__ = ["FILE_TRAITS", "MOST_IMAGES", "MOST_OUTPUTS", "WIDEST", "Reference", "Sample", "read_reference"]
+__all__ = ["FILE_TRAITS", "MOST_IMAGES", "WIDEST", "Reference", "Sample", "read_reference"]
 
 #: Numbers of a file, in the order of `Sample.files`.
 FILE_TRAITS = (
@@ -23,8 +23,8 @@ FILE_TRAITS = (
     Trait("bits per pixel", "bits of the file for each pixel", "more compressed", "less compressed"),
 )
 
-#: Images of a reference: of those that the traits are measured on, and of those that the network has answered.
-MOST_IMAGES, MOST_OUTPUTS = 512, 256
+#: Most images of a reference.
+MOST_IMAGES = 256
 _VERSION = 1
 WIDEST = 64  # columns of features and scores
 _MOST_FORMATS, _LONGEST_FORMAT = 32, 16
@@ -70,7 +70,7 @@ class Reference:
     held_out: str = "validation"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; with 512 and 256 images less than 120 kB."""
+        """Return plain JSON values; less than 100 kB."""
         formats = {name: self.sample.formats.count(name) for name in sorted(set(self.sample.formats))}
         arrays = {name: _written(getattr(self.sample, name)) for name in _ARRAYS}
         return {"version": _VERSION, "held_out": self.held_out, "formats": formats, **arrays}
