@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from hubel.audit.drifting.alarm import DriftAlarm, Ring
 from hubel.audit.drifting.appearance import appearance
 from hubel.audit.drifting.observe import confidence
-from hubel.audit.drifting.sample import read_reference
+from hubel.audit.drifting.reference import read_reference
 from hubel.audit.robustness.corruptions import corrupt, find_corruptions
 from hubel.core.random import permutation, uniform
 from hubel.data.dataset import open_dataset
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--images", type=int, default=200, help="different images that are corrupted")
     parser.add_argument("--streams", type=int, default=5)
-    parser.add_argument("--unchanged", type=int, default=100_000)
+    parser.add_argument("--unchanged", type=int, default=100_000, help="0: do not look for false alarms")
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     model = load_predictor(options.run)
@@ -53,7 +53,8 @@ def main() -> None:
     images = dataset.images(model.card.preprocess, rows)
     chosen = np.sort(permutation(len(rows), 0)[: options.images])
     pixels = images.pixels(chosen)
-    unchanged(model, images.pixels(np.sort(permutation(len(rows), 1)[:10_000])), options.unchanged)
+    if options.unchanged:
+        unchanged(model, images.pixels(np.sort(permutation(len(rows), 1)[:10_000])), options.unchanged)
     caught, asked = 0, find_corruptions([name for name in options.only.split(",") if name])
     print(f"{'':20}{'strength':>9}{'images to the alarm':>21}  told by")
     for change in asked:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hubel.audit.drifting.alarm import DIRECTIONS, DriftAlarm
 from hubel.audit.drifting.appearance import appearance
 from hubel.audit.drifting.observe import confidence
-from hubel.audit.drifting.sample import read_reference
+from hubel.audit.drifting.reference import read_reference
 from hubel.core.progress import say
 from hubel.studio.metrics import Histogram, counter, gauge, histograms
 from hubel.weights.card import ModelCard

@@ -41,7 +41,7 @@ class ModelCard:
         offset: added to outputs that are numbers, after they are divided by the temperature.
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
         reference: measurements of the training's images, which new ones are compared with, as JSON values; see
-            `hubel.audit.drifting.sample`. Empty where there are none.
+            `hubel.audit.drifting.reference`. Empty where there are none.
 
     Raises:
         OptionError: a value is invalid.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hubel.audit.drifting.appearance import APPEARANCE
-from hubel.audit.drifting.sample import FILE_TRAITS, Reference, Sample
+from hubel.audit.drifting.reference import FILE_TRAITS, MeasuredImages, Reference
 
 
 def made(images: int = 60, outputs: int = 20, classes: int = 4, seed: int = 0) -> Reference:
@@ -15,7 +15,7 @@ def made(images: int = 60, outputs: int = 20, classes: int = 4, seed: int = 0) -
         return rng.uniform(size=shape).astype(np.float16)
 
     return Reference(
-        sample=Sample(
+        sample=MeasuredImages(
             appearance=halves(images, len(APPEARANCE)),
             files=halves(images, len(FILE_TRAITS)),
             formats=("JPEG",) * (images - 2) + ("PNG",) * 2,

@@ -10,7 +10,7 @@ from references import made
 
 from hubel.audit.drifting.alarm import DIRECTIONS, DriftAlarm, Ring
 from hubel.audit.drifting.appearance import APPEARANCE
-from hubel.audit.drifting.sample import Reference
+from hubel.audit.drifting.reference import Reference
 
 NAMES = [trait.name for trait in APPEARANCE]
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.audit.drifting.appearance import APPEARANCE
-from hubel.audit.drifting.sample import Reference
+from hubel.audit.drifting.reference import Reference
 
 __all__ = ["DIRECTIONS", "DriftAlarm", "Ring"]
 

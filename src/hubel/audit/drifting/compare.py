@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hubel.audit.drifting.appearance import APPEARANCE, Trait
 from hubel.audit.drifting.observe import input_photo, observe, observe_reference
-from hubel.audit.drifting.sample import FILE_TRAITS, Reference, Sample, read_reference
+from hubel.audit.drifting.reference import FILE_TRAITS, MeasuredImages, Reference, read_reference
 from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.core.progress import counted
 from hubel.core.ranges import check_range
@@ -174,7 +174,7 @@ def drift(
 
 def compare_samples(
     reference: Reference,
-    sample: Sample,
+    sample: MeasuredImages,
     card: ModelCard,
     *,
     alpha: float = 0.05,
@@ -274,7 +274,9 @@ def _format_tests(new: tuple[str, ...], known: tuple[str, ...], assigned: NDArra
     return [_category_test("file format", "cause", codes, len(new), names, assigned)]
 
 
-def _answer_tests(sample: Sample, known: Sample, card: ModelCard, assigned: NDArray[np.float32]) -> list[DriftTest]:
+def _answer_tests(
+    sample: MeasuredImages, known: MeasuredImages, card: ModelCard, assigned: NDArray[np.float32]
+) -> list[DriftTest]:
     """Test what the network makes of the images: its features, or else its scores, and the predicted classes."""
     n = len(sample.predicted)
     name = "features" if sample.features.size and sample.features.shape[1] == known.features.shape[1] else "scores"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.audit.drifting.appearance import APPEARANCE, appearance
-from hubel.audit.drifting.sample import FILE_TRAITS, MOST_IMAGES, WIDEST, Reference, Sample
+from hubel.audit.drifting.reference import FILE_TRAITS, MOST_IMAGES, WIDEST, MeasuredImages, Reference
 from hubel.core.errors import DecodeError
 from hubel.core.random import bits, permutation
 from hubel.core.resources import usable_cores
@@ -38,7 +38,7 @@ Photo = Callable[[], tuple[Decoded, int]]
 
 def observe(
     photos: Iterable[Photo], preprocess: Preprocess, model: Classifier | None
-) -> tuple[Sample, list[DecodeError]]:
+) -> tuple[MeasuredImages, list[DecodeError]]:
     """Measure images, each decoded once; return their numbers, and the errors of those that cannot be read.
 
     Args:
@@ -67,7 +67,7 @@ def observe(
             traits += [row for _, row in good]
             if model is not None and good:
                 scores.append(model.scores(np.stack([pixels for pixels, _ in good])))
-    return Sample(
+    return MeasuredImages(
         appearance=_halves([one[0] for one in traits], len(APPEARANCE)),
         files=_halves([one[1] for one in traits], len(FILE_TRAITS)),
         formats=tuple(one[2] for one in traits),

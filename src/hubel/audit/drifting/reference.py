@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from hubel.audit.drifting.appearance import APPEARANCE, Trait
 from hubel.core.errors import ModelFileError
 
-__all__ = ["FILE_TRAITS", "MOST_IMAGES", "WIDEST", "Reference", "Sample", "read_reference"]
+__all__ = ["FILE_TRAITS", "MOST_IMAGES", "WIDEST", "MeasuredImages", "Reference", "read_reference"]
 
-#: Numbers of a file, in the order of `Sample.files`.
+#: Numbers of a file, in the order of `MeasuredImages.files`.
 FILE_TRAITS = (
     Trait("size", "square root of the number of pixels", "smaller", "larger"),
     Trait("aspect", "width by height", "narrower", "wider"),
@@ -32,7 +32,7 @@ _ARRAYS = ("appearance", "files", "scores", "confidence", "predicted", "features
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Sample:
+class MeasuredImages:
     """Measured images.
 
     Attributes:
@@ -66,7 +66,7 @@ class Reference:
         held_out: description of the held-out images: "validation", or "labelled" where a user names the data.
     """
 
-    sample: Sample
+    sample: MeasuredImages
     held_out: str = "validation"
 
     def to_json(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def read_reference(value: Mapping[str, Any], classes: int) -> Reference:
         if outputs and not 0 <= predicted.min() <= predicted.max() < max(1, classes):
             raise ValueError("it names classes that the model does not have")
         held_out = str(value["held_out"])[:_LONGEST_FORMAT]
-        return Reference(sample=Sample(formats=formats, **arrays), held_out=held_out)
+        return Reference(sample=MeasuredImages(formats=formats, **arrays), held_out=held_out)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"the model's training statistics cannot be read: {error}") from None
 

@@ -12,7 +12,7 @@ import pytest
 from references import made
 
 from hubel.audit.drifting.appearance import APPEARANCE
-from hubel.audit.drifting.sample import read_reference
+from hubel.audit.drifting.reference import read_reference
 from hubel.core.errors import ModelFileError
 
 Json = dict[str, Any]
