@@ -25,7 +25,7 @@ def drift(
     engine: str = "auto",
     json: bool = False,
 ) -> int:
-    """Compare new photos with those that a model was trained on: do they differ, and in what?
+    """Compare new photos with those that a model was trained on, and name what differs.
 
     Test the network's features, the predicted classes, and simple causes: brightness, contrast, sharpness, noise,
     colour, size, shape, compression and format of the files. Labels are not needed.
