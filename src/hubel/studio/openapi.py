@@ -59,11 +59,16 @@ _SCHEMAS: _Json = {
                 "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
                 "novelty": {"type": "number", "description": "about 0 for a typical image of the classes"},
                 "unknown": {"type": "boolean", "description": "the image is probably of none of the classes"},
+                "damaged": {
+                    **_TEXT,
+                    "description": "why parts of the photo are not as taken",
+                },
                 "error": _MESSAGE,
             },
             "top",
             "novelty",
             "unknown",
+            "damaged",
             "error",
         ),
         "description": "The classes with the highest scores, in descending order, and of models that know it how new "

@@ -15,9 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hubel.audit.drifting.observe import observe_reference
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
+from hubel.inference.predictor import Predictor
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import NONE
 from hubel.training.checkpoint import Checkpoint, load_newest, save
@@ -95,6 +97,7 @@ def execute(
             trained = _train_from_scratch(plan, folder, on_epoch)
         if not trained.stopped_by:
             trained = _finished(trained, plan, folder)
+            _keep_reference(folder.model, plan)
     return trained
 
 
@@ -255,3 +258,12 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     save_model(trained.path, network.state_dict(), card)
     notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
     return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})
+
+
+def _keep_reference(model: Path, plan: Plan) -> None:
+    """Store in a model file what new images are to be compared with: see `hubel.audit.drift`."""
+    network, card = load_model(model)
+    held_out = None if plan.val is None else plan.val.images
+    predictor = Predictor(network.to(plan.device), card) if card.classes else None
+    reference = observe_reference(predictor, card.preprocess, shown=plan.train.images, held_out=held_out)
+    save_model(model, network.state_dict(), dataclasses.replace(card, reference=reference.to_json()))
