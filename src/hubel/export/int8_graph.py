@@ -146,6 +146,8 @@ class Int8Graph:
                 node.input[2] = name
         quantised = self._insert_quantisation(graph, float_layers)
         _isolate_float_nodes(quantised.graph, float_layers)
+        for weight in quantised.graph.initializer:
+            weight.ClearField("data_location")  # stated for what stays in float32: that it is in the file itself
         return quantised.SerializeToString()  # type: ignore[no-any-return]
 
     @cached_property
