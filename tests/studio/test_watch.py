@@ -123,6 +123,15 @@ def test_labels_are_bounded() -> None:
     assert 'hubel_predictions_total{model="many",class="(others)"} 200' in lines
 
 
+def test_what_stands_behind_the_scores_is_novelty(reference: dict[str, Any]) -> None:
+    watch = Watch("new", dataclasses.replace(CARD, reference=reference))
+    watch.add(list(_images(2, 4)), [np.array([0.7, 0.1, 0.1, 0.1, novelty]) for novelty in (0.5, 99.0)])
+    lines = watch_lines([watch])
+    assert 'hubel_predictions_total{model="new",class="red"} 2' in lines
+    assert 'hubel_novelty_bucket{model="new",le="8.0"} 1' in lines
+    assert 'hubel_novelty_count{model="new"} 2' in lines
+
+
 def test_batches_and_threads_lose_no_image(reference: dict[str, Any]) -> None:
     watch = Watch("busy", dataclasses.replace(CARD, reference=reference))
     images, stop = _images(50, 2), threading.Event()
