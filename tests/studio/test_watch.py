@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -163,3 +164,12 @@ def test_every_metric_is_declared_once(reference: dict[str, Any]) -> None:
     heads = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(heads) == len(set(heads))
     assert all(re.fullmatch(r'\w+\{\w+="[^"\\\n]*"(,\w+="[^"\\\n]*")*\} \S+', line) for line in lines if line[0] != "#")
+
+
+def test_watching_and_comparing_import_no_torch() -> None:
+    script = (
+        "import sys, hubel.studio.watch, hubel.audit.drifting.compare, hubel.cli.drift\n"
+        "print(sorted({'torch', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
