@@ -101,7 +101,7 @@ def run_record(
 
 def _counts(plan: Plan, classes: tuple[str, ...]) -> list[list[int]]:
     """Return the training, validation and test images of each class; none where labels are no classes."""
-    if not plan.task.stratify or plan.task.multi_label:
+    if not plan.task.exclusive:
         return []
     parts = [plan.dataset.targets(classes, rows) for rows in (plan.splits.train, plan.splits.val, plan.splits.test)]
     counts: list[list[int]] = np.stack([np.bincount(part, minlength=len(classes)) for part in parts], 1).tolist()
