@@ -148,7 +148,7 @@ class Reconstruction(Task):
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "class_weights")
     default_model: ClassVar[str | None] = "autoencoder_28"
     optimizer: ClassVar[str] = "adamw"
-    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adamw": 0.02}
+    lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adam": 0.02, "adamw": 0.02}
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return no names: the output is an image."""

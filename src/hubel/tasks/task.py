@@ -172,7 +172,7 @@ class Task(abc.ABC):
     unused: ClassVar[tuple[str, ...]] = ()
     default_model: ClassVar[str | None] = None
     optimizer: ClassVar[str] = "sgd"
-    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adamw": 0.002}
+    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the names of the network's outputs, in order: the classes; empty for images.
