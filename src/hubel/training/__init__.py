@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hubel.training.run_folder import RunFolder as RunFolder
     from hubel.training.run_folder import RunSummary as RunSummary
     from hubel.training.run_folder import summarise_runs as summarise_runs
+    from hubel.training.soup import Ingredient as Ingredient
+    from hubel.training.soup import Soup as Soup
+    from hubel.training.soup import soup as soup
     from hubel.training.train import RunResult as RunResult
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -40,6 +43,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ),
         "hubel.training.resolve": ("plan_training",),
         "hubel.training.run_folder": ("RunFolder", "RunSummary", "summarise_runs"),
+        "hubel.training.soup": ("Ingredient", "Soup", "soup"),
         "hubel.training.train": ("RunResult",),
     },
 )
