@@ -44,6 +44,9 @@ def train(
         xo: settings of the built-in dataset xo, such as --xo.size 15.
         resume: continue the unfinished run that was worked on last; another one with --out.
     """
+    import time
+
+    started = time.monotonic()  # the imports of what trains take seconds, which count, too
     from hubel.cli.results import print_training_result
     from hubel.core.errors import OptionError
     from hubel.data.sources.builtin import XO
@@ -53,11 +56,12 @@ def train(
     if resume:
         if data or settings is not None or xo:
             raise OptionError("a resumed run keeps its data and settings; use only --resume and --out")
-        return print_training_result(training.resume(out))
+        return print_training_result(training.resume(out, started=started))
     if config is not None and not data:
         data, recorded = read_data(config)
         xo = xo or recorded
     if not data:
         raise OptionError("name the images: hubel train PHOTOS, or hubel train digits")
     recipe = settings.recipe() if settings else None
-    return print_training_result(training.train(data, recipe, out=out, xo=XO.from_numbers(xo) if xo else None))
+    made = XO.from_numbers(xo) if xo else None
+    return print_training_result(training.train(data, recipe, out=out, xo=made, started=started))
