@@ -23,6 +23,7 @@ def tune(
     minutes: float | None = None,
     metric: str | None = None,
     models: str = "",
+    trials: int | None = None,
     settings: RecipeFlags | None = None,
     out: Path | None = None,
     resume: bool = False,
@@ -45,6 +46,7 @@ def tune(
             task's first one if not given.
         models: networks to try, and model files or runs to start from, separated by commas. Default: pretrained
             networks that need no download, and small ones from scratch for small images.
+        trials: number of trials at most; as many as there is time for if not given.
         settings: settings of the recipe, which stay as they are.
         out: folder of the search; runs/DATA-tune-1, -2, ... if not given.
         resume: continue the unfinished search that was worked on last; another one with --out.
@@ -60,7 +62,7 @@ def tune(
     from hubel.training.search import tune as search
 
     if resume:
-        if data or settings is not None or metric or models or xo:
+        if data or settings is not None or metric or models or trials is not None or xo:
             raise OptionError("a resumed search keeps its data and settings; use only --resume, --out and --minutes")
         return print_tuning_result(search.resume_tuning(out, minutes=minutes, started=started))
     if not data:
@@ -72,6 +74,7 @@ def tune(
             minutes=search.MINUTES if minutes is None else minutes,
             metric=metric,
             models=[name for name in models.split(",") if name],
+            trials=trials,
             out=out,
             xo=XO.from_numbers(xo) if xo else None,
             started=started,

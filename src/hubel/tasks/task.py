@@ -123,6 +123,11 @@ class Metric:
     key: str
     lower: bool = False
 
+    @property
+    def best(self) -> float:
+        """The score of a perfect model."""
+        return 0.0 if self.lower else 1.0
+
     def score(self, evaluation: Evaluation) -> float:
         """Return the number, negative if lower is better: higher is better in any case."""
         value = float(evaluation.to_json()[self.key])

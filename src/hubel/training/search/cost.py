@@ -20,9 +20,11 @@ from hubel.training.search.space import DEPTH, Start
 __all__ = ["Costs"]
 
 _PIXELS, _MOST = 2**18, 64  # of a forward pass that is timed; images at most
-_STEP = 3.0  # forward passes that a step takes: forward, backward in two halves (Baydin et al. 2018, Section 3.2)
+_STEP = 3.0  # forward passes that a step takes: forward, and backward for the activations and for the weights
 _UPPER = 1.0  # likewise of a step of the upper stages on maps that are stored
-_OVERHEAD = 1.0  # seconds of a trial without any image
+_OVERHEAD, _OPENING = 1.0, 6.0  # seconds of a trial without any image; and of the choice of the engine, once a network
+_SHARED = 0.5  # share of the images of another fold whose features are stored already
+_CORRECTION = (0.3, 3.0)  # of a prediction: what is beyond is an accident
 
 
 class Costs:
@@ -30,60 +32,85 @@ class Costs:
 
     def __init__(self) -> None:
         self._per_image: dict[str, float] = {}
-        self._ratios: dict[str, list[float]] = {}
-        self._stored: dict[tuple[str, Any, Any], int] = {}
+        self._training: dict[bool, list[float]] = {True: [], False: []}
+        self._measuring: list[float] = []
+        self._stored: dict[tuple[str, int, Any], int] = {}
 
-    def predict(self, start: Start, params: Mapping[str, Any], fit: int, held: int) -> float:
-        """Return the seconds of a trial.
+    def training(self, start: Start, params: Mapping[str, Any], fit: int, *, other_fold: bool = False) -> float:
+        """Return the seconds of the training.
 
         Args:
             start: its network.
             params: its parameters.
             fit: number of images that teach.
-            held: number of images that measure.
+            other_fold: they are others than those of the trials before.
         """
-        return _OVERHEAD + self._arithmetic(start, params, fit, held) * self._correction(start)
+        correction = _median(self._training[start.pretrained])
+        fixed = _OVERHEAD + (_OPENING if start.pretrained and not self._known(start, params) else 0)
+        return fixed + correction * self._arithmetic(start, params, fit, other_fold=other_fold)
 
-    def record(self, start: Start, params: Mapping[str, Any], fit: int, held: int, seconds: float) -> None:
-        """Remember how long a trial took."""
-        predicted = self._arithmetic(start, params, fit, held)
+    def measuring(self, start: Start, params: Mapping[str, Any], held: int, *, again: bool = False) -> float:
+        """Return the seconds of the measurement of images, if `again` of those that its trials had before."""
+        if again and start.pretrained and self._known(start, params):
+            return 0.0 if _only_head(start, params) else self._speed(start) * held * _UPPER / 2
+        return _median(self._measuring) * self._speed(start) * held
+
+    def record(
+        self, start: Start, params: Mapping[str, Any], fit: int, held: int, seconds: float, measuring: float
+    ) -> None:
+        """Remember how long a trial took, and of that its measurement."""
+        new = start.pretrained and not self._known(start, params)
+        predicted = self._arithmetic(start, params, fit, other_fold=False)
         if predicted > _OVERHEAD / 2:
-            self._ratios.setdefault(self._kind(start), []).append(max(0.0, seconds - _OVERHEAD) / predicted)
+            took = seconds - measuring - _OVERHEAD - (_OPENING if new else 0)
+            self._training[start.pretrained].append(took / predicted)
+        if new or not start.pretrained:
+            self._measuring.append(measuring / max(1e-9, self._speed(start) * held))
         if start.pretrained:
-            for key in self._keys(start, params):
-                self._stored[key] = max(self._stored.get(key, 0), fit + held)
+            key = self._key(start, params)
+            self._stored[key] = max(self._stored.get(key, 0), fit)
 
-    def _correction(self, start: Start) -> float:
-        found = self._ratios.get(self._kind(start)) or [one for ratios in self._ratios.values() for one in ratios]
-        return statistics.median(found[-5:]) if found else 1.0
+    def _known(self, start: Start, params: Mapping[str, Any]) -> bool:
+        return any(name == start.name for name, _, _ in self._stored)
 
-    def _kind(self, start: Start) -> str:
-        return "tuned" if start.pretrained else "scratch"
+    def _key(self, start: Start, params: Mapping[str, Any]) -> tuple[str, int, Any]:
+        """Return what stands for the stored views of a frozen part."""
+        if _only_head(start, params):
+            return start.name, 1, None
+        return start.name, _views(start, params), start.value(params, "augment") if "augment" in start.values else None
 
-    def _keys(self, start: Start, params: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-        """Return what is stored of a frozen part: the images themselves, and their views."""
-        values = {name: start.value(params, name) for name in start.values}
-        return [(start.name, values.get(DEPTH), (values.get("views"), values.get("augment")))]
-
-    def _arithmetic(self, start: Start, params: Mapping[str, Any], fit: int, held: int) -> float:
+    def _arithmetic(self, start: Start, params: Mapping[str, Any], fit: int, *, other_fold: bool) -> float:
         per_image = self._speed(start)
-        values = {name: start.value(params, name) for name in start.values}
-        epochs: int = values.get("epochs", start.plan.loop.epochs)
-        if start.plan.transfer is None:
-            return per_image * (_STEP * epochs * fit + held)
-        views: int = values.get("views", start.plan.transfer.views)
-        only_head = values.get(DEPTH, start.recipe.transfer.freeze) == ALL
-        # The images that measure are computed twice: exactly for the measurement, and otherwise.
-        stored = max((self._stored.get(key, 0) for key in self._keys(start, params)), default=0)
-        fresh = max(0, fit + held - stored)
-        passes = fresh * (1 if only_head else views)
-        return per_image * (passes + (0 if only_head else _UPPER * epochs * fit))
+        epochs: int = start.value(params, "epochs") if "epochs" in start.values else start.plan.loop.epochs
+        if not start.pretrained:
+            return per_image * _STEP * epochs * fit
+        stored = self._stored.get(self._key(start, params), 0)
+        fresh = _SHARED * fit if other_fold and stored else max(0, fit - stored)
+        if _only_head(start, params):
+            return per_image * fresh
+        return per_image * (fresh * _views(start, params) + _UPPER * epochs * fit)
 
     def _speed(self, start: Start) -> float:
         """Return the seconds of a forward pass of one image."""
         if start.name not in self._per_image:
             self._per_image[start.name] = _forward_seconds(start.plan)
         return self._per_image[start.name]
+
+
+def _only_head(start: Start, params: Mapping[str, Any]) -> bool:
+    depth = start.value(params, DEPTH) if DEPTH in start.values else start.recipe.transfer.freeze
+    return bool(depth == ALL)
+
+
+def _views(start: Start, params: Mapping[str, Any]) -> int:
+    assert start.plan.transfer is not None
+    return int(start.value(params, "views") if "views" in start.values else start.plan.transfer.views)
+
+
+def _median(ratios: list[float]) -> float:
+    """Return the median of the last corrections; 1 before there is one."""
+    low, high = _CORRECTION
+    return min(high, max(low, statistics.median(ratios[-5:]))) if ratios else 1.0
 
 
 def _forward_seconds(plan: Plan) -> float:

@@ -23,7 +23,7 @@ __all__ = ["Folds"]
 Rows = NDArray[np.int64]
 
 _NUMBER = 4
-_MOST_HELD = 2_500  # images set aside in a fold; more would tell little more, and take their time
+_HELD = (400, 2_500)  # images set aside that are measured: as many as teach, within these bounds
 _LEAST_FIT = 100  # images that a trial learns from
 _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
 _UNSEEN = -1  # label of an image that is no part of a fold
@@ -38,7 +38,7 @@ class Folds:
         rows: of the images that may teach.
         own_val: rows of the data's own validation images, which select the best epoch in each fold, as in the final
             training.
-        held: rows that are set aside, for each fold. No two folds share an image, nor a copy of one.
+        held: rows that are set aside, for each fold, in a random order. No two folds share an image, nor a copy of one.
         seed: of the division, and of the samples.
     """
 
@@ -68,8 +68,7 @@ class Folds:
                 if number < _NUMBER - 1
                 else (rest, rest)
             )
-            order = permutation(len(part), plan.loop.seed)[:_MOST_HELD]
-            held.append(part[np.sort(order)])
+            held.append(part[permutation(len(part), plan.loop.seed)])
         return cls(dataset=plan.dataset, rows=rows, own_val=own_val, held=tuple(held), seed=plan.loop.seed)
 
     def __len__(self) -> int:
@@ -87,19 +86,25 @@ class Folds:
         while (size := size // 2) >= _LEAST_FIT:
             yield size
 
-    def data(self, number: int, most: int | None = None) -> Dataset:
+    def measured(self, fit: int) -> int:
+        """Return how many images measure a trial in which so many teach: more would tell little more, and take time."""
+        least, most = _HELD
+        return min(min(map(len, self.held)), max(least, min(fit, most)))
+
+    def data(self, number: int, fit: int | None = None) -> Dataset:
         """Return the dataset of a fold, in which only its images are to be seen.
 
         Args:
             number: of the fold.
-            most: images that teach at most, drawn at random; all if None.
+            fit: images that teach at most, drawn at random; all if None.
         """
         index = self.dataset.index
-        fit = np.setdiff1d(self.rows, self.held[number])
-        if most is not None and most < len(fit):
-            fit = np.sort(_sample(index.label[fit], fit, most, self.seed))
+        rows = np.setdiff1d(self.rows, self.held[number])
+        if fit is not None and fit < self.fit_images:
+            rows = _sample(index.label[rows], rows, fit, self.seed)
+        held = self.held[number][: self.measured(len(rows))]
         split = np.zeros_like(index.split)
-        split[fit], split[self.own_val], split[self.held[number]] = _TRAIN, _VAL, _TEST
+        split[rows], split[self.own_val], split[held] = _TRAIN, _VAL, _TEST
         label = np.where(split > 0, index.label, _UNSEEN).astype(index.label.dtype)
         return replace(self.dataset, index=replace(index, split=split, label=label))
 

@@ -18,7 +18,10 @@ from hubel.training.search.study import SKIPPED, TrialRow
 __all__ = ["BEST", "LEADERBOARD", "SearchFolder", "newest_unfinished_search", "recipe_toml", "settings_text"]
 
 BEST, LEADERBOARD = "best.toml", "leaderboard.csv"
-_STATE, _KEYS = "tune.json", {"hubel", "data", "recipe", "minutes", "metric", "models", "fingerprint", "spent"}
+_STATE, _KEYS = (
+    "tune.json",
+    {"hubel", "data", "recipe", "minutes", "metric", "models", "trials", "sample", "fingerprint", "spent"},
+)
 
 
 class SearchFolder:

@@ -22,6 +22,7 @@ from hubel.core.errors import CheckpointError, HubelError, OptionError, UnknownN
 from hubel.core.files import user_path
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, duration, silence
+from hubel.core.ranges import check_range
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.tasks.task import Metric
@@ -45,7 +46,7 @@ __all__ = ["MINUTES", "Tuned", "resume_tuning", "tune"]
 MINUTES = 20.0  # where nobody says how long
 
 _SIGINT = 2
-_MOST_MINUTES = 1_000_000
+_MOST_MINUTES = _MOST_TRIALS = 1_000_000
 _DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the default recipe may take
 _CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
 _REPORT = 8.0  # seconds of figures, report and calibration
@@ -97,6 +98,7 @@ def tune(
     minutes: float = MINUTES,
     metric: str | None = None,
     models: Sequence[str] = (),
+    trials: int | None = None,
     out: str | Path | None = None,
     xo: XO | None = None,
     quiet: bool = False,
@@ -115,6 +117,7 @@ def tune(
             numbers. The task's first one if None.
         models: networks to try, by name, or files of weights; those at hand if there are none: pretrained ones that
             need no download, and small ones from scratch for small images.
+        trials: their number at most; as many as there is time for if None.
         out: folder of the search; a new one below `runs/` if None.
         xo: settings of the images when `data` is "xo".
         quiet: print nothing.
@@ -128,6 +131,8 @@ def tune(
     base = Recipe.of(recipe)
     if not 0 < minutes <= _MOST_MINUTES:
         raise OptionError(f"minutes is a time above 0 and up to {_MOST_MINUTES:,}, not {minutes!r}")
+    if trials is not None:
+        check_range("trials", trials, 1, _MOST_TRIALS)
     if base.optimization.max_minutes is not None:
         raise OptionError("the time of a search is minutes; leave out max_minutes")
     import optuna  # noqa: F401  # whoever lacks it hears so before the images are indexed
@@ -148,6 +153,7 @@ def tune(
                 "recipe": base.to_json(),
                 "minutes": minutes,
                 "metric": name,
+                "trials": trials,
                 "models": [str(model) for model in models],
                 "fingerprint": plan.card.provenance["fingerprint"],
                 "spent": 0.0,
@@ -232,7 +238,6 @@ class _Search:
         self.study = Study(folder.journal, space, plan.loop.seed)
         self._earlier = float(state["spent"])
         self._saved = -math.inf
-        self._measuring = 0.0  # seconds an image
         self._sample = self.folds.fit_images
 
     def run(self) -> Tuned:
@@ -253,13 +258,13 @@ class _Search:
     # Trials ---------------------------------------------------------------------------------------------------
 
     def _try_settings(self) -> None:
-        rows = self.study.rows
         self._sample = self.state["sample"] = self.state["sample"] or self._first_sample()
+        self.run_folder.tell(
+            f"trials learn on {self._sample:,} images and are compared on {self.folds.measured(self._sample):,} others"
+        )
         self._save(force=True)
-        for row in rows:
-            self._remember(row)
         vain = 0
-        while vain < _NOTHING_NEW and (not self.study.rows or self._room(self.space.default.params())):
+        while vain < _NOTHING_NEW and not self._enough():
             params = self.study.ask()
             if reason := self._not_worth(params):
                 self.study.tell(params, SKIPPED, note=reason)
@@ -269,18 +274,23 @@ class _Search:
             if not self._try(params):
                 return
 
+    def _enough(self) -> bool:
+        """Return whether the search is over: by number, by time, or because nothing is left to be won."""
+        made = [row for row in self.study.rows if row.state != SKIPPED]
+        if not made:
+            return False
+        best = self.study.complete[0].score if self.study.complete else None
+        perfect = best is not None and best == self.metric.best
+        return perfect or len(made) == self.state["trials"] or not self._room(self.space.default.params())
+
     def _first_sample(self) -> int:
         """Return how many images teach in the trials, so that there is time for several."""
-        start = self.space.default
+        params = self.space.default.params()
         most = _DEFAULT_SHARE * self.clock.seconds
         for size in self.folds.samples():
-            if self.costs.predict(start, start.params(), size, self._held) <= most:
+            if self._predicted(params, size) <= most:
                 break
         return size
-
-    @property
-    def _held(self) -> int:
-        return len(self.folds.held[0])
 
     def _not_worth(self, params: Mapping[str, Any]) -> str:
         rows = self.study.rows
@@ -294,26 +304,34 @@ class _Search:
 
     def _needed(self, params: Mapping[str, Any]) -> float:
         default = self.space.default.params()
-        trial = self._predicted(params)
-        confirming = self._confirming * (trial + self._predicted(default))
-        return trial + confirming + max(self._final(params), self._final(default))
+        confirming = self._confirming * (self._confirmation_of(params) + self._confirmation_of(default))
+        return self._predicted(params) + confirming + max(self._final(params), self._final(default))
 
     @property
     def _confirming(self) -> int:
         return 1 if len(self.study.complete) < _FEW else _CONFIRMING
 
     def _predicted(self, params: Mapping[str, Any], sample: int | None = None) -> float:
-        start = self.space.starts[params[START]]
-        return self.costs.predict(start, params, sample or self._sample, self._held)
+        """Return the seconds of a trial."""
+        start, sample = self.space.starts[params[START]], sample or self._sample
+        held = self.folds.measured(sample)
+        return self.costs.training(start, params, sample) + self.costs.measuring(start, params, held, again=True)
+
+    def _confirmation_of(self, params: Mapping[str, Any], sample: int | None = None) -> float:
+        """Return the seconds of a trial on another fold."""
+        start, sample = self.space.starts[params[START]], sample or self._sample
+        held = self.folds.measured(sample)
+        training = self.costs.training(start, params, sample, other_fold=True)
+        return training + self.costs.measuring(start, params, held)
 
     def _final(self, params: Mapping[str, Any]) -> float:
         """Return the seconds of the final training with its measurement and report."""
-        images = len(self.folds.rows)
-        return _SLOWER * self._predicted(params, images) + self._after_training
+        start = self.space.starts[params[START]]
+        return _SLOWER * self.costs.training(start, params, len(self.folds.rows)) + self._after_training(params)
 
-    @property
-    def _after_training(self) -> float:
-        return _REPORT + _SLOWER * self._measuring * len(self.plan.measured.images)
+    def _after_training(self, params: Mapping[str, Any]) -> float:
+        start = self.space.starts[params[START]]
+        return _REPORT + _SLOWER * self.costs.measuring(start, params, len(self.plan.measured.images))
 
     def _try(self, params: Mapping[str, Any]) -> bool:
         """Make a trial; return whether the search can go on."""
@@ -344,6 +362,8 @@ class _Search:
         try:
             measured = self._measure(params, 0, self._sample, f"{number}", on_epoch, keep)
             score = measured.score()
+            took, measuring = time.monotonic() - began, measured.measuring
+            self.costs.record(self.space.starts[params[START]], params, self._sample, len(measured), took, measuring)
         except _GiveUp as error:
             state, note = error.state, error.note
             if first and self._smaller_sample(time.monotonic() - began):
@@ -355,7 +375,6 @@ class _Search:
         seconds = time.monotonic() - began
         row = self.study.tell(params, state, score=score, seconds=seconds, note=note, sample=self._sample)
         shutil.rmtree(self.folder.trials, ignore_errors=True)
-        self._remember(row)
         self._tell_of(row)
         self._write_leaderboard()
         self._save(force=True)
@@ -368,7 +387,7 @@ class _Search:
             return now + _DEFAULT_AT_MOST * self.clock.seconds
         default = self.space.default.params()
         share = 1 + self._confirming + _SLOWER * len(self.folds.rows) / max(1, self._sample)
-        left = self.clock.left - self._after_training - self._confirming * self._predicted(default)
+        left = self.clock.left - self._after_training(params) - self._confirming * self._confirmation_of(default)
         # It was said to fit in; that it takes a little longer is no reason to waste what was done.
         return now + max(0.0, left / share, _SLACK * self._predicted(params))
 
@@ -386,22 +405,15 @@ class _Search:
     def _measure(
         self, params: Mapping[str, Any], fold: int, sample: int, name: str, on_epoch: Any, keep: Any = None
     ) -> Measured:
-        measured = run_trial(
+        return run_trial(
             self.space.recipe(params),
-            self.folds.data(fold, sample if sample < self.folds.fit_images else None),
+            self.folds.data(fold, sample),
             self.plan.task,
             self.metric,
             self.folder.trials / name,
             on_epoch=on_epoch,
             **({"keep": keep} if keep else {}),
         )
-        self._measuring = max(self._measuring, measured.measuring / max(1, len(measured)))
-        return measured
-
-    def _remember(self, row: TrialRow) -> None:
-        if row.state == "complete":
-            start = self.space.starts[row.params[START]]
-            self.costs.record(start, row.params, row.sample, self._held, row.seconds)
 
     # Decision -------------------------------------------------------------------------------------------------
 
@@ -427,7 +439,7 @@ class _Search:
         default = self.space.default.params()
         left = self.clock.left - max(self._final(params), self._final(default))
         for sample in self.folds.samples():
-            pair = self._predicted(params, sample) + self._predicted(default, sample)
+            pair = self._confirmation_of(params, sample) + self._confirmation_of(default, sample)
             folds = min(len(self.folds) - 1, int(left / pair))
             if folds >= 1 and sample >= self._sample:
                 return folds, sample
@@ -489,7 +501,7 @@ class _Search:
         plan = self._plan_of(number)
         config = self.folder.write_best(plan.pinned, f"hubel tune: {reason}")
         self._write_leaderboard()
-        left = max(1.0, self.clock.left - self._after_training)
+        left = max(1.0, self.clock.left - self._after_training(self._params_of(number)))
         # The limit changes nothing unless the machine has become slower.
         limited = dataclasses.replace(
             plan,
@@ -500,11 +512,16 @@ class _Search:
         self._save(force=True)
         return self._result(decision, plan, config, run)
 
+    def _params_of(self, number: int) -> Mapping[str, Any]:
+        rows = self.study.rows
+        return next(
+            (row.params for row in rows if row.number == number and row.state != SKIPPED), self.space.default.params()
+        )
+
     def _plan_of(self, number: int) -> Plan:
         if number == 0:
             return self.plan
-        row = next(row for row in self.study.rows if row.number == number and row.state != SKIPPED)
-        return resolve(self.space.recipe(row.params), self.plan.dataset, self.plan.task)
+        return resolve(self.space.recipe(self._params_of(number)), self.plan.dataset, self.plan.task)
 
     def _stopped(self) -> Tuned:
         """Return the best so far."""
@@ -545,8 +562,8 @@ class _Search:
         for note in (*self.plan.notes, *self.space.notes):
             self.run_folder.tell(note if note.startswith(" ") else f"note: {note}")
         self.run_folder.tell(
-            f"{self.plan.dataset.name}: {len(self.folds.rows):,} images to search with, {self._held:,} of them set "
-            f"aside in each fold; {len(splits.test):,} to test, which the search does not see"
+            f"{self.plan.dataset.name}: {len(self.folds.rows):,} images to search with; {len(splits.test):,} to test, "
+            "which the search does not see"
         )
         self.run_folder.tell(f"networks: {', '.join(self.space.starts)}")
         self.run_folder.tell(
