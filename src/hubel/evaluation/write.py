@@ -8,6 +8,7 @@ from typing import Any
 
 from hubel.core.files import write_atomic, write_json
 from hubel.data.taught import Taught
+from hubel.evaluation.predictions import predictions_csv
 from hubel.evaluation.report import Report, write_report
 from hubel.metrics.report_items import Drawing
 from hubel.plots.png import to_png
@@ -26,6 +27,7 @@ def write_evaluation(
     facts: Mapping[str, str],
     notes: Sequence[str],
     drawings: Sequence[Drawing] = (),
+    columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> Path:
     """Write metrics, tables, figures and a self-contained `report.html` into `folder`; return the report's path.
 
@@ -38,9 +40,12 @@ def write_evaluation(
         facts: rows of the summary.
         notes: warnings.
         drawings: more figures, above those of the evaluation.
+        columns: more columns of `predictions.csv`, by name, a value for each image.
     """
     for name, table in evaluation.files().items():
         write_atomic(folder / name, table)
+    if (rows := predictions_csv(evaluation, split=split, taught=taught, columns=columns)) is not None:
+        write_atomic(folder / "predictions.csv", rows)
     figures = []
     for drawing in [*drawings, *evaluation.drawings()]:
         png = to_png(drawing.figure)
@@ -56,6 +61,7 @@ def write_evaluation(
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
         figures=figures,
+        mistakes=evaluation.mistakes(),
         footnote=evaluation.footnote(),
     )
     write_report(folder / "report.html", report)

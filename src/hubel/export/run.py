@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.core.outputs import output_file
 from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
+from hubel.core.version import __version__
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
 from hubel.data.taught import Taught
@@ -127,7 +127,7 @@ def export(
         "precision": "int8" if quantised else "float32",
         "parity": dataclasses.asdict(parity),
         "compared_on": sample.name,
-        "made_by": {"hubel": version("hubel"), "torch": torch.__version__},
+        "made_by": {"hubel": __version__, "torch": torch.__version__},
         **({"int8": quantised.facts()} if quantised else {}),
     }
     whole = described(quantised.model if quantised else exact, card, facts)
