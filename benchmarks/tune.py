@@ -2,8 +2,8 @@
 
 Claim: on none of them is the tuned model worse than the default one beyond noise, and on at least two it is better.
 
-Each data set is searched once within --minutes; the default recipe is trained with the same seed and threads, within the
-same time. Both are measured on the same test images. Columns: the accuracy of both; the difference with its 95 %
+Each data set is searched once within --minutes; the default recipe is trained with the same seed and threads, within
+the same time. Both are measured on the same test images. Columns: the accuracy of both; the difference with its 95 %
 interval of paired proportions (Agresti 2013, Section 11.1.1); the p-value of McNemar's exact test; what was taken, and
 seconds from start to report.
 
@@ -31,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default=",".join(DATA), help="data sets, separated by commas")
     parser.add_argument("--minutes", type=float, default=20.0, help="of each search")
+    parser.add_argument("--images", type=int, default=0, help="training images of the small data sets, instead of all")
     parser.add_argument("--metric", default="accuracy")
     parser.add_argument("--threads", type=int, default=0, help="of the computation; 0 leaves it to hubel")
     parser.add_argument("--seed", type=int, default=0)
@@ -48,7 +49,10 @@ def measure(name: str, options: argparse.Namespace) -> str:
     import hubel
     from hubel.training.search.record import settings_text
 
-    data, common = DATA[name](), {"seed": options.seed, **({"threads": options.threads} if options.threads else {})}
+    data, common = (
+        DATA[name](options.images),
+        {"seed": options.seed, **({"threads": options.threads} if options.threads else {})},
+    )
     with tempfile.TemporaryDirectory(prefix="hubel-tune-") as folder:
         started = time.monotonic()
         found = hubel.tune(
@@ -84,22 +88,25 @@ def line(name: str, default: np.ndarray, tuned: np.ndarray, seconds: float, tria
     )
 
 
-def small_images(name: str, number: int) -> Callable[[], Any]:
-    def read() -> Any:
+def small_images(name: str, number: int) -> Callable[[int], Any]:
+    def read(wanted: int) -> Any:
         from hubel.data.sources import ArraySource
 
-        (images, labels), (held, truth) = READ[name](number, 0, TEST)
+        (images, labels), (held, truth) = READ[name](wanted or number, 0, TEST)
         splits = np.repeat([1, 3], [len(labels), len(truth)])
         return ArraySource(np.r_[images, held], np.r_[labels, truth], splits, name=name)
 
     return read
 
 
-def pneumonia() -> Any:
+def pneumonia(wanted: int) -> Any:
     from hubel.data.sources import ArraySource
 
     with np.load(SHARED / "pneumoniamnist.npz") as arrays:
         parts = [(arrays[f"{split}_images"], arrays[f"{split}_labels"][:, 0]) for split in ("train", "val", "test")]
+    if wanted:
+        drawn = np.sort(np.random.default_rng(0).permutation(len(parts[0][1]))[:wanted])
+        parts[0] = (parts[0][0][drawn], parts[0][1][drawn])
     splits = np.repeat([1, 2, 3], [len(labels) for _, labels in parts])
     return ArraySource(
         np.concatenate([images for images, _ in parts]),
@@ -109,9 +116,9 @@ def pneumonia() -> Any:
     )
 
 
-DATA: dict[str, Callable[[], Any]] = {
-    "clothing": lambda: str(SHARED / "clothing"),
-    "digits": lambda: "digits",
+DATA: dict[str, Callable[[int], Any]] = {
+    "clothing": lambda wanted: str(SHARED / "clothing"),
+    "digits": lambda wanted: "digits",
     "fashion-mnist": small_images("fashion-mnist", 10_000),
     "cifar10": small_images("cifar10", 5_000),
     "pneumonia": pneumonia,

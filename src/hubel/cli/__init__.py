@@ -24,8 +24,7 @@ from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
 from hubel.core.errors import HubelError, MismatchError, OptionError
 from hubel.core.packages import missing_package
-from hubel.core.process import open_missing_streams
-from hubel.core.process import tune as tune_process
+from hubel.core.process import open_missing_streams, tune_process
 from hubel.core.shell import shell_command
 from hubel.core.text import printable
 from hubel.core.version import __version__

@@ -11,7 +11,7 @@ from hubel.core.shell import shell_command
 
 if TYPE_CHECKING:
     from hubel.explain.output import OutputFolder
-    from hubel.training.search.tune import Tuned
+    from hubel.training.search.tune import TuneResult
     from hubel.training.train import RunResult
 
 __all__ = ["print_figures", "print_training_result", "print_tuning_result"]
@@ -42,7 +42,7 @@ def print_training_result(result: RunResult) -> int:
     return 0
 
 
-def print_tuning_result(result: Tuned) -> int:
+def print_tuning_result(result: TuneResult) -> int:
     """Print the trials of a search, the best first, and the table of the final run; return the exit code."""
     from hubel.training.search.record import LEADERBOARD, settings_text
 

@@ -12,7 +12,6 @@ EXAMPLES = (
     "hubel tune PHOTOS --models efficientnet_lite0,runs/OTHER-efficientnet_lite0-1",
     "hubel tune digits --model convnet --minutes 10",
     "hubel tune --resume",
-    "hubel train PHOTOS --config runs/PHOTOS-tune-1/best.toml",
 )
 
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from hubel.core.random import bits
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Confirmation", "compare"]
 
 _RESAMPLES = 500
 _RISK = 0.05  # of taking noise for a difference
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Confirmation:
     """The difference of two scores on the same images.
 
     Attributes:
@@ -38,7 +38,7 @@ class Comparison:
 
 def compare(
     first: Callable[[NDArray[np.int64]], float], second: Callable[[NDArray[np.int64]], float], n: int, seed: int = 0
-) -> Comparison:
+) -> Confirmation:
     """Compare two scores by the paired bootstrap (Efron & Tibshirani 1993, Section 16.4): images are drawn again.
 
     Args:
@@ -55,4 +55,4 @@ def compare(
     every = np.arange(n)
     drawn = (bits(seed, np.arange(_RESAMPLES)[:, None], every[None]) % np.uint64(n)).astype(np.int64)
     differences = [second(at) - first(at) for at in drawn]
-    return Comparison(difference=second(every) - first(every), lower=float(np.quantile(differences, _RISK)), images=n)
+    return Confirmation(difference=second(every) - first(every), lower=float(np.quantile(differences, _RISK)), images=n)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hubel.core.packages import missing_package
 from hubel.training.search.space import DEPTH, HEAD, START, Space
 
-__all__ = ["SKIPPED", "Study", "TrialRow"]
+__all__ = ["SKIPPED", "Study", "TrialRow", "check_optuna"]
 
 SKIPPED = "skipped"
 _ROW = "row"  # the attribute of a trial in the journal that holds its `TrialRow`
@@ -63,10 +64,11 @@ class Study:
         seed: of the sampler.
 
     Raises:
-        ModuleNotFoundError: Optuna is not installed.
+        MissingPackageError: Optuna is not installed.
     """
 
     def __init__(self, journal: Path, space: Space, seed: int) -> None:
+        check_optuna()
         with _quiet():
             import optuna
             from optuna.storages import JournalStorage
@@ -220,6 +222,18 @@ class Study:
             return dict(params)
         keys = {START, *(start.key(name) for name in (DEPTH, _WEIGHTS) if name in start.values)}
         return {name: value for name, value in params.items() if name in keys}
+
+
+def check_optuna() -> None:
+    """Import Optuna, or say how to install it.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    try:
+        import optuna  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise missing_package(error) from None
 
 
 @contextmanager

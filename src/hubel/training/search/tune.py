@@ -32,21 +32,21 @@ from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training, resolve
 from hubel.training.run_folder import RunFolder
 from hubel.training.search.clock import Clock
-from hubel.training.search.compare import Comparison, compare
+from hubel.training.search.compare import Confirmation, compare
 from hubel.training.search.cost import Costs
 from hubel.training.search.folds import Folds
 from hubel.training.search.record import SearchFolder, newest_unfinished_search, settings_text
 from hubel.training.search.space import START, Space, make_space
-from hubel.training.search.study import SKIPPED, Study, TrialRow
+from hubel.training.search.study import SKIPPED, Study, TrialRow, check_optuna
 from hubel.training.search.trial import Measured, pooled_score, run_trial
 from hubel.training.train import RunResult, data_location, train_planned
 
-__all__ = ["MINUTES", "Tuned", "resume_tuning", "tune"]
+__all__ = ["MINUTES", "TuneResult", "resume_tuning", "tune"]
 
 MINUTES = 20.0  # where nobody says how long
 
 _SIGINT = 2
-_MOST_MINUTES = _MOST_TRIALS = 1_000_000
+_LEAST_MINUTES, _MOST = 0.01, 1_000_000  # minutes; minutes and trials
 _DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the default recipe may take
 _CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
 _REPORT = 8.0  # seconds of figures, report and calibration
@@ -57,7 +57,7 @@ _SAVE = 5.0  # seconds between two records of the time that is spent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuned:
+class TuneResult:
     """The result of a search.
 
     Attributes:
@@ -83,7 +83,7 @@ class Tuned:
     trials: Sequence[TrialRow]
     settings: Mapping[int, Mapping[str, Any]]
     best: int
-    comparison: Comparison | None
+    comparison: Confirmation | None
     reason: str
     run: RunResult
     stopped_by: int = 0
@@ -103,7 +103,7 @@ def tune(
     xo: XO | None = None,
     quiet: bool = False,
     started: float | None = None,
-) -> Tuned:
+) -> TuneResult:
     """Search settings for images within a time limit, and train a model with the best ones.
 
     The default recipe is the first trial. Another one is taken only if it is better beyond noise on images that the
@@ -125,18 +125,16 @@ def tune(
 
     Raises:
         HubelError: the data or a setting cannot be used.
-        ModuleNotFoundError: Optuna is not installed: pip install "hubel[tune]".
+        MissingPackageError: Optuna is not installed: pip install "hubel[tune]".
     """
     begun = time.monotonic() if started is None else started
     base = Recipe.of(recipe)
-    if not 0 < minutes <= _MOST_MINUTES:
-        raise OptionError(f"minutes is a time above 0 and up to {_MOST_MINUTES:,}, not {minutes!r}")
+    check_range("minutes", minutes, _LEAST_MINUTES, _MOST)
     if trials is not None:
-        check_range("trials", trials, 1, _MOST_TRIALS)
+        check_range("trials", trials, 1, _MOST, whole=True)
     if base.optimization.max_minutes is not None:
         raise OptionError("the time of a search is minutes; leave out max_minutes")
-    import optuna  # noqa: F401  # whoever lacks it hears so before the images are indexed
-
+    check_optuna()  # before the images are indexed
     with silence() if quiet else nullcontext():
         target = output_folder(None if out is None else user_path(out), verb="tune", inputs=(data,))
         if target is not None and (target / "tune.json").exists():
@@ -166,7 +164,7 @@ def tune(
 
 def resume_tuning(
     folder: str | Path | None = None, *, minutes: float | None = None, quiet: bool = False, started: float | None = None
-) -> Tuned:
+) -> TuneResult:
     """Go on with an unfinished search: the one in `folder`, or the newest one below `runs/`.
 
     Args:
@@ -179,6 +177,8 @@ def resume_tuning(
         CheckpointError: there is no such search, it is finished, or its data has changed.
     """
     begun = time.monotonic() if started is None else started
+    if minutes is not None:
+        check_range("minutes", minutes, _LEAST_MINUTES, _MOST)
     records = SearchFolder(newest_unfinished_search() if folder is None else user_path(folder))
     state = records.read()
     if records.finished:
@@ -240,7 +240,7 @@ class _Search:
         self._saved = -math.inf
         self._sample = self.folds.fit_images
 
-    def run(self) -> Tuned:
+    def run(self) -> TuneResult:
         """Search, confirm, train, measure."""
         self._announce()
         self._save(force=True)
@@ -486,7 +486,7 @@ class _Search:
             return self._taken(best.number, f"{shown}: it is taken", found)
         return self._taken(0, f"{shown}: that may be noise, so the default recipe is kept", found)
 
-    def _taken(self, number: int, reason: str, comparison: Comparison | None = None) -> dict[str, Any]:
+    def _taken(self, number: int, reason: str, comparison: Confirmation | None = None) -> dict[str, Any]:
         return {
             "trial": number,
             "reason": reason,
@@ -495,7 +495,7 @@ class _Search:
 
     # End ------------------------------------------------------------------------------------------------------
 
-    def _finish(self, decision: Mapping[str, Any]) -> Tuned:
+    def _finish(self, decision: Mapping[str, Any]) -> TuneResult:
         number, reason = int(decision["trial"]), str(decision["reason"])
         self.run_folder.tell(reason)
         plan = self._plan_of(number)
@@ -523,7 +523,7 @@ class _Search:
             return self.plan
         return resolve(self.space.recipe(self._params_of(number)), self.plan.dataset, self.plan.task)
 
-    def _stopped(self) -> Tuned:
+    def _stopped(self) -> TuneResult:
         """Return the best so far."""
         complete = self.study.complete
         number = complete[0].number if complete else 0
@@ -537,9 +537,9 @@ class _Search:
         run = RunResult(folder=self.folder.path, model=self.run_folder.model, stopped_by=_SIGINT)
         return self._result(self._taken(number, reason), plan, config, run)
 
-    def _result(self, decision: Mapping[str, Any], plan: Plan, config: Path, run: RunResult) -> Tuned:
+    def _result(self, decision: Mapping[str, Any], plan: Plan, config: Path, run: RunResult) -> TuneResult:
         comparison = decision["comparison"]
-        return Tuned(
+        return TuneResult(
             folder=self.folder.path,
             config=config,
             recipe=plan.pinned,
@@ -547,7 +547,7 @@ class _Search:
             trials=[row for row in self.study.rows if row.state != SKIPPED],
             settings=self._settings(),
             best=int(decision["trial"]),
-            comparison=Comparison(**comparison) if comparison else None,
+            comparison=Confirmation(**comparison) if comparison else None,
             reason=str(decision["reason"]),
             run=run,
             stopped_by=run.stopped_by,
