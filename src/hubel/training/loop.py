@@ -175,7 +175,6 @@ class Loop:
             found = self._validate(network, selection.val, stop)
             if found is None:
                 return False
-            self._minutes_after = (time.monotonic() - started) / 60 * self._images_after / len(selection.val.images)
             loss, score = found
             self._check_finite(loss, "validation loss")
             value, measured = (score, -loss), objective.row("val", loss, score)
@@ -193,7 +192,10 @@ class Loop:
         progress.history.append(row)
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum, progress.correct, progress.seen, progress.seconds = 0.0, 0, 0, 0.0
-        progress.minutes += (time.monotonic() - started) / 60
+        minutes = (time.monotonic() - started) / 60
+        progress.minutes += minutes
+        if selection.val is not None:
+            self._minutes_after = minutes * self._images_after / len(selection.val.images)
         self._fit_into_time()
         self._tell(row)
         return True
