@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.data_flags import named_data
 from hubel.cli.settings import RecipeFlags
 
 EXAMPLES = (
@@ -49,7 +50,8 @@ def tune(
         settings: settings of the recipe, which stay as they are.
         out: folder of the search; runs/DATA-tune-1, -2, ... if not given.
         resume: continue the unfinished search that was worked on last; another one with --out.
-        config: settings in a TOML or YAML file, or the config.json of a run; flags override them.
+        config: settings in a TOML or YAML file, or the config.json of a run; flags override them. A run's data are
+            taken, too, if no others are named.
         xo: settings of the built-in dataset xo, such as --xo.size 15.
     """
     import time
@@ -57,15 +59,13 @@ def tune(
     started = time.monotonic()  # the imports of what trains take seconds, which count, too
     from hubel.cli.results import print_tuning_result
     from hubel.core.errors import OptionError
-    from hubel.data.sources.builtin import XO
     from hubel.training.search import tune as search
 
     if resume:
         if data or settings is not None or metric or models or trials is not None or xo:
             raise OptionError("a resumed search keeps its data and settings; use only --resume, --out and --minutes")
         return print_tuning_result(search.resume_tuning(out, minutes=minutes, started=started))
-    if not data:
-        raise OptionError("name the images: hubel tune PHOTOS, or hubel tune digits")
+    data, drawn = named_data("tune", data, config, xo)
     return print_tuning_result(
         search.tune(
             data,
@@ -75,7 +75,7 @@ def tune(
             models=[name for name in models.split(",") if name],
             trials=trials,
             out=out,
-            xo=XO.from_numbers(xo) if xo else None,
+            xo=drawn,
             started=started,
         )
     )

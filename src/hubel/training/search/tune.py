@@ -20,6 +20,7 @@ from typing import Any
 
 from hubel.core.errors import CheckpointError, HubelError, OptionError, UnknownNameError
 from hubel.core.files import user_path
+from hubel.core.notes import marked, warnings_last
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, duration, silence
 from hubel.core.ranges import check_range
@@ -559,8 +560,8 @@ class _Search:
 
     def _announce(self) -> None:
         splits = self.plan.splits
-        for note in (*self.plan.notes, *self.space.notes):
-            self.run_folder.tell(note if note.startswith(" ") else f"note: {note}")
+        for note in warnings_last([*self.plan.notes, *self.space.notes]):
+            self.run_folder.tell(marked(note))
         self.run_folder.tell(
             f"{self.plan.dataset.name}: {len(self.folds.rows):,} images to search with; {len(splits.test):,} to test, "
             "which the search does not see"
