@@ -29,11 +29,12 @@ from hubel.metrics.classification import (
     ranks,
     sample_losses,
 )
+from hubel.metrics.prediction_sets import coverage_table
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.task import Evaluation, FittedHead, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, LabelledOutputs, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -333,7 +334,7 @@ class Classification(Task):
         if loss.class_weights:
             weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes)).numpy()
         probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights)
-        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
+        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy, left_out=probe.left_out)
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
         """Return the leave-one-out accuracy of 5 nearest neighbours."""
@@ -348,6 +349,12 @@ class Classification(Task):
     def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
         """Return the card with the temperature that suits validation images."""
         return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets), 6))
+
+    def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
+        """Return the card with thresholds of prediction sets; without, where an image may have several classes."""
+        if not self.exclusive:
+            return card
+        return dataclasses.replace(card, coverage=coverage_table(scores(held_out.outputs, card), held_out.targets))
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return a predictor."""

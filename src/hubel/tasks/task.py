@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from hubel.features.probe import LeftOut
     from hubel.tasks.losses import LossSettings
 
 __all__ = [
     "Evaluation",
     "FittedHead",
+    "LabelledOutputs",
     "Model",
     "Objective",
     "Task",
@@ -134,11 +136,26 @@ class FittedHead:
         weight: `(outputs, d)`.
         bias: `(outputs,)`.
         score: of cross-validation, at most 1: accuracy, or R² for numbers; None for too few images.
+        left_out: the outputs of cross-validation for the images that each of its heads has not seen, if they are kept.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     score: float | None
+    left_out: LeftOut | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelledOutputs:
+    """Outputs of a model for images that have not taught it, and what they should be.
+
+    Attributes:
+        outputs: `(n, outputs)`.
+        targets: `(n,)`, or `(n, outputs)`.
+    """
+
+    outputs: NDArray[np.float32]
+    targets: NDArray[Any]
 
 
 class Task(abc.ABC):
@@ -229,6 +246,10 @@ class Task(abc.ABC):
 
     def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
         """Return the card with scores calibrated on validation images."""
+        return card
+
+    def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
+        """Return the card, whose scores are calibrated, with thresholds of prediction sets; for exclusive classes."""
         return card
 
     @abc.abstractmethod

@@ -21,6 +21,7 @@ from hubel.data.loading import Images, Labelled, Samples, network_input
 from hubel.inference.forward import outputs
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import NONE
+from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan, TransferPlan
@@ -51,6 +52,7 @@ class TrainedModel:
         seconds: spent, by phase.
         tuning: what transfer learning decided; None from scratch.
         logits: of the model for the validation images, where they are known: where only the head was trained.
+        left_out: of training images, each by a head that has not seen it, where only the head was trained.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class TrainedModel:
     seconds: dict[str, float] = field(default_factory=dict)
     tuning: TuningPlan | None = None
     logits: NDArray[np.float32] | None = None
+    left_out: LabelledOutputs | None = None
 
     @property
     def frozen(self) -> str:
@@ -91,9 +94,8 @@ def execute(
             trained = _fine_tune(plan, plan.transfer, folder, on_epoch)
         else:
             trained = _train_from_scratch(plan, folder, on_epoch)
-        # Images that have trained the network tell nothing of how confident it may be.
-        if not trained.stopped_by and plan.val is not None:
-            _calibrate(folder.model, plan, plan.val, trained.logits)
+        if not trained.stopped_by:
+            _calibrate(folder.model, plan, trained)
     return trained
 
 
@@ -172,7 +174,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         path=folder.model, minutes=minutes, notes=tuning.notes, seconds=tuning.seconds, tuning=tuning.plan
     )
     if tuning.tuned is None:
-        return dataclasses.replace(trained, logits=tuning.logits)
+        return dataclasses.replace(trained, logits=tuning.logits, left_out=tuning.left_out)
     # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest, are the
     # best ones; few images cannot tell which.
     few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
@@ -181,7 +183,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
     loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep, on_epoch)
     with listening() as stop:
         finished = loop.run(stop)
-    if finished and loop.progress.best_epoch == 0:
+    if head_kept := finished and loop.progress.best_epoch == 0:
         tuning.notes.append("fine-tuning improved nothing on the validation images: the head alone is kept")
         folder.tell(tuning.notes[-1])
     return dataclasses.replace(
@@ -190,6 +192,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         minutes=minutes + loop.progress.minutes,
         stopped_by=0 if finished else stop.asked,
         seconds={**tuning.seconds, "fine-tuning": loop.progress.minutes * 60},
+        left_out=tuning.left_out if head_kept else None,
     )
 
 
@@ -231,11 +234,27 @@ def _open_loop(
     return loop
 
 
-def _calibrate(model: Path, plan: Plan, val: Labelled[Images], logits: NDArray[np.float32] | None) -> None:
-    """Calibrate the scores of a model file on the validation images."""
+def _calibrate(model: Path, plan: Plan, trained: TrainedModel) -> None:
+    """Calibrate the scores of a model file, and its prediction sets, on images that have not taught it.
+
+    Images that have trained the network tell nothing of how confident it may be. So the scores are calibrated on the
+    validation images; the sets on these, and on training images in cross-validation where only a head was trained.
+    """
     network, card = load_model(model)
-    if not plan.task.calibrates(card):
+    task, held_out = plan.task, [] if trained.left_out is None else [trained.left_out]
+    if not task.calibrates(card) and not task.exclusive:
         return
-    if logits is None:
-        logits = outputs(network.to(plan.device), val.images)
-    save_model(model, network.state_dict(), plan.task.calibrate(logits, val.targets, card))
+    if plan.val is not None:
+        logits = trained.logits
+        if logits is None:
+            logits = outputs(network.to(plan.device), plan.val.images)
+        if task.calibrates(card):
+            card = task.calibrate(logits, plan.val.targets, card)
+        held_out.append(LabelledOutputs(outputs=logits, targets=plan.val.targets))
+    if not held_out:
+        return
+    together = LabelledOutputs(
+        outputs=np.concatenate([part.outputs for part in held_out]),
+        targets=np.concatenate([part.targets for part in held_out]),
+    )
+    save_model(model, network.state_dict(), task.calibrate_sets(together, card))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +26,11 @@ from hubel.data.augment import Policy
 from hubel.data.loading import Images, Labelled, Samples
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
+from hubel.features.probe import LeftOut
 from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
-from hubel.tasks.task import FittedHead
+from hubel.tasks.task import FittedHead, LabelledOutputs
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.progress import NO_SCORE
@@ -85,6 +87,7 @@ class Tuning:
         notes: what was found and decided, in sentences.
         seconds: spent, by phase.
         logits: of the head alone for the validation images; None where there is no linear head, or no such image.
+        left_out: of training images, each by a head that has not seen it; None where there are none.
         minutes_left: of `max_minutes`, for the epochs.
     """
 
@@ -97,6 +100,7 @@ class Tuning:
     notes: list[str]
     seconds: dict[str, float]
     logits: NDArray[np.float32] | None
+    left_out: LabelledOutputs | None
     minutes_left: float
 
 
@@ -224,6 +228,7 @@ def prepare_tuning(
         notes=notes,
         seconds=seconds,
         logits=logits,
+        left_out=None if head is None else _left_out(head, plan.train.targets),
         minutes_left=budget.left / 60,
     )
 
@@ -325,13 +330,20 @@ def _fit_head(
         accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
         note(f"all classes are ImageNet's: accuracy {accuracy:.1%} on the training images before any training")
         if head.score is None or accuracy >= head.score:
-            head = replace(head, weight=weight, bias=bias, score=accuracy)
+            unseen = LeftOut(np.arange(len(targets)), features.train @ weight.T + bias)  # by a head of other images
+            head = replace(head, weight=weight, bias=bias, score=accuracy, left_out=unseen)
     layer = last_linear(network)
     assert layer is not None, "boundaries() has found one"
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(head.weight))
         layer.bias.copy_(torch.from_numpy(head.bias))
     return head
+
+
+def _left_out(head: FittedHead, targets: NDArray[Any]) -> LabelledOutputs | None:
+    if head.left_out is None:
+        return None
+    return LabelledOutputs(outputs=head.left_out.logits, targets=targets[head.left_out.positions])
 
 
 def _fitted(plan: Plan, features: NDArray[np.float32]) -> FittedHead:

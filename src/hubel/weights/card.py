@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
+from hubel.weights.coverage import CoverageTable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +20,8 @@ __all__ = ["SCORES", "ModelCard"]
 #: Activations of outputs.
 SCORES = ("softmax", "sigmoid", "identity")
 
-_ONLY_IF_SET = ("tta",)  # fields that files have only where they say something, so that other files stay as they were
+# Fields that files have only where they say something, so that other files stay as they were.
+_ONLY_IF_SET = ("tta", "coverage")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -39,6 +41,7 @@ class ModelCard:
         task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
         offset: added to outputs that are numbers, after they are divided by the temperature.
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
+        coverage: thresholds of prediction sets; None where the model has none.
 
     Raises:
         OptionError: a value is invalid.
@@ -55,6 +58,7 @@ class ModelCard:
     task: str = ""
     offset: float = 0.0
     tta: bool = False
+    coverage: CoverageTable | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -73,6 +77,8 @@ class ModelCard:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
         if not isinstance(self.tta, bool):
             raise OptionError(f"tta is true or false, not {self.tta!r}")
+        if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
+            raise OptionError(f"thresholds of coverage are those of {len(self.classes)} classes")
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
@@ -121,4 +127,5 @@ class ModelCard:
                 raise TypeError(f"{name} is no {kind.__name__}")
         json.dumps(fields, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
-        return cls(**{**fields, "preprocess": preprocess, "classes": classes})
+        coverage = CoverageTable.from_json(fields["coverage"]) if fields.get("coverage") else None
+        return cls(**{**fields, "preprocess": preprocess, "classes": classes, "coverage": coverage})
