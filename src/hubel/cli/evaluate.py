@@ -12,6 +12,7 @@ EXAMPLES = (
     "hubel evaluate runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
     "hubel evaluate model.safetensors other-photos --split all",
     "hubel evaluate model.safetensors photos.csv --json",
+    "hubel evaluate model.onnx PHOTOS --coverage 0.95",
 )
 
 
@@ -26,6 +27,7 @@ def evaluate(
     device: str = "auto",
     tta: bool = False,
     engine: str = "auto",
+    coverage: float | None = None,
     json: bool = False,
 ) -> int:
     """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
@@ -44,6 +46,8 @@ def evaluate(
         device: cpu, cuda, mps or auto.
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
+        coverage: measure prediction sets, too: how many of them have the true class, and how large they are, where this
+            share is to have it, such as 0.95.
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.tables import print_table
@@ -51,7 +55,9 @@ def evaluate(
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.inference.tta import VIEWS
 
-    result = evaluate_file(model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine)
+    result = evaluate_file(
+        model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, coverage=coverage
+    )
     evaluation = result.evaluation
     if json:
         for note in result.notes:

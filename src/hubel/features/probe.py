@@ -89,6 +89,7 @@ def fit_probe(
     *,
     seed: int = 0,
     sample_weight: NDArray[np.float32] | None = None,
+    strength: float | None = None,
 ) -> Probe:
     """Fit the best linear head to features.
 
@@ -98,20 +99,23 @@ def fit_probe(
         classes: how many there are; some may have no image.
         seed: of the division into folds.
         sample_weight: of each image in the loss, `(n,)`, at least 0; 1 if None. The accuracy counts all alike.
+        strength: the inverse strength of the penalty; None chooses it by cross-validation.
     """
     weights = np.ones(len(features), np.float32) if sample_weight is None else sample_weight
     scaling = _Scaling.of(features)
     x = scaling(features)
     some = np.sort(permutation(len(x), seed)[:_CHOOSING])
     with _few_threads(x.size):
-        logits = _cross_validate(x[some], targets[some], weights[some], classes, seed)
+        tried = () if strength else _STRENGTHS  # nothing is left to choose
+        logits = _cross_validate(x[some], targets[some], weights[some], classes, seed, tried)
         scores = [float(_right(one, targets[some]).mean()) for one in logits]
         best = int(np.argmax(scores)) if scores else 0
-        weight, bias = _fit(x, targets, weights, classes, [_STRENGTHS[best]])[0]
+        strength = strength or _STRENGTHS[best]
+        weight, bias = _fit(x, targets, weights, classes, [strength])[0]
     weight = weight * scaling.factor
     bias = bias - weight @ scaling.mean
     accuracy, left_out = (scores[best], LeftOut(some, logits[best])) if scores else (None, None)
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], accuracy, left_out)
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), strength, accuracy, left_out)
 
 
 def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
@@ -138,15 +142,18 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
 
 
 def _cross_validate(
-    x: NDArray[np.float32], targets: NDArray[Any], weights: NDArray[np.float32], classes: int, seed: int
+    x: NDArray[np.float32],
+    targets: NDArray[Any],
+    weights: NDArray[np.float32],
+    classes: int,
+    seed: int,
+    strengths: tuple[float, ...],
 ) -> NDArray[np.float32]:
     """Return the logits `(strengths, n, classes)` of images, each left out; of no strength where none can be."""
-    folds = list(_folds(targets, seed))
-    if not folds:
-        return np.empty((0, len(x), classes), np.float32)
-    logits = np.empty((len(_STRENGTHS), len(x), classes), np.float32)
+    folds = list(_folds(targets, seed)) if strengths else []
+    logits = np.empty((len(strengths) if folds else 0, len(x), classes), np.float32)
     for train, held in folds:
-        heads = _fit(x[train], targets[train], weights[train], classes, _STRENGTHS)
+        heads = _fit(x[train], targets[train], weights[train], classes, strengths)
         for place, (weight, bias) in enumerate(heads):
             logits[place, held] = x[held] @ weight.T + bias
     return logits

@@ -87,7 +87,7 @@ class BulkJob:
             OptionError: there are no prediction sets of the coverage.
         """
         if self.coverage is not None:
-            classifier.coverage_table().at(self.coverage)
+            classifier.card.coverage_table().at(self.coverage)
         numbers = classifier.card.scores == "identity"
         top = min(self.top, len(classifier.classes))
         return RowLayout(top, self.decoded, numbers, self.no_formulas, self.coverage)

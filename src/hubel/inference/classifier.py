@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import DecodeError, ModelFileError, OptionError
+from hubel.core.errors import DecodeError, ModelFileError
 from hubel.data.inputs import Input, as_inputs
 from hubel.inference.stream import MANY, stream
 from hubel.inference.tta import Compute, mean_scores
 from hubel.weights.card import ModelCard
-from hubel.weights.coverage import CoverageTable
 
 __all__ = ["Classifier", "Prediction"]
 
@@ -125,7 +124,7 @@ class Classifier(abc.ABC):
             OptionError: the model has no such sets.
         """
         if coverage is not None:
-            self.coverage_table().at(coverage)  # refused before any image is read
+            self.card.coverage_table().at(coverage)  # refused before any image is read
         for item, row in self._stream(inputs):
             if isinstance(row, DecodeError):
                 yield item, Prediction(item.name, reason=row.reason)
@@ -148,21 +147,8 @@ class Classifier(abc.ABC):
         Raises:
             OptionError: the coverage is out of range, or the model is not calibrated for it.
         """
-        inside = self.coverage_table().sets(row[None], coverage)[0]
+        inside = self.card.coverage_table().sets(row[None], coverage)[0]
         return tuple((self.classes[i], float(row[i])) for i in _order(row) if inside[i])
-
-    def coverage_table(self) -> CoverageTable:
-        """Return the thresholds of prediction sets.
-
-        Raises:
-            OptionError: the model has none.
-        """
-        if self.card.coverage is None:
-            raise OptionError(
-                "this model has no calibration for prediction sets; `hubel train` of version 0.2 or later makes models "
-                "that have it, where each image has one class and some images are held out: train it again"
-            )
-        return self.card.coverage
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
         """Return the classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first."""

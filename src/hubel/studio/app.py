@@ -232,7 +232,7 @@ def _coverage(request: Request, model: Classifier) -> float | None:
     if not (len(text) < 9 and text.isascii() and text.replace(".", "", 1).isdecimal()):
         raise RequestError(422, "bad_parameter", "coverage must be a number from 0.5 to 0.999")
     try:
-        model.coverage_table().at(float(text))
+        model.card.coverage_table().at(float(text))
     except OptionError as error:
         raise RequestError(422, "bad_parameter", str(error)) from None
     return float(text)

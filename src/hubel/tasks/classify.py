@@ -322,7 +322,13 @@ class Classification(Task):
         return ClassificationObjective.of(settings, targets, device)
 
     def fit_head(
-        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[Any],
+        card: ModelCard,
+        loss: LossSettings,
+        seed: int,
+        strength: float | None = None,
     ) -> FittedHead:
         """Fit a logistic regression; its strength is chosen by cross-validation."""
         import torch
@@ -333,8 +339,14 @@ class Classification(Task):
         classes, weights = len(card.classes), None
         if loss.class_weights:
             weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes)).numpy()
-        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights)
-        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy, left_out=probe.left_out)
+        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights, strength=strength)
+        return FittedHead(
+            weight=probe.weight,
+            bias=probe.bias,
+            score=probe.accuracy,
+            left_out=probe.left_out,
+            strength=probe.strength,
+        )
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
         """Return the leave-one-out accuracy of 5 nearest neighbours."""
@@ -351,9 +363,7 @@ class Classification(Task):
         return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets), 6))
 
     def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
-        """Return the card with thresholds of prediction sets; without, where an image may have several classes."""
-        if not self.exclusive:
-            return card
+        """Return the card with thresholds of prediction sets."""
         return dataclasses.replace(card, coverage=coverage_table(scores(held_out.outputs, card), held_out.targets))
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:

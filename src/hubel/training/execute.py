@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
 from hubel.inference.forward import outputs
 from hubel.models.neighbours import Neighbours
-from hubel.nn.freezing import NONE
+from hubel.nn.freezing import ALL, NONE
 from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.loop import EpochSelection, Loop
@@ -53,6 +54,7 @@ class TrainedModel:
         tuning: what transfer learning decided; None from scratch.
         logits: of the model for the validation images, where they are known: where only the head was trained.
         left_out: of training images, each by a head that has not seen it, where only the head was trained.
+        strength: of the penalty of the linear head that was fitted to the frozen features, if one was.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class TrainedModel:
     tuning: TuningPlan | None = None
     logits: NDArray[np.float32] | None = None
     left_out: LabelledOutputs | None = None
+    strength: float | None = None
 
     @property
     def frozen(self) -> str:
@@ -157,21 +160,29 @@ def _memorise(network: Neighbours, train: Labelled[Images]) -> dict[str, int]:
 def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:
     """Fit a head to pretrained features; then tune the stages that are freed, if they make it better."""
 
-    def keep(weights: Mapping[str, Tensor]) -> None:
+    def keep(weights: Mapping[str, Tensor], frozen: str) -> None:
         prefix = "network."  # of what is tuned as a part
-        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, plan.card)
+        # The weights of a file may have learned from these images themselves.
+        known = {} if isinstance(transfer.weights, Path) else {"frozen": frozen}
+        card = dataclasses.replace(plan.card, provenance={**plan.card.provenance, **known})
+        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, card)
 
     begun = load_newest(folder.checkpoints) is not None
 
     def save_head(network: nn.Module) -> None:
         if not begun:  # a run that goes on has a model already, perhaps a better one
-            keep(network.state_dict())
+            keep(network.state_dict(), ALL)
 
     # Once tuning has begun, it is not for the clock to decide what is tuned.
     tuning = prepare_tuning(_with_minutes(plan, math.inf) if begun else plan, transfer, save_head, folder.tell)
     minutes = sum(tuning.seconds.values()) / 60
     trained = TrainedModel(
-        path=folder.model, minutes=minutes, notes=tuning.notes, seconds=tuning.seconds, tuning=tuning.plan
+        path=folder.model,
+        minutes=minutes,
+        notes=tuning.notes,
+        seconds=tuning.seconds,
+        tuning=tuning.plan,
+        strength=tuning.strength,
     )
     if tuning.tuned is None:
         return dataclasses.replace(trained, logits=tuning.logits, left_out=tuning.left_out)
@@ -180,7 +191,8 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
     few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
     selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
     left = _with_minutes(plan, min(plan.loop.max_minutes, tuning.minutes_left))
-    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep, on_epoch)
+    keep_tuned = partial(keep, frozen=tuning.plan.boundary)
+    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep_tuned, on_epoch)
     with listening() as stop:
         finished = loop.run(stop)
     if head_kept := finished and loop.progress.best_epoch == 0:
@@ -242,14 +254,13 @@ def _calibrate(model: Path, plan: Plan, trained: TrainedModel) -> None:
     """
     network, card = load_model(model)
     task, held_out = plan.task, [] if trained.left_out is None else [trained.left_out]
-    if not task.calibrates(card) and not task.exclusive:
+    if not task.calibrates(card):
         return
     if plan.val is not None:
         logits = trained.logits
         if logits is None:
             logits = outputs(network.to(plan.device), plan.val.images)
-        if task.calibrates(card):
-            card = task.calibrate(logits, plan.val.targets, card)
+        card = task.calibrate(logits, plan.val.targets, card)
         held_out.append(LabelledOutputs(outputs=logits, targets=plan.val.targets))
     if not held_out:
         return

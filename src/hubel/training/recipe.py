@@ -107,6 +107,8 @@ class DataSettings(_Settings):
             for small colour images, shift for grey ones.
         val_share: share of the training images that selects the best epoch, when the data has no split for it.
         test_share: share of all images that measures the result, when the data has no split at all.
+        folds: predict every image, those of all splits, by a linear head that has not seen it: one head for each of so
+            many parts of the images, on the features of the pretrained network. Default: no folds.
         cache: where decoded images wait for the next epoch: ram, disk or off. Default: where there is room.
         loading_threads: threads that decode; 0 decodes between the steps. Default: every core.
         root: folder that the relative paths of a table start at. Default: the table's own.
@@ -117,6 +119,7 @@ class DataSettings(_Settings):
     augment: str | None = None
     val_share: float = _number(0.1, 0.001, 0.9)
     test_share: float = _number(0.2, 0, 0.9)
+    folds: int | None = _number(None, 2, 100)
     cache: str | None = _choice(None, "off", "ram", "disk")
     loading_threads: int | None = _number(None, 0, 256)
     root: str | None = None

@@ -37,7 +37,7 @@ from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
-__all__ = ["Tuning", "TuningPlan", "prepare_tuning"]
+__all__ = ["Tuning", "TuningPlan", "prepare_tuning", "pretrained_network"]
 
 _BATCH = 256  # maps that are averaged at once
 _WARM_UP, _TIMED = 32, 160  # images: the engine is chosen with the first ones, and timed on those up to the second
@@ -88,6 +88,7 @@ class Tuning:
         seconds: spent, by phase.
         logits: of the head alone for the validation images; None where there is no linear head, or no such image.
         left_out: of training images, each by a head that has not seen it; None where there are none.
+        strength: of the penalty of the head, see `FittedHead`.
         minutes_left: of `max_minutes`, for the epochs.
     """
 
@@ -101,6 +102,7 @@ class Tuning:
     seconds: dict[str, float]
     logits: NDArray[np.float32] | None
     left_out: LabelledOutputs | None
+    strength: float | None
     minutes_left: float
 
 
@@ -171,7 +173,7 @@ def prepare_tuning(
         )
 
     with _clock(seconds, "loading weights"):
-        network = _pretrained(plan, transfer).to(plan.device)
+        network = pretrained_network(plan, transfer).to(plan.device)
         lower = extractor(transfer.lower)
     score, head, below, logits = NO_SCORE, None, None, None
     if ALL in boundaries(network):
@@ -229,6 +231,7 @@ def prepare_tuning(
         seconds=seconds,
         logits=logits,
         left_out=None if head is None else _left_out(head, plan.train.targets),
+        strength=None if head is None else head.strength,
         minutes_left=budget.left / 60,
     )
 
@@ -274,7 +277,12 @@ def _tuned(network: Network, plan: TuningPlan) -> Tuned:
     )
 
 
-def _pretrained(plan: Plan, transfer: TransferPlan) -> Network:
+def pretrained_network(plan: Plan, transfer: TransferPlan) -> Network:
+    """Return the network of a plan with its initial weights; its last layer is random.
+
+    Raises:
+        WeightsError: the weights cannot be had.
+    """
     card = plan.card
     network = create_model(
         card.model,

@@ -111,6 +111,19 @@ class ModelCard:
             options=self.options,
         )
 
+    def coverage_table(self) -> CoverageTable:
+        """Return the thresholds of prediction sets.
+
+        Raises:
+            OptionError: the model has none.
+        """
+        if self.coverage is None:
+            raise OptionError(
+                "this model has no calibration for prediction sets; `hubel train` of version 0.2 or later makes models "
+                "that have it, where each image has one class and some images are held out: train it again"
+            )
+        return self.coverage
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values, optional ones only where they are set."""
         return {name: value for name, value in asdict(self).items() if value or name not in _ONLY_IF_SET}

@@ -37,7 +37,8 @@ class CoverageTable:
         images: number of calibration images.
         thresholds: scores for the first of the levels, from all calibration images; for the other levels there are too
             few images, so that every class would be in the set.
-        class_thresholds: likewise for each class, from its own calibration images alone; empty where no class has any.
+        class_thresholds: likewise for each class, empty for one that has those of all images; empty where no class has
+            its own.
 
     Raises:
         OptionError: the numbers are no such table.
@@ -55,15 +56,16 @@ class CoverageTable:
         if isinstance(self.images, bool) or not isinstance(self.images, int) or self.images < 1:
             raise OptionError(f"a coverage has calibration images, not {self.images!r}")
         for row in (self.thresholds, *self.class_thresholds):
-            if len(row) > len(levels) or not all(0 <= score <= 1 for score in row) or not _ascend(row[::-1]):
+            if (
+                len(row) not in (0, len(self.thresholds))
+                or len(row) > len(levels)
+                or not all(0 <= score <= 1 for score in row)
+                or not _ascend(row[::-1])
+            ):
                 raise OptionError("the thresholds of a coverage are no descending scores from 0 to 1, one for a level")
 
     def at(self, coverage: float) -> NDArray[np.float64]:
         """Return the lowest score of each class with which it is in a set of this coverage, `(classes,)` or `(1,)`.
-
-        A class with enough calibration images of its own, n of them with ceil((n + 1) coverage) <= n, has its own
-        threshold: then the coverage holds among the images of this class as well. Fewer cannot bound the share of a
-        class that is missed, and the threshold is that of all images.
 
         Args:
             coverage: share of the images whose class is to be in the set, 0.5 to 0.999.
@@ -79,20 +81,20 @@ class CoverageTable:
                 f"a coverage of {coverage:g} needs more calibration images than this model has, {self.images:,}; "
                 f"the most that they allow is {most:g}"
             )
-        rows = self.class_thresholds or ((),)
-        return np.array([row[place] if place < len(row) else self.thresholds[place] for row in rows])
+        return np.array([(row or self.thresholds)[place] for row in self.class_thresholds or ((),)])
 
     def sets(self, scores: NDArray[Any], coverage: float) -> NDArray[np.bool_]:
         """Return whether each class is in the set of each image, `(n, classes)`; arguments and errors as for `at`.
 
-        The class with the highest score always is: no set is empty, and the coverage can only grow by it.
+        A set that would be empty has the class with the highest score: by that the coverage can only grow.
 
         Args:
             scores: of images, `(n, classes)`.
             coverage: see `at`.
         """
         inside = np.asarray(scores >= self.at(coverage))
-        inside[np.arange(len(scores)), scores.argmax(1)] = True
+        empty = np.flatnonzero(~inside.any(1))
+        inside[empty, scores[empty].argmax(1)] = True
         return inside
 
     @classmethod
