@@ -22,6 +22,7 @@ def write_evaluation(
     evaluation: Evaluation,
     *,
     title: str,
+    headline: str = "",
     split: str,
     taught: Taught,
     facts: Mapping[str, str],
@@ -35,6 +36,7 @@ def write_evaluation(
         folder: exists already, or is made.
         evaluation: the numbers.
         title: of the report.
+        headline: its first sentence; that of the evaluation if empty.
         split: the images: "test", "validation", "training", "labelled".
         taught: the images that taught the model; how many of the measured ones did is part of the result.
         facts: rows of the summary.
@@ -55,7 +57,7 @@ def write_evaluation(
     seen = numbers["used_in_training"]
     report = Report(
         title=title,
-        headline=evaluation.headline(split),
+        headline=headline or evaluation.headline(split),
         facts=[*facts.items(), *([("Used in training", f"{seen:,} of these images")] if seen else [])],
         notes=notes,
         tiles=evaluation.tiles(),

@@ -216,7 +216,7 @@ def _measured(
         folder.tell(f"linear heads on frozen features, each image left out once: {folds.sentence()}")
         spent["folds"], started = time.monotonic() - started, time.monotonic()
     measured = evaluate_run(folder.path, plan, trained)
-    folder.tell(measured.evaluation.headline(measured.split))
+    folder.tell(measured.headline)
     return dataclasses.replace(
         result,
         evaluation=measured.evaluation,
