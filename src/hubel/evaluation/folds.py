@@ -25,6 +25,7 @@ from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images, Labelled
 from hubel.data.taught import Taught
+from hubel.evaluation.evaluate import EvaluationResult
 from hubel.evaluation.write import write_evaluation
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.task import Evaluation, Task
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_FOLDS",
+    "FoldsEvaluation",
     "FoldsResult",
-    "WrittenFolds",
     "assign_folds",
     "evaluate_folds",
     "measure_folds",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 MOST_FOLDS = 100
+_NOBODY = Taught.read({})  # no image has taught the head that measures it
 _SPLIT = "left-out"  # the name of the images in a report: each is left out of the fold that measures it
 
 
@@ -54,38 +56,29 @@ class FoldsResult:
     Attributes:
         evaluation: of all images together.
         fold: the number of each image's fold, from 1, `(n,)`.
-        quality: the name of the number that the folds are compared by, such as "accuracy".
-        values: that number for the images of each fold.
+        accuracies: of the images of each fold; empty for tasks without accuracy.
     """
 
     evaluation: Evaluation
     fold: NDArray[np.int64]
-    quality: str
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """The mean of the folds."""
-        return float(np.mean(self.values))
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation of the folds: of models that learn from other images."""
-        return float(np.std(self.values, ddof=1))
+    accuracies: tuple[float, ...]
 
     def sentence(self) -> str:
-        """Return mean and spread in words."""
-        form = ".1%" if self.evaluation.accuracy is not None else ".4g"
-        least, most = min(self.values), max(self.values)
+        """Return the accuracy of the folds in words: its mean, and its standard deviation between folds."""
+        if not self.accuracies:
+            return f"{self.fold.max()} folds"
         return (
-            f"{self.quality} {self.mean:{form}} over {len(self.values)} folds, standard deviation {self.spread:{form}} "
-            f"({least:{form}} to {most:{form}})"
+            f"accuracy {np.mean(self.accuracies):.1%} over {len(self.accuracies)} folds, standard deviation "
+            f"{np.std(self.accuracies, ddof=1):.1%} ({min(self.accuracies):.1%} to {max(self.accuracies):.1%})"
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers of the folds as plain JSON values."""
-        numbers = {"quality": self.quality, "values": list(self.values), "mean": self.mean, "spread": self.spread}
-        return {"folds": numbers}
+        if not self.accuracies:
+            return {"folds": {"number": int(self.fold.max())}}
+        mean, spread = float(np.mean(self.accuracies)), float(np.std(self.accuracies, ddof=1))
+        numbers = {"accuracies": list(self.accuracies), "mean": mean, "standard_deviation": spread}
+        return {"folds": {"number": len(self.accuracies), **numbers}}
 
 
 def assign_folds(
@@ -152,26 +145,30 @@ def measure_folds(
     Raises:
         OptionError: there are too few images, or the task has no linear head.
     """
-    targets = labelled.targets
-    from hubel.tasks.losses import LossSettings
+    from hubel.tasks.losses import LossSettings  # what only evaluates exported files does without
 
+    images, targets = labelled.images, labelled.targets
     loss = loss or LossSettings(name=task.losses[0])
     card = dataclasses.replace(card, temperature=1.0, coverage=None) if task.exclusive else card
-    fold = assign_folds(labelled.images.digests, targets, folds, seed=seed, stratify=task.stratify)
+    fold = assign_folds(images.digests, targets, folds, seed=seed, stratify=task.stratify)
     strength = strength or task.fit_head(features, targets, card, loss, seed).strength
-    outputs = np.empty((len(targets), len(card.classes)), np.float32)
+    outputs, accuracies = np.empty((len(targets), len(card.classes)), np.float32), []
     for number in range(1, folds + 1):
-        held = fold == number
-        head = task.fit_head(features[~held], targets[~held], card, loss, seed, strength)
+        held = np.flatnonzero(fold == number)
+        head = task.fit_head(
+            np.delete(features, held, axis=0), np.delete(targets, held, axis=0), card, loss, seed, strength
+        )
         outputs[held] = features[held] @ head.weight.T + head.bias
-    evaluation = task.evaluate_outputs(outputs, card, labelled.images, targets)
-    quality = evaluation.quality()
-    means = tuple(float(quality.values[fold == number].mean()) for number in range(1, folds + 1))
-    return FoldsResult(evaluation=evaluation, fold=fold, quality=quality.name, values=means)
+        accuracies.append(task.evaluate_outputs(outputs[held], card, images.subset(held), targets[held]).accuracy)
+    return FoldsResult(
+        evaluation=task.evaluate_outputs(outputs, card, images, targets),
+        fold=fold,
+        accuracies=tuple(one for one in accuracies if one is not None),
+    )
 
 
 def write_folds(
-    folder: Path, result: FoldsResult, *, title: str, taught: Taught, facts: Mapping[str, str], notes: Sequence[str]
+    folder: Path, result: FoldsResult, *, title: str, facts: Mapping[str, str], notes: Sequence[str]
 ) -> Path:
     """Write an evaluation in folds, as `write_evaluation` does; `predictions.csv` names the fold of each image."""
     return write_evaluation(
@@ -179,7 +176,7 @@ def write_folds(
         result.evaluation,
         title=title,
         split=_SPLIT,
-        taught=taught,
+        taught=_NOBODY,
         facts={**facts, "Folds": result.sentence()},
         notes=notes,
         columns={"split": [f"fold {number}" for number in result.fold.tolist()]},
@@ -187,21 +184,19 @@ def write_folds(
     )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class WrittenFolds:
+@dataclass(frozen=True, kw_only=True)
+class FoldsEvaluation(EvaluationResult):
     """An evaluation in folds and where it was written.
 
     Attributes:
-        result: the numbers.
-        folder: holds all files.
-        report: the page.
-        notes: warnings.
+        folds: the numbers of the folds.
     """
 
-    result: FoldsResult
-    folder: Path
-    report: Path
-    notes: tuple[str, ...]
+    folds: FoldsResult
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `metrics.json`."""
+        return super().to_json() | self.folds.to_json()
 
 
 def evaluate_folds(
@@ -209,19 +204,19 @@ def evaluate_folds(
     data: str,
     folds: int = 5,
     *,
-    split: str = "all",
+    split: str = "auto",
     root: Path | None = None,
     out: Path | None = None,
     device: str = "auto",
     seed: int = 0,
-) -> WrittenFolds:
+) -> FoldsEvaluation:
     """Cross-validate a last layer on the features of a network, and write a report with every image in it.
 
     Args:
         model: a model file, run folder, or the name of pretrained weights: whose features are used, not whose head.
         data: labelled images; see `hubel.data.open_dataset`.
         folds: how many, 2 to 100.
-        split: "train", "val" or "test" for the images that the data itself puts there, or "all".
+        split: "train", "val" or "test" for the images that the data itself puts there; "auto" and "all" for all images.
         root: the folder that the relative paths of a table start at; the table's own if None.
         out: a new folder below `runs/` if not given.
         device: where to compute the features.
@@ -254,8 +249,16 @@ def evaluate_folds(
     }
     notes = tuple(dataset.index.notes())
     title = f"{folds} folds of {dataset.name}"
-    report = write_folds(folder, result, title=title, taught=Taught.read({}), facts=facts, notes=notes)
-    return WrittenFolds(result=result, folder=folder, report=report, notes=notes)
+    report = write_folds(folder, result, title=title, facts=facts, notes=notes)
+    return FoldsEvaluation(
+        evaluation=result.evaluation,
+        split=_SPLIT,
+        folder=folder,
+        report=report,
+        notes=notes,
+        taught=_NOBODY,
+        folds=result,
+    )
 
 
 def _refuse_tuned(model: str, data: str, card: ModelCard, images: Images, folds: int) -> None:

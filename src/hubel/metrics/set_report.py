@@ -20,11 +20,11 @@ SETS_FOOTNOTE = (
 )
 
 
-def set_rows(sets: SetMetrics) -> list[tuple[str, ...]]:
-    """Return the numbers for a terminal: name, value, and 95 % interval."""
+def set_rows(sets: SetMetrics) -> list[tuple[str, str]]:
+    """Return the numbers for a terminal, name and value."""
     low, high = (percent(end) for end in sets.interval)
     return [
-        (f"in the {100 * sets.coverage:g}% sets", f"{percent(sets.measured, 2)}%", f"{low} to {high}%"),
+        (f"true class in the {100 * sets.coverage:g}% set", f"{percent(sets.measured, 2)}% ({low} to {high})"),
         ("mean set size", f"{sets.mean_size:.3f}"),
         ("sets of one class", f"{percent(sets.singletons)}%"),
     ]

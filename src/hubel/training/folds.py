@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from hubel.data.loading import Labelled
-from hubel.data.taught import Taught
 from hubel.evaluation.folds import FoldsResult, measure_folds, write_folds
 from hubel.features.logits import last_layer_features
 from hubel.inference.engines.registry import EngineChoice
@@ -56,5 +55,5 @@ def measure_run_in_folds(folder: Path, plan: Plan, trained: TrainedModel) -> Fol
     notes = list(plan.dataset.index.notes())
     if trained.frozen != "all":
         notes.append("these are linear heads on the features as they were; the model of the run was tuned further")
-    write_folds(folder, result, title=title, taught=Taught.read({}), facts=facts, notes=notes)
+    write_folds(folder, result, title=title, facts=facts, notes=notes)
     return result
