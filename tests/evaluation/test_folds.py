@@ -97,7 +97,8 @@ def test_predictions_are_those_of_cross_val_predict(photos: Path, run: Any, meas
 def test_a_run_with_folds_accounts_for_every_image(photos: Path, run: Any) -> None:
     with (run.folder / "folds" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert sorted(row["path"] for row in rows) == sorted(str(path.relative_to(photos)) for path in photos.rglob("*.png"))
+    assert {row["path"] for row in rows} == {str(path.relative_to(photos)) for path in photos.rglob("*.png")}
+    assert len(rows) == N
     assert {row["split"] for row in rows} == {"fold 1", "fold 2", "fold 3"}
     numbers = json.loads((run.folder / "folds" / "metrics.json").read_text())
     right = np.mean([row["label"] == row["prediction"] for row in rows])

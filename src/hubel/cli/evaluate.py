@@ -59,7 +59,6 @@ def evaluate(
     from hubel.core.progress import say
     from hubel.evaluation.evaluate import EvaluationResult, evaluate_file
     from hubel.evaluation.folds import FoldsEvaluation, evaluate_folds
-    from hubel.inference.tta import VIEWS
 
     result: EvaluationResult
     if folds is None:
@@ -77,8 +76,8 @@ def evaluate(
         print_json(result.to_json())
         return 0
     print_notes(result.notes)
-    if tta:
-        print_line(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
+    if views := result.to_json().get("tta"):
+        print_line(f"scores are the mean over {views}")
     print_table(["", str(result.folder)], evaluation.rows(result.split))
     if isinstance(result, FoldsEvaluation):
         print_line(f"folds   {result.folds.sentence()}")
