@@ -36,7 +36,7 @@ _ALL_CORES = 2**26  # numbers in the features from which on more threads than on
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """What cross-validation says of images: each by a head that has not seen it.
+    """Logits of images in cross-validation: each by a head that has not seen it.
 
     Attributes:
         positions: of the images, ascending, `(m,)`.
