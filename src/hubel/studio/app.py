@@ -8,8 +8,6 @@ from concurrent.futures import Future
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,6 +16,7 @@ from starlette.routing import Route
 
 from hubel.core.errors import DecodeError, OptionError, UnknownNameError
 from hubel.inference.classifier import Classifier
+from hubel.studio.batching import ScoredImage
 from hubel.studio.body import BodyBudget, BodyLease, read_body
 from hubel.studio.guard import Guard
 from hubel.studio.metrics import ServerMetrics, gauge
@@ -26,6 +25,7 @@ from hubel.studio.openapi import MOST_CLASSES, openapi_document
 from hubel.studio.responses import JsonResponse, RequestError, busy
 from hubel.studio.served_models import ServedModel
 from hubel.studio.settings import ServerSettings
+from hubel.studio.watch import watch_lines
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -145,6 +145,7 @@ class Api:
             *self._metrics.lines(),
             *gauge("hubel_images_under_way", "Images being decoded, waiting or being classified.", waiting),
             *gauge("hubel_body_bytes", "Bytes of request bodies in memory.", [({}, float(self._bodies.used))]),
+            *watch_lines([model.watch for model in self._served.values() if model.watch]),
         ]
         return Response("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4")
 
@@ -239,15 +240,16 @@ def _coverage(request: Request, model: Classifier) -> float | None:
 
 
 def _prediction(
-    name: str | None, row: NDArray[np.float64] | Exception, model: Classifier, top: int, coverage: float | None
+    name: str | None, row: ScoredImage | Exception, model: Classifier, top: int, coverage: float | None
 ) -> dict[str, Any]:
     if isinstance(row, DecodeError):
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
     if isinstance(row, Exception):
         raise row
-    found = {"top": model.best(row, top), **({"set": model.label_set(row, coverage)} if coverage else {})}
+    sets = {"set": model.label_set(row.scores, coverage)} if coverage else {}
+    found = {"top": model.best(row.scores, top), **sets}
     entries = {key: [{"class": label, "score": score} for label, score in pairs] for key, pairs in found.items()}
-    return {"name": name, **entries}
+    return {"name": name, **entries, **({"damaged": row.damage} if row.damage else {})}
 
 
 def _described(model: ServedModel) -> dict[str, Any]:

@@ -16,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hubel.audit.drifting.observe import observe_reference
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
 from hubel.inference.forward import outputs
+from hubel.inference.predictor import Predictor
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import ALL, NONE
 from hubel.tasks.task import LabelledOutputs
@@ -99,6 +101,7 @@ def execute(
             trained = _train_from_scratch(plan, folder, on_epoch)
         if not trained.stopped_by:
             _calibrate(folder.model, plan, trained)
+            _keep_reference(folder.model, plan)
     return trained
 
 
@@ -269,3 +272,12 @@ def _calibrate(model: Path, plan: Plan, trained: TrainedModel) -> None:
         targets=np.concatenate([part.targets for part in held_out]),
     )
     save_model(model, network.state_dict(), task.calibrate_sets(together, card))
+
+
+def _keep_reference(model: Path, plan: Plan) -> None:
+    """Store in a model file what new images are to be compared with: see `hubel.audit.drift`."""
+    network, card = load_model(model)
+    held_out = None if plan.val is None else plan.val.images
+    predictor = Predictor(network.to(plan.device), card) if card.classes else None
+    reference = observe_reference(predictor, card.preprocess, shown=plan.train.images, held_out=held_out)
+    save_model(model, network.state_dict(), dataclasses.replace(card, reference=reference.to_json()))

@@ -21,7 +21,7 @@ __all__ = ["SCORES", "ModelCard"]
 SCORES = ("softmax", "sigmoid", "identity")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "coverage")
+_ONLY_IF_SET = ("tta", "reference", "coverage")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -41,6 +41,8 @@ class ModelCard:
         task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
         offset: added to outputs that are numbers, after they are divided by the temperature.
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
+        reference: measurements of the training's images, which new ones are compared with, as JSON values; see
+            `hubel.audit.drifting.reference`. Empty where there are none.
         coverage: thresholds of prediction sets; None where the model has none.
 
     Raises:
@@ -58,6 +60,7 @@ class ModelCard:
     task: str = ""
     offset: float = 0.0
     tta: bool = False
+    reference: Mapping[str, Any] = field(default_factory=dict)
     coverage: CoverageTable | None = None
 
     def __post_init__(self) -> None:
@@ -135,8 +138,9 @@ class ModelCard:
         Raises:
             TypeError, ValueError, LookupError: the fields are not those of a card.
         """
-        for name, kind in {"model": str, "classes": list, "options": dict, "provenance": dict}.items():
-            if not isinstance(fields[name], kind):
+        kinds = {"model": str, "classes": list, "options": dict, "provenance": dict, "reference": dict}
+        for name, kind in kinds.items():
+            if not isinstance(fields.get(name, {}) if name in _ONLY_IF_SET else fields[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")
         json.dumps(fields, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
