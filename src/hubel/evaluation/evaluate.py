@@ -15,6 +15,7 @@ from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
 from hubel.tasks.catalogue import find_task
+from hubel.tasks.prediction_sets import measure_coverage
 from hubel.tasks.task import Evaluation, Model
 
 __all__ = ["EvaluationResult", "evaluate_file"]
@@ -56,6 +57,7 @@ def evaluate_file(
     tta: bool = False,
     engine: str = "auto",
     unknown: str | Path | None = None,
+    coverage: float | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
 
@@ -72,6 +74,7 @@ def evaluate_file(
         engine: for exported files; see `hubel.load`.
         unknown: images of none of the model's classes, labelled or not: how well they are told from the others is
             measured, too.
+        coverage: measure prediction sets of this coverage, too; see `hubel.inference.Classifier.rank`.
 
     Raises:
         HubelError: the model or the data cannot be used together.
@@ -84,11 +87,15 @@ def evaluate_file(
             f"{model} calls no image unknown, so that --unknown has nothing to measure; hubel train makes classifiers "
             "that do, unless --reject is 0"
         )
+    if coverage is not None:
+        card.coverage_table().at(coverage)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
     chosen = dataset.evaluation_rows(card.provenance, split)
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
     images = dataset.images(card.preprocess, rows)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
+    if coverage is not None:
+        evaluation = measure_coverage(evaluation, card, coverage)
     notes = (*dataset.index.notes(), *chosen.notes)
     others = None if unknown is None else open_dataset(str(unknown), labelled=False)
     if others is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +112,7 @@ def export(
         quantised = OnnxQuantiser(max_drop=max_drop, check=labelled).quantise_with_cost(exact, sample.calibration)
     whole = quantised.model if quantised else exact
     if isinstance(averaging, Classifier):
-        card = dataclasses.replace(card, tta=True)
+        card = card.rescored(tta=True, novelty=card.novelty)
         views, whole = with_views(exact, card), with_views(whole, card)
         parity = check_scores(averaging.rows, card, views, sample.check[:PARITY_IMAGES])
     facts = {

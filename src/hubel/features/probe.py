@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from hubel.core.random import permutation
 
-__all__ = ["HeldOut", "Probe", "fit_probe", "neighbours_accuracy"]
+__all__ = ["LeftOut", "Probe", "fit_probe", "neighbours_accuracy"]
 
 # Inverse strengths of the penalty, for features whose components have a mean variance of 1, divided by their number.
 _STRENGTHS = (1.0, 3.0, 10.0)
@@ -35,15 +35,15 @@ _ALL_CORES = 2**26  # numbers in the features from which on more threads than on
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Logits of images from heads that were fitted without them.
+class LeftOut:
+    """Logits of images in cross-validation: each by a head that has not seen it.
 
     Attributes:
-        rows: positions of the images among those that cross-validation chose the strength with, `(m,)`.
+        positions: of the images, ascending, `(m,)`.
         logits: `(m, classes)`.
     """
 
-    rows: NDArray[np.int64]
+    positions: NDArray[np.int64]
     logits: NDArray[np.float32]
 
 
@@ -57,14 +57,14 @@ class Probe:
         strength: the inverse strength of the penalty that was chosen.
         accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones. None
             where no class has two images, so that none can be left out.
-        held_out: logits of cross-validation with that strength; None likewise.
+        left_out: the logits of cross-validation; None like the accuracy.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     strength: float
     accuracy: float | None
-    held_out: HeldOut | None = None
+    left_out: LeftOut | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def fit_probe(
     *,
     seed: int = 0,
     sample_weight: NDArray[np.float32] | None = None,
+    strength: float | None = None,
 ) -> Probe:
     """Fit the best linear head to features.
 
@@ -98,21 +99,23 @@ def fit_probe(
         classes: how many there are; some may have no image.
         seed: of the division into folds.
         sample_weight: of each image in the loss, `(n,)`, at least 0; 1 if None. The accuracy counts all alike.
+        strength: the inverse strength of the penalty; None chooses it by cross-validation.
     """
     weights = np.ones(len(features), np.float32) if sample_weight is None else sample_weight
     scaling = _Scaling.of(features)
     x = scaling(features)
     some = np.sort(permutation(len(x), seed)[:_CHOOSING])
     with _few_threads(x.size):
-        found = _cross_validate(x[some], targets[some], weights[some], classes, seed)
-        best = 0 if found is None else int(np.argmax(found[0]))
-        weight, bias = _fit(x, targets, weights, classes, [_STRENGTHS[best]])[0]
+        tried = () if strength else _STRENGTHS  # nothing is left to choose
+        logits = _cross_validate(x[some], targets[some], weights[some], classes, seed, tried)
+        scores = [float(_right(one, targets[some]).mean()) for one in logits]
+        best = int(np.argmax(scores)) if scores else 0
+        strength = strength or _STRENGTHS[best]
+        weight, bias = _fit(x, targets, weights, classes, [strength])[0]
     weight = weight * scaling.factor
     bias = bias - weight @ scaling.mean
-    accuracy = held_out = None
-    if found is not None:
-        accuracy, held_out = float(found[0][best]), HeldOut(some, found[1][best])
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], accuracy, held_out)
+    accuracy, left_out = (scores[best], LeftOut(some, logits[best])) if scores else (None, None)
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), strength, accuracy, left_out)
 
 
 def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
@@ -139,24 +142,28 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
 
 
 def _cross_validate(
-    x: NDArray[np.float32], targets: NDArray[Any], weights: NDArray[np.float32], classes: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float32]] | None:
-    """Return accuracy and logits `(n, classes)` of left-out images for each strength; None where none can be."""
-    right = np.zeros(len(_STRENGTHS))
-    held_out = np.zeros((len(_STRENGTHS), len(x), classes), np.float32)
-    folds = list(_folds(targets, seed))
-    if not folds:
-        return None
+    x: NDArray[np.float32],
+    targets: NDArray[Any],
+    weights: NDArray[np.float32],
+    classes: int,
+    seed: int,
+    strengths: tuple[float, ...],
+) -> NDArray[np.float32]:
+    """Return the logits `(strengths, n, classes)` of images, each left out; of no strength where none can be."""
+    folds = list(_folds(targets, seed)) if strengths else []
+    logits = np.empty((len(strengths) if folds else 0, len(x), classes), np.float32)
     for train, held in folds:
-        heads = _fit(x[train], targets[train], weights[train], classes, _STRENGTHS)
+        heads = _fit(x[train], targets[train], weights[train], classes, strengths)
         for place, (weight, bias) in enumerate(heads):
-            logits = x[held] @ weight.T + bias
-            held_out[place, held] = logits
-            if targets.ndim == 2:
-                right[place] += ((logits > 0) == (targets[held] > 0.5)).all(1).sum()
-            else:
-                right[place] += (logits.argmax(1) == targets[held]).sum()
-    return right / len(x), held_out
+            logits[place, held] = x[held] @ weight.T + bias
+    return logits
+
+
+def _right(logits: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return whether each image `(n,)` gets its class, or exactly its classes."""
+    if targets.ndim == 2:
+        return np.asarray(((logits > 0) == (targets > 0.5)).all(1))
+    return np.asarray(logits.argmax(1) == targets)
 
 
 def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hubel.core.window import in_order
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
-from hubel.inference.scores import rows
+from hubel.inference.scores import rows, scores
 from hubel.inference.stream import batch_size
 from hubel.inference.tta import VIEWS
 from hubel.metrics import figures
@@ -30,11 +30,12 @@ from hubel.metrics.classification import (
     sample_losses,
 )
 from hubel.metrics.novelty import NoveltyMetrics, measure_novelty
+from hubel.metrics.prediction_sets import coverage_table
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.task import Evaluation, FittedHead, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, LabelledOutputs, Metric, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -372,9 +373,16 @@ class Classification(Task):
 
     name: ClassVar[str] = "classify"
     summary: ClassVar[str] = "predict one class for each image"
+    pipeline_tag: ClassVar[str] = "image-classification"
     exclusive: ClassVar[bool] = True
     knows_novelty: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "bce", "mse")
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": Metric("top1"),
+        "macro_f1": Metric("macro_f1"),
+        "macro_recall": Metric("macro_recall"),
+        "loss": Metric("nll", lower=True),
+    }
 
     def objective(
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
@@ -383,7 +391,13 @@ class Classification(Task):
         return ClassificationObjective.of(settings, targets, device)
 
     def fit_head(
-        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[Any],
+        card: ModelCard,
+        loss: LossSettings,
+        seed: int,
+        strength: float | None = None,
     ) -> FittedHead:
         """Fit a logistic regression; its strength is chosen by cross-validation."""
         import torch
@@ -394,8 +408,14 @@ class Classification(Task):
         classes, weights = len(card.classes), None
         if loss.class_weights:
             weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes)).numpy()
-        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights)
-        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy, held_out=probe.held_out)
+        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights, strength=strength)
+        return FittedHead(
+            weight=probe.weight,
+            bias=probe.bias,
+            score=probe.accuracy,
+            left_out=probe.left_out,
+            strength=probe.strength,
+        )
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
         """Return the leave-one-out accuracy of 5 nearest neighbours."""
@@ -410,6 +430,10 @@ class Classification(Task):
     def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
         """Return the card with the temperature that suits validation images."""
         return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets), 6))
+
+    def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
+        """Return the card with thresholds of prediction sets."""
+        return dataclasses.replace(card, coverage=coverage_table(scores(held_out.outputs, card), held_out.targets))
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return a predictor."""
@@ -434,7 +458,7 @@ class Classification(Task):
     ) -> Evaluation:
         classes = len(card.classes)
         evaluation = self.evaluate_scores(found[:, :classes], card, images, targets, tta)
-        if card.novelty is None or not isinstance(evaluation, ClassificationEvaluation):
+        if card.novelty is None or found.shape[1] == classes or not isinstance(evaluation, ClassificationEvaluation):
             return evaluation
         novelty = found[:, classes]
         measured = measure_novelty(novelty, card.novelty.threshold)

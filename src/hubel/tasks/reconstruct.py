@@ -141,6 +141,7 @@ class Reconstruction(Task):
 
     name: ClassVar[str] = "reconstruct"
     summary: ClassVar[str] = "compress each image and reconstruct it"
+    pipeline_tag: ClassVar[str] = "image-to-image"
     output: ClassVar[str] = "image"
     labelled: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("bce",)

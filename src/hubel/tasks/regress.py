@@ -18,7 +18,7 @@ from hubel.metrics.report_items import Drawing, PredictionTable, Tile
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.style import BLUE, MUTED, canvas, finish, heading, style_axes
 from hubel.tasks.classify import predict_scores
-from hubel.tasks.task import Evaluation, FittedHead, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, Metric, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ class Regression(Task):
     summary: ClassVar[str] = "predict a number for each image; labels are numbers"
     stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("mse",)
+    metrics: ClassVar[Mapping[str, Metric]] = {"r2": Metric("r2"), "loss": Metric("mse", lower=True)}
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights", "reject")
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "sgd": 0.005}
@@ -225,7 +226,13 @@ class Regression(Task):
         return RegressionObjective(offset=card.offset, scale=1 / card.temperature)
 
     def fit_head(
-        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[Any],
+        card: ModelCard,
+        loss: LossSettings,
+        seed: int,
+        strength: float | None = None,
     ) -> FittedHead:
         """Fit ridge regression; leave-one-out errors choose the penalty, 5 folds measure R²."""
         from sklearn.linear_model import RidgeCV  # what only evaluates exported files does without

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from hubel.features.probe import HeldOut
+    from hubel.features.probe import LeftOut
     from hubel.tasks.losses import LossSettings
 
 __all__ = [
     "Evaluation",
     "FittedHead",
+    "LabelledOutputs",
+    "Metric",
     "Model",
     "Objective",
     "Task",
@@ -119,6 +121,29 @@ class Evaluation(abc.ABC):
         return []
 
 
+@dataclass(frozen=True)
+class Metric:
+    """A number of an evaluation that can choose between models.
+
+    Attributes:
+        key: its name in `Evaluation.to_json`.
+        lower: lower is better.
+    """
+
+    key: str
+    lower: bool = False
+
+    @property
+    def best(self) -> float:
+        """The score of a perfect model."""
+        return 0.0 if self.lower else 1.0
+
+    def score(self, evaluation: Evaluation) -> float:
+        """Return the number, negative if lower is better: higher is better in any case."""
+        value = float(evaluation.to_json()[self.key])
+        return -value if self.lower else value
+
+
 class Model(Protocol):
     """A trained model as `Task.evaluate` takes it."""
 
@@ -135,13 +160,28 @@ class FittedHead:
         weight: `(outputs, d)`.
         bias: `(outputs,)`.
         score: of cross-validation, at most 1: accuracy, or R² for numbers; None for too few images.
-        held_out: logits of cross-validation; None where there are none.
+        left_out: the outputs of cross-validation for the images that each of its heads has not seen, if they are kept.
+        strength: the inverse strength of the penalty that cross-validation has chosen, if it is to be chosen so.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     score: float | None
-    held_out: HeldOut | None = None
+    left_out: LeftOut | None = None
+    strength: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelledOutputs:
+    """Outputs of a model for images that have not taught it, and what they should be.
+
+    Attributes:
+        outputs: `(n, outputs)`.
+        targets: `(n,)`, or `(n, outputs)`.
+    """
+
+    outputs: NDArray[np.float32]
+    targets: NDArray[Any]
 
 
 class Task(abc.ABC):
@@ -150,6 +190,7 @@ class Task(abc.ABC):
     Attributes:
         name: as the user gives it to `--task`, and as model files keep it.
         summary: one line for the help.
+        pipeline_tag: the name of such models on the Hugging Face Hub; "" where it has none.
         output: the kind of network it needs, see `Variant.output`: "vector" or "image".
         labelled: every image needs a label.
         multi_label: a label may name several classes, separated by "|".
@@ -157,6 +198,7 @@ class Task(abc.ABC):
         knows_novelty: models may answer that an image is of none of the classes.
         stratify: labels are classes, of each of which a share is held out.
         losses: names of losses; the first one is the default.
+        metrics: what settings can be chosen by, by name; the first one is the default. Empty where nothing can.
         unused: settings of a recipe that have no meaning.
         default_model: the network where nobody names one; None where it depends on the images.
         optimizer: the default for training from scratch.
@@ -165,6 +207,7 @@ class Task(abc.ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    pipeline_tag: ClassVar[str] = ""
     output: ClassVar[str] = "vector"
     labelled: ClassVar[bool] = True
     multi_label: ClassVar[bool] = False
@@ -172,6 +215,7 @@ class Task(abc.ABC):
     knows_novelty: ClassVar[bool] = False
     stratify: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]]
+    metrics: ClassVar[Mapping[str, Metric]] = {}
     unused: ClassVar[tuple[str, ...]] = ()
     default_model: ClassVar[str | None] = None
     optimizer: ClassVar[str] = "sgd"
@@ -215,9 +259,17 @@ class Task(abc.ABC):
         """
 
     def fit_head(
-        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[Any],
+        card: ModelCard,
+        loss: LossSettings,
+        seed: int,
+        strength: float | None = None,
     ) -> FittedHead:
         """Fit a linear head to features `(n, d)`; of the loss, the class weights count.
+
+        A `strength` that an earlier fit has chosen saves the choice.
 
         Raises:
             OptionError: the task has no linear head.
@@ -234,6 +286,10 @@ class Task(abc.ABC):
 
     def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
         """Return the card with scores calibrated on validation images."""
+        return card
+
+    def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
+        """Return the card, whose scores are calibrated, with thresholds of prediction sets, if the task has these."""
         return card
 
     @abc.abstractmethod

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
 from hubel.inference.predictor import Predictor
 from hubel.models.neighbours import Neighbours
-from hubel.nn.freezing import NONE
+from hubel.nn.freezing import ALL, NONE
+from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.novelty import Unseen, add_novelty, unseen_by
@@ -29,6 +31,7 @@ from hubel.training.plan import Plan, TransferPlan
 from hubel.training.run_folder import RunFolder
 from hubel.training.trainer import Trainer
 from hubel.training.transfer import TuningPlan, prepare_tuning
+from hubel.weights.card import ModelCard
 from hubel.weights.model_file import load_model, save_model
 
 __all__ = ["OnEpoch", "TrainedModel", "build_trainer", "execute", "training_context"]
@@ -53,7 +56,9 @@ class TrainedModel:
         seconds: spent, by phase.
         tuning: what transfer learning decided; None from scratch.
         logits: of the model for the validation images, where they are known: where only the head was trained.
-        unseen: what the model says of images that it has not learned from, where only the head was trained.
+        left_out: of training images, each by a head that has not seen it, where only the head was trained.
+        strength: of the penalty of the linear head that was fitted to the frozen features, if one was.
+        unseen: features and logits of images that it has not learned from, where only the head was trained.
     """
 
     path: Path
@@ -64,6 +69,8 @@ class TrainedModel:
     seconds: dict[str, float] = field(default_factory=dict)
     tuning: TuningPlan | None = None
     logits: NDArray[np.float32] | None = None
+    left_out: LabelledOutputs | None = None
+    strength: float | None = None
     unseen: Unseen | None = None
 
     @property
@@ -159,33 +166,42 @@ def _memorise(network: Neighbours, train: Labelled[Images]) -> dict[str, int]:
 def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:
     """Fit a head to pretrained features; then tune the stages that are freed, if they make it better."""
 
-    def keep(weights: Mapping[str, Tensor]) -> None:
+    def keep(weights: Mapping[str, Tensor], frozen: str) -> None:
         prefix = "network."  # of what is tuned as a part
-        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, plan.card)
+        # The weights of a file may have learned from these images themselves.
+        known = {} if isinstance(transfer.weights, Path) else {"frozen": frozen}
+        card = dataclasses.replace(plan.card, provenance={**plan.card.provenance, **known})
+        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, card)
 
     begun = load_newest(folder.checkpoints) is not None
 
     def save_head(network: nn.Module) -> None:
         if not begun:  # a run that goes on has a model already, perhaps a better one
-            keep(network.state_dict())
+            keep(network.state_dict(), ALL)
 
     # Once tuning has begun, it is not for the clock to decide what is tuned.
     tuning = prepare_tuning(_with_minutes(plan, math.inf) if begun else plan, transfer, save_head, folder.tell)
     minutes = sum(tuning.seconds.values()) / 60
     trained = TrainedModel(
-        path=folder.model, minutes=minutes, notes=tuning.notes, seconds=tuning.seconds, tuning=tuning.plan
+        path=folder.model,
+        minutes=minutes,
+        notes=tuning.notes,
+        seconds=tuning.seconds,
+        tuning=tuning.plan,
+        strength=tuning.strength,
     )
     if tuning.tuned is None:
-        return dataclasses.replace(trained, logits=tuning.logits, unseen=tuning.unseen)
+        return dataclasses.replace(trained, logits=tuning.logits, left_out=tuning.left_out, unseen=tuning.unseen)
     # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest, are the
     # best ones; few images cannot tell which.
     few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
     selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
     left = _with_minutes(plan, min(plan.loop.max_minutes, tuning.minutes_left))
-    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep, on_epoch)
+    keep_tuned = partial(keep, frozen=tuning.plan.boundary)
+    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep_tuned, on_epoch)
     with listening() as stop:
         finished = loop.run(stop)
-    if finished and loop.progress.best_epoch == 0:
+    if head_kept := finished and loop.progress.best_epoch == 0:
         tuning.notes.append("fine-tuning improved nothing on the validation images: the head alone is kept")
         folder.tell(tuning.notes[-1])
     return dataclasses.replace(
@@ -194,6 +210,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         minutes=minutes + loop.progress.minutes,
         stopped_by=0 if finished else stop.asked,
         seconds={**tuning.seconds, "fine-tuning": loop.progress.minutes * 60},
+        left_out=tuning.left_out if head_kept else None,
     )
 
 
@@ -227,7 +244,8 @@ def _open_loop(
         save(folder.checkpoints, step, checkpoint)
 
     trainer = build_trainer(plan, network)
-    loop = Loop(trainer, train, plan.loop, selection, keep=keep, save=save_checkpoint, tell=tell)
+    after = len(plan.measured.images) + len(plan.splits.val)  # those of the result, and those of the calibration
+    loop = Loop(trainer, train, plan.loop, selection, images_after=after, keep=keep, save=save_checkpoint, tell=tell)
     checkpoint = load_newest(folder.checkpoints)
     if checkpoint is not None:
         loop.restore(checkpoint)
@@ -236,20 +254,21 @@ def _open_loop(
 
 
 def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedModel:
-    """Calibrate the scores of a model file, and give it its rule for images of none of its classes.
+    """Calibrate the scores of a model file and its prediction sets, and give it its rule for unknown images.
 
-    Images that have trained the network tell nothing of how confident it may be, nor of how new other images are.
+    Images that have trained the network tell nothing of how confident it may be, nor of how new other images are. So
+    the scores are calibrated on the validation images; sets and rule on these, and on training images in
+    cross-validation where only a head was trained.
     """
     started, task = time.monotonic(), plan.task
     network, card = load_model(trained.path)
     network = network.to(plan.device)
     logits, unseen, reject = trained.logits, trained.unseen, plan.recipe.network.reject
-    calibrates = plan.val is not None and task.calibrates(card)
-    if plan.val is not None and logits is None and (calibrates or (task.knows_novelty and reject)):
+    if plan.val is not None and logits is None and (task.calibrates(card) or (task.knows_novelty and reject)):
         unseen = unseen_by(network, plan.val.images)
         logits = unseen.logits
-    if calibrates and plan.val is not None and logits is not None:
-        card = task.calibrate(logits, plan.val.targets, card)
+    if task.calibrates(card):
+        card = _calibrated(card, plan, trained, logits)
     measured = time.monotonic()
     card, sentence = add_novelty(network, card, task, unseen, reject=reject, seed=plan.loop.seed)
     if sentence:
@@ -258,6 +277,21 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     save_model(trained.path, network.state_dict(), card)
     notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
     return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})
+
+
+def _calibrated(card: ModelCard, plan: Plan, trained: TrainedModel, logits: NDArray[np.float32] | None) -> ModelCard:
+    """Return the card with scores and prediction sets calibrated, given the logits of the validation images."""
+    held_out = [] if trained.left_out is None else [trained.left_out]
+    if plan.val is not None and logits is not None:
+        card = plan.task.calibrate(logits, plan.val.targets, card)
+        held_out.append(LabelledOutputs(outputs=logits, targets=plan.val.targets))
+    if not held_out:
+        return card
+    together = LabelledOutputs(
+        outputs=np.concatenate([part.outputs for part in held_out]),
+        targets=np.concatenate([part.targets for part in held_out]),
+    )
+    return plan.task.calibrate_sets(together, card)
 
 
 def _keep_reference(model: Path, plan: Plan) -> None:

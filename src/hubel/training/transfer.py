@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,11 +27,11 @@ from hubel.data.augment import Policy
 from hubel.data.loading import Images, Labelled, Samples
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
-from hubel.features.probe import HeldOut
+from hubel.features.probe import LeftOut
 from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
-from hubel.tasks.task import FittedHead
+from hubel.tasks.task import FittedHead, LabelledOutputs
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
 from hubel.training.novelty import Unseen
 from hubel.training.plan import Plan, TransferPlan
@@ -38,7 +39,7 @@ from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
-__all__ = ["Tuning", "TuningPlan", "prepare_tuning"]
+__all__ = ["Tuning", "TuningPlan", "prepare_tuning", "pretrained_network"]
 
 _BATCH = 256  # maps that are averaged at once
 _WARM_UP, _TIMED = 32, 160  # images: the engine is chosen with the first ones, and timed on those up to the second
@@ -88,7 +89,9 @@ class Tuning:
         notes: what was found and decided, in sentences.
         seconds: spent, by phase.
         logits: of the head alone for the validation images; None where there is no linear head, or no such image.
-        unseen: what the head alone says of images that it has not learned from; None where there is no such head.
+        left_out: of training images, each by a head that has not seen it; None where there are none.
+        strength: of the penalty of the head, see `FittedHead`.
+        unseen: features and logits of images that the head has not learned from; None where there is no such head.
         minutes_left: of `max_minutes`, for the epochs.
     """
 
@@ -101,6 +104,8 @@ class Tuning:
     notes: list[str]
     seconds: dict[str, float]
     logits: NDArray[np.float32] | None
+    left_out: LabelledOutputs | None
+    strength: float | None
     unseen: Unseen | None
     minutes_left: float
 
@@ -172,7 +177,7 @@ def prepare_tuning(
         )
 
     with _clock(seconds, "loading weights"):
-        network = _pretrained(plan, transfer).to(plan.device)
+        network = pretrained_network(plan, transfer).to(plan.device)
         lower = extractor(transfer.lower)
     score, head, below, logits, unseen = NO_SCORE, None, None, None, None
     if ALL in boundaries(network):
@@ -230,6 +235,8 @@ def prepare_tuning(
         notes=notes,
         seconds=seconds,
         logits=logits,
+        left_out=None if head is None else _left_out(head, plan.train.targets),
+        strength=None if head is None else head.strength,
         unseen=unseen,
         minutes_left=budget.left / 60,
     )
@@ -276,7 +283,12 @@ def _tuned(network: Network, plan: TuningPlan) -> Tuned:
     )
 
 
-def _pretrained(plan: Plan, transfer: TransferPlan) -> Network:
+def pretrained_network(plan: Plan, transfer: TransferPlan) -> Network:
+    """Return the network of a plan with its initial weights; its last layer is random.
+
+    Raises:
+        WeightsError: the weights cannot be had.
+    """
     card = plan.card
     network = create_model(
         card.model,
@@ -332,8 +344,8 @@ def _fit_head(
         accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
         note(f"all classes are ImageNet's: accuracy {accuracy:.1%} on the training images before any training")
         if head.score is None or accuracy >= head.score:
-            learned_elsewhere = HeldOut(np.arange(len(targets)), features.train @ weight.T + bias)
-            head = replace(head, weight=weight, bias=bias, score=accuracy, held_out=learned_elsewhere)
+            unseen = LeftOut(np.arange(len(targets)), features.train @ weight.T + bias)  # by a head of other images
+            head = replace(head, weight=weight, bias=bias, score=accuracy, left_out=unseen)
     layer = last_linear(network)
     assert layer is not None, "boundaries() has found one"
     with torch.no_grad():
@@ -344,12 +356,18 @@ def _fit_head(
 
 def _unseen(head: FittedHead, features: _TrainingFeatures, logits: NDArray[np.float32] | None) -> Unseen | None:
     """Return features and logits of the training images that cross-validation left out, and of validation images."""
-    parts = [] if head.held_out is None else [Unseen(features.train[head.held_out.rows], head.held_out.logits)]
+    parts = [] if head.left_out is None else [Unseen(features.train[head.left_out.positions], head.left_out.logits)]
     if features.val is not None and logits is not None:
         parts.append(Unseen(features.val, logits))
     if not parts:
         return None
     return Unseen(*(np.concatenate(arrays) for arrays in zip(*map(astuple, parts), strict=True)))
+
+
+def _left_out(head: FittedHead, targets: NDArray[Any]) -> LabelledOutputs | None:
+    if head.left_out is None:
+        return None
+    return LabelledOutputs(outputs=head.left_out.logits, targets=targets[head.left_out.positions])
 
 
 def _fitted(plan: Plan, features: NDArray[np.float32]) -> FittedHead:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
+from hubel.weights.coverage import CoverageTable
 from hubel.weights.novelty_rule import NoveltyRule
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ __all__ = ["SCORES", "ModelCard"]
 SCORES = ("softmax", "sigmoid", "identity")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "novelty", "reference")
+_ONLY_IF_SET = ("tta", "novelty", "reference", "coverage")
+# Fields that were measured with the very scores or features of one network, and mean nothing for others.
+_OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -44,6 +47,7 @@ class ModelCard:
         novelty: rule by which an image is of none of the classes; None for a model that has none.
         reference: measurements of the training's images, which new ones are compared with, as JSON values; see
             `hubel.audit.drifting.reference`. Empty where there are none.
+        coverage: thresholds of prediction sets; None where the model has none.
 
     Raises:
         OptionError: a value is invalid.
@@ -62,6 +66,7 @@ class ModelCard:
     tta: bool = False
     novelty: NoveltyRule | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
+    coverage: CoverageTable | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -82,6 +87,8 @@ class ModelCard:
             raise OptionError(f"tta is true or false, not {self.tta!r}")
         if self.novelty is not None and not self.classes:
             raise OptionError("a model without classes has no rule for images of none of them")
+        if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
+            raise OptionError(f"thresholds of coverage are those of {len(self.classes)} classes")
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
@@ -129,22 +136,44 @@ class ModelCard:
             network.novelty = Novelty(layer.in_features, self.novelty.rank)
         return network
 
+    def coverage_table(self) -> CoverageTable:
+        """Return the thresholds of prediction sets.
+
+        Raises:
+            OptionError: the model has none.
+        """
+        if self.coverage is None:
+            raise OptionError(
+                "this model has no calibration for prediction sets; `hubel train` of version 0.2 or later makes models "
+                "that have it, where each image has one class and some images are held out: train it again"
+            )
+        return self.coverage
+
+    def rescored(self, **changes: Any) -> ModelCard:
+        """Return a card with some changes for other scores than these, such as a mean over several.
+
+        What was measured with these scores, or with the features that they come from, is left out.
+        """
+        kept = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_SCORES}
+        return ModelCard(**{**kept, **changes})
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values, optional ones only where they are set."""
         return {name: value for name, value in asdict(self).items() if value or name not in _ONLY_IF_SET}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> ModelCard:
+    def from_json(cls, values: Mapping[str, Any]) -> ModelCard:
         """Create a card from the values of `to_json`.
 
         Raises:
-            TypeError, ValueError, LookupError: the fields are not those of a card.
+            TypeError, ValueError, LookupError: the values are not those of a card.
         """
         kinds = {"model": str, "classes": list, "options": dict, "provenance": dict, "reference": dict}
         for name, kind in kinds.items():
-            if not isinstance(fields.get(name, {}) if name in _ONLY_IF_SET else fields[name], kind):
+            if not isinstance(values.get(name, {}) if name in _ONLY_IF_SET else values[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")
-        json.dumps(fields, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
-        preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
-        rule = {"novelty": NoveltyRule.from_json(fields["novelty"])} if fields.get("novelty") is not None else {}
-        return cls(**{**fields, "preprocess": preprocess, "classes": classes, **rule})
+        json.dumps(values, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
+        preprocess, classes = Preprocess.from_json(values["preprocess"]), tuple(values["classes"])
+        coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
+        rule = {"novelty": NoveltyRule.from_json(values["novelty"])} if values.get("novelty") is not None else {}
+        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage, **rule})
