@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hubel.core.files import write_atomic, write_json
 from hubel.data.taught import Taught
@@ -28,6 +31,7 @@ def write_evaluation(
     notes: Sequence[str],
     drawings: Sequence[Drawing] = (),
     columns: Mapping[str, Sequence[Any]] | None = None,
+    numbers: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write metrics, tables, figures and a self-contained `report.html` into `folder`; return the report's path.
 
@@ -41,6 +45,7 @@ def write_evaluation(
         notes: warnings.
         drawings: more figures, above those of the evaluation.
         columns: more columns of `predictions.csv`, by name, a value for each image.
+        numbers: more entries of `metrics.json`.
     """
     for name, table in evaluation.files().items():
         write_atomic(folder / name, table)
@@ -51,13 +56,13 @@ def write_evaluation(
         png = to_png(drawing.figure)
         write_atomic(folder / "figures" / f"{drawing.name}.png", png)
         figures.append((drawing.heading, drawing.caption, png))
-    numbers = evaluation_json(evaluation, split=split, taught=taught)
-    seen = numbers["used_in_training"]
+    content = {**evaluation_json(evaluation, split=split, taught=taught), **(numbers or {})}
+    seen = content["used_in_training"]
     report = Report(
         title=title,
         headline=evaluation.headline(split),
         facts=[*facts.items(), *([("Used in training", f"{seen:,} of these images")] if seen else [])],
-        notes=notes,
+        notes=[*notes, *evaluation.remarks(split)],
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
         figures=figures,
@@ -66,11 +71,21 @@ def write_evaluation(
     )
     write_report(folder / "report.html", report)
     # Last: a folder with metrics.json is a finished one.
-    write_json(folder / "metrics.json", numbers)
+    write_json(folder / "metrics.json", content)
     return folder / "report.html"
 
 
 def evaluation_json(evaluation: Evaluation, *, split: str, taught: Taught) -> dict[str, Any]:
-    """Return the numbers, the name of the images, and how many of them taught the model, as plain JSON values."""
-    seen = taught.among(evaluation.images.digests)
-    return {**evaluation.to_json(), "split": split, "used_in_training": int(seen.sum())}
+    """Return the numbers with their intervals, and facts of the images, as plain JSON values.
+
+    These facts are the name of the images, how many of them taught the model, and a digest that evaluations of the same
+    images in the same order share.
+    """
+    digests = evaluation.images.digests
+    return {
+        **evaluation.to_json(),
+        "intervals": {name: list(interval) for name, interval in evaluation.intervals.items()},
+        "split": split,
+        "used_in_training": int(taught.among(digests).sum()),
+        "images_digest": blake2b(np.ascontiguousarray(digests).tobytes(), digest_size=16).hexdigest(),
+    }

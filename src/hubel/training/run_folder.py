@@ -17,6 +17,7 @@ from hubel.core.files import write_atomic, write_json
 from hubel.core.lock import FileLock
 from hubel.core.outputs import RUNS
 from hubel.core.progress import say
+from hubel.metrics.intervals import Interval, wilson
 from hubel.training.recipe_file import modern
 
 __all__ = ["RunFolder", "RunSummary", "differing_settings", "newest_unfinished", "summarise_runs"]
@@ -112,6 +113,7 @@ class RunSummary:
         macro_f1: mean F1 of the classes.
         mse: mean squared error.
         images: number of images that were measured.
+        images_digest: digest that runs with the same test images share; "" where it is not known.
         damaged: its metrics.json cannot be read.
     """
 
@@ -123,7 +125,15 @@ class RunSummary:
     mse: float | None
     images: int | None
     settings: Mapping[str, Any]
+    images_digest: str = ""
     damaged: bool = False
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95 % interval of the score."""
+        if self.score is None or not self.images:
+            return None
+        return wilson(min(round(self.score * self.images), self.images), self.images)
 
     @property
     def finished(self) -> bool:
@@ -150,6 +160,7 @@ def summarise_runs(folder: Path) -> list[RunSummary]:
                 macro_f1=metrics.get("macro_f1"),
                 mse=metrics.get("mse"),
                 images=metrics.get("n"),
+                images_digest=metrics.get("images_digest", ""),
                 damaged=run.finished and not metrics,
             )
         )
@@ -157,14 +168,15 @@ def summarise_runs(folder: Path) -> list[RunSummary]:
 
 
 def _metrics(run: RunFolder) -> dict[str, Any]:
-    """Return the numbers in a run's metrics.json; none where it is missing or damaged."""
+    """Return the numbers in a run's metrics.json, and the digest of its images; none where it is missing or damaged."""
     try:
         found = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    return numbers | {name: found[name] for name in ("images_digest",) if isinstance(found.get(name), str)}
 
 
 def differing_settings(runs: Sequence[RunSummary]) -> list[str]:

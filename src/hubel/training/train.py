@@ -209,6 +209,8 @@ def _measured(
     started = time.monotonic()
     measured = evaluate_run(folder.path, plan, trained)
     folder.tell(measured.evaluation.headline(measured.split))
+    for remark in measured.evaluation.remarks(measured.split):
+        folder.tell(f"note: {remark}")
     return dataclasses.replace(
         result,
         evaluation=measured.evaluation,
