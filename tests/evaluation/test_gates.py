@@ -62,8 +62,8 @@ def test_worse_than_another_model() -> None:
     assert lost.worse
     (line,) = failed_gates(Gates(), bad, lost)
     assert line.startswith(
-        "significantly worse than old.onnx: accuracy 50.0%, and 100% of old.onnx on the same 60 images: a difference "
-        "of -50.0 points (95% interval -62.3 to -37.7"
+        "significantly worse than old.onnx: accuracy 50.0%; that of old.onnx on the same 60 images is 100%: a "
+        "difference of -50.0 points (95% interval -62.3 to -37.7"
     )
     assert line.endswith(", McNemar's p 1.9e-09)")
     won, even = compare_evaluations(good, bad, "x"), compare_evaluations(near, good, "x")
@@ -85,7 +85,7 @@ def test_errors_of_numbers() -> None:
 
     worse = compare_evaluations(measured(2), measured(1), "x")
     assert worse.worse
-    assert "mean absolute error 2.1, and 1.05 of x" in worse.sentence()
+    assert "mean absolute error 2.1; that of x on the same 50 images is 1.05: a difference of +1.05" in worse.sentence()
     assert not compare_evaluations(measured(1), measured(2), "x").worse
     assert not compare_evaluations(measured(1), measured(1), "x").worse
 
@@ -164,7 +164,8 @@ def test_gates_need_no_torch(world: Path, tmp_path: Path) -> None:
     words = ["evaluate", "blind.onnx", "photos", "--no-worse-than", "blind.onnx", "--min-recall", "light=0.5"]
     done = subprocess.run(
         [sys.executable, "-c", script, *words, "--out", str(tmp_path / "out")],
-        cwd=world, capture_output=True, text=True, timeout=100, env=os.environ | {"HUBEL_CACHE": str(tmp_path / "cache")},
+        cwd=world, capture_output=True, text=True, timeout=100,
+        env=os.environ | {"HUBEL_CACHE": str(tmp_path / "cache")},
     )  # fmt: skip
     assert done.returncode == 4, done.stderr
     assert done.stderr.splitlines()[-1].startswith("failed: the recall of light is 0.00% of ")

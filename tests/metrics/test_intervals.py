@@ -247,7 +247,9 @@ def test_the_interval_and_the_score_test_agree(one: int, two: int) -> None:
     first, second = np.zeros(n, bool), np.zeros(n, bool)
     first[:one] = second[one : one + two] = True
     expected = abs(one - two) / math.sqrt(max(1, one + two)) < Z  # McNemar 1947, without continuity correction
-    assert compare_paired(first, second).may_be_chance == expected
+    found = compare_paired(first, second)
+    assert (found.interval.low <= 0 <= found.interval.high) == expected
+    assert found.may_be_chance == (expected or mcnemar(one, two) >= 0.05)
 
 
 def test_errors_are_compared_by_pairs() -> None:

@@ -57,8 +57,8 @@ def evaluate(
         min_accuracy: lowest accuracy, 0 to 1; a lower one is exit code 4.
         min_recall: lowest recall of a class, such as shirt=0.9; once for each class that has a limit.
         no_worse_than: another model, run or exported file, which is measured on the same images. Exit code 4 if its
-            accuracy is higher and the 95% interval of the difference, image by image, excludes 0: a difference that
-            may be chance passes. Without classes the mean errors are compared.
+            accuracy is higher and that is hardly chance: the 95% interval of the difference, image by image, excludes
+            0, and McNemar's p is below 0.05. Without classes the mean errors are compared.
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.results import print_numbers

@@ -9,6 +9,8 @@ from hubel.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from hubel.evaluation.evaluate import EvaluationResult as EvaluationResult
     from hubel.evaluation.evaluate import evaluate_file as evaluate_file
+    from hubel.evaluation.gates import Gates as Gates
+    from hubel.evaluation.gates import ModelComparison as ModelComparison
     from hubel.evaluation.report import Report as Report
     from hubel.evaluation.report import write_report as write_report
     from hubel.evaluation.write import write_evaluation as write_evaluation
@@ -17,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "hubel.evaluation.evaluate": ("EvaluationResult", "evaluate_file"),
+        "hubel.evaluation.gates": ("ModelComparison", "Gates"),
         "hubel.evaluation.report": ("Report", "write_report"),
         "hubel.evaluation.write": ("write_evaluation",),
     },

@@ -13,7 +13,7 @@ from hubel.core.errors import OptionError
 from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.taught import Taught
-from hubel.evaluation.gates import Comparison, Gates, compare_evaluations, failed_gates
+from hubel.evaluation.gates import Gates, ModelComparison, compare_evaluations, failed_gates
 from hubel.evaluation.write import evaluation_json, write_evaluation
 from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
@@ -45,7 +45,7 @@ class EvaluationResult:
     report: Path
     notes: tuple[str, ...]
     taught: Taught
-    comparison: Comparison | None = None
+    comparison: ModelComparison | None = None
     failed: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class EvaluationResult:
         return numbers | _gate_numbers(self.comparison, self.failed)
 
 
-def _gate_numbers(comparison: Comparison | None, failed: tuple[str, ...]) -> dict[str, Any]:
+def _gate_numbers(comparison: ModelComparison | None, failed: tuple[str, ...]) -> dict[str, Any]:
     compared = {"compared_with": comparison.to_json()} if comparison else {}
     return compared | ({"failed": list(failed)} if failed else {})
 

@@ -13,7 +13,7 @@ from hubel.metrics.intervals import Interval, PairedDifference, compare_paired, 
 from hubel.metrics.tables import percent, percent_range, value_range
 from hubel.tasks.task import Evaluation, Task
 
-__all__ = ["Comparison", "Gates", "compare_evaluations", "failed_gates", "parse_min_recall"]
+__all__ = ["Gates", "ModelComparison", "compare_evaluations", "failed_gates", "parse_min_recall"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,8 @@ class Gates:
         min_accuracy: lowest accuracy, 0 to 1; for several labels an image, the share with exactly the right ones.
         min_recall: lowest recall of classes by their names, 0 to 1.
         no_worse_than: another model, which must not be significantly better on the same images: a lower accuracy fails
-            if the 95 % interval of the difference, image by image, excludes 0. For tasks without an accuracy, the
-            higher error.
+            if the 95 % interval of the difference, image by image, excludes 0 and McNemar's p is below 0.05. For tasks
+            without an accuracy, a higher error whose interval excludes 0.
 
     Raises:
         OptionError: a limit is not from 0 to 1.
@@ -85,7 +85,7 @@ def parse_min_recall(texts: Sequence[str]) -> dict[str, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class ModelComparison:
     """A model compared with another one on the same images.
 
     Attributes:
@@ -106,7 +106,7 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """The model is worse, and that is no chance: the 95 % interval of the difference excludes 0."""
+        """The model is worse, and that is hardly chance; see `PairedDifference.may_be_chance`."""
         difference = self.paired.difference if self.higher_is_better else -self.paired.difference
         return difference < 0 and not self.paired.may_be_chance
 
@@ -119,7 +119,7 @@ class Comparison:
         p = "" if pair.p_value is None else f", McNemar's p {pair.p_value:.2g}"
         verdict = "; it may be chance" if pair.may_be_chance else ""
         return (
-            f"{self.name} {here}, and {there} of {self.other} on the same {pair.n:,} images: a difference of "
+            f"{self.name} {here}; that of {self.other} on the same {pair.n:,} images is {there}: a difference of "
             f"{form.format(scale * pair.difference)}{unit} (95% interval {interval}{p}){verdict}"
         )
 
@@ -138,7 +138,7 @@ class Comparison:
         }
 
 
-def compare_evaluations(here: Evaluation, there: Evaluation, other: str) -> Comparison:
+def compare_evaluations(here: Evaluation, there: Evaluation, other: str) -> ModelComparison:
     """Compare two evaluations of the same images.
 
     Args:
@@ -147,7 +147,7 @@ def compare_evaluations(here: Evaluation, there: Evaluation, other: str) -> Comp
         other: its name.
     """
     one, two = here.quality(), there.quality()
-    return Comparison(
+    return ModelComparison(
         other=other,
         name=one.name,
         here=float(one.values.mean()),
@@ -157,7 +157,7 @@ def compare_evaluations(here: Evaluation, there: Evaluation, other: str) -> Comp
     )
 
 
-def failed_gates(gates: Gates, evaluation: Evaluation, comparison: Comparison | None) -> tuple[str, ...]:
+def failed_gates(gates: Gates, evaluation: Evaluation, comparison: ModelComparison | None) -> tuple[str, ...]:
     """Return a sentence for each gate that is not passed, with the number, its interval and the limit.
 
     A number fails if it is below the limit, however wide its interval.

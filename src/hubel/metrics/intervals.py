@@ -37,6 +37,7 @@ __all__ = [
 _Z = 1.959963984540054  # of the standard normal distribution, 2.5 % lies above
 _NO_ERROR = 1e-9  # a standard error that is nothing but rounding
 _HALVINGS = 60  # of an interval of at most 2, to the last digit
+_SIGNIFICANT = 0.05
 _TAILS = (0.025, 0.975)
 _DRAWS = 5_000_000  # weights in all
 _REPLICATES = (200, 1_000)  # at least, at most
@@ -194,8 +195,8 @@ class PairedDifference:
 
     @property
     def may_be_chance(self) -> bool:
-        """The interval contains 0: the images do not tell which model is better."""
-        return self.interval.low <= 0 <= self.interval.high
+        """The images do not tell which model is better: the interval contains 0, or the p-value is not below 0.05."""
+        return self.interval.low <= 0 <= self.interval.high or (self.p_value or 0) >= _SIGNIFICANT
 
     def in_points(self) -> str:
         """Return a difference of shares and its interval in percentage points.

@@ -173,9 +173,8 @@ class ClassificationEvaluation(ScoresEvaluation):
         return [
             (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%", percent_range(intervals["top1"])),
             *top5,
-            ("macro precision", f"{m.macro_precision:.4f}"),
-            ("macro recall", f"{m.macro_recall:.4f}"),
-            ("macro recall", f"{percent(m.macro_recall, 2)}%", percent_range(intervals["macro_recall"])),
+            ("macro precision", f"{m.macro_precision:.4f}", value_range(intervals["macro_precision"])),
+            ("macro recall", f"{m.macro_recall:.4f}", value_range(intervals["macro_recall"])),
             (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}", value_range(intervals["macro_f1"])),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
@@ -190,7 +189,6 @@ class ClassificationEvaluation(ScoresEvaluation):
         return [
             share_tile("Top-1", m.top1, "most probable class is the true one", intervals["top1"]),
             *top5,
-            share_tile("Macro recall", m.macro_recall, "mean over classes", intervals["macro_recall"]),
             share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}", intervals["macro_f1"]),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
             share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
