@@ -66,7 +66,6 @@ def evaluate(
     from hubel.core.progress import say
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.evaluation.gates import Gates, parse_min_recall
-    from hubel.inference.tta import VIEWS
 
     limits = parse_min_recall(min_recall or ())
     gates = Gates(min_accuracy=min_accuracy, min_recall=limits, no_worse_than=no_worse_than)
@@ -80,8 +79,8 @@ def evaluate(
         print_json(result.to_json())
         return _exit_code(result)
     print_notes(result.notes)
-    if tta:
-        print_line(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
+    if views := result.to_json().get("tta"):
+        print_line(f"scores are the mean over {views}")
     print_numbers(result.folder, evaluation.rows(result.split))
     for table in evaluation.report_tables():
         if table.above_figures:

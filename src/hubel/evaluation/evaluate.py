@@ -114,7 +114,7 @@ def evaluate_file(
         "Data": f"{dataset.name}: {len(rows):,} {which} images",
         "Left out": f"{len(dataset.index.reasons):,} unreadable",
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
-        **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta else {}),
+        **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta or card.tta else {}),
         **({"Compared": comparison.sentence()} if comparison else {}),
     }
     report = write_evaluation(

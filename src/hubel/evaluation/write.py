@@ -25,6 +25,7 @@ def write_evaluation(
     evaluation: Evaluation,
     *,
     title: str,
+    headline: str = "",
     split: str,
     taught: Taught,
     facts: Mapping[str, str],
@@ -39,6 +40,7 @@ def write_evaluation(
         folder: exists already, or is made.
         evaluation: the numbers.
         title: of the report.
+        headline: its first sentence; that of the evaluation if empty.
         split: the images: "test", "validation", "training", "labelled".
         taught: the images that taught the model; how many of the measured ones did is part of the result.
         facts: rows of the summary.
@@ -60,7 +62,7 @@ def write_evaluation(
     seen = content["used_in_training"]
     report = Report(
         title=title,
-        headline=evaluation.headline(split),
+        headline=headline or evaluation.headline(split),
         facts=[*facts.items(), *([("Used in training", f"{seen:,} of these images")] if seen else [])],
         notes=[*notes, *evaluation.remarks(split)],
         tiles=evaluation.tiles(),

@@ -394,7 +394,7 @@ class Classification(Task):
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> Evaluation:
         """Measure a classifier, exported or not."""
         assert isinstance(model, Classifier)
-        tta = VIEWS[images.preprocess.channels] if model.tta else ""
+        tta = VIEWS[images.preprocess.channels] if model.tta or model.card.tta else ""
         return self.evaluate_scores(predict_scores(model, images), model.card, images, targets, tta)
 
     def evaluate_outputs(
