@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from hubel.cli.data_flags import Root
 from hubel.cli.printing import print_json, print_line, print_notes
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def evaluate(
     /,
     *,
     split: Literal["auto", "train", "val", "test", "all"] = "auto",
-    root: Path | None = None,
+    root: Root = None,
     out: Path | None = None,
     device: str = "auto",
     tta: bool = False,
@@ -49,7 +50,7 @@ def evaluate(
         split: split of the images. auto: the images that training held out, if the model was trained on them;
             otherwise test, or val, if the data has these splits; otherwise all. Images that the model was trained on
             are left out and counted, but for train and all.
-        root: folder that the relative paths of a table start at; the table's own if not given.
+        root: folder that the paths of a table start at.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
@@ -63,7 +64,7 @@ def evaluate(
     """
     from hubel.cli.results import print_numbers
     from hubel.cli.tables import print_table
-    from hubel.core.progress import say
+    from hubel.core.progress import say_notes
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.evaluation.gates import Gates, parse_min_recall
 
@@ -74,8 +75,7 @@ def evaluate(
     )
     evaluation = result.evaluation
     if json:
-        for note in result.notes:
-            say(note)
+        say_notes(result.notes)
         print_json(result.to_json())
         return _exit_code(result)
     print_notes(result.notes)

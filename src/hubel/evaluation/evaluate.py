@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
+from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.taught import Taught
@@ -105,7 +106,7 @@ def evaluate_file(
     if rival is not None:
         comparison = compare_evaluations(evaluation, _evaluate_rival(rival, dataset, rows), str(other))
         if seen := int(Taught.read(rival.card.provenance).among(images.digests).sum()):
-            notes = (*notes, f"{seen:,} of these images taught {other}, which gives it an unfair advantage")
+            notes = (*notes, Caution(f"{seen:,} of these images taught {other}, which gives it an unfair advantage"))
     failed = failed_gates(gates, evaluation, comparison)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
     facts = {

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import astuple, fields
-from typing import Any
 
+from hubel.core.csv_text import csv_text
 from hubel.metrics.classification import Metrics, MultiLabelMetrics
 from hubel.metrics.intervals import Interval
 
@@ -17,13 +15,13 @@ __all__ = ["confusion_csv", "per_class_csv", "percent", "percent_range", "value_
 def confusion_csv(metrics: Metrics) -> str:
     r"""Return the confusion matrix as CSV: a header of predicted classes, a row of counts for each true class."""
     rows = zip(metrics.classes, metrics.confusion.tolist(), strict=True)
-    return _csv([["true \\ predicted", *metrics.classes], *([name, *counts] for name, counts in rows)])
+    return csv_text([["true \\ predicted", *metrics.classes], *([name, *counts] for name, counts in rows)])
 
 
 def per_class_csv(metrics: Metrics | MultiLabelMetrics) -> str:
     """Return the fields of `ClassMetrics` of each class as CSV; numbers are fractions."""
     header = [field.name for field in fields(metrics.per_class[0])]
-    return _csv([header, *(astuple(one) for one in metrics.per_class)])
+    return csv_text([header, *(astuple(one) for one in metrics.per_class)])
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -51,9 +49,3 @@ def value_range(interval: Interval, form: Callable[[float], str] = "{:.4f}".form
     '0.5000 to 0.7500'
     """
     return f"{form(interval.low)} to {form(interval.high)}"
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
