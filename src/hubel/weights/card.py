@@ -19,7 +19,8 @@ __all__ = ["SCORES", "ModelCard"]
 #: Activations of outputs.
 SCORES = ("softmax", "sigmoid", "identity")
 
-_ONLY_IF_SET = ("tta",)  # fields that files have only where they say something, so that other files stay as they were
+# Fields that files have only where they say something, so that other files stay as they were.
+_ONLY_IF_SET = ("tta", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -39,6 +40,8 @@ class ModelCard:
         task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
         offset: added to outputs that are numbers, after they are divided by the temperature.
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
+        reference: measurements of the training's images, which new ones are compared with, as JSON values; see
+            `hubel.audit.drifting.reference`. Empty where there are none.
 
     Raises:
         OptionError: a value is invalid.
@@ -55,6 +58,7 @@ class ModelCard:
     task: str = ""
     offset: float = 0.0
     tta: bool = False
+    reference: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -116,8 +120,9 @@ class ModelCard:
         Raises:
             TypeError, ValueError, LookupError: the fields are not those of a card.
         """
-        for name, kind in {"model": str, "classes": list, "options": dict, "provenance": dict}.items():
-            if not isinstance(fields[name], kind):
+        kinds = {"model": str, "classes": list, "options": dict, "provenance": dict, "reference": dict}
+        for name, kind in kinds.items():
+            if not isinstance(fields.get(name, {}) if name in _ONLY_IF_SET else fields[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")
         json.dumps(fields, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
