@@ -10,9 +10,10 @@ from hubel.core.packages import missing_package
 from hubel.core.shell import shell_command
 from hubel.inference.classifier import Classifier
 from hubel.inference.exported import Exported
-from hubel.inference.onnx_file import is_exported
+from hubel.inference.onnx_file import is_exported, read_onnx
+from hubel.weights.card import ModelCard
 
-__all__ = ["load"]
+__all__ = ["load", "read_any_card"]
 
 
 def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: str = "auto") -> Classifier:
@@ -48,3 +49,25 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
     except ModuleNotFoundError as error:
         raise missing_package(error) from error
     return load_predictor(model, device=device, tta=tta)
+
+
+def read_any_card(model: str | Path) -> ModelCard:
+    """Return the card of any model, named as for `load`, without its weights.
+
+    Raises:
+        ModelFileError: the file is missing, or was not written by hubel.
+        UnknownNameError: there are no such weights.
+        MissingPackageError: the model needs torch, and it is not installed.
+    """
+    if is_exported(model):
+        return read_onnx(Path(model)).card
+    try:
+        from hubel.inference.predictor import known_network
+        from hubel.weights.create import card_of, means_a_file
+        from hubel.weights.model_file import model_path, read_card
+        from hubel.weights.pretrained import find_weights
+    except ModuleNotFoundError as error:
+        raise missing_package(error) from error
+    if means_a_file(model):
+        return read_card(model_path(Path(model)))
+    return card_of(find_weights(*known_network(str(model))))
