@@ -25,6 +25,7 @@ WORDS = {
     "similar": "RUN photos photos/red/1.png",
     "train": "nowhere",
     "evaluate": "RUN nowhere",
+    "tune": "nowhere",
     "predict": "RUN nowhere",
     "lr-find": "nowhere",
     "summary": "lenet5",

@@ -114,6 +114,7 @@ class RunSummary:
         mse: mean squared error.
         images: number of images that were measured.
         images_digest: digest that runs with the same test images share; "" where it is not known.
+        split: what these images are: "test", "validation"; "" where the run does not say.
         damaged: its metrics.json cannot be read.
     """
 
@@ -126,6 +127,7 @@ class RunSummary:
     images: int | None
     settings: Mapping[str, Any]
     images_digest: str = ""
+    split: str = ""
     damaged: bool = False
 
     @property
@@ -161,6 +163,7 @@ def summarise_runs(folder: Path) -> list[RunSummary]:
                 mse=metrics.get("mse"),
                 images=metrics.get("n"),
                 images_digest=metrics.get("images_digest", ""),
+                split=metrics.get("split", ""),
                 damaged=run.finished and not metrics,
             )
         )
@@ -168,7 +171,7 @@ def summarise_runs(folder: Path) -> list[RunSummary]:
 
 
 def _metrics(run: RunFolder) -> dict[str, Any]:
-    """Return the numbers in a run's metrics.json, and the digest of its images; none where it is missing or damaged."""
+    """Return the numbers in a run's metrics.json, and what was measured; none where it is missing or damaged."""
     try:
         found = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -176,7 +179,8 @@ def _metrics(run: RunFolder) -> dict[str, Any]:
     if not isinstance(found, dict):
         return {}
     numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
-    return numbers | {name: found[name] for name in ("images_digest",) if isinstance(found.get(name), str)}
+    texts = {name: found[name] for name in ("split", "images_digest") if isinstance(found.get(name), str)}
+    return {name: value for name, value in numbers.items() if name != "split"} | texts
 
 
 def differing_settings(runs: Sequence[RunSummary]) -> list[str]:
