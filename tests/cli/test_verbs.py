@@ -211,8 +211,8 @@ def test_every_file_that_is_passed_over(hubel: Call, photos: Path) -> None:
 def test_runs_say_what_was_measured(hubel: Call, model: Path) -> None:
     split = json.loads((model / "metrics.json").read_text())["split"]
     header, _, row = (line.split() for line in hubel("runs", model.parent).out.splitlines() if line.strip())
-    assert header[5:8] == ["images", "measured", "on"]
-    assert row[4:6] == ["6", split]
+    assert header[7:10] == ["images", "measured", "on"]
+    assert row[7:9] == ["6", split]
     assert split == "test"
 
 
