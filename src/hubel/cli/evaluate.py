@@ -18,6 +18,8 @@ EXAMPLES = (
     "hubel evaluate model.safetensors photos.csv --json",
     "hubel evaluate model.onnx PHOTOS --min-accuracy 0.9 --min-recall shirt=0.8 --min-recall hat=0.8",
     "hubel evaluate model.onnx PHOTOS --no-worse-than runs/PHOTOS-efficientnet_lite0-1",
+    "hubel evaluate model.onnx PHOTOS --coverage 0.95",
+    "hubel evaluate efficientnet_lite0 PHOTOS --folds 5",
 )
 
 
@@ -35,6 +37,8 @@ def evaluate(
     min_accuracy: float | None = None,
     min_recall: list[str] | None = None,
     no_worse_than: str | None = None,
+    coverage: float | None = None,
+    folds: int | None = None,
     json: bool = False,
 ) -> int:
     """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
@@ -60,19 +64,34 @@ def evaluate(
         no_worse_than: another model, run or exported file, which is measured on the same images. Exit code 4 if its
             accuracy is higher and that is hardly chance: the 95% interval of the difference, image by image, excludes
             0, and McNemar's p is below 0.05. Without classes the mean errors are compared.
+        coverage: measure prediction sets, too: how many of them have the true class, and how large they are, where this
+            share is to have it, such as 0.95.
+        folds: instead of the model's own last layer, measure new ones: one for each of so many parts of all images (or
+            of a --split that the data itself has), fitted to the features of the others.
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.results import print_numbers
     from hubel.cli.tables import print_table
+    from hubel.core.errors import OptionError
     from hubel.core.progress import say_notes
     from hubel.evaluation.evaluate import evaluate_file
+    from hubel.evaluation.folds import FoldsEvaluation, evaluate_folds
     from hubel.evaluation.gates import Gates, parse_min_recall
 
     limits = parse_min_recall(min_recall or ())
     gates = Gates(min_accuracy=min_accuracy, min_recall=limits, no_worse_than=no_worse_than)
-    result = evaluate_file(
-        model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, gates=gates
-    )
+    result: EvaluationResult
+    if folds is None:
+        result = evaluate_file(
+            model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, gates=gates,
+            coverage=coverage,
+        )  # fmt: skip
+    elif tta or engine != "auto" or coverage is not None or gates != Gates():
+        raise OptionError(
+            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage and limits"
+        )
+    else:
+        result = evaluate_folds(model, data, folds, split=split, root=root, out=out, device=device)
     evaluation = result.evaluation
     if json:
         say_notes(result.notes)
@@ -82,6 +101,8 @@ def evaluate(
     if views := result.to_json().get("tta"):
         print_line(f"scores are the mean over {views}")
     print_numbers(result.folder, evaluation.rows(result.split))
+    if isinstance(result, FoldsEvaluation):
+        print_line(f"folds   {result.folds.sentence()}")
     for table in evaluation.report_tables():
         if table.above_figures:
             print_table([name.lower() for name in table.columns], table.rows[:_MOST_ROWS], title=table.heading)

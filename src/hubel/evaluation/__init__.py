@@ -9,6 +9,9 @@ from hubel.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from hubel.evaluation.evaluate import EvaluationResult as EvaluationResult
     from hubel.evaluation.evaluate import evaluate_file as evaluate_file
+    from hubel.evaluation.folds import FoldsEvaluation as FoldsEvaluation
+    from hubel.evaluation.folds import FoldsResult as FoldsResult
+    from hubel.evaluation.folds import evaluate_folds as evaluate_folds
     from hubel.evaluation.gates import Gates as Gates
     from hubel.evaluation.gates import ModelComparison as ModelComparison
     from hubel.evaluation.report import Report as Report
@@ -19,7 +22,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "hubel.evaluation.evaluate": ("EvaluationResult", "evaluate_file"),
-        "hubel.evaluation.gates": ("ModelComparison", "Gates"),
+        "hubel.evaluation.folds": ("FoldsEvaluation", "FoldsResult", "evaluate_folds"),
+        "hubel.evaluation.gates": ("Gates", "ModelComparison"),
         "hubel.evaluation.report": ("Report", "write_report"),
         "hubel.evaluation.write": ("write_evaluation",),
     },

@@ -20,6 +20,7 @@ from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
 from hubel.tasks.catalogue import find_task
+from hubel.tasks.prediction_sets import measure_coverage
 from hubel.tasks.task import Evaluation, Model
 
 __all__ = ["EvaluationResult", "evaluate_file"]
@@ -71,6 +72,7 @@ def evaluate_file(
     tta: bool = False,
     engine: str = "auto",
     gates: Gates | None = None,
+    coverage: float | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
 
@@ -86,6 +88,7 @@ def evaluate_file(
         tta: average the scores over views of each image; see `hubel.inference.tta`.
         engine: for exported files; see `hubel.load`.
         gates: limits to keep; see `EvaluationResult.failed`.
+        coverage: measure prediction sets of this coverage, too; see `hubel.inference.Classifier.rank`.
 
     Raises:
         HubelError: the model or the data cannot be used together, or a gate does not suit the model.
@@ -97,11 +100,15 @@ def evaluate_file(
     gates.check(task, card.classes)
     other = gates.no_worse_than
     rival = None if other is None else _open_rival(other, task.name, device, engine, tta=tta)
+    if coverage is not None:
+        card.coverage_table().at(coverage)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
     chosen = dataset.evaluation_rows(card.provenance, split)
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
     images = dataset.images(card.preprocess, rows)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
+    if coverage is not None:
+        evaluation = measure_coverage(evaluation, card, coverage)
     comparison, notes = None, (*dataset.index.notes(), *chosen.notes)
     if rival is not None:
         comparison = compare_evaluations(evaluation, _evaluate_rival(rival, dataset, rows), str(other))
