@@ -356,8 +356,8 @@ class Clock:
 
 @pytest.mark.parametrize(
     ("seconds", "used", "views"),
-    # 30 images train, 3 validate, 9 measure: those, the 8 that are timed first, and the 4 that are timed in the precision
-    # of the 9, are paid from any budget.
+    # 30 images train, 3 validate, 9 measure: those, the 8 that are timed first, and the 4 that are timed in their
+    # precision are paid from any budget.
     [(14, 8, 0), (49, 25, 0), (59, 30, 1), (124, 30, 2)],
 )
 def test_the_limit_of_time_counts_the_frozen_part(
