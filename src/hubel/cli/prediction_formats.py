@@ -36,9 +36,11 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
             continue
         others = ", ".join(f"{entry['class']} {entry['score']:{form}}" for entry in row["top"][1:])
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
-        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *facts))
+        sets = [", ".join(entry["class"] for entry in row["set"])] if layout.coverage else []
+        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *sets, *facts))
     if shown:
-        columns = ["image", "class", "score", "next classes", "decoded"]
+        sets = [f"{100 * layout.coverage:g}% set"] if layout.coverage else []
+        columns = ["image", "class", "score", "next classes", *sets, "decoded"]
         print_table(columns[: len(shown[0])], shown)
     for problem in problems:
         say(problem)

@@ -35,6 +35,19 @@ _ALL_CORES = 2**26  # numbers in the features from which on more threads than on
 
 
 @dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Logits of images in cross-validation: each by a head that has not seen it.
+
+    Attributes:
+        positions: of the images, ascending, `(m,)`.
+        logits: `(m, classes)`.
+    """
+
+    positions: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Probe:
     """A linear head.
 
@@ -44,12 +57,14 @@ class Probe:
         strength: the inverse strength of the penalty that was chosen.
         accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones. None
             where no class has two images, so that none can be left out.
+        left_out: the logits of cross-validation; None like the accuracy.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     strength: float
     accuracy: float | None
+    left_out: LeftOut | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,7 @@ def fit_probe(
     *,
     seed: int = 0,
     sample_weight: NDArray[np.float32] | None = None,
+    strength: float | None = None,
 ) -> Probe:
     """Fit the best linear head to features.
 
@@ -83,19 +99,23 @@ def fit_probe(
         classes: how many there are; some may have no image.
         seed: of the division into folds.
         sample_weight: of each image in the loss, `(n,)`, at least 0; 1 if None. The accuracy counts all alike.
+        strength: the inverse strength of the penalty; None chooses it by cross-validation.
     """
     weights = np.ones(len(features), np.float32) if sample_weight is None else sample_weight
     scaling = _Scaling.of(features)
     x = scaling(features)
     some = np.sort(permutation(len(x), seed)[:_CHOOSING])
     with _few_threads(x.size):
-        scores = _cross_validate(x[some], targets[some], weights[some], classes, seed)
-        best = 0 if scores is None else int(np.argmax(scores))
-        weight, bias = _fit(x, targets, weights, classes, [_STRENGTHS[best]])[0]
+        tried = () if strength else _STRENGTHS  # nothing is left to choose
+        logits = _cross_validate(x[some], targets[some], weights[some], classes, seed, tried)
+        scores = [float(_right(one, targets[some]).mean()) for one in logits]
+        best = int(np.argmax(scores)) if scores else 0
+        strength = strength or _STRENGTHS[best]
+        weight, bias = _fit(x, targets, weights, classes, [strength])[0]
     weight = weight * scaling.factor
     bias = bias - weight @ scaling.mean
-    accuracy = None if scores is None else float(scores[best])
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], accuracy)
+    accuracy, left_out = (scores[best], LeftOut(some, logits[best])) if scores else (None, None)
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), strength, accuracy, left_out)
 
 
 def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
@@ -122,22 +142,28 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
 
 
 def _cross_validate(
-    x: NDArray[np.float32], targets: NDArray[Any], weights: NDArray[np.float32], classes: int, seed: int
-) -> NDArray[np.float64] | None:
-    """Return the accuracy on left-out images for each strength; None where none can be left out."""
-    right = np.zeros(len(_STRENGTHS))
-    folds = list(_folds(targets, seed))
-    if not folds:
-        return None
+    x: NDArray[np.float32],
+    targets: NDArray[Any],
+    weights: NDArray[np.float32],
+    classes: int,
+    seed: int,
+    strengths: tuple[float, ...],
+) -> NDArray[np.float32]:
+    """Return the logits `(strengths, n, classes)` of images, each left out; of no strength where none can be."""
+    folds = list(_folds(targets, seed)) if strengths else []
+    logits = np.empty((len(strengths) if folds else 0, len(x), classes), np.float32)
     for train, held in folds:
-        heads = _fit(x[train], targets[train], weights[train], classes, _STRENGTHS)
+        heads = _fit(x[train], targets[train], weights[train], classes, strengths)
         for place, (weight, bias) in enumerate(heads):
-            logits = x[held] @ weight.T + bias
-            if targets.ndim == 2:
-                right[place] += ((logits > 0) == (targets[held] > 0.5)).all(1).sum()
-            else:
-                right[place] += (logits.argmax(1) == targets[held]).sum()
-    return right / len(x)
+            logits[place, held] = x[held] @ weight.T + bias
+    return logits
+
+
+def _right(logits: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return whether each image `(n,)` gets its class, or exactly its classes."""
+    if targets.ndim == 2:
+        return np.asarray(((logits > 0) == (targets > 0.5)).all(1))
+    return np.asarray(logits.argmax(1) == targets)
 
 
 def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

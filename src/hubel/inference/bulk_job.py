@@ -34,6 +34,7 @@ class BulkJob:
         decoded: add facts about how each image was decoded.
         shard: "i/n", the i-th of n parts of the images, i from 1 to n.
         no_formulas: see `RowLayout`.
+        coverage: adds prediction sets, see `Classifier.rank`.
 
     Raises:
         OptionError: a value that cannot work.
@@ -47,6 +48,7 @@ class BulkJob:
     decoded: bool = False
     shard: str = "1/1"
     no_formulas: bool = False
+    coverage: float | None = None
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
@@ -79,9 +81,16 @@ class BulkJob:
         return load(self.model, device="cpu", tta=self.tta)
 
     def layout(self, classifier: Classifier) -> RowLayout:
-        """Return the columns of the rows."""
+        """Return the columns of the rows.
+
+        Raises:
+            OptionError: there are no prediction sets of the coverage.
+        """
+        if self.coverage is not None:
+            classifier.card.coverage_table().at(self.coverage)
         numbers = classifier.card.scores == "identity"
-        return RowLayout(min(self.top, len(classifier.classes)), self.decoded, numbers, self.no_formulas)
+        top = min(self.top, len(classifier.classes))
+        return RowLayout(top, self.decoded, numbers, self.no_formulas, self.coverage)
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""
@@ -92,10 +101,11 @@ class BulkJob:
             with file.open("rb") as opened:
                 model = hashlib.file_digest(opened, "sha256").hexdigest()
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
-        return {"model": model, "--top": self.top, "--shard": self.shard, **decode}
+        asked = {"--top": self.top, "--coverage": self.coverage, "--shard": self.shard}
+        return {"model": model, **asked, **decode}
 
 
 def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
-    for item, prediction in classifier.rank(inputs, top_k=job.top):
+    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage):
         yield row_of(prediction, item if job.decoded else None)

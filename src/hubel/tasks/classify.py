@@ -29,11 +29,12 @@ from hubel.metrics.classification import (
     ranks,
     sample_losses,
 )
+from hubel.metrics.prediction_sets import coverage_table
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.task import Evaluation, FittedHead, Metric, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, LabelledOutputs, Metric, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -328,7 +329,13 @@ class Classification(Task):
         return ClassificationObjective.of(settings, targets, device)
 
     def fit_head(
-        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[Any],
+        card: ModelCard,
+        loss: LossSettings,
+        seed: int,
+        strength: float | None = None,
     ) -> FittedHead:
         """Fit a logistic regression; its strength is chosen by cross-validation."""
         import torch
@@ -339,8 +346,14 @@ class Classification(Task):
         classes, weights = len(card.classes), None
         if loss.class_weights:
             weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes)).numpy()
-        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights)
-        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
+        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights, strength=strength)
+        return FittedHead(
+            weight=probe.weight,
+            bias=probe.bias,
+            score=probe.accuracy,
+            left_out=probe.left_out,
+            strength=probe.strength,
+        )
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
         """Return the leave-one-out accuracy of 5 nearest neighbours."""
@@ -355,6 +368,10 @@ class Classification(Task):
     def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
         """Return the card with the temperature that suits validation images."""
         return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets), 6))
+
+    def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
+        """Return the card with thresholds of prediction sets."""
+        return dataclasses.replace(card, coverage=coverage_table(scores(held_out.outputs, card), held_out.targets))
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return a predictor."""

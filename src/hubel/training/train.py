@@ -21,8 +21,10 @@ from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, silence
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
+from hubel.evaluation.folds import FoldsResult
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
+from hubel.training.folds import measure_run_in_folds
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
@@ -30,7 +32,7 @@ from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
 from hubel.training.run_report import evaluate_run
 
-__all__ = ["RunResult", "data_location", "resume", "train", "train_planned"]
+__all__ = ["RunResult", "data_location", "plan_of_run", "resume", "train", "train_planned"]
 
 
 _REPORT = 4.0  # seconds of the figures and the page; they count as the rest of a run does
@@ -52,6 +54,7 @@ class RunResult:
         seconds: spent, by phase.
         notes: what was decided, and warnings, in sentences.
         advice: what to try next, in sentences.
+        folds: the cross-validated linear head, where the recipe asks for folds; its files are in the folder `folds`.
     """
 
     folder: Path
@@ -65,6 +68,7 @@ class RunResult:
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
     advice: Sequence[str] = ()
+    folds: FoldsResult | None = None
 
     @property
     def accuracy(self) -> float:
@@ -193,13 +197,23 @@ def resume(folder: str | Path | None = None, *, started: float | None = None) ->
 def _go_on(run: RunFolder, config: Mapping[str, Any], started: float) -> RunResult:
     if run.finished:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
+    plan = plan_of_run(run, config)
+    return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
+
+
+def plan_of_run(run: RunFolder, config: Mapping[str, Any]) -> Plan:
+    """Return the plan of a run, from its `config.json`.
+
+    Raises:
+        CheckpointError: its data is gone or has changed, or its config.json has been edited.
+    """
     if config["data"] is None:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
     recipe, xo = _request(run, config)
     plan = plan_training(config["data"], recipe, xo=xo)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
-    return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
+    return plan
 
 
 def _request(run: RunFolder, config: Mapping[str, Any]) -> tuple[Recipe, XO | None]:
@@ -232,7 +246,11 @@ def _carry_out(
 def _measured(
     result: RunResult, folder: RunFolder, plan: Plan, trained: TrainedModel, seconds: Mapping[str, float]
 ) -> RunResult:
-    started = time.monotonic()
+    spent, folds, started = dict(trained.seconds), None, time.monotonic()
+    if plan.recipe.data.folds:
+        folds = measure_run_in_folds(folder.path / "folds", plan, trained)
+        folder.tell(f"linear heads on frozen features, each image left out once: {folds.sentence()}")
+        spent["folds"], started = time.monotonic() - started, time.monotonic()
     measured = evaluate_run(folder.path, plan, trained)
     folder.tell(measured.headline)
     return dataclasses.replace(
@@ -241,9 +259,10 @@ def _measured(
         split=measured.split,
         report=measured.report,
         images_per_second=trained.history[-1]["images_per_second"] if trained.history else None,
-        seconds={**seconds, **trained.seconds, "evaluation and report": time.monotonic() - started},
+        seconds={**seconds, **spent, "evaluation and report": time.monotonic() - started},
         notes=_notes(plan, trained),
         advice=measured.advice,
+        folds=folds,
     )
 
 

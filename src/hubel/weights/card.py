@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
+from hubel.weights.coverage import CoverageTable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +21,7 @@ __all__ = ["SCORES", "ModelCard"]
 SCORES = ("softmax", "sigmoid", "identity")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "reference")
+_ONLY_IF_SET = ("tta", "reference", "coverage")
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
@@ -44,6 +45,7 @@ class ModelCard:
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
         reference: measurements of the training's images, which new ones are compared with, as JSON values; see
             `hubel.audit.drifting.reference`. Empty where there are none.
+        coverage: thresholds of prediction sets; None where the model has none.
 
     Raises:
         OptionError: a value is invalid.
@@ -61,6 +63,7 @@ class ModelCard:
     offset: float = 0.0
     tta: bool = False
     reference: Mapping[str, Any] = field(default_factory=dict)
+    coverage: CoverageTable | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -79,6 +82,8 @@ class ModelCard:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
         if not isinstance(self.tta, bool):
             raise OptionError(f"tta is true or false, not {self.tta!r}")
+        if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
+            raise OptionError(f"thresholds of coverage are those of {len(self.classes)} classes")
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
@@ -111,6 +116,19 @@ class ModelCard:
             options=self.options,
         )
 
+    def coverage_table(self) -> CoverageTable:
+        """Return the thresholds of prediction sets.
+
+        Raises:
+            OptionError: the model has none.
+        """
+        if self.coverage is None:
+            raise OptionError(
+                "this model has no calibration for prediction sets; `hubel train` of version 0.2 or later makes models "
+                "that have it, where each image has one class and some images are held out: train it again"
+            )
+        return self.coverage
+
     def rescored(self, **changes: Any) -> ModelCard:
         """Return a card with some changes for other scores than these, such as a mean over several.
 
@@ -136,4 +154,5 @@ class ModelCard:
                 raise TypeError(f"{name} is no {kind.__name__}")
         json.dumps(values, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(values["preprocess"]), tuple(values["classes"])
-        return cls(**{**values, "preprocess": preprocess, "classes": classes})
+        coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
+        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage})
