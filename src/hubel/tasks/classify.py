@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from hubel.core.window import in_order
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
-from hubel.inference.scores import scores
+from hubel.inference.scores import rows, scores
 from hubel.inference.stream import batch_size
 from hubel.inference.tta import VIEWS
 from hubel.metrics import figures
@@ -29,12 +30,15 @@ from hubel.metrics.classification import (
     ranks,
     sample_losses,
 )
+from hubel.metrics.classification_intervals import classification_intervals, few_images
+from hubel.metrics.intervals import Interval
+from hubel.metrics.novelty import NoveltyMetrics, measure_novelty
 from hubel.metrics.prediction_sets import coverage_table
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
-from hubel.metrics.tables import confusion_csv, per_class_csv, percent
+from hubel.metrics.tables import confusion_csv, per_class_csv, percent, percent_range, value_range
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.task import Evaluation, FittedHead, LabelledOutputs, Metric, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, LabelledOutputs, Metric, Model, Quality, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ __all__ = [
     "ClassificationObjective",
     "ScoresEvaluation",
     "per_class_table",
+    "predict_rows",
     "predict_scores",
     "share_tile",
 ]
@@ -117,54 +122,115 @@ class ScoresEvaluation(Evaluation):
     targets: NDArray[Any]
     tta: str = ""
 
+    @property
+    def per_class(self) -> tuple[ClassMetrics, ...]:
+        """The metrics of each class."""
+        return self.metrics.per_class
+
+    def remarks(self, split: str) -> list[str]:
+        """Return a remark on classes with few images."""
+        return few_images(self.metrics.per_class, split)
+
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
         return self.metrics.to_json() | ({"tta": self.tta} if self.tta else {})
 
     def footnote(self) -> str:
         """Return the definitions of the numbers."""
-        return PER_CLASS_FOOTNOTE
+        return f"{PER_CLASS_FOOTNOTE} {INTERVAL_FOOTNOTE}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ClassificationEvaluation(ScoresEvaluation):
-    """A classifier of one class an image, measured on labelled images."""
+    """A classifier of one class an image, measured on labelled images.
+
+    Attributes:
+        novelty: of each image, `(n,)`; None of a model without a rule for unknown images, as is the next one.
+        novelty_metrics: numbers on the novelty.
+        unknown: novelty of images of none of the classes, `(m,)`; None where there are none.
+    """
 
     metrics: Metrics
+    novelty: NDArray[np.float64] | None = None
+    novelty_metrics: NoveltyMetrics | None = None
+    unknown: NDArray[np.float64] | None = None
 
     @property
     def accuracy(self) -> float:
         """Top-1 accuracy, 0 to 1."""
         return self.metrics.top1
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+        found = self.novelty_metrics
+        return super().to_json() | ({} if found is None else {"novelty": found.to_json()})
+
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % intervals of top-1, top-5 and the macro metrics."""
+        return classification_intervals(self.metrics, self.targets, self.predicted)
+
+    def quality(self) -> Quality:
+        """Return which images are classified correctly."""
+        return Quality(name="accuracy", values=self.predicted == self.targets)
+
     def headline(self, split: str) -> str:
         """Return the accuracy in one sentence."""
-        return f"{percent(self.metrics.top1)}% of {self.metrics.n:,} {split} images are classified correctly."
+        return (
+            f"{percent(self.metrics.top1)}% of {self.metrics.n:,} {split} images are classified correctly "
+            f"(95% interval {percent_range(self.intervals['top1'])})."
+        )
 
-    def rows(self, split: str) -> list[tuple[str, str]]:
-        """Return the numbers for a terminal, name and value."""
-        m = self.metrics
-        top5 = [] if m.top5 is None else [("top-5 accuracy", f"{percent(m.top5, 2)}%")]
+    def rows(self, split: str) -> list[tuple[str, ...]]:
+        """Return the numbers for a terminal: name, value, and 95 % interval."""
+        m, intervals = self.metrics, self.intervals
+        top5: list[tuple[str, ...]] = []
+        if m.top5 is not None:
+            top5 = [("top-5 accuracy", f"{percent(m.top5, 2)}%", percent_range(intervals["top5"]))]
         return [
-            (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%"),
+            (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%", percent_range(intervals["top1"])),
             *top5,
-            ("macro precision", f"{m.macro_precision:.4f}"),
-            ("macro recall", f"{m.macro_recall:.4f}"),
-            (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}"),
+            ("macro precision", f"{m.macro_precision:.4f}", value_range(intervals["macro_precision"])),
+            ("macro recall", f"{m.macro_recall:.4f}", value_range(intervals["macro_recall"])),
+            (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}", value_range(intervals["macro_f1"])),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
+            *((name, value) for name, value, _ in self._novelty_rows()),
+        ]
+
+    def _novelty_rows(self) -> list[tuple[str, str, str]]:
+        """Return name, value and meaning of the numbers on novelty."""
+        found = self.novelty_metrics
+        if found is None:
+            return []
+        rows = [("called unknown", f"{percent(found.rejected, 2)}%", "of the images of the classes; wrongly")]
+        if found.found is None or found.auroc is None or found.fpr95 is None:
+            return rows
+        which = f"of {found.unknown_images:,} unknown images"
+        return [
+            *rows,
+            ("unknown found", f"{percent(found.found, 2)}%", f"{which} are called unknown"),
+            (
+                "unknown AUROC",
+                f"{found.auroc:.4f}",
+                "probability that an unknown image is newer than a known one",
+            ),
+            ("unknown FPR at 95% TPR", f"{percent(found.fpr95, 2)}%", f"{which} pass where 95% of the others do"),
         ]
 
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
-        m = self.metrics
-        top5 = [] if m.top5 is None else [share_tile("Top-5", m.top5, "true class among the five most probable")]
+        m, intervals = self.metrics, self.intervals
+        top5 = []
+        if m.top5 is not None:
+            top5 = [share_tile("Top-5", m.top5, "true class among the five most probable", intervals["top5"])]
         return [
-            share_tile("Top-1", m.top1, "most probable class is the true one"),
+            share_tile("Top-1", m.top1, "most probable class is the true one", intervals["top1"]),
             *top5,
-            share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}"),
+            share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}", intervals["macro_f1"]),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
             share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
+            *(Tile(name=name.capitalize(), value=value, meaning=text) for name, value, text in self._novelty_rows()),
         ]
 
     def _left_out(self) -> str:
@@ -207,9 +273,16 @@ class ClassificationEvaluation(ScoresEvaluation):
                 "prediction": [classes[i] for i in predicted],
                 "score": rounded(p[np.arange(len(p)), predicted]),
                 "rank": ranks(p, self.targets).tolist(),
+                **self._novelty_columns(),
             },
             scores=score_columns(p, classes),
         )
+
+    def _novelty_columns(self) -> dict[str, list[Any]]:
+        if self.novelty is None or self.novelty_metrics is None:
+            return {}
+        unknown = self.novelty > self.novelty_metrics.threshold
+        return {"novelty": rounded(self.novelty), "unknown": ["true" if one else "false" for one in unknown]}
 
     def mistakes(self) -> list[FileGroup]:
         """Return the wrongly classified images by label and prediction, of each pair the most confident first."""
@@ -234,6 +307,16 @@ class ClassificationEvaluation(ScoresEvaluation):
             f"{classes[guess]} {self.probabilities[row, guess]:.0%}\nlabel {classes[self.targets[row]]}"
             for row, guess in zip(hardest.tolist(), predicted.tolist(), strict=True)
         ]
+        histogram = []
+        if self.novelty is not None and self.unknown is not None and self.novelty_metrics is not None:
+            histogram.append(
+                Drawing(
+                    name="novelty",
+                    heading="Unknown images",
+                    caption="Images right of the threshold are called unknown.",
+                    figure=figures.novelty_histogram(self.novelty, self.unknown, self.novelty_metrics.threshold),
+                )
+            )
         return [
             Drawing(
                 name="confusion",
@@ -253,6 +336,7 @@ class ClassificationEvaluation(ScoresEvaluation):
                 caption="Accuracy of the predictions of each confidence.",
                 figure=figures.reliability(self.probabilities, self.targets),
             ),
+            *histogram,
             Drawing(
                 name="worst",
                 heading="Highest losses",
@@ -273,6 +357,12 @@ PER_CLASS_FOOTNOTE = (
 )
 
 
+INTERVAL_FOOTNOTE = (
+    "95% interval: of the intervals of many sets of such images, 95 in 100 contain the number that endless images "
+    "would give (shares: Wilson 1927; other numbers: bootstrap)."
+)
+
+
 def per_class_table(per_class: Sequence[ClassMetrics]) -> ReportTable:
     """Return the table of the classes for the report, with a bar for F1; classes without images are greyed out."""
     shares = ["precision", "recall", *(["average_precision"] if isinstance(per_class[0], LabelMetrics) else []), "f1"]
@@ -282,25 +372,32 @@ def per_class_table(per_class: Sequence[ClassMetrics]) -> ReportTable:
             one.name,
             f"{one.support:,}",
             *(percent(getattr(one, share)) if one.support else "\N{EN DASH}" for share in shares),
+            percent_range(Interval(one.recall_low, one.recall_high)) if one.support else "\N{EN DASH}",
         )
         for one in per_class
     ]
     columns = [names.get(share, f"{share.replace('_', ' ').capitalize()} %") for share in shares]
     return ReportTable(
         heading="Each class",
-        columns=("Class", "Images", *columns),
+        columns=("Class", "Images", *columns, "95% interval of recall"),
         rows=rows,
         bars=[one.f1 if one.support else None for one in per_class],
     )
 
 
-def share_tile(name: str, share: float, meaning: str) -> Tile:
+def share_tile(name: str, share: float, meaning: str, interval: Interval | None = None) -> Tile:
     """Return a headline number that is a share from 0 to 1."""
-    return Tile(name=name, value=f"{percent(share)}%", meaning=meaning)
+    text = "" if interval is None else percent_range(interval)
+    return Tile(name=name, value=f"{percent(share)}%", meaning=meaning, interval=text)
 
 
 def predict_scores(model: Classifier, images: Images) -> NDArray[np.float64]:
     """Return scores `(n, classes)` of images, each decoded once."""
+    return predict_rows(model, images)[:, : len(model.classes)]
+
+
+def predict_rows(model: Classifier, images: Images) -> NDArray[np.float64]:
+    """Return the rows of images, see `Classifier.rows`; each image is decoded once."""
     compute, lanes = model.for_many(len(images))
     batches = images.in_sequence(batch_size(images.preprocess))
     with ThreadPoolExecutor(lanes) as pool:
@@ -314,6 +411,7 @@ class Classification(Task):
     summary: ClassVar[str] = "predict one class for each image"
     pipeline_tag: ClassVar[str] = "image-classification"
     exclusive: ClassVar[bool] = True
+    knows_novelty: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "bce", "mse")
     metrics: ClassVar[Mapping[str, Metric]] = {
         "accuracy": Metric("top1"),
@@ -383,13 +481,35 @@ class Classification(Task):
         """Measure a classifier, exported or not."""
         assert isinstance(model, Classifier)
         tta = VIEWS[images.preprocess.channels] if model.tta or model.card.tta else ""
-        return self.evaluate_scores(predict_scores(model, images), model.card, images, targets, tta)
+        return self._evaluate_rows(predict_rows(model, images), model.card, images, targets, tta)
 
     def evaluate_outputs(
         self, outputs: NDArray[np.float32], card: ModelCard, images: Images, targets: NDArray[Any]
     ) -> Evaluation:
-        """Measure logits `(n, classes)`."""
-        return self.evaluate_scores(scores(outputs, card), card, images, targets)
+        """Measure logits `(n, classes)`; with the novelty behind them where the model has a rule for that."""
+        return self._evaluate_rows(rows(outputs, card), card, images, targets)
+
+    def _evaluate_rows(
+        self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str = ""
+    ) -> Evaluation:
+        classes = len(card.classes)
+        evaluation = self.evaluate_scores(found[:, :classes], card, images, targets, tta)
+        if card.novelty is None or found.shape[1] == classes or not isinstance(evaluation, ClassificationEvaluation):
+            return evaluation
+        novelty = found[:, classes]
+        measured = measure_novelty(novelty, card.novelty.threshold)
+        return dataclasses.replace(evaluation, novelty=novelty, novelty_metrics=measured)
+
+    def with_unknown(self, evaluation: Evaluation, model: Model, images: Images) -> Evaluation:
+        """Add how well images of none of the classes are told from the others."""
+        rule = model.card.novelty
+        assert isinstance(model, Classifier)
+        assert isinstance(evaluation, ClassificationEvaluation)
+        assert rule is not None
+        assert evaluation.novelty is not None
+        novelty = predict_rows(model, images)[:, -1]
+        measured = measure_novelty(evaluation.novelty, rule.threshold, novelty)
+        return dataclasses.replace(evaluation, novelty_metrics=measured, unknown=novelty)
 
     def evaluate_scores(
         self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str = ""
