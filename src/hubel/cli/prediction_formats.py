@@ -37,11 +37,12 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
         others = ", ".join(f"{entry['class']} {entry['score']:{form}}" for entry in row["top"][1:])
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
         sets = [", ".join(entry["class"] for entry in row["set"])] if layout.coverage else []
-        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *sets, *facts))
+        novelty = [f"{row['novelty']:.2f}{', unknown' * row['unknown']}"] if layout.novelty else []
+        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *sets, *novelty, *facts))
     if shown:
         sets = [f"{100 * layout.coverage:g}% set"] if layout.coverage else []
-        columns = ["image", "class", "score", "next classes", *sets, "decoded"]
-        print_table(columns[: len(shown[0])], shown)
+        more = [*sets, *["novelty"] * layout.novelty, *["decoded"] * layout.decoded]
+        print_table(["image", "class", "score", "next classes", *more], shown)
     for problem in problems:
         say(problem)
 

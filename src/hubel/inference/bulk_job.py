@@ -88,9 +88,15 @@ class BulkJob:
         """
         if self.coverage is not None:
             classifier.card.coverage_table().at(self.coverage)
-        numbers = classifier.card.scores == "identity"
-        top = min(self.top, len(classifier.classes))
-        return RowLayout(top, self.decoded, numbers, self.no_formulas, self.coverage)
+        card, top = classifier.card, min(self.top, len(classifier.classes))
+        return RowLayout(
+            top=top,
+            decoded=self.decoded,
+            numbers=card.scores == "identity",
+            no_formulas=self.no_formulas,
+            coverage=self.coverage,
+            novelty=card.novelty is not None,
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""

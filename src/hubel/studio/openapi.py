@@ -63,6 +63,8 @@ _SCHEMAS: _Json = {
                     "minItems": 1,
                     "description": "the classes that the image may have, if `coverage` is given",
                 },
+                "novelty": {"type": "number", "description": "about 0 for a typical image of the classes"},
+                "unknown": {"type": "boolean", "description": "the image is probably of none of the classes"},
                 "damaged": {
                     **_TEXT,
                     "description": "why parts of the photo are not as taken",
@@ -71,10 +73,13 @@ _SCHEMAS: _Json = {
             },
             "top",
             "set",
+            "novelty",
+            "unknown",
             "damaged",
             "error",
         ),
-        "description": "The classes with the highest scores, in descending order; or the reason why it cannot be read.",
+        "description": "The classes with the highest scores, in descending order, and of models that know it how new "
+        "the image is; or the reason why it cannot be read.",
     },
     "Predictions": _object(
         {"model": _TEXT, "images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}, "minItems": 1}}

@@ -230,7 +230,7 @@ class Regression(Task):
     stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("mse",)
     metrics: ClassVar[Mapping[str, Metric]] = {"r2": Metric("r2"), "loss": Metric("mse", lower=True)}
-    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights")
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights", "reject")
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "sgd": 0.005}
 

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
 from hubel.tasks.task import FittedHead, LabelledOutputs
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
+from hubel.training.novelty import Unseen
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
@@ -90,6 +91,7 @@ class Tuning:
         logits: of the head alone for the validation images; None where there is no linear head, or no such image.
         left_out: of training images, each by a head that has not seen it; None where there are none.
         strength: of the penalty of the head, see `FittedHead`.
+        unseen: features and logits of images that the head has not learned from; None where there is no such head.
         minutes_left: of `max_minutes`, for the epochs.
     """
 
@@ -104,6 +106,7 @@ class Tuning:
     logits: NDArray[np.float32] | None
     left_out: LabelledOutputs | None
     strength: float | None
+    unseen: Unseen | None
     minutes_left: float
 
 
@@ -115,16 +118,18 @@ class _Budget:
         until: when it ends, in seconds of the monotonic clock; infinite without a limit.
         measured: number of images that the result is going to be measured on.
         seconds_per_image: that the frozen part takes; known once there is a limit.
+        seconds_per_measured: likewise for an image that measures the result, which is computed exactly.
     """
 
     until: float
     measured: int
     seconds_per_image: float = 0.0
+    seconds_per_measured: float = 0.0
 
     @property
     def left(self) -> float:
         """Seconds for everything but the measurement of the result."""
-        return self.until - time.monotonic() - self.seconds_per_image * self.measured
+        return self.until - time.monotonic() - self.seconds_per_measured * self.measured
 
 
 @dataclass(frozen=True)
@@ -176,11 +181,13 @@ def prepare_tuning(
     with _clock(seconds, "loading weights"):
         network = pretrained_network(plan, transfer).to(plan.device)
         lower = extractor(transfer.lower)
-    score, head, below, logits = NO_SCORE, None, None, None
+    score, head, below, logits, unseen = NO_SCORE, None, None, None, None
     if ALL in boundaries(network):
         with _clock(seconds, "frozen part"):
             whole = extractor(ALL)
             direct = transfer.boundaries in ((ALL,), (NONE,)) or not lower.room_for(_learning_images(plan), 1)
+            if math.isfinite(budget.left):
+                budget.seconds_per_measured = _measuring_seconds(plan, network, ALL if direct else transfer.lower)
             plan = _affordable(plan, whole if direct else lower, budget, note)
             features = _features(plan, network, None if direct else lower, whole)
         with _clock(seconds, "linear head"):
@@ -193,6 +200,7 @@ def prepare_tuning(
             logits = head_logits(network, features.val)
             score = _validation_score(logits, plan, plan.val)
             accuracy = f": the head alone scores {score[0]:.1%} on the validation images"
+        unseen = _unseen(head, features, logits)
         tell(f"a first model is saved{accuracy}")
     evidence = Evidence(
         images=len(plan.train.images),
@@ -233,6 +241,7 @@ def prepare_tuning(
         logits=logits,
         left_out=None if head is None else _left_out(head, plan.train.targets),
         strength=None if head is None else head.strength,
+        unseen=unseen,
         minutes_left=budget.left / 60,
     )
 
@@ -258,6 +267,18 @@ def _affordable(plan: Plan, part: FeatureExtractor, budget: _Budget, note: Calla
     kept = np.sort(order[: max(_TIMED, int(budget.left / budget.seconds_per_image) - len(plan.splits.val))])
     note(Caution(f"{len(kept):,} of {n:,} training images are used: --max-minutes leaves no time for more"))
     return replace(plan, train=Labelled(plan.train.images.subset(kept), plan.train.targets[kept]))
+
+
+def _measuring_seconds(plan: Plan, network: Network, boundary: str) -> float:
+    """Return the seconds that the frozen part takes for an image that measures the result; 0 if they are stored."""
+    settings = ExtractorSettings(engine=EngineChoice("torch"), threads=plan.threads, exact=True)
+    exact = FeatureExtractor(network, plan.card, boundary, settings=settings)
+    if exact.has(plan.measured.images):
+        return 0.0
+    some = plan.train.images.subset(permutation(len(plan.train.images), plan.loop.seed)[:_WARM_UP])
+    started = time.monotonic()
+    exact.maps(some)
+    return (time.monotonic() - started) / len(some)
 
 
 def _affordable_views(plan: Plan, transfer: TransferPlan, budget: _Budget) -> int:
@@ -347,6 +368,16 @@ def _fit_head(
         layer.weight.copy_(torch.from_numpy(head.weight))
         layer.bias.copy_(torch.from_numpy(head.bias))
     return head
+
+
+def _unseen(head: FittedHead, features: _TrainingFeatures, logits: NDArray[np.float32] | None) -> Unseen | None:
+    """Return features and logits of the training images that cross-validation left out, and of validation images."""
+    parts = [] if head.left_out is None else [Unseen(features.train[head.left_out.positions], head.left_out.logits)]
+    if features.val is not None and logits is not None:
+        parts.append(Unseen(features.val, logits))
+    if not parts:
+        return None
+    return Unseen(*(np.concatenate(arrays) for arrays in zip(*map(astuple, parts), strict=True)))
 
 
 def _left_out(head: FittedHead, targets: NDArray[Any]) -> LabelledOutputs | None:
