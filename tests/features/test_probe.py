@@ -113,7 +113,7 @@ def test_class_weights_weigh_the_head_as_scikit_learn_does(classes: int, monkeyp
     card = ModelCard("linear", tuple("abcd"[:classes]), Preprocess(2, 3, 1, mean=(0.5,), std=(0.25,)))
     recalls = []
     for weighted in (False, True):
-        loss = LossSettings(name="cross_entropy", class_weights=weighted)
+        loss = LossSettings(name="cross_entropy", balance="inverse" if weighted else "none")
         head = Classification().fit_head(x, targets, card, loss, 0)
         found = x.astype(np.float64) @ head.weight.T + head.bias
         fit = LogisticRegression(C=3.0, tol=1e-9, max_iter=5000, class_weight="balanced" if weighted else None)

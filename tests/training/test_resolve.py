@@ -82,7 +82,7 @@ ZERO_MEANS_OFF = {
     "optimizer.ema",
     "loss.label_smoothing",
     "loop.seed",
-    "loss.class_weights",
+    "loop.sampling",
 }
 # The fastest engine can only be told by timing the network itself; the candidates are named.
 TIMED = {"transfer.engine"}
@@ -152,7 +152,7 @@ def test_the_network_and_its_optimizer_suit_the_images() -> None:
         ({"task": "classify", "model": "autoencoder_28"}, r"autoencoder_28 is not for the task classify; .*convnet.*"),
         ({"task": "reconstruct", "loss": "mse"}, "loss has no meaning for the task reconstruct"),
         ({"task": "reconstruct", "label_smoothing": 0.1}, "label_smoothing has no meaning"),
-        ({"task": "reconstruct", "class_weights": True}, "class_weights has no meaning"),
+        ({"task": "reconstruct", "balance": "inverse"}, "balance has no meaning"),
         ({"task": "multi_label", "loss": "mse"}, "the task multi_label has the loss bce, not mse"),
         ({"model": "nin_cifar10", "freeze": "all"}, "nothing of it can be frozen without weights"),
     ],

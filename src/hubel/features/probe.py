@@ -25,6 +25,8 @@ __all__ = ["Probe", "fit_probe", "neighbours_accuracy"]
 
 # Inverse strengths of the penalty, for features whose components have a mean variance of 1, divided by their number.
 _STRENGTHS = (1.0, 3.0, 10.0)
+# A prior is taken from the biases in full, which is right only where the logits are not held down by the penalty.
+_ADJUSTED_STRENGTHS = (*_STRENGTHS, 30.0, 100.0)
 _FOLDS = 5
 _CHOOSING = 4_000  # images that choose the strength; the head learns from all
 _ITERATIONS = 200
@@ -74,6 +76,7 @@ def fit_probe(
     *,
     seed: int = 0,
     sample_weight: NDArray[np.float32] | None = None,
+    log_prior: NDArray[np.float64] | None = None,
 ) -> Probe:
     """Fit the best linear head to features.
 
@@ -83,19 +86,23 @@ def fit_probe(
         classes: how many there are; some may have no image.
         seed: of the division into folds.
         sample_weight: of each image in the loss, `(n,)`, at least 0; 1 if None. The accuracy counts all alike.
+        log_prior: of each class, `(classes,)`: the loss is that of the logits plus this, so that the head assumes equal
+            classes. As biases have no penalty, that is the plain fit with this taken from the biases.
     """
     weights = np.ones(len(features), np.float32) if sample_weight is None else sample_weight
     scaling = _Scaling.of(features)
     x = scaling(features)
     some = np.sort(permutation(len(x), seed)[:_CHOOSING])
+    shift = 0.0 if log_prior is None else log_prior
+    strengths = _STRENGTHS if log_prior is None else _ADJUSTED_STRENGTHS
     with _few_threads(x.size):
-        scores = _cross_validate(x[some], targets[some], weights[some], classes, seed)
+        scores = _cross_validate(x[some], targets[some], weights[some], classes, seed, strengths, shift)
         best = 0 if scores is None else int(np.argmax(scores))
-        weight, bias = _fit(x, targets, weights, classes, [_STRENGTHS[best]])[0]
+        weight, bias = _fit(x, targets, weights, classes, [strengths[best]])[0]
     weight = weight * scaling.factor
-    bias = bias - weight @ scaling.mean
+    bias = bias - shift - weight @ scaling.mean
     accuracy = None if scores is None else float(scores[best])
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), _STRENGTHS[best], accuracy)
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), strengths[best], accuracy)
 
 
 def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
@@ -122,17 +129,23 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
 
 
 def _cross_validate(
-    x: NDArray[np.float32], targets: NDArray[Any], weights: NDArray[np.float32], classes: int, seed: int
+    x: NDArray[np.float32],
+    targets: NDArray[Any],
+    weights: NDArray[np.float32],
+    classes: int,
+    seed: int,
+    strengths: tuple[float, ...],
+    shift: NDArray[np.float64] | float,
 ) -> NDArray[np.float64] | None:
     """Return the accuracy on left-out images for each strength; None where none can be left out."""
-    right = np.zeros(len(_STRENGTHS))
+    right = np.zeros(len(strengths))
     folds = list(_folds(targets, seed))
     if not folds:
         return None
     for train, held in folds:
-        heads = _fit(x[train], targets[train], weights[train], classes, _STRENGTHS)
+        heads = _fit(x[train], targets[train], weights[train], classes, strengths)
         for place, (weight, bias) in enumerate(heads):
-            logits = x[held] @ weight.T + bias
+            logits = x[held] @ weight.T + (bias - shift)
             if targets.ndim == 2:
                 right[place] += ((logits > 0) == (targets[held] > 0.5)).all(1).sum()
             else:

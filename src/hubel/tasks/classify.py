@@ -28,6 +28,7 @@ from hubel.metrics.classification import (
     measure_classification,
     sample_losses,
 )
+from hubel.metrics.imbalance import class_counts, inequality, log_shares, prior_shift, recall_weights
 from hubel.metrics.report_items import Drawing, ReportTable, Tile
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
@@ -50,7 +51,14 @@ __all__ = [
     "share_tile",
 ]
 
+_UNEQUAL = 2.0  # times as many images as the rarest class has
 _HARDEST = 24  # images on the contact sheet of the highest losses
+
+
+def _float_tensor(values: NDArray[np.float64]) -> Tensor:
+    import torch  # what only evaluates exported files does without
+
+    return torch.from_numpy(values.astype(np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,26 +67,42 @@ class ClassificationObjective:
 
     Attributes:
         losses: of training.
-        validation_losses: without label smoothing and class weights.
+        validation_losses: without label smoothing, weights and adjustment.
         score: the name of the share that is correct.
+        balanced: classes count alike on the validation images, whose score is the mean recall of the classes.
     """
 
     losses: Loss
     validation_losses: Loss
     score: str
+    balanced: bool = False
 
     @classmethod
-    def of(cls, settings: LossSettings, targets: NDArray[Any], device: torch.device) -> Self:
-        """Return the objective for the targets of the training images: `(n,)`, or 0 and 1 `(n, classes)`."""
+    def of(
+        cls, settings: LossSettings, targets: NDArray[Any], device: torch.device, classes: int | None = None
+    ) -> Self:
+        """Return the objective for the targets of the training images: `(n,)`, or 0 and 1 `(n, classes)`.
+
+        Args:
+            settings: of the loss.
+            targets: of the training images.
+            device: of the network.
+            classes: their number; if None, no class has a larger number than the largest among the targets.
+        """
         from hubel.tasks.losses import Loss, class_weights  # what only evaluates exported files does without
 
-        classes = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
-        weights = class_weights(targets, classes).to(device) if settings.class_weights else None
-        training = Loss(settings.name, settings.label_smoothing, weights)
+        if classes is None:
+            classes = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
+        weights = offsets = None
+        if settings.balance in ("inverse", "effective"):
+            weights = class_weights(targets, classes, settings.balance).to(device)
+        if settings.balance == "logit_adjustment":
+            offsets = _float_tensor(log_shares(class_counts(targets, classes))).to(device)
         return cls(
-            losses=training,
+            losses=Loss(settings.name, settings.label_smoothing, weights, offsets),
             validation_losses=Loss(settings.name),
             score="top1" if targets.ndim == 1 else "exact",
+            balanced=settings.balance != "none" and targets.ndim == 1,
         )
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
@@ -93,9 +117,14 @@ class ClassificationObjective:
             return outputs.argmax(1) == targets
         return ((outputs > 0) == (targets > 0.5)).all(1)
 
+    def validation_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return weights with which the classes count alike, where training treats them so."""
+        return recall_weights(targets) if self.balanced else None
+
     def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
-        """Return loss and accuracy."""
-        return {f"{split}_loss": loss, f"{split}_{self.score}": correct}
+        """Return loss and accuracy; of the validation images the macro recall, where classes count alike."""
+        score = "macro_recall" if self.balanced and split == "val" else self.score
+        return {f"{split}_loss": loss, f"{split}_{score}": correct}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -135,8 +164,10 @@ class ClassificationEvaluation(ScoresEvaluation):
         return self.metrics.top1
 
     def headline(self, split: str) -> str:
-        """Return the accuracy in one sentence."""
-        return f"{percent(self.metrics.top1)}% of {self.metrics.n:,} {split} images are classified correctly."
+        """Return the accuracy in one sentence, with the mean recall of the classes where these are unequal."""
+        m = self.metrics
+        balanced = f", {percent(m.macro_recall)}% of a class in the mean" if self._unequal else ""
+        return f"{percent(m.top1)}% of {m.n:,} {split} images are classified correctly{balanced}."
 
     def rows(self, split: str) -> list[tuple[str, str]]:
         """Return the numbers for a terminal, name and value."""
@@ -159,10 +190,16 @@ class ClassificationEvaluation(ScoresEvaluation):
         return [
             share_tile("Top-1", m.top1, "most probable class is the true one"),
             *top5,
+            *([share_tile("Macro recall", m.macro_recall, "mean over classes")] if self._unequal else []),
             share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}"),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
             share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
         ]
+
+    @property
+    def _unequal(self) -> bool:
+        """Some class has so many more images than another that accuracy says little of the rare ones."""
+        return inequality(self.metrics.confusion.sum(1)) >= _UNEQUAL
 
     def _left_out(self) -> str:
         """Return how many classes macro numbers leave out although they are predicted; "" for none."""
@@ -285,7 +322,7 @@ class Classification(Task):
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
     ) -> ClassificationObjective:
         """Return loss and accuracy."""
-        return ClassificationObjective.of(settings, targets, device)
+        return ClassificationObjective.of(settings, targets, device, len(card.classes))
 
     def fit_head(
         self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
@@ -296,10 +333,14 @@ class Classification(Task):
         from hubel.features.probe import fit_probe  # what only evaluates exported files does without
         from hubel.tasks.losses import class_weights, sample_weights
 
-        classes, weights = len(card.classes), None
-        if loss.class_weights:
-            weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes)).numpy()
-        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights)
+        classes, weights, offsets = len(card.classes), None, None
+        if loss.balance == "logit_adjustment":
+            offsets = log_shares(class_counts(targets, classes))
+        elif loss.balance != "none":
+            # To draw the classes equally often is to weigh them so, but for chance, which a convex fit needs not.
+            method = "inverse" if loss.balance == "sampling" else loss.balance
+            weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes, method)).numpy()
+        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights, log_prior=offsets)
         return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
@@ -313,8 +354,13 @@ class Classification(Task):
         return card.scores == "softmax"
 
     def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
-        """Return the card with the temperature that suits validation images."""
-        return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets), 6))
+        """Return the card with the temperature that suits validation images.
+
+        Where the scores assume other shares of the classes than those of the images, the temperature is that with which
+        the scores are right once they are brought to these shares.
+        """
+        shift = prior_shift(card.provenance)
+        return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets, log_shift=shift), 6))
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return a predictor."""

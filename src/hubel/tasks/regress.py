@@ -89,6 +89,9 @@ class RegressionObjective:
 
     validation_losses = losses
 
+    def validation_weights(self, targets: NDArray[Any]) -> None:
+        """Return None: all images count alike."""
+
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return False for each image, so that the loss alone selects the best epoch."""
         import torch  # what only evaluates exported files does without
@@ -180,7 +183,7 @@ class Regression(Task):
     summary: ClassVar[str] = "predict a number for each image; labels are numbers"
     stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("mse",)
-    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights")
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance")
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.005, "adamw": 0.002}
 

@@ -31,6 +31,7 @@ __all__ = [
     "Model",
     "Objective",
     "Task",
+    "validation_mean",
     "weighted_outputs",
     "weighted_targets",
 ]
@@ -46,7 +47,10 @@ class Objective(Protocol):
         """Return the training losses `(n,)`."""
 
     def validation_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the validation losses `(n,)`: without label smoothing and class weights."""
+        """Return the validation losses `(n,)`: without label smoothing, weights and adjustment."""
+
+    def validation_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return weights `(n,)` of the validation images, 1 in the mean; None where all count alike."""
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return whether each sample is predicted correctly, bool `(n,)`.
@@ -204,7 +208,7 @@ class Task(abc.ABC):
     def fit_head(
         self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
     ) -> FittedHead:
-        """Fit a linear head to features `(n, d)`; of the loss, the class weights count.
+        """Fit a linear head to features `(n, d)`; of the loss, the treatment of unequal classes counts.
 
         Raises:
             OptionError: the task has no linear head.
@@ -253,6 +257,13 @@ def weighted_targets(objective: Objective, data: Labelled[Samples], batch: Batch
     other = replace(batch, positions=batch.others)
     answers = [(batch.share, objective.targets(data, batch)), (1 - batch.share, objective.targets(data, other))]
     return answers if batch.share >= 0.5 else answers[::-1]
+
+
+def validation_mean(values: Tensor, weights: NDArray[np.float64] | None) -> float:
+    """Return the mean of values `(n,)` of the validation images with their weights; see `Objective`."""
+    if weights is None:
+        return float(values.double().mean())
+    return float(np.average(values.double().numpy(), weights=weights))
 
 
 def weighted_outputs(network: nn.Module, x: Tensor) -> list[tuple[float, Tensor]]:
