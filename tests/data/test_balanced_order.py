@@ -1,4 +1,4 @@
-"""The balanced order shows the classes equally often, each image before any comes again, and depends on its keys only."""
+"""The balanced order shows the classes equally often, each image before any again; it depends on its keys only."""
 
 from __future__ import annotations
 

@@ -81,10 +81,8 @@ def test_inequality_leaves_out_classes_without_images() -> None:
 def test_recall_weights_make_accuracy_the_balanced_one(pairs: list[tuple[int, int]]) -> None:
     truth, guess = np.array(pairs).T
     weighted = np.average(truth == guess, weights=recall_weights(truth))
-    present = np.isin(guess, truth)
-    guess = np.where(present, guess, (truth + 1) % 5)  # scikit-learn warns of classes that no label has
     assert weighted == pytest.approx(np.mean([(guess == truth)[truth == c].mean() for c in np.unique(truth)]))
-    if present.all():
+    if np.isin(guess, truth).all() and len(np.unique(truth)) > 1:  # scikit-learn warns of all else
         assert weighted == pytest.approx(balanced_accuracy_score(truth, guess))
 
 

@@ -13,6 +13,7 @@ from hubel.evaluation.write import evaluation_json, write_evaluation
 from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
+from hubel.metrics.imbalance import prior_fact
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.task import Evaluation, Model
 
@@ -88,6 +89,7 @@ def evaluate_file(
         "Data": f"{dataset.name}: {len(rows):,} {which} images",
         "Left out": f"{len(dataset.index.reasons):,} unreadable",
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
+        **prior_fact(card.provenance),
         **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta else {}),
     }
     title = f"{card.model} on {dataset.name}"

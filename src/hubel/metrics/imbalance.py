@@ -29,6 +29,7 @@ __all__ = [
     "inequality",
     "log_shares",
     "method_weights",
+    "prior_fact",
     "prior_shift",
     "recall_weights",
 ]
@@ -45,8 +46,8 @@ def class_counts(targets: NDArray[Any], classes: int) -> NDArray[np.int64]:
         classes: how many there are.
     """
     if targets.ndim == 2:
-        return np.asarray(targets.sum(0), np.int64)
-    return np.bincount(targets.astype(np.int64), minlength=classes)
+        return np.asarray(targets.sum(0)).astype(np.int64)
+    return np.asarray(np.bincount(targets.astype(np.int64), minlength=classes))
 
 
 def inequality(counts: NDArray[np.int64]) -> float:
@@ -76,7 +77,7 @@ def method_weights(counts: NDArray[np.int64], method: str) -> NDArray[np.float64
         weights = some.astype(np.float64)
     else:
         raise OptionError(f"the methods for unequal classes are {', '.join(METHODS)}, not {method!r}")
-    return weights * (n.sum() / max(float(weights @ n), np.finfo(float).tiny))
+    return np.asarray(weights * (n.sum() / max(float(weights @ n), np.finfo(float).tiny)))
 
 
 def assumed_prior(counts: NDArray[np.int64], method: str) -> NDArray[np.float64]:
@@ -117,6 +118,20 @@ def prior_shift(provenance: Mapping[str, Any]) -> NDArray[np.float64] | None:
 def balance_record(counts: NDArray[np.int64], method: str) -> dict[str, Any]:
     """Return what a model's provenance keeps of the treatment of unequal classes; nothing where they have none."""
     return {} if method == "none" else {"balance": {"method": method, "counts": counts.tolist()}}
+
+
+def prior_fact(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return the row of a report that says which shares of the classes the scores assume; none for those of training.
+
+    Args:
+        provenance: of a model, which may be a stranger's: what is not understood is not shown.
+    """
+    record = provenance.get("balance")
+    method = record.get("method") if isinstance(record, Mapping) else None
+    texts = {"effective": "classes between equal and as frequent as in training"}
+    if not isinstance(method, str) or method not in METHODS or method == "none":
+        return {}
+    return {"Scores assume": f"{texts.get(method, 'equally frequent classes')} ({method.replace('_', ' ')})"}
 
 
 def recall_weights(targets: NDArray[Any]) -> NDArray[np.float64]:
