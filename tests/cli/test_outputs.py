@@ -19,6 +19,7 @@ PHOTO = "photos/red/1.png"
 # A line for each verb that writes what a user names: its words without the output, the flag, an input, another file.
 FILES = {
     "export": ("export RUN", "--output", "RUN/model.safetensors", "photo.jpg"),
+    "ensemble": ("ensemble RUN convnet", "--output", "RUN/model.safetensors", "photo.jpg"),
     "walkthrough": ("walkthrough xo", "--out", None, "photo.jpg"),
     "compare": ("compare RUN/model.safetensors", "--figure", "RUN/model.safetensors", "photo.jpg"),
     "similar": (f"similar RUN photos {PHOTO}", "--sheet", PHOTO, "photo.jpg"),

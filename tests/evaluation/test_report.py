@@ -49,6 +49,7 @@ RECONSTRUCTION = ReconstructionEvaluation(
     metrics=ReconstructionMetrics(n=7, mse=0.0123, bce=0.29, entropy=0.24),
     images=NO_IMAGES,
     shown=np.arange(0),
+    errors=np.empty(0),
     reconstructions=np.empty((0, 1, 1, 1), np.uint8),
 )
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 FILES = {
     "config.json", "metrics.csv", "model.safetensors", "last/pointer", "figures/learning.png", "report.html", "log.txt",
-    "metrics.json",
+    "metrics.json", "predictions.csv",
 }  # fmt: skip
 SMALL = XO(size=9, count=120)
 MADE = Recipe(task="reconstruct", epochs=2, batch_size=32, threads=1, precision="float32", loading_threads=0)

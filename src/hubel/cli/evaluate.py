@@ -49,7 +49,6 @@ def evaluate(
     from hubel.cli.tables import print_table
     from hubel.core.progress import say
     from hubel.evaluation.evaluate import evaluate_file
-    from hubel.inference.tta import VIEWS
 
     result = evaluate_file(model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine)
     evaluation = result.evaluation
@@ -59,8 +58,8 @@ def evaluate(
         print_json(result.to_json())
         return 0
     print_notes(result.notes)
-    if tta:
-        print_line(f"scores are the mean over {VIEWS[evaluation.images.preprocess.channels]}")
+    if views := result.to_json().get("tta"):
+        print_line(f"scores are the mean over {views}")
     print_table(["", str(result.folder)], evaluation.rows(result.split))
     for table in evaluation.report_tables():
         if table.above_figures:

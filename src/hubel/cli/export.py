@@ -27,6 +27,7 @@ def export(
     int8: bool = False,
     data: str | None = None,
     max_drop: float = 1.0,
+    tta: bool = False,
 ) -> int:
     """Export a model as one file that hubel predict runs without torch and any ONNX tool opens.
 
@@ -42,10 +43,12 @@ def export(
         data: images for the comparison and for the calibration of int8. With labels, the loss of accuracy is measured.
         max_drop: largest loss of accuracy (without labels: of agreement) by int8, in percentage points; if it is
             larger, nothing is written.
+        tta: make the file average its scores over each image, its mirror image and its centre (grey images: over small
+            shifts), as --tta of hubel predict does; it takes three to five times the time.
     """
     from hubel.export.run import export as run
 
-    done = run(model, output, form=format, int8=int8, data=data, max_drop=max_drop / 100)
+    done = run(model, output, form=format, int8=int8, data=data, max_drop=max_drop / 100, tta=tta)
     for line in done.lines():
         print_line(line)
     return 0

@@ -76,6 +76,7 @@ VERBS = (
     Verb("export", "Ship"),
     Verb("bench", "Ship"),
     Verb("serve", "Ship"),
+    Verb("ensemble", "Ship"),
     Verb("weights convert", "Ship"),
     Verb("demo", "Project"),
     Verb("cache", "Project"),

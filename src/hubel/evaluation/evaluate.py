@@ -90,7 +90,7 @@ def evaluate_file(
         "Left out": f"{len(dataset.index.reasons):,} unreadable",
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
         **prior_fact(card.provenance),
-        **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta else {}),
+        **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta or card.tta else {}),
     }
     title = f"{card.model} on {dataset.name}"
     report = write_evaluation(folder, evaluation, title=title, split=which, taught=taught, facts=facts, notes=notes)

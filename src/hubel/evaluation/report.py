@@ -13,12 +13,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from hubel.core.files import write_atomic
-from hubel.metrics.report_items import ReportTable, Tile
+from hubel.metrics.report_items import FileGroup, ReportTable, Tile
 from hubel.metrics.tables import percent
 
 __all__ = ["Report", "write_report"]
 
 _OPEN_NOTES = 8  # the others are collapsed
+_OPEN_MISTAKES = 12  # images whose groups are open; more are collapsed
+_MOST_MISTAKES = 1_000  # images that are named; `predictions.csv` has the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class Report:
         tiles: headline numbers.
         tables: tables below the facts, or below the figures.
         figures: heading, caption and PNG file of each figure.
+        mistakes: wrongly predicted images, by label and prediction.
         footnote: definitions of the numbers; "" for none.
     """
 
@@ -43,6 +46,7 @@ class Report:
     tiles: Sequence[Tile] = ()
     tables: Sequence[ReportTable] = ()
     figures: Sequence[tuple[str, str, bytes]] = ()
+    mistakes: Sequence[FileGroup] = ()
     footnote: str = ""
 
 
@@ -53,10 +57,24 @@ def write_report(path: Path, report: Report) -> None:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": percent}
     source = files("hubel.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    wrong = sum(len(group.files) for group in report.mistakes)
     page = environment.from_string(source).render(
         report=report,
         figures=[(heading, caption, b64encode(png).decode()) for heading, caption, png in report.figures],
         most_notes=_OPEN_NOTES,
+        mistakes=_first_files(report.mistakes, _MOST_MISTAKES),
+        wrong=wrong,
+        unnamed=max(0, wrong - _MOST_MISTAKES),
+        open=wrong <= _OPEN_MISTAKES,
     )
     # File names that are no valid UTF-8 hold lone surrogates, which cannot be encoded.
     write_atomic(path, page.encode("utf-8", "backslashreplace"))
+
+
+def _first_files(groups: Sequence[FileGroup], most: int) -> list[tuple[FileGroup, Sequence[tuple[str, str]]]]:
+    """Return the groups, each with those of its files that are among the first `most` of all."""
+    shown, found = 0, []
+    for group in groups:
+        found.append((group, group.files[: max(0, most - shown)]))
+        shown += len(group.files)
+    return [(group, files) for group, files in found if files]

@@ -8,6 +8,7 @@ from typing import Any
 
 from hubel.core.files import write_atomic, write_json
 from hubel.data.taught import Taught
+from hubel.evaluation.predictions import predictions_csv
 from hubel.evaluation.report import Report, write_report
 from hubel.metrics.report_items import Drawing
 from hubel.plots.png import to_png
@@ -21,11 +22,13 @@ def write_evaluation(
     evaluation: Evaluation,
     *,
     title: str,
+    headline: str = "",
     split: str,
     taught: Taught,
     facts: Mapping[str, str],
     notes: Sequence[str],
     drawings: Sequence[Drawing] = (),
+    columns: Mapping[str, Sequence[Any]] | None = None,
 ) -> Path:
     """Write metrics, tables, figures and a self-contained `report.html` into `folder`; return the report's path.
 
@@ -33,14 +36,18 @@ def write_evaluation(
         folder: exists already, or is made.
         evaluation: the numbers.
         title: of the report.
+        headline: its first sentence; that of the evaluation if empty.
         split: the images: "test", "validation", "training", "labelled".
         taught: the images that taught the model; how many of the measured ones did is part of the result.
         facts: rows of the summary.
         notes: warnings.
         drawings: more figures, above those of the evaluation.
+        columns: more columns of `predictions.csv`, by name, a value for each image.
     """
     for name, table in evaluation.files().items():
         write_atomic(folder / name, table)
+    if (rows := predictions_csv(evaluation, split=split, taught=taught, columns=columns)) is not None:
+        write_atomic(folder / "predictions.csv", rows)
     figures = []
     for drawing in [*drawings, *evaluation.drawings()]:
         png = to_png(drawing.figure)
@@ -50,12 +57,13 @@ def write_evaluation(
     seen = numbers["used_in_training"]
     report = Report(
         title=title,
-        headline=evaluation.headline(split),
+        headline=headline or evaluation.headline(split),
         facts=[*facts.items(), *([("Used in training", f"{seen:,} of these images")] if seen else [])],
         notes=notes,
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
         figures=figures,
+        mistakes=evaluation.mistakes(),
         footnote=evaluation.footnote(),
     )
     write_report(folder / "report.html", report)

@@ -21,11 +21,21 @@ from hubel.inference.engines.registry import open_onnx
 from hubel.inference.fold import folded
 from hubel.inference.onnx_file import INPUT, OUTPUTS
 from hubel.inference.quiet import undisturbed
-from hubel.inference.stream import batch_size
+from hubel.inference.stream import exported_batch_size
+from hubel.inference.tta import Compute
 from hubel.nn.evaluating import evaluating
 from hubel.weights.card import ModelCard
 
-__all__ = ["OPSET", "TOLERANCE", "FromBytes", "Parity", "check_parity", "example_images", "onnx_network"]
+__all__ = [
+    "OPSET",
+    "TOLERANCE",
+    "FromBytes",
+    "Parity",
+    "check_parity",
+    "check_scores",
+    "example_images",
+    "onnx_network",
+]
 
 OPSET = 17
 TOLERANCE = 1e-3  # the largest difference of a score that rounding explains
@@ -137,6 +147,10 @@ class Parity:
     top1_equal: int
     largest_difference: float
 
+    def __str__(self) -> str:
+        same = f"{self.top1_equal} of {self.images} images have the same best class as in torch"
+        return f"{same}, scores differ by at most {self.largest_difference:.1g}"
+
 
 def example_images(card: ModelCard) -> Tensor:
     """Return two black images of the network's size, uint8 `(2, h, w, c)`."""
@@ -179,13 +193,23 @@ def check_parity(network: nn.Module, card: ModelCard, model: bytes, pixels: NDAr
     Raises:
         OptionError: they differ by more than rounding explains.
     """
-    run, size = open_onnx("onnxruntime", model, lanes=1), batch_size(card.preprocess)
     whole = FromBytes(network, card)
-    mine, others = [], []
+
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.float64]:
+        with evaluating(whole):
+            return whole(torch.from_numpy(batch))[0].double().numpy()  # type: ignore[no-any-return]
+
+    return check_scores(compute, card, model, pixels)
+
+
+def check_scores(compute: Compute, card: ModelCard, model: bytes, pixels: NDArray[np.uint8]) -> Parity:
+    """Compare the scores of an exported file with those that `compute` returns; see `check_parity`."""
+    run, size = open_onnx("onnxruntime", model, lanes=1), exported_batch_size(card)
+    mine: list[NDArray[Any]] = []
+    others: list[NDArray[Any]] = []
     for start in range(0, len(pixels), size):
         batch = pixels[start : start + size]
-        with evaluating(whole):
-            mine.append(whole(torch.from_numpy(batch))[0].numpy())
+        mine.append(compute(batch))
         others.append(run(batch))
     # Numbers in units of the deviation of the training labels; all other scores lie between 0 and 1.
     unit = 1 / card.temperature if card.scores == "identity" else 1.0

@@ -14,7 +14,7 @@ from hubel.core.errors import OptionError
 from hubel.export.int8_graph import Int8Graph, run_batches
 from hubel.inference.onnx_file import OUTPUTS
 
-__all__ = ["OnnxQuantiser", "QuantisationCost", "Quantised"]
+__all__ = ["OnnxQuantiser", "QuantisationCost", "Quantised", "measure_cost"]
 
 Pixels = NDArray[np.uint8]
 Targets = NDArray[np.integer[Any]]
@@ -145,11 +145,7 @@ class OnnxQuantiser:
                 )
             float_layers = by_sensitivity[: min(2 * len(float_layers) or 1, most)]
         cost = others.cost(quantised)
-        if cost.drop - 2 * cost.standard_error > self.max_drop + 1e-9:
-            raise OptionError(
-                f"int8 costs too much on images that did not choose the layers: {cost}, where {self.max_drop:.1%} may "
-                "be lost. Export without --int8, give more images, or allow a larger --max-drop"
-            )
+        _check_cost(cost, self.max_drop, "on images that did not choose the layers")
         return Quantised(
             model=quantised,
             cost=cost,
@@ -157,6 +153,34 @@ class OnnxQuantiser:
             float_layers=tuple(map(graph.torch_name, float_layers)),
             float_macs=graph.cumulative_shares(float_layers)[-1] if float_layers else 0.0,
             seconds=time.perf_counter() - started,
+        )
+
+
+def measure_cost(
+    model: bytes, quantised: bytes, images: Pixels, targets: Targets | None, *, max_drop: float
+) -> QuantisationCost:
+    """Measure the cost of a graph in int8 against the same in float32.
+
+    Args:
+        model: serialised graph of a classifier in float32.
+        quantised: the same in int8.
+        images: uint8 `(n, height, width, channels)`.
+        targets: class numbers `(n,)`; None to count the images whose best class is another.
+        max_drop: largest cost allowed, 0 to 1; chance may exceed it by two standard errors.
+
+    Raises:
+        OptionError: the cost is above the limit.
+    """
+    cost = _Reference(model, images, targets).cost(quantised)
+    _check_cost(cost, max_drop, "for all members together")
+    return cost
+
+
+def _check_cost(cost: QuantisationCost, max_drop: float, where: str) -> None:
+    if cost.drop - 2 * cost.standard_error > max_drop + 1e-9:
+        raise OptionError(
+            f"int8 costs too much {where}: {cost}, where {max_drop:.1%} may be lost. Export without --int8, give more "
+            "images, or allow a larger --max-drop"
         )
 
 

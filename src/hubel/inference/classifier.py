@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import DecodeError, ModelFileError
+from hubel.core.errors import DecodeError, ModelFileError, OptionError
 from hubel.data.inputs import Input, as_inputs
 from hubel.inference.stream import MANY, stream
-from hubel.inference.tta import Compute, mean_scores
+from hubel.inference.tta import VIEWS, Compute, mean_scores
 from hubel.weights.card import ModelCard
 
 __all__ = ["Classifier", "Prediction"]
@@ -44,9 +44,16 @@ class Classifier(abc.ABC):
     Args:
         card: classes, preprocessing, kind of scores.
         tta: average the scores over views of an image; see `hubel.inference.tta`.
+
+    Raises:
+        OptionError: the model does that already.
     """
 
     def __init__(self, card: ModelCard, *, tta: bool = False) -> None:
+        if tta and card.tta:
+            raise OptionError(
+                f"this file averages its scores over {VIEWS[card.preprocess.channels]} already; leave out --tta"
+            )
         self.card = card
         self.tta = tta
 

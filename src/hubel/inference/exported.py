@@ -19,7 +19,7 @@ from hubel.inference.engines.engine import OnnxRunner
 from hubel.inference.engines.registry import AUTO, ONNX_ENGINES, EngineChoice, installed_onnx_engines, open_onnx
 from hubel.inference.engines.selection import EngineCandidate, images_per_second, select_fastest
 from hubel.inference.onnx_file import read_onnx
-from hubel.inference.stream import MANY, batch_size
+from hubel.inference.stream import MANY, exported_batch_size
 from hubel.inference.tta import Compute
 
 __all__ = ["Exported"]
@@ -64,14 +64,20 @@ class Exported(Classifier):
         return next(iter(ONNX_ENGINES)) if self.engine == AUTO else self.engine
 
     def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return self._one_lane(pixels).astype(np.float64)
+        return self._run(self._one_lane, pixels)
+
+    def _run(self, runner: OnnxRunner, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return scores; where the graph makes several views of each image, fewer images at once fill the memory."""
+        size = exported_batch_size(self.card) if self.card.tta else max(1, len(pixels))
+        parts = [runner(pixels[start : start + size]) for start in range(0, len(pixels), size)]
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).astype(np.float64)
 
     def for_many(self, images: int) -> tuple[Compute, int]:
         """Return what computes scores, and the threads that may call it: many images have a core for each batch."""
         lanes = usable_cores()
         if images < MANY or lanes == 1:
             return self.scores, 1
-        return self._averaged(lambda pixels: self._all_lanes(pixels).astype(np.float64)), lanes
+        return self._averaged(lambda pixels: self._run(self._all_lanes, pixels)), lanes
 
     def fastest(self) -> str:
         """Return the engine that was asked for, or the one that is fastest here: measured once, remembered."""
@@ -89,7 +95,8 @@ class Exported(Classifier):
     def _measured(self, engines: Iterable[str]) -> dict[str, float]:
         """Return the images per second of each engine; 0 for one that cannot run the file."""
         p, lanes = self.card.preprocess, usable_cores()
-        noise = np.random.default_rng(0).integers(0, 256, (batch_size(p), p.height, p.width, p.channels), np.uint8)
+        size = exported_batch_size(self.card)
+        noise = np.random.default_rng(0).integers(0, 256, (size, p.height, p.width, p.channels), np.uint8)
         choices = {name: EngineChoice(name) for name in engines}
         selection = select_fastest(
             [

@@ -8,7 +8,6 @@ tell whether their card is as it was written. Neither reading nor writing the en
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -55,7 +54,7 @@ def is_exported(model: str | Path) -> bool:
 
 def described(network: bytes, card: ModelCard, facts: Mapping[str, Any]) -> bytes:
     """Return a serialised ONNX network with its card and facts. Equal arguments give equal bytes."""
-    entries = {"format": _FORMAT, **dataclasses.asdict(card), "facts": dict(facts)}
+    entries = {"format": _FORMAT, **card.to_json(), "facts": dict(facts)}
     whole = network + b"".join(_entry(name, value) for name, value in entries.items())
     return whole + _entry("sha256", hashlib.sha256(whole).hexdigest())
 

@@ -16,8 +16,10 @@ from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.inputs import Input
 from hubel.data.preprocess import Preprocess
+from hubel.inference.tta import view_indices
+from hubel.weights.card import ModelCard
 
-__all__ = ["MANY", "batch_size", "stream"]
+__all__ = ["MANY", "batch_size", "exported_batch_size", "stream"]
 
 MANY = 256  # images; fewer are done before the fastest way to do them is found
 
@@ -30,6 +32,12 @@ _PIXELS_A_BATCH = 2**20  # keeps the activations of one batch within the process
 def batch_size(preprocess: Preprocess) -> int:
     """Return the batch size of inference."""
     return max(1, min(256, _PIXELS_A_BATCH // (preprocess.height * preprocess.width)))
+
+
+def exported_batch_size(card: ModelCard) -> int:
+    """Return the batch size of an exported file, whose graph may make several views of each image."""
+    p = card.preprocess
+    return max(1, batch_size(p) // (len(view_indices(p.height, p.width, p.channels)) if card.tta else 1))
 
 
 def stream(

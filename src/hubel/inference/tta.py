@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["VIEWS", "Compute", "mean_scores", "views"]
+__all__ = ["VIEWS", "Compute", "mean_scores", "view_indices", "views"]
 
 # From resized images uint8 `(n, h, w, c)` to their scores `(n, classes)`.
 Compute = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+Indices = NDArray[np.int64]
 
 _SHIFT = 1 / 32  # of height and width: one pixel of 28 or 32
 _CENTRE = 0.8  # of height and width
@@ -30,28 +31,36 @@ VIEWS = {
 }
 
 
-def views(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Return images uint8 `(n, h, w, c)` unchanged and in the other views of `VIEWS`, all of one shape.
+def view_indices(height: int, width: int, channels: int) -> list[tuple[Indices, Indices]]:
+    """Return the rows and the columns that each view of `VIEWS` shows; fewer than the image has are enlarged.
 
     What a shift brings in repeats the edge, which suits a black ground as well as a white one.
     """
-    height, width, channels = pixels.shape[1:]
+    rows, columns = np.arange(height), np.arange(width)
     if channels == 3:
-        mirrored = np.ascontiguousarray(pixels[:, :, ::-1])  # torch knows no negative strides
-        return [pixels, mirrored, np.stack([_centre(image) for image in pixels])]
+        return [(rows, columns), (rows, columns[::-1]), (_centre(rows), _centre(columns))]
     down, right = max(1, round(_SHIFT * height)), max(1, round(_SHIFT * width))
-    padded = np.pad(pixels, ((0, 0), (down, down), (right, right), (0, 0)), mode="edge")
-    corners = [(down, right), (2 * down, right), (0, right), (down, 2 * right), (down, 0)]
-    return [padded[:, y : y + height, x : x + width] for y, x in corners]
+    shifts = [(0, 0), (down, 0), (-down, 0), (0, right), (0, -right)]
+    return [(np.clip(rows + y, 0, height - 1), np.clip(columns + x, 0, width - 1)) for y, x in shifts]
 
 
-def _centre(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the centre of an image `(h, w, 3)`, enlarged to its size."""
-    height, width, _ = image.shape
-    h, w = max(1, round(_CENTRE * height)), max(1, round(_CENTRE * width))
-    top, left = (height - h) // 2, (width - w) // 2
-    part = Image.fromarray(image[top : top + h, left : left + w])
-    return np.asarray(part.resize((width, height), Image.Resampling.BILINEAR))
+def _centre(positions: Indices) -> Indices:
+    """Return the central part of rows or columns."""
+    kept = max(1, round(_CENTRE * len(positions)))
+    start = (len(positions) - kept) // 2
+    return positions[start : start + kept]
+
+
+def views(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Return images uint8 `(n, h, w, c)` unchanged and in the other views of `VIEWS`, all of one shape."""
+    height, width, channels = pixels.shape[1:]
+    parts = [pixels[:, rows][:, :, columns] for rows, columns in view_indices(height, width, channels)]
+    return [part if part.shape == pixels.shape else _enlarged(part, height, width) for part in parts]
+
+
+def _enlarged(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    images = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in pixels]
+    return np.stack([np.asarray(image) for image in images])
 
 
 def mean_scores(compute: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

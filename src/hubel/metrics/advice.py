@@ -11,6 +11,7 @@ __all__ = ["advice"]
 
 _LEAST_MISSED = 2  # misclassified images of a class, or of a pair of classes, that are worth a sentence
 _BELOW = 0.05  # difference of recall below the macro recall that makes a class weak
+_GOOD_FIT = 0.8  # accuracy from which a wrong label is a likely cause of an error
 _SENTENCES = 2  # most sentences of each kind
 
 
@@ -35,8 +36,9 @@ def advice(metrics: Metrics, training_images: Mapping[str, int]) -> list[str]:
         )
     for true_class, predicted, count in metrics.most_confused(_SENTENCES):
         if count >= _LEAST_MISSED:
+            labels = "check the labels of these images (hubel data check finds label errors), or "
             lines.append(
-                f"{true_class} is predicted as {predicted} {count} times: check the labels of these images "
-                "(hubel data check finds label errors), or add images that show the difference"
+                f"{true_class} is predicted as {predicted} {count} times: "
+                f"{labels if metrics.top1 >= _GOOD_FIT else ''}add images that show the difference"
             )
     return lines

@@ -20,6 +20,7 @@ __all__ = [
     "MultiLabelMetrics",
     "measure_classification",
     "measure_multilabel",
+    "ranks",
     "sample_losses",
 ]
 
@@ -174,7 +175,7 @@ def measure_classification(probabilities: ArrayLike, labels: ArrayLike, classes:
         classes=names,
         n=n,
         top1=float(correct.sum() / n),
-        top5=float((_rank(p, truth) < 5).sum() / n) if c > 5 else None,
+        top5=float((ranks(p, truth) <= 5).sum() / n) if c > 5 else None,
         nll=float(sample_losses(p, truth).sum() / n),
         ece=reliability_bins(p.max(axis=1), correct).expected_error,
         per_class=tuple(
@@ -258,6 +259,24 @@ def sample_losses(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.flo
     return np.asarray(-np.log(np.clip(p[np.arange(len(p)), truth].astype(np.float64), SMALLEST, 1.0)) + 0.0)
 
 
+def ranks(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
+    """Return the rank of the true class of each image, shape (n,): 1 where it is the most probable class.
+
+    Of equally probable classes the one with the lower index ranks first.
+
+    Args:
+        probabilities: class probabilities, shape (n, c).
+        labels: true classes, shape (n,).
+
+    >>> ranks([[0.1, 0.5, 0.4], [0.3, 0.3, 0.4]], [2, 0])
+    array([2, 2])
+    """
+    p, truth = checked_pair(probabilities, labels, "probabilities")
+    of_true = p[np.arange(len(p)), truth][:, None]
+    earlier = np.arange(p.shape[1]) < truth[:, None]
+    return np.asarray(((p > of_true) | ((p == of_true) & earlier)).sum(axis=1)) + 1
+
+
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     """Replace tuples by lists, as in JSON."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
@@ -267,13 +286,6 @@ def _checked_names(classes: Sequence[str], c: int) -> tuple[str, ...]:
     if len(classes) != c:
         raise DataError(f"probabilities with {c} columns need {c} class names, not {len(classes)}")
     return tuple(classes)
-
-
-def _rank(p: NDArray[Any], truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the classes ranked before the true one: more probable, or equally probable with a lower index."""
-    of_true = p[np.arange(len(p)), truth][:, None]
-    earlier = np.arange(p.shape[1]) < truth[:, None]
-    return np.asarray(((p > of_true) | ((p == of_true) & earlier)).sum(axis=1))
 
 
 def _precision_recall_f1(

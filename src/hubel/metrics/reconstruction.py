@@ -15,7 +15,13 @@ from hubel.plots.style import INK, canvas, drawable, finish
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["ReconstructionMetrics", "draw_reconstructions", "measure_reconstruction"]
+__all__ = [
+    "ReconstructionMetrics",
+    "draw_reconstructions",
+    "mean_errors",
+    "measure_reconstruction",
+    "reconstruction_errors",
+]
 
 _TINY = np.finfo(np.float64).tiny  # 0 log 0 is 0
 
@@ -41,9 +47,10 @@ class ReconstructionMetrics:
         return asdict(self)
 
 
-def measure_reconstruction(
-    batches: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]],
-) -> ReconstructionMetrics:
+Batches = Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]]
+
+
+def measure_reconstruction(batches: Batches) -> ReconstructionMetrics:
     """Compute the reconstruction errors of a network.
 
     Args:
@@ -53,14 +60,28 @@ def measure_reconstruction(
     >>> measure_reconstruction([(grey, 0 * grey)])
     ReconstructionMetrics(n=2, mse=0.0, bce=0.693..., entropy=0.693...)
     """
-    n, pixels, sums = 0, 0, np.zeros(3)
+    return mean_errors(reconstruction_errors(batches))
+
+
+def mean_errors(errors: NDArray[np.float64]) -> ReconstructionMetrics:
+    """Return the means over images of what `reconstruction_errors` returns."""
+    mse, bce, entropy = errors.mean(0).tolist()
+    return ReconstructionMetrics(n=len(errors), mse=mse, bce=bce, entropy=entropy)
+
+
+def reconstruction_errors(batches: Batches) -> NDArray[np.float64]:
+    """Return squared error, binary cross-entropy and its lower bound of each image, means over its pixels, `(n, 3)`.
+
+    Args:
+        batches: images `(n, c, h, w)`, 0 to 1, and their reconstructions as logits.
+    """
+    errors = []
     for images, logits in batches:
         x, z = images.astype(np.float64), logits.astype(np.float64)
         entropy = -x * np.log(np.maximum(x, _TINY)) - (1 - x) * np.log(np.maximum(1 - x, _TINY))
-        sums += [part.sum() for part in (np.square(sigmoid(z) - x), np.logaddexp(0, z) - x * z, entropy)]
-        n, pixels = n + len(x), pixels + x.size
-    mse, bce, mean_entropy = (sums / pixels).tolist()
-    return ReconstructionMetrics(n=n, mse=mse, bce=bce, entropy=mean_entropy)
+        parts = (np.square(sigmoid(z) - x), np.logaddexp(0, z) - x * z, entropy)
+        errors.append(np.stack([part.mean(tuple(range(1, part.ndim))) for part in parts], axis=1))
+    return np.concatenate(errors)
 
 
 def draw_reconstructions(

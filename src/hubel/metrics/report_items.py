@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "ReportTable", "Tile"]
+__all__ = ["Drawing", "FileGroup", "PredictionTable", "ReportTable", "Tile"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,3 +63,31 @@ class ReportTable:
     text_columns: int = 1
     bars: Sequence[float | None] = ()
     above_figures: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileGroup:
+    """Images of the report that share a mistake: those behind one cell of the confusion matrix.
+
+    Attributes:
+        label: text of their label.
+        prediction: text of their prediction.
+        files: name of each image, and a remark such as "62%", the surest mistake first.
+    """
+
+    label: str
+    prediction: str
+    files: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PredictionTable:
+    """Columns of `predictions.csv`, by name; each has a value for each image, in their order.
+
+    Attributes:
+        facts: label, prediction and what compares them.
+        scores: scores of the classes, which may be many columns, and therefore stand last.
+    """
+
+    facts: Mapping[str, Sequence[Any]]
+    scores: Mapping[str, Sequence[Any]] = field(default_factory=dict)

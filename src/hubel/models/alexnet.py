@@ -102,7 +102,6 @@ VARIANTS = {
         + _FIGURE_2
         + computed("Section 3.5", params=60_965_224, macs=724_406_816),
         smallest=67,
-        lr=0.01,
     ),
     "alexnet_one_tower": Variant(
         AlexNetLayout(groups=1),
@@ -111,7 +110,6 @@ VARIANTS = {
         1000,
         _FIGURE_2 + computed("Section 3.5 without groups", params=62_378_344, macs=1_135_256_096),
         smallest=67,
-        lr=0.01,
     ),
     "alexnet_tv": Variant(
         AlexNetLayout((64, 192, 384, 256, 256), groups=1, response_norm=False, padding=2),
@@ -125,6 +123,5 @@ VARIANTS = {
             maps={"stem": (64, 55, 55), "stage1": (192, 27, 27), "stage2": (256, 13, 13)},
         ),
         smallest=63,
-        lr=0.01,
     ),
 }

@@ -66,7 +66,7 @@ def build(layout: ConvNetLayout, shape: InputShape, num_classes: int) -> Network
         units = dense
     head = nn.Sequential(*layers, nn.Dropout(layout.dropout), nn.Linear(units, num_classes))
     network = Network(nn.Identity(), stages, head)
-    he_initialise(network)
+    he_initialise(network, layout.activation)
     return network
 
 

@@ -161,7 +161,6 @@ VARIANTS = {
         + paper("Szegedy 2014, Section 1", macs=Rounded(1.5e9, 2, _FIRST_CONVOLUTION))
         + computed("Table 1", params=13_378_280, params_without_auxiliary=6_998_552, macs=1_582_671_872),
         smallest=47,
-        lr=0.01,
     ),
     "googlenet_bn_tv": Variant(
         GoogLeNetLayout(batch_norm=True, large_kernel=3, last_pool=2, dropout=0.2),

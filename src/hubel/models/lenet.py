@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from hubel.core.random import uniform
 from hubel.models.variant import InputShape, Variant, computed, paper
-from hubel.nn.layers import SparselyConnected, activation, check_positive, check_share
+from hubel.nn.layers import QuadraticOutput, SparselyConnected, activation, check_positive, check_share
 from hubel.nn.network import Network
 
 # Table I: the maps of S2 that each map of C3 is connected to.
@@ -107,7 +107,7 @@ class SparseConv(SparselyConnected):
         return F.conv2d(x, padded[self.kernels].view(*self.shape, 5, 5), self.bias)
 
 
-class Distances(nn.Module):
+class Distances(QuadraticOutput):
     """The output layer: -|x - w|^2 for the fixed code w of each class (Eq. 7, with the sign turned)."""
 
     codes: Tensor
@@ -210,7 +210,6 @@ VARIANTS = {
         + _FIGURE_2
         + computed("the connections of C1, C3, C5 and F6 (Section II.B) without biases", macs=325_680),
         fixed_size=True,
-        lr=0.01,
     ),
     "lenet5_modern": Variant(
         ModernLeNet5Layout(),

@@ -93,7 +93,6 @@ VARIANTS = {
             maps={"stage1": (96, 54, 54), "stage2": (256, 27, 27), "stage3": (384, 13, 13), "stage4": (1000, 6, 6)},
         ),
         smallest=39,
-        lr=0.01,
     ),
     "nin_cifar10": Variant(
         NINLayout(),
@@ -106,6 +105,5 @@ VARIANTS = {
             maps={"stage1": (96, 32, 32), "stage2": (192, 16, 16), "stage3": (10, 8, 8)},
         ),
         smallest=4,
-        lr=0.01,
     ),
 }

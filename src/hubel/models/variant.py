@@ -180,7 +180,6 @@ class Variant:
         smallest: least height and width of an image.
         fixed_size: whether height and width must be those of `shape`.
         augment: default augmentation policy; "none" for networks that are too small to profit from augmentation.
-        lr: largest learning rate of SGD; 0 for the usual one. It is smaller without batch norm.
         output: "vector" (one number per class) or "image" (the reconstructed image).
     """
 
@@ -192,5 +191,4 @@ class Variant:
     smallest: int = 1
     fixed_size: bool = False
     augment: str = "auto"
-    lr: float = 0.0
     output: str = "vector"

@@ -86,7 +86,6 @@ def _variant(name: str, depths: tuple[int, ...], params: int, macs: int, *, batc
         1000,
         published,
         smallest=2 ** len(depths),
-        lr=0.0 if batch_norm else 0.01,
     )
 
 

@@ -26,10 +26,12 @@ from hubel.metrics.classification import (
     Metrics,
     MultiLabelMetrics,
     measure_classification,
+    ranks,
     sample_losses,
 )
 from hubel.metrics.imbalance import class_counts, inequality, log_shares, prior_shift, recall_weights
-from hubel.metrics.report_items import Drawing, ReportTable, Tile
+from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
+from hubel.metrics.single_images import group_mistakes, rounded, score_columns
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.tasks.task import Evaluation, FittedHead, Model, Task
@@ -227,6 +229,37 @@ class ClassificationEvaluation(ScoresEvaluation):
         """Return the confusion matrix and the classes as CSV."""
         return {"confusion.csv": confusion_csv(self.metrics), "per_class.csv": per_class_csv(self.metrics)}
 
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The number of the predicted class of each image, `(n,)`."""
+        return np.asarray(self.probabilities.argmax(1))
+
+    def prediction_table(self) -> PredictionTable:
+        """Return label, prediction, its score, the rank of the label, and scores of classes."""
+        p, classes, predicted = self.probabilities, self.metrics.classes, self.predicted
+        return PredictionTable(
+            facts={
+                "label": [classes[i] for i in self.targets],
+                "prediction": [classes[i] for i in predicted],
+                "score": rounded(p[np.arange(len(p)), predicted]),
+                "rank": ranks(p, self.targets).tolist(),
+            },
+            scores=score_columns(p, classes),
+        )
+
+    def mistakes(self) -> list[FileGroup]:
+        """Return the wrongly classified images by label and prediction, of each pair the most confident first."""
+        classes, predicted = self.metrics.classes, self.predicted
+        wrong = np.flatnonzero(predicted != self.targets)
+        scores = self.probabilities[wrong, predicted[wrong]]
+        wrong = wrong[np.argsort(-scores, kind="stable")]
+        return group_mistakes(
+            [self.images.path(at) for at in wrong.tolist()],
+            [classes[i] for i in self.targets[wrong]],
+            [classes[i] for i in predicted[wrong]],
+            [f"{percent(self.probabilities[at, predicted[at]])}%" for at in wrong.tolist()],
+        )
+
     def drawings(self) -> list[Drawing]:
         """Return confusions, classes, confidence and the highest losses."""
         m, classes = self.metrics, self.metrics.classes
@@ -371,7 +404,7 @@ class Classification(Task):
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> Evaluation:
         """Measure a classifier, exported or not."""
         assert isinstance(model, Classifier)
-        tta = VIEWS[images.preprocess.channels] if model.tta else ""
+        tta = VIEWS[images.preprocess.channels] if model.tta or model.card.tta else ""
         return self.evaluate_scores(predict_scores(model, images), model.card, images, targets, tta)
 
     def evaluate_outputs(

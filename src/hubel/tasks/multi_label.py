@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from hubel.data.loading import Images
 from hubel.metrics.classification import MultiLabelMetrics, measure_multilabel
-from hubel.metrics.report_items import ReportTable, Tile
+from hubel.metrics.report_items import FileGroup, PredictionTable, ReportTable, Tile
+from hubel.metrics.single_images import group_mistakes, score_columns
 from hubel.metrics.tables import per_class_csv, percent
 from hubel.tasks.classify import Classification, ScoresEvaluation, per_class_table, share_tile
 from hubel.weights.card import ModelCard
@@ -61,6 +62,31 @@ class MultiLabelEvaluation(ScoresEvaluation):
     def files(self) -> dict[str, str]:
         """Return the labels as CSV."""
         return {"per_class.csv": per_class_csv(self.metrics)}
+
+    def prediction_table(self) -> PredictionTable:
+        """Return the classes of each image, the predicted ones, and scores of classes."""
+        texts = {"label": self._texts(self.targets > 0), "prediction": self._texts(self._predicted)}
+        return PredictionTable(facts=texts, scores=score_columns(self.probabilities, self.metrics.classes))
+
+    def mistakes(self) -> list[FileGroup]:
+        """Return the images that do not get exactly the right classes, by both sets of classes."""
+        labels, predictions = self._texts(self.targets > 0), self._texts(self._predicted)
+        wrong = [at for at, (label, found) in enumerate(zip(labels, predictions, strict=True)) if label != found]
+        return group_mistakes(
+            [self.images.path(at) for at in wrong],
+            [labels[at] or "no class" for at in wrong],
+            [predictions[at] or "no class" for at in wrong],
+            ["" for _ in wrong],
+        )
+
+    @property
+    def _predicted(self) -> NDArray[np.bool_]:
+        return self.probabilities >= self.metrics.threshold
+
+    def _texts(self, has: NDArray[np.bool_]) -> list[str]:
+        """Return the names of the classes that each image has, bool `(n, classes)`, as a label text."""
+        names = self.metrics.classes
+        return ["|".join(names[i] for i in np.flatnonzero(row)) for row in has]
 
 
 class MultiLabel(Classification):

@@ -14,8 +14,13 @@ from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.data.sources.listing import natural_key
 from hubel.inference.scores import sigmoid
-from hubel.metrics.reconstruction import ReconstructionMetrics, draw_reconstructions, measure_reconstruction
-from hubel.metrics.report_items import Drawing, Tile
+from hubel.metrics.reconstruction import (
+    ReconstructionMetrics,
+    draw_reconstructions,
+    mean_errors,
+    reconstruction_errors,
+)
+from hubel.metrics.report_items import Drawing, PredictionTable, Tile
 from hubel.tasks.task import Evaluation, Model, Task
 from hubel.weights.card import ModelCard
 
@@ -65,11 +70,13 @@ class ReconstructionEvaluation(Evaluation):
 
     Attributes:
         metrics: the numbers.
+        errors: mean squared error of a pixel of each image, `(n,)`.
         shown: positions of some images, one of each class first.
         reconstructions: of these, uint8 `(k, h, w, c)`.
     """
 
     metrics: ReconstructionMetrics
+    errors: NDArray[np.float64]
     shown: NDArray[np.int64]
     reconstructions: NDArray[np.uint8]
 
@@ -100,6 +107,10 @@ class ReconstructionEvaluation(Evaluation):
             Tile(name="Cross-entropy", value=f"{m.bce:.4f}", meaning="mean of a pixel, nats"),
             Tile(name="of a perfect copy", value=f"{m.entropy:.4f}", meaning="the lowest possible cross-entropy"),
         ]
+
+    def prediction_table(self) -> PredictionTable:
+        """Return the mean squared error of a pixel."""
+        return PredictionTable(facts={"error": [float(f"{error:.7g}") for error in self.errors]})
 
     def drawings(self) -> list[Drawing]:
         """Return images above their reconstructions."""
@@ -171,7 +182,7 @@ class Reconstruction(Task):
 
         assert isinstance(model, Reconstructor)
         preprocess, network = images.preprocess, model.network
-        metrics = measure_reconstruction(
+        errors = reconstruction_errors(
             (preprocess.normalise(batch.pixels), logits) for batch, logits in output_batches(network, images)
         )
         names, first = np.unique(images.labels(), return_index=True)
@@ -179,5 +190,9 @@ class Reconstruction(Task):
         shown = np.concatenate([first, np.setdiff1d(np.arange(len(images)), first)])[:_SHOWN]
         pixels = sigmoid(forward(network, images.pixels(shown), preprocess)).transpose(0, 2, 3, 1)
         return ReconstructionEvaluation(
-            metrics=metrics, images=images, shown=shown, reconstructions=np.rint(255 * pixels).astype(np.uint8)
+            metrics=mean_errors(errors),
+            errors=errors[:, 0],
+            images=images,
+            shown=shown,
+            reconstructions=np.rint(255 * pixels).astype(np.uint8),
         )

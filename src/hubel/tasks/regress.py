@@ -14,7 +14,7 @@ from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
 from hubel.inference.scores import scores
-from hubel.metrics.report_items import Drawing, Tile
+from hubel.metrics.report_items import Drawing, PredictionTable, Tile
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.style import BLUE, MUTED, canvas, finish, heading, style_axes
 from hubel.tasks.classify import predict_scores
@@ -144,6 +144,11 @@ class RegressionEvaluation(Evaluation):
             Tile(name="Mean absolute error", value=f"{m.mae:.4g}", meaning="in units of the labels"),
             Tile(name="Root mean squared error", value=f"{m.mse**0.5:.4g}", meaning="in units of the labels"),
         ]
+
+    def prediction_table(self) -> PredictionTable:
+        """Return label, prediction, and the difference of the two."""
+        columns = {"label": self.targets, "prediction": self.predictions, "error": self.predictions - self.targets}
+        return PredictionTable(facts={name: [float(f"{x:.7g}") for x in c] for name, c in columns.items()})
 
     def footnote(self) -> str:
         """Return the definition of R²."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
-from hubel.metrics.report_items import Drawing, ReportTable, Tile
+from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -104,6 +104,14 @@ class Evaluation(abc.ABC):
     def files(self) -> dict[str, str]:
         """Return tables as CSV, by the name of the file."""
         return {}
+
+    def prediction_table(self) -> PredictionTable | None:
+        """Return what `predictions.csv` says of each image, in their order; None for no such file."""
+        return None
+
+    def mistakes(self) -> list[FileGroup]:
+        """Return the images that are predicted wrongly, by label and prediction, the most frequent mistake first."""
+        return []
 
     def drawings(self) -> list[Drawing]:
         """Return the figures of the report."""

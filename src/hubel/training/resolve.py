@@ -34,6 +34,7 @@ from hubel.models.catalogue import find, list_models
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
+from hubel.nn.layers import needs_small_steps
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.losses import LossSettings
@@ -55,6 +56,7 @@ __all__ = ["plan_training", "resolve"]
 # Fine-tuning takes smaller steps than training from scratch, smooths labels and averages weights.
 _TUNING_LR = {"adamw": 5e-4, "sgd": 0.002}
 _TUNING_OPTIMIZER, _TUNING_EMA, _TUNING_SMOOTHING = "adamw", 0.9, 0.1
+_SMALL_STEPS_LR = 0.01  # of SGD, from scratch
 _LARGEST_BATCH, _LARGEST_TUNING_BATCH, _SMALLEST_BATCH = 128, 32, 8
 _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
 _STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
@@ -156,7 +158,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
 
     device = pick_device(recipe.machine.device or "auto")
     threads = recipe.machine.threads or probe_threads()
-    optimizer = _optimizer(recipe, task, variant, tuned=tuned)
+    optimizer = _optimizer(recipe, task, network, tuned=tuned)
     busy = [] if recipe.machine.threads else _busy_cores(threads)
     return Plan(
         recipe=recipe,
@@ -297,12 +299,12 @@ def _balanced(loss: LossSettings, recipe: Recipe, balance: str) -> LossSettings:
     return replace(loss, balance=balance)
 
 
-def _optimizer(recipe: Recipe, task: Task, variant: Variant, *, tuned: bool) -> OptimizerSettings:
+def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool) -> OptimizerSettings:
     wanted, transfer = recipe.optimization, recipe.transfer
     name = wanted.optimizer or (_TUNING_OPTIMIZER if tuned else task.optimizer)
     usual = _TUNING_LR[name] if tuned else task.lr[name]
-    if not tuned and name == "sgd" and variant.lr:  # smaller without batch norm
-        usual = variant.lr
+    if not tuned and name == "sgd" and needs_small_steps(network):
+        usual = _SMALL_STEPS_LR
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else 0.0

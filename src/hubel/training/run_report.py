@@ -26,6 +26,7 @@ from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.learning_curves import learning_curves
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import TrainedModel
+from hubel.training.learning_check import did_not_learn
 from hubel.training.plan import Plan
 from hubel.weights.model_file import load_model
 
@@ -41,12 +42,14 @@ class RunEvaluation:
     Attributes:
         evaluation: the numbers.
         split: the images: "test" or "validation".
+        headline: the result in one sentence, after another one if the network did not learn.
         report: the page.
         advice: what to try next, in sentences.
     """
 
     evaluation: Evaluation
     split: str
+    headline: str
     report: Path
     advice: Sequence[str]
 
@@ -110,18 +113,24 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         "Seed": str(plan.loop.seed),
         "Made with": f"hubel {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
     }
-    advice = evaluation.advice(_training_images(plan))
+    failed = did_not_learn(plan, trained, network)
+    # The errors of a network that has not learnt tell nothing of labels and classes.
+    advice = [] if failed else evaluation.advice(_training_images(plan))
+    headline = " ".join(filter(None, [failed, evaluation.headline(splits.measured_name)]))
     report = write_evaluation(
         folder,
         evaluation,
         title=f"{card.model} on {plan.dataset.name}",
+        headline=headline,
         split=splits.measured_name,
         taught=taught,
         facts=facts,
         notes=[*plan.notes, *trained.notes, *advice],
         drawings=_drawings(plan, trained),
     )
-    return RunEvaluation(evaluation=evaluation, split=splits.measured_name, report=report, advice=tuple(advice))
+    return RunEvaluation(
+        evaluation=evaluation, split=splits.measured_name, headline=headline, report=report, advice=tuple(advice)
+    )
 
 
 def _training_images(plan: Plan) -> dict[str, int]:

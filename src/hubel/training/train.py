@@ -208,7 +208,7 @@ def _measured(
 ) -> RunResult:
     started = time.monotonic()
     measured = evaluate_run(folder.path, plan, trained)
-    folder.tell(measured.evaluation.headline(measured.split))
+    folder.tell(measured.headline)
     return dataclasses.replace(
         result,
         evaluation=measured.evaluation,

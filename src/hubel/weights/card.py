@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
@@ -19,6 +19,7 @@ __all__ = ["SCORES", "ModelCard"]
 #: Activations of outputs.
 SCORES = ("softmax", "sigmoid", "identity")
 
+_ONLY_IF_SET = ("tta",)  # fields that files have only where they say something, so that other files stay as they were
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -37,6 +38,7 @@ class ModelCard:
         provenance: origin of the model, as JSON values.
         task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
         offset: added to outputs that are numbers, after they are divided by the temperature.
+        tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
 
     Raises:
         OptionError: a value is invalid.
@@ -52,6 +54,7 @@ class ModelCard:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
     offset: float = 0.0
+    tta: bool = False
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -68,6 +71,8 @@ class ModelCard:
             raise OptionError(f"the offset is a number, not {self.offset!r}")
         if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
+        if not isinstance(self.tta, bool):
+            raise OptionError(f"tta is true or false, not {self.tta!r}")
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
@@ -100,9 +105,13 @@ class ModelCard:
             options=self.options,
         )
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values, optional ones only where they are set."""
+        return {name: value for name, value in asdict(self).items() if value or name not in _ONLY_IF_SET}
+
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> ModelCard:
-        """Create a card from the JSON form of `dataclasses.asdict`.
+        """Create a card from the values of `to_json`.
 
         Raises:
             TypeError, ValueError, LookupError: the fields are not those of a card.

@@ -10,7 +10,6 @@ file costs no more memory than its size, whatever it says.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -43,7 +42,7 @@ _OF_OTHERS = (".pt", ".pth", ".bin", ".ckpt")
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
     """Write a model file atomically. Equal weights and cards give equal bytes."""
-    described = {**dataclasses.asdict(card), "format": _FORMAT, "sha256": _NO_DIGEST}
+    described = {**card.to_json(), "format": _FORMAT, "sha256": _NO_DIGEST}
     # Contiguous copies: the memory order of channels-last tensors would be stored, but not restored.
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())}
     data = save(plain, {"hubel": json.dumps(described, sort_keys=True, allow_nan=False)})

@@ -1,0 +1,204 @@
+"""Composition of exported graphs: the mean over several of them, and the mean over views of an image.
+
+Each part is a graph that `onnx_network` or the quantiser has made, and stays as it is; what is added are a few nodes
+around it. So float32 and int8 compose alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.export.onnx_graph import OPSET
+from hubel.inference.onnx_file import INPUT, OUTPUTS
+from hubel.inference.quiet import undisturbed
+from hubel.inference.tta import view_indices
+from hubel.weights.card import ModelCard
+
+with undisturbed():
+    import onnx
+    from onnx import helper, numpy_helper
+
+__all__ = ["averaged", "with_views"]
+
+# Pillow enlarges with weights in units of 2^-22 and rounds after each axis (ImagingResampleHorizontal_8bpc). A weight
+# times a byte has 30 bits, and float32 holds 24: each weight is divided into two halves of 11 bits, all of whose sums
+# are whole numbers that float32 holds exactly.
+_WEIGHT_BITS, _HALF_BITS = 22, 11
+_LEAST = float(np.finfo(np.float32).tiny)  # of a score whose logarithm is taken
+_SURE = 1e-7  # distance to 0 and 1 of a score that becomes the logit of a sigmoid
+
+
+def averaged(models: Sequence[bytes], orders: Sequence[Sequence[int]], card: ModelCard) -> bytes:
+    """Return one graph whose scores are the mean over those of several graphs.
+
+    Args:
+        models: serialised graphs of classifiers with inputs of one size.
+        orders: for each graph, the position among its classes of each class of `card`.
+        card: of the result: size of the input, classes, kind of scores, temperature and offset.
+    """
+    graph = _Graph(card)
+    members = []
+    for number, (model, order) in enumerate(zip(models, orders, strict=True), 1):
+        scores = graph.include(model, f"member {number}/", INPUT)
+        if list(order) != list(range(len(order))):
+            scores = graph.add("Gather", scores, graph.constant(np.asarray(order, np.int64)), axis=1)
+        members.append(scores)
+    total = reduce(lambda one, other: graph.add("Add", one, other), members)
+    return graph.finished(graph.add("Mul", total, graph.constant(np.float32(1 / len(members)))))
+
+
+def with_views(model: bytes, card: ModelCard) -> bytes:
+    """Return a graph whose scores are the mean over the views of `hubel.inference.tta`, bit for bit the same views.
+
+    The views are one batch, so the graph's maps take as many times the memory.
+
+    Args:
+        model: serialised graph of a classifier.
+        card: its card.
+    """
+    graph, p = _Graph(card), card.preprocess
+    indices = view_indices(p.height, p.width, p.channels)
+    views = [graph.view(rows, columns) for rows, columns in indices]
+    scores = graph.include(model, "network/", graph.add("Concat", *views, axis=0))
+    shape = graph.constant(np.array([len(views), -1, len(card.classes)], np.int64))
+    return graph.finished(graph.add("ReduceMean", graph.add("Reshape", scores, shape), axes=[0], keepdims=0))
+
+
+class _Graph:
+    """A graph from images to scores, while it is put together.
+
+    Args:
+        card: size of the input, classes, kind of scores.
+    """
+
+    def __init__(self, card: ModelCard) -> None:
+        self._card = card
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+        self._versions = {"": OPSET}
+        self._format = 0
+
+    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
+        name = output or f"{operator} {len(self._nodes)}"
+        self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
+        return name
+
+    def constant(self, value: Any) -> str:
+        """Add a constant and return its name."""
+        name = f"constant {len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def include(self, model: bytes, prefix: str, images: str) -> str:
+        """Add what a graph computes its scores with, under names with a prefix, and return the name of its scores."""
+        part = onnx.ModelProto.FromString(model)
+        for opset in part.opset_import:
+            self._versions[opset.domain] = max(opset.version, self._versions.get(opset.domain, 0))
+        self._format = max(self._format, part.ir_version)
+        needed = _ancestors(part.graph, OUTPUTS[0])
+
+        def renamed(name: str) -> str:
+            return images if name == INPUT else prefix + name if name else ""
+
+        for node in part.graph.node:
+            if needed.intersection(node.output):
+                node.name = renamed(node.name)
+                node.input[:], node.output[:] = map(renamed, node.input), map(renamed, node.output)
+                self._nodes.append(node)
+        # Shapes that the part states are left out: of several views of each image, its batch is not the input's.
+        for constant in part.graph.initializer:
+            if constant.name in needed:
+                constant.name = renamed(constant.name)
+                self._constants.append(constant)
+        return renamed(OUTPUTS[0])
+
+    def view(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> str:
+        """Add what shows these rows and columns of the images, enlarged if they are fewer; return its name."""
+        p, view = self._card.preprocess, INPUT
+        if len(rows) == p.height and len(columns) == p.width:
+            for axis, chosen in ((1, rows), (2, columns)):
+                if not np.array_equal(chosen, np.arange(len(chosen))):
+                    view = self.add("Gather", view, self.constant(chosen), axis=axis)
+            return view
+        view = self.add("Cast", view, to=onnx.TensorProto.FLOAT)
+        for axis, chosen, size in ((2, columns, p.width), (1, rows, p.height)):  # in the order of Pillow
+            view = self._enlarged(view, axis, chosen, size)
+        return self.add("Cast", view, to=onnx.TensorProto.UINT8)
+
+    def _enlarged(self, x: str, axis: int, chosen: NDArray[np.int64], size: int) -> str:
+        """Add what makes `size` positions of the chosen ones, rounded to whole numbers as Pillow does."""
+        taps, weights = _bilinear(len(chosen), size)
+        shape = (1, size, 1, 1) if axis == 1 else (1, 1, size, 1)
+        parts = [self.add("Gather", x, self.constant(chosen[taps[:, i]]), axis=axis) for i in (0, 1)]
+
+        def weighted(halves: NDArray[np.int64]) -> str:
+            products = [
+                self.add("Mul", part, self.constant(halves[:, i].reshape(shape).astype(np.float32)))
+                for i, part in enumerate(parts)
+            ]
+            return self.add("Add", *products)
+
+        unit = self.constant(np.float32(2.0**-_HALF_BITS))
+        low = self.add("Floor", self.add("Mul", weighted(weights % 2**_HALF_BITS), unit))
+        half = self.constant(np.float32(2 ** (_WEIGHT_BITS - _HALF_BITS - 1)))  # rounds to the nearest
+        total = self.add("Add", self.add("Add", weighted(weights >> _HALF_BITS), low), half)
+        return self.add("Floor", self.add("Mul", total, unit))
+
+    def finished(self, scores: str) -> bytes:
+        """Return the serialised graph with these scores, and the logits that they would come from."""
+        card, p = self._card, self._card.preprocess
+        self.add("Identity", scores, output=OUTPUTS[0])
+        self.add("Identity", self._logits(scores), output=OUTPUTS[1])
+        images = helper.make_tensor_value_info(INPUT, onnx.TensorProto.UINT8, ["n", p.height, p.width, p.channels])
+        outputs = [helper.make_tensor_value_info(o, onnx.TensorProto.FLOAT, ["n", len(card.classes)]) for o in OUTPUTS]
+        graph = helper.make_graph(self._nodes, "hubel", [images], outputs, initializer=self._constants)
+        opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(self._versions.items())]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=self._format, producer_name="hubel")
+        return model.SerializeToString()  # type: ignore[no-any-return]
+
+    def _logits(self, scores: str) -> str:
+        card = self._card
+        if card.scores == "identity":
+            centred = self.add("Sub", scores, self.constant(np.float32(card.offset)))
+            return self.add("Mul", centred, self.constant(np.float32(card.temperature)))
+        least, most = (_LEAST, 1.0) if card.scores == "softmax" else (_SURE, 1 - _SURE)
+        bounded = self.add("Clip", scores, self.constant(np.float32(least)), self.constant(np.float32(most)))
+        logs = self.add("Log", bounded)
+        if card.scores == "softmax":
+            return self.add("Mul", logs, self.constant(np.float32(card.temperature)))
+        others = self.add("Sub", self.constant(np.float32(1)), bounded)
+        return self.add("Sub", logs, self.add("Log", others))
+
+
+def _ancestors(graph: Any, output: str) -> set[str]:
+    """Return the names of all values that an output depends on, its own included."""
+    makers = {name: node for node in graph.node for name in node.output}
+    needed, open_names = set[str](), [output]
+    while open_names:
+        name = open_names.pop()
+        if name not in needed:
+            needed.add(name)
+            open_names += makers[name].input if name in makers else []
+    return needed - {""}
+
+
+def _bilinear(source: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what Pillow makes each of `size` positions of, when it enlarges `source` of them linearly.
+
+    Returns:
+        The two positions that count, and their weights in units of 2^-22, both `(size, 2)`; see `precompute_coeffs` in
+        Pillow's Resample.c.
+    """
+    centres = (np.arange(size) + 0.5) * source / size
+    first = np.maximum(0, (centres - 0.5).astype(np.int64))
+    taps = np.stack([first, np.minimum(first + 1, source - 1)], 1)
+    weights = np.maximum(0.0, 1 - np.abs(taps + 0.5 - centres[:, None]))
+    weights[taps[:, 0] == taps[:, 1], 1] = 0  # at the edge
+    weights /= weights.sum(1, keepdims=True)
+    return taps, (0.5 + weights * 2**_WEIGHT_BITS).astype(np.int64)

@@ -1,0 +1,91 @@
+"""Images that an exported file is compared with its model on, and that int8 is calibrated with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import DataError
+from hubel.data.dataset import open_dataset
+from hubel.data.preprocess import Preprocess
+from hubel.data.taught import Taught
+from hubel.weights.card import ModelCard
+
+__all__ = ["Sample", "sample_images"]
+
+_CALIBRATION_IMAGES = 300  # the ranges of activations change little with more
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Resized images, uint8 `(n, h, w, c)`, for calibration and comparison.
+
+    Attributes:
+        name: description of the images.
+        calibration: images to find the ranges of int8 with.
+        check: images to compare on.
+        targets: class numbers of `check`; None without labels.
+    """
+
+    name: str
+    calibration: Pixels
+    check: Pixels
+    targets: NDArray[np.int64] | None = None
+
+
+def sample_images(data: str | None, card: ModelCard) -> Sample:
+    """Take images of a dataset, or parts of two photos if none is given.
+
+    Raises:
+        DataError: the dataset has no image to compare with.
+    """
+    return _from_photos(card.preprocess) if data is None else _from_data(data, card)
+
+
+def _from_data(data: str, card: ModelCard) -> Sample:
+    """Take images of a dataset: training images to calibrate with, the others to compare and measure on."""
+    multi_label = card.provenance.get("multi_label", False)
+    dataset = open_dataset(data, multi_label=multi_label, labelled=False)
+    taught = Taught.read(card.provenance)
+    nothing_new = bool(taught.among(dataset.digests()).all())
+    compared = dataset.evaluation_rows(card.provenance, "all" if nothing_new else "auto")
+    rows = compared.rows
+    others = np.setdiff1d(dataset.rows(), rows)
+    if not len(rows):
+        raise DataError(f"{data}: there is no image to compare with")
+
+    def pixels(chosen: NDArray[np.int64]) -> Pixels:
+        images = dataset.images(card.preprocess, chosen)
+        return images.pixels(np.arange(len(images)))
+
+    def spread(chosen: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+        return chosen[np.unique(np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(np.int64))]
+
+    named = set(dataset.labels(rows))
+    if not multi_label and named <= set(card.classes) and named:
+        return Sample(
+            name=f"{len(rows):,} {compared.name} images of {dataset.name}",
+            calibration=pixels(spread(others if len(others) else rows, _CALIBRATION_IMAGES)),
+            check=pixels(rows),
+            targets=dataset.targets(card.classes, rows),
+        )
+    chosen = spread(dataset.rows(), _CALIBRATION_IMAGES)
+    images = pixels(chosen)
+    return Sample(name=f"{len(chosen):,} images of {dataset.name}", calibration=images, check=images)
+
+
+def _from_photos(preprocess: Preprocess) -> Sample:
+    """Cut parts from the two photos of scikit-learn: real edges, textures and colours, if no data is given."""
+    from sklearn.datasets import load_sample_images
+
+    parts = [
+        preprocess.apply(np.ascontiguousarray(photo[top : top + 200, left : left + 200]))
+        for photo in load_sample_images().images
+        for top in (0, 100, 200)
+        for left in (0, 150, 300, 440)
+    ]
+    return Sample(name=f"{len(parts)} parts of two photos", calibration=np.stack(parts), check=np.stack(parts))

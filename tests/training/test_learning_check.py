@@ -1,0 +1,108 @@
+"""Runs that did not learn say so; their learning rate and their first weights suit the network as it is built."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hubel.data.sources.builtin import XO
+from hubel.metrics.advice import advice
+from hubel.metrics.classification import measure_classification
+from hubel.models.catalogue import build_model, list_models
+from hubel.nn.layers import needs_small_steps
+from hubel.training.execute import execute
+from hubel.training.learning_check import constant_loss, did_not_learn
+from hubel.training.plan import Plan
+from hubel.training.recipe import Recipe
+from hubel.training.resolve import plan_training
+from hubel.training.train import train
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+SMALL = XO(size=9, count=120)
+PLAIN = {"filters": "4,4,4", "average": "false", "batch_norm": "false"}
+
+
+def small_plan(**settings: object) -> Plan:
+    fixed = {"model": "convnet", "epochs": 2, "threads": 1, "precision": "float32", "loading_threads": 0}
+    return plan_training("xo", Recipe(**(fixed | settings)), xo=SMALL)
+
+
+@pytest.mark.parametrize(("loss", "scale"), [("cross_entropy", 1.0), ("bce", 2.0)])
+def test_the_best_constant_has_the_entropy_of_the_classes(loss: str, scale: float) -> None:
+    plan = small_plan(loss=loss)
+    p = np.bincount(plan.train.targets) / len(plan.train.targets)
+    objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
+    entropy = -(p * np.log(p)).sum()  # of two classes; each of two outputs has it in binary cross-entropy
+    assert constant_loss(objective, torch.from_numpy(plan.train.targets), torch.Size([2])) == pytest.approx(
+        scale * entropy, abs=1e-4
+    )
+
+
+def test_the_best_constant_image_is_the_mean() -> None:
+    plan = small_plan(task="reconstruct", model="autoencoder_28")
+    objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
+    images = torch.from_numpy(plan.train.images.pixels(np.arange(64)).transpose(0, 3, 1, 2) / 255).float()
+    mean = torch.logit(images.mean(0, keepdim=True).clamp(1e-6, 1 - 1e-6)).expand(images.shape)
+    found = constant_loss(objective, images, images.shape[1:])
+    assert found == pytest.approx(float(objective.losses(mean, images).mean()), rel=1e-3)
+
+
+def test_a_dead_run_says_so_first_and_blames_no_labels(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recipe = Recipe(model="convnet", options=PLAIN, loss="bce", lr=50.0, clip=1.0, epochs=3, threads=1)
+    result = train("xo", recipe, out=tmp_path / "run", xo=SMALL)
+    said = next(line for line in capsys.readouterr().err.splitlines() if "images are classified" in line)
+    assert said.startswith("The network did not learn: its training loss, ")
+    assert "Try --lr 5, more epochs" in said
+    assert not result.advice
+    assert "The network did not learn" in result.report.read_text()
+
+
+def test_a_run_that_learns_is_left_alone(tmp_path: Path) -> None:
+    plan = small_plan(epochs=4)
+    trained = execute(plan, tmp_path)
+    assert did_not_learn(plan, trained, plan.card.create()) == ""
+    worse = dataclasses.replace(trained, history=[*trained.history, {"train_loss": 0.7}])
+    assert did_not_learn(plan, worse, plan.card.create()).startswith("The network did not learn")
+
+
+def test_steps_suit_the_network_that_is_built() -> None:
+    def lr(model: str, **options: str) -> float:
+        return small_plan(model=model, options=options, size="32").optimizer.lr
+
+    assert lr("convnet") == lr("convnet", batch_norm="false", filters="4", repeat="2") == 0.1
+    assert lr("convnet", **PLAIN) == 0.01
+    assert lr("vgg11") == 0.01
+    assert lr("vgg11", batch_norm="true") == lr("vgg11_bn") == 0.1
+    with torch.device("meta"):
+        small = {name for name in list_models() if needs_small_steps(build_model(name))}
+    assert {"alexnet", "googlenet", "lenet5", "nin", "vgg16"} < small
+    assert not {"convnet", "googlenet_bn_tv", "knn", "lenet5_modern", "linear", "mlp", "resnet20", "vgg16_bn"} & small
+
+
+def test_weights_suit_the_logistic_function() -> None:
+    torch.manual_seed(0)
+    options = {"filters": "32,32", "repeat": "4", "pool": "1", "pool_stride": "1", "batch_norm": "false"}
+    network = build_model("convnet", options=options | {"activation": "sigmoid"}).eval()
+    maps: list[torch.Tensor] = []
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda _layer, _inputs, output: maps.append(output[..., 8:-8, 8:-8]))
+    with torch.no_grad():
+        network(torch.randn(8, 3, 32, 32))
+    assert all(0.3 < float(values.std()) < 5 and abs(float(values.mean())) < 1 for values in maps)
+
+
+@pytest.mark.parametrize(("right", "labels"), [(8, True), (6, False)])
+def test_labels_are_doubted_where_the_network_is_good_enough_to_judge_them(right: int, *, labels: bool) -> None:
+    targets = np.repeat([0, 1], 10)
+    predicted = np.where(np.arange(20) % 10 < right, targets, 1 - targets)
+    metrics = measure_classification(np.eye(2)[predicted] * 0.9 + 0.05, targets, ("a", "b"))
+    lines = [line for line in advice(metrics, {"a": 10, "b": 10}) if "is predicted as" in line]
+    assert len(lines) == 2
+    assert all(("check the labels" in line) == labels for line in lines)
