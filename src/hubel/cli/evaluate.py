@@ -26,6 +26,7 @@ def evaluate(
     device: str = "auto",
     tta: bool = False,
     engine: str = "auto",
+    costs: str = "",
     json: bool = False,
 ) -> int:
     """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
@@ -44,13 +45,16 @@ def evaluate(
         device: cpu, cuda, mps or auto.
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
+        costs: as for hubel predict: the mean cost is measured, too.
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.tables import print_table
     from hubel.core.progress import say
     from hubel.evaluation.evaluate import evaluate_file
 
-    result = evaluate_file(model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine)
+    result = evaluate_file(
+        model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, costs=costs
+    )
     evaluation = result.evaluation
     if json:
         for note in result.notes:

@@ -41,6 +41,7 @@ def predict(
     tta: bool = False,
     no_formulas: bool = False,
     debug_decode: bool = False,
+    costs: str = "",
 ) -> int:
     """Classify images.
 
@@ -69,6 +70,8 @@ def predict(
             for formulas.
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
+        costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
+            least expected cost comes first, whatever its score. none ignores the costs that the model has.
     """
     import sys
 
@@ -94,6 +97,7 @@ def predict(
         decoded=debug_decode,
         shard=shard,
         no_formulas=no_formulas,
+        costs=costs,
     )
     if resume and output is None:
         raise OptionError("--resume continues a file: add --output FILE")
@@ -101,6 +105,8 @@ def predict(
         say(f"{output} is finished already")
         return 0
     classifier = job.load()
+    if classifier.card.costs is not None:
+        say("the class of least expected cost comes first; scores are probabilities all the same")
     skip = PassedOver()
     inputs = job.share(collect(sources, sys.stdin.buffer, skip))
     for note in passed_over(skip.counts()):

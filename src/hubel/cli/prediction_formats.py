@@ -36,10 +36,12 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
         if not row["top"]:
             continue
         others = ", ".join(f"{entry['class']} {entry['score']:{form}}" for entry in row["top"][1:])
+        cost = [f"{row['expected_cost']:.4g}"] if layout.costs else []
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
-        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *facts))
+        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *cost, *facts))
     if shown:
-        columns = ["image", "class", "score", "next classes", "decoded"]
+        costs = ["expected cost"] if layout.costs else []
+        columns = ["image", "class", "score", "next classes", *costs, "decoded"]
         print_table(columns[: len(shown[0])], shown)
     for problem in problems:
         say(problem)

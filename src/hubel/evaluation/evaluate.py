@@ -10,6 +10,7 @@ from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import open_dataset
 from hubel.data.taught import Taught
 from hubel.evaluation.write import evaluation_json, write_evaluation
+from hubel.inference.costs import with_costs
 from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
@@ -55,6 +56,7 @@ def evaluate_file(
     device: str = "auto",
     tta: bool = False,
     engine: str = "auto",
+    costs: str | Path | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
 
@@ -69,12 +71,13 @@ def evaluate_file(
         device: where to run, for models that are not exported.
         tta: average the scores over views of each image; see `hubel.inference.tta`.
         engine: for exported files; see `hubel.load`.
+        costs: see `hubel.load`.
 
     Raises:
         HubelError: the model or the data cannot be used together.
     """
     out = output_folder(out, verb="evaluate", inputs=(model, data))  # first: nobody waits for a result that is refused
-    opened = _open(model, device, engine, tta=tta)
+    opened = _open(model, device, engine, tta=tta, costs=costs)
     card, task = opened.card, find_task(opened.card.task)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
     chosen = dataset.evaluation_rows(card.provenance, split)
@@ -99,12 +102,13 @@ def evaluate_file(
     )
 
 
-def _open(model: str | Path, device: str, engine: str, *, tta: bool) -> Model:
+def _open(model: str | Path, device: str, engine: str, *, tta: bool, costs: str | Path | None) -> Model:
     """Return a model of any kind, ready for `Task.evaluate`."""
     if is_exported(model) or engine != "auto":  # which `load` refuses for all others
-        return load(model, device=device, tta=tta, engine=engine)
+        return load(model, device=device, tta=tta, engine=engine, costs=costs)
     from hubel.inference.device import pick_device  # what only evaluates exported files does without
     from hubel.inference.predictor import load_network
 
     network, card = load_network(model)
+    card = with_costs(card, costs)
     return find_task(card.task).model(network.to(pick_device(device)), card, tta=tta)

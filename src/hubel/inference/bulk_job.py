@@ -34,6 +34,7 @@ class BulkJob:
         decoded: add facts about how each image was decoded.
         shard: "i/n", the i-th of n parts of the images, i from 1 to n.
         no_formulas: see `RowLayout`.
+        costs: as for `hubel.inference.load.load`; "" for the model's own.
 
     Raises:
         OptionError: a value that cannot work.
@@ -47,6 +48,7 @@ class BulkJob:
     decoded: bool = False
     shard: str = "1/1"
     no_formulas: bool = False
+    costs: str = ""
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
@@ -73,15 +75,16 @@ class BulkJob:
         from hubel.inference.load import load
 
         if self.engine != "ray":
-            return load(self.model, device=self.device, tta=self.tta, engine=self.engine)
+            return load(self.model, device=self.device, tta=self.tta, engine=self.engine, costs=self.costs)
         if self.device not in ("auto", "cpu"):
             raise OptionError(f"--engine ray computes on processors, not on {self.device}")
-        return load(self.model, device="cpu", tta=self.tta)
+        return load(self.model, device="cpu", tta=self.tta, costs=self.costs)
 
     def layout(self, classifier: Classifier) -> RowLayout:
         """Return the columns of the rows."""
         numbers = classifier.card.scores == "identity"
-        return RowLayout(min(self.top, len(classifier.classes)), self.decoded, numbers, self.no_formulas)
+        priced = classifier.card.costs is not None
+        return RowLayout(min(self.top, len(classifier.classes)), self.decoded, numbers, self.no_formulas, priced)
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""
@@ -92,7 +95,8 @@ class BulkJob:
             with file.open("rb") as opened:
                 model = hashlib.file_digest(opened, "sha256").hexdigest()
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
-        return {"model": model, "--top": self.top, "--shard": self.shard, **decode}
+        costs = {"--costs": self.costs} if self.costs else {}
+        return {"model": model, "--top": self.top, "--shard": self.shard, **decode, **costs}
 
 
 def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DecodeError, ModelFileError, OptionError
 from hubel.data.inputs import Input, as_inputs
+from hubel.inference.costs import cheapest, expected_costs
 from hubel.inference.stream import MANY, stream
 from hubel.inference.tta import VIEWS, Compute, mean_scores
 from hubel.weights.card import ModelCard
@@ -29,13 +30,16 @@ class Prediction:
 
     Attributes:
         path: the image.
-        ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read.
+        ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read. Of a
+            model with costs, the class of least expected cost comes first, whatever its score.
         reason: of an image that cannot be read, or is damaged, which has a ranking nevertheless; None for all others.
+        expected_cost: of the first class of the ranking; None where the model has no costs.
     """
 
     path: str
     ranking: tuple[tuple[str, float], ...] = ()
     reason: str | None = None
+    expected_cost: float | None = None
 
 
 class Classifier(abc.ABC):
@@ -95,8 +99,12 @@ class Classifier(abc.ABC):
         return scores
 
     def predict(self, images: Any) -> NDArray[np.str_]:
-        """Return the class with the highest score for each image; see `predict_proba`."""
-        return np.asarray(np.asarray(self.classes)[self.predict_proba(images).argmax(1)])
+        """Return the class of each image: of the highest score, or of the least expected cost; see `predict_proba`."""
+        return np.asarray(np.asarray(self.classes)[self.decisions(self.predict_proba(images))])
+
+    def decisions(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the position of the class that is predicted for each image `(n,)`, given its scores `(n, classes)`."""
+        return scores.argmax(1) if self.card.costs is None else cheapest(scores, self.card.costs)
 
     def predict_proba(self, images: Any) -> NDArray[np.float64]:
         """Return calibrated scores `(n, classes)` from 0 to 1; the predicted numbers of a regression.
@@ -118,11 +126,23 @@ class Classifier(abc.ABC):
             if isinstance(row, DecodeError):
                 yield item, Prediction(item.name, reason=row.reason)
                 continue
-            yield item, Prediction(item.name, self.best(row, top_k), item.damage or None)
+            cost = self.expected_cost(row)
+            yield item, Prediction(item.name, self.best(row, top_k), item.damage or None, expected_cost=cost)
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
-        """Return the classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first."""
-        return tuple((self.classes[i], float(row[i])) for i in np.argsort(-row, kind="stable")[:top_k])
+        """Return the classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first.
+
+        The class that is predicted comes first: of a model with costs, that may be another than the most probable one.
+        """
+        order = np.argsort(-row, kind="stable")
+        if self.card.costs is not None:
+            decision = self.decisions(row[None])[0]
+            order = np.append(decision, order[order != decision])
+        return tuple((self.classes[i], float(row[i])) for i in order[:top_k])
+
+    def expected_cost(self, row: NDArray[np.float64]) -> float | None:
+        """Return the expected cost of what is predicted, given an image's scores `(classes,)`; None without costs."""
+        return None if self.card.costs is None else float(expected_costs(row[None], self.card.costs).min())
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
         """Yield each input with its scores, or with the error of reading it."""

@@ -34,6 +34,7 @@ class RowLayout:
         top: classes of each image.
         decoded: rows have facts about how the image was decoded.
         numbers: scores are predicted numbers rather than probabilities.
+        costs: rows have the expected cost of their class.
         no_formulas: texts of a CSV file that spreadsheets would take for formulas get an apostrophe in front.
     """
 
@@ -41,6 +42,7 @@ class RowLayout:
     decoded: bool = False
     numbers: bool = False
     no_formulas: bool = False
+    costs: bool = False
 
     def columns(self) -> list[str]:
         """Return the names of the columns.
@@ -50,7 +52,8 @@ class RowLayout:
         """
         others = [f"{name}{place}" for place in range(2, self.top + 1) for name in ("class", "score")]
         decoded = ["width", "height", "mode", "rgb_mean"] if self.decoded else []
-        return ["path", "class", "score", *others, *decoded, "error"]
+        costs = ["expected_cost"] if self.costs else []
+        return ["path", "class", "score", *others, *costs, *decoded, "error"]
 
 
 def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
@@ -59,6 +62,8 @@ def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
     if prediction.ranking:
         row["top"] = [{"class": name, "score": round(score, 6)} for name, score in prediction.ranking]
         row["class"], row["score"] = row["top"][0]["class"], row["top"][0]["score"]
+        if prediction.expected_cost is not None:
+            row["expected_cost"] = round(prediction.expected_cost, 6)
         if decode is not None:
             row |= _pixel_facts(decode)
     return row
@@ -138,10 +143,11 @@ def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: RowLayout) -> Non
     types = {
         "path": pa.string(), "class": pa.string(), "score": pa.float64(), "top": pa.list_(entry),
         "width": pa.int32(), "height": pa.int32(), "mode": pa.string(), "rgb_mean": pa.list_(pa.float64()),
-        "error": pa.string(),
+        "expected_cost": pa.float64(), "error": pa.string(),
     }  # fmt: skip
-    decoded = {"width", "height", "mode", "rgb_mean"}
-    schema = pa.schema([(name, kind) for name, kind in types.items() if layout.decoded or name not in decoded])
+    absent = set() if layout.decoded else {"width", "height", "mode", "rgb_mean"}
+    absent |= set() if layout.costs else {"expected_cost"}
+    schema = pa.schema([(name, kind) for name, kind in types.items() if name not in absent])
     remaining = iter(rows)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while some := list(itertools.islice(remaining, _ROW_GROUP)):

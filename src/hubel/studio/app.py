@@ -226,7 +226,9 @@ def _prediction(name: str | None, row: NDArray[np.float64] | Exception, model: C
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
     if isinstance(row, Exception):
         raise row
-    return {"name": name, "top": [{"class": label, "score": score} for label, score in model.best(row, top)]}
+    cost = model.expected_cost(row)
+    answer = {"name": name, "top": [{"class": label, "score": score} for label, score in model.best(row, top)]}
+    return answer if cost is None else {**answer, "expected_cost": cost}
 
 
 def _described(model: ServedModel) -> dict[str, Any]:

@@ -57,12 +57,15 @@ _SCHEMAS: _Json = {
             {
                 "name": {"type": ["string", "null"], "description": "the file name, if a form has one"},
                 "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
+                "expected_cost": {"type": "number", "minimum": 0, "description": "of the first class, if it has costs"},
                 "error": _MESSAGE,
             },
             "top",
+            "expected_cost",
             "error",
         ),
-        "description": "The classes with the highest scores, in descending order; or the reason why it cannot be read.",
+        "description": "The classes with the highest scores, in descending order, behind that of least cost if the "
+        "model has costs; or the reason why it cannot be read.",
     },
     "Predictions": _object(
         {"model": _TEXT, "images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}, "minItems": 1}}

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from hubel.core.window import in_order
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
+from hubel.inference.costs import cheapest
 from hubel.inference.scores import scores
 from hubel.inference.stream import batch_size
 from hubel.inference.tta import VIEWS
@@ -29,6 +31,7 @@ from hubel.metrics.classification import (
     ranks,
     sample_losses,
 )
+from hubel.metrics.costs import CostMetrics, measure_costs
 from hubel.metrics.imbalance import class_counts, inequality, log_shares, prior_shift, recall_weights
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
@@ -156,9 +159,26 @@ class ScoresEvaluation(Evaluation):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ClassificationEvaluation(ScoresEvaluation):
-    """A classifier of one class an image, measured on labelled images."""
+    """A classifier of one class an image, measured on labelled images.
+
+    Attributes:
+        costs: by which the class is chosen, `(classes, classes)`; None where it is the most probable one.
+    """
 
     metrics: Metrics
+    costs: NDArray[np.float64] | None = None
+
+    @cached_property
+    def cost_metrics(self) -> CostMetrics | None:
+        """What the decisions cost; None for a model without costs."""
+        if self.costs is None:
+            return None
+        return measure_costs(self.probabilities, self.targets, self.costs, self.metrics.classes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+        found = self.cost_metrics
+        return super().to_json() | ({} if found is None else {"costs": found.to_json()})
 
     @property
     def accuracy(self) -> float:
@@ -177,6 +197,7 @@ class ClassificationEvaluation(ScoresEvaluation):
         top5 = [] if m.top5 is None else [("top-5 accuracy", f"{percent(m.top5, 2)}%")]
         return [
             (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%"),
+            *self._cost_rows(),
             *top5,
             ("macro precision", f"{m.macro_precision:.4f}"),
             ("macro recall", f"{m.macro_recall:.4f}"),
@@ -185,12 +206,23 @@ class ClassificationEvaluation(ScoresEvaluation):
             ("images", f"{m.n:,}"),
         ]
 
+    def _cost_rows(self) -> list[tuple[str, str]]:
+        found = self.cost_metrics
+        if found is None:
+            return []
+        return [
+            ("mean cost", f"{found.mean:.4g}"),
+            ("mean cost of the most probable class", f"{found.of_most_probable:.4g}"),
+            (f"mean cost of always {found.constant}", f"{found.of_constant:.4g}"),
+        ]
+
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
         m = self.metrics
         top5 = [] if m.top5 is None else [share_tile("Top-5", m.top5, "true class among the five most probable")]
         return [
             share_tile("Top-1", m.top1, "most probable class is the true one"),
+            *(Tile(name=name.capitalize(), value=value, meaning="per image") for name, value in self._cost_rows()),
             *top5,
             *([share_tile("Macro recall", m.macro_recall, "mean over classes")] if self._unequal else []),
             share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}"),
@@ -232,7 +264,7 @@ class ClassificationEvaluation(ScoresEvaluation):
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The number of the predicted class of each image, `(n,)`."""
-        return np.asarray(self.probabilities.argmax(1))
+        return self.probabilities.argmax(1) if self.costs is None else cheapest(self.probabilities, self.costs)
 
     def prediction_table(self) -> PredictionTable:
         """Return label, prediction, its score, the rank of the label, and scores of classes."""
@@ -265,7 +297,7 @@ class ClassificationEvaluation(ScoresEvaluation):
         m, classes = self.metrics, self.metrics.classes
         losses = sample_losses(self.probabilities, self.targets)
         hardest = np.argsort(-losses, kind="stable")[:_HARDEST]
-        predicted = self.probabilities[hardest].argmax(1)
+        predicted = self.predicted[hardest]
         captions = [
             f"{classes[guess]} {self.probabilities[row, guess]:.0%}\nlabel {classes[self.targets[row]]}"
             for row, guess in zip(hardest.tolist(), predicted.tolist(), strict=True)
@@ -420,5 +452,12 @@ class Classification(Task):
         # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
         if card.scores == "sigmoid":
             found = found / found.sum(1, keepdims=True)
-        metrics = measure_classification(found, targets, card.classes)
-        return ClassificationEvaluation(metrics=metrics, probabilities=found, targets=targets, images=images, tta=tta)
+        predicted = None if card.costs is None else cheapest(found, card.costs)
+        return ClassificationEvaluation(
+            metrics=measure_classification(found, targets, card.classes, predicted=predicted),
+            probabilities=found,
+            targets=targets,
+            images=images,
+            tta=tta,
+            costs=None if card.costs is None else np.array(card.costs, np.float64),
+        )

@@ -194,6 +194,8 @@ class OptimizationSettings(_Settings):
             inverse of the class's frequency); effective (by that of its effective number of images); sampling (an epoch
             shows each class equally often); logit_adjustment (the logits carry the classes' frequencies in training,
             and not afterwards). Default: logit_adjustment where the classes are very unequal, otherwise none.
+        costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row). The model keeps
+            them and predicts the class of least expected cost. Default: all errors cost the same.
         ema: decay of the moving average of the weights; 0 uses the weights themselves. Default: 0.9 in fine-tuning,
             otherwise 0.
         clip: largest norm of the gradient. Default: no clipping.
@@ -213,6 +215,7 @@ class OptimizationSettings(_Settings):
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse")
     label_smoothing: float | None = _number(None, 0, 0.99)
     balance: str | None = _choice(None, "none", "inverse", "effective", "sampling", "logit_adjustment")
+    costs: str | None = None
     ema: float | None = _number(None, 0, 0.99999)
     clip: float | None = _number(None, 1e-30, 1e6)
     patience: int | None = _number(None, 1, _MOST)

@@ -26,6 +26,7 @@ from hubel.data.sources.listing import SPLITS
 from hubel.data.splits import Splits, split
 from hubel.data.taught import Taught
 from hubel.features.views import views_policy
+from hubel.inference.costs import with_costs
 from hubel.inference.device import pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
@@ -152,7 +153,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     loss, loop = _balanced(loss, recipe, balance), replace(loop, sampling=balance == "sampling")
     if task.exclusive:
         card = replace(card, provenance={**card.provenance, **balance_record(counts, balance)})
-    card = task.finish_card(card, train)
+    card = task.finish_card(with_costs(card, recipe.optimization.costs), train)
     val = labelled(splits.val, cache) if len(splits.val) else None
     measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
 

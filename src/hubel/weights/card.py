@@ -19,7 +19,8 @@ __all__ = ["SCORES", "ModelCard"]
 #: Activations of outputs.
 SCORES = ("softmax", "sigmoid", "identity")
 
-_ONLY_IF_SET = ("tta",)  # fields that files have only where they say something, so that other files stay as they were
+# Fields that files have only where they say something, so that other files stay as they were.
+_ONLY_IF_SET = ("tta", "costs")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -39,6 +40,8 @@ class ModelCard:
         task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
         offset: added to outputs that are numbers, after they are divided by the temperature.
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
+        costs: of predicting each class (column) where each class (row) is true, at least 0; None where all errors cost
+            the same. See `hubel.inference.costs`.
 
     Raises:
         OptionError: a value is invalid.
@@ -55,6 +58,7 @@ class ModelCard:
     task: str = ""
     offset: float = 0.0
     tta: bool = False
+    costs: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -73,6 +77,8 @@ class ModelCard:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
         if not isinstance(self.tta, bool):
             raise OptionError(f"tta is true or false, not {self.tta!r}")
+        if self.costs is not None:
+            _check_costs(self.costs, len(self.classes))
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
@@ -121,4 +127,12 @@ class ModelCard:
                 raise TypeError(f"{name} is no {kind.__name__}")
         json.dumps(fields, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
-        return cls(**{**fields, "preprocess": preprocess, "classes": classes})
+        costs = {"costs": tuple(map(tuple, fields["costs"]))} if fields.get("costs") is not None else {}
+        return cls(**{**fields, "preprocess": preprocess, "classes": classes, **costs})
+
+
+def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:
+    if len(costs) != classes or any(len(row) != classes for row in costs):
+        raise OptionError(f"costs are a square of {classes} rows, one for each class")
+    if not all(isinstance(c, int | float) and not isinstance(c, bool) and 0 <= c < math.inf for r in costs for c in r):
+        raise OptionError("costs are numbers from 0")
