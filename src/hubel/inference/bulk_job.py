@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
+from hubel.core.files import user_path
 from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
 from hubel.inference.row_files import Row, RowLayout, row_of
@@ -90,13 +91,16 @@ class BulkJob:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""
         path = Path(self.model)
         file = path / "model.safetensors" if path.is_dir() else path
-        model = self.model
-        if file.is_file():
-            with file.open("rb") as opened:
-                model = hashlib.file_digest(opened, "sha256").hexdigest()
+        model = _digest(file) if file.is_file() else self.model
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
-        costs = {"--costs": self.costs} if self.costs else {}
+        priced = user_path(self.costs) if self.costs else Path()
+        costs = {"--costs": _digest(priced) if priced.is_file() else self.costs} if self.costs else {}
         return {"model": model, "--top": self.top, "--shard": self.shard, **decode, **costs}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
