@@ -57,9 +57,14 @@ _SCHEMAS: _Json = {
             {
                 "name": {"type": ["string", "null"], "description": "the file name, if a form has one"},
                 "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
+                "damaged": {
+                    **_TEXT,
+                    "description": "why parts of the photo are not as taken",
+                },
                 "error": _MESSAGE,
             },
             "top",
+            "damaged",
             "error",
         ),
         "description": "The classes with the highest scores, in descending order; or the reason why it cannot be read.",
