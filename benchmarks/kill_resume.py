@@ -6,12 +6,12 @@ the model file is byte for byte that of a run that nobody disturbed, and the tab
 The kills are SIGKILL. Most fall at a moment that is uniform over a whole run, start-up included; at least `--in-save`
 fall inside the saving of a checkpoint: there the child says so before each operation on the disk, and lingers. To start
 a run costs seconds of imports, so that each is forked from one process that has imported everything and started no
-thread; the run left alone is an ordinary process. POSIX only. Run: python benchmarks/kill_resume.py [--kills 200]
+thread; the run left alone is an ordinary process. POSIX only.
+Run: python benchmarks/kill.py resume [--kills 200] [--in-save 50]
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import csv
 import importlib
@@ -22,7 +22,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -59,9 +58,9 @@ class Tally:
         """Whether the claim holds."""
         return not self.failed and self.identical == self.completed > 0
 
-    def table(self) -> str:
-        """The numbers, a line each."""
-        rows = {
+    def table(self) -> dict[str, int]:
+        """The numbers, by what they count."""
+        return {
             "kills": self.kills,
             "  of which inside a save": self.in_save,
             "  of which before config.json": self.before_config,
@@ -72,7 +71,6 @@ class Tally:
             "runs completed": self.completed,
             "  of which byte-identical": self.identical,
         }
-        return "\n".join(f"{name:<32}{number:>6}" for name, number in rows.items())
 
 
 @dataclass(frozen=True)
@@ -89,23 +87,8 @@ class Ended:
         return self.code is None and self.said.count(ENTER) > self.said.count(LEAVE)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--in-save", type=int, default=50, help="kills that fall inside a save, at least")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if os.name != "posix":
-        print("skipped: this needs os.fork, which Windows does not have")
-        return
-    with tempfile.TemporaryDirectory(prefix="hubel-kill-") as folder:
-        tally = campaign(Path(folder), options.kills, options.in_save, random.Random(options.seed))
-    print(tally.table())
-    sys.exit(0 if tally.good and tally.kills >= options.kills and tally.in_save >= options.in_save else 1)
-
-
-def campaign(work: Path, kills: int, in_save: int, luck: random.Random) -> Tally:
-    """Kill and resume until there have been enough kills and the last run has come to its end."""
+def campaign(work: Path, luck: random.Random, *, kills: int, in_save: int) -> tuple[dict[str, int], bool]:
+    """Kill and resume until there have been enough kills, so many of them inside a save, and the last run has ended."""
     left_alone, out = work / "left-alone", work / "run"
     command = [sys.executable, "-m", "hubel", "train", "digits", *SETTINGS, "--out", str(left_alone)]
     subprocess.run(command, check=True, capture_output=True)
@@ -115,7 +98,7 @@ def campaign(work: Path, kills: int, in_save: int, luck: random.Random) -> Tally
     tally = Tally()
     if not same(work / "probe", left_alone):
         print("a forked run differs from an ordinary one: nothing can be measured here")
-        return tally
+        return tally.table(), False
     while tally.kills < kills or tally.in_save < in_save or out.exists():
         resuming = (out / "config.json").exists()
         more = tally.kills < kills or tally.in_save < in_save
@@ -144,7 +127,7 @@ def campaign(work: Path, kills: int, in_save: int, luck: random.Random) -> Tally
                     f"run {tally.completed} differs, code {ended.code}; its output:\n{(work / 'log.txt').read_text()}"
                 )
             shutil.rmtree(out)
-    return tally
+    return tally.table(), tally.good and tally.kills >= kills and tally.in_save >= in_save
 
 
 def arguments(out: Path) -> list[str]:
@@ -285,7 +268,3 @@ def report_saves(writing: int, aim: int | None) -> None:
         for name in names:
             setattr(owner, name, announced(getattr(owner, name)))
     shutil.rmtree = announced(shutil.rmtree)
-
-
-if __name__ == "__main__":
-    main()

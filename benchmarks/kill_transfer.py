@@ -5,17 +5,15 @@ there, and at its end model, measurements and epochs are byte for byte those of 
 processes that fill the same cache at the same time end the same way. Nothing unfinished is left behind after the next
 start, in the folder of the run or in the cache, and no process ever ends with a traceback.
 
-POSIX only, as `kill_resume.py`, which has the rest. Run: python benchmarks/kill_transfer.py [--kills 100] [--pairs 20]
+POSIX only, as `kill_resume.py`, which has the rest. Run: python benchmarks/kill.py transfer [--kills 100] [--pairs 20]
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from kill_resume import fork, import_everything, in_child, same
@@ -26,7 +24,7 @@ TRANSFER = [
 ]
 
 
-class Campaign:
+class Runs:
     """Runs on the photos of a folder, compared with one left alone."""
 
     def __init__(self, work: Path) -> None:
@@ -117,24 +115,10 @@ def make_model(path: Path) -> None:
     save_model(path, card.create().state_dict(), card)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if os.name != "posix":
-        print("skipped: this needs os.fork, which Windows does not have")
-        return
-    with tempfile.TemporaryDirectory(prefix="hubel-kill-") as folder:
-        campaign = Campaign(Path(folder))
-        campaign.kill(options.kills, random.Random(options.seed))
-        campaign.pair(options.pairs)
-    counts = campaign.counts
-    print("\n".join(f"{name:<32}{number:>6}" for name, number in counts.items()))
-    wrong = counts["runs completed"] - counts["identical"] + counts["leftovers"] + counts["tracebacks"]
-    sys.exit(1 if wrong else 0)
-
-
-if __name__ == "__main__":
-    main()
+def campaign(work: Path, luck: random.Random, *, kills: int, pairs: int) -> tuple[dict[str, int], bool]:
+    """Kill a run as often as asked, then start as many pairs."""
+    runs = Runs(work)
+    runs.kill(kills, luck)
+    runs.pair(pairs)
+    counts = runs.counts
+    return counts, counts["runs completed"] == counts["identical"] and not counts["leftovers"] + counts["tracebacks"]

@@ -16,6 +16,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from hubel.data.preprocess import Preprocess
+from hubel.weights.card import ModelCard
+from hubel.weights.model_file import save_model
+from small_card import CARD
+
 Call = Callable[..., Any]
 
 
@@ -63,12 +68,12 @@ COMMAND_LINES = {
     "train digits --task reconstruct --balance inverse": "balance has no meaning for the task "
     "reconstruct; leave it out",
     "train digits --task reconstruct --size 32": "autoencoder_28 takes images of 28x28 pixels, not 32x32",
-    "models zzz*": "no model is called 'zzz*'; the nearest of ",
+    "models zzz*": "no model is called 'zzz*'; none of the ",
     "models lenet6": "no model is called 'lenet6'; did you mean lenet or lenet5 or alexnet?",
     "train digits --resume": "a resumed run keeps its data and settings; use only --resume and --out",
     "train nowhere": "nowhere",
     "data nowhere": "nowhere",
-    "predict nowhere x.png": "no model file, run or network is called 'nowhere'; the nearest of ",
+    "predict nowhere x.png": "no model file, run or network is called 'nowhere'; none of the ",
     "predict ./nowhere x.png": "nowhere: no model file",
     "predict resnet20 x.png": "no model with pretrained weights is called 'resnet20'; did you mean",
     "predict vgg16.best x.png": "no set of weights of vgg16 is called 'best'; the known ones are: ",
@@ -146,6 +151,19 @@ def test_model_files(hubel: Call, model: Path, photos: Path, tmp_path: Path) -> 
     save_file({"w": torch.zeros(2)}, path)
     assert "not a model file of hubel" in line(hubel("predict", path, image))
     assert "no model file in this folder" in line(hubel("predict", photos, image))
+
+
+@pytest.mark.parametrize("model", ["convnet", "autoencoder_28"])
+def test_weights_that_are_finite_and_far_too_large(hubel: Call, photos: Path, model: str) -> None:
+    card = CARD if model == "convnet" else ModelCard(model, (), Preprocess(28, 28, 1, mean=(0.5,), std=(0.5,)))
+    network = card.create()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(1e30)
+    save_model(Path("huge.safetensors"), network.state_dict(), card)
+    answer = hubel("evaluate", "huge.safetensors", photos, "--split", "all")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.splitlines()[-1].startswith("hubel: the network's outputs are NaN or infinite: its weights are")
 
 
 def test_a_model_that_makes_images(hubel: Call, photos: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,9 @@ def test_what_is_passed_over_is_said(hubel: Call, model: Path, photos: Path, her
     for name in ("a.svg", "b.mov", "red/c.MOV"):
         (photos / name).touch()
     answer = hubel("predict", model, photos, "--csv")
-    assert (answer.code, answer.err) == (0, "3 files passed over: not images (svg, mov)\n")
+    assert (answer.code, answer.err) == (0, "note: 3 files passed over: not images (svg, mov)\n")
     answer = hubel("similar", model, photos, photos / "red" / "0.png")
-    assert (answer.code, answer.err) == (0, "3 files passed over: not images (svg, mov)\n")
+    assert (answer.code, answer.err) == (0, "note: 3 files passed over: not images (svg, mov)\n")
     answer = hubel("explain", model, photos / "red", "--out", "explained")
     assert (answer.code, answer.err) == (0, "1 file passed over: not images (mov)\n")
 
@@ -140,3 +141,37 @@ def test_formulas_of_spreadsheets(hubel: Call, model: Path, photos: Path, monkey
         assert hubel("predict", model, *names, "-o", "all.csv", *words).code == 0
         assert [row["path"] for row in csv.DictReader(Path("all.csv").read_text().splitlines())] == expected
         Path("all.csv").unlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such name is allowed there")
+def test_names_do_not_control_a_terminal(
+    hubel: Call, model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "red" / "0.png").rename(photos / "red" / "a\x1b[2Jb.png")
+    piped = hubel("predict", model, photos / "red", "--csv").out
+    assert "a\x1b[2Jb.png" in piped
+    commands = (
+        ("predict", model, photos / "red", "--csv"),
+        ("similar", model, photos / "red", photos / "red" / "1.png", "--csv"),
+        ("predict", model, photos / "red", "--jsonl"),
+        ("predict", model, photos / "red"),
+    )
+    monkeypatch.setattr("hubel.cli.printing.is_terminal", lambda stream: True)
+    for words in commands:
+        shown = hubel(*words).out
+        assert "\x1b" not in shown
+        assert "a\\u001b[2Jb.png" in shown
+    assert hubel(*commands[0]).out == piped.replace("\x1b", "\\u001b")
+
+
+def test_tables_for_people_hold_no_formulas(hubel: Call, model: Path, photos: Path, here: Path) -> None:
+    (photos / "red").rename(photos / "=1+red")
+    assert hubel("data", "check", photos, "--model", model, "--out", "checked").code == 0
+    assert hubel("embed", model, photos, "--out", "embedded").code == 0
+    small = ["--epochs", 1, "--size", 12, "--options.filters", 4, "--options.repeat", 1, "--threads", 1]
+    assert hubel("train", photos, "--model", "convnet", *small, "--out", "run").code == 0
+    for table in ("checked/data-check.csv", "embedded/embedding.csv", "run/per_class.csv", "run/confusion.csv"):
+        with Path(table).open(newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert not [cell for cell in cells if cell.startswith("=")], table
+        assert [cell for cell in cells if cell.startswith("'=1+red")], table

@@ -45,7 +45,7 @@ def test_a_folder_without_labels_and_a_sheet(hubel: Call, model: Path, photos: P
     answer = hubel("similar", model, flat, photos / "blue" / "2.png", "--top", 7, "--sheet", "new/sheet.png")
     assert answer.code == 3
     passed, unreadable = answer.err.splitlines()
-    assert passed == "1 file passed over: not images (txt)"
+    assert passed == "note: 1 file passed over: not images (txt)"
     assert unreadable.startswith("unreadable: flat")
     assert "blue-2.png" in answer.out.splitlines()[3]
     with Image.open("new/sheet.png") as sheet:

@@ -335,7 +335,7 @@ def test_numbers_beyond_all_bounds_are_refused(name: str) -> None:
 def test_unknown_model_offers_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"no model is called 'resnet21'; did you mean .*resnet20"):
         build_model("resnet21")
-    with pytest.raises(UnknownNameError, match=r"the nearest of [0-9]+ are"):
+    with pytest.raises(UnknownNameError, match=r"none of the [0-9]+ known ones is like it; hubel models lists them"):
         find("zzz")
 
 

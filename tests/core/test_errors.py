@@ -60,6 +60,8 @@ def test_an_unknown_name() -> None:
     text = str(UnknownNameError("model", "zzz", iter(known)))
     assert text == "no model is called 'zzz'; the known ones are: lenet5, resnet20, resnet32"
     many = str(UnknownNameError("model", "nowhere", [f"net{number}" for number in range(30)]))
-    assert many == "no model is called 'nowhere'; the nearest of 30 are: net9, net8, net7"
+    assert many == "no model is called 'nowhere'; none of the 30 known ones is like it; hubel models lists them"
+    others = str(UnknownNameError("class", "nowhere", map(str, range(30))))
+    assert others == "no class is called 'nowhere'; none of the 30 known ones is like it"
     error = pickle.loads(pickle.dumps(UnknownNameError("model", "zzz", known)))
     assert (type(error), str(error)) == (UnknownNameError, text)

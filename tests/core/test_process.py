@@ -25,15 +25,3 @@ def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
         progress.step(2, "almost")
     say("done")
     assert capsys.readouterr() == ("", "done\n")
-
-
-def test_a_bar_for_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-    with bar("working", 3, done=1) as progress:
-        progress.step()
-        progress.step(1, "almost")
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "working" in err
-    assert "almost" in err

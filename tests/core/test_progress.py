@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from hubel.core.progress import bar, is_terminal, say
+from hubel.core.progress import bar, say
+from hubel.core.status_line import is_terminal
 
 
 class LogWindow:

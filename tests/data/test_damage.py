@@ -14,6 +14,7 @@ from PIL import Image
 
 from hubel.data.dataset import open_dataset
 from hubel.data.decode import Decoded, decode
+from hubel.data.jpeg_holes import has_hole
 
 pytest.importorskip("simplejpeg")
 decode_module = import_module("hubel.data.decode")
@@ -53,6 +54,48 @@ def test_damage_is_told_at_any_scale(kind: str, harm: object, min_size: tuple[in
     assert found.damage.startswith("damaged JPEG data (")
     assert np.array_equal(found.pixels, by_pillow(harmed, min_size).pixels)
     assert by_pillow(harmed, min_size).damage == ""
+
+
+def photo(**options: object) -> bytes:
+    """A JPEG with a plain area of 600x400 pixels between textured ones."""
+    pixels = np.full((600, 600, 3), 128, np.uint8)
+    pixels[:100] = pixels[500:] = np.random.default_rng(1).integers(0, 255, (100, 600, 3))
+    return encode(pixels, "JPEG", **options)
+
+
+def segments(data: bytes) -> int:
+    """The position of the scan's data."""
+    at = 2
+    while data[at + 1] != 0xDA:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return at + 2 + int.from_bytes(data[at + 2 : at + 4])
+
+
+@pytest.mark.parametrize("kind", ["colour", "grey", "turned"])
+@pytest.mark.parametrize("at", [0.1, 0.33, 0.5, 0.9])
+def test_a_hole_that_libjpeg_does_not_notice(kind: str, at: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it happens once in hundreds of holes: here by a libjpeg that never warns."""
+    quiet = decode_module.simplejpeg.decode_jpeg
+    monkeypatch.setattr(
+        decode_module.simplejpeg, "decode_jpeg", lambda *args, strict=True, **named: quiet(*args, strict=False, **named)
+    )
+    whole = FILES[kind]
+    start = round(segments(whole) + at * (len(whole) - segments(whole) - 600))
+    harmed = whole[:start] + bytes(511) + whole[start + 511 :]
+    assert decode(whole, name="f").damage == ""
+    assert decode(harmed, name="f").damage == "damaged JPEG data (a run of zero bytes)"
+    small = whole[:start] + bytes(100) + whole[start + 100 :]
+    assert decode(small, name="f").damage == ""
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"progressive": True}, {"quality": 100}])
+def test_plain_areas_are_no_holes(options: dict[str, object]) -> None:
+    plain = encode(np.full((3000, 3000, 3), 255, np.uint8), "JPEG", **options)
+    assert not has_hole(plain)
+    assert not has_hole(photo(**options))
+    assert (b"\0" * 256 in plain) == bool(options.keys() & {"optimize", "progressive"})
+    for cut_at in range(0, 700, 7):
+        has_hole(plain[:cut_at] + bytes(300))
 
 
 def test_a_file_that_ends_early_is_refused_as_before() -> None:

@@ -45,6 +45,28 @@ def test_labels_and_targets(dataset: Dataset) -> None:
     assert single.targets(single.classes(), np.array([2, 0])).tolist() == [1, 2]
 
 
+def test_counts_by_class(dataset: Dataset) -> None:
+    counts = dataset.class_counts()
+    assert counts.splits == ("train", "val", "test")
+    assert counts.of_class == {"a": (4, 2, 2), "b": (4, 2, 2)}
+    assert counts.images == (6, 3, 3)
+    for name, of in counts.of_class.items():
+        expected = [
+            sum(name in label.split("|") and SPLITS[code] == split for label, code in zip(LABELS, OWN, strict=True))
+            for split in counts.splits
+        ]
+        assert list(of) == expected
+    assert open_dataset((PIXELS, [["a"], []] * 6), multi_label=True).class_counts().of_class == {"": (6,), "a": (6,)}
+
+
+def test_data_without_any_label_is_accepted_on_demand() -> None:
+    with pytest.raises(DataError, match="none of the 12 readable images has a label"):
+        open_dataset((PIXELS, [None] * 12))
+    described = open_dataset((PIXELS, [None] * 12), needed=False)
+    assert (len(described.rows()), len(described.index.readable())) == (0, 12)
+    assert described.class_counts().splits == ()
+
+
 def test_images_know_their_rows(dataset: Dataset) -> None:
     rows = np.array([7, 2, 11])
     images = dataset.images(PREPROCESS, rows, threads=0)

@@ -52,6 +52,25 @@ def test_many_images_keep_their_order_and_bad_ones_have_their_reason(client: Cli
     assert "not an image" in images[4]["error"]["message"]
 
 
+def test_a_damaged_photo_is_classified_and_marked(client: Client) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    file = BytesIO()
+    Image.fromarray(noise).save(file, "JPEG")
+    whole = file.getvalue()
+    middle = len(whole) // 2
+    harmed = whole[: middle - 2048] + bytes(4096) + whole[middle + 2048 :]
+    (alone,) = client.post(harmed, kind="image/jpeg").json["images"]
+    assert alone["top"]
+    assert alone["damaged"] == decode(harmed, name="image").damage
+    body, kind = form([("whole.jpg", whole), ("harmed.jpg", harmed)])
+    first, second = client.post(body, kind=kind).json["images"]
+    assert "damaged" not in first
+    assert (second["damaged"], second["top"]) == (alone["damaged"], alone["top"])
+    described = client("GET", "/openapi.json").json["components"]["schemas"]["Image"]
+    assert set(second) <= set(described["properties"])
+    assert set(described["required"]) == {"name"}
+
+
 def test_names_that_are_no_text_stay_json(client: Client) -> None:
     body, kind = form([("caf\udcc3\u0000\x01.png", picture()), ('a%22b\\"c\\d.png', picture())])
     images = client.post(body, "/v1/predict?top=4", kind).json["images"]

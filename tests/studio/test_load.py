@@ -18,6 +18,7 @@ from hubel.studio.batching import Batcher
 from hubel.studio.responses import RequestError
 from hubel.studio.server import running_server
 from hubel.studio.settings import ServerSettings
+from hubel.studio.uploads import PreparedUpload
 
 Start = Callable[..., Client]
 HEAD = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
@@ -148,7 +149,8 @@ def test_a_long_wait_is_refused_and_an_idle_model_never() -> None:
         return np.zeros((len(pixels), 1))
 
     with ThreadPoolExecutor(1) as pool:
-        batcher = Batcher(lambda data: np.zeros((1, 1, 1), np.uint8), run, pool, ServerSettings(max_queue_wait=0.04))
+        upload = PreparedUpload(pixels=np.zeros((1, 1, 1), np.uint8), aspect=1.0)
+        batcher = Batcher(lambda data: upload, run, pool, ServerSettings(max_queue_wait=0.04))
         free.set()
         batcher.submit([b""])[0].result()
         assert batcher.seconds_per_image >= 0.05

@@ -29,10 +29,10 @@ LONG = [
 ]
 
 
-def campaign(script: str, **numbers: int) -> dict[str, int]:
-    """The numbers of a benchmark's table."""
+def campaign(name: str, **numbers: int) -> dict[str, int]:
+    """The numbers of a campaign's table."""
     flags = (word for name, number in numbers.items() for word in (f"--{name.replace('_', '-')}", str(number)))
-    command = [sys.executable, str(BENCHMARKS / script), *flags]
+    command = [sys.executable, str(BENCHMARKS / "kill.py"), name, *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = (line.rsplit(maxsplit=1) for line in done.stdout.splitlines())
@@ -48,17 +48,17 @@ def check(table: dict[str, int], kills: int, in_save: int) -> None:
 
 @pytest.mark.slow
 def test_a_few_kills() -> None:
-    check(campaign("kill_resume.py", kills=1, in_save=1), 1, 1)
+    check(campaign("resume", kills=1, in_save=1), 1, 1)
 
 
 @pytest.mark.slow
 def test_many_kills() -> None:
-    check(campaign("kill_resume.py", kills=200, in_save=50), 200, 50)
+    check(campaign("resume", kills=200, in_save=50), 200, 50)
 
 
 @pytest.mark.slow
 def test_many_kills_and_pairs_in_transfer_training() -> None:
-    table = campaign("kill_transfer.py", kills=100, pairs=20)
+    table = campaign("transfer", kills=100, pairs=20)
     assert (table["kills"], table["pairs"]) == (100, 20)
     assert table["identical"] == table["runs completed"] > 40
     assert (table["leftovers"], table["tracebacks"]) == (0, 0)

@@ -152,19 +152,22 @@ def test_settings_that_cannot_work(plan_of: MakePlan) -> None:
         find_lr("digits", Recipe(model="knn", threads=1))
 
 
-def test_on_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hubel.cli.tune", lambda: None)
-    settings = ["--options.filters", "4,8", "--options.repeat", "1", "--batch-size", "64", "--threads", "1"]
 
-    def answer(*words: str, code: int = 0) -> Any:
+    def call(*words: str, code: int = 0) -> Any:
         with pytest.raises(SystemExit) as ended:
             main(list(words))
         assert ended.value.code == code
         return capsys.readouterr()
 
+    return call
+
+
+def test_on_the_command_line(answer: Any, tmp_path: Path) -> None:
+    settings = ["--options.filters", "4,8", "--options.repeat", "1", "--batch-size", "64", "--threads", "1"]
     said = answer("lr-find", "xo", *settings, "--steps", "80").out
     assert "loss falls fastest at" in said
     command = said.splitlines()[-1].removeprefix("use it   ")
@@ -177,4 +180,14 @@ def test_on_the_command_line(
     command = json.loads(answer("lr-find", "xo", "--config", "config.json", "--steps", "40", "--json").out)["command"]
     assert command.startswith("hubel train xo --model mlp --batch-size 16 --threads 1 --lr ")
     assert "--steps is at least 20" in answer("lr-find", "xo", "--steps", "3", code=2).err
-    assert "lr-find needs DATA" in answer("lr-find", code=2).err
+    assert "name the images: hubel lr-find PHOTOS" in answer("lr-find", code=2).err
+
+
+def test_data_and_settings_of_a_run(answer: Any, tmp_path: Path) -> None:
+    run = {"data": "xo", "xo": {"size": 12, "noise": 0.05}, "recipe": {"batch_size": 16, "threads": 1, "model": "mlp"}}
+    (tmp_path / "config.json").write_text(json.dumps(run))
+    command = json.loads(answer("lr-find", "--config", "config.json", "--steps", "40", "--json").out)["command"]
+    start, end = "hubel train xo --model mlp --batch-size 16 --threads 1 ", " --xo.size 12 --xo.noise 0.05"
+    assert command.startswith(f"{start.rstrip()}{end} --lr ")
+    other = answer("lr-find", "digits", "--config", "config.json", "--steps", "40", "--json").out
+    assert json.loads(other)["command"].startswith("hubel train digits --model mlp ")

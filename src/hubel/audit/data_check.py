@@ -5,7 +5,6 @@ The findings are written as an HTML page, a CSV table of all images and a JSON f
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from base64 import b64encode
@@ -21,18 +20,21 @@ from PIL import Image
 from hubel.audit.duplicates import Duplicates, find_duplicates, thumbnails
 from hubel.audit.label_errors import LabelRanking, label_errors, out_of_fold
 from hubel.audit.outliers import Outliers, outliers
+from hubel.core.csv_text import csv_text
 from hubel.core.files import write_atomic
+from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted
 from hubel.data.dataset import open_dataset
 from hubel.data.loading import Images
+from hubel.data.sources.kind import Rooted
 from hubel.data.sources.listing import SPLITS, Source
 from hubel.features.logits import last_layer_features
 from hubel.inference.predictor import Predictor
 
 __all__ = ["DatasetCheck", "Suspect", "check_dataset"]
 
-_HEADER = "image_path,split,label,guess,p_label,p_guess,suspect,group,leak,deviations,far\n"  # of the table
+_HEADER = "image_path,split,label,guess,p_label,p_guess,suspect,group,leak,deviations,far"  # of the table
 _BATCH = 64  # images
 _SIDE = 160  # longer side of an image on the page, in pixels
 _QUALITY = 80  # JPEG quality of the images on the page
@@ -154,9 +156,7 @@ class DatasetCheck:
 
     def to_csv(self) -> str:
         """Return a CSV table with a row per image, the most suspicious label first."""
-        text = io.StringIO()
-        text.write(_HEADER)
-        writer = csv.writer(text, lineterminator="\n")
+        rows: list[list[Any]] = [_HEADER.split(",")]
         unusual, leaks = set(self.outliers.rows.tolist()), set(self.leaks())
         group_of = {row: group for group, rows in enumerate(self.duplicates.groups) for row in rows.tolist()}
         for row in self.ranking.order.tolist():
@@ -168,8 +168,8 @@ class DatasetCheck:
                 int(self.ranking.suspect[row]),
             ]
             cells += ["" if group is None else group + 1, int(group in leaks), f"{deviations:.3f}", int(row in unusual)]
-            writer.writerow(cells)
-        return text.getvalue()
+            rows.append(cells)
+        return csv_text(rows)
 
     def _suspect(self, row: int) -> Suspect:
         label, guess, p = int(self.labels[row]), int(self.ranking.guesses[row]), self.probabilities[row]
@@ -184,7 +184,7 @@ class DatasetCheck:
         )
 
 
-def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = None) -> DatasetCheck:
+def check_dataset(data: str | Rooted | Source, predictor: Predictor, out: Path | None = None) -> DatasetCheck:
     """Check all labelled images of a data set, in every split, and write the findings.
 
     Args:
@@ -201,7 +201,7 @@ def check_dataset(data: str | Source, predictor: Predictor, out: Path | None = N
     labels = dataset.targets(classes)
     if dataset.is_training_data_of(card.provenance):
         notes.append(
-            f"{card.model} was trained on these images and their wrong labels; a pretrained network finds more"
+            Caution(f"{card.model} was trained on these images and their wrong labels; a pretrained network finds more")
         )
     # The whole image: a centre crop may hide the labelled object.
     whole = replace(card, preprocess=replace(card.preprocess, resize="squash", crop=1.0))

@@ -26,6 +26,7 @@ from hubel.core.errors import HubelError, MismatchError, OptionError
 from hubel.core.packages import missing_package
 from hubel.core.process import open_missing_streams, tune
 from hubel.core.shell import shell_command
+from hubel.core.status_line import Activity, sharing_terminal, showing
 from hubel.core.text import printable
 from hubel.core.version import __version__
 
@@ -92,8 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = _run(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
+        with sharing_terminal(), showing(Activity("working")):
+            status = _run(list(sys.argv[1:] if arguments is None else arguments))
+            sys.stdout.flush()
     except HubelError as error:
         summary, *lines = [error.summary, *error.lines] if isinstance(error, MismatchError) else [str(error)]
         _complain(summary)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.data_flags import Root, rooted
 from hubel.cli.printing import print_json, print_line
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def bench(
     threads: int | None = None,
     int8: bool = False,
     data: str | None = None,
+    root: Root = None,
     json: bool = False,
 ) -> int:
     """Benchmark models on this machine with each engine: latency, throughput, start time, memory.
@@ -44,12 +46,18 @@ def bench(
         threads: threads of the computation; one per core if not given.
         int8: measure models that are exported in int8, too.
         data: images for the calibration of int8; noise if not given, which is good for timing only.
+        root: folder that the paths of a table start at.
         json: print the numbers as JSON instead of a table.
     """
     from hubel.export.bench.run import BenchmarkSettings, benchmark
 
     settings = BenchmarkSettings(
-        seconds=seconds, engines=tuple(engine or ()), batch=batch, threads=threads, int8=int8, data=data
+        seconds=seconds,
+        engines=tuple(engine or ()),
+        batch=batch,
+        threads=threads,
+        int8=int8,
+        data=data and rooted(data, root),
     )
     found = benchmark(models, settings)
     if json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.data_flags import Root, rooted
 from hubel.cli.printing import print_json, print_line, print_notes
 
 _SHOWN = 10  # suspects, and outliers; the page shows more, the table lists all
@@ -19,6 +20,7 @@ def check(
     /,
     *,
     model: str = "efficientnet_lite0",
+    root: Root = None,
     out: Path | None = None,
     device: str = "auto",
     json: bool = False,
@@ -31,6 +33,7 @@ def check(
         source: labelled images, as for hubel train.
         model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict; its
             features are compared. A model that was trained on these images has fitted their wrong labels, too.
+        root: folder that the paths of a table start at.
         out: folder for the page and the table; runs/check-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         json: print the results as JSON instead of tables.
@@ -40,7 +43,7 @@ def check(
     from hubel.core.progress import counted
     from hubel.inference.predictor import load_predictor
 
-    found = check_dataset(source, load_predictor(model, device=device), out)
+    found = check_dataset(rooted(source, root), load_predictor(model, device=device), out)
     if json:
         print_json(found.to_json())
         return 0

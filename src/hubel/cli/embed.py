@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.data_flags import Root, rooted
+
 EXAMPLES = (
     "hubel embed efficientnet_lite0 PHOTOS",
     "hubel embed runs/PHOTOS-efficientnet_lite0-1 PHOTOS --layer stage2",
 )
 
 
-def embed(model: str, data: str, /, *, layer: str | None = None, out: Path | None = None, device: str = "auto") -> int:
+def embed(
+    model: str,
+    data: str,
+    /,
+    *,
+    layer: str | None = None,
+    root: Root = None,
+    out: Path | None = None,
+    device: str = "auto",
+) -> int:
     """Embed all images of a dataset and plot the features: PCA and t-SNE, coloured by class.
 
     Args:
         model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
         data: labelled images, as for hubel train; their classes may differ from the model's.
         layer: layer whose maps are pooled into features, such as stage3; the last one if not given.
+        root: folder that the paths of a table start at.
         out: folder for the figure and the table (CSV); runs/embed-MODEL-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
     """
@@ -24,4 +36,5 @@ def embed(model: str, data: str, /, *, layer: str | None = None, out: Path | Non
     from hubel.explain.output import write_embedding
     from hubel.inference.predictor import load_predictor
 
-    return print_figures(write_embedding(load_predictor(model, device=device), data, out, layer=layer))
+    predictor = load_predictor(model, device=device)
+    return print_figures(write_embedding(predictor, rooted(data, root), out, layer=layer))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.data_flags import Root, rooted
 from hubel.cli.printing import print_line
 from hubel.cli.tables import print_table
 
@@ -21,6 +22,7 @@ def ensemble(
     output: Annotated[Path, Parameter(alias="-o")] = Path("ensemble.onnx"),
     int8: bool = False,
     data: str | None = None,
+    root: Root = None,
     max_drop: float = 1.0,
     tta: bool = False,
 ) -> int:
@@ -35,6 +37,7 @@ def ensemble(
         int8: quantise to int8, which is two to four times as fast on most processors; needs --data.
         data: images for the comparison and for the calibration of int8. With labels, the accuracy of each model and of
             all together is measured on the images that the training of all held out.
+        root: folder that the paths of a table start at.
         max_drop: largest loss of accuracy (without labels: of agreement) by int8, in percentage points; if it is
             larger, nothing is written.
         tta: make the file average its scores over each image, its mirror image and its centre (grey images: over small
@@ -42,7 +45,8 @@ def ensemble(
     """
     from hubel.export.ensemble import ensemble as run
 
-    done = run(models, output, int8=int8, data=data, max_drop=max_drop / 100, tta=tta)
+    sample = data and rooted(data, root)
+    done = run(models, output, int8=int8, data=sample, max_drop=max_drop / 100, tta=tta)
     print_table(done.columns, done.rows())
     for line in done.lines():
         print_line(line)

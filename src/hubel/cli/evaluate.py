@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from hubel.cli.data_flags import Root
 from hubel.cli.printing import print_json, print_line, print_notes
 
 _MOST_ROWS = 5  # of each table; the report lists all
@@ -21,7 +22,7 @@ def evaluate(
     /,
     *,
     split: Literal["auto", "train", "val", "test", "all"] = "auto",
-    root: Path | None = None,
+    root: Root = None,
     out: Path | None = None,
     device: str = "auto",
     tta: bool = False,
@@ -40,7 +41,7 @@ def evaluate(
         split: split of the images. auto: the images that training held out, if the model was trained on them;
             otherwise test, or val, if the data has these splits; otherwise all. Images that the model was trained on
             are left out and counted, but for train and all.
-        root: folder that the relative paths of a table start at; the table's own if not given.
+        root: folder that the paths of a table start at.
         out: folder for the report; runs/evaluate-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
@@ -49,7 +50,7 @@ def evaluate(
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.tables import print_table
-    from hubel.core.progress import say
+    from hubel.core.progress import say_notes
     from hubel.evaluation.evaluate import evaluate_file
 
     result = evaluate_file(
@@ -57,8 +58,7 @@ def evaluate(
     )
     evaluation = result.evaluation
     if json:
-        for note in result.notes:
-            say(note)
+        say_notes(result.notes)
         print_json(result.to_json())
         return 0
     print_notes(result.notes)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from hubel.cli.data_flags import Root, rooted
 from hubel.cli.printing import print_line
 
 EXAMPLES = (
@@ -26,6 +27,7 @@ def export(
     ] = "onnx",
     int8: bool = False,
     data: str | None = None,
+    root: Root = None,
     max_drop: float = 1.0,
     tta: bool = False,
 ) -> int:
@@ -41,6 +43,7 @@ def export(
             or torchvision.
         int8: quantise to int8, which is two to four times as fast on most processors; needs --data.
         data: images for the comparison and for the calibration of int8. With labels, the loss of accuracy is measured.
+        root: folder that the paths of a table start at.
         max_drop: largest loss of accuracy (without labels: of agreement) by int8, in percentage points; if it is
             larger, nothing is written.
         tta: make the file average its scores over each image, its mirror image and its centre (grey images: over small
@@ -48,7 +51,8 @@ def export(
     """
     from hubel.export.run import export as run
 
-    done = run(model, output, form=format, int8=int8, data=data, max_drop=max_drop / 100, tta=tta)
+    sample = data and rooted(data, root)
+    done = run(model, output, form=format, int8=int8, data=sample, max_drop=max_drop / 100, tta=tta)
     for line in done.lines():
         print_line(line)
     return 0

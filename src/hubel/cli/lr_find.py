@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.data_flags import named_data
 from hubel.cli.printing import print_json, print_line, print_notes
 from hubel.cli.settings import RecipeFlags
 
 EXAMPLES = (
     "hubel lr-find PHOTOS",
     "hubel lr-find PHOTOS --model resnet20 --optimizer adamw",
+    "hubel lr-find --config runs/PHOTOS-convnet-1/config.json",
 )
 
 
 def lr_find(
-    data: str,
+    data: str = "",
     /,
     *,
     settings: RecipeFlags | None = None,
@@ -23,6 +25,7 @@ def lr_find(
     highest: float = 10.0,
     out: Path | None = None,
     config: Path | None = None,
+    xo: dict[str, float] = {},  # noqa: B006
     json: bool = False,
 ) -> int:
     """Find a learning rate: raise it step by step until the loss explodes, and report where the loss falls fastest.
@@ -37,13 +40,17 @@ def lr_find(
         lowest: the first learning rate.
         highest: the last learning rate.
         out: folder for the table and the figure; runs/lr-find-DATA-1, -2, ... if not given.
-        config: settings in a TOML or YAML file, or the config.json of a run; flags override them.
+        config: settings in a TOML or YAML file, or the config.json of a run; flags override them. A run's data are
+            taken, too, if no others are named.
+        xo: settings of the built-in dataset xo, such as --xo.size 15.
         json: print the results as JSON instead of a table.
     """
     from hubel.cli.tables import print_table
     from hubel.training.lr_find import find_lr
 
-    found = find_lr(data, settings.recipe() if settings else None, steps=steps, lowest=lowest, highest=highest, out=out)
+    data, drawn = named_data("lr-find", data, config, xo)
+    recipe = settings.recipe() if settings else None
+    found = find_lr(data, recipe, steps=steps, lowest=lowest, highest=highest, out=out, xo=drawn)
     test = found.test
     if json:
         numbers = {

@@ -77,7 +77,7 @@ def predict(
 
     from hubel.cli.prediction_formats import FORMATS
     from hubel.core.errors import OptionError
-    from hubel.core.progress import say
+    from hubel.core.progress import say, say_notes
     from hubel.data.inputs import collect
     from hubel.data.sources.listing import PassedOver, passed_over
     from hubel.inference import bulk
@@ -109,8 +109,7 @@ def predict(
         say("the class of least expected cost comes first; scores are probabilities all the same")
     skip = PassedOver()
     inputs = job.share(collect(sources, sys.stdin.buffer, skip))
-    for note in passed_over(skip.counts()):
-        say(note)
+    say_notes(passed_over(skip.counts()))
     if output is not None:
         return _report(bulk.write(job, classifier, inputs, output, resume=resume), len(inputs), output)
     unreadable = 0

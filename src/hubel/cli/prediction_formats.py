@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 
-from hubel.cli.printing import print_json
+from hubel.cli.printing import csv_output, print_json
 from hubel.inference.row_files import Row, RowLayout, write_csv
 
 __all__ = ["FORMATS"]
@@ -21,7 +20,7 @@ def _jsonl(rows: Iterable[Row], layout: RowLayout) -> None:
 
 
 def _csv(rows: Iterable[Row], layout: RowLayout) -> None:
-    write_csv(rows, sys.stdout, layout)
+    write_csv(rows, csv_output(), layout)
 
 
 def _table(rows: Iterable[Row], layout: RowLayout) -> None:

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from hubel.core.notes import Caution, marked, warnings_last
+from hubel.core.status_line import is_terminal
 from hubel.core.text import printable
 
-__all__ = ["print_json", "print_line", "print_notes"]
+__all__ = ["csv_output", "print_json", "print_line", "print_notes"]
 
 
 def print_line(text: str = "") -> None:
@@ -18,9 +20,23 @@ def print_line(text: str = "") -> None:
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """Print notes on the data, each marked as one; what is indented belongs to the one above."""
-    for note in notes:
-        print_line(note if note.startswith(" ") else f"note    {note}")
+    """Print notes, then warnings, each with the word for its kind."""
+    for note in warnings_last(notes):
+        print_line(marked(note, "  " if isinstance(note, Caution) else "    "))
+
+
+def csv_output() -> Any:
+    """Return standard output for CSV; on a terminal, texts that would control it are escaped."""
+    return _Escaping(sys.stdout) if is_terminal(sys.stdout) else sys.stdout
+
+
+class _Escaping:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        """Write one line of a table."""
+        self._stream.write(printable(line.removesuffix("\n")) + "\n")
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hubel.cli.printing import print_line
+from hubel.cli.printing import print_line, print_notes
 from hubel.cli.tables import print_table
 from hubel.core.progress import duration, say
 from hubel.core.shell import shell_command
@@ -31,6 +31,7 @@ def print_training_result(result: RunResult) -> int:
     print_table(["", str(result.folder)], rows)
     if len(result.seconds) > _FEW_PHASES:
         print_table(["phase", "time"], [(name, f"{spent:.1f} s") for name, spent in result.seconds.items()])
+    print_notes(result.notes)
     print_line(f"model   {result.model}")
     print_line(f"report  {result.report}")
     if result.evaluation.accuracy is not None:

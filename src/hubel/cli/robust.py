@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from hubel.cli.data_flags import Root, rooted
 from hubel.cli.printing import print_json, print_line, print_notes
 
 EXAMPLES = (
@@ -25,6 +26,7 @@ def robust(
     images: int | None = None,
     quick: bool = False,
     seed: int = 0,
+    root: Root = None,
     out: Path | None = None,
     device: str = "auto",
     json: bool = False,
@@ -42,6 +44,7 @@ def robust(
         images: largest number of images; 1,000 if not given, or 100 with --quick.
         quick: use fewer images, and three strengths of each corruption instead of five.
         seed: seed of the selection of images and of the corruptions.
+        root: folder that the paths of a table start at.
         out: folder for the results and curves; runs/robust-DATA-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
         json: print the results as JSON instead of tables.
@@ -52,7 +55,7 @@ def robust(
 
     found = robustness_files(
         model,
-        data,
+        rooted(data, root),
         baseline=baseline,
         only=[name.strip() for name in only.split(",") if name.strip()],
         split=split,

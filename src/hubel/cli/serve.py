@@ -55,6 +55,7 @@ def serve(
     from hubel.core.errors import OptionError
     from hubel.core.process import give_back
     from hubel.core.progress import say
+    from hubel.core.status_line import resting
     from hubel.studio.served_models import load_models
     from hubel.studio.server import serve as run
     from hubel.studio.settings import ServerSettings
@@ -76,5 +77,7 @@ def serve(
         decode_memory=decode_mib * 2**20,
     )
     give_back()
-    run(load_models(models, device=device, engine=engine), settings, say)
+    loaded = load_models(models, device=device, engine=engine)
+    with resting():
+        run(loaded, settings, say)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hubel.cli.printing import print_json, print_line
+from hubel.cli.printing import csv_output, print_json, print_line
 
 EXAMPLES = (
     "hubel similar efficientnet_lite0 holiday/ photo.jpg",
@@ -41,12 +41,11 @@ def similar(
         device: cpu, cuda, mps or auto.
     """
     import csv as csv_module
-    import sys
     from dataclasses import asdict
 
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
-    from hubel.core.progress import say
+    from hubel.core.progress import say, say_notes
     from hubel.features.similar import similar_images
     from hubel.inference.predictor import load_predictor
 
@@ -60,14 +59,13 @@ def similar(
     if json:
         print_json([asdict(one) for one in found])
     elif csv:
-        writer = csv_module.writer(sys.stdout, lineterminator="\n")
+        writer = csv_module.writer(csv_output(), lineterminator="\n")
         writer.writerow(["path", "similarity"])
         writer.writerows((one.path, f"{one.similarity:.6f}") for one in found)
     else:
         print_table(["image", "similarity"], [(one.path, f"{one.similarity:.4f}") for one in found])
         print_line(f"{len(index.paths):,} images searched, {index.embedded:,} of them new")
-    for note in index.notes:
-        say(note)
+    say_notes(index.notes)
     for problem in index.problems:
         say(f"unreadable: {problem}")
     return 3 if index.problems else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.data_flags import named_data
 from hubel.cli.settings import RecipeFlags
 
 EXAMPLES = (
@@ -46,18 +47,12 @@ def train(
     """
     from hubel.cli.results import print_training_result
     from hubel.core.errors import OptionError
-    from hubel.data.sources.builtin import XO
     from hubel.training import train as training
-    from hubel.training.recipe_file import read_data
 
     if resume:
         if data or settings is not None or xo:
             raise OptionError("a resumed run keeps its data and settings; use only --resume and --out")
         return print_training_result(training.resume(out))
-    if config is not None and not data:
-        data, recorded = read_data(config)
-        xo = xo or recorded
-    if not data:
-        raise OptionError("name the images: hubel train PHOTOS, or hubel train digits")
+    data, drawn = named_data("train", data, config, xo)
     recipe = settings.recipe() if settings else None
-    return print_training_result(training.train(data, recipe, out=out, xo=XO.from_numbers(xo) if xo else None))
+    return print_training_result(training.train(data, recipe, out=out, xo=drawn))

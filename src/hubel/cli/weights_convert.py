@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from hubel.cli.data_flags import Root, rooted
 from hubel.cli.printing import print_line
 
 EXAMPLES = (
@@ -30,6 +31,7 @@ def convert(
     crop: float | None = None,
     interpolation: Literal["bilinear", "bicubic"] | None = None,
     check: str | None = None,
+    root: Root = None,
 ) -> int:
     """Convert weights of torchvision, timm and other libraries to a model file.
 
@@ -48,6 +50,7 @@ def convert(
         crop: share of the shorter side that crop keeps; 0.875 if not given, 1 for images of up to 64 pixels.
         interpolation: bilinear or bicubic; bilinear if not given.
         check: labelled images, 300 of which are classified with each likely preprocessing; the best is taken.
+        root: folder that the paths of a table start at.
     """
     from hubel.cli.tables import print_table
     from hubel.core.shell import shell_command
@@ -63,7 +66,9 @@ def convert(
         interpolation=interpolation,
     )
     known = None if request == PreprocessRequest() else request
-    converted = convert_file(file, model, options=options, classes=classes, out=out, request=known, check=check)
+    converted = convert_file(
+        file, model, options=options, classes=classes, out=out, request=known, check=check and rooted(check, root)
+    )
     card, row = converted.card, converted.row
     print_line(f"{card.model}, {len(card.classes):,} classes, input {card.preprocess.height}x{card.preprocess.width}")
     if row:

@@ -4,7 +4,7 @@
 HubelError
 ├── OptionError(ValueError)         a setting has a wrong value
 ├── DataError(ValueError)           the images or labels cannot be used as they are
-├── UnknownNameError(LookupError)   no such model, option, class or policy: says the nearest ones
+├── UnknownNameError(LookupError)   no such model, option, class or policy: offers those that are alike
 ├── DecodeError(OSError)            one image file cannot be read: says which and why
 ├── ModelFileError(OSError)         a model file is damaged, or is not ours
 ├── WeightsError(OSError)           pretrained weights cannot be fetched: says what to do instead
@@ -41,8 +41,16 @@ __all__ = [
 
 
 _MOST_LINES = 20  # lines of weights that do not match
-_MOST_NAMES = 20  # known names that are listed, all of them; of more, only the nearest
-_NEAREST = 3
+_MOST_NAMES = 20  # known names that are listed, all of them; of more, only those that are alike
+_NEAREST, _LEAST_LIKENESS = 3, 0.6  # what is less alike helps nobody
+# Of kinds with many names: the command that lists them.
+_LISTED_BY = {
+    "model": "hubel models",
+    "model file, run or network": "hubel models",
+    "model with pretrained weights": "hubel models",
+    "layer": "hubel summary MODEL --depth 0",
+    "setting": "hubel train --help",
+}
 
 
 class HubelError(Exception):
@@ -58,7 +66,7 @@ class DataError(HubelError, ValueError):
 
 
 class UnknownNameError(HubelError, LookupError):
-    """A name that is not in a table; the message offers the nearest ones.
+    """A name that is not in a table; the message offers those that are alike, or says how all are listed.
 
     Args:
         kind: kind of the name, such as "model".
@@ -71,13 +79,13 @@ class UnknownNameError(HubelError, LookupError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        if near := difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0.6):
+        if near := difflib.get_close_matches(name, known, n=_NEAREST, cutoff=_LEAST_LIKENESS):
             hint = f"did you mean {' or '.join(near)}?"
         elif len(known) <= _MOST_NAMES:
             hint = f"the known ones are: {', '.join(known)}"
         else:
-            nearest = difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0)
-            hint = f"the nearest of {len(known)} are: {', '.join(nearest)}"
+            lister = f"; {_LISTED_BY[kind]} lists them" if kind in _LISTED_BY else ""
+            hint = f"none of the {len(known)} known ones is like it{lister}"
         super().__init__(f"no {kind} is called {name!r}; {hint}")
         self._made_from = (kind, name, known)
 

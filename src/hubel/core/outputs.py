@@ -120,9 +120,9 @@ def _maker(folder: Path) -> str:
 def _is_one_of(path: Path, inputs: Iterable[Any]) -> bool:
     """Tell whether a path leads to one of the inputs, by whatever name or link."""
     for found in inputs:
-        if isinstance(found, str | Path):
+        if isinstance(found, str | os.PathLike):
             with contextlib.suppress(OSError, ValueError):
-                if Path(found).expanduser().samefile(path):
+                if user_path(found).samefile(path):
                     return True
     return False
 

@@ -1,4 +1,4 @@
-"""Progress bar and messages on standard error; the bar only on a terminal.
+"""Progress and messages on standard error; bars and what else is under way only on a terminal.
 
 There may be no standard error, as in a program without a console (`sys.stderr` is None), or one that is no file.
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Protocol
 
+from hubel.core.notes import marked, warnings_last
+from hubel.core.status_line import Activity, printing_on_terminal, showing
 from hubel.core.text import printable
 
-__all__ = ["Bar", "bar", "counted", "duration", "is_terminal", "say", "silence"]
+__all__ = ["Bar", "bar", "counted", "duration", "say", "say_notes", "silence", "status"]
 
 
 class Bar(Protocol):
@@ -24,38 +26,27 @@ class Bar(Protocol):
         """Report `n` more finished units; `note` replaces the text at the end of the bar."""
 
 
-class _Silent:
-    def step(self, n: int = 1, note: str = "") -> None:
-        pass
+@contextmanager
+def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
+    """Show a bar of `total` units, `done` of them finished, with the time that is left; on a terminal only."""
+    with _shown(Activity(title, total, done=done)) as activity:
+        yield activity
 
 
 @contextmanager
-def bar(title: str, total: int, *, done: int = 0) -> Iterator[Bar]:
-    """Show a bar of `total` units, `done` of them finished; nothing if standard error is not a terminal."""
-    if _SILENT.get() or not is_terminal(sys.stderr):
-        yield _Silent()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def status(title: str) -> Iterator[None]:
+    """Show that something is under way of which nobody can tell how much there is; on a terminal only."""
+    with _shown(Activity(title)):
+        yield
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=total, completed=done, note="")
 
-        class _Shown:
-            def step(self, n: int = 1, note: str = "") -> None:
-                if note:
-                    progress.update(task, advance=n, note=note)
-                else:
-                    progress.update(task, advance=n)
-
-        yield _Shown()
+@contextmanager
+def _shown(activity: Activity) -> Iterator[Activity]:
+    if _SILENT.get():
+        yield activity
+    else:
+        with showing(activity):
+            yield activity
 
 
 def counted(n: int, noun: str) -> str:
@@ -84,9 +75,10 @@ def say(text: str) -> None:
     _LOGGER.info(text)
 
 
-def is_terminal(stream: Any) -> bool:
-    """Tell whether a stream, which may be None or any object to write to, is a terminal."""
-    return bool(getattr(stream, "isatty", bool)())
+def say_notes(notes: Iterable[str]) -> None:
+    """Log notes, then warnings, a line each."""
+    for note in warnings_last(notes):
+        say(marked(note))
 
 
 @contextmanager
@@ -104,7 +96,9 @@ class _ToStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
-            print(printable(self.format(record)), file=sys.stderr, flush=True)
+            line = printable(self.format(record)) + "\n"
+            with printing_on_terminal(line):
+                print(line, end="", file=sys.stderr, flush=True)
 
 
 _SILENT = ContextVar("silent", default=False)

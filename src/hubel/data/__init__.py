@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hubel.data.augment.policy import Policy as Policy
     from hubel.data.augment.preview import Preview as Preview
     from hubel.data.augment.preview import preview_policy as preview_policy
+    from hubel.data.dataset import ClassCounts as ClassCounts
     from hubel.data.dataset import Dataset as Dataset
     from hubel.data.dataset import open_dataset as open_dataset
     from hubel.data.decode import Decoded as Decoded
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from hubel.data.shards import stream_shards as stream_shards
     from hubel.data.sources import open_source as open_source
     from hubel.data.sources.arrays import ArraySource as ArraySource
+    from hubel.data.sources.kind import Rooted as Rooted
     from hubel.data.sources.listing import Listing as Listing
     from hubel.data.sources.listing import Source as Source
     from hubel.data.splits import Splits as Splits
@@ -47,7 +49,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.data.augment.named": ("POLICIES", "find_policy"),
         "hubel.data.augment.policy": ("Policy",),
         "hubel.data.augment.preview": ("Preview", "preview_policy"),
-        "hubel.data.dataset": ("Dataset", "open_dataset"),
+        "hubel.data.dataset": ("ClassCounts", "Dataset", "open_dataset"),
         "hubel.data.decode": ("Decoded", "decode"),
         "hubel.data.index": ("Index", "scan"),
         "hubel.data.inputs": ("Input", "collect"),
@@ -57,6 +59,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.data.shards": ("Streamed", "stream_shards"),
         "hubel.data.sources": ("open_source",),
         "hubel.data.sources.arrays": ("ArraySource",),
+        "hubel.data.sources.kind": ("Rooted",),
         "hubel.data.sources.listing": ("Listing", "Source"),
         "hubel.data.splits": ("Splits", "split"),
     },

@@ -18,12 +18,27 @@ from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
-from hubel.data.sources.listing import SPLITS, passed_over
+from hubel.data.sources.listing import SPLITS, label_parts, natural_key, passed_over
 from hubel.data.splits import EvaluationRows, Splits, choose_rows, split
 
-__all__ = ["Dataset", "open_dataset"]
+__all__ = ["ClassCounts", "Dataset", "open_dataset"]
 
 Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassCounts:
+    """Numbers of usable images.
+
+    Attributes:
+        splits: those that the data itself has; "" for images that it puts into none.
+        of_class: per class, naturally sorted, one number a split; "" for images whose list of classes is empty.
+        images: one number a split. With several classes an image they are less than the sum over the classes.
+    """
+
+    splits: tuple[str, ...]
+    of_class: dict[str, tuple[int, ...]]
+    images: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -101,6 +116,22 @@ class Dataset:
         """Return the label text of each image, "" without one."""
         return self.index.label_texts(self.rows() if rows is None else rows)
 
+    def class_counts(self) -> ClassCounts:
+        """Count the usable images of each class in each split that the data itself has."""
+        rows, index = self.rows(), self.index
+        present = [code for code in range(len(SPLITS)) if (index.split[rows] == code).any()]
+        of_label = np.zeros((len(index.labels), len(present)), np.int64)
+        np.add.at(of_label, (index.label[rows], np.searchsorted(present, index.split[rows])), 1)
+        of_class: dict[str, NDArray[np.int64]] = {}
+        for label, counts in zip(index.labels, of_label, strict=True):
+            for name in label_parts(label, multi_label=self.multi_label) or [""]:
+                of_class[name] = of_class.get(name, 0) + counts
+        return ClassCounts(
+            splits=tuple(SPLITS[code] for code in present),
+            of_class={name: tuple(of_class[name].tolist()) for name in sorted(of_class, key=natural_key)},
+            images=tuple(of_label.sum(0).tolist()),
+        )
+
     def split_codes(self, rows: Rows | None = None) -> NDArray[np.int8]:
         """Return the split that the data itself puts each image into, a position in `SPLITS`, `(n,)`."""
         return self.index.split[self.rows() if rows is None else rows]
@@ -131,6 +162,7 @@ def open_dataset(
     *,
     multi_label: bool = False,
     labelled: bool = True,
+    needed: bool = True,
     xo: XO | None = None,
     root: str | Path | None = None,
     threads: int | None = None,
@@ -141,6 +173,7 @@ def open_dataset(
         data: a folder, a table, archives, the name of a built-in dataset, or a pair of arrays; see `open_source`.
         multi_label: one label text may name several classes, separated by "|".
         labelled: images without a label are left out.
+        needed: a label is needed; False accepts data in which no image has one, to describe it.
         xo: settings of the built-in dataset "xo".
         root: the folder that the relative paths of a table start at; the table's own if None.
         threads: of decoding; None uses every core.
@@ -150,7 +183,7 @@ def open_dataset(
     """
     source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root)
     index = scan(source, threads=threads)
-    if labelled and not len(index.usable()):
+    if labelled and needed and not len(index.usable()):
         passed = "".join(f"; {note}" for note in passed_over(index.skipped)[:3])
         readable = counted(len(index) - len(index.reasons), "readable image")
         raise DataError(f"{source.name}: none of the {readable} has a label{passed}")

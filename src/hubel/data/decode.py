@@ -19,6 +19,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from hubel.core.errors import DecodeError
 from hubel.data.containers import CONTAINERS, FORMATS, format_of, orientation_of
+from hubel.data.jpeg_holes import has_hole
 from hubel.data.reading import DEFAULT_LIMITS, Limits, RefusalError, check_bytes, one_line
 
 try:
@@ -184,6 +185,8 @@ def _strictly(data: bytes, image: Image.Image) -> tuple[NDArray[np.uint8] | None
         except ValueError:
             return None, ""
         return None, f"damaged JPEG data ({one_line(error)})"
+    if has_hole(data):
+        return None, "damaged JPEG data (a run of zero bytes)"
     if colours == "CMYK" or pixels.shape[:2] != (image.height, image.width):
         return None, ""
     return (pixels[..., 0] if colours == "GRAY" else pixels), ""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import is_whole, publish_folder
+from hubel.core.notes import Caution
 from hubel.core.progress import bar, counted
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
@@ -97,6 +98,10 @@ class Index:
         """Return the rows that can be read and have a label."""
         return np.flatnonzero((self.status == OK) & (self.label >= 0))
 
+    def readable(self) -> NDArray[np.int64]:
+        """Return the rows that can be read."""
+        return np.flatnonzero(self.status == OK)
+
     def unreadable(self) -> list[tuple[str, str]]:
         """Return path and reason of each file that cannot be read, in order."""
         return [(self.paths[row], reason) for row, reason in sorted(self.reasons.items())]
@@ -151,10 +156,10 @@ class Index:
         """Return the remarks of the source, and one line for each kind of file or image that the scan left out."""
         notes = [*self.remarks, *passed_over(self.skipped)]
         if bad := self.unreadable():
-            notes.append(f"{counted(len(bad), 'file')} left out because unreadable:")
+            notes.append(Caution(f"{counted(len(bad), 'file')} left out because unreadable:"))
             notes += [f"  {path}: {reason}" for path, reason in bad]
         if unlabelled := int(((self.label < 0) & (self.status == OK)).sum()):
-            notes.append(f"{counted(unlabelled, 'image')} left out because they have no label")
+            notes.append(Caution(f"{counted(unlabelled, 'image')} left out because they have no label"))
         return notes
 
 

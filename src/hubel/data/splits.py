@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
+from hubel.core.notes import Caution
 from hubel.core.progress import counted
 from hubel.core.random import bits
 from hubel.data.index import Index
@@ -115,7 +116,7 @@ def split(
     parts = {code: rows[own == code] for code in (_TRAIN, _VAL, _TEST)}
     if own.any():
         if n := int((own == 0).sum()):
-            notes.append(f"{n} {'image is' if n == 1 else 'images are'} in no split and not used")
+            notes.append(Caution(f"{n} {'image is' if n == 1 else 'images are'} in no split and not used"))
         if not len(parts[_TRAIN]):
             raise DataError("there is no training image: the split train is empty")
         _, group = np.unique(index.digest, return_inverse=True)
@@ -135,7 +136,9 @@ def split(
         if not len(parts[_VAL]) and not len(parts[_TEST]):
             raise DataError("every image that could measure the result has taught the initial weights already")
     if not len(parts[_TEST]):
-        notes.append("no image is held out only to test: the validation images, which select the best epoch, measure")
+        notes.append(
+            Caution("no image is held out only to test: the validation images, which select the best epoch, measure")
+        )
     elif not len(parts[_VAL]):
         notes.append("no image is held out to validate: the last epoch is kept, and its scores are not calibrated")
     splits = Splits(train=parts[_TRAIN], val=parts[_VAL], test=parts[_TEST])
@@ -169,15 +172,16 @@ def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> Evalua
     at_least = "" if len(taught.keys) == taught.images else "at least "
     found = f"{at_least}{n:,} of {counted(len(rows), f'{name} image')} {'was' if n == 1 else 'were'} used in training"
     if wanted == "all" and n == len(rows):
-        return EvaluationRows(rows=rows, name=_NAMES["train"], notes=(found,))
+        return EvaluationRows(rows=rows, name=_NAMES["train"], notes=(Caution(found),))
     if wanted == "all":
-        return EvaluationRows(rows=rows, name=name, notes=(f"{found}: the result is too good for new images",))
+        too_good = Caution(f"{found}: the result is too good for new images")
+        return EvaluationRows(rows=rows, name=name, notes=(too_good,))
     if n == len(rows):
         raise DataError(f"{index.name}: {found}, which tells nothing of new ones; --split all measures them anyway")
     return EvaluationRows(rows=rows[~known], name=name, notes=(f"{found}: left out; --split all measures them, too",))
 
 
-_UNKNOWN = "the model does not record the images of its training; some of these may be among them"
+_UNKNOWN = Caution("the model does not record the images of its training; some of these may be among them")
 _NAMES = {"train": "training", "val": "validation", "test": "test", "all": "labelled"}
 
 
@@ -251,7 +255,7 @@ def _leave_out(
         return []
     parts[code] = rows[~known[rows]]
     images = f"{counted(len(out), 'image')} of {SPLITS[code]} {'is' if len(out) == 1 else 'are'}"
-    return [f"{images} {where}, such as {index.paths[int(out[0])]}: left out of {SPLITS[code]}"]
+    return [Caution(f"{images} {where}, such as {index.paths[int(out[0])]}: left out of {SPLITS[code]}")]
 
 
 def _one_sided(index: Index, splits: Splits, *, multi_label: bool) -> list[str]:
@@ -263,12 +267,12 @@ def _one_sided(index: Index, splits: Splits, *, multi_label: bool) -> list[str]:
 
     trained, measured = classes(splits.train), classes(splits.measured)
     held_out = measured | classes(splits.val)
-    notes = []
+    notes: list[str] = []
     for what, names in (
         ("never seen in training, so never predicted", held_out - trained),
         ("only in training, so never measured", trained - measured),
     ):
         if names:
             ordered = sorted(names, key=natural_key)
-            notes.append(f"{what}: {', '.join(ordered[:5])}{', ...' if len(ordered) > 5 else ''}")
+            notes.append(Caution(f"{what}: {', '.join(ordered[:5])}{', ...' if len(ordered) > 5 else ''}"))
     return notes

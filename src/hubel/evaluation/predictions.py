@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hubel.core.csv_text import csv_text
 from hubel.data.sources.listing import SPLITS
 from hubel.data.taught import Taught
 from hubel.tasks.task import Evaluation
@@ -41,23 +41,6 @@ def predictions_csv(
     ]
     paths = [images.path(position) for position in range(len(images))]
     found = {"path": paths, **table.facts, "split": splits, **(columns or {}), **table.scores}
-    return _csv(found)
-
-
-def _csv(columns: Mapping[str, Iterable[Any]]) -> bytes:
-    lines = _Lines()
-    writer = csv.writer(lines, lineterminator=_END)
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    # Names of files may hold bytes that are no UTF-8, which are written as in the rows of `hubel predict`.
-    return "".join(lines).encode("utf-8", "backslashreplace")
-
-
-_END = "\r\n"  # a text with one of these characters is quoted; with "\n" alone a name with "\r" would not be
-
-
-class _Lines(list[str]):
-    """Lines of a CSV file that end with a newline alone."""
-
-    def write(self, line: str) -> None:
-        self.append(line.removesuffix(_END) + "\n")
+    # Names stay as they are, formulas or not: whoever reads the table back looks for them. Bytes that are no UTF-8 are
+    # written as in the rows of `hubel predict`.
+    return csv_text([found, *zip(*found.values(), strict=True)], formulas=True).encode("utf-8", "backslashreplace")

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from hubel.core.files import write_atomic
+from hubel.core.notes import Caution
 from hubel.metrics.report_items import FileGroup, ReportTable, Tile
 from hubel.metrics.tables import percent
 
@@ -31,7 +32,7 @@ class Report:
         title: title of the report.
         headline: result in one sentence, such as "98.6% of 360 test images are classified correctly."
         facts: name and value of each row of the summary.
-        notes: warnings, such as unreadable files with their reasons.
+        notes: notes and warnings, such as unreadable files with their reasons.
         tiles: headline numbers.
         tables: tables below the facts, or below the figures.
         figures: heading, caption and PNG file of each figure.
@@ -56,6 +57,7 @@ def write_report(path: Path, report: Report) -> None:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": percent}
+    environment.tests["warning"] = lambda note: isinstance(note, Caution)
     source = files("hubel.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
     wrong = sum(len(group.files) for group in report.mistakes)
     page = environment.from_string(source).render(

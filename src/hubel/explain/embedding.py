@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hubel.core.csv_text import csv_text
 from hubel.core.errors import DataError
 from hubel.core.random import permutation
 from hubel.data.loading import Images, network_input
@@ -56,13 +55,11 @@ class Embedding:
 
     def to_csv(self) -> str:
         """Return a CSV table with a row for each image: path, class, and coordinates."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         names = [name.lower().replace("-", "") for name in self.points]
-        writer.writerow(["image_path", "label", *(f"{name}_{axis}" for name in names for axis in "xy")])
+        rows: list[list[Any]] = [["image_path", "label", *(f"{name}_{axis}" for name in names for axis in "xy")]]
         for path, label, *points in zip(self.paths, self.labels.tolist(), *self.points.values(), strict=True):
-            writer.writerow([path, self.classes[label], *(f"{value:.5g}" for point in points for value in point)])
-        return text.getvalue()
+            rows.append([path, self.classes[label], *(f"{value:.5g}" for point in points for value in point)])
+        return csv_text(rows)
 
 
 def pooled_features(network: nn.Module, images: Images, layer: str | None = None) -> tuple[NDArray[np.float32], str]:

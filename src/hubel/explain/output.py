@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import short_name, write_atomic
 from hubel.core.outputs import make_folder, output_folder
-from hubel.core.progress import say
+from hubel.core.progress import say_notes
 from hubel.data.dataset import open_dataset
 from hubel.data.inputs import collect
+from hubel.data.sources.kind import Rooted
 from hubel.data.sources.listing import PassedOver, passed_over
 from hubel.explain.comparison import compare_methods
 from hubel.explain.embedding import draw_embedding, embed
@@ -187,7 +188,7 @@ def write_templates(
 
 
 def write_embedding(
-    predictor: Predictor, data: str, out: Path | None = None, *, layer: str | None = None
+    predictor: Predictor, data: str | Rooted, out: Path | None = None, *, layer: str | None = None
 ) -> OutputFolder:
     """Embed all images of a dataset in two dimensions, as a figure and a table. See `embed`."""
     out = output_folder(out, verb="embed", inputs=(data,))
@@ -222,8 +223,7 @@ def _readable_images(
     """Yield the images that can be read; report the files of folders that are passed over when all have been listed."""
     skip = PassedOver()
     yield from prepare_readable_images(predictor, collect(sources, skip=skip), problems)
-    for note in passed_over(skip.counts()):
-        say(note)
+    say_notes(passed_over(skip.counts()))
 
 
 def _require_first(items: Iterator[Item], problems: list[DecodeError]) -> Iterator[Item]:

@@ -26,6 +26,7 @@ from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.core.version import __version__
 from hubel.data.preprocess import Preprocess
+from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.export.compose import averaged, with_views
 from hubel.export.formats import FORMATS
@@ -129,7 +130,7 @@ def ensemble(
     output: str | Path = "ensemble.onnx",
     *,
     int8: bool = False,
-    data: str | None = None,
+    data: str | Rooted | None = None,
     max_drop: float = 0.01,
     tta: bool = False,
 ) -> Ensemble:

@@ -13,6 +13,7 @@ from hubel.core.outputs import output_file
 from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.core.version import __version__
+from hubel.data.sources.kind import Rooted
 from hubel.export.compose import with_views
 from hubel.export.formats import FORMATS, ExportFormat
 from hubel.export.onnx_graph import OPSET, Parity, check_parity, check_scores, onnx_network
@@ -70,7 +71,7 @@ def export(
     *,
     form: str = "onnx",
     int8: bool = False,
-    data: str | None = None,
+    data: str | Rooted | None = None,
     max_drop: float = 0.01,
     tta: bool = False,
 ) -> Export:
@@ -137,7 +138,7 @@ def export(
 
 
 def _output_path(
-    model: str | Path, output: str | Path | None, form: ExportFormat, *, made: str, data: str | None
+    model: str | Path, output: str | Path | None, form: ExportFormat, *, made: str, data: str | Rooted | None
 ) -> Path:
     inputs = [model, data, *([model_path(Path(model))] if means_a_file(model) else [])]
     wanted = _default_path(model, made + form.suffix) if output is None else output

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
+from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.weights.card import ModelCard
 
@@ -37,7 +38,7 @@ class Sample:
     targets: NDArray[np.int64] | None = None
 
 
-def sample_images(data: str | None, card: ModelCard) -> Sample:
+def sample_images(data: str | Rooted | None, card: ModelCard) -> Sample:
     """Take images of a dataset, or parts of two photos if none is given.
 
     Raises:
@@ -46,7 +47,7 @@ def sample_images(data: str | None, card: ModelCard) -> Sample:
     return _from_photos(card.preprocess) if data is None else _from_data(data, card)
 
 
-def _from_data(data: str, card: ModelCard) -> Sample:
+def _from_data(data: str | Rooted, card: ModelCard) -> Sample:
     """Take images of a dataset: training images to calibrate with, the others to compare and measure on."""
     multi_label = card.provenance.get("multi_label", False)
     dataset = open_dataset(data, multi_label=multi_label, labelled=False)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hubel.core.errors import ModelFileError
 from hubel.data.loading import Batch, Samples, network_input
 from hubel.data.preprocess import Preprocess
 from hubel.inference.device import device_of
@@ -25,8 +26,12 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 def forward(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
-    """Return outputs `(n, c)` of resized images uint8 `(n, h, w, c)`, computed in float32."""
-    return _outputs(network, network_input(pixels, preprocess))
+    """Return outputs `(n, c)` of resized images uint8 `(n, h, w, c)`, computed in float32.
+
+    Raises:
+        ModelFileError: an output is NaN or infinite.
+    """
+    return _finite(_outputs(network, network_input(pixels, preprocess)))
 
 
 def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
@@ -35,13 +40,38 @@ def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
         return network(x.to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
 
 
-def output_batches(network: nn.Module, images: Samples) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
-    """Yield all images in order, batch by batch, with their outputs `(b, c)`."""
+def _finite(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return outputs that may be reported: weights that are finite can still be so large that the outputs are not."""
+    if not np.isfinite(outputs).all():
+        raise ModelFileError(
+            "the network's outputs are NaN or infinite: its weights are damaged, or far too large for float32"
+        )
+    return outputs
+
+
+def output_batches(
+    network: nn.Module, images: Samples, *, finite: bool = True
+) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
+    """Yield all images in order, batch by batch, with their outputs `(b, c)`.
+
+    Args:
+        network: left as it was found.
+        images: what the network looks at.
+        finite: refuse outputs that are NaN or infinite; training has more to say of them.
+
+    Raises:
+        ModelFileError: an output is NaN or infinite, if `finite`.
+    """
     quick = folded(network)
     for batch in images.in_sequence(batch_size(images.preprocess)):
-        yield batch, _outputs(quick, images.network_input(batch.pixels))
+        found = _outputs(quick, images.network_input(batch.pixels))
+        yield batch, _finite(found) if finite else found
 
 
 def outputs(network: nn.Module, images: Samples) -> NDArray[np.float32]:
-    """Return outputs `(n, c)` of all images, in order."""
+    """Return outputs `(n, c)` of all images, in order.
+
+    Raises:
+        ModelFileError: an output is NaN or infinite.
+    """
     return np.concatenate([part for _, part in output_batches(network, images)])

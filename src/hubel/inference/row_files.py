@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
+from hubel.core.csv_text import without_formula
 from hubel.core.errors import OptionError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ __all__ = ["Row", "RowLayout", "as_line", "row_of", "write_csv", "writer_for"]
 
 Row = dict[str, Any]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula begins with, or what hides its beginning
 _ROW_GROUP = 2**14  # rows of a Parquet file that are in memory at once
 _ESCAPED = "backslashreplace"  # names of files may hold bytes that are no UTF-8; JSON reads this form of them back
 
@@ -81,17 +81,6 @@ def _pixel_facts(item: Input) -> Row:
 def as_line(row: Row) -> bytes:
     """Return a row as a line of JSON lines."""
     return json.dumps(row, ensure_ascii=False).encode("utf-8", _ESCAPED) + b"\n"
-
-
-def without_formula(value: Any) -> Any:
-    """Return a text that a spreadsheet does not take for a formula, with an apostrophe in front; others unchanged.
-
-    Source: OWASP, "CSV Injection".
-
-    >>> without_formula("=1+1.jpg"), without_formula("a=b.jpg"), without_formula(-0.5)
-    ("'=1+1.jpg", 'a=b.jpg', -0.5)
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def write_csv(rows: Iterable[Row], file: TextIO, layout: RowLayout) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
 from dataclasses import astuple, fields
-from typing import Any
 
+from hubel.core.csv_text import csv_text
 from hubel.metrics.classification import Metrics, MultiLabelMetrics
 
 __all__ = ["confusion_csv", "per_class_csv", "percent"]
@@ -16,13 +13,13 @@ __all__ = ["confusion_csv", "per_class_csv", "percent"]
 def confusion_csv(metrics: Metrics) -> str:
     r"""Return the confusion matrix as CSV: a header of predicted classes, a row of counts for each true class."""
     rows = zip(metrics.classes, metrics.confusion.tolist(), strict=True)
-    return _csv([["true \\ predicted", *metrics.classes], *([name, *counts] for name, counts in rows)])
+    return csv_text([["true \\ predicted", *metrics.classes], *([name, *counts] for name, counts in rows)])
 
 
 def per_class_csv(metrics: Metrics | MultiLabelMetrics) -> str:
     """Return name, precision, recall, F1 and support of each class as CSV; numbers are fractions."""
     header = [field.name for field in fields(metrics.per_class[0])]
-    return _csv([header, *(astuple(one) for one in metrics.per_class)])
+    return csv_text([header, *(astuple(one) for one in metrics.per_class)])
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -32,9 +29,3 @@ def percent(fraction: float, digits: int = 1) -> str:
     ('100', '99.9', '50.0', '99.99')
     """
     return "100" if fraction == 1 else f"{min(100 * fraction, 100 - 10**-digits):.{digits}f}"
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

@@ -8,8 +8,6 @@ from concurrent.futures import Future
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,6 +16,7 @@ from starlette.routing import Route
 
 from hubel.core.errors import DecodeError, OptionError, UnknownNameError
 from hubel.inference.classifier import Classifier
+from hubel.studio.batching import ScoredImage
 from hubel.studio.body import BodyBudget, BodyLease, read_body
 from hubel.studio.guard import Guard
 from hubel.studio.metrics import ServerMetrics, gauge
@@ -221,14 +220,15 @@ def _top(request: Request) -> int:
     return int(text)
 
 
-def _prediction(name: str | None, row: NDArray[np.float64] | Exception, model: Classifier, top: int) -> dict[str, Any]:
+def _prediction(name: str | None, row: ScoredImage | Exception, model: Classifier, top: int) -> dict[str, Any]:
     if isinstance(row, DecodeError):
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
     if isinstance(row, Exception):
         raise row
-    cost = model.expected_cost(row)
-    answer = {"name": name, "top": [{"class": label, "score": score} for label, score in model.best(row, top)]}
-    return answer if cost is None else {**answer, "expected_cost": cost}
+    cost = model.expected_cost(row.scores)
+    best = [{"class": label, "score": score} for label, score in model.best(row.scores, top)]
+    costs = {} if cost is None else {"expected_cost": cost}
+    return {"name": name, "top": best, **costs, **({"damaged": row.damage} if row.damage else {})}
 
 
 def _described(model: ServedModel) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,33 @@ from hubel.core.errors import DecodeError
 from hubel.studio.pending import PendingImage
 from hubel.studio.responses import busy
 from hubel.studio.settings import ServerSettings
+from hubel.studio.uploads import PreparedUpload
 
-__all__ = ["Batcher"]
+__all__ = ["Batcher", "ScoredImage"]
 
 Pixels = NDArray[np.uint8]
 Scores = NDArray[np.float64]
 _SMOOTHING = 0.2  # weight of the newest batch in the moving average of the time per image
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScoredImage:
+    """The answer to one image.
+
+    Attributes:
+        scores: `(classes,)`.
+        damage: why parts of the image are not those of the photo; "" for a whole one.
+    """
+
+    scores: Scores
+    damage: str = ""
+
+
 class Batcher:
     """Classifier of encoded images in batches; an image's scores do not depend on its batch.
 
     Args:
-        prepare: decodes and resizes an encoded image to uint8 `(h, w, c)`; called in `pool`, and may raise.
+        prepare: decodes and resizes an encoded image; called in `pool`, and may raise.
         run: computes scores `(n, classes)` of a batch; called in one thread.
         pool: threads for `prepare`.
         settings: limits: `queue`, `batch`, `batch_wait` and `max_queue_wait`.
@@ -41,7 +56,7 @@ class Batcher:
 
     def __init__(
         self,
-        prepare: Callable[[bytes], Pixels],
+        prepare: Callable[[bytes], PreparedUpload],
         run: Callable[[Pixels], Scores],
         pool: Executor,
         settings: ServerSettings,
@@ -49,15 +64,15 @@ class Batcher:
     ) -> None:
         self._prepare, self._run, self._pool = prepare, run, pool
         self._settings, self._on_batch = settings, on_batch
-        self._ready: queue.SimpleQueue[PendingImage[Scores] | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[PendingImage[ScoredImage] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.in_progress = 0
         self.seconds_per_image = 0.0
         self._thread = threading.Thread(target=self._work, name="hubel-batches", daemon=True)
         self._thread.start()
 
-    def submit(self, images: Sequence[bytes]) -> list[Future[Scores]]:
-        """Return a future of the scores `(classes,)` for each image; cancel it to drop the image.
+    def submit(self, images: Sequence[bytes]) -> list[Future[ScoredImage]]:
+        """Return a future of the answer to each image; cancel it to drop the image.
 
         Raises:
             RequestError: the queue is full, or the expected wait is too long.
@@ -67,7 +82,7 @@ class Batcher:
             if wait > self._settings.max_queue_wait or self.in_progress + len(images) > self._settings.queue:
                 raise busy("too many images are waiting", wait)
             self.in_progress += len(images)
-        pending_images = [PendingImage[Scores](data) for data in images]
+        pending_images = [PendingImage[ScoredImage](data) for data in images]
         for pending in pending_images:
             pending.answer.add_done_callback(self._leave)
             self._pool.submit(self._decode, pending)
@@ -78,16 +93,17 @@ class Batcher:
         self._ready.put(None)
         self._thread.join()
 
-    def _leave(self, answer: Future[Scores]) -> None:
+    def _leave(self, answer: Future[ScoredImage]) -> None:
         with self._lock:
             self.in_progress -= 1
 
-    def _decode(self, pending: PendingImage[Scores]) -> None:
+    def _decode(self, pending: PendingImage[ScoredImage]) -> None:
         data = pending.data
         if data is None:
             return
         try:
-            pending.pixels = self._prepare(data)
+            upload = self._prepare(data)
+            pending.damage, pending.pixels = upload.damage, upload.pixels
         except DecodeError as error:
             pending.fail(DecodeError(error.name, error.reason))  # without the traceback, whose frames hold the image
         except Exception as error:  # becomes the answer to the request
@@ -110,7 +126,7 @@ class Batcher:
             before = self.seconds_per_image or mean
             self.seconds_per_image = before + _SMOOTHING * (mean - before)
 
-    def _collect(self) -> list[PendingImage[Scores]]:
+    def _collect(self) -> list[PendingImage[ScoredImage]]:
         """Wait for the next batch; empty at the end. It does not wait for more images when no other is in progress."""
         first = self._ready.get()
         if first is None:
@@ -127,7 +143,7 @@ class Batcher:
             batch.append(pending)
         return batch
 
-    def _answer(self, pending_images: list[PendingImage[Scores]], pixels: list[Pixels]) -> None:
+    def _answer(self, pending_images: list[PendingImage[ScoredImage]], pixels: list[Pixels]) -> None:
         try:
             answered = list(zip(pending_images, self._run(np.stack(pixels)), strict=True))
         except Exception as error:  # becomes the answer to the requests; the thread must go on
@@ -135,5 +151,5 @@ class Batcher:
                 pending.fail(error)
         else:
             for pending, row in answered:
-                pending.succeed(row)
+                pending.succeed(ScoredImage(scores=row, damage=pending.damage))
         self._on_batch(len(pending_images))

@@ -58,10 +58,15 @@ _SCHEMAS: _Json = {
                 "name": {"type": ["string", "null"], "description": "the file name, if a form has one"},
                 "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
                 "expected_cost": {"type": "number", "minimum": 0, "description": "of the first class, if it has costs"},
+                "damaged": {
+                    **_TEXT,
+                    "description": "why parts of the photo are not as taken",
+                },
                 "error": _MESSAGE,
             },
             "top",
             "expected_cost",
+            "damaged",
             "error",
         ),
         "description": "The classes with the highest scores, in descending order, behind that of least cost if the "

@@ -63,7 +63,7 @@ async function loadModels() {
 
 async function classify() {
   const turn = ++state.turn, model = $("model").value;
-  $("problem").hidden = true;
+  $("problem").hidden = $("damage").hidden = true;
   $("state").textContent = "Classifying …";
   $("result").classList.add("waiting");
   const began = performance.now();
@@ -73,6 +73,8 @@ async function classify() {
     const explains = state.models.some((one) => one.name === model && one.explains);
     showPhoto();
     showClasses(images[0].top, explains);
+    $("damage").textContent = `Parts of this photo are not as they were taken: ${images[0].damaged}.`;
+    $("damage").hidden = !images[0].damaged;
     $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
     if (explains) showMap(images[0].top[0].class);
   } catch (error) {

@@ -111,9 +111,6 @@ def _served(
     preprocess = classifier.card.preprocess
     lock = threading.Lock()  # maps are read through hooks on the network; no batch may run through it meanwhile
 
-    def prepare(data: bytes) -> NDArray[np.uint8]:
-        return decoder.decode(data, preprocess).pixels
-
     def scores(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         with lock:
             return classifier.scores(pixels)
@@ -125,5 +122,6 @@ def _served(
 
     scores(np.zeros((1, preprocess.height, preprocess.width, preprocess.channels), np.uint8))
     explainer = Explainer(explain) if hasattr(classifier, "network") else None
+    prepare = partial(decoder.decode, preprocess=preprocess)
     batcher = Batcher(prepare, scores, pool, settings, partial(metrics.batch, name))
     return ServedModel(name=name, classifier=classifier, batcher=batcher, explainer=explainer)

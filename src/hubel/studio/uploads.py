@@ -26,10 +26,12 @@ class PreparedUpload:
     Attributes:
         pixels: uint8 `(h, w, c)`, at the network's input size.
         aspect: width by height of the original.
+        damage: why parts of the pixels are not those of the photo; "" for a whole one.
     """
 
     pixels: NDArray[np.uint8]
     aspect: float
+    damage: str = ""
 
 
 class UploadDecoder:
@@ -66,4 +68,6 @@ def _decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> PreparedUpl
         max_jpeg_pixels=min(max_pixels, DEFAULT_LIMITS.max_jpeg_pixels),
     )
     decoded = decode(data, name="image", min_size=preprocess.min_size, limits=limits)
-    return PreparedUpload(pixels=preprocess.apply(decoded.pixels), aspect=decoded.width / decoded.height)
+    return PreparedUpload(
+        pixels=preprocess.apply(decoded.pixels), aspect=decoded.width / decoded.height, damage=decoded.damage
+    )

@@ -204,7 +204,7 @@ class Loop:
         """Return mean loss and score on validation images; None if asked to stop before the end."""
         objective = self.trainer.objective
         losses, correct = [], []
-        for batch, outputs in output_batches(network, val.images):
+        for batch, outputs in output_batches(network, val.images, finite=False):
             if stop.asked:
                 return None
             predicted, targets = torch.from_numpy(outputs), objective.targets(val, batch)

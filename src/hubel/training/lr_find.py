@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from hubel.core.random import scalar
 from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.loading import Batch, Labelled, Samples, with_principal_axes
+from hubel.data.sources.builtin import XO
 from hubel.models.neighbours import Neighbours
 from hubel.plots.png import save_figure
 from hubel.plots.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, style_axes
@@ -157,6 +158,7 @@ def find_lr(
     lowest: float = LOWEST,
     highest: float = HIGHEST,
     out: Path | None = None,
+    xo: XO | None = None,
 ) -> RangeTestResult:
     """Test learning rates on a fresh network, which is thrown away, and write a table and a figure.
 
@@ -167,6 +169,7 @@ def find_lr(
         lowest: the first learning rate.
         highest: the last one, unless the loss explodes before.
         out: a new folder below `runs/` if not given.
+        xo: the settings of the images when `data` is "xo".
 
     Raises:
         HubelError: the data or a setting cannot be used.
@@ -179,7 +182,7 @@ def find_lr(
     if not lowest < highest:
         raise OptionError(f"--lowest is above 0 and below --highest, not {lowest:g} and {highest:g}")
     out = output_folder(out, verb="lr-find", inputs=(data,))
-    plan = plan_training(data, recipe)
+    plan = plan_training(data, recipe, xo=xo)
     rates = np.geomspace(lowest, highest, steps)
     with training_context(plan):
         network, train = _start(plan)
@@ -188,7 +191,7 @@ def find_lr(
     folder = make_folder(out, verb="lr-find", name=f"lr-find-{name}")
     write_atomic(folder / "lr_find.csv", test.to_csv())
     save_figure(draw_range_test(test, f"{plan.card.model} on {name}"), folder / "lr_find.png")
-    command = train_command(data, recipe, test.suggestion)
+    command = train_command(data, recipe, test.suggestion, xo=xo)
     return RangeTestResult(test=test, folder=folder, command=command, notes=plan.notes)
 
 
@@ -242,7 +245,7 @@ def _batches(plan: Plan, train: Labelled[Samples]) -> Iterator[Batch]:
         yield from train.images.epoch(plan.loop.seed, epoch, plan.loop.batch_size, policy, order=order)
 
 
-def train_command(data: Any, recipe: Recipe, lr: float) -> str:
+def train_command(data: Any, recipe: Recipe, lr: float, *, xo: XO | None = None) -> str:
     """Return the command that trains with this learning rate and with whatever else a recipe sets."""
     words, defaults = ["hubel", "train", str(data) if isinstance(data, str | Path) else "PHOTOS"], Recipe().settings()
     for setting, value in recipe.settings().items():
@@ -251,6 +254,10 @@ def train_command(data: Any, recipe: Recipe, lr: float) -> str:
             words += [word for key, text in value.items() for word in (f"{flag}.{key}", str(text))]
         elif setting != "lr" and value != defaults[setting]:
             words += [flag] if value is True else [flag, str(value)]
+    if xo is not None:
+        usual = asdict(XO())
+        changed = {key: value for key, value in asdict(xo).items() if value != usual[key]}
+        words += [word for key, value in changed.items() for word in (f"--xo.{key}", f"{value:g}")]
     return shell_command(*words, "--lr", f"{lr:g}")
 
 

@@ -6,10 +6,10 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from pathlib import Path
 from typing import Any, Self
 
 from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.files import user_path
 from hubel.core.ranges import check_range
 
 __all__ = [
@@ -130,7 +130,7 @@ class DataSettings(_Settings):
         if self.size is not None:
             parse_size(self.size)
         if self.root is not None:
-            object.__setattr__(self, "root", str(Path(self.root).expanduser().resolve()))
+            object.__setattr__(self, "root", str(user_path(self.root).resolve()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ import torch
 
 from hubel.core.errors import CheckpointError, HubelError, OptionError
 from hubel.core.files import remove_leftovers, user_path
+from hubel.core.notes import Caution, cautions, marked, warnings_last
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, silence
 from hubel.core.version import __version__
@@ -46,6 +47,7 @@ class RunResult:
         minutes: time spent on training.
         images_per_second: of the last epoch; None where there were no epochs.
         seconds: spent, by phase.
+        notes: what was decided, and warnings, in sentences.
         advice: what to try next, in sentences.
     """
 
@@ -58,6 +60,7 @@ class RunResult:
     minutes: float = 0.0
     images_per_second: float | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     advice: Sequence[str] = ()
 
     @property
@@ -216,13 +219,21 @@ def _measured(
         report=measured.report,
         images_per_second=trained.history[-1]["images_per_second"] if trained.history else None,
         seconds={**seconds, **trained.seconds, "evaluation and report": time.monotonic() - started},
+        notes=_notes(plan, trained),
         advice=measured.advice,
     )
 
 
+def _notes(plan: Plan, trained: TrainedModel) -> list[str]:
+    """Return what the last screen repeats of the notes that have scrolled away: what trained, and all warnings."""
+    chosen = [note for note in plan.notes if not note.startswith(" ") and not isinstance(note, Caution)]
+    reason = [trained.tuning.reason] if trained.tuning else []
+    return [*chosen, *reason, *cautions([*plan.notes, *trained.notes])]
+
+
 def _announce(folder: RunFolder, plan: Plan) -> None:
-    for note in plan.notes:
-        folder.tell(note if note.startswith(" ") else f"note: {note}")
+    for note in warnings_last(plan.notes):
+        folder.tell(marked(note))
     p, splits, classes = plan.preprocess, plan.splits, plan.classes
     folder.tell(
         f"{plan.dataset.name}: {f'{classes} classes, ' if classes else ''}{len(splits.train):,} images to train, "

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hubel.core.notes import Caution, marked
 from hubel.core.random import permutation
 from hubel.data.augment import Policy
 from hubel.data.loading import Images, Labelled, Samples
@@ -149,7 +150,7 @@ def prepare_tuning(
 
     def note(text: str) -> None:
         notes.append(text)
-        tell(text)
+        tell(marked(text) if isinstance(text, Caution) else text)
 
     def extractor(boundary: str) -> FeatureExtractor:
         only_head = boundary == ALL or transfer.boundaries == (ALL,)
@@ -247,7 +248,7 @@ def _affordable(plan: Plan, part: FeatureExtractor, budget: _Budget, note: Calla
     if budget.seconds_per_image * (n + len(plan.splits.val)) <= budget.left:
         return plan
     kept = np.sort(order[: max(_TIMED, int(budget.left / budget.seconds_per_image) - len(plan.splits.val))])
-    note(f"{len(kept):,} of {n:,} training images are used: --max-minutes leaves no time for more")
+    note(Caution(f"{len(kept):,} of {n:,} training images are used: --max-minutes leaves no time for more"))
     return replace(plan, train=Labelled(plan.train.images.subset(kept), plan.train.targets[kept]))
 
 

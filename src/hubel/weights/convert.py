@@ -13,6 +13,7 @@ import torch
 from hubel.core.errors import OptionError, WeightsError
 from hubel.core.outputs import output_file
 from hubel.core.shell import shell_command
+from hubel.data.sources.kind import Rooted
 from hubel.models.catalogue import build_model, find
 from hubel.models.variant import InputShape
 from hubel.weights.card import ModelCard
@@ -59,7 +60,7 @@ def convert_file(
     classes: Path | None = None,
     out: Path | None = None,
     request: PreprocessRequest | None = None,
-    check: str | None = None,
+    check: str | Rooted | None = None,
 ) -> Converted:
     """Convert a weight file of another library to a model file.
 

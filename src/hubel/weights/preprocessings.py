@@ -19,6 +19,7 @@ from hubel.core.errors import UnknownNameError
 from hubel.core.progress import bar
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess, Resize
+from hubel.data.sources.kind import Rooted
 from hubel.models.variant import InputShape
 from hubel.nn.evaluating import evaluating
 
@@ -138,7 +139,7 @@ def likely_preprocessings(shape: InputShape, request: PreprocessRequest) -> Iter
 
 
 def measure_preprocessings(
-    network: nn.Module, candidates: Sequence[tuple[str, Preprocess]], classes: tuple[str, ...], data: str
+    network: nn.Module, candidates: Sequence[tuple[str, Preprocess]], classes: tuple[str, ...], data: str | Rooted
 ) -> list[MeasuredPreprocess]:
     """Measure preprocessings on labelled images: all colours with the first geometry, then the others with the best.
 

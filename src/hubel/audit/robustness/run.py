@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +13,15 @@ from numpy.typing import NDArray
 from hubel.audit.robustness.accuracy import ALEXNET, ALEXNET_CLEAN, Robustness, mce, measure_robustness, relative_mce
 from hubel.audit.robustness.corruptions import CORRUPTIONS, SIMPLE, Corruption, find_corruptions
 from hubel.audit.robustness.figure import robustness_curves
+from hubel.core.csv_text import csv_text
 from hubel.core.errors import OptionError
 from hubel.core.files import write_atomic, write_json
+from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.random import permutation
 from hubel.core.ranges import check_range
 from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.metrics.tables import percent
@@ -70,7 +71,7 @@ class MeasuredRobustness:
 
 def robustness_files(
     model: str | Path,
-    data: str,
+    data: str | Rooted,
     *,
     baseline: str | Path | None = None,
     only: Sequence[str] = (),
@@ -114,7 +115,7 @@ def robustness_files(
     if quick:
         notes.append("quick: the means are over three severities, and only comparable with those of other quick runs")
     if any(Taught.read(one.card.provenance).among(dataset.digests(rows)).any() for one in others):
-        notes.append(f"{baseline} was trained on some of these images: they are those that {model} was not")
+        notes.append(Caution(f"{baseline} was trained on some of these images: they are those that {model} was not"))
     results = tuple(_measured(name, one, dataset, rows, wanted, seed) for name, one in models.items())
     folder = make_folder(out, verb="robust", name=f"robust-{dataset.name}")
     imagenet = first.classes == imagenet_classes() and not quick
@@ -134,15 +135,13 @@ def robustness_files(
 
 def robustness_csv(results: Sequence[Robustness]) -> str:
     """Return a CSV table with a row per model, corruption and strength; unchanged images are the corruption "clean"."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["model", "change", "group", "unit", "strength", "images", "accuracy"])
+    rows: list[list[Any]] = [["model", "change", "group", "unit", "strength", "images", "accuracy"]]
     for result in results:
-        table.writerow([result.model, "clean", "", "", 0, result.n, result.clean])
+        rows.append([result.model, "clean", "", "", 0, result.n, result.clean])
         for one in result.corruptions:
             for strength, accuracy in zip(one.strengths, result.accuracy[one.name], strict=True):
-                table.writerow([result.model, one.name, one.group, one.unit, strength, result.n, accuracy])
-    return text.getvalue()
+                rows.append([result.model, one.name, one.group, one.unit, strength, result.n, accuracy])
+    return csv_text(rows)
 
 
 def robustness_json(measured: MeasuredRobustness) -> dict[str, Any]:

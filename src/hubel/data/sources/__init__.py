@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.core.files import user_path
 from hubel.data.sources import arrays, builtin, folder, hub, idx, npy, parquet, saved, table, webdataset
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.class_folders import holds_photos
-from hubel.data.sources.kind import SourceKind, SourceRequest
+from hubel.data.sources.kind import Rooted, SourceKind, SourceRequest
 from hubel.data.sources.listing import Listing, Source
 
 __all__ = ["KINDS", "ArraySource", "Listing", "Source", "open_source"]
@@ -56,7 +57,8 @@ def open_source(
         multi_label: one label text may name several classes, separated by "|".
         labelled: images without a label are left out; images of a folder need a class folder.
         xo: settings of the built-in dataset "xo".
-        root: the folder that the relative paths of a table start at; the table's own if None.
+        root: the folder that the relative paths of a table start at; the table's own if None. `Rooted(table, root)` as
+            the data says the same where there is no such argument.
 
     Raises:
         DataError: nothing is there, or it is none of `KINDS`.
@@ -64,11 +66,13 @@ def open_source(
     """
     if isinstance(data, Source):
         return data
+    if isinstance(data, Rooted):
+        data, root = data.data, data.root
     if not isinstance(data, str | os.PathLike | tuple):
         accepted = "; ".join(kind.name for kind in KINDS)
         hint = "; images and their labels are a tuple (images, labels)" if isinstance(data, list) else ""
         raise DataError(f"data is {accepted}; not {type(data).__name__}{hint}")
-    folder = None if root is None else Path(root).expanduser()
+    folder = None if root is None else user_path(root)
     return _open(SourceRequest(data=data, root=folder, multi_label=multi_label, labelled=labelled, xo=xo))
 
 

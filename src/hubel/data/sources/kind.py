@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,26 @@ from hubel.data.sources.listing import Source
 if TYPE_CHECKING:
     from hubel.data.sources.builtin import XO
 
-__all__ = ["SourceKind", "SourceRequest"]
+__all__ = ["Rooted", "SourceKind", "SourceRequest"]
+
+
+@dataclass(frozen=True)
+class Rooted(os.PathLike[str]):
+    """A table whose relative paths start at another folder than its own: data like any other.
+
+    Attributes:
+        data: the path of the table.
+        root: the folder.
+    """
+
+    data: str | Path
+    root: Path
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.data)
+
+    def __str__(self) -> str:
+        return str(self.data)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.notes import Caution
 from hubel.core.progress import counted
 from hubel.data.reading import one_line
 
@@ -146,13 +147,18 @@ class PassedOver:
         return f" ({', '.join(examples[:_EXAMPLES] + more)})" if examples else ""
 
 
+# Reasons why nobody misses a file; others leave data out.
+_NO_DATA = ("not images", "hidden", "neither images nor labels")
+
+
 def passed_over(skipped: Mapping[str, int]) -> list[str]:
-    """Return a line for each reason why files were passed over.
+    """Return a line for each reason why files were passed over; a warning where they may be part of the data.
 
     >>> passed_over({"not images (heic)": 4})
     ['4 files passed over: not images (heic)']
     """
-    return [f"{counted(n, 'file')} passed over: {why}" for why, n in skipped.items()]
+    lines = {why: f"{counted(n, 'file')} passed over: {why}" for why, n in skipped.items()}
+    return [line if why.startswith(_NO_DATA) else Caution(line) for why, line in lines.items()]
 
 
 @dataclass(frozen=True)

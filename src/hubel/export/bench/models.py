@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError, UnknownNameError, WeightsError
+from hubel.data.sources.kind import Rooted
 from hubel.export.bench.row import noise_images
 from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines
 from hubel.inference.onnx_file import described, is_exported, read_onnx
@@ -84,7 +85,7 @@ class _Files:
     network: nn.Module
     card: ModelCard
     folder: Path
-    data: str | None
+    data: str | Rooted | None
     random: bool
     refusal: HubelError | None = None
 
@@ -154,7 +155,7 @@ class _Files:
 
 
 def plan_benchmark(
-    model: str, folder: Path, *, engines: Sequence[str] = (), int8: bool = False, data: str | None = None
+    model: str, folder: Path, *, engines: Sequence[str] = (), int8: bool = False, data: str | Rooted | None = None
 ) -> BenchmarkPlan:
     """List the engines and precisions that a model can run with on this machine.
 

@@ -22,6 +22,7 @@ from hubel.core.errors import HubelError, OptionError
 from hubel.core.progress import bar
 from hubel.core.ranges import check_range
 from hubel.core.resources import usable_cores
+from hubel.data.sources.kind import Rooted
 from hubel.export.bench import row as bench_row
 from hubel.export.bench.machine import processor_name
 from hubel.export.bench.models import TORCH, BenchmarkPlan, Candidate, plan_benchmark
@@ -56,7 +57,7 @@ class BenchmarkSettings:
     batch: int | None = None
     threads: int | None = None
     int8: bool = False
-    data: str | None = None
+    data: str | Rooted | None = None
 
     def __post_init__(self) -> None:
         check_range("--seconds", self.seconds, 0.001, 3600)

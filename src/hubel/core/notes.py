@@ -1,0 +1,47 @@
+"""Notes and warnings for the user. Advice, which says what to do next, is a third kind and stands last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["Caution", "cautions", "marked", "warnings_last"]
+
+
+class Caution(str):
+    """A note that a result may be wrong, or that data of the user's is left out.
+
+    It is shown as a warning, after the notes, and again at the end of a command that takes long.
+    """
+
+    __slots__ = ()
+
+
+def marked(note: str, between: str = ": ") -> str:
+    """Return a note with the word for its kind; what is indented belongs to the one above.
+
+    >>> marked("4 files passed over"), marked(Caution("1 file left out because unreadable"))
+    ('note: 4 files passed over', 'warning: 1 file left out because unreadable')
+    """
+    if note.startswith(" "):
+        return note
+    return f"{'warning' if isinstance(note, Caution) else 'note'}{between}{note}"
+
+
+def warnings_last(notes: Iterable[str]) -> list[str]:
+    """Return notes first and warnings after them, each followed by what is indented below it."""
+    groups: list[list[str]] = []
+    for note in notes:
+        if note.startswith(" ") and groups:
+            groups[-1].append(note)
+        else:
+            groups.append([note])
+    return [note for group in sorted(groups, key=lambda group: isinstance(group[0], Caution)) for note in group]
+
+
+def cautions(notes: Iterable[str]) -> list[str]:
+    """Return the warnings among some notes, each in one line.
+
+    >>> cautions(["3 epochs", Caution("1 file left out because unreadable:"), "  a.png: empty"])
+    ['1 file left out because unreadable']
+    """
+    return [Caution(note.removesuffix(":")) for note in notes if isinstance(note, Caution)]
