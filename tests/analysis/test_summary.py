@@ -417,3 +417,23 @@ def test_compare() -> None:
     assert accuracy_against_macs([one, other]).axes
     with pytest.raises(DataError, match="published accuracy"):
         accuracy_against_macs([other])
+
+
+def test_neurons_are_the_outputs_of_the_weighted_layers() -> None:
+    # Krizhevsky et al. 2012 say "650,000 neurons": the maps of Figure 2, of which the first has 55x55x96.
+    maps = [55 * 55 * 96, 27 * 27 * 256, 13 * 13 * 384, 13 * 13 * 384, 13 * 13 * 256, 4096, 4096, 1000]
+    assert summary("alexnet").neurons == sum(maps) == 659_272
+
+
+def test_what_does_not_train() -> None:
+    network = build_model("resnet18")
+    network.stem.requires_grad_(requires_grad=False)
+    found = summary(network, (3, 224, 224))
+    assert found.params - found.trainable == 64 * 3 * 49 + 2 * 64
+    assert found.statistics == 2 * sum(m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_neighbours_have_no_weights_and_say_what_they_are() -> None:
+    found = summary("knn")
+    assert (found.params, found.macs, found.neurons) == (0, 0, 0)
+    assert found.description.startswith("k nearest neighbours on the pixels: stores the training images")

@@ -144,7 +144,7 @@ def test_verify(hubel: Call) -> None:
     answer = hubel("verify", "lenet*")
     assert answer.code == 0
     assert "pass" in answer.out
-    assert "16 of 16 facts of 2 networks hold (13 paper, 3 computed here)" in answer.out
+    assert "24 of 24 facts of 3 networks hold (19 paper, 5 computed here)" in answer.out
     answer = hubel("verify", "lenet5", "--all")
     assert "16x10x10" in answer.out
     answer = hubel("verify", "mobilenet_v2_140")

@@ -303,3 +303,19 @@ def test_the_splits_of_training_are_found_again() -> None:
 def test_without_a_label_nothing_is_measured() -> None:
     with pytest.raises(DataError, match="none of 3 images is readable and labelled"):
         choose_rows(made([None, None, None]), {}, "auto")
+
+
+@given(st.integers(1, 70), st.integers(0, 5))
+def test_fewer_images_train_in_the_proportions_of_the_classes(images: int, seed: int) -> None:
+    labels = np.repeat(np.arange(4, dtype=np.int32), [40, 20, 9, 1])
+    rows = np.arange(70)
+    all_of_them = Splits(train=rows, val=rows[:0] + 70, test=np.array([70]))
+    some = all_of_them.with_fewer_to_train(images, np.append(labels, 0), seed=seed)
+    counts = np.bincount(labels[some.train], minlength=4)
+    assert counts.sum() == min(images, 70)
+    assert (some.test == all_of_them.test).all()
+    if images >= 4:
+        assert (counts >= 1).all()
+        assert (np.abs(counts - images * np.array([40, 20, 9, 1]) / 70) <= 2).all()
+    fewer = all_of_them.with_fewer_to_train(max(1, images // 2), np.append(labels, 0), seed=seed)
+    assert set(fewer.train) <= set(some.train)

@@ -285,6 +285,13 @@ def test_a_graph_keeps_only_what_its_scores_need(models: list[Path]) -> None:
     assert [output.name for output in found.graph.output] == list(OUTPUTS)
 
 
+def test_what_was_measured_with_one_network_is_left_out(models: list[Path], tmp_path: Path) -> None:
+    measured = write(tmp_path / "d.safetensors", 3, reference={"images": 3})
+    assert read_onnx(export(measured).path).card.reference
+    assert not read_onnx(export(measured, tta=True).path).card.reference
+    assert not read_onnx(ensemble([measured, *models], tmp_path / "e.onnx").path).card.reference
+
+
 def test_the_card_of_an_ensemble_names_no_network(models: list[Path], tmp_path: Path) -> None:
     card = read_onnx(ensemble(models, tmp_path / "e.onnx").path).card
     assert (card.model, card.temperature) == ("ensemble", 1.0)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hubel.core.errors import CheckpointError
 from hubel.nn.layers import channels_last
-from hubel.training.optimizer import load_tensors, make_optimizer, tensors
+from hubel.training.optimizer import OPTIMIZERS, load_tensors, make_optimizer, tensors
 from hubel.training.plan import OptimizerSettings
 
 X = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(1))
@@ -32,7 +32,7 @@ def parameters(net: nn.Module) -> dict[str, Tensor]:
     return {name: p.detach().clone().contiguous() for name, p in net.named_parameters()}
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_only_weights_decay(kind: str) -> None:
     net = network()
     optimizer = make_optimizer(net, OptimizerSettings(name=kind, lr=0.1, weight_decay=0.3))
@@ -84,7 +84,7 @@ def test_fused_adamw_is_the_plain_one() -> None:
             torch.testing.assert_close(parameters(net)[name], value, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize("last", [True, False])
 def test_state_comes_back_to_the_bit(kind: str, last: bool) -> None:
     settings = OptimizerSettings(name=kind, lr=1e-3)

@@ -51,24 +51,27 @@ def _both(field: Sequence[Any], number: Callable[[Axis], float]) -> str:
 
 def totals(summary: Summary) -> list[tuple[str, str]]:
     """Return name and value of each total of a network."""
-    field = summary.field
+    field, frozen = summary.field, summary.params - summary.trainable
+    missing = (f"{operator} in {_some(names)}" for operator, names in summary.not_counted.items())
     rows = [
+        ("network", summary.description),
         ("input", ", ".join("x".join(map(str, shape)) for shape in summary.inputs)),
         ("parameters", f"{summary.params:,}"),
+        ("trainable", f"{summary.trainable:,}"),
+        ("not trainable", f"{frozen:,} frozen parameters, {summary.statistics:,} statistics such as running means"),
+        (
+            "not used here",
+            f"{summary.unused:,} parameters, such as those of auxiliary classifiers" if summary.unused else "",
+        ),
         ("MACs", f"{summary.macs:,} multiply-adds of convolutions and matrix products"),
+        ("not counted", "; ".join(missing)),
         ("weighted layers", f"{summary.weighted_layers:,}, those in shortcuts and gates included"),
+        ("neurons", f"{summary.neurons:,}, the outputs of these layers"),
         ("weights", f"{summary.bytes / _MIB:.1f} MiB"),
         ("activations", f"{summary.memory / _MIB:.1f} MiB for one input, as float32"),
         ("field", "the whole image" if field is None else f"{_both(field, lambda a: a.size)} pixels, last map"),
     ]
-    if summary.not_counted:
-        missing = (f"{operator} in {_some(names)}" for operator, names in summary.not_counted.items())
-        rows.insert(3, ("not counted", "; ".join(missing)))
-    if summary.trainable != summary.params:
-        rows.insert(2, ("trainable", f"{summary.trainable:,}"))
-    if summary.unused:
-        rows.insert(2, ("not used here", f"{summary.unused:,} parameters, such as those of auxiliary classifiers"))
-    return rows
+    return [(name, value) for name, value in rows if value]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -93,6 +96,8 @@ def to_json(summary: Summary, layers: Sequence[Layer]) -> dict[str, Any]:
         "params": summary.params,
         "trainable": summary.trainable,
         "unused": summary.unused,
+        "statistics": summary.statistics,
+        "neurons": summary.neurons,
         "macs": summary.macs,
         "not_counted": {operator: list(names) for operator, names in summary.not_counted.items()},
         "weighted_layers": summary.weighted_layers,

@@ -67,9 +67,11 @@ class Summary:
         rows: layers and blocks, in the order in which their calls return.
         params: parameters of the network.
         trainable: parameters that require gradients.
+        statistics: numbers in buffers, such as the running means and variances of batch norms.
         bytes: bytes of parameters and buffers.
         not_counted: modules whose multiply-adds are not all known, by the operator that is not counted, such as
             "aten._fft_r2c".
+        description: what the network is, in one line; empty for a module.
     """
 
     title: str
@@ -77,8 +79,10 @@ class Summary:
     rows: tuple[Layer, ...]
     params: int
     trainable: int
+    statistics: int
     bytes: int
     not_counted: Mapping[str, tuple[str, ...]]
+    description: str = ""
 
     @property
     def layers(self) -> list[Layer]:
@@ -99,6 +103,11 @@ class Summary:
     def weighted_layers(self) -> int:
         """Number of layers that multiply by their weights, including those in shortcuts and gates."""
         return sum(layer.macs > 0 and layer.params > 0 for layer in self.layers)
+
+    @property
+    def neurons(self) -> int:
+        """Number of outputs of the layers that multiply by their weights, as Krizhevsky et al. 2012 count neurons."""
+        return sum(math.prod(layer.shape) for layer in self.layers if layer.macs and layer.params)
 
     @property
     def unused(self) -> int:
@@ -166,12 +175,13 @@ def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summ
             card = read_card(model_path(Path(model)))
             network, p = card.create(), card.preprocess
             title, shape = f"{card.model} in {model}", (p.channels, p.height, p.width)
+            variant = find(card.model)[1]
         else:
             title, variant = find(str(model))
             channels, height, width = input_shapes[0] if input_shapes else variant.shape
             network = build_model(title, in_channels=channels, input_size=(height, width))
             shape = (channels, height, width)
-    return summarise(network, title, input_shapes or (shape,))
+    return replace(summarise(network, title, input_shapes or (shape,)), description=variant.summary)
 
 
 def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[int]]) -> Summary:
@@ -206,6 +216,7 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
         rows=tuple(rows),
         params=sum(p.numel() for p in everything),
         trainable=sum(p.numel() for p in everything if p.requires_grad),
+        statistics=sum(b.numel() for b in network.buffers() if b.is_floating_point()),
         bytes=sum(t.numel() * t.element_size() for t in [*everything, *network.buffers()]),
         not_counted={operator: tuple(dict.fromkeys(names)) for operator, names in not_counted.items()},
     )

@@ -1,4 +1,4 @@
-"""Check data sets and models: label errors, duplicates, outliers; robustness under corruption."""
+"""Check data sets and models: label errors, duplicates, outliers; robustness under corruption; drift."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from hubel.audit.data_check import DatasetCheck as DatasetCheck
     from hubel.audit.data_check import Suspect as Suspect
     from hubel.audit.data_check import check_dataset as check_dataset
+    from hubel.audit.drifting.compare import Drift as Drift
+    from hubel.audit.drifting.compare import DriftTest as DriftTest
+    from hubel.audit.drifting.compare import drift as drift
     from hubel.audit.duplicates import Duplicates as Duplicates
     from hubel.audit.duplicates import find_duplicates as find_duplicates
     from hubel.audit.duplicates import thumbnails as thumbnails
@@ -31,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "hubel.audit.data_check": ("DatasetCheck", "Suspect", "check_dataset"),
+        "hubel.audit.drifting.compare": ("Drift", "DriftTest", "drift"),
         "hubel.audit.duplicates": ("Duplicates", "find_duplicates", "thumbnails"),
         "hubel.audit.label_errors": ("LabelRanking", "label_errors", "out_of_fold"),
         "hubel.audit.outliers": ("Outliers", "outliers"),

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from hubel.cli.printing import print_line
 
-EXAMPLES = ("hubel info",)
+EXAMPLES = (
+    "hubel info",
+    "hubel info model.safetensors",
+    "hubel info model.onnx",
+)
 
 _PACKAGES = ("torch", "numpy", "pillow", "safetensors", "scikit-learn", "pyarrow", "matplotlib")
 
 
-def info() -> int:
-    """Print versions, engines, device, threads, tasks and cache, for a bug report.
+def info(model: str = "", /) -> int:
+    """Print the card of a model; without one, versions, engines, device, threads, tasks and cache, for a bug report.
 
     Torch may be missing: exported files need only an engine.
+
+    Args:
+        model: a model file, the folder of a run, an exported file, or a pretrained network by its name. Its card has
+            the form of the Hugging Face Hub: data, training, results, limits.
     """
+    if model:
+        from hubel.core.text import printable
+        from hubel.inference.load import read_any_card
+        from hubel.weights.hub_card import hub_card
+
+        print("\n".join(map(printable, hub_card(read_any_card(model)).splitlines())))
+        return 0
     import os
     import platform
     from importlib import metadata

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 EXAMPLES = (
     "hubel serve runs/PHOTOS-efficientnet_lite0-1",
     "hubel serve efficientnet_lite0 model.onnx --port 8080",
+    "hubel serve model.onnx --watch",
     "HUBEL_TOKEN=secret hubel serve model.onnx --host 0.0.0.0 --allow-host photos.example.org",
 )
 
@@ -25,6 +26,7 @@ def serve(
     deadline: float = 10.0,
     max_body_mib: int = 32,
     decode_mib: int = 160,
+    watch: bool = False,
     engine: str = "auto",
     device: str = "auto",
 ) -> int:
@@ -49,6 +51,8 @@ def serve(
         deadline: longest time for a response, in seconds; slower requests get 503.
         max_body_mib: largest body of a request, in MiB.
         decode_mib: largest memory for decoding one image, in MiB; it limits the number of pixels.
+        watch: count predicted classes and confidence in /metrics, and raise an alarm there when the images no longer
+            look like those of the training.
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
         device: cpu, cuda, mps or auto, for models that are not exported.
     """
@@ -75,6 +79,7 @@ def serve(
         max_body=max_body_mib * 2**20,
         max_bodies=max(max_body_mib * 2**20, ServerSettings.max_bodies),
         decode_memory=decode_mib * 2**20,
+        watch=watch,
     )
     give_back()
     loaded = load_models(models, device=device, engine=engine)

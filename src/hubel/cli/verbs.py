@@ -70,6 +70,7 @@ VERBS = (
     Verb("compare", "Understand"),
     Verb("explain", "Understand"),
     Verb("robust", "Understand"),
+    Verb("drift", "Understand"),
     Verb("conv", "Understand"),
     Verb("walkthrough", "Understand"),
     Verb("verify", "Understand"),

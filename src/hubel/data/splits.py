@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError, OptionError
 from hubel.core.notes import Caution
 from hubel.core.progress import counted
-from hubel.core.random import bits
+from hubel.core.random import bits, permutation
 from hubel.data.index import Index
 from hubel.data.sources.listing import SPLITS, label_parts, natural_key
 from hubel.data.taught import Taught
@@ -20,7 +20,7 @@ from hubel.data.taught import Taught
 __all__ = ["EvaluationRows", "Splits", "choose_rows", "split"]
 
 _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
-_ORDER_OF_SAMPLES = 101  # keeps these draws independent of others with the same seed
+_ORDER_OF_SAMPLES, _ORDER_OF_SUBSET = 101, 102  # keep these draws independent of others with the same seed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,6 +58,28 @@ class Splits:
     def measured_name(self) -> str:
         """Return what reports call these images: "test" only where they select nothing, otherwise "validation"."""
         return "test" if len(self.test) else "validation"
+
+    def with_fewer_to_train(self, images: int, labels: NDArray[np.int32], *, seed: int) -> Splits:
+        """Return splits of which so many training images teach, those of each label in its proportion.
+
+        Args:
+            images: the number of them; all where there are no more.
+            labels: per row of the index, the number of its label.
+            seed: another seed draws other images. Of two numbers of images, the smaller draws some of the larger's.
+        """
+        rows = self.train
+        if images >= len(rows):
+            return self
+        order = permutation(len(rows), seed, _ORDER_OF_SUBSET)
+        drawn = labels[rows[order]]
+        place = np.empty(len(rows))
+        for label in np.unique(drawn):
+            # The i-th of a label's n images stands at i / n: one of each label comes first, then all in proportion.
+            at = np.flatnonzero(drawn == label)
+            place[at] = np.arange(len(at)) / len(at)
+        chosen = rows[order[np.argsort(place, kind="stable")[:images]]]
+        note = f"{images:,} of {counted(len(rows), 'training image')} are used"
+        return replace(self, train=np.sort(chosen), notes=(*self.notes, note))
 
     def with_val_in_train(self) -> Splits:
         """Return splits in which the validation images teach, too, so that nothing is selected."""
@@ -203,6 +225,8 @@ def _rows_of_split(
             multi_label=trained["multi_label"],
             stratify=trained.get("stratify", True),
         )
+        if trained.get("images"):
+            held = held.with_fewer_to_train(trained["images"], index.label, seed=trained["seed"])
         if trained.get("val_taught"):
             held = held.with_val_in_train()
         if wanted == "auto":

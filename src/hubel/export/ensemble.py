@@ -240,8 +240,7 @@ def ensemble_card(names: Sequence[str], cards: Sequence[ModelCard], *, tta: bool
                 f"{name} sees images {_in_words(card.preprocess)}, {names[0]} {_in_words(first.preprocess)}; one file "
                 "takes images of one size: train the members with the same --size and --resize"
             )
-    return dataclasses.replace(
-        first,
+    return first.rescored(
         model=ENSEMBLE,
         options={},
         temperature=first.temperature if first.scores == "identity" else 1.0,

@@ -113,7 +113,7 @@ def export(
         quantised = OnnxQuantiser(max_drop=max_drop, check=labelled).quantise_with_cost(exact, sample.calibration)
     whole = quantised.model if quantised else exact
     if isinstance(averaging, Classifier):
-        card = dataclasses.replace(card, tta=True)
+        card = card.rescored(tta=True)
         views, whole = with_views(exact, card), with_views(whole, card)
         parity = check_scores(averaging.scores, card, views, sample.check[:PARITY_IMAGES])
     facts = {

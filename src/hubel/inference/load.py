@@ -11,9 +11,10 @@ from hubel.core.shell import shell_command
 from hubel.inference.classifier import Classifier
 from hubel.inference.costs import with_costs
 from hubel.inference.exported import Exported
-from hubel.inference.onnx_file import is_exported
+from hubel.inference.onnx_file import is_exported, read_onnx
+from hubel.weights.card import ModelCard
 
-__all__ = ["load"]
+__all__ = ["load", "read_any_card"]
 
 
 def load(
@@ -63,3 +64,25 @@ def load(
 def _priced(classifier: Classifier, costs: str | Path | None) -> Classifier:
     classifier.card = with_costs(classifier.card, costs)
     return classifier
+
+
+def read_any_card(model: str | Path) -> ModelCard:
+    """Return the card of any model, named as for `load`, without its weights.
+
+    Raises:
+        ModelFileError: the file is missing, or was not written by hubel.
+        UnknownNameError: there are no such weights.
+        MissingPackageError: the model needs torch, and it is not installed.
+    """
+    if is_exported(model):
+        return read_onnx(Path(model)).card
+    try:
+        from hubel.inference.predictor import known_network
+        from hubel.weights.create import card_of, means_a_file
+        from hubel.weights.model_file import model_path, read_card
+        from hubel.weights.pretrained import find_weights
+    except ModuleNotFoundError as error:
+        raise missing_package(error) from error
+    if means_a_file(model):
+        return read_card(model_path(Path(model)))
+    return card_of(find_weights(*known_network(str(model))))

@@ -18,13 +18,13 @@ from hubel.inference.onnx_file import is_exported
 from hubel.inference.scores import scores
 from hubel.inference.stream import batch_size
 from hubel.inference.tta import Compute
-from hubel.models.catalogue import ALIASES, list_models
+from hubel.models.catalogue import ALIASES, find, list_models
 from hubel.nn.layers import channels_last
 from hubel.weights.card import ModelCard
 from hubel.weights.create import load_pretrained, means_a_file
 from hubel.weights.model_file import load_model, model_path
 
-__all__ = ["Predictor", "load_network", "load_predictor"]
+__all__ = ["Predictor", "known_network", "load_network", "load_predictor"]
 
 
 class Predictor(Classifier):
@@ -83,7 +83,16 @@ def load_network(model: str | Path) -> tuple[nn.Module, ModelCard]:
         raise OptionError(f"{model} is an exported file; this needs the model file that it was made from")
     if means_a_file(model):
         return load_model(model_path(Path(model)))
-    name, _, tag = str(model).partition(".")
+    return load_pretrained(*known_network(str(model)))
+
+
+def known_network(model: str) -> tuple[str, str]:
+    """Return the exact name of a network and the tag of its weights, from a text such as "resnet50.a1_in1k".
+
+    Raises:
+        UnknownNameError: there is no such network.
+    """
+    name, _, tag = model.partition(".")
     if name not in (known := [*list_models(), *ALIASES]):
-        raise UnknownNameError("model file, run or network", str(model), known)
-    return load_pretrained(name, tag or "default")
+        raise UnknownNameError("model file, run or network", model, known)
+    return find(name)[0], tag or "default"

@@ -69,7 +69,7 @@ def list_models(pattern: str = "*") -> list[str]:
     """List the names that match a glob pattern such as "*resnet*", in natural order: 18 before 101.
 
     >>> list_models("le*")
-    ['lenet5', 'lenet5_modern']
+    ['lenet5', 'lenet5_modern', 'lenet5_relu']
     """
     return sorted((name for name in _families() if fnmatchcase(name, pattern)), key=_natural)
 

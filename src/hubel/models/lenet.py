@@ -8,7 +8,7 @@ Deviation: outputs are negative distances, so that the predicted class has the l
 the criterion of Eq. 9 without its constant. The digits' bitmaps are drawn anew after Figure 3; classes beyond ten have
 random codes of -1 and +1, which the paper names as the alternative.
 
-`lenet5_modern` has the layers of Figure 2 in the form in common use.
+`lenet5_modern` has the layers of Figure 2 in the form in common use, `lenet5_relu` with ReLU, max pooling and padding.
 Deviation: C3 is connected to all six maps of S2; S2 and S4 are plain average pooling; tanh is not scaled; the output
 layer is linear with softmax. 61,706 parameters.
 """
@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hubel.core.errors import OptionError
 from hubel.core.random import uniform
 from hubel.models.variant import InputShape, Variant, computed, paper
-from hubel.nn.layers import QuadraticOutput, SparselyConnected, activation, check_positive, check_share
+from hubel.nn.layers import QuadraticOutput, SparselyConnected, activation, check_choice, check_positive, check_share
 from hubel.nn.network import Network
 
 # Table I: the maps of S2 that each map of C3 is connected to.
@@ -69,6 +70,8 @@ class ModernLeNet5Layout:
     c5: int = 120
     f6: int = 84
     activation: str = "tanh"
+    pool: str = "average"  # or "max"
+    padding: int = 0  # of C1: 2 lets the network take images of 28x28
     dropout: float = 0.0  # probability, before the output layer; the paper has none
 
 
@@ -170,13 +173,18 @@ def _modern(layout: ModernLeNet5Layout, shape: InputShape, num_classes: int) -> 
     """Build the modern form with torch's default weights, uniform within 1 / sqrt(fan_in)."""
     check_positive(c1=layout.c1, c3=layout.c3, c5=layout.c5, f6=layout.f6)
 
-    def convolution(in_channels: int, out_channels: int) -> nn.Sequential:
-        layers = OrderedDict(conv=nn.Conv2d(in_channels, out_channels, 5), act=activation(layout.activation))
-        return nn.Sequential(layers)
+    check_choice("pool", layout.pool, _POOLS)
+    if not 0 <= layout.padding <= 2:  # more would surround the image with windows that see none of it
+        raise OptionError(f"padding is 0, 1 or 2, not {layout.padding}")
+    pool = _POOLS[layout.pool]
+
+    def convolution(in_channels: int, out_channels: int, padding: int = 0) -> nn.Sequential:
+        conv = nn.Conv2d(in_channels, out_channels, 5, padding=padding)
+        return nn.Sequential(OrderedDict(conv=conv, act=activation(layout.activation)))
 
     stages = [
-        nn.Sequential(OrderedDict(c1=convolution(shape.channels, layout.c1), s2=nn.AvgPool2d(2))),
-        nn.Sequential(OrderedDict(c3=convolution(layout.c1, layout.c3), s4=nn.AvgPool2d(2))),
+        nn.Sequential(OrderedDict(c1=convolution(shape.channels, layout.c1, layout.padding), s2=pool(2))),
+        nn.Sequential(OrderedDict(c3=convolution(layout.c1, layout.c3), s4=pool(2))),
         nn.Sequential(OrderedDict(c5=convolution(layout.c3, layout.c5))),
     ]
     head = OrderedDict(
@@ -189,6 +197,7 @@ def _modern(layout: ModernLeNet5Layout, shape: InputShape, num_classes: int) -> 
     return Network(nn.Identity(), stages, nn.Sequential(head))
 
 
+_POOLS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
 _FIGURE_2 = paper(
     "LeCun 1998, Figure 2",
     maps={
@@ -215,6 +224,13 @@ VARIANTS = {
         ModernLeNet5Layout(),
         "LeNet-5 in its common form: full C3, average pooling, tanh, softmax",
         InputShape(1, 32, 32),
+        published=computed("156 + 2,416 + 48,120 + 10,164 + 850 parameters", params=61_706, macs=416_520) + _FIGURE_2,
+        fixed_size=True,
+    ),
+    "lenet5_relu": Variant(
+        ModernLeNet5Layout(activation="relu", pool="max", padding=2),
+        "LeNet-5 as most tutorials write it: 28x28 images, ReLU, max pooling",
+        InputShape(1, 28, 28),
         published=computed("156 + 2,416 + 48,120 + 10,164 + 850 parameters", params=61_706, macs=416_520) + _FIGURE_2,
         fixed_size=True,
     ),

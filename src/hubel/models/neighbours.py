@@ -5,6 +5,7 @@ The weights of this "network" are the training images themselves.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +45,8 @@ class Neighbours(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits `(n, classes)` of images `(n, c, h, w)`: logarithms of the shares of the votes."""
+        if not len(self.labels):  # before `fit`: every class is as likely as any other
+            return x.new_full((len(x), self.num_classes), -math.log(self.num_classes))
         queries = x.flatten(1)
         # |q - t|^2 without |q|^2, which is the same for every t; larger is nearer.
         nearness = queries @ self.images.T
@@ -61,5 +64,10 @@ def build(layout: NeighboursLayout, shape: InputShape, num_classes: int) -> Neig
 
 
 VARIANTS = {
-    "knn": Variant(NeighboursLayout(), "k nearest neighbours on the pixels", InputShape(1, 28, 28), augment="none")
+    "knn": Variant(
+        NeighboursLayout(),
+        "k nearest neighbours on the pixels: stores the training images, and compares each image with all of them",
+        InputShape(1, 28, 28),
+        augment="none",
+    )
 }

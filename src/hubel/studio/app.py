@@ -25,6 +25,7 @@ from hubel.studio.openapi import MOST_CLASSES, openapi_document
 from hubel.studio.responses import JsonResponse, RequestError, busy
 from hubel.studio.served_models import ServedModel
 from hubel.studio.settings import ServerSettings
+from hubel.studio.watch import watch_lines
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -141,6 +142,7 @@ class Api:
             *self._metrics.lines(),
             *gauge("hubel_images_under_way", "Images being decoded, waiting or being classified.", waiting),
             *gauge("hubel_body_bytes", "Bytes of request bodies in memory.", [({}, float(self._bodies.used))]),
+            *watch_lines([model.watch for model in self._served.values() if model.watch]),
         ]
         return Response("\n".join([*lines, ""]), media_type="text/plain; version=0.0.4")
 

@@ -48,6 +48,7 @@ class Batcher:
         pool: threads for `prepare`.
         settings: limits: `queue`, `batch`, `batch_wait` and `max_queue_wait`.
         on_batch: callback that receives the size of each batch.
+        on_answers: callback that receives the pixels and scores of images that have been answered; must not raise.
 
     Attributes:
         in_progress: images submitted and not yet answered.
@@ -61,9 +62,10 @@ class Batcher:
         pool: Executor,
         settings: ServerSettings,
         on_batch: Callable[[int], Any] = lambda size: None,
+        on_answers: Callable[[Sequence[Pixels], Sequence[Scores]], Any] = lambda pixels, scores: None,
     ) -> None:
         self._prepare, self._run, self._pool = prepare, run, pool
-        self._settings, self._on_batch = settings, on_batch
+        self._settings, self._on_batch, self._on_answers = settings, on_batch, on_answers
         self._ready: queue.SimpleQueue[PendingImage[ScoredImage] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.in_progress = 0
@@ -152,4 +154,5 @@ class Batcher:
         else:
             for pending, row in answered:
                 pending.succeed(ScoredImage(scores=row, damage=pending.damage))
+            self._on_answers(pixels, [row for _, row in answered])  # nobody waits for this
         self._on_batch(len(pending_images))

@@ -25,6 +25,7 @@ from hubel.studio.explainer import Explainer, overlay_png
 from hubel.studio.metrics import ServerMetrics
 from hubel.studio.settings import ServerSettings
 from hubel.studio.uploads import UploadDecoder
+from hubel.studio.watch import Watch
 
 if TYPE_CHECKING:
     from hubel.inference.predictor import Predictor
@@ -43,12 +44,14 @@ class ServedModel:
         classifier: the model.
         batcher: computes its scores.
         explainer: computes attribution maps; None for an exported model, whose layers cannot be read.
+        watch: counts its predictions and watches for drift; None unless `ServerSettings.watch`.
     """
 
     name: str
     classifier: Classifier
     batcher: Batcher
     explainer: Explainer | None
+    watch: Watch | None = None
 
 
 def served_names(models: Sequence[str]) -> list[str]:
@@ -123,5 +126,10 @@ def _served(
     scores(np.zeros((1, preprocess.height, preprocess.width, preprocess.channels), np.uint8))
     explainer = Explainer(explain) if hasattr(classifier, "network") else None
     prepare = partial(decoder.decode, preprocess=preprocess)
-    batcher = Batcher(prepare, scores, pool, settings, partial(metrics.batch, name))
-    return ServedModel(name=name, classifier=classifier, batcher=batcher, explainer=explainer)
+    watch = Watch(name, classifier.card) if settings.watch else None
+    batcher = Batcher(prepare, scores, pool, settings, partial(metrics.batch, name), watch.add if watch else _ignore)
+    return ServedModel(name=name, classifier=classifier, batcher=batcher, explainer=explainer, watch=watch)
+
+
+def _ignore(pixels: Sequence[NDArray[np.uint8]], scores: Sequence[NDArray[np.float64]]) -> None:
+    """Do nothing with answers."""

@@ -43,6 +43,7 @@ class ServerSettings:
         body_timeout: longest time to receive a request's body.
         idle_timeout: longest idle time of a connection between requests; whole seconds.
         write_timeout: longest time that a client may take to receive its response.
+        watch: count predictions and watch for drift, in `/metrics`; see `hubel.studio.watch`.
         linger: time during which the rest of a refused body is read, so that the client gets the response.
 
     Raises:
@@ -69,11 +70,12 @@ class ServerSettings:
     idle_timeout: int = 15
     write_timeout: float = 10.0
     linger: float = 1.0
+    watch: bool = False
 
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
-            if setting.name not in ("port", "batch_wait", "linger") and isinstance(value, int | float):
+            if setting.name not in ("port", "batch_wait", "linger", "watch") and isinstance(value, int | float):
                 if not value > 0:
                     raise OptionError(f"{setting.name} is above 0, not {value}")
                 check_range(setting.name, value, 0, _MOST)

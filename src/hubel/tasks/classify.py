@@ -380,6 +380,7 @@ class Classification(Task):
 
     name: ClassVar[str] = "classify"
     summary: ClassVar[str] = "predict one class for each image"
+    pipeline_tag: ClassVar[str] = "image-classification"
     exclusive: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "bce", "mse")
 

@@ -144,13 +144,14 @@ class Reconstruction(Task):
 
     name: ClassVar[str] = "reconstruct"
     summary: ClassVar[str] = "compress each image and reconstruct it"
+    pipeline_tag: ClassVar[str] = "image-to-image"
     output: ClassVar[str] = "image"
     labelled: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("bce",)
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance")
     default_model: ClassVar[str | None] = "autoencoder_28"
     optimizer: ClassVar[str] = "adamw"
-    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adamw": 0.02}
+    lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adam": 0.02, "adamw": 0.02}
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return no names: the output is an image."""

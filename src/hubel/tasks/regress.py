@@ -190,7 +190,7 @@ class Regression(Task):
     losses: ClassVar[tuple[str, ...]] = ("mse",)
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance")
     optimizer: ClassVar[str] = "adamw"
-    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.005, "adamw": 0.002}
+    lr: ClassVar[Mapping[str, float]] = {**Task.lr, "sgd": 0.005}
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the name of the one output."""

@@ -151,6 +151,7 @@ class Task(abc.ABC):
     Attributes:
         name: as the user gives it to `--task`, and as model files keep it.
         summary: one line for the help.
+        pipeline_tag: the name of such models on the Hugging Face Hub; "" where it has none.
         output: the kind of network it needs, see `Variant.output`: "vector" or "image".
         labelled: every image needs a label.
         multi_label: a label may name several classes, separated by "|".
@@ -165,6 +166,7 @@ class Task(abc.ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    pipeline_tag: ClassVar[str] = ""
     output: ClassVar[str] = "vector"
     labelled: ClassVar[bool] = True
     multi_label: ClassVar[bool] = False
@@ -174,7 +176,7 @@ class Task(abc.ABC):
     unused: ClassVar[tuple[str, ...]] = ()
     default_model: ClassVar[str | None] = None
     optimizer: ClassVar[str] = "sgd"
-    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adamw": 0.002}
+    lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the names of the network's outputs, in order: the classes; empty for images.

@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hubel.audit.drifting.observe import observe_reference
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
 from hubel.inference.forward import outputs
+from hubel.inference.predictor import Predictor
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import NONE
 from hubel.training.checkpoint import Checkpoint, load_newest, save
@@ -91,9 +93,11 @@ def execute(
             trained = _fine_tune(plan, plan.transfer, folder, on_epoch)
         else:
             trained = _train_from_scratch(plan, folder, on_epoch)
-        # Images that have trained the network tell nothing of how confident it may be.
-        if not trained.stopped_by and plan.val is not None:
-            _calibrate(folder.model, plan, plan.val, trained.logits)
+        if not trained.stopped_by:
+            # Images that have trained the network tell nothing of how confident it may be.
+            if plan.val is not None:
+                _calibrate(folder.model, plan, plan.val, trained.logits)
+            _keep_reference(folder.model, plan)
     return trained
 
 
@@ -239,3 +243,12 @@ def _calibrate(model: Path, plan: Plan, val: Labelled[Images], logits: NDArray[n
     if logits is None:
         logits = outputs(network.to(plan.device), val.images)
     save_model(model, network.state_dict(), plan.task.calibrate(logits, val.targets, card))
+
+
+def _keep_reference(model: Path, plan: Plan) -> None:
+    """Store in a model file what new images are to be compared with: see `hubel.audit.drift`."""
+    network, card = load_model(model)
+    held_out = None if plan.val is None else plan.val.images
+    predictor = Predictor(network.to(plan.device), card) if card.classes else None
+    reference = observe_reference(predictor, card.preprocess, shown=plan.train.images, held_out=held_out)
+    save_model(model, network.state_dict(), dataclasses.replace(card, reference=reference.to_json()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,24 @@ from hubel.core.errors import CheckpointError
 from hubel.nn.freezing import Tuned
 from hubel.training.plan import OptimizerSettings
 
-__all__ = ["load_tensors", "make_optimizer", "tensors"]
+__all__ = ["OPTIMIZERS", "load_tensors", "make_optimizer", "tensors"]
+
+_Groups = list[dict[str, Any]]
+
+
+def _sgd(groups: _Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    nesterov = settings.momentum > 0
+    return torch.optim.SGD(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+
+
+#: By name: stochastic gradient descent with Nesterov's momentum (Sutskever et al. 2013), AdamW (Loshchilov & Hutter
+#: 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980) and Adadelta (Zeiler 2012, arXiv:1212.5701).
+OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adamw": lambda groups, settings: torch.optim.AdamW(groups, settings.lr, fused=True),
+    "adam": lambda groups, settings: torch.optim.Adam(groups, settings.lr, fused=True),
+    "adadelta": lambda groups, settings: torch.optim.Adadelta(groups, settings.lr),
+}
 
 
 def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
@@ -34,10 +51,7 @@ def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.opt
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay, **shared},
             {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, **shared},
         ]
-    if settings.name == "adamw":
-        return torch.optim.AdamW(groups, settings.lr, fused=True)
-    nesterov = settings.momentum > 0
-    return torch.optim.SGD(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    return OPTIMIZERS[settings.name](groups, settings)
 
 
 def tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ class OptimizerSettings:
     """An optimizer.
 
     Attributes:
-        name: "sgd" or "adamw".
+        name: a key of `hubel.training.optimizer.OPTIMIZERS`.
         lr: the highest learning rate.
         momentum: of sgd.
         weight_decay: of weights; never of norms and biases.

@@ -106,6 +106,8 @@ class DataSettings(_Settings):
             trivialaugment, randaugment, or a file of settings that ends in .toml. Default: standard for photos, light
             for small colour images, shift for grey ones.
         val_share: share of the training images that selects the best epoch, when the data has no split for it.
+        images: train on so many of the training images, drawn by the seed and in the proportions of the classes.
+            Default: all of them.
         test_share: share of all images that measures the result, when the data has no split at all.
         cache: where decoded images wait for the next epoch: ram, disk or off. Default: where there is room.
         loading_threads: threads that decode; 0 decodes between the steps. Default: every core.
@@ -117,6 +119,7 @@ class DataSettings(_Settings):
     augment: str | None = None
     val_share: float = _number(0.1, 0.001, 0.9)
     test_share: float = _number(0.2, 0, 0.9)
+    images: int | None = _number(None, 1, 2**40)
     cache: str | None = _choice(None, "off", "ram", "disk")
     loading_threads: int | None = _number(None, 0, 256)
     root: str | None = None
@@ -180,10 +183,10 @@ class OptimizationSettings(_Settings):
         epochs: passes over the training images. Default: 15, and more of a small set.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out. Default: a power of
             two up to 128 (32 in fine-tuning) that leaves at least 16 steps an epoch.
-        optimizer: sgd (with Nesterov momentum) or adamw. Default: sgd from scratch, adamw in fine-tuning and to
-            reconstruct.
-        lr: the highest learning rate. Default: 0.1 for sgd (0.01 without batch norm) and 0.002 for adamw (0.02 to
-            reconstruct); in fine-tuning 0.002 and 0.0005.
+        optimizer: sgd (with Nesterov momentum), adamw, adam or adadelta. Default: sgd from scratch, adamw in
+            fine-tuning and to reconstruct.
+        lr: the highest learning rate. Default: 0.1 for sgd (0.01 for deep networks without batch norm), 0.002 for
+            adam and adamw (0.02 to reconstruct), 1 for adadelta; in fine-tuning 0.002, 0.0005 and 0.1.
         momentum: of sgd.
         weight_decay: of weights; never of norms and biases.
         schedule: of the learning rate: onecycle, cosine, step or constant.
@@ -206,7 +209,7 @@ class OptimizationSettings(_Settings):
 
     epochs: int | None = _number(None, 1, _MOST)
     batch_size: int | None = _number(None, 1, _MOST)
-    optimizer: str | None = _choice(None, "sgd", "adamw")
+    optimizer: str | None = _choice(None, "sgd", "adamw", "adam", "adadelta")
     lr: float | None = _number(None, 1e-30, 1e12)
     momentum: float = _number(0.9, 0, 0.9999)
     weight_decay: float = _number(5e-4, 0, 1e6)

@@ -55,7 +55,7 @@ from hubel.weights.card import ModelCard
 __all__ = ["plan_training", "resolve"]
 
 # Fine-tuning takes smaller steps than training from scratch, smooths labels and averages weights.
-_TUNING_LR = {"adamw": 5e-4, "sgd": 0.002}
+_TUNING_LR = {"adam": 5e-4, "adamw": 5e-4, "sgd": 0.002, "adadelta": 0.1}
 _TUNING_OPTIMIZER, _TUNING_EMA, _TUNING_SMOOTHING = "adamw", 0.9, 0.1
 _SMALL_STEPS_LR = 0.01  # of SGD, from scratch
 _LARGEST_BATCH, _LARGEST_TUNING_BATCH, _SMALLEST_BATCH = 128, 32, 8
@@ -122,6 +122,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             "measured": splits.measured_name,
             "val_taught": val_taught,
             "taught": (taught | initial.taught if initial.taught else taught).to_json(),
+            **({"images": recipe.data.images} if recipe.data.images else {}),
             **initial.provenance,
         },
         task=task.name,
@@ -233,6 +234,8 @@ def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeight
         stratify=task.stratify,
         taught=initial.taught,
     )
+    if recipe.data.images is not None:
+        splits = splits.with_fewer_to_train(recipe.data.images, dataset.index.label, seed=recipe.seed)
     own = (dataset.index.split[splits.val] == SPLITS.index("val")).any()
     few = 0 < len(splits.val) < _ENOUGH_TO_SELECT
     if initial.weights is None or own or not few or not len(splits.test):

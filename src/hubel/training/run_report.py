@@ -28,6 +28,7 @@ from hubel.tasks.task import Evaluation
 from hubel.training.execute import TrainedModel
 from hubel.training.learning_check import did_not_learn
 from hubel.training.plan import Plan
+from hubel.training.run_card import CARD_FILE, record_run
 from hubel.weights.model_file import load_model
 
 __all__ = ["RunEvaluation", "TrainingInput", "evaluate_run", "training_input"]
@@ -97,6 +98,8 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         evaluation = task.evaluate_outputs(logits, card, measured.images, measured.targets)
     else:
         evaluation = task.evaluate(task.model(network, card), measured.images, measured.targets)
+    card = record_run(folder, plan, trained, evaluation)
+    licence = card.provenance["run"].get("licence")
     params = sum(p.numel() for p in network.parameters())
     p = card.preprocess
     epochs = f"{counted(len(trained.history), 'epoch')}, batches of {plan.loop.batch_size}, " if trained.history else ""
@@ -108,10 +111,13 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
         "Training": f"{epochs}{duration(60 * trained.minutes)}",
         **({"Initial weights": str(plan.transfer.weights)} if plan.transfer else {}),
+        **({"Licence of these": licence} if licence else {}),
         **({"Temperature": f"{card.temperature:.3f}"} if plan.classes else {}),
         **prior_fact(card.provenance),
         "Seed": str(plan.loop.seed),
+        "Digest of the data": str(card.provenance["fingerprint"]),
         "Made with": f"hubel {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        "Model card": f"{CARD_FILE} in this folder; hubel info prints it from the model file alone",
     }
     failed = did_not_learn(plan, trained, network)
     # The errors of a network that has not learnt tell nothing of labels and classes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
@@ -20,7 +20,9 @@ __all__ = ["SCORES", "ModelCard"]
 SCORES = ("softmax", "sigmoid", "identity")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "costs")
+_ONLY_IF_SET = ("tta", "reference", "costs")
+# Fields that were measured with the very scores or features of one network, and mean nothing for others.
+_OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -42,6 +44,8 @@ class ModelCard:
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
         costs: of predicting each class (column) where each class (row) is true, at least 0; None where all errors cost
             the same. See `hubel.inference.costs`.
+        reference: measurements of the training's images, which new ones are compared with, as JSON values; see
+            `hubel.audit.drifting.reference`. Empty where there are none.
 
     Raises:
         OptionError: a value is invalid.
@@ -59,6 +63,7 @@ class ModelCard:
     offset: float = 0.0
     tta: bool = False
     costs: tuple[tuple[float, ...], ...] | None = None
+    reference: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -111,24 +116,33 @@ class ModelCard:
             options=self.options,
         )
 
+    def rescored(self, **changes: Any) -> ModelCard:
+        """Return a card with some changes for other scores than these, such as a mean over several.
+
+        What was measured with these scores, or with the features that they come from, is left out.
+        """
+        kept = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OF_SCORES}
+        return ModelCard(**{**kept, **changes})
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values, optional ones only where they are set."""
         return {name: value for name, value in asdict(self).items() if value or name not in _ONLY_IF_SET}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> ModelCard:
+    def from_json(cls, values: Mapping[str, Any]) -> ModelCard:
         """Create a card from the values of `to_json`.
 
         Raises:
-            TypeError, ValueError, LookupError: the fields are not those of a card.
+            TypeError, ValueError, LookupError: the values are not those of a card.
         """
-        for name, kind in {"model": str, "classes": list, "options": dict, "provenance": dict}.items():
-            if not isinstance(fields[name], kind):
+        kinds = {"model": str, "classes": list, "options": dict, "provenance": dict, "reference": dict}
+        for name, kind in kinds.items():
+            if not isinstance(values.get(name, {}) if name in _ONLY_IF_SET else values[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")
-        json.dumps(fields, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
-        preprocess, classes = Preprocess.from_json(fields["preprocess"]), tuple(fields["classes"])
-        costs = {"costs": tuple(map(tuple, fields["costs"]))} if fields.get("costs") is not None else {}
-        return cls(**{**fields, "preprocess": preprocess, "classes": classes, **costs})
+        json.dumps(values, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
+        preprocess, classes = Preprocess.from_json(values["preprocess"]), tuple(values["classes"])
+        costs = {"costs": tuple(map(tuple, values["costs"]))} if values.get("costs") is not None else {}
+        return cls(**{**values, "preprocess": preprocess, "classes": classes, **costs})
 
 
 def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:

@@ -1,0 +1,1 @@
+"""Drift: compare new images with those of the training, all at once or one after another."""
