@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from claims import Claims, chosen
-from hubel.core.process import tune
+from hubel.core.process import tune_process
 from hubel.data.augment import POLICIES, Augmentation, Policy, augment_batch, draw_augmentations, transform_image
 from hubel.data.augment.geometry import (
     MIRROR,
@@ -339,7 +339,7 @@ def main() -> None:
     if options.peers:
         sys.path.append(str(options.peers))
     cv2.setNumThreads(1)
-    tune()
+    tune_process()
     bench = Bench(options)
     if options.figure:
         draw_figure(options.figure)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from claims import Claims, chosen
-from hubel.core.process import tune
+from hubel.core.process import tune_process
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 PEERS = Path(__file__).parent / "peers" / "feeding_peers.py"
@@ -130,7 +130,7 @@ class Synthetic:
 
 def memory(options: argparse.Namespace, folder: Path, claims: Claims) -> None:
     print(f"5. 20 epochs over {ROWS:,} images of {SIDE}x{SIDE}", flush=True)
-    tune()
+    tune_process()
     from hubel.data.augment import POLICIES
     from hubel.data.dataset import open_dataset
     from hubel.data.preprocess import Preprocess
@@ -171,7 +171,7 @@ def descriptors() -> int:
 
 def small(options: argparse.Namespace, folder: Path, claims: Claims) -> None:
     print("6. small images", flush=True)
-    tune()
+    tune_process()
     from hubel.data.augment import find_policy
     from hubel.data.dataset import open_dataset
     from hubel.data.preprocess import Preprocess

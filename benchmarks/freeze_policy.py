@@ -125,9 +125,9 @@ def add(cells: list[dict[str, Any]], row: Row, level: str, seed: int, options: a
 
 def measure(row: str, level: str, seed: int, test: int, threads: int, place: str) -> dict[str, Any]:
     """Train once; the accuracy on the test images, the seconds, and what the policy would say."""
-    from hubel.core.process import tune
+    from hubel.core.process import tune_process
 
-    tune()
+    tune_process()
     from hubel.training import train, transfer
     from hubel.training.freeze_policy import decide_freezing
     from hubel.training.recipe import Recipe

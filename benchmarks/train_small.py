@@ -128,9 +128,9 @@ class PlainDataset:
 
 def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: int) -> tuple:
     """The loop of hubel, as `hubel train` sets it up."""
-    from hubel.core.process import tune
+    from hubel.core.process import tune_process
 
-    tune()
+    tune_process()
     import numpy as np
     import torch
 
@@ -198,9 +198,9 @@ def eager_step(model: str, _: str, options: argparse.Namespace) -> float:
 
 def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float:
     """The same, with what a step adds: the batch from bytes and the learning rate."""
-    from hubel.core.process import tune
+    from hubel.core.process import tune_process
 
-    tune()
+    tune_process()
     import numpy as np
     import torch
 

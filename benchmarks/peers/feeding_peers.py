@@ -83,9 +83,9 @@ def timm(folder: str) -> Callable[[], Iterable[Any]]:
 
 
 def hubel(folder: str, name: str = "", keep: str = "off") -> Callable[[], Iterable[Any]]:
-    from hubel.core.process import tune
+    from hubel.core.process import tune_process
 
-    tune()  # as the command does
+    tune_process()  # as the command does
     import numpy as np
 
     from hubel.data.augment import POLICIES, Policy

@@ -155,9 +155,9 @@ def plain_loop(arrays: str, precision: str, threads: int, hold_norms: bool) -> d
 
 def hubel_loop(arrays: str, precision: str, threads: int) -> dict[str, Any]:
     """The loop as `hubel train --freeze none --epochs 2 --augment light --batch-size 32` sets it up."""
-    from hubel.core.process import tune
+    from hubel.core.process import tune_process
 
-    tune()
+    tune_process()
     import torch
 
     from hubel.core.resources import usable_cores

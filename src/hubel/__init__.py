@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hubel.models.catalogue import list_models as list_models
     from hubel.training.estimator import ImageClassifier as ImageClassifier
     from hubel.training.recipe import Recipe as Recipe
+    from hubel.training.search.tune import tune as tune
     from hubel.training.train import resume as resume
     from hubel.training.train import train as train
     from hubel.weights.create import create_model as create_model
@@ -56,6 +57,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.models.catalogue": ("list_models",),
         "hubel.training.estimator": ("ImageClassifier",),
         "hubel.training.recipe": ("Recipe",),
+        "hubel.training.search.tune": ("tune",),
         "hubel.training.train": ("resume", "train"),
         "hubel.weights.create": ("create_model",),
     },

@@ -42,7 +42,7 @@ def draw(folder: Path, each: int = 10) -> Path:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Each test in a folder of its own, where `runs/` will be."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hubel.cli.tune", lambda: None)
+    monkeypatch.setattr("hubel.cli.tune_process", lambda: None)
     torch.set_num_threads(1)
     return tmp_path
 

@@ -30,6 +30,7 @@ FILES = {
 }
 FOLDERS = {
     "train": ("train photos", "photos"),
+    "tune": ("tune photos", "photos"),
     "evaluate": ("evaluate RUN photos", "RUN"),
     "lr-find": ("lr-find photos", "photos"),
     "explain": ("explain RUN photos", "photos"),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from hubel.core.process import tune
+from hubel.core.process import tune_process
 from hubel.core.progress import bar, say
 
 
@@ -15,7 +15,7 @@ def test_tune_respects_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")  # the allocator of this process stays as it is
     monkeypatch.setenv("GOMP_SPINCOUNT", "5")
     monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "")
-    tune()
+    tune_process()
     assert os.environ["GOMP_SPINCOUNT"] == "5"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -123,6 +125,15 @@ def test_labels_are_bounded() -> None:
     assert 'hubel_predictions_total{model="many",class="(others)"} 200' in lines
 
 
+def test_what_stands_behind_the_scores_is_novelty(reference: dict[str, Any]) -> None:
+    watch = Watch("new", dataclasses.replace(CARD, reference=reference))
+    watch.add(list(_images(2, 4)), [np.array([0.7, 0.1, 0.1, 0.1, novelty]) for novelty in (0.5, 99.0)])
+    lines = watch_lines([watch])
+    assert 'hubel_predictions_total{model="new",class="red"} 2' in lines
+    assert 'hubel_novelty_bucket{model="new",le="8.0"} 1' in lines
+    assert 'hubel_novelty_count{model="new"} 2' in lines
+
+
 def test_batches_and_threads_lose_no_image(reference: dict[str, Any]) -> None:
     watch = Watch("busy", dataclasses.replace(CARD, reference=reference))
     images, stop = _images(50, 2), threading.Event()
@@ -154,3 +165,12 @@ def test_every_metric_is_declared_once(reference: dict[str, Any]) -> None:
     heads = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(heads) == len(set(heads))
     assert all(re.fullmatch(r'\w+\{\w+="[^"\\\n]*"(,\w+="[^"\\\n]*")*\} \S+', line) for line in lines if line[0] != "#")
+
+
+def test_watching_and_comparing_import_no_torch() -> None:
+    script = (
+        "import sys, hubel.studio.watch, hubel.audit.drifting.compare, hubel.cli.drift\n"
+        "print(sorted({'torch', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

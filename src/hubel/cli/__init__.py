@@ -24,7 +24,7 @@ from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
 from hubel.core.errors import HubelError, MismatchError, OptionError
 from hubel.core.packages import missing_package
-from hubel.core.process import open_missing_streams, tune
+from hubel.core.process import open_missing_streams, tune_process
 from hubel.core.shell import shell_command
 from hubel.core.status_line import Activity, sharing_terminal, showing
 from hubel.core.text import printable
@@ -85,7 +85,7 @@ def _shown_default(value: Any) -> str | None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with one of the codes above."""
     open_missing_streams()
-    tune()
+    tune_process()
     # Warnings are for programmers; hubel prints what users must know itself.
     warnings.simplefilter("ignore")
     for stream in (sys.stdout, sys.stderr):
@@ -188,7 +188,7 @@ def _config_of(tokens: list[str]) -> str | None:
     """Return the file of `--config FILE`, which must be read before the command line is parsed."""
     for index, token in enumerate(tokens):
         name, joined, value = token.partition("=")
-        if name == "--config" and tokens[0] in ("train", "lr-find"):
+        if name == "--config" and tokens[0] in ("train", "lr-find", "tune"):
             return value if joined else next(iter(tokens[index + 1 :]), None)
     return None
 

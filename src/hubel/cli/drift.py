@@ -37,7 +37,7 @@ def drift(
         images: the new photos: a folder or a pattern; 50 tell the most common changes, 10 are the least.
         data: the training's photos, for a model that keeps no statistics of them (of hubel 0.1, or of another program).
         alpha: chance that photos like the training's are said to differ, over all tests together.
-        most: most photos to measure, selected by the seed.
+        most: most photos to measure, 10 to 4,000, selected by the seed.
         strict: return exit code 4 if the photos differ.
         seed: seed of the selection and of the permutation tests.
         device: cpu, cuda, mps or auto, for models that are not exported.

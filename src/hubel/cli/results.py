@@ -11,10 +11,12 @@ from hubel.core.shell import shell_command
 
 if TYPE_CHECKING:
     from hubel.explain.output import OutputFolder
+    from hubel.training.search.tune import TuneResult
     from hubel.training.train import RunResult
 
-__all__ = ["print_figures", "print_training_result"]
+__all__ = ["print_figures", "print_training_result", "print_tuning_result"]
 
+_MOST_TRIALS = 12  # in the table; leaderboard.csv has all
 _FEW_PHASES = 2  # of a run that only trains; the table shows their time already
 
 
@@ -38,6 +40,33 @@ def print_training_result(result: RunResult) -> int:
         print_line(f"use it  {shell_command('hubel', 'predict', result.folder, 'IMAGE...')}")
     for line in result.advice:
         print_line(f"next    {line}")
+    return 0
+
+
+def print_tuning_result(result: TuneResult) -> int:
+    """Print the trials of a search, the best first, and the table of the final run; return the exit code."""
+    from hubel.training.search.record import LEADERBOARD, settings_text
+
+    trials = sorted(result.trials, key=lambda row: (row.score is None, -(row.score or 0.0)))
+    rows = [
+        (
+            str(row.number),
+            settings_text(result.settings[row.number]),
+            "-" if row.score is None else f"{row.score:.4f}",
+            f"{row.seconds:.1f} s",
+        )
+        for row in trials[:_MOST_TRIALS]
+    ]
+    print_table(["trial", "settings that differ", result.metric.replace("_", " "), "time"], rows)
+    print_line(f"taken   trial {result.best}: {result.reason}")
+    print_line(f"trials  {result.folder / LEADERBOARD}")
+    if result.run.evaluation is None:
+        print_line(f"model   {result.run.model}")
+        print_line(f"recipe  {result.config}")
+        say(f"stopped; continue with: {shell_command('hubel', 'tune', '--resume', '--out', result.folder)}")
+        return 128 + result.stopped_by
+    print_training_result(result.run)
+    print_line(f"again   {shell_command('hubel', 'train', 'DATA', '--config', result.config)}")
     return 0
 
 

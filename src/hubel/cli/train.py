@@ -45,6 +45,9 @@ def train(
         xo: settings of the built-in dataset xo, such as --xo.size 15.
         resume: continue the unfinished run that was worked on last; another one with --out.
     """
+    import time
+
+    started = time.monotonic()  # the imports of what trains take seconds, which count, too
     from hubel.cli.results import print_training_result
     from hubel.core.errors import OptionError
     from hubel.training import train as training
@@ -52,7 +55,7 @@ def train(
     if resume:
         if data or settings is not None or xo:
             raise OptionError("a resumed run keeps its data and settings; use only --resume and --out")
-        return print_training_result(training.resume(out))
+        return print_training_result(training.resume(out, started=started))
     data, drawn = named_data("train", data, config, xo)
     recipe = settings.recipe() if settings else None
-    return print_training_result(training.train(data, recipe, out=out, xo=drawn))
+    return print_training_result(training.train(data, recipe, out=out, xo=drawn, started=started))

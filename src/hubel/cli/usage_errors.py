@@ -22,7 +22,8 @@ __all__ = ["explain_usage_error"]
 _COMMANDS_ELSEWHERE = {
     "fit": "train", "finetune": "train", "val": "evaluate", "validate": "evaluate", "test": "evaluate",
     "detect": "predict", "infer": "predict", "inference": "predict", "benchmark": "bench",
-    "convert": "weights convert", "deploy": "serve", "gradcam": "explain", "tune": "lr-find",
+    "convert": "weights convert", "deploy": "serve", "gradcam": "explain", "sweep": "tune",
+    "hpo": "tune", "optimize": "tune",
 }  # fmt: skip
 _OPTIONS_ELSEWHERE = {
     "--imgsz": "--size", "--img-size": "--size", "--image-size": "--size", "--batch": "--batch-size",

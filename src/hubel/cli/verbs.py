@@ -61,6 +61,7 @@ VERBS = (
     Verb("similar", "Data"),
     Verb("embed", "Data"),
     Verb("train", "Train"),
+    Verb("tune", "Train"),
     Verb("evaluate", "Train"),
     Verb("predict", "Train"),
     Verb("lr-find", "Train"),

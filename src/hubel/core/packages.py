@@ -13,6 +13,10 @@ TRAINING_MODULES = (
 )  # fmt: skip
 
 
+# Modules of the smaller extras.
+_EXTRAS = {"optuna": "tune"}
+
+
 def missing_package(error: ModuleNotFoundError) -> ImportError:
     """Return the error that says how to install what could not be imported; the same one for a module of hubel.
 
@@ -22,5 +26,6 @@ def missing_package(error: ModuleNotFoundError) -> ImportError:
     package = (error.name or "").partition(".")[0]
     if package in ("", "hubel"):
         return error
-    wanted = '"hubel[train]"' if package in TRAINING_MODULES else package
+    extra = "train" if package in TRAINING_MODULES else _EXTRAS.get(package)
+    wanted = package if extra is None else f'"hubel[{extra}]"'
     return MissingPackageError(f"this needs {package}, which is not installed: pip install {wanted}")

@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 
-__all__ = ["give_back", "open_missing_streams", "tune"]
+__all__ = ["give_back", "open_missing_streams", "tune_process"]
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
@@ -33,7 +33,7 @@ def open_missing_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
-def tune() -> None:
+def tune_process() -> None:
     """Keep freed memory in the process, and let idle threads sleep soon.
 
     Activations of a training step are tens of MiB that are freed and allocated again. glibc returns such blocks to the

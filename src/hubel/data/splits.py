@@ -17,7 +17,7 @@ from hubel.data.index import Index
 from hubel.data.sources.listing import SPLITS, label_parts, natural_key
 from hubel.data.taught import Taught
 
-__all__ = ["EvaluationRows", "Splits", "choose_rows", "split"]
+__all__ = ["EvaluationRows", "Splits", "choose_rows", "hold_out", "split"]
 
 _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
 _ORDER_OF_SAMPLES, _ORDER_OF_SUBSET = 101, 102  # keep these draws independent of others with the same seed
@@ -167,6 +167,20 @@ def split(
     if stratify:
         notes += _one_sided(index, splits, multi_label=multi_label)
     return replace(splits, notes=tuple(notes))
+
+
+def hold_out(
+    index: Index,
+    rows: NDArray[np.int64],
+    share: float,
+    seed: int,
+    *,
+    multi_label: bool = False,
+    stratify: bool = True,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return a share of some rows, drawn by seed and by class as in `split`, and the rows that remain, both sorted."""
+    labels = index.label if stratify else np.zeros_like(index.label)
+    return _hold_out(index, labels, rows, share, seed, pool=multi_label)
 
 
 def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> EvaluationRows:

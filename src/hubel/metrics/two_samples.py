@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hubel.core.random import permutation
+from hubel.core.random import bits
 
 __all__ = ["Permutations", "anderson_darling", "chi_square", "cliffs_delta", "holm", "mmd"]
 
@@ -43,8 +43,8 @@ class Permutations:
         n = self.first + self.second
         rows = np.zeros((1 + self.count, n), np.float32)
         rows[0, : self.first] = 1
-        for number in range(1, 1 + self.count):
-            rows[number, permutation(n, self.seed, number)[: self.first]] = 1
+        words = bits(self.seed, np.arange(1, 1 + self.count)[:, None], np.arange(n))
+        np.put_along_axis(rows[1:], np.argsort(words, axis=1, kind="stable")[:, : self.first], 1, axis=1)
         return rows
 
 

@@ -74,6 +74,11 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
+    @property
+    def count(self) -> int:
+        """Return the number of values."""
+        return sum(self._counts)
+
     def lines(self, name: str, labels: _Labels) -> list[str]:
         """Return the lines of its buckets, sum and count."""
         found, total = [], 0

@@ -24,6 +24,7 @@ __all__ = ["Watch", "watch_lines"]
 
 _MOST_CLASSES = 100  # labels of a counter: Prometheus keeps a series for each
 _OTHERS = "(others)"
+_NOVELTIES = (-2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 8.0)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -34,6 +35,7 @@ class _Counts:
     Attributes:
         classes: predictions by class, at most `_MOST_CLASSES` and the others together.
         confidence: highest scores.
+        novelty: of models that tell it.
         rings: alarms by statistic and direction.
         rang: Unix time of the last alarm; 0 before the first.
         evidence: of the alarm, by statistic.
@@ -42,6 +44,7 @@ class _Counts:
 
     classes: Counter[str] = field(default_factory=Counter)
     confidence: Histogram = field(default_factory=lambda: Histogram(_SHARES))
+    novelty: Histogram = field(default_factory=lambda: Histogram(_NOVELTIES))
     rings: Counter[tuple[str, str]] = field(default_factory=Counter)
     rang: float = 0.0
     evidence: Mapping[str, float] = field(default_factory=dict)
@@ -74,13 +77,18 @@ class Watch:
         return self._alarm.usual if self._alarm else {}
 
     def add(self, pixels: Sequence[NDArray[np.uint8]], scores: Sequence[NDArray[np.float64]]) -> None:
-        """Take images uint8 `(h, w, c)` that have been answered, with their scores `(classes,)`."""
-        rows = np.stack(scores)
+        """Take images uint8 `(h, w, c)` that have been answered, with their scores `(classes,)`.
+
+        Where more than the scores stands in a row, the first number behind them is the novelty of the image.
+        """
+        rows, beyond = np.split(np.stack(scores), [len(self._card.classes)], axis=1)
         odds = confidence(rows, self._card)
         traits = [appearance(image) for image in pixels] if self._alarm else []
         with self._lock:
             if self._card.scores != "identity":
                 self._count(rows)
+            for novelty in beyond[:, :1].ravel().tolist():
+                self._counts.novelty.add(novelty)
             if self._alarm is None:
                 return
             rings = [ring for one in zip(traits, odds.tolist(), strict=True) if (ring := self._alarm.add(*one))]
@@ -131,6 +139,12 @@ def watch_lines(watches: Sequence[Watch]) -> list[str]:
             [({"model": m, "class": name}, n) for m, one in counts.items() for name, n in sorted(one.classes.items())],
         ),
         *histograms("hubel_confidence", "Highest score.", "model", {m: one.confidence for m, one in counts.items()}),
+        *histograms(
+            "hubel_novelty",
+            "Distance from the images of the classes, about 0 for a typical one.",
+            "model",
+            {m: one.novelty for m, one in counts.items() if one.novelty.count},
+        ),
         *gauge(
             "hubel_image_recent",
             "Mean over about the last 200 images.",

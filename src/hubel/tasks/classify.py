@@ -37,7 +37,7 @@ from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, Repo
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.task import Evaluation, FittedHead, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, Metric, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -383,6 +383,12 @@ class Classification(Task):
     pipeline_tag: ClassVar[str] = "image-classification"
     exclusive: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "bce", "mse")
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": Metric("top1"),
+        "macro_f1": Metric("macro_f1"),
+        "macro_recall": Metric("macro_recall"),
+        "loss": Metric("nll", lower=True),
+    }
 
     def objective(
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from hubel.metrics.report_items import FileGroup, PredictionTable, ReportTable, 
 from hubel.metrics.single_images import group_mistakes, score_columns
 from hubel.metrics.tables import per_class_csv, percent
 from hubel.tasks.classify import Classification, ScoresEvaluation, per_class_table, share_tile
+from hubel.tasks.task import Metric
 from hubel.weights.card import ModelCard
 
 __all__ = ["MultiLabel", "MultiLabelEvaluation"]
@@ -97,6 +99,11 @@ class MultiLabel(Classification):
     multi_label: ClassVar[bool] = True
     exclusive: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("bce",)
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": Metric("subset_accuracy"),
+        "macro_f1": Metric("macro_f1"),
+        "mean_average_precision": Metric("mean_average_precision"),
+    }
 
     def evaluate_scores(
         self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str = ""

@@ -18,7 +18,7 @@ from hubel.metrics.report_items import Drawing, PredictionTable, Tile
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.style import BLUE, MUTED, canvas, finish, heading, style_axes
 from hubel.tasks.classify import predict_scores
-from hubel.tasks.task import Evaluation, FittedHead, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, Metric, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -188,6 +188,7 @@ class Regression(Task):
     summary: ClassVar[str] = "predict a number for each image; labels are numbers"
     stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("mse",)
+    metrics: ClassVar[Mapping[str, Metric]] = {"r2": Metric("r2"), "loss": Metric("mse", lower=True)}
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance")
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "sgd": 0.005}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluation",
     "FittedHead",
+    "Metric",
     "Model",
     "Objective",
     "Task",
@@ -122,6 +123,29 @@ class Evaluation(abc.ABC):
         return []
 
 
+@dataclass(frozen=True)
+class Metric:
+    """A number of an evaluation that can choose between models.
+
+    Attributes:
+        key: its name in `Evaluation.to_json`.
+        lower: lower is better.
+    """
+
+    key: str
+    lower: bool = False
+
+    @property
+    def best(self) -> float:
+        """The score of a perfect model."""
+        return 0.0 if self.lower else 1.0
+
+    def score(self, evaluation: Evaluation) -> float:
+        """Return the number, negative if lower is better: higher is better in any case."""
+        value = float(evaluation.to_json()[self.key])
+        return -value if self.lower else value
+
+
 class Model(Protocol):
     """A trained model as `Task.evaluate` takes it."""
 
@@ -158,6 +182,7 @@ class Task(abc.ABC):
         exclusive: each image has exactly one of the classes.
         stratify: labels are classes, of each of which a share is held out.
         losses: names of losses; the first one is the default.
+        metrics: what settings can be chosen by, by name; the first one is the default. Empty where nothing can.
         unused: settings of a recipe that have no meaning.
         default_model: the network where nobody names one; None where it depends on the images.
         optimizer: the default for training from scratch.
@@ -173,6 +198,7 @@ class Task(abc.ABC):
     exclusive: ClassVar[bool] = False
     stratify: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]]
+    metrics: ClassVar[Mapping[str, Metric]] = {}
     unused: ClassVar[tuple[str, ...]] = ()
     default_model: ClassVar[str | None] = None
     optimizer: ClassVar[str] = "sgd"

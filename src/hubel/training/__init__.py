@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from hubel.training.run_folder import RunFolder as RunFolder
     from hubel.training.run_folder import RunSummary as RunSummary
     from hubel.training.run_folder import summarise_runs as summarise_runs
+    from hubel.training.search.compare import Confirmation as Confirmation
+    from hubel.training.search.study import TrialRow as TrialRow
+    from hubel.training.search.tune import TuneResult as TuneResult
+    from hubel.training.search.tune import resume_tuning as resume_tuning
     from hubel.training.train import RunResult as RunResult
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -40,6 +44,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ),
         "hubel.training.resolve": ("plan_training",),
         "hubel.training.run_folder": ("RunFolder", "RunSummary", "summarise_runs"),
+        "hubel.training.search.compare": ("Confirmation",),
+        "hubel.training.search.study": ("TrialRow",),
+        "hubel.training.search.tune": ("TuneResult", "resume_tuning"),
         "hubel.training.train": ("RunResult",),
     },
 )

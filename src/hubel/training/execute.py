@@ -227,7 +227,8 @@ def _open_loop(
         save(folder.checkpoints, step, checkpoint)
 
     trainer = build_trainer(plan, network)
-    loop = Loop(trainer, train, plan.loop, selection, keep=keep, save=save_checkpoint, tell=tell)
+    after = len(plan.measured.images) + len(plan.splits.val)  # those of the result, and those of the calibration
+    loop = Loop(trainer, train, plan.loop, selection, images_after=after, keep=keep, save=save_checkpoint, tell=tell)
     checkpoint = load_newest(folder.checkpoints)
     if checkpoint is not None:
         loop.restore(checkpoint)

@@ -21,7 +21,7 @@ from hubel.weights.create import is_file_name, is_tag
 from hubel.weights.model_file import read_card
 from hubel.weights.pretrained import Pretrained, find_weights, list_weights
 
-__all__ = ["SMALL_PIXELS", "InitialWeights", "default_network", "enlarged_size", "find_initial_weights"]
+__all__ = ["SMALL_PIXELS", "InitialWeights", "at_hand", "default_network", "enlarged_size", "find_initial_weights"]
 
 SMALL_PIXELS = 64  # images of at most so many on both sides are small: a small network learns them in minutes
 _PRETRAINED, _FRESH = "efficientnet_lite0", "convnet"
@@ -107,8 +107,7 @@ def find_initial_weights(settings: TransferSettings, name: str, variant: Variant
     """
     rows, wanted = list_weights(name), settings.weights
     if wanted is None:
-        at_hand = [row for row in rows[:1] if _installed(row)]
-        wanted = at_hand[0].tag if at_hand and variant.output == "vector" else "none"
+        wanted = rows[0].tag if at_hand(name) and variant.output == "vector" else "none"
     if wanted == "none":
         if settings.freeze not in (None, "none"):
             hint = "add --weights default" if rows else "it has none"
@@ -128,6 +127,11 @@ def find_initial_weights(settings: TransferSettings, name: str, variant: Variant
         options={**row.options, **options},
         provenance={"weights": f"{name}.{row.tag}"},
     )
+
+
+def at_hand(name: str) -> bool:
+    """Return whether the default weights of a network, given by its exact name, need no download."""
+    return any(_installed(row) for row in list_weights(name)[:1])
 
 
 def _installed(row: Pretrained) -> bool:

@@ -56,6 +56,7 @@ class Loop:
         train: the training images, or maps of them.
         settings: of the epochs.
         selection: how the best epoch is selected.
+        images_after: images that are measured after the last epoch, within the time limit.
         keep: called with the weights whenever an epoch is the best so far.
         save: called with a number that grows over the run, and a checkpoint.
         tell: called with each finished epoch's row.
@@ -68,12 +69,14 @@ class Loop:
         settings: LoopSettings,
         selection: EpochSelection,
         *,
+        images_after: int = 0,
         keep: Callable[[dict[str, Tensor]], None] = _ignore,
         save: Callable[[int, Checkpoint], None] = _ignore,
         tell: Callable[[dict[str, float]], None] = _ignore,
     ) -> None:
         self.trainer, self.train, self.settings, self.selection = trainer, train, settings, selection
         self._keep, self._save, self._tell = keep, save, tell
+        self._images_after, self._minutes_after = images_after, 0.0
         self.policy = with_principal_axes(settings.policy, train.images)
         self.steps = steps_per_epoch(len(train.images), settings.batch_size)
         self.progress = TrainingProgress(epochs=settings.epochs)
@@ -195,7 +198,10 @@ class Loop:
         progress.history.append(row)
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum, progress.correct, progress.seen, progress.seconds = 0.0, 0, 0, 0.0
-        progress.minutes += (time.monotonic() - started) / 60
+        minutes = (time.monotonic() - started) / 60
+        progress.minutes += minutes
+        if selection.val is not None:
+            self._minutes_after = minutes * self._images_after / len(selection.val.images)
         self._fit_into_time()
         self._tell(row)
         return True
@@ -216,7 +222,7 @@ class Loop:
     def _fit_into_time(self) -> None:
         """Plan as many epochs as there is time for, after the first one: the learning rate still falls to its end."""
         if math.isfinite(self.settings.max_minutes) and self.progress.epoch == 1:
-            affordable = int(self.settings.max_minutes / self.progress.minutes)
+            affordable = int((self.settings.max_minutes - self._minutes_after) / self.progress.minutes)
             self.progress.epochs = max(1, min(self.progress.epochs, affordable))
 
     def _over(self) -> bool:
@@ -226,7 +232,7 @@ class Loop:
         return self.progress.epoch >= self.progress.epochs or self._out_of_patience() or self._out_of_time()
 
     def _out_of_time(self) -> bool:
-        return self.progress.minutes >= self.settings.max_minutes
+        return self.progress.minutes >= self.settings.max_minutes - self._minutes_after
 
     def _out_of_patience(self) -> bool:
         return self.progress.epoch - self.progress.best_epoch >= self.settings.patience

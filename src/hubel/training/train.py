@@ -30,7 +30,10 @@ from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
 from hubel.training.run_report import evaluate_run
 
-__all__ = ["RunResult", "resume", "train"]
+__all__ = ["RunResult", "data_location", "resume", "train", "train_planned"]
+
+
+_REPORT = 4.0  # seconds of the figures and the page; they count as the rest of a run does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,7 @@ def train(
     xo: XO | None = None,
     quiet: bool = False,
     on_epoch: OnEpoch | None = None,
+    started: float | None = None,
 ) -> RunResult:
     """Train a network on images, measure it, and write everything into a folder.
 
@@ -90,16 +94,19 @@ def train(
         quiet: print nothing; `log.txt` in the folder has all lines.
         on_epoch: called after each epoch with its row of `metrics.csv`, such as `{"epoch": 1, "val_loss": 0.5, ...}`;
             not at all where no epoch is made (only the head of a pretrained network is fitted).
+        started: when the time of `max_minutes` began, in seconds of `time.monotonic`; now if None.
 
     Raises:
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
     with silence() if quiet else nullcontext():
-        return _train(data, Recipe.of(recipe), None if out is None else _path("out", out), xo, on_epoch)
+        target = None if out is None else _path("out", out)
+        return _train(data, Recipe.of(recipe), target, xo, on_epoch, time.monotonic() if started is None else started)
 
 
-def _train(data: Any, recipe: Recipe, out: Path | None, xo: XO | None, on_epoch: OnEpoch | None) -> RunResult:
-    started = time.monotonic()
+def _train(
+    data: Any, recipe: Recipe, out: Path | None, xo: XO | None, on_epoch: OnEpoch | None, started: float
+) -> RunResult:
     if out is not None:
         _check_new(out)  # before the images are indexed
     out = output_folder(out, verb="train", inputs=(data,))
@@ -113,6 +120,17 @@ def _train(data: Any, recipe: Recipe, out: Path | None, xo: XO | None, on_epoch:
         return _carry_out(folder, plan, seconds, on_epoch)
 
 
+def train_planned(
+    data: Any, plan: Plan, xo: XO | None, folder: RunFolder, on_epoch: OnEpoch | None = None
+) -> RunResult:
+    """Train as planned into a folder that the caller has locked, or go on with a run that was begun there; see `train`.
+
+    Its config.json is the same as that of `train` with the plan's pinned recipe.
+    """
+    folder.write_config(_config(data, plan, xo))
+    return _carry_out(folder, plan, {}, on_epoch)
+
+
 def _check_new(folder: Path) -> None:
     if (folder / "config.json").exists():
         raise CheckpointError(f"{folder} already holds a run; resume it with --resume, or choose another folder")
@@ -122,7 +140,7 @@ def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
     """Return the content of config.json: what resumes the run, and what it was made with."""
     return {
         "hubel": __version__,
-        "data": _location(data, plan),
+        "data": data_location(data, plan),
         "xo": dataclasses.asdict(xo) if xo else None,
         "recipe": plan.pinned.to_json(),
         "classes": plan.card.classes,
@@ -144,7 +162,7 @@ def _path(name: str, value: Any) -> Path:
     return user_path(value)
 
 
-def _location(data: Any, plan: Plan) -> str | None:
+def data_location(data: Any, plan: Plan) -> str | None:
     """Return what finds the data from any folder; None for arrays."""
     source = plan.dataset.source
     if not isinstance(data, str | Path):
@@ -156,8 +174,12 @@ def _location(data: Any, plan: Plan) -> str | None:
     return str(data) if "://" in str(data) else source.location or str(data)
 
 
-def resume(folder: str | Path | None = None) -> RunResult:
+def resume(folder: str | Path | None = None, *, started: float | None = None) -> RunResult:
     """Go on with an unfinished run: the one in `folder`, or the newest one below `runs/`.
+
+    Args:
+        folder: of the run.
+        started: see `train`.
 
     Raises:
         CheckpointError: there is no such run, it is finished, or its data has changed.
@@ -165,15 +187,15 @@ def resume(folder: str | Path | None = None) -> RunResult:
     run = RunFolder(newest_unfinished() if folder is None else _path("folder", folder))
     run.config()  # before a lock is put where no run is
     with run.lock():
-        return _go_on(run, run.config())
+        return _go_on(run, run.config(), time.monotonic() if started is None else started)
 
 
-def _go_on(run: RunFolder, config: Mapping[str, Any]) -> RunResult:
+def _go_on(run: RunFolder, config: Mapping[str, Any], started: float) -> RunResult:
     if run.finished:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     if config["data"] is None:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
-    (recipe, xo), started = _request(run, config), time.monotonic()
+    recipe, xo = _request(run, config)
     plan = plan_training(config["data"], recipe, xo=xo)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
@@ -199,7 +221,8 @@ def _carry_out(
 ) -> RunResult:
     remove_leftovers(folder.path)
     _announce(folder, plan)
-    trained = execute(plan, folder.path, quiet=False, spent=sum(seconds.values()) / 60, on_epoch=on_epoch)
+    spent = (sum(seconds.values()) + _REPORT) / 60
+    trained = execute(plan, folder.path, quiet=False, spent=spent, on_epoch=on_epoch)
     result = RunResult(folder=folder.path, model=trained.path, stopped_by=trained.stopped_by, minutes=trained.minutes)
     if trained.stopped_by:
         return result

@@ -29,7 +29,7 @@ from hubel.weights.card import ModelCard
 __all__ = ["Drift", "DriftTest", "compare_samples", "drift"]
 
 _LEAST = 10  # images; fewer are no sample
-_MOST = 1000  # images; more make no smaller difference matter
+_MOST, _LIMIT = 1000, 4000  # images; memory grows with their square, and smaller differences do not matter
 _PERMUTATIONS = 1999
 _SAID = 4  # causes in the one sentence of the answer
 _CLEAR = 0.1  # |Cliff's delta| below which a trait differs by its spread rather than by its level
@@ -150,7 +150,7 @@ def drift(
         images: the new images; see `hubel.data.inputs.as_inputs`.
         data: the training's images, for models without a reference of their own; see `open_dataset`.
         alpha: chance of a false alarm, 0 to 1.
-        most: most images to measure, selected by the seed.
+        most: most images to measure, 10 to 4,000, selected by the seed.
         seed: of this selection and of the permutations.
         device: where to run, for models that are not exported.
         engine: for exported files; see `hubel.load`.
@@ -161,7 +161,7 @@ def drift(
         HubelError: the model or the images cannot be read.
     """
     check_range("alpha", alpha, 0, 1)
-    check_range("most", most, _LEAST, 10**6, whole=True)
+    check_range("most", most, _LEAST, _LIMIT, whole=True)
     opened = load(model, device=device, engine=engine)
     reference = _reference(model, opened, data)
     inputs = _chosen(list(as_inputs(images)), most, seed)
@@ -271,7 +271,7 @@ def _format_tests(new: tuple[str, ...], known: tuple[str, ...], assigned: NDArra
     if len(names) < 2 or "array" in names:
         return []
     codes = np.array([names.index(name) for name in (*new, *known)])
-    return [_category_test("file format", "cause", codes, len(new), names, assigned)]
+    return [_category_test("file formats", "cause", codes, len(new), names, assigned)]
 
 
 def _answer_tests(
@@ -302,5 +302,5 @@ def _category_test(
     distance = sum(abs(a - b) for a, b in shares.values()) / 2
     code = max(shares, key=lambda code: abs(shares[code][0] - shares[code][1]))
     a, b = shares[code]
-    finding = f"{'more' if a > b else 'fewer'} {names[code]} ({a:.0%} against {b:.0%} of the {name})"
+    finding = f"{names[code]} is {a:.0%} of the {name}, against {b:.0%}"
     return DriftTest(name=name, kind=kind, p=p, adjusted=p, effect=distance, finding=finding)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from hubel.core import resources
 from hubel.core.errors import HubelError
-from hubel.core.process import tune
+from hubel.core.process import tune_process
 from hubel.export.bench.machine import others_share, peak_memory_mib, processor_usage
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def run_job() -> None:
     # Other output, such as that of libraries, must not get between our lines.
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    tune()
+    tune_process()
     try:
         job = BenchmarkJob(**json.loads(sys.argv[1]))
         speed = measure_speed(job, lambda: print(FIRST_RESULT, file=output, flush=True))

@@ -1,0 +1,1 @@
+"""Search the settings of a recipe: folds, trials, the study, the decision, the folder of a search."""

@@ -1,0 +1,118 @@
+"""Folds of the images that a search may see: the test images are not among them.
+
+In each fold other images are set aside and play the part of the test images, so that a trial is the training run that
+`hubel train` would make if there were no more images than these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.random import permutation
+from hubel.data.dataset import Dataset
+from hubel.data.sources.listing import SPLITS
+from hubel.data.splits import hold_out
+from hubel.training.plan import Plan
+
+__all__ = ["Folds"]
+
+Rows = NDArray[np.int64]
+
+_NUMBER = 4
+_HELD = (400, 2_500)  # images set aside that are measured: as many as teach, within these bounds
+_LEAST_FIT = 100  # images that a trial learns from
+_TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
+_UNSEEN = -1  # label of an image that is no part of a fold
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Folds:
+    """Disjoint sets of images that are set aside in turn; the others teach.
+
+    Attributes:
+        dataset: all images.
+        rows: of the images that may teach.
+        own_val: rows of the data's own validation images, which select the best epoch in each fold, as in the final
+            training.
+        held: rows that are set aside, for each fold, in a random order. No two folds share an image, nor a copy of one.
+        seed: of the division, and of the samples.
+    """
+
+    dataset: Dataset
+    rows: Rows
+    own_val: Rows
+    held: tuple[Rows, ...]
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> Folds:
+        """Divide the images of a plan that teach; its test images are left out."""
+        index, splits = plan.dataset.index, plan.splits
+        own_val = splits.val[index.split[splits.val] == _VAL]
+        rows = np.union1d(splits.train, np.setdiff1d(splits.val, own_val))
+        rest, held = rows, list[Rows]()
+        for number in range(_NUMBER):
+            part, rest = (
+                hold_out(
+                    index,
+                    rest,
+                    1 / (_NUMBER - number),
+                    plan.loop.seed + number,
+                    multi_label=plan.task.multi_label,
+                    stratify=plan.task.stratify,
+                )
+                if number < _NUMBER - 1
+                else (rest, rest)
+            )
+            held.append(part[permutation(len(part), plan.loop.seed)])
+        return cls(dataset=plan.dataset, rows=rows, own_val=own_val, held=tuple(held), seed=plan.loop.seed)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    @property
+    def fit_images(self) -> int:
+        """The number of images that teach in the first fold, the validation images among them."""
+        return len(self.rows) - len(self.held[0])
+
+    def samples(self) -> Iterator[int]:
+        """Yield numbers of images that could teach in a fold: all, half of them, a quarter, ..."""
+        size = self.fit_images
+        yield size
+        while (size := size // 2) >= _LEAST_FIT:
+            yield size
+
+    def measured(self, fit: int) -> int:
+        """Return how many images measure a trial in which so many teach: more would tell little more, and take time."""
+        least, most = _HELD
+        return min(min(map(len, self.held)), max(least, min(fit, most)))
+
+    def data(self, number: int, fit: int | None = None) -> Dataset:
+        """Return the dataset of a fold, in which only its images are to be seen.
+
+        Args:
+            number: of the fold.
+            fit: images that teach at most, drawn at random; all if None.
+        """
+        index = self.dataset.index
+        rows = np.setdiff1d(self.rows, self.held[number])
+        if fit is not None and fit < self.fit_images:
+            rows = _sample(index.label[rows], rows, fit, self.seed)
+        held = self.held[number][: self.measured(len(rows))]
+        split = np.zeros_like(index.split)
+        split[rows], split[self.own_val], split[held] = _TRAIN, _VAL, _TEST
+        label = np.where(split > 0, index.label, _UNSEEN).astype(index.label.dtype)
+        return replace(self.dataset, index=replace(index, split=split, label=label))
+
+
+def _sample(labels: NDArray[np.int32], rows: Rows, most: int, seed: int) -> Rows:
+    """Return rows in a random order in which each label comes early, cut off."""
+    order = permutation(len(rows), seed)
+    first = np.unique(labels[order], return_index=True)[1]
+    if len(first) <= most:
+        order = np.concatenate([order[first], np.delete(order, first)])
+    return rows[order[:most]]

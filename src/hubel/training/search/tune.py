@@ -1,0 +1,602 @@
+"""Tune a recipe: try settings on the images at hand within a time limit, and train the best one.
+
+The test images are measured once, on the final model. Trials learn on some of the other images, and are compared on
+images that are set aside (the first fold). The best of many trials is better there than elsewhere, by luck; so it is
+confirmed on other folds, whose images no trial was compared on: it replaces the default recipe only if it is better
+there beyond noise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hubel.core.errors import CheckpointError, HubelError, OptionError, UnknownNameError
+from hubel.core.files import user_path
+from hubel.core.notes import marked, warnings_last
+from hubel.core.outputs import make_folder, output_folder
+from hubel.core.progress import counted, duration, silence
+from hubel.core.ranges import check_range
+from hubel.core.version import __version__
+from hubel.data.sources.builtin import XO
+from hubel.tasks.task import Metric
+from hubel.training.plan import Plan
+from hubel.training.recipe import Recipe
+from hubel.training.recipe_file import modern
+from hubel.training.resolve import plan_training, resolve
+from hubel.training.run_folder import RunFolder
+from hubel.training.search.clock import Clock
+from hubel.training.search.compare import Confirmation, compare
+from hubel.training.search.cost import Costs
+from hubel.training.search.folds import Folds
+from hubel.training.search.record import SearchFolder, newest_unfinished_search, settings_text
+from hubel.training.search.space import START, Space, make_space
+from hubel.training.search.study import SKIPPED, Study, TrialRow, check_optuna
+from hubel.training.search.trial import Measured, pooled_score, run_trial
+from hubel.training.train import RunResult, data_location, train_planned
+
+__all__ = ["MINUTES", "TuneResult", "resume_tuning", "tune"]
+
+MINUTES = 20.0  # where nobody says how long
+
+_SIGINT = 2
+_LEAST_MINUTES, _MOST = 0.01, 1_000_000  # minutes; minutes and trials
+_DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the default recipe may take
+_CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
+_REPORT = 8.0  # seconds of figures, report and calibration
+_SLOWER = 1.15  # the machine may be slower than in the trials before
+_SLACK = 1.3  # a trial may take so many times as long as was predicted
+_NOTHING_NEW = 25  # suggestions in a row that were tried already, or take too long
+_SAVE = 5.0  # seconds between two records of the time that is spent
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneResult:
+    """The result of a search.
+
+    Attributes:
+        folder: of the search, and of the final run.
+        config: the recipe of the model, as `hubel train --config` takes it.
+        recipe: the same.
+        metric: name of what the trials were compared by.
+        trials: all that were made, in order; 0 is the default recipe.
+        settings: of each trial, by its number: what differs from the default recipe.
+        best: number of the trial whose recipe was taken.
+        comparison: of the best trial with the default recipe, on images that no trial was compared on; None where
+            there was nothing to confirm, or no time.
+        reason: one sentence: why this recipe was taken.
+        run: the final training; without an evaluation when the search was stopped.
+        stopped_by: number of the signal that stopped the search; 0 when it came to its end.
+        seconds: from start to report.
+    """
+
+    folder: Path
+    config: Path
+    recipe: Recipe
+    metric: str
+    trials: Sequence[TrialRow]
+    settings: Mapping[int, Mapping[str, Any]]
+    best: int
+    comparison: Confirmation | None
+    reason: str
+    run: RunResult
+    stopped_by: int = 0
+    seconds: float = 0.0
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def tune(
+    data: Any,
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    *,
+    minutes: float = MINUTES,
+    metric: str | None = None,
+    models: Sequence[str] = (),
+    trials: int | None = None,
+    out: str | Path | None = None,
+    xo: XO | None = None,
+    quiet: bool = False,
+    started: float | None = None,
+) -> TuneResult:
+    """Search settings for images within a time limit, and train a model with the best ones.
+
+    The default recipe is the first trial. Another one is taken only if it is better beyond noise on images that the
+    search has not compared trials on; the test images are measured once, at the end.
+
+    Args:
+        data: as for `hubel.train`.
+        recipe: settings that stay as they are; the others are searched.
+        minutes: time for everything: indexing, features, trials, final training, evaluation and report.
+        metric: what settings are chosen by: accuracy, macro_f1, macro_recall or loss for classes; r2 or loss for
+            numbers. The task's first one if None.
+        models: networks to try, by name, or files of weights; those at hand if there are none: pretrained ones that
+            need no download, and small ones from scratch for small images.
+        trials: their number at most; as many as there is time for if None.
+        out: folder of the search; a new one below `runs/` if None.
+        xo: settings of the images when `data` is "xo".
+        quiet: print nothing.
+        started: when the time began, in seconds of `time.monotonic`; now if None.
+
+    Raises:
+        HubelError: the data or a setting cannot be used.
+        MissingPackageError: Optuna is not installed: pip install "hubel[tune]".
+    """
+    begun = time.monotonic() if started is None else started
+    base = Recipe.of(recipe)
+    check_range("minutes", minutes, _LEAST_MINUTES, _MOST)
+    if trials is not None:
+        check_range("trials", trials, 1, _MOST, whole=True)
+    if base.optimization.max_minutes is not None:
+        raise OptionError("the time of a search is minutes; leave out max_minutes")
+    check_optuna()  # before the images are indexed
+    with silence() if quiet else nullcontext():
+        target = output_folder(None if out is None else user_path(out), verb="tune", inputs=(data,))
+        if target is not None and (target / "tune.json").exists():
+            raise CheckpointError(f"{target} already holds a search; resume it with --resume, or choose another folder")
+        plan = plan_training(data, base, xo=xo)
+        name, _ = _metric(plan, metric)
+        space = make_space(plan, models)
+        folder = SearchFolder(make_folder(target, verb="tune", name=f"{plan.dataset.source.name}-tune"))
+        with RunFolder(folder.path).lock():
+            state = {
+                "hubel": __version__,
+                "data": data_location(data, plan),
+                "xo": dataclasses.asdict(xo) if xo else None,
+                "recipe": base.to_json(),
+                "minutes": minutes,
+                "metric": name,
+                "trials": trials,
+                "models": [str(model) for model in models],
+                "fingerprint": plan.card.provenance["fingerprint"],
+                "spent": 0.0,
+                "sample": None,
+                "decision": None,
+            }
+            clock = Clock(begun, 60 * minutes)
+            return _Search(data, plan, space, folder, clock, state, xo).run()
+
+
+def resume_tuning(
+    folder: str | Path | None = None, *, minutes: float | None = None, quiet: bool = False, started: float | None = None
+) -> TuneResult:
+    """Go on with an unfinished search: the one in `folder`, or the newest one below `runs/`.
+
+    Args:
+        folder: of the search.
+        minutes: time from now on; what is left of the search's own if None.
+        quiet: print nothing.
+        started: see `tune`.
+
+    Raises:
+        CheckpointError: there is no such search, it is finished, or its data has changed.
+    """
+    begun = time.monotonic() if started is None else started
+    if minutes is not None:
+        check_range("minutes", minutes, _LEAST_MINUTES, _MOST)
+    records = SearchFolder(newest_unfinished_search() if folder is None else user_path(folder))
+    state = records.read()
+    if records.finished:
+        raise CheckpointError(f"{records.path} is finished; there is nothing to resume")
+    if state["data"] is None:
+        raise CheckpointError(f"{records.path} was made from arrays, which are gone; only files can be resumed")
+    with silence() if quiet else nullcontext(), RunFolder(records.path).lock():
+        try:
+            base = Recipe.from_json(modern(state["recipe"]))
+            xo = XO.from_numbers(state["xo"]) if state["xo"] else None
+            seconds = 60 * float(state["minutes"]) - float(state["spent"]) if minutes is None else 60 * minutes
+        except (HubelError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{records.path / 'tune.json'}: {error}") from None
+        plan = plan_training(state["data"], base, xo=xo)
+        if plan.card.provenance["fingerprint"] != state["fingerprint"]:
+            raise CheckpointError(f"{state['data']} has changed since {records.path} began; start a new search")
+        space = make_space(plan, state["models"])
+        return _Search(state["data"], plan, space, records, Clock(begun, seconds), state, xo).run()
+
+
+def _metric(plan: Plan, name: str | None) -> tuple[str, Metric]:
+    known = plan.task.metrics
+    if not known:
+        raise OptionError(f"the task {plan.task.name} has no metric that settings could be chosen by")
+    name = name or next(iter(known))
+    if name not in known:
+        raise UnknownNameError("metric", name, known)
+    return name, known[name]
+
+
+class _GiveUp(Exception):  # noqa: N818  # no error: a trial that is not worth its time
+    """End a trial before its last epoch."""
+
+    def __init__(self, state: str, note: str) -> None:
+        super().__init__(note)
+        self.state, self.note = state, note
+
+
+class _Search:
+    """A search under way."""
+
+    def __init__(
+        self,
+        data: Any,
+        plan: Plan,
+        space: Space,
+        folder: SearchFolder,
+        clock: Clock,
+        state: dict[str, Any],
+        xo: XO | None,
+    ) -> None:
+        self.data, self.plan, self.space, self.folder, self.clock, self.state = data, plan, space, folder, clock, state
+        self.xo = xo
+        self.metric_name, self.metric = _metric(plan, state["metric"])
+        self.run_folder = RunFolder(folder.path)
+        self.folds, self.costs = Folds.of(plan), Costs()
+        self.study = Study(folder.journal, space, plan.loop.seed)
+        self._earlier = float(state["spent"])
+        self._saved = -math.inf
+        self._sample = self.folds.fit_images
+
+    def run(self) -> TuneResult:
+        """Search, confirm, train, measure."""
+        self._announce()
+        self._save(force=True)
+        decision = self.state.get("decision")
+        try:
+            if decision is None:
+                self._try_settings()
+                decision = self._decide()
+                self.state["decision"] = decision
+                self._save(force=True)
+        except KeyboardInterrupt:
+            return self._stopped()
+        return self._finish(decision)
+
+    # Trials ---------------------------------------------------------------------------------------------------
+
+    def _try_settings(self) -> None:
+        self._sample = self.state["sample"] = self.state["sample"] or self._first_sample()
+        self.run_folder.tell(
+            f"trials learn on {self._sample:,} images and are compared on {self.folds.measured(self._sample):,} others"
+        )
+        self._save(force=True)
+        vain = 0
+        while vain < _NOTHING_NEW and not self._enough():
+            params = self.study.ask()
+            if reason := self._not_worth(params):
+                self.study.tell(params, SKIPPED, note=reason)
+                vain += 1
+                continue
+            vain = 0
+            if not self._try(params):
+                return
+
+    def _enough(self) -> bool:
+        """Return whether the search is over: by number, by time, or because nothing is left to be won."""
+        made = [row for row in self.study.rows if row.state != SKIPPED]
+        if not made:
+            return False
+        best = self.study.complete[0].score if self.study.complete else None
+        perfect = best is not None and best == self.metric.best
+        return perfect or len(made) == self.state["trials"] or not self._room(self.space.default.params())
+
+    def _first_sample(self) -> int:
+        """Return how many images teach in the trials, so that there is time for several."""
+        params = self.space.default.params()
+        most = _DEFAULT_SHARE * self.clock.seconds
+        for size in self.folds.samples():
+            if self._predicted(params, size) <= most:
+                break
+        return size
+
+    def _not_worth(self, params: Mapping[str, Any]) -> str:
+        rows = self.study.rows
+        if any(row.params == params and row.state != SKIPPED for row in rows):
+            return "tried already"
+        return "" if not rows or self._room(params) else "no time"
+
+    def _room(self, params: Mapping[str, Any]) -> bool:
+        """Return whether there is time for a trial, and for what follows if it is the best one."""
+        return self._needed(params) <= self.clock.left
+
+    def _needed(self, params: Mapping[str, Any]) -> float:
+        default = self.space.default.params()
+        confirming = self._confirming * (self._confirmation_of(params) + self._confirmation_of(default))
+        return self._predicted(params) + confirming + max(self._final(params), self._final(default))
+
+    @property
+    def _confirming(self) -> int:
+        return 1 if len(self.study.complete) < _FEW else _CONFIRMING
+
+    def _predicted(self, params: Mapping[str, Any], sample: int | None = None) -> float:
+        """Return the seconds of a trial."""
+        start, sample = self.space.starts[params[START]], sample or self._sample
+        held = self.folds.measured(sample)
+        return self.costs.training(start, params, sample) + self.costs.measuring(start, params, held, again=True)
+
+    def _confirmation_of(self, params: Mapping[str, Any], sample: int | None = None) -> float:
+        """Return the seconds of a trial on another fold."""
+        start, sample = self.space.starts[params[START]], sample or self._sample
+        held = self.folds.measured(sample)
+        training = self.costs.training(start, params, sample, other_fold=True)
+        return training + self.costs.measuring(start, params, held)
+
+    def _final(self, params: Mapping[str, Any]) -> float:
+        """Return the seconds of the final training with its measurement and report."""
+        start = self.space.starts[params[START]]
+        return _SLOWER * self.costs.training(start, params, len(self.folds.rows)) + self._after_training(params)
+
+    def _after_training(self, params: Mapping[str, Any]) -> float:
+        start = self.space.starts[params[START]]
+        return _REPORT + _SLOWER * self.costs.measuring(start, params, len(self.plan.measured.images))
+
+    def _try(self, params: Mapping[str, Any]) -> bool:
+        """Make a trial; return whether the search can go on."""
+        number = len([row for row in self.study.rows if row.state != SKIPPED])
+        first = number == 0
+        began = time.monotonic()
+        latest = self._latest(params, first=first)
+        epoch_began = began
+
+        def on_epoch(row: Mapping[str, float], epochs: int) -> None:
+            self._save()
+            nonlocal epoch_began
+            now, done = time.monotonic(), row["epoch"] / epochs
+            # The first epoch takes longer than the others: images are decoded, memory is allocated.
+            pace = (now - epoch_began) * (0.5 if row["epoch"] == 1 else 1)
+            needed, epoch_began = now - began + (epochs - row["epoch"]) * pace, now
+            if began + needed > latest and done < 1:
+                raise _GiveUp("pruned", f"would have taken {duration(needed)}")
+            if self.study.prune(_epoch_score(row, self.metric), done):
+                raise _GiveUp("pruned", f"behind the others after {row['epoch']:.0f} of {epochs} epochs")
+
+        def keep(model: Path, score: float) -> None:
+            complete = self.study.complete
+            if not complete or score > (complete[0].score or 0.0):
+                shutil.copyfile(model, self.run_folder.model)
+
+        state, score, note = "complete", None, ""
+        try:
+            measured = self._measure(params, 0, self._sample, f"{number}", on_epoch, keep)
+            score = measured.score()
+            took, measuring = time.monotonic() - began, measured.measuring
+            self.costs.record(self.space.starts[params[START]], params, self._sample, len(measured), took, measuring)
+        except _GiveUp as error:
+            state, note = error.state, error.note
+            if first and self._smaller_sample(time.monotonic() - began):
+                return self._try(params)
+        except (HubelError, RuntimeError, MemoryError) as error:
+            if first:
+                raise
+            state, note = "failed", " ".join(str(error).split())
+        seconds = time.monotonic() - began
+        row = self.study.tell(params, state, score=score, seconds=seconds, note=note, sample=self._sample)
+        shutil.rmtree(self.folder.trials, ignore_errors=True)
+        self._tell_of(row)
+        self._write_leaderboard()
+        self._save(force=True)
+        return not first or state == "complete"
+
+    def _latest(self, params: Mapping[str, Any], *, first: bool) -> float:
+        """Return the time at which a trial has to be over, in seconds of the monotonic clock."""
+        now = time.monotonic()
+        if first:
+            return now + _DEFAULT_AT_MOST * self.clock.seconds
+        default = self.space.default.params()
+        share = 1 + self._confirming + _SLOWER * len(self.folds.rows) / max(1, self._sample)
+        left = self.clock.left - self._after_training(params) - self._confirming * self._confirmation_of(default)
+        # It was said to fit in; that it takes a little longer is no reason to waste what was done.
+        return now + max(0.0, left / share, _SLACK * self._predicted(params))
+
+    def _smaller_sample(self, seconds: float) -> bool:
+        """Choose fewer images for the trials, where those of now take too long; return whether there are any."""
+        smaller = [size for size in self.folds.samples() if size < self._sample]
+        if not smaller:
+            return False
+        self._sample = self.state["sample"] = smaller[0]
+        self._save(force=True)
+        shutil.rmtree(self.folder.trials, ignore_errors=True)
+        self.run_folder.tell(f"the default recipe takes too long: trials learn on {self._sample:,} images")
+        return True
+
+    def _measure(
+        self, params: Mapping[str, Any], fold: int, sample: int, name: str, on_epoch: Any, keep: Any = None
+    ) -> Measured:
+        return run_trial(
+            self.space.recipe(params),
+            self.folds.data(fold, sample),
+            self.plan.task,
+            self.metric,
+            self.folder.trials / name,
+            on_epoch=on_epoch,
+            **({"keep": keep} if keep else {}),
+        )
+
+    # Decision -------------------------------------------------------------------------------------------------
+
+    def _decide(self) -> dict[str, Any]:
+        """Confirm the best trial against the default recipe on other folds."""
+        complete = self.study.complete
+        default = next((row for row in complete if row.number == 0), None)
+        if default is None or default.score is None:
+            return self._taken(0, "the default recipe takes all of the time: there was none to try others")
+        best = complete[0]
+        if best.number == 0 or best.score == default.score:
+            others = len([row for row in self.study.rows if row.number and row.state != SKIPPED])
+            if not others:
+                return self._taken(0, "there was no time for another trial than the default recipe")
+            return self._taken(0, f"the default recipe is the best of {counted(others + 1, 'trial')}")
+        folds, sample = self._confirmation(best.params)
+        if not folds:
+            return self._taken(0, f"trial {best.number} leads, but there was no time to confirm it on other images")
+        return self._confirm(best, folds, sample)
+
+    def _confirmation(self, params: Mapping[str, Any]) -> tuple[int, int]:
+        """Return on how many folds there is time to confirm, and how many images teach there: the more the better."""
+        default = self.space.default.params()
+        left = self.clock.left - max(self._final(params), self._final(default))
+        for sample in self.folds.samples():
+            pair = self._confirmation_of(params, sample) + self._confirmation_of(default, sample)
+            folds = min(len(self.folds) - 1, int(left / pair))
+            if folds >= 1 and sample >= self._sample:
+                return folds, sample
+        return 0, 0
+
+    def _confirm(self, best: TrialRow, folds: int, sample: int) -> dict[str, Any]:
+        pairs: list[tuple[Measured, Measured]] = []
+        latest = time.monotonic() + self.clock.left - self._final(best.params)
+
+        def on_epoch(row: Mapping[str, float], epochs: int) -> None:
+            self._save()
+            if time.monotonic() > latest:
+                raise _GiveUp("pruned", "no time")
+
+        for fold in range(1, folds + 1):
+            if pairs and time.monotonic() + sum(part.seconds for part in pairs[-1]) > latest:
+                break
+            try:
+                both = [
+                    self._measure(params, fold, sample, f"fold-{fold}-{name}", on_epoch)
+                    for name, params in (("default", self.space.default.params()), ("best", best.params))
+                ]
+            except _GiveUp:
+                break
+            pairs.append((both[0], both[1]))
+            ours, theirs = both[1].score(), both[0].score()
+            self.run_folder.tell(
+                f"confirmation {fold}: trial {best.number} {ours:.4f}, the default recipe {theirs:.4f}, on "
+                f"{counted(len(both[0]), 'other image')}"
+            )
+            if sum((new.score() - old.score()) * len(new) for old, new in pairs) <= 0:
+                break
+        shutil.rmtree(self.folder.trials, ignore_errors=True)
+        if not pairs:
+            return self._taken(0, f"trial {best.number} leads, but there was no time to confirm it on other images")
+        first, second = (pooled_score([pair[side] for pair in pairs]) for side in (0, 1))
+        found = compare(first, second, sum(len(old) for old, _ in pairs), self.plan.loop.seed)
+        shown = (
+            f"trial {best.number} is {found.difference:+.4f} in {self._metric_text} against the default recipe on "
+            f"{counted(found.images, 'image')} that no trial was compared on (at least {found.lower:+.4f} with 95 % "
+            "confidence)"
+        )
+        if found.better:
+            return self._taken(best.number, f"{shown}: it is taken", found)
+        return self._taken(0, f"{shown}: that may be noise, so the default recipe is kept", found)
+
+    def _taken(self, number: int, reason: str, comparison: Confirmation | None = None) -> dict[str, Any]:
+        return {
+            "trial": number,
+            "reason": reason,
+            "comparison": dataclasses.asdict(comparison) if comparison else None,
+        }
+
+    # End ------------------------------------------------------------------------------------------------------
+
+    def _finish(self, decision: Mapping[str, Any]) -> TuneResult:
+        number, reason = int(decision["trial"]), str(decision["reason"])
+        self.run_folder.tell(reason)
+        plan = self._plan_of(number)
+        config = self.folder.write_best(plan.pinned, f"hubel tune: {reason}")
+        self._write_leaderboard()
+        left = max(1.0, self.clock.left - self._after_training(self._params_of(number)))
+        # The limit changes nothing unless the machine has become slower.
+        limited = dataclasses.replace(
+            plan,
+            notes=(*plan.notes, reason),
+            loop=dataclasses.replace(plan.loop, max_minutes=left / 60),
+        )
+        run = train_planned(self.data, limited, self.xo, self.run_folder)
+        self._save(force=True)
+        return self._result(decision, plan, config, run)
+
+    def _params_of(self, number: int) -> Mapping[str, Any]:
+        rows = self.study.rows
+        return next(
+            (row.params for row in rows if row.number == number and row.state != SKIPPED), self.space.default.params()
+        )
+
+    def _plan_of(self, number: int) -> Plan:
+        if number == 0:
+            return self.plan
+        return resolve(self.space.recipe(self._params_of(number)), self.plan.dataset, self.plan.task)
+
+    def _stopped(self) -> TuneResult:
+        """Return the best so far."""
+        complete = self.study.complete
+        number = complete[0].number if complete else 0
+        reason = f"stopped after {counted(len(complete), 'trial')}; trial {number} leads, which is not confirmed"
+        if number == 0:
+            reason = f"stopped after {counted(len(complete), 'trial')}; the default recipe leads"
+        plan = self._plan_of(number)
+        config = self.folder.write_best(plan.pinned, f"hubel tune: {reason}")
+        self._write_leaderboard()
+        self._save(force=True)
+        run = RunResult(folder=self.folder.path, model=self.run_folder.model, stopped_by=_SIGINT)
+        return self._result(self._taken(number, reason), plan, config, run)
+
+    def _result(self, decision: Mapping[str, Any], plan: Plan, config: Path, run: RunResult) -> TuneResult:
+        comparison = decision["comparison"]
+        return TuneResult(
+            folder=self.folder.path,
+            config=config,
+            recipe=plan.pinned,
+            metric=self.metric_name,
+            trials=[row for row in self.study.rows if row.state != SKIPPED],
+            settings=self._settings(),
+            best=int(decision["trial"]),
+            comparison=Confirmation(**comparison) if comparison else None,
+            reason=str(decision["reason"]),
+            run=run,
+            stopped_by=run.stopped_by,
+            seconds=self.clock.spent,
+            notes=tuple(self.space.notes),
+        )
+
+    # Records --------------------------------------------------------------------------------------------------
+
+    def _announce(self) -> None:
+        splits = self.plan.splits
+        for note in warnings_last([*self.plan.notes, *self.space.notes]):
+            self.run_folder.tell(marked(note))
+        self.run_folder.tell(
+            f"{self.plan.dataset.name}: {len(self.folds.rows):,} images to search with; {len(splits.test):,} to test, "
+            "which the search does not see"
+        )
+        self.run_folder.tell(f"networks: {', '.join(self.space.starts)}")
+        self.run_folder.tell(
+            f"{duration(self.clock.left)} for everything; chosen by {self._metric_text}; folder {self.folder.path}"
+        )
+
+    @property
+    def _metric_text(self) -> str:
+        return self.metric_name.replace("_", " ")
+
+    def _settings(self) -> dict[int, dict[str, Any]]:
+        return {row.number: self.space.settings(row.params) for row in self.study.rows if row.state != SKIPPED}
+
+    def _write_leaderboard(self) -> None:
+        self.folder.write_leaderboard(self.study.rows, self._settings())
+
+    def _tell_of(self, row: TrialRow) -> None:
+        score = row.note if row.score is None else f"{self._metric_text} {row.score:.4f}"
+        settings = settings_text(self.space.settings(row.params))
+        self.run_folder.tell(f"trial {row.number}: {score}, {duration(row.seconds)}; {settings}")
+
+    def _save(self, *, force: bool = False) -> None:
+        """Record how much of the time is spent."""
+        if force or time.monotonic() - self._saved > _SAVE:
+            self.state["spent"] = round(self._earlier + self.clock.spent, 1)
+            self.folder.write(self.state)
+            self._saved = time.monotonic()
+
+
+def _epoch_score(row: Mapping[str, float], metric: Metric) -> float:
+    """Return what an epoch is compared by: the share that is right on the validation images, or their loss."""
+    shares = [value for name, value in row.items() if name.startswith("val_") and name != "val_loss"]
+    if shares and not metric.lower:
+        return shares[0]
+    return -row["val_loss"] if "val_loss" in row else -row["train_loss"]

@@ -1,0 +1,440 @@
+"""The search of settings: its folds, its decision, its files, its end in time."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+import hubel
+from hubel.core.errors import CheckpointError, MissingPackageError, OptionError, UnknownNameError
+from hubel.data.decoded import DecodedImages
+from hubel.data.sources import ArraySource
+from hubel.data.sources.builtin import XO
+from hubel.tasks.catalogue import TASKS
+from hubel.training import resume_tuning
+from hubel.training.plan import Plan
+from hubel.training.recipe import Recipe
+from hubel.training.recipe_file import read_settings
+from hubel.training.resolve import plan_training
+from hubel.training.search import tune as search
+from hubel.training.search.compare import compare
+from hubel.training.search.folds import Folds
+from hubel.training.search.record import recipe_toml
+from hubel.training.search.space import START, make_space
+from hubel.training.search.study import Study
+
+pytest.importorskip("optuna")
+pytestmark = pytest.mark.usefixtures("cache")
+
+NOISY = XO(size=9, count=240, noise=0.3)
+
+
+@pytest.fixture
+def quick(tiny: Recipe) -> Recipe:
+    """A recipe whose trials take tenths of a second."""
+    return tiny.with_settings(epochs=2, lr=0.02)
+
+
+@pytest.fixture(autouse=True)
+def no_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the report, whose figures take longer than all trials, but where its files are looked at."""
+
+    def write(folder: Path, *_: Any, **__: Any) -> Path:
+        (folder / "metrics.json").write_text("{}")
+        return folder / "report.html"
+
+    if "with_report" not in request.fixturenames:
+        monkeypatch.setattr("hubel.training.run_report.write_evaluation", write)
+        monkeypatch.setattr("hubel.training.run_report._drawings", lambda *_: [])
+
+
+@pytest.fixture
+def with_report() -> None:
+    """Ask for the whole report."""
+
+
+def tuned(quick: Recipe, out: str = "found", **changes: Any) -> search.TuneResult:
+    given = {"minutes": 2.0, "trials": 3, "xo": NOISY, "out": out, "quiet": True, **changes}
+    return hubel.tune("xo", quick, **given)
+
+
+# Folds ----------------------------------------------------------------------------------------------------
+
+
+def test_folds_hold_no_test_image_and_share_none(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+    folds, digest = Folds.of(plan), plan.dataset.index.digest
+    seen = [set(digest[rows].tolist()) for rows in folds.held]
+    assert all(not one & other for i, one in enumerate(seen) for other in seen[:i])
+    assert set(np.concatenate(folds.held).tolist()) == set(folds.rows.tolist())
+    for number in range(len(folds)):
+        inner = plan_training_of(plan, folds, number)
+        assert inner.measured.images.rows.tolist() == sorted(folds.held[number].tolist())
+        parts = (inner.splits.train, inner.splits.val, inner.splits.test)
+        assert not set(np.concatenate(parts).tolist()) & set(plan.splits.test.tolist())
+        assert not len(set(inner.splits.test.tolist()) & set(np.concatenate(parts[:2]).tolist()))
+
+
+def plan_training_of(plan: Plan, folds: Folds, number: int, most: int | None = None) -> Plan:
+    from hubel.training.resolve import resolve
+
+    return resolve(plan.pinned, folds.data(number, most), plan.task)
+
+
+def test_a_sample_of_a_fold_has_every_class_and_the_same_images_set_aside(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of()
+    folds = Folds.of(plan)
+    inner = plan_training_of(plan, folds, 1, 20)
+    assert len(inner.splits.train) + len(inner.splits.val) == 20
+    assert set(inner.train.targets.tolist()) == {0, 1}
+    assert inner.splits.test.tolist() == sorted(folds.held[1].tolist())
+    assert list(folds.samples()) == sorted(folds.samples(), reverse=True)
+
+
+def test_the_datas_own_validation_images_stay_what_they_are() -> None:
+    generator = np.random.default_rng(0)
+    images, labels = generator.integers(0, 256, (300, 9, 9), np.uint8), np.arange(300) % 2
+    source = ArraySource(images, labels, np.repeat([1, 2, 3], [160, 70, 70]))
+    plan = plan_training(source, Recipe(model="linear", threads=1))
+    folds = Folds.of(plan)
+    for number in range(len(folds)):
+        inner = plan_training_of(plan, folds, number)
+        assert inner.splits.val.tolist() == plan.splits.val.tolist() == list(range(160, 230))
+        assert max(inner.splits.train.max(), inner.splits.test.max()) < 160
+
+
+# Decision -------------------------------------------------------------------------------------------------
+
+
+def beats(new: Any, old: Any, seed: int) -> bool:
+    return compare(lambda at: float(old[at].mean()), lambda at: float(new[at].mean()), len(old), seed).better
+
+
+def test_what_is_only_noise_is_rarely_taken_for_better() -> None:
+    """The best of 20 models that are all alike is 'better' on the images it was chosen by, and not on others."""
+    generator = np.random.default_rng(1)
+    repeats, chosen, confirmed = 80, 0, 0
+    for seed in range(repeats):
+        right = generator.random((21, 2, 300)) < 0.9  # model, images of the choice or others, image
+        best = 1 + int(right[1:, 0].mean(1).argmax())
+        chosen += beats(right[best, 0], right[0, 0], seed)
+        confirmed += beats(right[best, 1], right[0, 1], seed)
+    assert chosen > 0.3 * repeats  # who decides by the images of the choice is fooled
+    assert confirmed <= 0.1 * repeats  # 5 %, and what 80 draws may differ
+
+
+def test_what_is_better_is_found() -> None:
+    generator = np.random.default_rng(2)
+    first = generator.random(1000) < 0.85
+    second = first | (generator.random(1000) < 0.3)
+    found = compare(lambda at: float(first[at].mean()), lambda at: float(second[at].mean()), 1000)
+    assert found.better
+    assert found.difference == pytest.approx(second.mean() - first.mean())
+    error = np.sqrt(found.difference * (1 - found.difference) / 1000)  # of a share of ones
+    assert found.lower == pytest.approx(found.difference - 1.645 * error, abs=0.005)
+
+
+# Space ----------------------------------------------------------------------------------------------------
+
+
+def test_the_first_values_are_those_of_the_default_recipe(plan_of: Callable[..., Plan]) -> None:
+    plan = plan_of(network=dataclasses.replace(Recipe().network))
+    space = make_space(plan)
+    default = space.default
+    assert space.recipe(default.params()) == default.recipe
+    assert space.settings(default.params()) == {}
+    assert {"resnet20", "efficientnet_lite0"} <= {start.plan.card.model for start in space.starts.values()}
+    changed = default.params(lr=1)
+    assert space.recipe(changed).optimization.lr == default.values["lr"][1] != plan.optimizer.lr
+
+
+def test_settings_of_the_user_are_not_searched(quick: Recipe) -> None:
+    plan = plan_training("xo", quick, xo=NOISY)
+    space = make_space(plan)
+    assert [start.plan.card.model for start in space.starts.values()] == ["convnet"]
+    assert not {"epochs", "lr", "batch_size"} & space.default.values.keys()
+    assert {"augment", "label_smoothing"} <= space.default.values.keys()
+
+
+def test_networks_by_name_and_by_file(quick: Recipe, tmp_path: Path) -> None:
+    run = hubel.train("xo", quick, xo=NOISY, out=tmp_path / "run", quiet=True)
+    plan = plan_training("xo", Recipe(threads=1, epochs=1), xo=NOISY)
+    space = make_space(plan, ["lenet5_modern", str(run.folder)])
+    models = [start.plan.card.model for start in space.starts.values()]
+    assert models[0] == plan.card.model
+    assert "lenet5_modern" in models[1:]
+    assert any("model.safetensors" in name for name in space.starts)
+    with pytest.raises(UnknownNameError, match="lenet5_modern"):
+        make_space(plan, ["lenet5_modrn"])
+    with pytest.raises(OptionError, match="no such file"):
+        make_space(plan, ["nowhere.safetensors"])
+
+
+def test_every_metric_is_in_the_evaluation() -> None:
+    from hubel.metrics.classification import measure_classification, measure_multilabel
+    from hubel.tasks.regress import measure_regression
+
+    one = measure_classification([[0.9, 0.1], [0.6, 0.4]], [0, 1], ["a", "b"]).to_json()
+    several = measure_multilabel(np.array([[0.9, 0.1]]), np.array([[1.0, 0.0]]), ["a", "b"]).to_json()
+    number = dataclasses.asdict(measure_regression(np.array([1.0, 3.0]), np.array([1.0, 2.0])))
+    known = {"classify": one, "multi_label": several, "regress": number}
+    for task in TASKS:
+        assert {metric.key for metric in task.metrics.values()} <= known.get(task.name, {}).keys()
+    assert sum(bool(task.metrics) for task in TASKS) == len(known)
+
+
+# Files ----------------------------------------------------------------------------------------------------
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+
+
+@given(
+    lr=st.floats(1e-9, 10),
+    epochs=st.integers(1, 1000),
+    path=st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text != "auto"),
+    options=st.dictionaries(st.from_regex(r"[a-z_]{1,6}", fullmatch=True), names, max_size=2),
+    balance=st.sampled_from([None, "none", "effective"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_recipe_comes_back_from_its_toml(
+    lr: float, epochs: int, path: str, options: dict[str, str], balance: str | None
+) -> None:
+    recipe = Recipe(model="convnet", lr=lr, epochs=epochs, augment=path, options=options, balance=balance)
+    assert Recipe.from_json(tomllib.loads(recipe_toml(recipe))) == recipe
+
+
+def test_a_search_leaves_its_files_and_repeats_bit_for_bit(
+    quick: Recipe, with_report: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = tuned(quick)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("hubel.training.run_report._drawings", lambda *_: [])
+    folder = Path("found")
+    assert {"leaderboard.csv", "best.toml", "model.safetensors", "report.html", "metrics.json", "config.json"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert not (folder / "trials").exists()
+    assert [row.number for row in found.trials] == [0, 1, 2]
+    assert found.settings[0] == {}
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(int(row["trial"]) for row in rows) == [0, 1, 2]
+    scores = [float(row["score"]) for row in rows if row["score"]]
+    assert scores == sorted(scores, reverse=True)
+    assert next(row for row in rows if row["trial"] == "0")["settings"] == "the default recipe"
+    again = hubel.train("xo", read_settings(found.config), xo=NOISY, out="again", quiet=True)
+    ours, theirs = load_file(found.run.model), load_file(again.model)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours | theirs)
+    assert again.accuracy == found.run.accuracy
+
+
+def test_the_default_recipe_is_what_train_makes_of_the_same_request(quick: Recipe) -> None:
+    found = tuned(quick, trials=1)
+    assert found.best == 0
+    plain = hubel.train("xo", quick, xo=NOISY, out="plain", quiet=True)
+    ours, theirs = load_file(found.run.model), load_file(plain.model)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours | theirs)
+
+
+def test_the_search_sees_no_test_image(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_training("xo", quick, xo=NOISY)
+    test, seen, final = set(plan.splits.test.tolist()), set[int](), []
+    read, planned = DecodedImages.decoded, search.train_planned
+
+    def reading(self: DecodedImages, position: int, *words: Any) -> Any:
+        if not final:
+            seen.add(int(self._rows[position]))
+        return read(self, position, *words)
+
+    def training(*words: Any) -> Any:
+        final.append(True)
+        return planned(*words)
+
+    monkeypatch.setattr(DecodedImages, "decoded", reading)
+    monkeypatch.setattr(search, "train_planned", training)
+    tuned(quick)
+    assert seen
+    assert not seen & test
+
+
+def stop_at(number: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let the trial of a number end by an error."""
+    made, run_trial = [], search.run_trial
+
+    def running(*words: Any, **named: Any) -> Any:
+        made.append(True)
+        if len(made) == number:
+            raise error
+        return run_trial(*words, **named)
+
+    monkeypatch.setattr(search, "run_trial", running)
+
+
+def test_ctrl_c_leaves_the_best_so_far(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(3, patch, KeyboardInterrupt())
+        found = tuned(quick, trials=4)
+    assert (found.stopped_by, found.run.evaluation) == (2, None)
+    assert len(found.trials) == 2
+    assert tomllib.loads(found.config.read_text())["network"]["model"] == "convnet"
+    assert hubel.load(found.run.model).classes == ("O", "X")
+    whole = resume_tuning("found", quiet=True)
+    assert whole.run.evaluation is not None
+    assert [row.number for row in whole.trials] == [0, 1, 2, 3]
+    assert whole.trials[:2] == found.trials
+    with pytest.raises(CheckpointError, match="finished"):
+        resume_tuning("found")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_a_killed_search_goes_on(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(3, patch, Killed())
+        with pytest.raises(Killed):
+            tuned(quick, trials=3)
+    journal = Path("found/trials.jsonl")
+    lines = journal.read_text().splitlines()
+    assert all(isinstance(json.loads(line), dict) for line in lines)  # text, and nothing that could run
+    running = [json.loads(line) for line in lines][-1]
+    Path("found/trials.jsonl.lock").touch()  # of the killed process
+    whole = resume_tuning("found", quiet=True)
+    assert running
+    assert [row.number for row in whole.trials] == [0, 1, 2]
+    assert len({json.dumps(dict(row.params), sort_keys=True) for row in whole.trials}) == 3
+
+
+def test_a_search_is_not_made_twice_in_a_folder(quick: Recipe) -> None:
+    tuned(quick, trials=1)
+    with pytest.raises(CheckpointError, match="already holds a search"):
+        tuned(quick, trials=1)
+    with pytest.raises(CheckpointError, match="not the folder of a search"):
+        resume_tuning("elsewhere")
+
+
+def test_time_is_the_limit(tiny: Recipe) -> None:
+    started = time.monotonic()
+    found = tuned(tiny.with_settings(lr=0.02, epochs=2), minutes=0.25, trials=None)
+    seconds = time.monotonic() - started
+    assert len(found.trials) >= 1
+    assert seconds < 15 * 1.05 + 10
+    assert found.seconds == pytest.approx(seconds, abs=1)
+
+
+def test_a_failing_trial_is_one_line_of_the_leaderboard(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_at(2, monkeypatch, OptionError("no such\nthing"))
+    found = tuned(quick)
+    assert (found.trials[1].state, found.trials[1].note, found.trials[1].score) == ("failed", "no such thing", None)
+    assert found.run.evaluation is not None
+
+
+def test_the_winner_has_to_be_confirmed(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that is lucky on the images of the choice is not taken; one that is right everywhere is."""
+    for lucky in (True, False):
+        with monkeypatch.context() as patch:
+            run_trial = search.run_trial
+
+            def running(
+                recipe: Recipe, dataset: Any, *words: Any, run: Any = run_trial, lucky: bool = lucky, **named: Any
+            ) -> Any:
+                measured = run(recipe, dataset, *words, **named)
+                default = recipe.optimization.label_smoothing == 0
+                first = str(words[2]).endswith(
+                    ("0", "1")
+                )  # folders of the trials; those of the confirmation have names
+                right = 0.6 if default or (lucky and not first) else 0.95
+                truth = measured.held.targets
+                answers = np.where(
+                    np.random.default_rng(len(str(words[2]))).random(len(truth)) < right, truth, 1 - truth
+                )
+                outputs = 4 * np.eye(2, dtype=np.float32)[answers]
+                return dataclasses.replace(measured, outputs=outputs)
+
+            patch.setattr(search, "run_trial", running)
+            patch.setattr("hubel.training.search.study._CHANGES", (("label_smoothing", 1),))
+            found = tuned(quick, f"found-{lucky}", trials=2)
+        assert found.comparison is not None
+        assert found.best == (0 if lucky else 1)
+        assert ("noise" in found.reason) == lucky
+
+
+def test_numbers_are_chosen_by_r2() -> None:
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (160, 8, 8), np.uint8)
+    source = ArraySource(images, images.mean((1, 2)).round(3).astype(str), name="means")
+    recipe = Recipe(task="regress", model="linear", epochs=2, threads=1, loading_threads=0)
+    found = hubel.tune(source, recipe, minutes=2, trials=2, out="numbers", quiet=True)
+    assert found.metric == "r2"
+    assert found.trials[0].score is not None
+
+
+def test_what_cannot_be_meant_is_refused(quick: Recipe) -> None:
+    for wrong, message in (
+        ({"metric": "macro_f2"}, "macro_f1"),
+        ({"minutes": 0}, "minutes"),
+        ({"trials": 0}, "trials"),
+    ):
+        with pytest.raises((OptionError, UnknownNameError), match=message):
+            tuned(quick, **wrong)
+    with pytest.raises(OptionError, match="max_minutes"):
+        tuned(quick.with_settings(max_minutes=3))
+    with pytest.raises(OptionError, match="no metric"):
+        hubel.tune("digits", Recipe(task="reconstruct"), out="none")
+    assert not Path("found").exists()
+
+
+def test_without_optuna_the_extra_is_named(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingPackageError, match=r'pip install "hubel\[tune\]"'):
+        tuned(quick)
+
+
+def test_the_first_trials_go_from_the_default_to_heads_to_networks(
+    plan_of: Callable[..., Plan], tmp_path: Path
+) -> None:
+    space = make_space(plan_of(network=Recipe().network))
+    study, asked = Study(tmp_path / "trials.jsonl", space, 0), []
+    for _ in range(8):
+        params = study.ask()
+        study.tell(params, "complete", score=0.5 + 0.01 * len(asked), seconds=1.0, sample=100)
+        asked.append(space.settings(params))
+    assert asked[0] == {}
+    heads = [settings.get("freeze") == "all" for settings in asked]
+    assert heads[1]
+    assert sorted(heads[1:], reverse=True) == heads[1:]  # all heads before what is tuned
+    assert len({json.dumps(settings, sort_keys=True) for settings in asked}) == len(asked)
+    assert [row.number for row in Study(tmp_path / "trials.jsonl", space, 0).rows] == list(range(8))
+    assert all(row.params[START] in space.starts for row in study.rows)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+@pytest.mark.slow
+def test_photos_repeat_bit_for_bit_from_the_recipe(tmp_path: Path) -> None:
+    """In transfer learning, too: with the features of the search, and with an empty cache."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (160, 32, 32, 3), np.uint8)
+    images[80:, :16] //= 3
+    source = ArraySource(images, np.repeat(["a", "b"], 80), name="halves")
+    recipe = Recipe(model="efficientnet_lite0", size="64", threads=1, freeze="stage4", epochs=2)
+    found = hubel.tune(source, recipe, minutes=4, trials=2, out="halves", quiet=True)
+    for number in range(2):
+        again = hubel.train(source, read_settings(found.config), out=f"again-{number}", quiet=True)
+        ours, theirs = load_file(found.run.model), load_file(again.model)
+        assert all(np.array_equal(ours[name], theirs[name]) for name in ours | theirs), number
+        os.environ["HUBEL_CACHE"] = str(tmp_path / "other-cache")
