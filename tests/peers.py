@@ -16,6 +16,7 @@ import pytest
 __all__ = [
     "efficientnet_lite_pytorch",
     "efficientnet_pytorch",
+    "mapie_classification",
     "pytorch_grad_cam",
     "timm",
     "torchvision",
@@ -102,3 +103,8 @@ def fvcore_nn() -> Any:
 def ptflops() -> Any:
     """Another counter of multiply-adds."""
     return _peer("ptflops")
+
+
+def mapie_classification() -> Any:
+    """`mapie.classification`, the reference of prediction sets."""
+    return _peer("mapie.classification")

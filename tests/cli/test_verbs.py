@@ -189,6 +189,33 @@ def test_data(hubel: Call, photos: Path) -> None:
     assert reason
 
 
+def test_every_file_that_is_passed_over(hubel: Call, photos: Path) -> None:
+    names = [f"{number}.k{number}" for number in range(8)]
+    for name in names:
+        (photos / "red" / name).write_text("no image")
+    (photos / "blue" / "broken.png").write_bytes(b"")
+    shown = hubel("data", photos).out
+    assert "note    8 files passed over: not images (k0, k1, k2, k3, k4, ...)" in shown
+    assert "  hubel data with --passed-over names each of them" in shown
+    listed = hubel("data", photos, "--passed-over")
+    assert (listed.code, listed.err) == (0, "")
+    assert listed.out.splitlines() == [f"red/{name}\tnot images" for name in names]
+    both = hubel("data", photos, "--passed-over", "--unreadable").out.splitlines()
+    assert both == ["blue/broken.png\tthe file is empty", *listed.out.splitlines()]
+    (photos / "red" / names[0]).unlink()
+    (photos / "red" / names[1]).unlink()
+    (photos / "red" / names[2]).unlink()
+    assert "--passed-over" not in hubel("data", photos).out
+
+
+def test_runs_say_what_was_measured(hubel: Call, model: Path) -> None:
+    split = json.loads((model / "metrics.json").read_text())["split"]
+    header, _, row = (line.split() for line in hubel("runs", model.parent).out.splitlines() if line.strip())
+    assert header[5:8] == ["images", "measured", "on"]
+    assert row[4:6] == ["6", split]
+    assert split == "test"
+
+
 def test_train_predict_evaluate(hubel: Call, photos: Path) -> None:
     trained = hubel("train", photos, *QUICK)
     assert trained.code == 0, trained.err

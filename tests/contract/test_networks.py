@@ -225,7 +225,7 @@ def test_other_classes_and_channels_keep_all_other_weights(name: str) -> None:
     def make(classes: int | None, channels: int | None) -> nn.Module:
         return made(name, num_classes=classes, in_channels=channels)
 
-    varying = Varying.of(make)
+    varying = Varying(make)
     weights = {key: torch.rand_like(value.float()).to(value.dtype) for key, value in make(5, 3).state_dict().items()}
     # Layers that see all pixels at once, or make them, cannot be adapted.
     fresh = {

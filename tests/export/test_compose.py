@@ -95,7 +95,7 @@ def test_views_of_views_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Image.fromarray(image).save(place)
     with pytest.raises(OptionError, match="leave out --tta"):
         hubel.load(file, tta=True)
-    monkeypatch.setattr("hubel.cli.tune", lambda: None)
+    monkeypatch.setattr("hubel.cli.tune_process", lambda: None)
     with pytest.raises(SystemExit) as ended:
         main(["predict", str(file), str(photos), "--tta"])
     assert ended.value.code == 2

@@ -19,7 +19,7 @@ import hubel
 from hubel.core.errors import HubelError, OptionError
 from hubel.data.taught import Taught
 from hubel.evaluation.evaluate import evaluate_file
-from hubel.export.compose import averaged
+from hubel.export.compose import mean_of_graphs
 from hubel.export.ensemble import ensemble
 from hubel.export.onnx_graph import onnx_network
 from hubel.export.quantise import measure_cost
@@ -169,7 +169,9 @@ def test_a_file_that_differs_is_not_written(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = sys.modules["hubel.export.ensemble"]
-    monkeypatch.setattr(module, "averaged", lambda graphs, orders, card: averaged(graphs[:1], orders[:1], card))
+    monkeypatch.setattr(
+        module, "mean_of_graphs", lambda graphs, orders, card: mean_of_graphs(graphs[:1], orders[:1], card)
+    )
     with pytest.raises(OptionError, match="of 24 images"):
         ensemble(models, tmp_path / "e.onnx")
     assert not (tmp_path / "e.onnx").exists()
@@ -279,7 +281,7 @@ def test_a_graph_keeps_only_what_its_scores_need(models: list[Path]) -> None:
     network, card = load_model(models[0])
     model = onnx.ModelProto.FromString(onnx_network(network, card))
     model.graph.node.append(onnx.helper.make_node("Exp", [OUTPUTS[1]], ["surprise"], "surprise"))
-    found = onnx.ModelProto.FromString(averaged([model.SerializeToString()], [[0, 1, 2]], card))
+    found = onnx.ModelProto.FromString(mean_of_graphs([model.SerializeToString()], [[0, 1, 2]], card))
     onnx.checker.check_model(found)
     assert not any("surprise" in node.name for node in found.graph.node)
     assert [output.name for output in found.graph.output] == list(OUTPUTS)

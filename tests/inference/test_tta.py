@@ -134,7 +134,7 @@ def test_on_the_command_line(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hubel.cli.tune", lambda: None)
+    monkeypatch.setattr("hubel.cli.tune_process", lambda: None)
     save_model(Path("m.safetensors"), network(COLOUR).state_dict(), COLOUR)
 
     def answer(*words: str) -> Any:

@@ -276,7 +276,7 @@ def test_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hubel.cli.tune", lambda: None)
+    monkeypatch.setattr("hubel.cli.tune_process", lambda: None)
 
     def call(*words: str) -> int | str | None:
         with pytest.raises(SystemExit) as ended:

@@ -155,7 +155,7 @@ def test_settings_that_cannot_work(plan_of: MakePlan) -> None:
 @pytest.fixture
 def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hubel.cli.tune", lambda: None)
+    monkeypatch.setattr("hubel.cli.tune_process", lambda: None)
 
     def call(*words: str, code: int = 0) -> Any:
         with pytest.raises(SystemExit) as ended:

@@ -376,10 +376,21 @@ def test_images_without_labels(tmp_path: Path) -> None:
     assert again.metrics == done.evaluation.metrics
 
 
-def test_tensorboard(tiny: Recipe) -> None:
+@pytest.mark.peer
+def test_one_file_of_events_a_run_for_tensorboard(tiny: Recipe) -> None:
     pytest.importorskip("tensorboard")
-    done = hubel.train("xo", replace(tiny, epochs=2), xo=SMALL)
-    assert list(done.folder.glob("events.out.tfevents.*"))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    done = hubel.train("xo", replace(tiny, epochs=3), xo=SMALL)
+    (_,) = done.folder.glob("events.out.tfevents.*")
+    found = EventAccumulator(str(done.folder))
+    found.Reload()
+    with (done.folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert set(found.Tags()["scalars"]) == set(rows[0]) - {"epoch"}
+    for name in found.Tags()["scalars"]:
+        points = [(point.step, point.value) for point in found.Scalars(name)]
+        assert points == [(int(row["epoch"]), pytest.approx(float(row[name]), rel=1e-6)) for row in rows]
 
 
 def test_no_such_data(tiny: Recipe) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -130,7 +135,7 @@ def test_offline(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Files(BaseHTTPRequestHandler):
-    """/whole sends all; /ranges also a part; /breaks stops in the middle, unless it is asked for the rest."""
+    """/whole sends all; /ranges also a part; /breaks stops half way, unless it is asked for the rest; /slow waits."""
 
     asked: list[tuple[str, str | None]]
 
@@ -147,7 +152,11 @@ class _Files(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(CONTENT) - start))
             self.end_headers()
             end = len(CONTENT) // 2 if self.path.startswith("/breaks") and not start else len(CONTENT)
-            self.wfile.write(CONTENT[start:end])
+            middle = (start + end) // 2
+            self.wfile.write(CONTENT[start:middle])
+            if self.path.startswith("/slow"):
+                time.sleep(0.3)
+            self.wfile.write(CONTENT[middle:end])
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -207,6 +216,41 @@ def test_a_wrong_partial_download_is_detected(server: str) -> None:
 def test_another_file_at_the_url(server: str) -> None:
     assert "does not match its checksum" in _why(at(f"{server}/whole", sha256="01234567"))
     assert list((cache_root() / "weights").iterdir()) == []
+
+
+def test_threads_that_want_the_same_file_take_turns(server: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch_weights(at(f"{server}/slow")), range(4)))
+    assert {path.read_bytes() for path in paths} == {CONTENT}
+    assert _Files.asked == [("/slow", None)]
+    assert [file.name for file in (cache_root() / "weights").iterdir()] == ["weights.pth"]
+
+
+OTHER = """
+import dataclasses, sys
+from hubel.weights.pretrained import fetch_weights, find_weights
+url, digest = sys.argv[1:]
+row = dataclasses.replace(find_weights("vgg16"), location=url, file="weights.pth", sha256=digest)
+print("ready", flush=True)
+sys.stdin.readline()
+print(fetch_weights(row))
+"""
+
+
+def test_processes_that_want_the_same_file_take_turns(server: str) -> None:
+    words = [sys.executable, "-c", OTHER, f"{server}/slow", DIGEST[:8]]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        others = [stack.enter_context(subprocess.Popen(words, **pipes)) for _ in range(2)]  # type: ignore[call-overload]
+        for other in others:
+            assert other.stdout.readline() == "ready\n"
+        for other in others:
+            other.stdin.write("\n")
+            other.stdin.flush()
+        said = [other.communicate(timeout=60) for other in others]
+    assert said == [(f"{cache_root() / 'weights' / 'weights.pth'}\n", "")] * 2
+    assert (cache_root() / "weights" / "weights.pth").read_bytes() == CONTENT
+    assert _Files.asked == [("/slow", None)]
 
 
 def test_a_file_damaged_later(server: str) -> None:

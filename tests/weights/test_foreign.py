@@ -67,7 +67,7 @@ def test_wrappers(wrap: Callable[[Any], Any], ending: str, tmp_path: Path) -> No
     else:
         pytest.skip("safetensors cannot nest")
     fresh = make("resnet20")(10, 3)
-    assert fit_weights(fresh, renamed("resnet20", fresh, read_weights(file)), Varying.of(make("resnet20"))) == []
+    assert fit_weights(fresh, renamed("resnet20", fresh, read_weights(file)), Varying(make("resnet20"))) == []
     for key, value in network.state_dict().items():
         assert torch.equal(fresh.state_dict()[key], value), key
 
@@ -110,7 +110,7 @@ def test_grey_is_the_sum() -> None:
     """A grey picture seen by the adapted layer gives what it gives as RGB."""
     network, named = theirs("resnet20", "akamaster")
     grey = make("resnet20")(10, 1)
-    fit_weights(grey, renamed("resnet20", grey, named), Varying.of(make("resnet20")))
+    fit_weights(grey, renamed("resnet20", grey, named), Varying(make("resnet20")))
     picture = torch.randn(2, 1, 32, 32)
     torch.testing.assert_close(
         grey.eval()(picture), network.eval()(picture.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5
@@ -121,7 +121,7 @@ def test_grey_is_the_sum() -> None:
 def test_more_channels_repeat_and_keep_the_scale(channels: int) -> None:
     network, named = theirs("resnet20", "akamaster")
     other = make("resnet20")(10, channels)
-    fit_weights(other, renamed("resnet20", other, named), Varying.of(make("resnet20")))
+    fit_weights(other, renamed("resnet20", other, named), Varying(make("resnet20")))
     before, after = (n.state_dict()["stem.0.conv.weight"].numpy() for n in (network, other))
     expected = before[:, np.arange(channels) % 3] * 3 / channels
     np.testing.assert_allclose(after, expected, rtol=1e-6)
@@ -132,13 +132,13 @@ def test_a_layer_that_is_a_convolution_elsewhere() -> None:
     network, named = theirs("vgg11", "timm", dense=16)
     named["pre_logits.fc1.weight"] = named["pre_logits.fc1.weight"].reshape(16, 512, 7, 7)
     fresh = make("vgg11", dense=16)(10, 3)
-    fit_weights(fresh, renamed("vgg11", fresh, named), Varying.of(make("vgg11", dense=16)))
+    fit_weights(fresh, renamed("vgg11", fresh, named), Varying(make("vgg11", dense=16)))
     assert torch.equal(fresh.state_dict()["head.fc1.weight"], network.state_dict()["head.fc1.weight"])
 
 
 def test_auxiliary_classifiers_may_be_absent_on_either_side() -> None:
     _, named = theirs("googlenet_bn_tv", "torchvision")
-    varying = Varying.of(make("googlenet_bn_tv"))
+    varying = Varying(make("googlenet_bn_tv"))
     without = make("googlenet_bn_tv", auxiliary=False)(10, 3)
     assert fit_weights(without, renamed("googlenet_bn_tv", without, named), varying) == []
     short = {key: value for key, value in named.items() if not key.startswith("aux")}
@@ -159,7 +159,7 @@ def test_mismatched_weights_are_named() -> None:
     fresh = make("resnet20")(10, 3)
     before = {key: value.clone() for key, value in fresh.state_dict().items()}
     with pytest.raises(MismatchError) as caught:
-        fit_weights(fresh, renamed("resnet20", fresh, named), Varying.of(make("resnet20")))
+        fit_weights(fresh, renamed("resnet20", fresh, named), Varying(make("resnet20")))
     assert caught.value.lines == [
         "missing: stem.0.norm.bias (16,)",
         "other shape: stages.0.0.residual.0.conv.weight is (16, 16, 5, 5) in the file, (16, 16, 3, 3) in the network",
@@ -172,7 +172,7 @@ def test_weights_of_another_network_are_refused() -> None:
     _, named = theirs("resnet32", "akamaster")
     fresh = make("resnet20")(10, 3)
     with pytest.raises(MismatchError) as caught:
-        fit_weights(fresh, renamed("resnet20", fresh, named), Varying.of(make("resnet20")))
+        fit_weights(fresh, renamed("resnet20", fresh, named), Varying(make("resnet20")))
     assert len(caught.value.lines) == 20
     assert "more" in caught.value.lines[-1]
 
@@ -181,7 +181,7 @@ def test_old_files_lack_counters() -> None:
     _, named = theirs("resnet20", "akamaster")
     named = {key: value for key, value in named.items() if not key.endswith("num_batches_tracked")}
     fresh = make("resnet20")(10, 3)
-    assert fit_weights(fresh, renamed("resnet20", fresh, named), Varying.of(make("resnet20"))) == []
+    assert fit_weights(fresh, renamed("resnet20", fresh, named), Varying(make("resnet20"))) == []
 
 
 @pytest.mark.parametrize(("library", "family"), [(lib, family) for lib in MAPS for family in MAPS[lib]])

@@ -11,6 +11,7 @@ from hubel.core.text import printable
 EXAMPLES = (
     "hubel data PHOTOS",
     "hubel data PHOTOS --unreadable > bad-files.txt",
+    "hubel data PHOTOS --passed-over",
     "hubel data labels.csv --root PHOTOS",
     "hubel data digits",
 )
@@ -23,6 +24,7 @@ def data(
     task: Literal["classify", "multi_label"] = "classify",
     root: Root = None,
     unreadable: bool = False,
+    passed_over: bool = False,
 ) -> int:
     """Describe a dataset: classes, sizes, splits, unreadable files. Nothing is changed.
 
@@ -31,6 +33,7 @@ def data(
         task: multi_label for labels that name several classes.
         root: folder that the paths of a table start at.
         unreadable: print only the unreadable files, one per line, with the reason after a tab.
+        passed_over: print only the files that are passed over, such as those that are no images, in the same way.
     """
     from hubel.cli.tables import print_table
     from hubel.core.progress import counted
@@ -38,8 +41,8 @@ def data(
 
     dataset = open_dataset(source, multi_label=task == "multi_label", root=root, needed=False)
     index = dataset.index
-    if unreadable:
-        for path, reason in index.unreadable():
+    if unreadable or passed_over:
+        for path, reason in [*(index.unreadable() if unreadable else ()), *(index.passed if passed_over else ())]:
             print(f"{printable(path)}\t{printable(reason)}")
         return 0
     readable, counts = index.readable(), dataset.class_counts()

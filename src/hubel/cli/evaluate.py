@@ -13,6 +13,8 @@ EXAMPLES = (
     "hubel evaluate runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
     "hubel evaluate model.safetensors other-photos --split all",
     "hubel evaluate model.safetensors photos.csv --json",
+    "hubel evaluate model.onnx PHOTOS --coverage 0.95",
+    "hubel evaluate efficientnet_lite0 PHOTOS --folds 5",
 )
 
 
@@ -28,6 +30,8 @@ def evaluate(
     tta: bool = False,
     engine: str = "auto",
     costs: str = "",
+    coverage: float | None = None,
+    folds: int | None = None,
     json: bool = False,
 ) -> int:
     """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
@@ -47,15 +51,38 @@ def evaluate(
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
         costs: as for hubel predict: the mean cost is measured, too.
+        coverage: measure prediction sets, too: how many of them have the true class, and how large they are, where this
+            share is to have it, such as 0.95.
+        folds: instead of the model's own last layer, measure new ones: one for each of so many parts of all images (or
+            of a --split that the data itself has), fitted to the features of the others.
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.tables import print_table
+    from hubel.core.errors import OptionError
     from hubel.core.progress import say_notes
-    from hubel.evaluation.evaluate import evaluate_file
+    from hubel.evaluation.evaluate import EvaluationResult, evaluate_file
+    from hubel.evaluation.folds import FoldsEvaluation, evaluate_folds
 
-    result = evaluate_file(
-        model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, costs=costs
-    )
+    result: EvaluationResult
+    if folds is None:
+        result = evaluate_file(
+            model,
+            data,
+            split=split,
+            root=root,
+            out=out,
+            device=device,
+            tta=tta,
+            engine=engine,
+            costs=costs,
+            coverage=coverage,
+        )
+    elif tta or engine != "auto" or coverage is not None or costs:
+        raise OptionError(
+            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage and --costs"
+        )
+    else:
+        result = evaluate_folds(model, data, folds, split=split, root=root, out=out, device=device)
     evaluation = result.evaluation
     if json:
         say_notes(result.notes)
@@ -65,6 +92,8 @@ def evaluate(
     if views := result.to_json().get("tta"):
         print_line(f"scores are the mean over {views}")
     print_table(["", str(result.folder)], evaluation.rows(result.split))
+    if isinstance(result, FoldsEvaluation):
+        print_line(f"folds   {result.folds.sentence()}")
     for table in evaluation.report_tables():
         if table.above_figures:
             print_table([name.lower() for name in table.columns], table.rows[:_MOST_ROWS], title=table.heading)

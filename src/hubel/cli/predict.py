@@ -19,6 +19,7 @@ EXAMPLES = (
     "hubel predict model.safetensors holiday/ --csv > classes.csv",
     'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
     "hubel predict model.onnx holiday/ -o answers.parquet --resume",
+    "hubel predict model.onnx holiday/ --coverage 0.95",
     "hubel predict model.onnx holiday/ --shard 1/3 -o answers-1.csv",
     "cat photo.jpg | hubel predict model.safetensors -",
     'find . -name "*.png" | hubel predict model.safetensors - --jsonl',
@@ -40,6 +41,7 @@ def predict(
     device: str = "auto",
     tta: bool = False,
     no_formulas: bool = False,
+    coverage: float | None = None,
     debug_decode: bool = False,
     costs: str = "",
 ) -> int:
@@ -68,6 +70,8 @@ def predict(
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
         no_formulas: in CSV, put an apostrophe before names that begin with =, +, - or @, which spreadsheets would take
             for formulas.
+        coverage: add the set of classes that the image may have, such that this share of sets have the true class: 0.95
+            means 19 of 20. From 0.5 to 0.999, for models that hubel train has calibrated.
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
@@ -98,6 +102,7 @@ def predict(
         shard=shard,
         no_formulas=no_formulas,
         costs=costs,
+        coverage=coverage,
     )
     if resume and output is None:
         raise OptionError("--resume continues a file: add --output FILE")
@@ -107,6 +112,7 @@ def predict(
     classifier = job.load()
     if classifier.card.costs is not None:
         say("the class of least expected cost comes first; scores are probabilities all the same")
+    layout = job.layout(classifier)
     skip = PassedOver()
     inputs = job.share(collect(sources, sys.stdin.buffer, skip))
     say_notes(passed_over(skip.counts()))
@@ -123,7 +129,7 @@ def predict(
             unreadable += row["error"] is not None
             yield row
 
-    FORMATS[chosen[0] if chosen else "table"](rows(), job.layout(classifier))
+    FORMATS[chosen[0] if chosen else "table"](rows(), layout)
     return 3 if unreadable else 0
 
 

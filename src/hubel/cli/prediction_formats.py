@@ -37,10 +37,12 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
         others = ", ".join(f"{entry['class']} {entry['score']:{form}}" for entry in row["top"][1:])
         cost = [f"{row['expected_cost']:.4g}"] if layout.costs else []
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
-        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *cost, *facts))
+        sets = [", ".join(entry["class"] for entry in row["set"])] if layout.coverage else []
+        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *cost, *sets, *facts))
     if shown:
         costs = ["expected cost"] if layout.costs else []
-        columns = ["image", "class", "score", "next classes", *costs, "decoded"]
+        sets = [f"{100 * layout.coverage:g}% set"] if layout.coverage else []
+        columns = ["image", "class", "score", "next classes", *costs, *sets, "decoded"]
         print_table(columns[: len(shown[0])], shown)
     for problem in problems:
         say(problem)

@@ -38,6 +38,8 @@ def print_training_result(result: RunResult) -> int:
     print_line(f"report  {result.report}")
     if result.evaluation.accuracy is not None:
         print_line(f"use it  {shell_command('hubel', 'predict', result.folder, 'IMAGE...')}")
+    if result.folds is not None:
+        print_line(f"folds   {result.folds.sentence()}: {result.folder / 'folds' / 'report.html'}")
     for line in result.advice:
         print_line(f"next    {line}")
     return 0

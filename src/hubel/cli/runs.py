@@ -33,6 +33,7 @@ def runs(folder: Path = Path("runs"), /) -> int:
             "-" if run.macro_f1 is None else f"{run.macro_f1:.4f}",
             *(["-" if run.mse is None else f"{run.mse:.4f}"] if squared else []),
             "-" if run.images is None else f"{run.images:,}",
+            run.split or "-",
         )
         for run in found
     ]
@@ -42,7 +43,9 @@ def runs(folder: Path = Path("runs"), /) -> int:
         (run.data, run.model, *values, str(run.path), *([settings] if different else []))
         for run, values, settings in zip(found, numbers, differing, strict=True)
     ]
-    print_table(["data", "model", "accuracy", "macro F1", *squared, "images", "folder", *different], rows)
+    print_table(
+        ["data", "model", "accuracy", "macro F1", *squared, "images", "measured on", "folder", *different], rows
+    )
     for run in found:
         if run.damaged:
             print_line(f"warning  {run.path / 'metrics.json'} is damaged")

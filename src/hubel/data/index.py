@@ -71,6 +71,7 @@ class Index:
         reasons: the reason for each unreadable row.
         reused: number of rows that were taken from an earlier scan.
         remarks: of the source, for the user, a line each.
+        passed: path and reason of each file that was passed over, of the first 100,000.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Index:
     reasons: dict[int, str]
     reused: int = 0
     remarks: tuple[str, ...] = ()
+    passed: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
@@ -155,6 +157,8 @@ class Index:
     def notes(self) -> list[str]:
         """Return the remarks of the source, and one line for each kind of file or image that the scan left out."""
         notes = [*self.remarks, *passed_over(self.skipped)]
+        if any(", ...)" in why for why in self.skipped):
+            notes.append("  hubel data with --passed-over names each of them")
         if bad := self.unreadable():
             notes.append(Caution(f"{counted(len(bad), 'file')} left out because unreadable:"))
             notes += [f"  {path}: {reason}" for path, reason in bad]
@@ -234,6 +238,7 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         reasons=reasons,
         reused=len(listing) - len(todo),
         remarks=listing.notes,
+        passed=listing.passed,
         **columns,
     )
     if (columns["status"] != OK).all():

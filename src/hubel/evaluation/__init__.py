@@ -9,6 +9,9 @@ from hubel.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from hubel.evaluation.evaluate import EvaluationResult as EvaluationResult
     from hubel.evaluation.evaluate import evaluate_file as evaluate_file
+    from hubel.evaluation.folds import FoldsEvaluation as FoldsEvaluation
+    from hubel.evaluation.folds import FoldsResult as FoldsResult
+    from hubel.evaluation.folds import evaluate_folds as evaluate_folds
     from hubel.evaluation.report import Report as Report
     from hubel.evaluation.report import write_report as write_report
     from hubel.evaluation.write import write_evaluation as write_evaluation
@@ -17,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "hubel.evaluation.evaluate": ("EvaluationResult", "evaluate_file"),
+        "hubel.evaluation.folds": ("FoldsEvaluation", "FoldsResult", "evaluate_folds"),
         "hubel.evaluation.report": ("Report", "write_report"),
         "hubel.evaluation.write": ("write_evaluation",),
     },

@@ -16,6 +16,7 @@ from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
 from hubel.metrics.imbalance import prior_fact
 from hubel.tasks.catalogue import find_task
+from hubel.tasks.prediction_sets import measure_coverage
 from hubel.tasks.task import Evaluation, Model
 
 __all__ = ["EvaluationResult", "evaluate_file"]
@@ -57,6 +58,7 @@ def evaluate_file(
     tta: bool = False,
     engine: str = "auto",
     costs: str | Path | None = None,
+    coverage: float | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
 
@@ -72,6 +74,7 @@ def evaluate_file(
         tta: average the scores over views of each image; see `hubel.inference.tta`.
         engine: for exported files; see `hubel.load`.
         costs: see `hubel.load`.
+        coverage: measure prediction sets of this coverage, too; see `hubel.inference.Classifier.rank`.
 
     Raises:
         HubelError: the model or the data cannot be used together.
@@ -79,11 +82,15 @@ def evaluate_file(
     out = output_folder(out, verb="evaluate", inputs=(model, data))  # first: nobody waits for a result that is refused
     opened = _open(model, device, engine, tta=tta, costs=costs)
     card, task = opened.card, find_task(opened.card.task)
+    if coverage is not None:
+        card.coverage_table().at(coverage)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
     chosen = dataset.evaluation_rows(card.provenance, split)
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
     images = dataset.images(card.preprocess, rows)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
+    if coverage is not None:
+        evaluation = measure_coverage(evaluation, card, coverage)
     notes = (*dataset.index.notes(), *chosen.notes)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
     facts = {

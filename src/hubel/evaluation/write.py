@@ -29,6 +29,7 @@ def write_evaluation(
     notes: Sequence[str],
     drawings: Sequence[Drawing] = (),
     columns: Mapping[str, Sequence[Any]] | None = None,
+    numbers: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write metrics, tables, figures and a self-contained `report.html` into `folder`; return the report's path.
 
@@ -43,6 +44,7 @@ def write_evaluation(
         notes: warnings.
         drawings: more figures, above those of the evaluation.
         columns: more columns of `predictions.csv`, by name, a value for each image.
+        numbers: more entries of `metrics.json`.
     """
     for name, table in evaluation.files().items():
         write_atomic(folder / name, table)
@@ -53,8 +55,8 @@ def write_evaluation(
         png = to_png(drawing.figure)
         write_atomic(folder / "figures" / f"{drawing.name}.png", png)
         figures.append((drawing.heading, drawing.caption, png))
-    numbers = evaluation_json(evaluation, split=split, taught=taught)
-    seen = numbers["used_in_training"]
+    content = {**evaluation_json(evaluation, split=split, taught=taught), **(numbers or {})}
+    seen = content["used_in_training"]
     report = Report(
         title=title,
         headline=headline or evaluation.headline(split),
@@ -68,7 +70,7 @@ def write_evaluation(
     )
     write_report(folder / "report.html", report)
     # Last: a folder with metrics.json is a finished one.
-    write_json(folder / "metrics.json", numbers)
+    write_json(folder / "metrics.json", content)
     return folder / "report.html"
 
 

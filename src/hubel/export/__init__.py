@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hubel.export.bench.run import BenchmarkSettings as BenchmarkSettings
     from hubel.export.bench.run import benchmark as benchmark
     from hubel.export.ensemble import Ensemble as Ensemble
-    from hubel.export.ensemble import Member as Member
+    from hubel.export.ensemble import EnsembleMember as EnsembleMember
     from hubel.export.ensemble import ensemble as ensemble
     from hubel.export.formats import FORMATS as FORMATS
     from hubel.export.onnx_graph import Parity as Parity
@@ -26,7 +26,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "hubel.export.bench.report": ("Benchmark",),
         "hubel.export.bench.run": ("BenchmarkSettings", "benchmark"),
-        "hubel.export.ensemble": ("Ensemble", "Member", "ensemble"),
+        "hubel.export.ensemble": ("Ensemble", "EnsembleMember", "ensemble"),
         "hubel.export.formats": ("FORMATS",),
         "hubel.export.onnx_graph": ("Parity",),
         "hubel.export.quantise": ("OnnxQuantiser", "QuantisationCost", "Quantised"),

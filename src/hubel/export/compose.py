@@ -23,7 +23,7 @@ with undisturbed():
     import onnx
     from onnx import helper, numpy_helper
 
-__all__ = ["averaged", "with_views"]
+__all__ = ["mean_of_graphs", "with_views"]
 
 # Pillow enlarges with weights in units of 2^-22 and rounds after each axis (ImagingResampleHorizontal_8bpc). A weight
 # times a byte has 30 bits, and float32 holds 24: each weight is divided into two halves of 11 bits, all of whose sums
@@ -33,7 +33,7 @@ _LEAST = float(np.finfo(np.float32).tiny)  # of a score whose logarithm is taken
 _SURE = 1e-7  # distance to 0 and 1 of a score that becomes the logit of a sigmoid
 
 
-def averaged(models: Sequence[bytes], orders: Sequence[Sequence[int]], card: ModelCard) -> bytes:
+def mean_of_graphs(models: Sequence[bytes], orders: Sequence[Sequence[int]], card: ModelCard) -> bytes:
     """Return one graph whose scores are the mean over those of several graphs.
 
     Args:

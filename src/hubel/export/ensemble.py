@@ -28,12 +28,12 @@ from hubel.core.version import __version__
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
-from hubel.export.compose import averaged, with_views
+from hubel.export.compose import mean_of_graphs, with_views
 from hubel.export.formats import FORMATS
 from hubel.export.onnx_graph import OPSET, Parity, check_scores, onnx_network
 from hubel.export.quantise import OnnxQuantiser, QuantisationCost, measure_cost
 from hubel.export.run import PARITY_IMAGES
-from hubel.export.sample import Sample, sample_images
+from hubel.export.sample import ExportSample, sample_images
 from hubel.inference.classifier import Classifier
 from hubel.inference.engines.registry import open_onnx
 from hubel.inference.onnx_file import described
@@ -46,7 +46,7 @@ from hubel.weights.card import ModelCard
 from hubel.weights.create import means_a_file
 from hubel.weights.model_file import model_path
 
-__all__ = ["Ensemble", "Member", "ensemble"]
+__all__ = ["Ensemble", "EnsembleMember", "ensemble"]
 
 #: Name of the network in the card of an ensemble, which has several.
 ENSEMBLE = "ensemble"
@@ -61,7 +61,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class EnsembleMember:
     """A classifier of an ensemble.
 
     Attributes:
@@ -90,7 +90,7 @@ class Ensemble:
     """
 
     path: Path
-    members: tuple[Member, ...]
+    members: tuple[EnsembleMember, ...]
     parity: Parity
     images: str
     accuracy: float | None = None
@@ -169,7 +169,7 @@ def ensemble(
     sample = sample_images(data, card)
     classifiers = [_classifier(network, member) for network, member in loaded]
     graphs = [onnx_network(network, member) for network, member in loaded]
-    exact = whole = averaged(graphs, orders, card)
+    exact = whole = mean_of_graphs(graphs, orders, card)
 
     def mean_of_members(pixels: Pixels) -> NDArray[np.float64]:
         parts = [one.scores(pixels)[:, order] for one, order in zip(classifiers, orders, strict=True)]
@@ -181,7 +181,7 @@ def ensemble(
             _quantiser(max_drop, sample, order).quantise_with_cost(graph, sample.calibration)
             for graph, order in zip(graphs, orders, strict=True)
         ]
-        whole = averaged([one.model for one in quantised], orders, card)
+        whole = mean_of_graphs([one.model for one in quantised], orders, card)
         cost = measure_cost(exact, whole, sample.check, sample.targets, max_drop=max_drop)
         facts = {"int8": {**dataclasses.asdict(cost), "members": [one.facts() for one in quantised]}}
     reference: Compute = mean_of_members
@@ -201,7 +201,7 @@ def ensemble(
     return Ensemble(
         path=path,
         members=tuple(
-            Member(name=name, network=one.card.model, accuracy=_accuracy(one.scores, one.card, sample, order))
+            EnsembleMember(name=name, network=one.card.model, accuracy=_accuracy(one.scores, one.card, sample, order))
             for name, one, order in zip(names, classifiers, orders, strict=True)
         ),
         parity=parity,
@@ -311,14 +311,14 @@ def _classifier(network: nn.Module, card: ModelCard) -> Classifier:
     return classifier
 
 
-def _quantiser(max_drop: float, sample: Sample, order: Sequence[int]) -> OnnxQuantiser:
+def _quantiser(max_drop: float, sample: ExportSample, order: Sequence[int]) -> OnnxQuantiser:
     """Return the quantiser of a member; `order` has the position of each of the ensemble's classes among its own."""
     targets = None if sample.targets is None else np.asarray(order)[sample.targets]
     return OnnxQuantiser(max_drop=max_drop, check=None if targets is None else (sample.check, targets))
 
 
 def _accuracy(
-    compute: Callable[[Pixels], NDArray[Any]], card: ModelCard, sample: Sample, order: Sequence[int]
+    compute: Callable[[Pixels], NDArray[Any]], card: ModelCard, sample: ExportSample, order: Sequence[int]
 ) -> float | None:
     """Return the share of the images that are classified correctly; None where they have no classes."""
     if sample.targets is None:

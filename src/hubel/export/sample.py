@@ -14,7 +14,7 @@ from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.weights.card import ModelCard
 
-__all__ = ["Sample", "sample_images"]
+__all__ = ["ExportSample", "sample_images"]
 
 _CALIBRATION_IMAGES = 300  # the ranges of activations change little with more
 
@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class ExportSample:
     """Resized images, uint8 `(n, h, w, c)`, for calibration and comparison.
 
     Attributes:
@@ -38,7 +38,7 @@ class Sample:
     targets: NDArray[np.int64] | None = None
 
 
-def sample_images(data: str | Rooted | None, card: ModelCard) -> Sample:
+def sample_images(data: str | Rooted | None, card: ModelCard) -> ExportSample:
     """Take images of a dataset, or parts of two photos if none is given.
 
     Raises:
@@ -47,7 +47,7 @@ def sample_images(data: str | Rooted | None, card: ModelCard) -> Sample:
     return _from_photos(card.preprocess) if data is None else _from_data(data, card)
 
 
-def _from_data(data: str | Rooted, card: ModelCard) -> Sample:
+def _from_data(data: str | Rooted, card: ModelCard) -> ExportSample:
     """Take images of a dataset: training images to calibrate with, the others to compare and measure on."""
     multi_label = card.provenance.get("multi_label", False)
     dataset = open_dataset(data, multi_label=multi_label, labelled=False)
@@ -68,7 +68,7 @@ def _from_data(data: str | Rooted, card: ModelCard) -> Sample:
 
     named = set(dataset.labels(rows))
     if not multi_label and named <= set(card.classes) and named:
-        return Sample(
+        return ExportSample(
             name=f"{len(rows):,} {compared.name} images of {dataset.name}",
             calibration=pixels(spread(others if len(others) else rows, _CALIBRATION_IMAGES)),
             check=pixels(rows),
@@ -76,10 +76,10 @@ def _from_data(data: str | Rooted, card: ModelCard) -> Sample:
         )
     chosen = spread(dataset.rows(), _CALIBRATION_IMAGES)
     images = pixels(chosen)
-    return Sample(name=f"{len(chosen):,} images of {dataset.name}", calibration=images, check=images)
+    return ExportSample(name=f"{len(chosen):,} images of {dataset.name}", calibration=images, check=images)
 
 
-def _from_photos(preprocess: Preprocess) -> Sample:
+def _from_photos(preprocess: Preprocess) -> ExportSample:
     """Cut parts from the two photos of scikit-learn: real edges, textures and colours, if no data is given."""
     from sklearn.datasets import load_sample_images
 
@@ -89,4 +89,4 @@ def _from_photos(preprocess: Preprocess) -> Sample:
         for top in (0, 100, 200)
         for left in (0, 150, 300, 440)
     ]
-    return Sample(name=f"{len(parts)} parts of two photos", calibration=np.stack(parts), check=np.stack(parts))
+    return ExportSample(name=f"{len(parts)} parts of two photos", calibration=np.stack(parts), check=np.stack(parts))

@@ -38,6 +38,19 @@ _ALL_CORES = 2**26  # numbers in the features from which on more threads than on
 
 
 @dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Logits of images in cross-validation: each by a head that has not seen it.
+
+    Attributes:
+        positions: of the images, ascending, `(m,)`.
+        logits: `(m, classes)`.
+    """
+
+    positions: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Probe:
     """A linear head.
 
@@ -47,12 +60,14 @@ class Probe:
         strength: the inverse strength of the penalty that was chosen.
         accuracy: share that is right in cross-validation, 0 to 1; of several labels, with exactly the right ones. None
             where no class has two images, so that none can be left out.
+        left_out: the logits of cross-validation; None like the accuracy.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     strength: float
     accuracy: float | None
+    left_out: LeftOut | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,7 @@ def fit_probe(
     seed: int = 0,
     sample_weight: NDArray[np.float32] | None = None,
     log_prior: NDArray[np.float64] | None = None,
+    strength: float | None = None,
 ) -> Probe:
     """Fit the best linear head to features.
 
@@ -89,6 +105,7 @@ def fit_probe(
         sample_weight: of each image in the loss, `(n,)`, at least 0; 1 if None. The accuracy counts all alike.
         log_prior: of each class, `(classes,)`: the loss is that of the logits plus this, so that the head assumes equal
             classes. As biases have no penalty, that is the plain fit with this taken from the biases.
+        strength: the inverse strength of the penalty; None chooses it by cross-validation.
     """
     weights = np.ones(len(features), np.float32) if sample_weight is None else sample_weight
     scaling = _Scaling.of(features)
@@ -97,13 +114,16 @@ def fit_probe(
     shift = 0.0 if log_prior is None else log_prior
     strengths = _STRENGTHS if log_prior is None else _ADJUSTED_STRENGTHS
     with _few_threads(x.size):
-        scores = _cross_validate(x[some], targets[some], weights[some], classes, seed, strengths, shift)
-        best = 0 if scores is None else int(np.argmax(scores))
-        weight, bias = _fit(x, targets, weights, classes, [strengths[best]])[0]
+        tried = () if strength else strengths  # nothing is left to choose
+        logits = _cross_validate(x[some], targets[some], weights[some], classes, seed, tried, shift)
+        scores = [float(_right(one, targets[some]).mean()) for one in logits]
+        best = int(np.argmax(scores)) if scores else 0
+        strength = strength or strengths[best]
+        weight, bias = _fit(x, targets, weights, classes, [strength])[0]
     weight = weight * scaling.factor
     bias = bias - shift - weight @ scaling.mean
-    accuracy = None if scores is None else float(scores[best])
-    return Probe(weight.astype(np.float32), bias.astype(np.float32), strengths[best], accuracy)
+    accuracy, left_out = (scores[best], LeftOut(some, logits[best])) if scores else (None, None)
+    return Probe(weight.astype(np.float32), bias.astype(np.float32), strength, accuracy, left_out)
 
 
 def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], classes: int) -> float:
@@ -137,21 +157,22 @@ def _cross_validate(
     seed: int,
     strengths: tuple[float, ...],
     shift: NDArray[np.float64] | float,
-) -> NDArray[np.float64] | None:
-    """Return the accuracy on left-out images for each strength; None where none can be left out."""
-    right = np.zeros(len(strengths))
-    folds = list(_folds(targets, seed))
-    if not folds:
-        return None
+) -> NDArray[np.float32]:
+    """Return the logits `(strengths, n, classes)` of images, each left out; of no strength where none can be."""
+    folds = list(_folds(targets, seed)) if strengths else []
+    logits = np.empty((len(strengths) if folds else 0, len(x), classes), np.float32)
     for train, held in folds:
         heads = _fit(x[train], targets[train], weights[train], classes, strengths)
         for place, (weight, bias) in enumerate(heads):
-            logits = x[held] @ weight.T + (bias - shift)
-            if targets.ndim == 2:
-                right[place] += ((logits > 0) == (targets[held] > 0.5)).all(1).sum()
-            else:
-                right[place] += (logits.argmax(1) == targets[held]).sum()
-    return right / len(x)
+            logits[place, held] = x[held] @ weight.T + (bias - shift)
+    return logits
+
+
+def _right(logits: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return whether each image `(n,)` gets its class, or exactly its classes."""
+    if targets.ndim == 2:
+        return np.asarray(((logits > 0) == (targets > 0.5)).all(1))
+    return np.asarray(logits.argmax(1) == targets)
 
 
 def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

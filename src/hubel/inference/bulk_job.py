@@ -36,6 +36,7 @@ class BulkJob:
         shard: "i/n", the i-th of n parts of the images, i from 1 to n.
         no_formulas: see `RowLayout`.
         costs: as for `hubel.inference.load.load`; "" for the model's own.
+        coverage: adds prediction sets, see `Classifier.rank`.
 
     Raises:
         OptionError: a value that cannot work.
@@ -50,6 +51,7 @@ class BulkJob:
     shard: str = "1/1"
     no_formulas: bool = False
     costs: str = ""
+    coverage: float | None = None
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
@@ -82,10 +84,16 @@ class BulkJob:
         return load(self.model, device="cpu", tta=self.tta, costs=self.costs)
 
     def layout(self, classifier: Classifier) -> RowLayout:
-        """Return the columns of the rows."""
+        """Return the columns of the rows.
+
+        Raises:
+            OptionError: there are no prediction sets of the coverage.
+        """
+        if self.coverage is not None:
+            classifier.card.coverage_table().at(self.coverage)
         numbers = classifier.card.scores == "identity"
-        priced = classifier.card.costs is not None
-        return RowLayout(min(self.top, len(classifier.classes)), self.decoded, numbers, self.no_formulas, priced)
+        top, priced = min(self.top, len(classifier.classes)), classifier.card.costs is not None
+        return RowLayout(top, self.decoded, numbers, self.no_formulas, self.coverage, priced)
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""
@@ -95,7 +103,8 @@ class BulkJob:
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
         priced = user_path(self.costs) if self.costs else Path()
         costs = {"--costs": _digest(priced) if priced.is_file() else self.costs} if self.costs else {}
-        return {"model": model, "--top": self.top, "--shard": self.shard, **decode, **costs}
+        asked = {"--top": self.top, "--coverage": self.coverage, "--shard": self.shard}
+        return {"model": model, **asked, **decode, **costs}
 
 
 def _digest(path: Path) -> str:
@@ -105,5 +114,5 @@ def _digest(path: Path) -> str:
 
 def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
-    for item, prediction in classifier.rank(inputs, top_k=job.top):
+    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage):
         yield row_of(prediction, item if job.decoded else None)

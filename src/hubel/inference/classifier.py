@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,12 +33,17 @@ class Prediction:
         ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read. Of a
             model with costs, the class of least expected cost comes first, whatever its score.
         reason: of an image that cannot be read, or is damaged, which has a ranking nevertheless; None for all others.
+        label_set: the classes of its prediction set, the highest score first, at least one; None where no coverage is
+            asked for, or the image cannot be read.
+        set_scores: the scores of `label_set`.
         expected_cost: of the first class of the ranking; None where the model has no costs.
     """
 
     path: str
     ranking: tuple[tuple[str, float], ...] = ()
     reason: str | None = None
+    label_set: tuple[str, ...] | None = None
+    set_scores: tuple[float, ...] = ()
     expected_cost: float | None = None
 
 
@@ -120,21 +125,53 @@ class Classifier(abc.ABC):
         rows = [_readable(row) for _, row in self._stream(as_inputs(images))]
         return np.stack(rows) if rows else np.empty((0, len(self.classes)))
 
-    def rank(self, inputs: Iterable[Input], *, top_k: int = 5) -> Iterator[tuple[Input, Prediction]]:
-        """Yield the `top_k` most probable classes of each image, in order; unreadable files come with their reason."""
+    def rank(
+        self, inputs: Iterable[Input], *, top_k: int = 5, coverage: float | None = None
+    ) -> Iterator[tuple[Input, Prediction]]:
+        """Yield the `top_k` most probable classes of each image, in order; unreadable files come with their reason.
+
+        Args:
+            inputs: the images.
+            top_k: classes of each ranking.
+            coverage: adds prediction sets, which have the true class of this share of the images; see `label_set`.
+
+        Raises:
+            OptionError: the model has no such sets.
+        """
+        if coverage is not None:
+            self.card.coverage_table().at(coverage)  # refused before any image is read
         for item, row in self._stream(inputs):
             if isinstance(row, DecodeError):
                 yield item, Prediction(item.name, reason=row.reason)
                 continue
             cost = self.expected_cost(row)
-            yield item, Prediction(item.name, self.best(row, top_k), item.damage or None, expected_cost=cost)
+            prediction = Prediction(item.name, self.best(row, top_k), item.damage or None, expected_cost=cost)
+            if coverage is not None:
+                names, scores = zip(*self.label_set(row, coverage), strict=True)
+                prediction = replace(prediction, label_set=names, set_scores=scores)
+            yield item, prediction
+
+    def label_set(self, row: NDArray[np.float64], coverage: float) -> tuple[tuple[str, float], ...]:
+        """Return the prediction set of an image: its classes and their scores, the highest first, at least one.
+
+        Of images like those that calibrated the model, the set has the true class for the share `coverage` or more.
+
+        Args:
+            row: the image's scores, `(classes,)`.
+            coverage: 0.5 to 0.999.
+
+        Raises:
+            OptionError: the coverage is out of range, or the model is not calibrated for it.
+        """
+        inside = self.card.coverage_table().sets(row[None], coverage)[0]
+        return tuple((self.classes[i], float(row[i])) for i in _order(row) if inside[i])
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
         """Return the classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first.
 
         The class that is predicted comes first: of a model with costs, that may be another than the most probable one.
         """
-        order = np.argsort(-row, kind="stable")
+        order = _order(row)
         if self.card.costs is not None:
             decision = self.decisions(row[None])[0]
             order = np.append(decision, order[order != decision])
@@ -150,6 +187,11 @@ class Classifier(abc.ABC):
         first = list(itertools.islice(remaining, MANY))
         compute, lanes = self.for_many(len(first))
         yield from stream(itertools.chain(first, remaining), self.card.preprocess, compute, lanes=lanes)
+
+
+def _order(row: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the positions of the scores `(classes,)`, the highest first; of equal ones the first."""
+    return np.argsort(-row, kind="stable")
 
 
 def _readable(row: NDArray[np.float64] | DecodeError) -> NDArray[np.float64]:

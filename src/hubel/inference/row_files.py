@@ -22,6 +22,7 @@ __all__ = ["Row", "RowLayout", "as_line", "row_of", "write_csv", "writer_for"]
 
 Row = dict[str, Any]
 
+_BETWEEN = "|"  # the classes of a set, as between the labels of a table
 _ROW_GROUP = 2**14  # rows of a Parquet file that are in memory at once
 _ESCAPED = "backslashreplace"  # names of files may hold bytes that are no UTF-8; JSON reads this form of them back
 
@@ -36,12 +37,14 @@ class RowLayout:
         numbers: scores are predicted numbers rather than probabilities.
         costs: rows have the expected cost of their class.
         no_formulas: texts of a CSV file that spreadsheets would take for formulas get an apostrophe in front.
+        coverage: of the rows' prediction sets; None for rows without sets.
     """
 
     top: int
     decoded: bool = False
     numbers: bool = False
     no_formulas: bool = False
+    coverage: float | None = None
     costs: bool = False
 
     def columns(self) -> list[str]:
@@ -51,22 +54,29 @@ class RowLayout:
         ['path', 'class', 'score', 'class2', 'score2', 'error']
         """
         others = [f"{name}{place}" for place in range(2, self.top + 1) for name in ("class", "score")]
+        sets = [] if self.coverage is None else ["set"]
         decoded = ["width", "height", "mode", "rgb_mean"] if self.decoded else []
         costs = ["expected_cost"] if self.costs else []
-        return ["path", "class", "score", *others, *costs, *decoded, "error"]
+        return ["path", "class", "score", *others, *costs, *sets, *decoded, "error"]
 
 
 def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
     """Return the row of one image, with facts about its pixels if `decode` is given."""
     row: Row = {"path": prediction.path, "class": None, "score": None, "top": [], "error": prediction.reason}
     if prediction.ranking:
-        row["top"] = [{"class": name, "score": round(score, 6)} for name, score in prediction.ranking]
+        row["top"] = _entries(prediction.ranking)
         row["class"], row["score"] = row["top"][0]["class"], row["top"][0]["score"]
         if prediction.expected_cost is not None:
             row["expected_cost"] = round(prediction.expected_cost, 6)
+        if prediction.label_set is not None:
+            row["set"] = _entries(zip(prediction.label_set, prediction.set_scores, strict=True))
         if decode is not None:
             row |= _pixel_facts(decode)
     return row
+
+
+def _entries(ranking: Iterable[tuple[str, float]]) -> list[Row]:
+    return [{"class": name, "score": round(score, 6)} for name, score in ranking]
 
 
 def _pixel_facts(item: Input) -> Row:
@@ -88,9 +98,11 @@ def write_csv(rows: Iterable[Row], file: TextIO, layout: RowLayout) -> None:
     writer = csv.DictWriter(file, layout.columns(), lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        flat = {name: value for name, value in row.items() if name not in ("top", "rgb_mean")}
+        flat = {name: value for name, value in row.items() if name not in ("top", "set", "rgb_mean")}
         for place, entry in enumerate(row["top"][1:], start=2):
             flat |= {f"class{place}": entry["class"], f"score{place}": entry["score"]}
+        if "set" in row:
+            flat["set"] = _BETWEEN.join(entry["class"] for entry in row["set"])
         if "rgb_mean" in row:
             flat["rgb_mean"] = " ".join(map(str, row["rgb_mean"]))
         writer.writerow({name: without_formula(value) for name, value in flat.items()} if layout.no_formulas else flat)
@@ -131,12 +143,12 @@ def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: RowLayout) -> Non
     entry = pa.struct([("class", pa.string()), ("score", pa.float64())])
     types = {
         "path": pa.string(), "class": pa.string(), "score": pa.float64(), "top": pa.list_(entry),
+        "set": pa.list_(entry),
         "width": pa.int32(), "height": pa.int32(), "mode": pa.string(), "rgb_mean": pa.list_(pa.float64()),
         "expected_cost": pa.float64(), "error": pa.string(),
     }  # fmt: skip
-    absent = set() if layout.decoded else {"width", "height", "mode", "rgb_mean"}
-    absent |= set() if layout.costs else {"expected_cost"}
-    schema = pa.schema([(name, kind) for name, kind in types.items() if name not in absent])
+    always = {"path", "class", "score", "top", "error"}
+    schema = pa.schema([(name, types[name]) for name in types if name in always or name in layout.columns()])
     remaining = iter(rows)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while some := list(itertools.islice(remaining, _ROW_GROUP)):

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from hubel.metrics.classification import MultiLabelMetrics as MultiLabelMetrics
     from hubel.metrics.classification import measure_classification as measure_classification
     from hubel.metrics.classification import measure_multilabel as measure_multilabel
+    from hubel.metrics.prediction_sets import SetMetrics as SetMetrics
+    from hubel.metrics.prediction_sets import aps_scores as aps_scores
+    from hubel.metrics.prediction_sets import conformal_quantile as conformal_quantile
+    from hubel.metrics.prediction_sets import coverage_table as coverage_table
+    from hubel.metrics.prediction_sets import lac_scores as lac_scores
+    from hubel.metrics.prediction_sets import measure_sets as measure_sets
+    from hubel.metrics.prediction_sets import raps_scores as raps_scores
     from hubel.metrics.reconstruction import ReconstructionMetrics as ReconstructionMetrics
     from hubel.metrics.reconstruction import measure_reconstruction as measure_reconstruction
     from hubel.metrics.tables import confusion_csv as confusion_csv
@@ -32,6 +39,15 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "MultiLabelMetrics",
             "measure_classification",
             "measure_multilabel",
+        ),
+        "hubel.metrics.prediction_sets": (
+            "SetMetrics",
+            "aps_scores",
+            "conformal_quantile",
+            "coverage_table",
+            "lac_scores",
+            "measure_sets",
+            "raps_scores",
         ),
         "hubel.metrics.reconstruction": ("ReconstructionMetrics", "measure_reconstruction"),
         "hubel.metrics.tables": ("confusion_csv", "per_class_csv"),

@@ -88,6 +88,7 @@ class Api:
     async def predict(self, request: Request) -> Response:
         """Classify one image, sent as the body, or several, sent as parts of a form."""
         model, top = self._model(request), _top(request)
+        coverage = _coverage(request, model.classifier)
         with self._bodies.lease() as lease:
             images, single = await self._images(request, lease)
             futures = model.batcher.submit([image.data for image in images])
@@ -96,7 +97,9 @@ class Api:
             rows = await self._results(request, futures)
         if single and isinstance(rows[0], DecodeError):
             raise _unreadable(rows[0])
-        predictions = [_prediction(name, row, model.classifier, top) for name, row in zip(names, rows, strict=True)]
+        predictions = [
+            _prediction(name, row, model.classifier, top, coverage) for name, row in zip(names, rows, strict=True)
+        ]
         return JsonResponse({"model": model.name, "images": predictions})
 
     async def explain(self, request: Request) -> Response:
@@ -222,15 +225,33 @@ def _top(request: Request) -> int:
     return int(text)
 
 
-def _prediction(name: str | None, row: ScoredImage | Exception, model: Classifier, top: int) -> dict[str, Any]:
+def _coverage(request: Request, model: Classifier) -> float | None:
+    """Return the coverage of the prediction sets that a request asks for, if any."""
+    text = request.query_params.get("coverage")
+    if text is None:
+        return None
+    if not (len(text) < 9 and text.isascii() and text.replace(".", "", 1).isdecimal()):
+        raise RequestError(422, "bad_parameter", "coverage must be a number from 0.5 to 0.999")
+    try:
+        model.card.coverage_table().at(float(text))
+    except OptionError as error:
+        raise RequestError(422, "bad_parameter", str(error)) from None
+    return float(text)
+
+
+def _prediction(
+    name: str | None, row: ScoredImage | Exception, model: Classifier, top: int, coverage: float | None
+) -> dict[str, Any]:
     if isinstance(row, DecodeError):
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
     if isinstance(row, Exception):
         raise row
+    sets = {"set": model.label_set(row.scores, coverage)} if coverage else {}
+    found = {"top": model.best(row.scores, top), **sets}
+    entries = {key: [{"class": label, "score": score} for label, score in pairs] for key, pairs in found.items()}
     cost = model.expected_cost(row.scores)
-    best = [{"class": label, "score": score} for label, score in model.best(row.scores, top)]
     costs = {} if cost is None else {"expected_cost": cost}
-    return {"name": name, "top": best, **costs, **({"damaged": row.damage} if row.damage else {})}
+    return {"name": name, **entries, **costs, **({"damaged": row.damage} if row.damage else {})}
 
 
 def _described(model: ServedModel) -> dict[str, Any]:

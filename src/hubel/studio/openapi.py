@@ -58,6 +58,12 @@ _SCHEMAS: _Json = {
                 "name": {"type": ["string", "null"], "description": "the file name, if a form has one"},
                 "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
                 "expected_cost": {"type": "number", "minimum": 0, "description": "of the first class, if it has costs"},
+                "set": {
+                    "type": "array",
+                    "items": {"$ref": "#/components/schemas/Class"},
+                    "minItems": 1,
+                    "description": "the classes that the image may have, if `coverage` is given",
+                },
                 "damaged": {
                     **_TEXT,
                     "description": "why parts of the photo are not as taken",
@@ -66,6 +72,7 @@ _SCHEMAS: _Json = {
             },
             "top",
             "expected_cost",
+            "set",
             "damaged",
             "error",
         ),
@@ -132,6 +139,10 @@ def _query(name: str, text: str, schema: _Json) -> _Json:
     return {"name": name, "in": "query", "description": text, "schema": schema}
 
 
+_COVERAGE = (
+    "of images like those that calibrated the model, this share of sets have the true class. "
+    "422 for models that are not calibrated, or for too few images to bound so high a share."
+)
 _MODEL = _query("model", "A name among /v1/models; the first one if not given.", _TEXT)
 _IMAGE: _Json = {kind: {"schema": _BINARY} for kind in ("image/*", "application/octet-stream")}
 
@@ -139,11 +150,16 @@ _IMAGE: _Json = {kind: {"schema": _BINARY} for kind in ("image/*", "application/
 def _predict(settings: ServerSettings) -> _Json:
     form = {"type": "object", "additionalProperties": _BINARY, "minProperties": 1, "maxProperties": settings.max_parts}
     top = {"type": "integer", "minimum": 1, "maximum": MOST_CLASSES, "default": 5}
+    share = {"type": "number", "minimum": 0.5, "maximum": 0.999}
     return {
         "summary": "Classify one or several images.",
         "description": f"One image as the body, or up to {settings.max_parts} as the parts of a form; "
         f"{settings.max_body:,} bytes in all.",
-        "parameters": [_MODEL, _query("top", "Number of classes for each image, those with the highest scores.", top)],
+        "parameters": [
+            _MODEL,
+            _query("top", "Number of classes for each image, those with the highest scores.", top),
+            _query("coverage", f"Add prediction sets: {_COVERAGE}", share),
+        ],
         "requestBody": {"required": True, "content": {**_IMAGE, "multipart/form-data": {"schema": form}}},
         "responses": _responses("The images in their order.", _json("Predictions"), *_BODY),
     }

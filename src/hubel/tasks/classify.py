@@ -33,11 +33,12 @@ from hubel.metrics.classification import (
 )
 from hubel.metrics.costs import CostMetrics, measure_costs
 from hubel.metrics.imbalance import class_counts, inequality, log_shares, prior_shift, recall_weights
+from hubel.metrics.prediction_sets import coverage_table
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
 from hubel.metrics.tables import confusion_csv, per_class_csv, percent
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.task import Evaluation, FittedHead, Metric, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, LabelledOutputs, Metric, Model, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -397,7 +398,13 @@ class Classification(Task):
         return ClassificationObjective.of(settings, targets, device, len(card.classes))
 
     def fit_head(
-        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[Any],
+        card: ModelCard,
+        loss: LossSettings,
+        seed: int,
+        strength: float | None = None,
     ) -> FittedHead:
         """Fit a logistic regression; its strength is chosen by cross-validation."""
         import torch
@@ -412,8 +419,16 @@ class Classification(Task):
             # To draw the classes equally often is to weigh them so, but for chance, which a convex fit needs not.
             method = "inverse" if loss.balance == "sampling" else loss.balance
             weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes, method)).numpy()
-        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights, log_prior=offsets)
-        return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy)
+        probe = fit_probe(
+            features, targets, classes, seed=seed, sample_weight=weights, log_prior=offsets, strength=strength
+        )
+        return FittedHead(
+            weight=probe.weight,
+            bias=probe.bias,
+            score=probe.accuracy,
+            left_out=probe.left_out,
+            strength=probe.strength,
+        )
 
     def neighbours_score(self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> float:
         """Return the leave-one-out accuracy of 5 nearest neighbours."""
@@ -433,6 +448,10 @@ class Classification(Task):
         """
         shift = prior_shift(card.provenance)
         return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets, log_shift=shift), 6))
+
+    def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
+        """Return the card with thresholds of prediction sets."""
+        return dataclasses.replace(card, coverage=coverage_table(scores(held_out.outputs, card), held_out.targets))
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return a predictor."""

@@ -229,7 +229,13 @@ class Regression(Task):
         return RegressionObjective(offset=card.offset, scale=1 / card.temperature)
 
     def fit_head(
-        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[Any],
+        card: ModelCard,
+        loss: LossSettings,
+        seed: int,
+        strength: float | None = None,
     ) -> FittedHead:
         """Fit ridge regression; leave-one-out errors choose the penalty, 5 folds measure R²."""
         from sklearn.linear_model import RidgeCV  # what only evaluates exported files does without

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from hubel.features.probe import LeftOut
     from hubel.tasks.losses import LossSettings
 
 __all__ = [
     "Evaluation",
     "FittedHead",
+    "LabelledOutputs",
     "Metric",
     "Model",
     "Objective",
@@ -162,11 +164,28 @@ class FittedHead:
         weight: `(outputs, d)`.
         bias: `(outputs,)`.
         score: of cross-validation, at most 1: accuracy, or R² for numbers; None for too few images.
+        left_out: the outputs of cross-validation for the images that each of its heads has not seen, if they are kept.
+        strength: the inverse strength of the penalty that cross-validation has chosen, if it is to be chosen so.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     score: float | None
+    left_out: LeftOut | None = None
+    strength: float | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelledOutputs:
+    """Outputs of a model for images that have not taught it, and what they should be.
+
+    Attributes:
+        outputs: `(n, outputs)`.
+        targets: `(n,)`, or `(n, outputs)`.
+    """
+
+    outputs: NDArray[np.float32]
+    targets: NDArray[Any]
 
 
 class Task(abc.ABC):
@@ -242,9 +261,17 @@ class Task(abc.ABC):
         """
 
     def fit_head(
-        self, features: NDArray[np.float32], targets: NDArray[Any], card: ModelCard, loss: LossSettings, seed: int
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[Any],
+        card: ModelCard,
+        loss: LossSettings,
+        seed: int,
+        strength: float | None = None,
     ) -> FittedHead:
         """Fit a linear head to features `(n, d)`; of the loss, the treatment of unequal classes counts.
+
+        A `strength` that an earlier fit has chosen saves the choice.
 
         Raises:
             OptionError: the task has no linear head.
@@ -261,6 +288,10 @@ class Task(abc.ABC):
 
     def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
         """Return the card with scores calibrated on validation images."""
+        return card
+
+    def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
+        """Return the card, whose scores are calibrated, with thresholds of prediction sets, if the task has these."""
         return card
 
     @abc.abstractmethod

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from hubel.data.loading import Images, Labelled, Samples, network_input
 from hubel.inference.forward import outputs
 from hubel.inference.predictor import Predictor
 from hubel.models.neighbours import Neighbours
-from hubel.nn.freezing import NONE
+from hubel.nn.freezing import ALL, NONE
+from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan, TransferPlan
@@ -53,6 +55,8 @@ class TrainedModel:
         seconds: spent, by phase.
         tuning: what transfer learning decided; None from scratch.
         logits: of the model for the validation images, where they are known: where only the head was trained.
+        left_out: of training images, each by a head that has not seen it, where only the head was trained.
+        strength: of the penalty of the linear head that was fitted to the frozen features, if one was.
     """
 
     path: Path
@@ -63,6 +67,8 @@ class TrainedModel:
     seconds: dict[str, float] = field(default_factory=dict)
     tuning: TuningPlan | None = None
     logits: NDArray[np.float32] | None = None
+    left_out: LabelledOutputs | None = None
+    strength: float | None = None
 
     @property
     def frozen(self) -> str:
@@ -94,9 +100,7 @@ def execute(
         else:
             trained = _train_from_scratch(plan, folder, on_epoch)
         if not trained.stopped_by:
-            # Images that have trained the network tell nothing of how confident it may be.
-            if plan.val is not None:
-                _calibrate(folder.model, plan, plan.val, trained.logits)
+            _calibrate(folder.model, plan, trained)
             _keep_reference(folder.model, plan)
     return trained
 
@@ -159,33 +163,42 @@ def _memorise(network: Neighbours, train: Labelled[Images]) -> dict[str, int]:
 def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:
     """Fit a head to pretrained features; then tune the stages that are freed, if they make it better."""
 
-    def keep(weights: Mapping[str, Tensor]) -> None:
+    def keep(weights: Mapping[str, Tensor], frozen: str) -> None:
         prefix = "network."  # of what is tuned as a part
-        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, plan.card)
+        # The weights of a file may have learned from these images themselves.
+        known = {} if isinstance(transfer.weights, Path) else {"frozen": frozen}
+        card = dataclasses.replace(plan.card, provenance={**plan.card.provenance, **known})
+        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, card)
 
     begun = load_newest(folder.checkpoints) is not None
 
     def save_head(network: nn.Module) -> None:
         if not begun:  # a run that goes on has a model already, perhaps a better one
-            keep(network.state_dict())
+            keep(network.state_dict(), ALL)
 
     # Once tuning has begun, it is not for the clock to decide what is tuned.
     tuning = prepare_tuning(_with_minutes(plan, math.inf) if begun else plan, transfer, save_head, folder.tell)
     minutes = sum(tuning.seconds.values()) / 60
     trained = TrainedModel(
-        path=folder.model, minutes=minutes, notes=tuning.notes, seconds=tuning.seconds, tuning=tuning.plan
+        path=folder.model,
+        minutes=minutes,
+        notes=tuning.notes,
+        seconds=tuning.seconds,
+        tuning=tuning.plan,
+        strength=tuning.strength,
     )
     if tuning.tuned is None:
-        return dataclasses.replace(trained, logits=tuning.logits)
+        return dataclasses.replace(trained, logits=tuning.logits, left_out=tuning.left_out)
     # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest, are the
     # best ones; few images cannot tell which.
     few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
     selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
     left = _with_minutes(plan, min(plan.loop.max_minutes, tuning.minutes_left))
-    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep, on_epoch)
+    keep_tuned = partial(keep, frozen=tuning.plan.boundary)
+    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep_tuned, on_epoch)
     with listening() as stop:
         finished = loop.run(stop)
-    if finished and loop.progress.best_epoch == 0:
+    if head_kept := finished and loop.progress.best_epoch == 0:
         tuning.notes.append("fine-tuning improved nothing on the validation images: the head alone is kept")
         folder.tell(tuning.notes[-1])
     return dataclasses.replace(
@@ -194,6 +207,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         minutes=minutes + loop.progress.minutes,
         stopped_by=0 if finished else stop.asked,
         seconds={**tuning.seconds, "fine-tuning": loop.progress.minutes * 60},
+        left_out=tuning.left_out if head_kept else None,
     )
 
 
@@ -236,14 +250,29 @@ def _open_loop(
     return loop
 
 
-def _calibrate(model: Path, plan: Plan, val: Labelled[Images], logits: NDArray[np.float32] | None) -> None:
-    """Calibrate the scores of a model file on the validation images."""
+def _calibrate(model: Path, plan: Plan, trained: TrainedModel) -> None:
+    """Calibrate the scores of a model file, and its prediction sets, on images that have not taught it.
+
+    Images that have trained the network tell nothing of how confident it may be. So the scores are calibrated on the
+    validation images; the sets on these, and on training images in cross-validation where only a head was trained.
+    """
     network, card = load_model(model)
-    if not plan.task.calibrates(card):
+    task, held_out = plan.task, [] if trained.left_out is None else [trained.left_out]
+    if not task.calibrates(card):
         return
-    if logits is None:
-        logits = outputs(network.to(plan.device), val.images)
-    save_model(model, network.state_dict(), plan.task.calibrate(logits, val.targets, card))
+    if plan.val is not None:
+        logits = trained.logits
+        if logits is None:
+            logits = outputs(network.to(plan.device), plan.val.images)
+        card = task.calibrate(logits, plan.val.targets, card)
+        held_out.append(LabelledOutputs(outputs=logits, targets=plan.val.targets))
+    if not held_out:
+        return
+    together = LabelledOutputs(
+        outputs=np.concatenate([part.outputs for part in held_out]),
+        targets=np.concatenate([part.targets for part in held_out]),
+    )
+    save_model(model, network.state_dict(), task.calibrate_sets(together, card))
 
 
 def _keep_reference(model: Path, plan: Plan) -> None:

@@ -109,6 +109,8 @@ class DataSettings(_Settings):
         images: train on so many of the training images, drawn by the seed and in the proportions of the classes.
             Default: all of them.
         test_share: share of all images that measures the result, when the data has no split at all.
+        folds: predict every image, those of all splits, by a linear head that has not seen it: one head for each of so
+            many parts of the images, on the features of the pretrained network. Default: no folds.
         cache: where decoded images wait for the next epoch: ram, disk or off. Default: where there is room.
         loading_threads: threads that decode; 0 decodes between the steps. Default: every core.
         root: folder that the relative paths of a table start at. Default: the table's own.
@@ -120,6 +122,7 @@ class DataSettings(_Settings):
     val_share: float = _number(0.1, 0.001, 0.9)
     test_share: float = _number(0.2, 0, 0.9)
     images: int | None = _number(None, 1, 2**40)
+    folds: int | None = _number(None, 2, 100)
     cache: str | None = _choice(None, "off", "ram", "disk")
     loading_threads: int | None = _number(None, 0, 256)
     root: str | None = None

@@ -25,6 +25,7 @@ from hubel.data.sources.builtin import XO
 from hubel.data.sources.listing import SPLITS
 from hubel.data.splits import Splits, split
 from hubel.data.taught import Taught
+from hubel.evaluation.folds import assign_folds
 from hubel.features.views import views_policy
 from hubel.inference.costs import with_costs
 from hubel.inference.device import pick_device, pick_precision
@@ -132,6 +133,11 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     with torch.device("meta"):
         network = card.create()  # refuses options that cannot be built
     transfer = _transfer(recipe, card, network, initial.weights, len(splits.train), policy_name)
+    if recipe.data.folds is not None:
+        _check_folds(recipe.data.folds, recipe, card, network, tuned=tuned)
+        everything = np.concatenate([splits.train, splits.val, splits.test])
+        targets = task.targets(dataset, outputs, everything)
+        assign_folds(dataset.digests(everything), targets, recipe.data.folds, stratify=task.stratify)
     loop = _loop(recipe, policy, len(splits.train), tuned=tuned)
     if not tuned or not holds_norms(len(splits.train)):
         _check_smallest_batch(network, preprocess, len(splits.train), loop.batch_size)
@@ -242,6 +248,24 @@ def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeight
         return splits, False
     note = f"{counted(len(splits.val), 'image')} would be too few to select the best epoch: they train as well"
     return replace(splits.with_val_in_train(), notes=(*splits.notes, note)), True
+
+
+def _check_folds(folds: int, recipe: Recipe, card: ModelCard, network: nn.Module, *, tuned: bool) -> None:
+    """Refuse folds that would take as long as so many trainings, or that no time is left for.
+
+    Raises:
+        OptionError: there is no pretrained network that ends in a linear layer, or there is a limit of time.
+    """
+    if not tuned:
+        raise OptionError(
+            f"--folds {folds} fits {folds} linear heads to the features of a pretrained network; {card.model} starts "
+            f"from scratch, so that {folds} trainings would be needed: leave out --folds, or start from pretrained "
+            "weights (--weights default)"
+        )
+    if not isinstance(network, Network) or ALL not in boundaries(network):
+        raise OptionError(f"{card.model} does not end in a linear layer, so there are no heads to fit: no --folds")
+    if recipe.optimization.max_minutes is not None:
+        raise OptionError("--folds computes the features of all images, however long it takes: no --max-minutes")
 
 
 def _loss(wanted: OptimizationSettings, task: Task, *, tuned: bool) -> LossSettings:

@@ -112,6 +112,7 @@ class RunSummary:
         macro_f1: mean F1 of the classes.
         mse: mean squared error.
         images: number of images that were measured.
+        split: what these images are: "test", "validation"; "" where the run does not say.
         damaged: its metrics.json cannot be read.
     """
 
@@ -123,6 +124,7 @@ class RunSummary:
     mse: float | None
     images: int | None
     settings: Mapping[str, Any]
+    split: str = ""
     damaged: bool = False
 
     @property
@@ -150,6 +152,7 @@ def summarise_runs(folder: Path) -> list[RunSummary]:
                 macro_f1=metrics.get("macro_f1"),
                 mse=metrics.get("mse"),
                 images=metrics.get("n"),
+                split=metrics.get("split", ""),
                 damaged=run.finished and not metrics,
             )
         )
@@ -157,14 +160,15 @@ def summarise_runs(folder: Path) -> list[RunSummary]:
 
 
 def _metrics(run: RunFolder) -> dict[str, Any]:
-    """Return the numbers in a run's metrics.json; none where it is missing or damaged."""
+    """Return the numbers in a run's metrics.json, and what was measured; none where it is missing or damaged."""
     try:
         found = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+    names = {name: value for name, value in found.items() if name == "split" and isinstance(value, str)}
+    return names | {name: value for name, value in found.items() if name != "split" and isinstance(value, int | float)}
 
 
 def differing_settings(runs: Sequence[RunSummary]) -> list[str]:

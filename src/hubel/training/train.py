@@ -21,8 +21,10 @@ from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, silence
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
+from hubel.evaluation.folds import FoldsResult
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
+from hubel.training.folds import measure_run_in_folds
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
@@ -52,6 +54,7 @@ class RunResult:
         seconds: spent, by phase.
         notes: what was decided, and warnings, in sentences.
         advice: what to try next, in sentences.
+        folds: the cross-validated linear head, where the recipe asks for folds; its files are in the folder `folds`.
     """
 
     folder: Path
@@ -65,6 +68,7 @@ class RunResult:
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
     advice: Sequence[str] = ()
+    folds: FoldsResult | None = None
 
     @property
     def accuracy(self) -> float:
@@ -232,7 +236,11 @@ def _carry_out(
 def _measured(
     result: RunResult, folder: RunFolder, plan: Plan, trained: TrainedModel, seconds: Mapping[str, float]
 ) -> RunResult:
-    started = time.monotonic()
+    spent, folds, started = dict(trained.seconds), None, time.monotonic()
+    if plan.recipe.data.folds:
+        folds = measure_run_in_folds(folder.path / "folds", plan, trained)
+        folder.tell(f"linear heads on frozen features, each image left out once: {folds.sentence()}")
+        spent["folds"], started = time.monotonic() - started, time.monotonic()
     measured = evaluate_run(folder.path, plan, trained)
     folder.tell(measured.headline)
     return dataclasses.replace(
@@ -241,9 +249,10 @@ def _measured(
         split=measured.split,
         report=measured.report,
         images_per_second=trained.history[-1]["images_per_second"] if trained.history else None,
-        seconds={**seconds, **trained.seconds, "evaluation and report": time.monotonic() - started},
+        seconds={**seconds, **spent, "evaluation and report": time.monotonic() - started},
         notes=_notes(plan, trained),
         advice=measured.advice,
+        folds=folds,
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,17 +27,18 @@ from hubel.data.augment import Policy
 from hubel.data.loading import Images, Labelled, Samples
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
+from hubel.features.probe import LeftOut
 from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
-from hubel.tasks.task import FittedHead, validation_mean
+from hubel.tasks.task import FittedHead, LabelledOutputs, validation_mean
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
-__all__ = ["Tuning", "TuningPlan", "prepare_tuning"]
+__all__ = ["Tuning", "TuningPlan", "prepare_tuning", "pretrained_network"]
 
 _BATCH = 256  # maps that are averaged at once
 _WARM_UP, _TIMED = 32, 160  # images: the engine is chosen with the first ones, and timed on those up to the second
@@ -86,6 +88,8 @@ class Tuning:
         notes: what was found and decided, in sentences.
         seconds: spent, by phase.
         logits: of the head alone for the validation images; None where there is no linear head, or no such image.
+        left_out: of training images, each by a head that has not seen it; None where there are none.
+        strength: of the penalty of the head, see `FittedHead`.
         minutes_left: of `max_minutes`, for the epochs.
     """
 
@@ -98,6 +102,8 @@ class Tuning:
     notes: list[str]
     seconds: dict[str, float]
     logits: NDArray[np.float32] | None
+    left_out: LabelledOutputs | None
+    strength: float | None
     minutes_left: float
 
 
@@ -168,7 +174,7 @@ def prepare_tuning(
         )
 
     with _clock(seconds, "loading weights"):
-        network = _pretrained(plan, transfer).to(plan.device)
+        network = pretrained_network(plan, transfer).to(plan.device)
         lower = extractor(transfer.lower)
     score, head, below, logits = NO_SCORE, None, None, None
     if ALL in boundaries(network):
@@ -225,6 +231,8 @@ def prepare_tuning(
         notes=notes,
         seconds=seconds,
         logits=logits,
+        left_out=None if head is None else _left_out(head, plan.train.targets),
+        strength=None if head is None else head.strength,
         minutes_left=budget.left / 60,
     )
 
@@ -270,7 +278,12 @@ def _tuned(network: Network, plan: TuningPlan) -> Tuned:
     )
 
 
-def _pretrained(plan: Plan, transfer: TransferPlan) -> Network:
+def pretrained_network(plan: Plan, transfer: TransferPlan) -> Network:
+    """Return the network of a plan with its initial weights; its last layer is random.
+
+    Raises:
+        WeightsError: the weights cannot be had.
+    """
     card = plan.card
     network = create_model(
         card.model,
@@ -326,13 +339,20 @@ def _fit_head(
         accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
         note(f"all classes are ImageNet's: accuracy {accuracy:.1%} on the training images before any training")
         if head.score is None or accuracy >= head.score:
-            head = replace(head, weight=weight, bias=bias, score=accuracy)
+            unseen = LeftOut(np.arange(len(targets)), features.train @ weight.T + bias)  # by a head of other images
+            head = replace(head, weight=weight, bias=bias, score=accuracy, left_out=unseen)
     layer = last_linear(network)
     assert layer is not None, "boundaries() has found one"
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(head.weight))
         layer.bias.copy_(torch.from_numpy(head.bias))
     return head
+
+
+def _left_out(head: FittedHead, targets: NDArray[Any]) -> LabelledOutputs | None:
+    if head.left_out is None:
+        return None
+    return LabelledOutputs(outputs=head.left_out.logits, targets=targets[head.left_out.positions])
 
 
 def _fitted(plan: Plan, features: NDArray[np.float32]) -> FittedHead:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hubel.weights.card import ModelCard as ModelCard
     from hubel.weights.convert import Converted as Converted
     from hubel.weights.convert import convert_file as convert_file
+    from hubel.weights.coverage import CoverageTable as CoverageTable
     from hubel.weights.hub_card import hub_card as hub_card
     from hubel.weights.imagenet import imagenet_classes as imagenet_classes
     from hubel.weights.imagenet import imagenet_synsets as imagenet_synsets
@@ -25,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "hubel.weights.card": ("ModelCard",),
         "hubel.weights.convert": ("Converted", "convert_file"),
+        "hubel.weights.coverage": ("CoverageTable",),
         "hubel.weights.hub_card": ("hub_card",),
         "hubel.weights.imagenet": ("imagenet_classes", "imagenet_synsets"),
         "hubel.weights.model_file": ("load_model", "read_card", "save_model"),

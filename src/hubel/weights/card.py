@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
+from hubel.weights.coverage import CoverageTable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +21,7 @@ __all__ = ["SCORES", "ModelCard"]
 SCORES = ("softmax", "sigmoid", "identity")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "reference", "costs")
+_ONLY_IF_SET = ("tta", "reference", "coverage", "costs")
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
@@ -46,6 +47,7 @@ class ModelCard:
             the same. See `hubel.inference.costs`.
         reference: measurements of the training's images, which new ones are compared with, as JSON values; see
             `hubel.audit.drifting.reference`. Empty where there are none.
+        coverage: thresholds of prediction sets; None where the model has none.
 
     Raises:
         OptionError: a value is invalid.
@@ -64,6 +66,7 @@ class ModelCard:
     tta: bool = False
     costs: tuple[tuple[float, ...], ...] | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
+    coverage: CoverageTable | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -84,6 +87,8 @@ class ModelCard:
             raise OptionError(f"tta is true or false, not {self.tta!r}")
         if self.costs is not None:
             _check_costs(self.costs, len(self.classes))
+        if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
+            raise OptionError(f"thresholds of coverage are those of {len(self.classes)} classes")
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
@@ -116,6 +121,19 @@ class ModelCard:
             options=self.options,
         )
 
+    def coverage_table(self) -> CoverageTable:
+        """Return the thresholds of prediction sets.
+
+        Raises:
+            OptionError: the model has none.
+        """
+        if self.coverage is None:
+            raise OptionError(
+                "this model has no calibration for prediction sets; `hubel train` of version 0.2 or later makes models "
+                "that have it, where each image has one class and some images are held out: train it again"
+            )
+        return self.coverage
+
     def rescored(self, **changes: Any) -> ModelCard:
         """Return a card with some changes for other scores than these, such as a mean over several.
 
@@ -142,7 +160,8 @@ class ModelCard:
         json.dumps(values, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(values["preprocess"]), tuple(values["classes"])
         costs = {"costs": tuple(map(tuple, values["costs"]))} if values.get("costs") is not None else {}
-        return cls(**{**values, "preprocess": preprocess, "classes": classes, **costs})
+        coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
+        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage, **costs})
 
 
 def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:

@@ -95,7 +95,7 @@ def convert_file(
 
     with torch.device("meta"):
         named = renamed(exact, build(None, None), found)
-    varying = Varying.of(build)
+    varying = Varying(build)
     number = next((len(named[n]) for n in sorted(varying.classes) if n in named and named[n].ndim), None)
     channels = next((named[n].shape[1] for n in varying.channels if n in named and named[n].ndim == 4), None)
     with torch.device("meta"):  # no memory is spent on what the file says before all of it fits

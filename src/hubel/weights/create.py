@@ -70,7 +70,7 @@ def create_model(
     network = build(num_classes, in_channels)
     if weights is not None:
         path = fetch_weights(row) if row else Path(weights)
-        fit_weights(network, renamed(exact, network, read_weights(path)), Varying.of(build))
+        fit_weights(network, renamed(exact, network, read_weights(path)), Varying(build))
     if not features_only:
         return network
     with torch.device("meta"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -72,30 +72,40 @@ def _parameters(layers: Mapping[str, str], ours: Collection[str]) -> dict[str, s
     return {their: our for their, our in pairs if our in ours}
 
 
-@dataclass(frozen=True)
 class Varying:
     """The weights whose shape depends on the number of classes or of input channels, and their axes that do.
 
-    Attributes:
-        classes: weights that are not loaded if the number of classes differs.
-        channels: weights that are not loaded if the number of channels differs, but for the first convolution, which is
-            adapted.
+    They are found when they are first asked for: weights that fit as they are need none.
+
+    Args:
+        build: builds the network for numbers of classes and channels; called on the meta device.
     """
 
-    classes: Mapping[str, set[int]]
-    channels: Mapping[str, set[int]]
+    def __init__(self, build: Callable[[int, int], nn.Module]) -> None:
+        self._build = build
 
-    @classmethod
-    def of(cls, build: Callable[[int, int], nn.Module]) -> Varying:
-        """Find the names for a network that `build` builds for numbers of classes and channels, on the meta device."""
+    @cached_property
+    def classes(self) -> dict[str, set[int]]:
+        """The weights that are not loaded if the number of classes differs."""
+        return self._different(3, 3)
+
+    @cached_property
+    def channels(self) -> dict[str, set[int]]:
+        """The weights that are not loaded if the number of channels differs, but for the first, which is adapted."""
+        return self._different(2, 4)
+
+    @cached_property
+    def _plain(self) -> dict[str, torch.Size]:
+        return self._shapes(2, 3)
+
+    def _shapes(self, classes: int, channels: int) -> dict[str, torch.Size]:
         with torch.device("meta"):
-            plain, classes, channels = (build(*numbers).state_dict() for numbers in ((2, 3), (3, 3), (2, 4)))
+            return {name: tensor.shape for name, tensor in self._build(classes, channels).state_dict().items()}
 
-        def axes(other: Mapping[str, Tensor]) -> dict[str, set[int]]:
-            found = {name: _different_axes(plain[name].shape, other[name].shape) for name in plain}
-            return {name: different for name, different in found.items() if different}
-
-        return cls(axes(classes), axes(channels))
+    def _different(self, classes: int, channels: int) -> dict[str, set[int]]:
+        other = self._shapes(classes, channels)
+        found = {name: _different_axes(shape, other[name]) for name, shape in self._plain.items()}
+        return {name: different for name, different in found.items() if different}
 
     def explains(self, name: str, theirs: torch.Size, ours: torch.Size) -> bool:
         """Tell whether another number of classes or channels explains the difference of two shapes."""
@@ -139,18 +149,20 @@ def match_weights(
     unexpected = [name for name in found.keys() - ours.keys() if not _is_counter(name, found[name])]
     loaded, unchanged, wrong = {}, [], [f"unexpected: {name}" for name in unexpected]
     has_auxiliary = any(map(_is_auxiliary, found))
-    has_head = any(name in varying.classes and not _is_auxiliary(name) for name in found)
     for name, our in ours.items():
         tensor = found.get(name)
         if tensor is None:
             if name.endswith("num_batches_tracked"):  # files from before torch 0.4.1 lack it
                 continue
-            if not (has_auxiliary if _is_auxiliary(name) else has_head or name not in varying.classes):
+            expected = (
+                has_auxiliary if _is_auxiliary(name) else name not in varying.classes or _has_head(found, varying)
+            )
+            if not expected:
                 unchanged.append(name)
                 continue
             wrong.append(f"missing: {name} {tuple(our.shape)}")
             continue
-        if name == first and our.ndim == tensor.ndim == 4 and name in varying.channels:
+        if name == first and tensor.shape != our.shape and our.ndim == tensor.ndim == 4 and name in varying.channels:
             tensor = _for_channels(tensor, our.shape[1])
         if {our.ndim, tensor.ndim} == {2, 4} and our.flatten(1).shape == tensor.flatten(1).shape:
             tensor = tensor.reshape(our.shape)
@@ -165,6 +177,10 @@ def match_weights(
     if wrong:
         raise MismatchError(len(loaded), sorted(wrong))
     return loaded, unchanged
+
+
+def _has_head(found: Iterable[str], varying: Varying) -> bool:
+    return any(name in varying.classes and not _is_auxiliary(name) for name in found)
 
 
 def _is_auxiliary(name: str) -> bool:

@@ -12,7 +12,9 @@ import importlib.metadata
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -25,9 +27,10 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from hubel.core.cache import cache_folder
-from hubel.core.errors import UnknownNameError, WeightsError
+from hubel.core.errors import BusyError, UnknownNameError, WeightsError
 from hubel.core.files import cache_root, fsync_folder
-from hubel.core.progress import bar
+from hubel.core.lock import FileLock
+from hubel.core.progress import bar, status
 from hubel.core.quiet import quiet_logger
 from hubel.data.preprocess import Preprocess
 from hubel.data.reading import one_line
@@ -36,6 +39,7 @@ __all__ = ["Pretrained", "fetch_weights", "find_weights", "list_weights"]
 
 _MIB = 2**20
 _TIMEOUT_S = 30
+_POLL_S = 0.1
 _INSTEAD = "or convert a file that you have to a model file: hubel weights convert FILE --model NAME"
 
 
@@ -176,7 +180,9 @@ def _from_url(pretrained: Pretrained) -> Path:
         target = cache_folder("weights") / pretrained.file
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _download(pretrained.location, target, pretrained.sha256)
+            with _turn(target):
+                if not target.is_file():  # nobody else has downloaded it meanwhile
+                    _download(pretrained.location, target, pretrained.sha256)
         except WeightsError:
             raise
         except (OSError, HTTPException, ValueError) as error:
@@ -185,6 +191,20 @@ def _from_url(pretrained: Pretrained) -> Path:
 
 
 _FETCHERS: dict[str, Callable[[Pretrained], Path]] = {"hub": _from_hub, "url": _from_url, "package": _from_package}
+
+
+@contextmanager
+def _turn(target: Path) -> Iterator[None]:
+    """Wait while another process downloads the same file: the two would write into one `.part`."""
+    with status(f"another process is downloading {target.name}"):
+        while True:
+            try:
+                lock = FileLock(target.with_name(f"{target.name}.lock"))
+                break
+            except BusyError:
+                time.sleep(_POLL_S)
+    with lock:
+        yield
 
 
 def _download(url: str, target: Path, sha256: str) -> None:

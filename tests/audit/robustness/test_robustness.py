@@ -268,7 +268,7 @@ def test_curves_of_nothing_are_refused():
 
 
 def test_the_command(folder, monkeypatch, capsys):
-    monkeypatch.setattr("hubel.cli.tune", lambda: None)
+    monkeypatch.setattr("hubel.cli.tune_process", lambda: None)
     monkeypatch.chdir(folder)
 
     def call(*words):

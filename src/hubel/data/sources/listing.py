@@ -51,6 +51,8 @@ _SPLIT_NAMES = {
 # Words that may stand beside the name of a split: training_set, seg_train, test-images.
 _FILLERS = {"", "set", "data", "dataset", "images", "imgs", "photos", "pictures", "seg", "split"}
 _EXAMPLES = 5  # names, or endings, of what is passed over for one reason
+_MORE = ", ..."
+_MOST_FILES = 100_000  # that are passed over and remembered
 
 
 def split_code(name: str) -> int | None:
@@ -118,20 +120,28 @@ class TextColumn:
 
 
 class PassedOver:
-    """Files that are passed over: their number for each reason, with examples."""
+    """Files that are passed over: their number for each reason, with examples.
+
+    Attributes:
+        files: path and reason of each, of the first 100,000.
+    """
 
     def __init__(self) -> None:
+        self.files: list[tuple[str, str]] = []
         self._counts: dict[str, int] = {}
         self._examples: dict[str, dict[str, None]] = {}
 
-    def __call__(self, reason: str, example: str = "", n: int = 1) -> None:
+    def __call__(self, reason: str, example: str = "", n: int = 1, *, path: str = "") -> None:
         """Count `n` files.
 
         Args:
             reason: a noun phrase in the plural.
             example: a name, or what else tells the files; "" where the reason says all.
             n: number of files.
+            path: of the file, where the example is another text.
         """
+        if (path or example) and len(self.files) < _MOST_FILES:
+            self.files.append((path or example, reason))
         self._counts[reason] = self._counts.get(reason, 0) + n
         examples = self._examples.setdefault(reason, {})
         if example and len(examples) <= _EXAMPLES:
@@ -143,8 +153,7 @@ class PassedOver:
 
     def _shown(self, reason: str) -> str:
         examples = list(self._examples[reason])
-        more = ["..."] if len(examples) > _EXAMPLES else []
-        return f" ({', '.join(examples[:_EXAMPLES] + more)})" if examples else ""
+        return f" ({', '.join(examples[:_EXAMPLES])}{_MORE * (len(examples) > _EXAMPLES)})" if examples else ""
 
 
 # Reasons why nobody misses a file; others leave data out.
@@ -173,6 +182,7 @@ class Listing:
         labels: label texts; the label of an image of several classes joins them with "|".
         skipped: numbers of files passed over, by reason; see `PassedOver`.
         notes: remarks for the user, a line each.
+        passed: path and reason of each file that was passed over, of the first 100,000.
     """
 
     paths: TextColumn
@@ -182,6 +192,7 @@ class Listing:
     labels: tuple[str, ...]
     skipped: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    passed: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.label)
@@ -236,6 +247,7 @@ class ListingBuilder:
             tuple(self._texts),
             self.skip.counts(),
             tuple(self.notes),
+            tuple(self.skip.files),
         )
 
 

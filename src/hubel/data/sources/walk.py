@@ -75,7 +75,7 @@ def image_files(
         path = f"{visits[-1].path}/{entry.name}" if visits[-1].path else entry.name
         try:
             if _is_hidden(entry):
-                skip("hidden", entry.name)
+                skip("hidden", entry.name, path=path)
             elif is_folder(entry):
                 _enter(path, entry, visits, skip, follow_links=follow_links)
             elif suffix_of(entry) in suffixes:
@@ -83,7 +83,7 @@ def image_files(
             else:
                 if _is_link(entry):
                     entry.stat()  # raises where it leads nowhere
-                skip("not images", suffix_of(entry).removeprefix(".") or entry.name)
+                skip("not images", suffix_of(entry).removeprefix(".") or entry.name, path=path)
         except OSError as error:
             skip(_ENTRY_ERRORS.get(error.errno or 0, "files that cannot be read"), path)
 
