@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from hubel.training.search.study import TrialRow as TrialRow
     from hubel.training.search.tune import TuneResult as TuneResult
     from hubel.training.search.tune import resume_tuning as resume_tuning
+    from hubel.training.soup import Ingredient as Ingredient
+    from hubel.training.soup import Soup as Soup
+    from hubel.training.soup import soup as soup
     from hubel.training.train import RunResult as RunResult
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -47,6 +50,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.training.search.compare": ("Confirmation",),
         "hubel.training.search.study": ("TrialRow",),
         "hubel.training.search.tune": ("TuneResult", "resume_tuning"),
+        "hubel.training.soup": ("Ingredient", "Soup", "soup"),
         "hubel.training.train": ("RunResult",),
     },
 )

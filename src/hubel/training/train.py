@@ -32,7 +32,7 @@ from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
 from hubel.training.run_report import evaluate_run
 
-__all__ = ["RunResult", "data_location", "resume", "train", "train_planned"]
+__all__ = ["RunResult", "data_location", "plan_of_run", "resume", "train", "train_planned"]
 
 
 _REPORT = 4.0  # seconds of the figures and the page; they count as the rest of a run does
@@ -197,13 +197,23 @@ def resume(folder: str | Path | None = None, *, started: float | None = None) ->
 def _go_on(run: RunFolder, config: Mapping[str, Any], started: float) -> RunResult:
     if run.finished:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
+    plan = plan_of_run(run, config)
+    return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
+
+
+def plan_of_run(run: RunFolder, config: Mapping[str, Any]) -> Plan:
+    """Return the plan of a run, from its `config.json`.
+
+    Raises:
+        CheckpointError: its data is gone or has changed, or its config.json has been edited.
+    """
     if config["data"] is None:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
     recipe, xo = _request(run, config)
     plan = plan_training(config["data"], recipe, xo=xo)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
-    return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
+    return plan
 
 
 def _request(run: RunFolder, config: Mapping[str, Any]) -> tuple[Recipe, XO | None]:
