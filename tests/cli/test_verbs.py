@@ -211,8 +211,8 @@ def test_every_file_that_is_passed_over(hubel: Call, photos: Path) -> None:
 def test_runs_say_what_was_measured(hubel: Call, model: Path) -> None:
     split = json.loads((model / "metrics.json").read_text())["split"]
     header, _, row = (line.split() for line in hubel("runs", model.parent).out.splitlines() if line.strip())
-    assert header[5:8] == ["images", "measured", "on"]
-    assert row[4:6] == ["6", split]
+    assert header[7:10] == ["images", "measured", "on"]
+    assert row[7:9] == ["6", split]
     assert split == "test"
 
 
@@ -239,6 +239,7 @@ def test_train_predict_evaluate(hubel: Call, photos: Path) -> None:
     assert "photos-convnet-1" in runs.out
     assert "photos-convnet-3" in runs.out
     assert "not finished" not in runs.out
+    assert "to the best" in runs.out
     (run / "metrics.json").unlink()
     assert "not finished" in hubel("runs").out
 
@@ -253,6 +254,30 @@ def test_evaluate(hubel: Call, model: Path, photos: Path) -> None:
     assert numbers["n"] == 30
     held_out = json.loads(hubel("evaluate", model, model.parent / "photos", "--json").out)
     assert held_out["confusion"] == json.loads((model / "metrics.json").read_text())["confusion"]
+
+
+def test_limits_of_an_evaluation(hubel: Call, model: Path, photos: Path) -> None:
+    words = ("evaluate", model, photos, "--split", "all")
+    kept = hubel(*words, "--min-accuracy", 0, "--min-recall", "red=0", "--no-worse-than", model)
+    assert (kept.code, "failed" in kept.err) == (0, False)
+    assert "compared  accuracy " in kept.out
+    assert "it may be chance" in kept.out
+    for i in range(4):
+        (photos / "red" / f"{i}.png").rename(photos / "blue" / f"red {i}.png")
+        (photos / "blue" / f"{i}.png").rename(photos / "red" / f"blue {i}.png")
+    for more in ((), ("--json",)):
+        missed = hubel(*words, "--min-recall", "red=1", "--min-recall=blue=1", "--min-accuracy", 1, *more)
+        assert missed.code == 4
+        lines = missed.err.splitlines()
+        assert lines[-3].startswith("failed: the accuracy is ")
+        assert [line.split(" is ")[0] for line in lines[-2:]] == [
+            "failed: the recall of red",
+            "failed: the recall of blue",
+        ]
+        assert all("(95% interval " in line and line.endswith("below the limit of 100%") for line in lines[-3:])
+    assert json.loads(missed.out)["failed"] == [line.removeprefix("failed: ") for line in lines[-3:]]
+    wrong = hubel(*words, "--min-recall", "gren=1")
+    assert (wrong.code, wrong.err) == (2, "hubel: no class is called 'gren'; did you mean green?\n")
 
 
 def test_evaluate_an_exported_file(hubel: Call, model: Path, photos: Path) -> None:

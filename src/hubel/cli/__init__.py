@@ -34,8 +34,8 @@ __all__ = ["app", "main"]
 
 _ASSIGNMENT = re.compile(r"[a-z]\w*=[^=]", re.ASCII)
 
-# Exit codes, also in the documentation of `hubel predict`.
-OK, FAILED, WRONG_USE, SOME_UNREADABLE, INTERRUPTED = 0, 1, 2, 3, 130
+# Exit codes, also in the help of `hubel predict` and `hubel evaluate`.
+OK, FAILED, WRONG_USE, SOME_UNREADABLE, GATE_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 def app(words: Sequence[str] | None = None) -> App:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hubel.cli.data_flags import Root
 from hubel.cli.printing import print_json, print_line, print_notes
+
+if TYPE_CHECKING:
+    from hubel.evaluation.evaluate import EvaluationResult
 
 _MOST_ROWS = 5  # of each table; the report lists all
 EXAMPLES = (
     "hubel evaluate runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
     "hubel evaluate model.safetensors other-photos --split all",
     "hubel evaluate model.safetensors photos.csv --json",
+    "hubel evaluate model.onnx PHOTOS --min-accuracy 0.9 --min-recall shirt=0.8 --min-recall hat=0.8",
+    "hubel evaluate model.onnx PHOTOS --no-worse-than runs/PHOTOS-efficientnet_lite0-1",
     "hubel evaluate model.onnx PHOTOS --coverage 0.95",
     "hubel evaluate efficientnet_lite0 PHOTOS --folds 5",
 )
@@ -30,6 +35,9 @@ def evaluate(
     tta: bool = False,
     engine: str = "auto",
     costs: str = "",
+    min_accuracy: float | None = None,
+    min_recall: list[str] | None = None,
+    no_worse_than: str | None = None,
     coverage: float | None = None,
     folds: int | None = None,
     json: bool = False,
@@ -37,6 +45,8 @@ def evaluate(
     """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
 
     An autoencoder's output is compared with the images themselves.
+
+    Exit codes: 0 success, 2 wrong usage, 4 a limit (--min-accuracy, --min-recall, --no-worse-than) is not kept.
 
     Args:
         model: a model file, the folder of a run, an exported file, or a pretrained network by its name, as for hubel
@@ -51,35 +61,36 @@ def evaluate(
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
         costs: as for hubel predict: the mean cost is measured, too.
+        min_accuracy: lowest accuracy, 0 to 1; a lower one is exit code 4.
+        min_recall: lowest recall of a class, such as shirt=0.9; once for each class that has a limit.
+        no_worse_than: another model, run or exported file, which is measured on the same images. Exit code 4 if its
+            accuracy is higher and that is hardly chance: the 95% interval of the difference, image by image, excludes
+            0, and McNemar's p is below 0.05. Without classes the mean errors are compared.
         coverage: measure prediction sets, too: how many of them have the true class, and how large they are, where this
             share is to have it, such as 0.95.
         folds: instead of the model's own last layer, measure new ones: one for each of so many parts of all images (or
             of a --split that the data itself has), fitted to the features of the others.
         json: print the results as JSON instead of tables.
     """
+    from hubel.cli.results import print_numbers
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
     from hubel.core.progress import say_notes
-    from hubel.evaluation.evaluate import EvaluationResult, evaluate_file
+    from hubel.evaluation.evaluate import evaluate_file
     from hubel.evaluation.folds import FoldsEvaluation, evaluate_folds
+    from hubel.evaluation.gates import Gates, parse_min_recall
 
+    limits = parse_min_recall(min_recall or ())
+    gates = Gates(min_accuracy=min_accuracy, min_recall=limits, no_worse_than=no_worse_than)
     result: EvaluationResult
     if folds is None:
         result = evaluate_file(
-            model,
-            data,
-            split=split,
-            root=root,
-            out=out,
-            device=device,
-            tta=tta,
-            engine=engine,
-            costs=costs,
-            coverage=coverage,
-        )
-    elif tta or engine != "auto" or coverage is not None or costs:
+            model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, costs=costs,
+            gates=gates, coverage=coverage,
+        )  # fmt: skip
+    elif tta or engine != "auto" or coverage is not None or gates != Gates() or costs:
         raise OptionError(
-            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage and --costs"
+            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage, --costs and limits"
         )
     else:
         result = evaluate_folds(model, data, folds, split=split, root=root, out=out, device=device)
@@ -87,15 +98,26 @@ def evaluate(
     if json:
         say_notes(result.notes)
         print_json(result.to_json())
-        return 0
+        return _exit_code(result)
     print_notes(result.notes)
     if views := result.to_json().get("tta"):
         print_line(f"scores are the mean over {views}")
-    print_table(["", str(result.folder)], evaluation.rows(result.split))
+    print_numbers(result.folder, evaluation.rows(result.split))
     if isinstance(result, FoldsEvaluation):
         print_line(f"folds   {result.folds.sentence()}")
     for table in evaluation.report_tables():
         if table.above_figures:
             print_table([name.lower() for name in table.columns], table.rows[:_MOST_ROWS], title=table.heading)
+    if result.comparison:
+        print_line(f"compared  {result.comparison.sentence()}")
     print_line(f"report  {result.report}")
-    return 0
+    return _exit_code(result)
+
+
+def _exit_code(result: EvaluationResult) -> int:
+    """Print the limits that are not kept to standard error; return the exit code."""
+    from hubel.core.progress import say
+
+    for line in result.failed:
+        say(f"failed: {line}")
+    return 4 if result.failed else 0

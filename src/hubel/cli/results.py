@@ -10,11 +10,14 @@ from hubel.core.progress import duration, say
 from hubel.core.shell import shell_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from hubel.explain.output import OutputFolder
     from hubel.training.search.tune import TuneResult
     from hubel.training.train import RunResult
 
-__all__ = ["print_figures", "print_training_result", "print_tuning_result"]
+__all__ = ["print_figures", "print_numbers", "print_training_result", "print_tuning_result"]
 
 _MOST_TRIALS = 12  # in the table; leaderboard.csv has all
 _FEW_PHASES = 2  # of a run that only trains; the table shows their time already
@@ -30,7 +33,7 @@ def print_training_result(result: RunResult) -> int:
     rows.append(("training time", duration(60 * result.minutes)))
     if result.images_per_second:
         rows.append(("training speed", f"{result.images_per_second:,.0f} images/s"))
-    print_table(["", str(result.folder)], rows)
+    print_numbers(result.folder, rows)
     if len(result.seconds) > _FEW_PHASES:
         print_table(["phase", "time"], [(name, f"{spent:.1f} s") for name, spent in result.seconds.items()])
     print_notes(result.notes)
@@ -43,6 +46,11 @@ def print_training_result(result: RunResult) -> int:
     for line in result.advice:
         print_line(f"next    {line}")
     return 0
+
+
+def print_numbers(folder: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Print the numbers of an evaluation: rows of name, value and, where there is one, 95 % interval."""
+    print_table(["", str(folder), "95% interval"], [(*row, "", "")[:3] for row in rows])
 
 
 def print_tuning_result(result: TuneResult) -> int:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from hubel.evaluation.folds import FoldsEvaluation as FoldsEvaluation
     from hubel.evaluation.folds import FoldsResult as FoldsResult
     from hubel.evaluation.folds import evaluate_folds as evaluate_folds
+    from hubel.evaluation.gates import Gates as Gates
+    from hubel.evaluation.gates import ModelComparison as ModelComparison
     from hubel.evaluation.report import Report as Report
     from hubel.evaluation.report import write_report as write_report
     from hubel.evaluation.write import write_evaluation as write_evaluation
@@ -21,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "hubel.evaluation.evaluate": ("EvaluationResult", "evaluate_file"),
         "hubel.evaluation.folds": ("FoldsEvaluation", "FoldsResult", "evaluate_folds"),
+        "hubel.evaluation.gates": ("Gates", "ModelComparison"),
         "hubel.evaluation.report": ("Report", "write_report"),
         "hubel.evaluation.write": ("write_evaluation",),
     },

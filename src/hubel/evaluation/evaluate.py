@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.errors import OptionError
+from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
-from hubel.data.dataset import open_dataset
+from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.taught import Taught
+from hubel.evaluation.gates import Gates, ModelComparison, compare_evaluations, failed_gates
 from hubel.evaluation.write import evaluation_json, write_evaluation
 from hubel.inference.costs import with_costs
 from hubel.inference.load import load
@@ -33,6 +39,8 @@ class EvaluationResult:
         report: the page.
         notes: warnings.
         taught: the images that taught the model, as far as it tells.
+        comparison: with the model of the gate `no_worse_than`; None without one.
+        failed: a sentence for each gate that is not passed.
     """
 
     evaluation: Evaluation
@@ -41,10 +49,18 @@ class EvaluationResult:
     report: Path
     notes: tuple[str, ...]
     taught: Taught
+    comparison: ModelComparison | None = None
+    failed: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `metrics.json`."""
-        return evaluation_json(self.evaluation, split=self.split, taught=self.taught)
+        numbers = evaluation_json(self.evaluation, split=self.split, taught=self.taught)
+        return numbers | _gate_numbers(self.comparison, self.failed)
+
+
+def _gate_numbers(comparison: ModelComparison | None, failed: tuple[str, ...]) -> dict[str, Any]:
+    compared = {"compared_with": comparison.to_json()} if comparison else {}
+    return compared | ({"failed": list(failed)} if failed else {})
 
 
 def evaluate_file(
@@ -58,6 +74,7 @@ def evaluate_file(
     tta: bool = False,
     engine: str = "auto",
     costs: str | Path | None = None,
+    gates: Gates | None = None,
     coverage: float | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
@@ -74,14 +91,19 @@ def evaluate_file(
         tta: average the scores over views of each image; see `hubel.inference.tta`.
         engine: for exported files; see `hubel.load`.
         costs: see `hubel.load`.
+        gates: limits to keep; see `EvaluationResult.failed`.
         coverage: measure prediction sets of this coverage, too; see `hubel.inference.Classifier.rank`.
 
     Raises:
-        HubelError: the model or the data cannot be used together.
+        HubelError: the model or the data cannot be used together, or a gate does not suit the model.
     """
+    gates = gates or Gates()
     out = output_folder(out, verb="evaluate", inputs=(model, data))  # first: nobody waits for a result that is refused
     opened = _open(model, device, engine, tta=tta, costs=costs)
     card, task = opened.card, find_task(opened.card.task)
+    gates.check(task, card.classes)
+    other = gates.no_worse_than
+    rival = None if other is None else _open_rival(other, task.name, device, engine, tta=tta)
     if coverage is not None:
         card.coverage_table().at(coverage)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
@@ -91,7 +113,12 @@ def evaluate_file(
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
     if coverage is not None:
         evaluation = measure_coverage(evaluation, card, coverage)
-    notes = (*dataset.index.notes(), *chosen.notes)
+    comparison, notes = None, (*dataset.index.notes(), *chosen.notes)
+    if rival is not None:
+        comparison = compare_evaluations(evaluation, _evaluate_rival(rival, dataset, rows), str(other))
+        if seen := int(Taught.read(rival.card.provenance).among(images.digests).sum()):
+            notes = (*notes, Caution(f"{seen:,} of these images taught {other}, which gives it an unfair advantage"))
+    failed = failed_gates(gates, evaluation, comparison)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
     facts = {
         "Model": str(model),
@@ -101,15 +128,31 @@ def evaluate_file(
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
         **prior_fact(card.provenance),
         **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta or card.tta else {}),
+        **({"Compared": comparison.sentence()} if comparison else {}),
     }
-    title = f"{card.model} on {dataset.name}"
-    report = write_evaluation(folder, evaluation, title=title, split=which, taught=taught, facts=facts, notes=notes)
+    report = write_evaluation(
+        folder,
+        evaluation,
+        title=f"{card.model} on {dataset.name}",
+        split=which,
+        taught=taught,
+        facts=facts,
+        notes=[*(f"failed: {line}" for line in failed), *notes],
+        numbers=_gate_numbers(comparison, failed),
+    )
     return EvaluationResult(
-        evaluation=evaluation, split=which, folder=folder, report=report, notes=notes, taught=taught
+        evaluation=evaluation,
+        split=which,
+        folder=folder,
+        report=report,
+        notes=(*notes, *evaluation.remarks(which)),
+        taught=taught,
+        comparison=comparison,
+        failed=failed,
     )
 
 
-def _open(model: str | Path, device: str, engine: str, *, tta: bool, costs: str | Path | None) -> Model:
+def _open(model: str | Path, device: str, engine: str, *, tta: bool, costs: str | Path | None = None) -> Model:
     """Return a model of any kind, ready for `Task.evaluate`."""
     if is_exported(model) or engine != "auto":  # which `load` refuses for all others
         return load(model, device=device, tta=tta, engine=engine, costs=costs)
@@ -119,3 +162,23 @@ def _open(model: str | Path, device: str, engine: str, *, tta: bool, costs: str 
     network, card = load_network(model)
     card = with_costs(card, costs)
     return find_task(card.task).model(network.to(pick_device(device)), card, tta=tta)
+
+
+def _open_rival(other: str | Path, task: str, device: str, engine: str, *, tta: bool) -> Model:
+    """Return the model that another one is compared with; options for models of the other kind do not concern it.
+
+    Raises:
+        OptionError: it has another task.
+    """
+    exported = is_exported(other)
+    rival = _open(other, "auto" if exported else device, engine if exported else "auto", tta=tta)
+    if rival.card.task != task:
+        raise OptionError(f"--no-worse-than {other}: its task is {rival.card.task}, that of the model is {task}")
+    return rival
+
+
+def _evaluate_rival(rival: Model, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
+    """Measure a model on the very rows that another one was measured on."""
+    task = find_task(rival.card.task)
+    images = dataset.images(rival.card.preprocess, rows)
+    return task.evaluate(rival, images, task.targets(dataset, rival.card.classes, rows))

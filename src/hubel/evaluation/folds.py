@@ -255,7 +255,7 @@ def evaluate_folds(
         split=_SPLIT,
         folder=folder,
         report=report,
-        notes=notes,
+        notes=(*notes, *result.evaluation.remarks(_SPLIT)),
         taught=_NOBODY,
         folds=result,
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hubel.core.files import write_atomic, write_json
 from hubel.data.taught import Taught
@@ -61,7 +64,7 @@ def write_evaluation(
         title=title,
         headline=headline or evaluation.headline(split),
         facts=[*facts.items(), *([("Used in training", f"{seen:,} of these images")] if seen else [])],
-        notes=notes,
+        notes=[*notes, *evaluation.remarks(split)],
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
         figures=figures,
@@ -75,6 +78,16 @@ def write_evaluation(
 
 
 def evaluation_json(evaluation: Evaluation, *, split: str, taught: Taught) -> dict[str, Any]:
-    """Return the numbers, the name of the images, and how many of them taught the model, as plain JSON values."""
-    seen = taught.among(evaluation.images.digests)
-    return {**evaluation.to_json(), "split": split, "used_in_training": int(seen.sum())}
+    """Return the numbers with their intervals, and facts of the images, as plain JSON values.
+
+    These facts are the name of the images, how many of them taught the model, and a digest that evaluations of the same
+    images in the same order share.
+    """
+    digests = evaluation.images.digests
+    return {
+        **evaluation.to_json(),
+        "intervals": {name: list(interval) for name, interval in evaluation.intervals.items()},
+        "split": split,
+        "used_in_training": int(taught.among(digests).sum()),
+        "images_digest": blake2b(np.ascontiguousarray(digests).tobytes(), digest_size=16).hexdigest(),
+    }

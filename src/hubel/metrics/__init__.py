@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from hubel.metrics.classification import MultiLabelMetrics as MultiLabelMetrics
     from hubel.metrics.classification import measure_classification as measure_classification
     from hubel.metrics.classification import measure_multilabel as measure_multilabel
+    from hubel.metrics.classification_intervals import classification_intervals as classification_intervals
+    from hubel.metrics.classification_intervals import multi_label_intervals as multi_label_intervals
+    from hubel.metrics.intervals import Interval as Interval
+    from hubel.metrics.intervals import PairedDifference as PairedDifference
+    from hubel.metrics.intervals import bootstrap as bootstrap
+    from hubel.metrics.intervals import compare_paired as compare_paired
+    from hubel.metrics.intervals import mcnemar as mcnemar
+    from hubel.metrics.intervals import percentile_interval as percentile_interval
+    from hubel.metrics.intervals import score_interval as score_interval
+    from hubel.metrics.intervals import wilson as wilson
     from hubel.metrics.prediction_sets import SetMetrics as SetMetrics
     from hubel.metrics.prediction_sets import aps_scores as aps_scores
     from hubel.metrics.prediction_sets import conformal_quantile as conformal_quantile
@@ -39,6 +49,17 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "MultiLabelMetrics",
             "measure_classification",
             "measure_multilabel",
+        ),
+        "hubel.metrics.classification_intervals": ("classification_intervals", "multi_label_intervals"),
+        "hubel.metrics.intervals": (
+            "Interval",
+            "PairedDifference",
+            "bootstrap",
+            "compare_paired",
+            "mcnemar",
+            "percentile_interval",
+            "score_interval",
+            "wilson",
         ),
         "hubel.metrics.prediction_sets": (
             "SetMetrics",

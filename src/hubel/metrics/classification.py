@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from hubel.core.errors import DataError, OptionError
 from hubel.metrics.calibration import reliability_bins
 from hubel.metrics.checks import checked_pair, checked_probabilities
+from hubel.metrics.intervals import wilson
 
 __all__ = [
     "ClassMetrics",
@@ -38,6 +39,8 @@ class ClassMetrics:
         recall: fraction of the images of this class that are predicted as it; 0 if there are none.
         f1: harmonic mean of precision and recall, 0 to 1.
         support: number of images of this class.
+        recall_low: lower end of the 95 % interval of the recall; 0 without images.
+        recall_high: its upper end; 1 without images.
     """
 
     name: str
@@ -45,6 +48,8 @@ class ClassMetrics:
     recall: float
     f1: float
     support: int
+    recall_low: float
+    recall_high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +182,8 @@ def measure_classification(
     correct = predicted == truth
     confusion = np.bincount(truth * c + predicted, minlength=c * c).reshape(c, c)
     support = confusion.sum(axis=1)
-    precision, recall, f1 = _precision_recall_f1(confusion.diagonal(), confusion.sum(axis=0), support)
+    hits, positives = confusion.diagonal(), confusion.sum(axis=0)
+    precision, recall, f1 = _precision_recall_f1(hits, positives, support)
     seen = support > 0
     return Metrics(
         classes=names,
@@ -186,16 +192,7 @@ def measure_classification(
         top5=float((ranks(p, truth) <= 5).sum() / n) if c > 5 else None,
         nll=float(sample_losses(p, truth).sum() / n),
         ece=reliability_bins(p.max(axis=1), most_probable == truth).expected_error,
-        per_class=tuple(
-            ClassMetrics(
-                name=name,
-                precision=float(precision[i]),
-                recall=float(recall[i]),
-                f1=float(f1[i]),
-                support=int(support[i]),
-            )
-            for i, name in enumerate(names)
-        ),
+        per_class=tuple(ClassMetrics(**one) for one in _each_class(names, hits, positives, support)),
         macro_precision=float(precision[seen].mean()),
         macro_recall=float(recall[seen].mean()),
         macro_f1=float(f1[seen].mean()),
@@ -231,7 +228,7 @@ def measure_multilabel(
     names = _checked_names(classes, p.shape[1])
 
     hits, positives, support = (truth & predicted).sum(axis=0), predicted.sum(axis=0), truth.sum(axis=0)
-    precision, recall, f1 = _precision_recall_f1(hits, positives, support)
+    _, _, f1 = _precision_recall_f1(hits, positives, support)
     average = [_average_precision(p[:, i], truth[:, i]) for i in range(len(names))]
     known = [value for value in average if value is not None]
     return MultiLabelMetrics(
@@ -243,15 +240,8 @@ def measure_multilabel(
         macro_f1=float(f1[support > 0].mean()),
         mean_average_precision=sum(known) / len(known),
         per_class=tuple(
-            LabelMetrics(
-                name=name,
-                precision=float(precision[i]),
-                recall=float(recall[i]),
-                f1=float(f1[i]),
-                support=int(support[i]),
-                average_precision=average[i],
-            )
-            for i, name in enumerate(names)
+            LabelMetrics(**one, average_precision=precision)
+            for one, precision in zip(_each_class(names, hits, positives, support), average, strict=True)
         ),
     )
 
@@ -305,6 +295,19 @@ def _precision_recall_f1(
         hits / np.maximum(support, 1),
         2 * hits / np.maximum(positives + support, 1),
     )
+
+
+def _each_class(
+    names: Sequence[str], hits: NDArray[np.int64], positives: NDArray[np.int64], support: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    """Return the fields of `ClassMetrics` of each class."""
+    shares = zip(*(part.tolist() for part in _precision_recall_f1(hits, positives, support)), strict=True)
+    found = []
+    for name, (precision, recall, f1), hit, images in zip(names, shares, hits.tolist(), support.tolist(), strict=True):
+        low, high = wilson(hit, images)
+        numbers = {"precision": precision, "recall": recall, "f1": f1, "support": images}
+        found.append({"name": name, **numbers, "recall_low": low, "recall_high": high})
+    return found
 
 
 def _average_precision(score: NDArray[Any], truth: NDArray[np.bool_]) -> float | None:

@@ -37,11 +37,13 @@ class Tile:
         name: of the number.
         value: with its unit.
         meaning: in a few words.
+        interval: 95 % interval as text; "" for none.
     """
 
     name: str
     value: str
     meaning: str
+    interval: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,14 +31,16 @@ from hubel.metrics.classification import (
     ranks,
     sample_losses,
 )
+from hubel.metrics.classification_intervals import classification_intervals, few_images
 from hubel.metrics.costs import CostMetrics, measure_costs
 from hubel.metrics.imbalance import class_counts, inequality, log_shares, prior_shift, recall_weights
+from hubel.metrics.intervals import Interval
 from hubel.metrics.prediction_sets import coverage_table
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
-from hubel.metrics.tables import confusion_csv, per_class_csv, percent
+from hubel.metrics.tables import confusion_csv, per_class_csv, percent, percent_range, value_range
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.task import Evaluation, FittedHead, LabelledOutputs, Metric, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, LabelledOutputs, Metric, Model, Quality, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -149,13 +151,22 @@ class ScoresEvaluation(Evaluation):
     targets: NDArray[Any]
     tta: str = ""
 
+    @property
+    def per_class(self) -> tuple[ClassMetrics, ...]:
+        """The metrics of each class."""
+        return self.metrics.per_class
+
+    def remarks(self, split: str) -> list[str]:
+        """Return a remark on classes with few images."""
+        return few_images(self.metrics.per_class, split)
+
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
         return self.metrics.to_json() | ({"tta": self.tta} if self.tta else {})
 
     def footnote(self) -> str:
         """Return the definitions of the numbers."""
-        return PER_CLASS_FOOTNOTE
+        return f"{PER_CLASS_FOOTNOTE} {INTERVAL_FOOTNOTE}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -186,23 +197,37 @@ class ClassificationEvaluation(ScoresEvaluation):
         """Top-1 accuracy, 0 to 1."""
         return self.metrics.top1
 
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % intervals of top-1, top-5 and the macro metrics."""
+        return classification_intervals(self.metrics, self.targets, self.predicted)
+
+    def quality(self) -> Quality:
+        """Return which images are classified correctly."""
+        return Quality(name="accuracy", values=self.predicted == self.targets)
+
     def headline(self, split: str) -> str:
         """Return the accuracy in one sentence, with the mean recall of the classes where these are unequal."""
         m = self.metrics
         balanced = f", {percent(m.macro_recall)}% of a class in the mean" if self._unequal else ""
-        return f"{percent(m.top1)}% of {m.n:,} {split} images are classified correctly{balanced}."
+        return (
+            f"{percent(m.top1)}% of {m.n:,} {split} images are classified correctly "
+            f"(95% interval {percent_range(self.intervals['top1'])}){balanced}."
+        )
 
-    def rows(self, split: str) -> list[tuple[str, str]]:
-        """Return the numbers for a terminal, name and value."""
-        m = self.metrics
-        top5 = [] if m.top5 is None else [("top-5 accuracy", f"{percent(m.top5, 2)}%")]
+    def rows(self, split: str) -> list[tuple[str, ...]]:
+        """Return the numbers for a terminal: name, value, and 95 % interval."""
+        m, intervals = self.metrics, self.intervals
+        top5: list[tuple[str, ...]] = []
+        if m.top5 is not None:
+            top5 = [("top-5 accuracy", f"{percent(m.top5, 2)}%", percent_range(intervals["top5"]))]
         return [
-            (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%"),
+            (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%", percent_range(intervals["top1"])),
             *self._cost_rows(),
             *top5,
-            ("macro precision", f"{m.macro_precision:.4f}"),
-            ("macro recall", f"{m.macro_recall:.4f}"),
-            (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}"),
+            ("macro precision", f"{m.macro_precision:.4f}", value_range(intervals["macro_precision"])),
+            ("macro recall", f"{m.macro_recall:.4f}", value_range(intervals["macro_recall"])),
+            (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}", value_range(intervals["macro_f1"])),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
         ]
@@ -219,14 +244,20 @@ class ClassificationEvaluation(ScoresEvaluation):
 
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
-        m = self.metrics
-        top5 = [] if m.top5 is None else [share_tile("Top-5", m.top5, "true class among the five most probable")]
+        m, intervals = self.metrics, self.intervals
+        top5 = []
+        if m.top5 is not None:
+            top5 = [share_tile("Top-5", m.top5, "true class among the five most probable", intervals["top5"])]
         return [
-            share_tile("Top-1", m.top1, "most probable class is the true one"),
+            share_tile("Top-1", m.top1, "most probable class is the true one", intervals["top1"]),
             *(Tile(name=name.capitalize(), value=value, meaning="per image") for name, value in self._cost_rows()),
             *top5,
-            *([share_tile("Macro recall", m.macro_recall, "mean over classes")] if self._unequal else []),
-            share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}"),
+            *(
+                [share_tile("Macro recall", m.macro_recall, "mean over classes", intervals["macro_recall"])]
+                if self._unequal
+                else []
+            ),
+            share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}", intervals["macro_f1"]),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
             share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
         ]
@@ -342,6 +373,12 @@ PER_CLASS_FOOTNOTE = (
 )
 
 
+INTERVAL_FOOTNOTE = (
+    "95% interval: of the intervals of many sets of such images, 95 in 100 contain the number that endless images "
+    "would give (shares: Wilson 1927; other numbers: bootstrap)."
+)
+
+
 def per_class_table(per_class: Sequence[ClassMetrics]) -> ReportTable:
     """Return the table of the classes for the report, with a bar for F1; classes without images are greyed out."""
     shares = ["precision", "recall", *(["average_precision"] if isinstance(per_class[0], LabelMetrics) else []), "f1"]
@@ -351,21 +388,23 @@ def per_class_table(per_class: Sequence[ClassMetrics]) -> ReportTable:
             one.name,
             f"{one.support:,}",
             *(percent(getattr(one, share)) if one.support else "\N{EN DASH}" for share in shares),
+            percent_range(Interval(one.recall_low, one.recall_high)) if one.support else "\N{EN DASH}",
         )
         for one in per_class
     ]
     columns = [names.get(share, f"{share.replace('_', ' ').capitalize()} %") for share in shares]
     return ReportTable(
         heading="Each class",
-        columns=("Class", "Images", *columns),
+        columns=("Class", "Images", *columns, "95% interval of recall"),
         rows=rows,
         bars=[one.f1 if one.support else None for one in per_class],
     )
 
 
-def share_tile(name: str, share: float, meaning: str) -> Tile:
+def share_tile(name: str, share: float, meaning: str, interval: Interval | None = None) -> Tile:
     """Return a headline number that is a share from 0 to 1."""
-    return Tile(name=name, value=f"{percent(share)}%", meaning=meaning)
+    text = "" if interval is None else percent_range(interval)
+    return Tile(name=name, value=f"{percent(share)}%", meaning=meaning, interval=text)
 
 
 def predict_scores(model: Classifier, images: Images) -> NDArray[np.float64]:

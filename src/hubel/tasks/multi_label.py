@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 
 from hubel.data.loading import Images
 from hubel.metrics.classification import MultiLabelMetrics, measure_multilabel
+from hubel.metrics.classification_intervals import multi_label_intervals
+from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, score_columns
-from hubel.metrics.tables import per_class_csv, percent
+from hubel.metrics.tables import per_class_csv, percent, percent_range, value_range
 from hubel.tasks.classify import Classification, ScoresEvaluation, per_class_table, share_tile
-from hubel.tasks.task import Metric
+from hubel.tasks.task import Metric, Quality
 from hubel.weights.card import ModelCard
 
 __all__ = ["MultiLabel", "MultiLabelEvaluation"]
@@ -32,29 +35,51 @@ class MultiLabelEvaluation(ScoresEvaluation):
         """The share of images with exactly the right classes, 0 to 1."""
         return self.metrics.subset_accuracy
 
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % intervals of subset accuracy, F1 and mean average precision."""
+        return multi_label_intervals(self.metrics, self.probabilities, self.targets)
+
+    def quality(self) -> Quality:
+        """Return which images get exactly the right classes."""
+        return Quality(name="subset accuracy", values=(self._predicted == (self.targets > 0)).all(1))
+
     def headline(self, split: str) -> str:
         """Return the subset accuracy in one sentence."""
-        share = percent(self.metrics.subset_accuracy)
-        return f"{share}% of {self.metrics.n:,} {split} images get exactly the right classes."
+        share, interval = percent(self.metrics.subset_accuracy), percent_range(self.intervals["subset_accuracy"])
+        return f"{share}% of {self.metrics.n:,} {split} images get exactly the right classes (95% interval {interval})."
 
-    def rows(self, split: str) -> list[tuple[str, str]]:
-        """Return the numbers for a terminal, name and value."""
-        m = self.metrics
+    def rows(self, split: str) -> list[tuple[str, ...]]:
+        """Return the numbers for a terminal: name, value, and 95 % interval."""
+        m, intervals = self.metrics, self.intervals
+        accuracy = percent(m.subset_accuracy, 2)
         return [
-            (f"subset accuracy ({split})", f"{percent(m.subset_accuracy, 2)}%"),
-            ("micro F1", f"{m.micro_f1:.4f}"),
-            ("macro F1", f"{m.macro_f1:.4f}"),
-            ("mean average precision", f"{m.mean_average_precision:.4f}"),
+            (f"subset accuracy ({split})", f"{accuracy}%", percent_range(intervals["subset_accuracy"])),
+            ("micro F1", f"{m.micro_f1:.4f}", value_range(intervals["micro_f1"])),
+            ("macro F1", f"{m.macro_f1:.4f}", value_range(intervals["macro_f1"])),
+            (
+                "mean average precision",
+                f"{m.mean_average_precision:.4f}",
+                value_range(intervals["mean_average_precision"]),
+            ),
         ]
 
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
-        m = self.metrics
+        meanings = {
+            "subset_accuracy": "images with all labels correct",
+            "mean_average_precision": "independent of the threshold",
+            "macro_f1": "mean over labels",
+            "micro_f1": "over all pairs of image and label",
+        }
         return [
-            share_tile("Subset accuracy", m.subset_accuracy, "images with all labels correct"),
-            share_tile("Mean average precision", m.mean_average_precision, "independent of the threshold"),
-            share_tile("Macro F1", m.macro_f1, "mean over labels"),
-            share_tile("Micro F1", m.micro_f1, "over all pairs of image and label"),
+            share_tile(
+                name.replace("_", " ").capitalize().replace(" f1", " F1"),
+                getattr(self.metrics, name),
+                meaning,
+                self.intervals[name],
+            )
+            for name, meaning in meanings.items()
         ]
 
     def report_tables(self) -> list[ReportTable]:

@@ -31,7 +31,7 @@ class SetsEvaluation(ClassificationEvaluation):
         """Return the numbers as plain JSON values."""
         return super().to_json() | {"prediction_sets": self.sets.to_json()}
 
-    def rows(self, split: str) -> list[tuple[str, str]]:
+    def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal, name and value."""
         return [*super().rows(split), *set_rows(self.sets)]
 

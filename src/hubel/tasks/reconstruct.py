@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.data.sources.listing import natural_key
 from hubel.inference.scores import sigmoid
+from hubel.metrics.intervals import Interval, bootstrap, percentile_interval
 from hubel.metrics.reconstruction import (
     ReconstructionMetrics,
     draw_reconstructions,
@@ -21,7 +23,8 @@ from hubel.metrics.reconstruction import (
     reconstruction_errors,
 )
 from hubel.metrics.report_items import Drawing, PredictionTable, Tile
-from hubel.tasks.task import Evaluation, Model, Task
+from hubel.metrics.tables import value_range
+from hubel.tasks.task import Evaluation, Model, Quality, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -84,16 +87,26 @@ class ReconstructionEvaluation(Evaluation):
         """Return the numbers as plain JSON values."""
         return self.metrics.to_json()
 
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % interval of the mean squared error."""
+        n = len(self.errors)
+        return {"mse": percentile_interval(bootstrap(lambda weights: weights @ self.errors / n, np.ones(n, np.int64)))}
+
+    def quality(self) -> Quality:
+        """Return the mean squared errors of a pixel."""
+        return Quality(name="mean squared error of a pixel", values=self.errors)
+
     def headline(self, split: str) -> str:
         """Return the error in one sentence."""
         m = self.metrics
         return f"{m.n:,} {split} images are reconstructed with a mean squared error of {m.mse:.4f} a pixel."
 
-    def rows(self, split: str) -> list[tuple[str, str]]:
-        """Return the numbers for a terminal, name and value."""
+    def rows(self, split: str) -> list[tuple[str, ...]]:
+        """Return the numbers for a terminal: name, value, and 95 % interval."""
         m = self.metrics
         return [
-            (f"mean squared error of a pixel ({split})", f"{m.mse:.4f}"),
+            (f"mean squared error of a pixel ({split})", f"{m.mse:.4f}", value_range(self.intervals["mse"])),
             ("binary cross-entropy of a pixel", f"{m.bce:.4f}"),
             ("that of a perfect copy", f"{m.entropy:.4f}"),
             ("images", f"{m.n:,}"),
@@ -103,7 +116,12 @@ class ReconstructionEvaluation(Evaluation):
         """Return the headline numbers of the report."""
         m = self.metrics
         return [
-            Tile(name="Squared error", value=f"{m.mse:.4f}", meaning="mean of a pixel from 0 to 1"),
+            Tile(
+                name="Squared error",
+                value=f"{m.mse:.4f}",
+                meaning="mean of a pixel from 0 to 1",
+                interval=value_range(self.intervals["mse"]),
+            ),
             Tile(name="Cross-entropy", value=f"{m.bce:.4f}", meaning="mean of a pixel, nats"),
             Tile(name="of a perfect copy", value=f"{m.entropy:.4f}", meaning="the lowest possible cross-entropy"),
         ]

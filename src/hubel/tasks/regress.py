@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,11 +15,13 @@ from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
 from hubel.inference.scores import scores
+from hubel.metrics.intervals import Interval, bootstrap, percentile_interval
 from hubel.metrics.report_items import Drawing, PredictionTable, Tile
+from hubel.metrics.tables import value_range
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.style import BLUE, MUTED, canvas, finish, heading, style_axes
 from hubel.tasks.classify import predict_scores
-from hubel.tasks.task import Evaluation, FittedHead, Metric, Model, Task
+from hubel.tasks.task import Evaluation, FittedHead, Metric, Model, Quality, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -63,6 +66,25 @@ def measure_regression(predictions: NDArray[np.float64], targets: NDArray[np.flo
     # Of equal targets nothing is left to be explained: R² is 0 as for a constant, 1 for a perfect prediction.
     r2 = 1 - squares / spread if spread else float(squares == 0)
     return RegressionMetrics(n=len(errors), r2=r2, mse=squares / len(errors), mae=float(np.abs(errors).mean()))
+
+
+def weighted_regression(
+    weights: NDArray[np.float64], predictions: NDArray[np.float64], targets: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return R², mean squared and mean absolute error of weighted images, `(b, 3)`.
+
+    Args:
+        weights: of the images in each of b cases, `(b, n)`.
+        predictions: numbers `(n,)`.
+        targets: numbers `(n,)`, not all equal.
+    """
+    errors, centred = predictions - targets, targets - targets.mean()
+    total = weights.sum(1)
+    squares = weights @ np.square(errors)
+    spread = weights @ np.square(centred) - np.square(weights @ centred) / total
+    with np.errstate(divide="ignore", invalid="ignore"):  # a replicate may be of equal targets
+        r2 = np.where(spread > 0, 1 - squares / spread, squares == 0)
+    return np.stack([r2, squares / total, weights @ np.abs(errors) / total], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,29 +143,51 @@ class RegressionEvaluation(Evaluation):
         """Return the numbers as plain JSON values."""
         return asdict(self.metrics)
 
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % intervals of R² and the errors."""
+        ones = np.ones(self.metrics.n, np.int64)
+        values = bootstrap(lambda weights: weighted_regression(weights, self.predictions, self.targets), ones)
+        return dict(zip(("r2", "mse", "mae"), map(percentile_interval, values.T), strict=True))
+
+    def quality(self) -> Quality:
+        """Return the absolute errors."""
+        return Quality(name="mean absolute error", values=np.abs(self.predictions - self.targets))
+
     def headline(self, split: str) -> str:
         """Return R² in one sentence."""
-        m = self.metrics
-        return f"R² is {m.r2:.3f} on {m.n:,} {split} images; the mean absolute error is {m.mae:.4g}."
+        m, interval = self.metrics, value_range(self.intervals["r2"], "{:.3f}".format)
+        return (
+            f"R² is {m.r2:.3f} (95% interval {interval}) on {m.n:,} {split} images; the mean absolute error is "
+            f"{m.mae:.4g}."
+        )
 
-    def rows(self, split: str) -> list[tuple[str, str]]:
-        """Return the numbers for a terminal, name and value."""
+    def rows(self, split: str) -> list[tuple[str, ...]]:
+        """Return the numbers for a terminal: name, value, and 95 % interval."""
         m = self.metrics
+        r2, mae, rmse = self._ranges()
         return [
-            (f"R² ({split})", f"{m.r2:.4f}"),
-            ("mean absolute error", f"{m.mae:.4g}"),
-            ("root mean squared error", f"{m.mse**0.5:.4g}"),
+            (f"R² ({split})", f"{m.r2:.4f}", r2),
+            ("mean absolute error", f"{m.mae:.4g}", mae),
+            ("root mean squared error", f"{m.mse**0.5:.4g}", rmse),
             ("images", f"{m.n:,}"),
         ]
 
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
-        m = self.metrics
+        m, units = self.metrics, "in units of the labels"
+        r2, mae, rmse = self._ranges()
         return [
-            Tile(name="R²", value=f"{m.r2:.3f}", meaning="share of the variance that is explained"),
-            Tile(name="Mean absolute error", value=f"{m.mae:.4g}", meaning="in units of the labels"),
-            Tile(name="Root mean squared error", value=f"{m.mse**0.5:.4g}", meaning="in units of the labels"),
+            Tile(name="R²", value=f"{m.r2:.3f}", meaning="share of the variance that is explained", interval=r2),
+            Tile(name="Mean absolute error", value=f"{m.mae:.4g}", meaning=units, interval=mae),
+            Tile(name="Root mean squared error", value=f"{m.mse**0.5:.4g}", meaning=units, interval=rmse),
         ]
+
+    def _ranges(self) -> tuple[str, str, str]:
+        """Return the intervals of R², mean absolute and root mean squared error as text."""
+        r2, mse, mae = (self.intervals[name] for name in ("r2", "mse", "mae"))
+        short = "{:.4g}".format
+        return value_range(r2), value_range(mae, short), value_range(Interval(mse.low**0.5, mse.high**0.5), short)
 
     def prediction_table(self) -> PredictionTable:
         """Return label, prediction, and the difference of the two."""

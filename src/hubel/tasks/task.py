@@ -8,6 +8,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.metrics.classification import ClassMetrics
+from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.weights.card import ModelCard
 
@@ -33,6 +36,7 @@ __all__ = [
     "Metric",
     "Model",
     "Objective",
+    "Quality",
     "Task",
     "validation_mean",
     "weighted_outputs",
@@ -66,6 +70,19 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Quality:
+    """The number by which two models are compared on the same images.
+
+    Attributes:
+        name: of its mean, such as "accuracy".
+        values: of each image: right or wrong, bool `(n,)`; or an error, float64 `(n,)`, the lower the better.
+    """
+
+    name: str
+    values: NDArray[np.bool_] | NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation(abc.ABC):
     """A model measured on images.
 
@@ -80,6 +97,24 @@ class Evaluation(abc.ABC):
         """The share of images that are predicted correctly, 0 to 1; None for tasks without one."""
         return None
 
+    @property
+    def per_class(self) -> tuple[ClassMetrics, ...]:
+        """The metrics of each class; empty for tasks without classes."""
+        return ()
+
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % intervals of numbers, by the names that these have in `to_json`."""
+        return {}
+
+    @abc.abstractmethod
+    def quality(self) -> Quality:
+        """Return the number by which two models are compared on the same images."""
+
+    def remarks(self, split: str) -> list[str]:
+        """Return sentences on numbers that tell little."""
+        return []
+
     @abc.abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
@@ -89,8 +124,8 @@ class Evaluation(abc.ABC):
         """Return the most important number in one sentence."""
 
     @abc.abstractmethod
-    def rows(self, split: str) -> list[tuple[str, str]]:
-        """Return the numbers for a terminal, name and value."""
+    def rows(self, split: str) -> list[tuple[str, ...]]:
+        """Return the numbers for a terminal: name, value and, where there is one, the 95 % interval."""
 
     @abc.abstractmethod
     def tiles(self) -> list[Tile]:

@@ -17,6 +17,7 @@ from hubel.core.files import write_atomic, write_json
 from hubel.core.lock import FileLock
 from hubel.core.outputs import RUNS
 from hubel.core.progress import say
+from hubel.metrics.intervals import Interval, wilson
 from hubel.training.recipe_file import modern
 
 __all__ = ["RunFolder", "RunSummary", "differing_settings", "newest_unfinished", "summarise_runs"]
@@ -112,6 +113,7 @@ class RunSummary:
         macro_f1: mean F1 of the classes.
         mse: mean squared error.
         images: number of images that were measured.
+        images_digest: digest that runs with the same test images share; "" where it is not known.
         split: what these images are: "test", "validation"; "" where the run does not say.
         damaged: its metrics.json cannot be read.
     """
@@ -124,8 +126,16 @@ class RunSummary:
     mse: float | None
     images: int | None
     settings: Mapping[str, Any]
+    images_digest: str = ""
     split: str = ""
     damaged: bool = False
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95 % interval of the score."""
+        if self.score is None or not self.images:
+            return None
+        return wilson(min(round(self.score * self.images), self.images), self.images)
 
     @property
     def finished(self) -> bool:
@@ -152,6 +162,7 @@ def summarise_runs(folder: Path) -> list[RunSummary]:
                 macro_f1=metrics.get("macro_f1"),
                 mse=metrics.get("mse"),
                 images=metrics.get("n"),
+                images_digest=metrics.get("images_digest", ""),
                 split=metrics.get("split", ""),
                 damaged=run.finished and not metrics,
             )
@@ -167,8 +178,9 @@ def _metrics(run: RunFolder) -> dict[str, Any]:
         return {}
     if not isinstance(found, dict):
         return {}
-    names = {name: value for name, value in found.items() if name == "split" and isinstance(value, str)}
-    return names | {name: value for name, value in found.items() if name != "split" and isinstance(value, int | float)}
+    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    texts = {name: found[name] for name in ("split", "images_digest") if isinstance(found.get(name), str)}
+    return {name: value for name, value in numbers.items() if name != "split"} | texts
 
 
 def differing_settings(runs: Sequence[RunSummary]) -> list[str]:

@@ -253,6 +253,8 @@ def _measured(
         spent["folds"], started = time.monotonic() - started, time.monotonic()
     measured = evaluate_run(folder.path, plan, trained)
     folder.tell(measured.headline)
+    for remark in measured.evaluation.remarks(measured.split):
+        folder.tell(marked(remark))
     return dataclasses.replace(
         result,
         evaluation=measured.evaluation,
