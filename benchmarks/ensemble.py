@@ -1,7 +1,7 @@
 """Three runs of other seeds in one file, beside each of them, on the clothing photos.
 
-Claim: the mean of three calibrated runs is at least 0.5 points better than the mean of the three alone (mean of three
-repeats, 293 test photos); one file, whose scores are those of torch.
+Aim: the mean of three calibrated runs is at least 0.5 points better than the mean of the three alone (mean of three
+repeats, 293 test photos); one file, whose scores are those of torch. Reached in one of two repeats; see LOG.md.
 
 The runs differ in nothing but the seed, and so in their validation photos, the order and the augmentation. Run:
 python benchmarks/ensemble.py [--data FOLDER] [--out FOLDER] [--seconds N]. Runs that are finished are not repeated, and
