@@ -74,7 +74,7 @@ def test_what_is_passed_over_is_said(hubel: Call, model: Path, photos: Path, her
     answer = hubel("similar", model, photos, photos / "red" / "0.png")
     assert (answer.code, answer.err) == (0, "note: 3 files passed over: not images (svg, mov)\n")
     answer = hubel("explain", model, photos / "red", "--out", "explained")
-    assert (answer.code, answer.err) == (0, "1 file passed over: not images (mov)\n")
+    assert (answer.code, answer.err) == (0, "note: 1 file passed over: not images (mov)\n")
 
 
 def test_goes_on(hubel: Call, model: Path, photos: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

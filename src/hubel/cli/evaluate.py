@@ -16,6 +16,7 @@ EXAMPLES = (
     "hubel evaluate runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
     "hubel evaluate model.safetensors other-photos --split all",
     "hubel evaluate model.safetensors photos.csv --json",
+    "hubel evaluate model.safetensors PHOTOS --unknown other-things",
     "hubel evaluate model.onnx PHOTOS --min-accuracy 0.9 --min-recall shirt=0.8 --min-recall hat=0.8",
     "hubel evaluate model.onnx PHOTOS --no-worse-than runs/PHOTOS-efficientnet_lite0-1",
     "hubel evaluate model.onnx PHOTOS --coverage 0.95",
@@ -40,6 +41,7 @@ def evaluate(
     no_worse_than: str | None = None,
     coverage: float | None = None,
     folds: int | None = None,
+    unknown: Path | None = None,
     json: bool = False,
 ) -> int:
     """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
@@ -70,6 +72,8 @@ def evaluate(
             share is to have it, such as 0.95.
         folds: instead of the model's own last layer, measure new ones: one for each of so many parts of all images (or
             of a --split that the data itself has), fitted to the features of the others.
+        unknown: images of none of the model's classes, labelled or not: measure how well the model tells them from
+            the others.
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.results import print_numbers
@@ -86,11 +90,12 @@ def evaluate(
     if folds is None:
         result = evaluate_file(
             model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, costs=costs,
-            gates=gates, coverage=coverage,
+            gates=gates, coverage=coverage, unknown=unknown,
         )  # fmt: skip
-    elif tta or engine != "auto" or coverage is not None or gates != Gates() or costs:
+    elif tta or engine != "auto" or coverage is not None or gates != Gates() or unknown is not None or costs:
         raise OptionError(
-            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage, --costs and limits"
+            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage, --costs, "
+            "--unknown and limits"
         )
     else:
         result = evaluate_folds(model, data, folds, split=split, root=root, out=out, device=device)

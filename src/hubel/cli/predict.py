@@ -47,7 +47,9 @@ def predict(
 ) -> int:
     """Classify images.
 
-    Unreadable files are listed with the reason; the others are classified.
+    Unreadable files are listed with the reason; the others are classified. A model that knows how new an image may be
+    (hubel train --reject) says the novelty, about 0 for a typical image, and calls images above its threshold unknown:
+    the class is then only the nearest one.
 
     Exit codes: 0 success, 2 wrong usage, 3 some files unreadable.
 

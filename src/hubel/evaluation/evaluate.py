@@ -75,6 +75,7 @@ def evaluate_file(
     engine: str = "auto",
     costs: str | Path | None = None,
     gates: Gates | None = None,
+    unknown: str | Path | None = None,
     coverage: float | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
@@ -92,18 +93,25 @@ def evaluate_file(
         engine: for exported files; see `hubel.load`.
         costs: see `hubel.load`.
         gates: limits to keep; see `EvaluationResult.failed`.
+        unknown: images of none of the model's classes, labelled or not: how well they are told from the others is
+            measured, too.
         coverage: measure prediction sets of this coverage, too; see `hubel.inference.Classifier.rank`.
 
     Raises:
         HubelError: the model or the data cannot be used together, or a gate does not suit the model.
     """
     gates = gates or Gates()
-    out = output_folder(out, verb="evaluate", inputs=(model, data))  # first: nobody waits for a result that is refused
+    out = output_folder(out, verb="evaluate", inputs=(model, data, unknown))  # first: nobody waits for what is refused
     opened = _open(model, device, engine, tta=tta, costs=costs)
     card, task = opened.card, find_task(opened.card.task)
     gates.check(task, card.classes)
     other = gates.no_worse_than
     rival = None if other is None else _open_rival(other, task.name, device, engine, tta=tta)
+    if unknown is not None and card.novelty is None:
+        raise OptionError(
+            f"{model} calls no image unknown, so that --unknown has nothing to measure; hubel train makes classifiers "
+            "that do, unless --reject is 0"
+        )
     if coverage is not None:
         card.coverage_table().at(coverage)
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
@@ -118,12 +126,17 @@ def evaluate_file(
         comparison = compare_evaluations(evaluation, _evaluate_rival(rival, dataset, rows), str(other))
         if seen := int(Taught.read(rival.card.provenance).among(images.digests).sum()):
             notes = (*notes, Caution(f"{seen:,} of these images taught {other}, which gives it an unfair advantage"))
+    others = None if unknown is None else open_dataset(str(unknown), labelled=False)
+    if others is not None:
+        evaluation = task.with_unknown(evaluation, opened, others.images(card.preprocess))
+        notes = (*notes, *others.index.notes())
     failed = failed_gates(gates, evaluation, comparison)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
     facts = {
         "Model": str(model),
         "Network": card.model,
         "Data": f"{dataset.name}: {len(rows):,} {which} images",
+        **({} if others is None else {"Unknown images": f"{others.name}: {len(others.rows()):,} images"}),
         "Left out": f"{len(dataset.index.reasons):,} unreadable",
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
         **prior_fact(card.provenance),

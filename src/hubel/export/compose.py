@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.export.onnx_graph import OPSET
-from hubel.inference.onnx_file import INPUT, OUTPUTS
+from hubel.inference.onnx_file import INPUT, NOVELTY, OUTPUTS
 from hubel.inference.quiet import undisturbed
 from hubel.inference.tta import view_indices
 from hubel.weights.card import ModelCard
@@ -44,7 +44,7 @@ def mean_of_graphs(models: Sequence[bytes], orders: Sequence[Sequence[int]], car
     graph = _Graph(card)
     members = []
     for number, (model, order) in enumerate(zip(models, orders, strict=True), 1):
-        scores = graph.include(model, f"member {number}/", INPUT)
+        (scores,) = graph.include(model, f"member {number}/", INPUT, OUTPUTS[:1])
         if list(order) != list(range(len(order))):
             scores = graph.add("Gather", scores, graph.constant(np.asarray(order, np.int64)), axis=1)
         members.append(scores)
@@ -64,9 +64,16 @@ def with_views(model: bytes, card: ModelCard) -> bytes:
     graph, p = _Graph(card), card.preprocess
     indices = view_indices(p.height, p.width, p.channels)
     views = [graph.view(rows, columns) for rows, columns in indices]
-    scores = graph.include(model, "network/", graph.add("Concat", *views, axis=0))
-    shape = graph.constant(np.array([len(views), -1, len(card.classes)], np.int64))
-    return graph.finished(graph.add("ReduceMean", graph.add("Reshape", scores, shape), axes=[0], keepdims=0))
+    wanted = OUTPUTS[:1] if card.novelty is None else (OUTPUTS[0], NOVELTY)
+    scores, *novelty = graph.include(model, "network/", graph.add("Concat", *views, axis=0), wanted)
+
+    def by_view(values: str, *shape: int) -> str:
+        return graph.add("Reshape", values, graph.constant(np.array([len(views), -1, *shape], np.int64)))
+
+    mean = graph.add("ReduceMean", by_view(scores, len(card.classes)), axes=[0], keepdims=0)
+    # The novelty is that of the image itself: its threshold was chosen for this.
+    unchanged = [graph.add("Gather", by_view(one), graph.constant(np.int64(0)), axis=0) for one in novelty]
+    return graph.finished(mean, *unchanged)
 
 
 class _Graph:
@@ -95,13 +102,13 @@ class _Graph:
         self._constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def include(self, model: bytes, prefix: str, images: str) -> str:
-        """Add what a graph computes its scores with, under names with a prefix, and return the name of its scores."""
+    def include(self, model: bytes, prefix: str, images: str, outputs: Sequence[str]) -> list[str]:
+        """Add what a graph computes some outputs with, under names with a prefix, and return the outputs' names."""
         part = onnx.ModelProto.FromString(model)
         for opset in part.opset_import:
             self._versions[opset.domain] = max(opset.version, self._versions.get(opset.domain, 0))
         self._format = max(self._format, part.ir_version)
-        needed = _ancestors(part.graph, OUTPUTS[0])
+        needed = set[str]().union(*(_ancestors(part.graph, output) for output in outputs))
 
         def renamed(name: str) -> str:
             return images if name == INPUT else prefix + name if name else ""
@@ -116,7 +123,7 @@ class _Graph:
             if constant.name in needed:
                 constant.name = renamed(constant.name)
                 self._constants.append(constant)
-        return renamed(OUTPUTS[0])
+        return [renamed(output) for output in outputs]
 
     def view(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> str:
         """Add what shows these rows and columns of the images, enlarged if they are fewer; return its name."""
@@ -150,13 +157,16 @@ class _Graph:
         total = self.add("Add", self.add("Add", weighted(weights >> _HALF_BITS), low), half)
         return self.add("Floor", self.add("Mul", total, unit))
 
-    def finished(self, scores: str) -> bytes:
-        """Return the serialised graph with these scores, and the logits that they would come from."""
+    def finished(self, scores: str, novelty: str = "") -> bytes:
+        """Return the serialised graph with these scores, the logits that they would come from, and novelty if any."""
         card, p = self._card, self._card.preprocess
         self.add("Identity", scores, output=OUTPUTS[0])
         self.add("Identity", self._logits(scores), output=OUTPUTS[1])
         images = helper.make_tensor_value_info(INPUT, onnx.TensorProto.UINT8, ["n", p.height, p.width, p.channels])
         outputs = [helper.make_tensor_value_info(o, onnx.TensorProto.FLOAT, ["n", len(card.classes)]) for o in OUTPUTS]
+        if novelty:
+            self.add("Identity", novelty, output=NOVELTY)
+            outputs.append(helper.make_tensor_value_info(NOVELTY, onnx.TensorProto.FLOAT, ["n"]))
         graph = helper.make_graph(self._nodes, "hubel", [images], outputs, initializer=self._constants)
         opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(self._versions.items())]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=self._format, producer_name="hubel")

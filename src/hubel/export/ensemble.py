@@ -192,7 +192,7 @@ def ensemble(
     facts = {
         "opset": OPSET,
         "precision": "int8" if int8 else "float32",
-        "parity": dataclasses.asdict(parity),
+        "parity": parity.to_json(),
         "compared_on": sample.name,
         "made_by": {"hubel": __version__, "torch": torch.__version__},
         **facts,
@@ -246,6 +246,7 @@ def ensemble_card(names: Sequence[str], cards: Sequence[ModelCard], *, tta: bool
         temperature=first.temperature if first.scores == "identity" else 1.0,
         provenance=_provenance(names, cards),
         tta=tta,
+        novelty=None,
     )
 
 

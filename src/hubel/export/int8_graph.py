@@ -63,10 +63,19 @@ class Int8Graph:
 
     def _find_layers(self) -> dict[str, list[str]]:
         """Return the names of the nodes of each layer, by the name of its first node."""
-        nodes = list(self._nodes.values())
+        nodes = self._for_logits()
         starts = [i for i, node in enumerate(nodes) if node.op_type in _PRODUCTS and node.input[1] in self._weights]
         end = 1 + next(i for i, node in enumerate(nodes) if OUTPUTS[1] in node.output)
         return {nodes[a].name: [node.name for node in nodes[a:b]] for a, b in pairwise([*starts, end])}
+
+    def _for_logits(self) -> list[Any]:
+        """Return the nodes up to the logits, in order: the novelty is computed in float32."""
+        needed, nodes = {OUTPUTS[1]}, []
+        for node in reversed(list(self._nodes.values())):
+            if needed & {*node.output}:
+                needed |= {*node.input}
+                nodes.append(node)
+        return nodes[::-1]
 
     def _measure(self, images: Pixels) -> dict[tuple[str, str], Any]:
         """Measure the maps: extremes, channel means and shapes, by operator and name; no map is stored."""
@@ -137,6 +146,8 @@ class Int8Graph:
                 node.input[2] = name
         quantised = self._insert_quantisation(graph, float_layers)
         _isolate_float_nodes(quantised.graph, float_layers)
+        for weight in quantised.graph.initializer:
+            weight.ClearField("data_location")  # stated for what stays in float32: that it is in the file itself
         return quantised.SerializeToString()  # type: ignore[no-any-return]
 
     @cached_property

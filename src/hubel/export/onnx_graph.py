@@ -7,7 +7,7 @@ compared with torch before it is written.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -19,14 +19,17 @@ from torch import Tensor, nn
 from hubel.core.errors import OptionError
 from hubel.inference.engines.registry import open_onnx
 from hubel.inference.fold import folded
-from hubel.inference.onnx_file import INPUT, OUTPUTS
+from hubel.inference.onnx_file import INPUT, NOVELTY, OUTPUTS
 from hubel.inference.quiet import undisturbed
 from hubel.inference.stream import exported_batch_size
 from hubel.inference.tta import Compute
 from hubel.nn.evaluating import evaluating
+from hubel.nn.freezing import logits_and_novelty
+from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
 
 __all__ = [
+    "NOVELTY_TOLERANCE",
     "OPSET",
     "TOLERANCE",
     "FromBytes",
@@ -39,10 +42,11 @@ __all__ = [
 
 OPSET = 17
 TOLERANCE = 1e-3  # the largest difference of a score that rounding explains
+NOVELTY_TOLERANCE = 1e-2  # likewise of the novelty, of which the threshold is 1; logits are not bounded as scores are
 
 
 class FromBytes(nn.Module):
-    """A network with its preprocessing and scores: from images uint8 `(n, h, w, c)` to scores and logits.
+    """A network with its preprocessing and scores: from images uint8 `(n, h, w, c)` to scores, logits, and novelty.
 
     Args:
         network: network in evaluation mode.
@@ -60,15 +64,29 @@ class FromBytes(nn.Module):
         self.register_buffer("shift", torch.from_numpy(shift).view(1, -1, 1, 1))
         self.temperature, self.offset = float(card.temperature), float(card.offset)
         self.scores = card.scores if card.classes else "sigmoid"  # pixels, from 0 to 1
+        self.has_novelty = card.novelty is not None
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the scores, and the logits that they come from."""
-        logits = self.network(images.permute(0, 3, 1, 2).float() * self.scale + self.shift)
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return (*OUTPUTS, NOVELTY) if self.has_novelty else OUTPUTS
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the scores, the logits that they come from, and the novelty if the network has one."""
+        x = images.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        if not self.has_novelty:
+            logits = self.network(x)
+            return self._scored(logits), logits
+        assert isinstance(self.network, Network)
+        logits, novelty = logits_and_novelty(self.network, x)
+        return self._scored(logits), logits, novelty
+
+    def _scored(self, logits: Tensor) -> Tensor:
         if self.scores == "softmax":
-            return torch.softmax(logits / self.temperature, 1), logits
+            return torch.softmax(logits / self.temperature, 1)
         if self.scores == "sigmoid":
-            return torch.sigmoid(logits), logits
-        return logits / self.temperature + self.offset, logits
+            return torch.sigmoid(logits)
+        return logits / self.temperature + self.offset
 
 
 def _replace_layers(whole: nn.Module, example: Tensor) -> None:
@@ -140,16 +158,24 @@ class Parity:
         images: number of images compared.
         top1_equal: number of images whose highest score is at the same index.
         largest_difference: largest absolute difference of a score.
+        largest_novelty_difference: largest absolute difference of the novelty; None for a file without it.
     """
 
     engine: str
     images: int
     top1_equal: int
     largest_difference: float
+    largest_novelty_difference: float | None = None
 
     def __str__(self) -> str:
         same = f"{self.top1_equal} of {self.images} images have the same best class as in torch"
-        return f"{same}, scores differ by at most {self.largest_difference:.1g}"
+        novelty = self.largest_novelty_difference
+        newer = "" if novelty is None else f", novelty by at most {novelty:.1g}"
+        return f"{same}, scores differ by at most {self.largest_difference:.1g}{newer}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values, without those that there are not."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def example_images(card: ModelCard) -> Tensor:
@@ -169,7 +195,7 @@ def onnx_network(network: nn.Module, card: ModelCard) -> bytes:
     whole = FromBytes(folded(network).cpu(), card).eval().requires_grad_(False)
     _replace_layers(whole, example_images(card))
     file: Any = io.BytesIO()
-    axes = {name: {0: "n"} for name in (INPUT, *OUTPUTS)}
+    axes = {name: {0: "n"} for name in (INPUT, *whole.outputs)}
     try:
         with undisturbed(), torch.inference_mode():
             torch.onnx.export(
@@ -179,7 +205,7 @@ def onnx_network(network: nn.Module, card: ModelCard) -> bytes:
                 dynamo=False,  # the newer exporter needs another package and ten times as long
                 opset_version=OPSET,
                 input_names=[INPUT],
-                output_names=list(OUTPUTS),
+                output_names=list(whole.outputs),
                 dynamic_axes=axes,
             )
     except Exception as error:
@@ -197,13 +223,14 @@ def check_parity(network: nn.Module, card: ModelCard, model: bytes, pixels: NDAr
 
     def compute(batch: NDArray[np.uint8]) -> NDArray[np.float64]:
         with evaluating(whole):
-            return whole(torch.from_numpy(batch))[0].double().numpy()  # type: ignore[no-any-return]
+            scores, _, *novelty = (output.double().numpy() for output in whole(torch.from_numpy(batch)))
+        return np.column_stack([scores, *novelty]) if novelty else scores
 
     return check_scores(compute, card, model, pixels)
 
 
 def check_scores(compute: Compute, card: ModelCard, model: bytes, pixels: NDArray[np.uint8]) -> Parity:
-    """Compare the scores of an exported file with those that `compute` returns; see `check_parity`."""
+    """Compare the rows of an exported file with those that `compute` returns; see `check_parity`."""
     run, size = open_onnx("onnxruntime", model, lanes=1), exported_batch_size(card)
     mine: list[NDArray[Any]] = []
     others: list[NDArray[Any]] = []
@@ -214,12 +241,21 @@ def check_scores(compute: Compute, card: ModelCard, model: bytes, pixels: NDArra
     # Numbers in units of the deviation of the training labels; all other scores lie between 0 and 1.
     unit = 1 / card.temperature if card.scores == "identity" else 1.0
     exact, found = (np.concatenate(parts).reshape(len(pixels), -1) / unit for parts in (mine, others))
+    novelty_difference = None
+    if card.novelty is not None:
+        novelty_difference = float(np.abs(exact[:, -1] - found[:, -1]).max())
+        exact, found = exact[:, :-1], found[:, :-1]
     parity = Parity(
         engine=f"onnxruntime {version('onnxruntime')}",
         images=len(pixels),
         top1_equal=int((exact.argmax(1) == found.argmax(1)).sum()),
         largest_difference=float(np.abs(exact - found).max()),
+        largest_novelty_difference=novelty_difference,
     )
+    if novelty_difference is not None and not novelty_difference <= NOVELTY_TOLERANCE:
+        raise OptionError(
+            f"the exported file differs from the network: the novelty of an image by {novelty_difference:.2g}"
+        )
     if not parity.largest_difference <= TOLERANCE or parity.top1_equal < len(pixels):
         raise OptionError(
             f"the exported file differs from the network: {parity.top1_equal} of {parity.images} images have the same "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,13 +112,13 @@ def export(
         quantised = OnnxQuantiser(max_drop=max_drop, check=labelled).quantise_with_cost(exact, sample.calibration)
     whole = quantised.model if quantised else exact
     if isinstance(averaging, Classifier):
-        card = card.rescored(tta=True)
+        card = card.rescored(tta=True, novelty=card.novelty)
         views, whole = with_views(exact, card), with_views(whole, card)
-        parity = check_scores(averaging.scores, card, views, sample.check[:PARITY_IMAGES])
+        parity = check_scores(averaging.rows, card, views, sample.check[:PARITY_IMAGES])
     facts = {
         "opset": OPSET,
         "precision": "int8" if quantised else "float32",
-        "parity": dataclasses.asdict(parity),
+        "parity": parity.to_json(),
         "compared_on": sample.name,
         "made_by": {"hubel": __version__, "torch": torch.__version__},
         **({"int8": quantised.facts()} if quantised else {}),

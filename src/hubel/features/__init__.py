@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from hubel.features.extractor import Features as Features
     from hubel.features.logits import cached_logits as cached_logits
     from hubel.features.logits import last_layer_features as last_layer_features
+    from hubel.features.novelty import FittedNovelty as FittedNovelty
+    from hubel.features.novelty import fit_novelty as fit_novelty
     from hubel.features.probe import Probe as Probe
     from hubel.features.probe import fit_probe as fit_probe
     from hubel.features.similar import FolderIndex as FolderIndex
@@ -24,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "hubel.features.extractor": ("ExtractorSettings", "FeatureExtractor", "Features"),
         "hubel.features.logits": ("cached_logits", "last_layer_features"),
+        "hubel.features.novelty": ("FittedNovelty", "fit_novelty"),
         "hubel.features.probe": ("Probe", "fit_probe"),
         "hubel.features.similar": ("FolderIndex", "Neighbour", "index_folder", "similar_images"),
     },

@@ -14,7 +14,7 @@ from hubel.inference.device import device_of
 from hubel.inference.engines.registry import EngineChoice
 from hubel.inference.forward import outputs
 from hubel.nn.evaluating import evaluating
-from hubel.nn.freezing import ALL, NONE, between, boundaries, last_linear, last_stages
+from hubel.nn.freezing import ALL, NONE, between, boundaries, last_linear, last_stages, with_novelty
 from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
 
@@ -52,7 +52,7 @@ def head_logits(network: Network, features: NDArray[np.float32]) -> NDArray[np.f
 
 
 def cached_logits(network: Network, images: Images, *, card: ModelCard, boundary: str) -> NDArray[np.float32]:
-    """Return the logits of images, computed in float32, `(n, classes)`.
+    """Return the logits of images, computed in float32, `(n, classes)`; with the novelty behind them if there is one.
 
     The maps at the boundary are cached, for other networks that share the layers below.
 
@@ -71,12 +71,12 @@ def cached_logits(network: Network, images: Images, *, card: ModelCard, boundary
         return FeatureExtractor(network, card, boundary, settings=settings)
 
     if boundary == NONE or not (part := frozen(boundary)).room_for([images], 1):
-        return outputs(network, images)
+        return outputs(with_novelty(network), images)
     if boundary == ALL and not part.has(images):
         with evaluating(network):
             lower = last_stages(network, blank_input(card.preprocess, device_of(network)))
         # Where more than the last layer was tuned, the maps below what was tuned are there already.
         if lower != NONE and (below := frozen(lower)).has(images):
             maps = part.maps_above(below.maps(images), between(network, lower, ALL))
-            return outputs(between(network, ALL), maps)
-    return outputs(between(network, boundary), part.maps(images))
+            return outputs(with_novelty(network, ALL), maps)
+    return outputs(with_novelty(network, boundary), part.maps(images))

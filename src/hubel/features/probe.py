@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from hubel.core.random import permutation
 
-__all__ = ["Probe", "fit_probe", "neighbours_accuracy"]
+__all__ = ["LeftOut", "Probe", "fit_probe", "neighbours_accuracy"]
 
 # Inverse strengths of the penalty, for features whose components have a mean variance of 1, divided by their number.
 _STRENGTHS = (1.0, 3.0, 10.0)
@@ -197,7 +197,7 @@ def _fit(
     classes: int,
     strengths: tuple[float, ...] | list[float],
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return weights `(classes, d)` and biases for each strength; each fit starts from the one before."""
+    """Return weights `(classes, d)` and biases for each strength."""
     heads = [(np.zeros((classes, x.shape[1])), np.full(classes, _NEVER)) for _ in strengths]
     if targets.ndim == 1:
         for (weight, bias), (w, b, present) in zip(heads, _path(x, targets, weights, strengths), strict=True):
@@ -225,7 +225,8 @@ def _path(
     if len(present) == 1:
         yield from [(np.zeros((1, x.shape[1])), np.array([-_NEVER]), present)] * len(strengths)
         return
-    model = LogisticRegression(max_iter=_ITERATIONS, tol=_TOLERANCE, warm_start=True)
+    # From zero each time: from the solution for another strength it would stop at once, within the tolerance.
+    model = LogisticRegression(max_iter=_ITERATIONS, tol=_TOLERANCE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a head that is nearly the best one is good
         for strength in strengths:

@@ -91,9 +91,16 @@ class BulkJob:
         """
         if self.coverage is not None:
             classifier.card.coverage_table().at(self.coverage)
-        numbers = classifier.card.scores == "identity"
-        top, priced = min(self.top, len(classifier.classes)), classifier.card.costs is not None
-        return RowLayout(top, self.decoded, numbers, self.no_formulas, self.coverage, priced)
+        card, top = classifier.card, min(self.top, len(classifier.classes))
+        return RowLayout(
+            top=top,
+            decoded=self.decoded,
+            numbers=card.scores == "identity",
+            no_formulas=self.no_formulas,
+            coverage=self.coverage,
+            costs=card.costs is not None,
+            novelty=card.novelty is not None,
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""

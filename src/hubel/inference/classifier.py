@@ -37,6 +37,9 @@ class Prediction:
             asked for, or the image cannot be read.
         set_scores: the scores of `label_set`.
         expected_cost: of the first class of the ranking; None where the model has no costs.
+        novelty: distance from the images of the classes, about 0 for a typical one; None where the model has no rule
+            for images of none of its classes, or the image cannot be read.
+        unknown: the novelty is above the threshold of the model; None likewise.
     """
 
     path: str
@@ -45,6 +48,8 @@ class Prediction:
     label_set: tuple[str, ...] | None = None
     set_scores: tuple[float, ...] = ()
     expected_cost: float | None = None
+    novelty: float | None = None
+    unknown: bool | None = None
 
 
 class Classifier(abc.ABC):
@@ -68,14 +73,14 @@ class Classifier(abc.ABC):
 
     @abc.abstractmethod
     def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Compute scores `(n, classes)` of resized images uint8 `(n, h, w, c)`, without test-time augmentation."""
+        """Compute rows, see `rows`, of resized images uint8 `(n, h, w, c)`, without test-time augmentation."""
 
     def for_many(self, images: int) -> tuple[Compute, int]:
-        """Return the function that computes the scores of so many images, and the threads that may call it at once.
+        """Return the function that computes the rows of so many images, and the threads that may call it at once.
 
         More images are worth a longer start.
         """
-        return self.scores, 1
+        return self.rows, 1
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -84,24 +89,40 @@ class Classifier(abc.ABC):
 
     def scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Compute scores `(n, classes)` of images uint8 `(n, h, w, c)` that `card.preprocess` has resized."""
+        return self.rows(pixels)[:, : len(self.classes)]
+
+    def rows(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Compute scores as `scores` does; where the model has a rule for unknown images, their novelty stands behind.
+
+        One array `(n, classes)` or `(n, classes + 1)` holds all that is computed of an image in one row.
+        """
         return self._averaged(self._scores)(pixels)
 
+    def novelty(self, row: NDArray[np.float64]) -> tuple[float, bool] | tuple[None, None]:
+        """Return the novelty in an image's row, and whether it is unknown; None and None without a rule for that."""
+        rule = self.card.novelty
+        if rule is None:
+            return None, None
+        novelty = float(row[-1])
+        return novelty, novelty > rule.threshold
+
     def _averaged(self, compute: Compute) -> Compute:
-        """Return `compute`, averaged over views if `tta`, and with its scores checked."""
+        """Return `compute`, averaged over views if `tta`, and with its rows checked."""
         checked = partial(self._checked, compute)
-        return partial(mean_scores, checked) if self.tta else checked
+        return partial(mean_scores, checked, classes=len(self.classes)) if self.tta else checked
 
     def _checked(self, compute: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return scores that are what they are said to be: a file's weights may be anything."""
-        scores, shape = compute(pixels), (len(pixels), len(self.classes))
+        """Return rows that are what they are said to be: a file's weights may be anything."""
+        rows, shape = compute(pixels), (len(pixels), len(self.classes) + (self.card.novelty is not None))
+        scores = rows[:, : len(self.classes)]
         least, most = (-np.inf, np.inf) if self.card.scores == "identity" else (-_ROUNDING, 1 + _ROUNDING)
-        if scores.shape != shape or not np.isfinite(scores).all() or (scores < least).any() or (scores > most).any():
+        if rows.shape != shape or not np.isfinite(rows).all() or (scores < least).any() or (scores > most).any():
             expected = "finite numbers" if self.card.scores == "identity" else "numbers from 0 to 1"
             raise ModelFileError(
                 f"the model's scores are no {expected} of shape {shape}: its weights are damaged, or its file is not "
                 "what its card says"
             )
-        return scores
+        return rows
 
     def predict(self, images: Any) -> NDArray[np.str_]:
         """Return the class of each image: of the highest score, or of the least expected cost; see `predict_proba`."""
@@ -123,7 +144,7 @@ class Classifier(abc.ABC):
             DataError: an array has another shape, or a path does not exist.
         """
         rows = [_readable(row) for _, row in self._stream(as_inputs(images))]
-        return np.stack(rows) if rows else np.empty((0, len(self.classes)))
+        return np.stack(rows)[:, : len(self.classes)] if rows else np.empty((0, len(self.classes)))
 
     def rank(
         self, inputs: Iterable[Input], *, top_k: int = 5, coverage: float | None = None
@@ -144,8 +165,15 @@ class Classifier(abc.ABC):
             if isinstance(row, DecodeError):
                 yield item, Prediction(item.name, reason=row.reason)
                 continue
-            cost = self.expected_cost(row)
-            prediction = Prediction(item.name, self.best(row, top_k), item.damage or None, expected_cost=cost)
+            novelty, unknown = self.novelty(row)
+            prediction = Prediction(
+                item.name,
+                self.best(row, top_k),
+                item.damage or None,
+                expected_cost=self.expected_cost(row),
+                novelty=novelty,
+                unknown=unknown,
+            )
             if coverage is not None:
                 names, scores = zip(*self.label_set(row, coverage), strict=True)
                 prediction = replace(prediction, label_set=names, set_scores=scores)
@@ -157,32 +185,35 @@ class Classifier(abc.ABC):
         Of images like those that calibrated the model, the set has the true class for the share `coverage` or more.
 
         Args:
-            row: the image's scores, `(classes,)`.
+            row: the image's row, see `rows`.
             coverage: 0.5 to 0.999.
 
         Raises:
             OptionError: the coverage is out of range, or the model is not calibrated for it.
         """
-        inside = self.card.coverage_table().sets(row[None], coverage)[0]
-        return tuple((self.classes[i], float(row[i])) for i in _order(row) if inside[i])
+        scores = row[: len(self.classes)]
+        inside = self.card.coverage_table().sets(scores[None], coverage)[0]
+        return tuple((self.classes[i], float(scores[i])) for i in _order(scores) if inside[i])
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
-        """Return the classes with the highest of an image's scores `(classes,)`, and these; of equal ones the first.
+        """Return the classes with the highest scores in an image's row, and these; of equal ones the first.
 
         The class that is predicted comes first: of a model with costs, that may be another than the most probable one.
         """
-        order = _order(row)
+        scores = row[: len(self.classes)]
+        order = _order(scores)
         if self.card.costs is not None:
-            decision = self.decisions(row[None])[0]
+            decision = self.decisions(scores[None])[0]
             order = np.append(decision, order[order != decision])
-        return tuple((self.classes[i], float(row[i])) for i in order[:top_k])
+        return tuple((self.classes[i], float(scores[i])) for i in order[:top_k])
 
     def expected_cost(self, row: NDArray[np.float64]) -> float | None:
-        """Return the expected cost of what is predicted, given an image's scores `(classes,)`; None without costs."""
-        return None if self.card.costs is None else float(expected_costs(row[None], self.card.costs).min())
+        """Return the expected cost of what is predicted, given an image's row; None without costs."""
+        scores = row[None, : len(self.classes)]
+        return None if self.card.costs is None else float(expected_costs(scores, self.card.costs).min())
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
-        """Yield each input with its scores, or with the error of reading it."""
+        """Yield each input with its row, or with the error of reading it."""
         remaining = iter(inputs)
         first = list(itertools.islice(remaining, MANY))
         compute, lanes = self.for_many(len(first))

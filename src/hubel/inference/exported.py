@@ -67,16 +67,16 @@ class Exported(Classifier):
         return self._run(self._one_lane, pixels)
 
     def _run(self, runner: OnnxRunner, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return scores; where the graph makes several views of each image, fewer images at once fill the memory."""
+        """Return rows; where the graph makes several views of each image, fewer images at once fill the memory."""
         size = exported_batch_size(self.card) if self.card.tta else max(1, len(pixels))
         parts = [runner(pixels[start : start + size]) for start in range(0, len(pixels), size)]
         return (parts[0] if len(parts) == 1 else np.concatenate(parts)).astype(np.float64)
 
     def for_many(self, images: int) -> tuple[Compute, int]:
-        """Return what computes scores, and the threads that may call it: many images have a core for each batch."""
+        """Return what computes rows, and the threads that may call it: many images have a core for each batch."""
         lanes = usable_cores()
         if images < MANY or lanes == 1:
-            return self.scores, 1
+            return self.rows, 1
         return self._averaged(lambda pixels: self._run(self._all_lanes, pixels)), lanes
 
     def fastest(self) -> str:

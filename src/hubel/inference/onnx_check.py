@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from hubel.inference.protobuf import fields, varints
 from hubel.weights.card import ModelCard
 
-__all__ = ["INPUT", "OUTPUTS", "check_graph"]
+__all__ = ["INPUT", "NOVELTY", "OUTPUTS", "check_graph"]
 
 # Images uint8 `(n, height, width, channels)`; scores from 0 to 1 and the logits that they come from, `(n, classes)`.
 INPUT, OUTPUTS = "images", ("scores", "logits")
+NOVELTY = "novelty"  # output `(n,)` of a classifier that has a rule for images of none of its classes
 
 # The fields of each message that are allowed. Missing are training, functions, graphs in attributes, sparse tensors,
 # and data in other files.
@@ -70,7 +71,8 @@ def check_graph(model: memoryview, card: ModelCard) -> None:
     p = card.preprocess
     of_image = (len(card.classes),) if card.classes else (p.channels, p.height, p.width)
     _compare("input", inputs, {INPUT: (_UINT8, (p.height, p.width, p.channels))})
-    _compare("output", outputs, dict.fromkeys(OUTPUTS, (_FLOAT32, of_image)))
+    expected: dict[str, tuple[int, tuple[int, ...]]] = dict.fromkeys(OUTPUTS, (_FLOAT32, of_image))
+    _compare("output", outputs, expected if card.novelty is None else {**expected, NOVELTY: (_FLOAT32, ())})
 
 
 def _allowed(message: memoryview, name: str, numbers: Collection[int]) -> Iterator[tuple[int, memoryview]]:

@@ -17,12 +17,12 @@ from typing import Any
 
 from hubel.core.errors import HubelError, ModelFileError
 from hubel.data.reading import one_line
-from hubel.inference.onnx_check import INPUT, OUTPUTS, check_graph
+from hubel.inference.onnx_check import INPUT, NOVELTY, OUTPUTS, check_graph
 from hubel.inference.protobuf import bytes_field, fields
 from hubel.weights.bounded_json import parse_json
 from hubel.weights.card import ModelCard
 
-__all__ = ["INPUT", "OUTPUTS", "OnnxFile", "described", "is_exported", "read_onnx"]
+__all__ = ["INPUT", "NOVELTY", "OUTPUTS", "OnnxFile", "described", "is_exported", "read_onnx"]
 
 _FORMAT, _CARD_UNPROTECTED = 2, 1
 _METADATA, _KEY, _VALUE = 14, 1, 2  # numbers of fields in onnx.proto: ModelProto, and its StringStringEntryProto

@@ -15,10 +15,11 @@ from hubel.inference.device import pick_device
 from hubel.inference.fold import folded
 from hubel.inference.forward import forward
 from hubel.inference.onnx_file import is_exported
-from hubel.inference.scores import scores
+from hubel.inference.scores import rows
 from hubel.inference.stream import batch_size
 from hubel.inference.tta import Compute
 from hubel.models.catalogue import ALIASES, find, list_models
+from hubel.nn.freezing import with_novelty
 from hubel.nn.layers import channels_last
 from hubel.weights.card import ModelCard
 from hubel.weights.create import load_pretrained, means_a_file
@@ -48,17 +49,16 @@ class Predictor(Classifier):
         self.network = channels_last(network)
 
     def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return self._scores_by(self.network, pixels)
+        return self._rows_by(with_novelty(self.network), pixels)
 
     def for_many(self, images: int) -> tuple[Compute, int]:
-        """Return the function that computes the scores: more than a batch is worth folding the batch norms."""
+        """Return the function that computes the rows: more than a batch is worth folding the batch norms."""
         if images <= batch_size(self.card.preprocess):
-            return self.scores, 1
-        return self._averaged(partial(self._scores_by, folded(self.network))), 1
+            return self.rows, 1
+        return self._averaged(partial(self._rows_by, with_novelty(folded(self.network)))), 1
 
-    def _scores_by(self, network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        logits = forward(network, pixels, self.card.preprocess)
-        return scores(logits, self.card)
+    def _rows_by(self, network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return rows(forward(network, pixels, self.card.preprocess), self.card)
 
 
 def load_predictor(model: str | Path, *, device: str = "auto", tta: bool = False) -> Predictor:

@@ -38,6 +38,7 @@ class RowLayout:
         costs: rows have the expected cost of their class.
         no_formulas: texts of a CSV file that spreadsheets would take for formulas get an apostrophe in front.
         coverage: of the rows' prediction sets; None for rows without sets.
+        novelty: rows say how new an image is, and whether it is unknown.
     """
 
     top: int
@@ -46,6 +47,7 @@ class RowLayout:
     no_formulas: bool = False
     coverage: float | None = None
     costs: bool = False
+    novelty: bool = False
 
     def columns(self) -> list[str]:
         """Return the names of the columns.
@@ -57,7 +59,8 @@ class RowLayout:
         sets = [] if self.coverage is None else ["set"]
         decoded = ["width", "height", "mode", "rgb_mean"] if self.decoded else []
         costs = ["expected_cost"] if self.costs else []
-        return ["path", "class", "score", *others, *costs, *sets, *decoded, "error"]
+        novelty = ["novelty", "unknown"] if self.novelty else []
+        return ["path", "class", "score", *others, *costs, *sets, *novelty, *decoded, "error"]
 
 
 def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
@@ -70,6 +73,8 @@ def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
             row["expected_cost"] = round(prediction.expected_cost, 6)
         if prediction.label_set is not None:
             row["set"] = _entries(zip(prediction.label_set, prediction.set_scores, strict=True))
+        if prediction.novelty is not None:
+            row |= {"novelty": round(prediction.novelty, 6), "unknown": prediction.unknown}
         if decode is not None:
             row |= _pixel_facts(decode)
     return row
@@ -105,6 +110,8 @@ def write_csv(rows: Iterable[Row], file: TextIO, layout: RowLayout) -> None:
             flat["set"] = _BETWEEN.join(entry["class"] for entry in row["set"])
         if "rgb_mean" in row:
             flat["rgb_mean"] = " ".join(map(str, row["rgb_mean"]))
+        if "unknown" in row:
+            flat["unknown"] = "true" if row["unknown"] else "false"
         writer.writerow({name: without_formula(value) for name, value in flat.items()} if layout.no_formulas else flat)
 
 
@@ -143,7 +150,7 @@ def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: RowLayout) -> Non
     entry = pa.struct([("class", pa.string()), ("score", pa.float64())])
     types = {
         "path": pa.string(), "class": pa.string(), "score": pa.float64(), "top": pa.list_(entry),
-        "set": pa.list_(entry),
+        "set": pa.list_(entry), "novelty": pa.float64(), "unknown": pa.bool_(),
         "width": pa.int32(), "height": pa.int32(), "mode": pa.string(), "rgb_mean": pa.list_(pa.float64()),
         "expected_cost": pa.float64(), "error": pa.string(),
     }  # fmt: skip

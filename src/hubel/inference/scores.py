@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from hubel.core.errors import OptionError
 from hubel.weights.card import ModelCard
 
-__all__ = ["scores", "sigmoid", "softmax"]
+__all__ = ["rows", "scores", "sigmoid", "softmax"]
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -52,3 +52,14 @@ def scores(logits: ArrayLike, card: ModelCard) -> NDArray[np.float64]:
     if card.scores == "sigmoid":
         return sigmoid(logits)
     return np.asarray(logits, dtype=np.float64) / card.temperature + card.offset
+
+
+def rows(outputs: ArrayLike, card: ModelCard) -> NDArray[np.float64]:
+    """Return the scores of a model's outputs, with what stands behind the logits: the novelty, if there is a rule.
+
+    Args:
+        outputs: finite, `(n, classes)` or `(n, classes + 1)`.
+        card: see `scores`.
+    """
+    found, classes = np.asarray(outputs, dtype=np.float64), len(card.classes)
+    return np.concatenate([scores(found[:, :classes], card), found[:, classes:]], 1)

@@ -17,7 +17,7 @@ from PIL import Image
 
 __all__ = ["VIEWS", "Compute", "mean_scores", "view_indices", "views"]
 
-# From resized images uint8 `(n, h, w, c)` to their scores `(n, classes)`.
+# From resized images uint8 `(n, h, w, c)` to their scores `(n, classes)`, and their novelty as one more column.
 Compute = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 Indices = NDArray[np.int64]
 
@@ -63,6 +63,11 @@ def _enlarged(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.
     return np.stack([np.asarray(image) for image in images])
 
 
-def mean_scores(compute: Compute, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return scores `(n, classes)` of resized images uint8 `(n, h, w, c)`, the mean over all views."""
-    return np.asarray(np.mean([compute(view) for view in views(pixels)], axis=0))
+def mean_scores(compute: Compute, pixels: NDArray[np.uint8], classes: int | None = None) -> NDArray[np.float64]:
+    """Return scores `(n, classes)` of resized images uint8 `(n, h, w, c)`, the mean over all views.
+
+    Columns after the classes, if there are any, are those of the unchanged image: a threshold was chosen for these.
+    """
+    rows = np.stack([compute(view) for view in views(pixels)])
+    number = rows.shape[-1] if classes is None else classes
+    return np.concatenate([rows[..., :number].mean(0), rows[0, :, number:]], 1)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hubel.metrics.intervals import percentile_interval as percentile_interval
     from hubel.metrics.intervals import score_interval as score_interval
     from hubel.metrics.intervals import wilson as wilson
+    from hubel.metrics.novelty import NoveltyMetrics as NoveltyMetrics
+    from hubel.metrics.novelty import measure_novelty as measure_novelty
     from hubel.metrics.prediction_sets import SetMetrics as SetMetrics
     from hubel.metrics.prediction_sets import aps_scores as aps_scores
     from hubel.metrics.prediction_sets import conformal_quantile as conformal_quantile
@@ -61,6 +63,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "score_interval",
             "wilson",
         ),
+        "hubel.metrics.novelty": ("NoveltyMetrics", "measure_novelty"),
         "hubel.metrics.prediction_sets": (
             "SetMetrics",
             "aps_scores",

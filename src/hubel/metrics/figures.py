@@ -37,11 +37,13 @@ if TYPE_CHECKING:
 __all__ = [
     "class_bars",
     "confusion_matrix",
+    "novelty_histogram",
     "reliability",
 ]
 
 MOST_COUNTS = 20  # most classes with counts in the cells of the confusion matrix
 MOST_NAMES = 200  # most names along a side of the confusion matrix
+MOST_BINS = 40  # of the histogram of novelty; the outermost hold what lies beyond
 MOST_BARS = 100  # most classes that fit a page; of more, those with the lowest F1 are shown
 
 
@@ -126,6 +128,23 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike) -> Figure:
     bottom.set_xlabel("Confidence: probability of the predicted class (%)")
     for axes in (top, bottom):
         style_axes(axes)
+    legend_below(figure)
+    return finish(figure)
+
+
+def novelty_histogram(known: NDArray[np.float64], unknown: NDArray[np.float64], threshold: float) -> Figure:
+    """Plot the novelty of images of the classes `(n,)` and of others `(m,)`, and the threshold between them."""
+    least, most = np.quantile(np.concatenate([known, unknown]), [0.01, 0.99])
+    edges = np.linspace(min(least, threshold - 0.5), max(most, threshold + 0.5), MOST_BINS + 1)
+    figure = canvas(7, 3.2)
+    axes = figure.subplots()
+    for values, colour, label in ((known, BLUE, "images of the classes"), (unknown, ORANGE, "unknown images")):
+        share = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
+        axes.stairs(100 * share, edges, color=colour, fill=True, alpha=0.6, label=label)
+    axes.axvline(threshold, color=INK, linewidth=1.2, label="threshold")
+    axes.set(xlabel="Novelty", ylabel="Share of the images (%)")
+    style_axes(axes)
+    heading(axes, "Novelty", f"called unknown: {100 * (unknown > threshold).mean():.1f}% of the unknown images")
     legend_below(figure)
     return finish(figure)
 

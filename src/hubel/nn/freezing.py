@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubel.core.errors import UnknownNameError
 from hubel.nn.network import Network
 
-__all__ = ["ALL", "NONE", "Tuned", "between", "boundaries", "frozen_part", "last_linear", "last_stages"]
+__all__ = [
+    "ALL",
+    "NONE",
+    "Tuned",
+    "between",
+    "boundaries",
+    "frozen_part",
+    "last_linear",
+    "last_stages",
+    "logits_and_novelty",
+    "with_features",
+    "with_novelty",
+]
 
 ALL, NONE = "all", "none"
 
@@ -77,6 +90,63 @@ def _cut(network: Network, boundary: str) -> int:
     if boundary == NONE:
         return 0
     return len(_layers(network)) - 1 if boundary == ALL else 1 + int(boundary.removeprefix("stage"))
+
+
+def logits_and_novelty(network: Network, x: Tensor, boundary: str = NONE) -> tuple[Tensor, Tensor]:
+    """Return the logits `(n, classes)` and the novelty `(n,)` of images `(n, c, h, w)`, or of maps at a boundary.
+
+    Raises:
+        UnknownNameError: the network has no such boundary.
+    """
+    assert network.novelty is not None, "whoever calls has a rule for it"
+    features, logits = _features_and_logits(network, x, boundary)
+    return logits, network.novelty(features, logits)
+
+
+def _features_and_logits(network: Network, x: Tensor, boundary: str) -> tuple[Tensor, Tensor]:
+    """Return input and output of the last layer."""
+    *below, last = _layers(network)[_cut(network, boundary) :]
+    for layer in below:
+        x = layer(x)
+    return x, last(x)
+
+
+def with_features(network: Network) -> nn.Module:
+    """Return a network that outputs the input of the last layer, and the logits behind it: `(n, d + classes)`."""
+    return _WithFeatures(network)
+
+
+def with_novelty(network: nn.Module, boundary: str = NONE) -> nn.Module:
+    """Return the layers above a boundary, and behind the logits `(n, classes)` the novelty if the network has one.
+
+    Raises:
+        UnknownNameError: the network has no such boundary.
+    """
+    if isinstance(network, Network) and network.novelty is not None:
+        return _WithNovelty(network, boundary)
+    if boundary == NONE:
+        return network
+    assert isinstance(network, Network), "all others have no boundary but none"
+    return between(network, boundary)
+
+
+class _WithFeatures(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat(_features_and_logits(self.network, x, NONE), 1)
+
+
+class _WithNovelty(nn.Module):
+    def __init__(self, network: Network, boundary: str) -> None:
+        super().__init__()
+        self.network, self.boundary = network, boundary
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits, novelty = logits_and_novelty(self.network, x, self.boundary)
+        return torch.cat([logits, novelty[:, None]], 1)
 
 
 class Tuned(nn.Module):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from hubel.nn.novelty import Novelty
+
 __all__ = ["Network", "Outputs"]
 
 
@@ -32,7 +34,12 @@ class Network(nn.Module):
         head: layers from the last map to the logits.
         auxiliary: auxiliary classifiers for training, by the name of their input map.
         auxiliary_weight: weight of the loss of each auxiliary classifier.
+
+    Attributes:
+        novelty: computes how new an image is; None for a network without it. See `hubel.nn.freezing.with_novelty`.
     """
+
+    novelty: Novelty | None
 
     def __init__(
         self,
@@ -49,6 +56,7 @@ class Network(nn.Module):
         # Module names cannot contain dots.
         self.auxiliary = nn.ModuleDict({name.replace(".", "_"): part for name, part in (auxiliary or {}).items()})
         self.auxiliary_weight = auxiliary_weight
+        self.novelty = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits `(n, classes)` of normalised images `(n, c, h, w)`."""

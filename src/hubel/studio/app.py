@@ -246,12 +246,18 @@ def _prediction(
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
     if isinstance(row, Exception):
         raise row
-    sets = {"set": model.label_set(row.scores, coverage)} if coverage else {}
-    found = {"top": model.best(row.scores, top), **sets}
+    sets = {"set": model.label_set(row.row, coverage)} if coverage else {}
+    found = {"top": model.best(row.row, top), **sets}
     entries = {key: [{"class": label, "score": score} for label, score in pairs] for key, pairs in found.items()}
-    cost = model.expected_cost(row.scores)
-    costs = {} if cost is None else {"expected_cost": cost}
-    return {"name": name, **entries, **costs, **({"damaged": row.damage} if row.damage else {})}
+    cost = model.expected_cost(row.row)
+    novelty, unknown = model.novelty(row.row)
+    return {
+        "name": name,
+        **entries,
+        **({} if cost is None else {"expected_cost": cost}),
+        **({} if novelty is None else {"novelty": novelty, "unknown": unknown}),
+        **({"damaged": row.damage} if row.damage else {}),
+    }
 
 
 def _described(model: ServedModel) -> dict[str, Any]:

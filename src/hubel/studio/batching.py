@@ -22,7 +22,7 @@ from hubel.studio.uploads import PreparedUpload
 __all__ = ["Batcher", "ScoredImage"]
 
 Pixels = NDArray[np.uint8]
-Scores = NDArray[np.float64]
+Row = NDArray[np.float64]
 _SMOOTHING = 0.2  # weight of the newest batch in the moving average of the time per image
 
 
@@ -31,20 +31,20 @@ class ScoredImage:
     """The answer to one image.
 
     Attributes:
-        scores: `(classes,)`.
+        row: scores `(classes,)`, and the novelty if there is one; see `Classifier.rows`.
         damage: why parts of the image are not those of the photo; "" for a whole one.
     """
 
-    scores: Scores
+    row: Row
     damage: str = ""
 
 
 class Batcher:
-    """Classifier of encoded images in batches; an image's scores do not depend on its batch.
+    """Classifier of encoded images in batches; an image's row does not depend on its batch.
 
     Args:
         prepare: decodes and resizes an encoded image; called in `pool`, and may raise.
-        run: computes scores `(n, classes)` of a batch; called in one thread.
+        run: computes the rows of a batch; called in one thread.
         pool: threads for `prepare`.
         settings: limits: `queue`, `batch`, `batch_wait` and `max_queue_wait`.
         on_batch: callback that receives the size of each batch.
@@ -58,11 +58,11 @@ class Batcher:
     def __init__(
         self,
         prepare: Callable[[bytes], PreparedUpload],
-        run: Callable[[Pixels], Scores],
+        run: Callable[[Pixels], Row],
         pool: Executor,
         settings: ServerSettings,
         on_batch: Callable[[int], Any] = lambda size: None,
-        on_answers: Callable[[Sequence[Pixels], Sequence[Scores]], Any] = lambda pixels, scores: None,
+        on_answers: Callable[[Sequence[Pixels], Sequence[Row]], Any] = lambda pixels, rows: None,
     ) -> None:
         self._prepare, self._run, self._pool = prepare, run, pool
         self._settings, self._on_batch, self._on_answers = settings, on_batch, on_answers
@@ -153,6 +153,6 @@ class Batcher:
                 pending.fail(error)
         else:
             for pending, row in answered:
-                pending.succeed(ScoredImage(scores=row, damage=pending.damage))
+                pending.succeed(ScoredImage(row=row, damage=pending.damage))
             self._on_answers(pixels, [row for _, row in answered])  # nobody waits for this
         self._on_batch(len(pending_images))

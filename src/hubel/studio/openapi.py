@@ -64,6 +64,8 @@ _SCHEMAS: _Json = {
                     "minItems": 1,
                     "description": "the classes that the image may have, if `coverage` is given",
                 },
+                "novelty": {"type": "number", "description": "about 0 for a typical image of the classes"},
+                "unknown": {"type": "boolean", "description": "the image is probably of none of the classes"},
                 "damaged": {
                     **_TEXT,
                     "description": "why parts of the photo are not as taken",
@@ -73,11 +75,13 @@ _SCHEMAS: _Json = {
             "top",
             "expected_cost",
             "set",
+            "novelty",
+            "unknown",
             "damaged",
             "error",
         ),
         "description": "The classes with the highest scores, in descending order, behind that of least cost if the "
-        "model has costs; or the reason why it cannot be read.",
+        "model has costs, and of models that know it how new the image is; or the reason why it cannot be read.",
     },
     "Predictions": _object(
         {"model": _TEXT, "images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}, "minItems": 1}}

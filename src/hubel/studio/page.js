@@ -72,6 +72,7 @@ async function classify() {
     if (turn !== state.turn) return;
     const explains = state.models.some((one) => one.name === model && one.explains);
     showPhoto();
+    $("unknown").hidden = !images[0].unknown;
     showClasses(images[0].top, explains);
     $("damage").textContent = `Parts of this photo are not as they were taken: ${images[0].damaged}.`;
     $("damage").hidden = !images[0].damaged;

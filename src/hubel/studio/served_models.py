@@ -114,20 +114,20 @@ def _served(
     preprocess = classifier.card.preprocess
     lock = threading.Lock()  # maps are read through hooks on the network; no batch may run through it meanwhile
 
-    def scores(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def rows(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         with lock:
-            return classifier.scores(pixels)
+            return classifier.rows(pixels)
 
     def explain(data: bytes, label: str | None) -> bytes:
         upload = decoder.decode(data, preprocess)
         with lock:
             return overlay_png(cast("Predictor", classifier), upload, label)
 
-    scores(np.zeros((1, preprocess.height, preprocess.width, preprocess.channels), np.uint8))
+    rows(np.zeros((1, preprocess.height, preprocess.width, preprocess.channels), np.uint8))
     explainer = Explainer(explain) if hasattr(classifier, "network") else None
     prepare = partial(decoder.decode, preprocess=preprocess)
     watch = Watch(name, classifier.card) if settings.watch else None
-    batcher = Batcher(prepare, scores, pool, settings, partial(metrics.batch, name), watch.add if watch else _ignore)
+    batcher = Batcher(prepare, rows, pool, settings, partial(metrics.batch, name), watch.add if watch else _ignore)
     return ServedModel(name=name, classifier=classifier, batcher=batcher, explainer=explainer, watch=watch)
 
 

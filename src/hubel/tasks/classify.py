@@ -16,7 +16,7 @@ from hubel.core.window import in_order
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
 from hubel.inference.costs import cheapest
-from hubel.inference.scores import scores
+from hubel.inference.scores import rows, scores
 from hubel.inference.stream import batch_size
 from hubel.inference.tta import VIEWS
 from hubel.metrics import figures
@@ -35,6 +35,7 @@ from hubel.metrics.classification_intervals import classification_intervals, few
 from hubel.metrics.costs import CostMetrics, measure_costs
 from hubel.metrics.imbalance import class_counts, inequality, log_shares, prior_shift, recall_weights
 from hubel.metrics.intervals import Interval
+from hubel.metrics.novelty import NoveltyMetrics, measure_novelty
 from hubel.metrics.prediction_sets import coverage_table
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, rounded, score_columns
@@ -55,6 +56,7 @@ __all__ = [
     "ClassificationObjective",
     "ScoresEvaluation",
     "per_class_table",
+    "predict_rows",
     "predict_scores",
     "share_tile",
 ]
@@ -175,10 +177,16 @@ class ClassificationEvaluation(ScoresEvaluation):
 
     Attributes:
         costs: by which the class is chosen, `(classes, classes)`; None where it is the most probable one.
+        novelty: of each image, `(n,)`; None of a model without a rule for unknown images, as is the next one.
+        novelty_metrics: numbers on the novelty.
+        unknown: novelty of images of none of the classes, `(m,)`; None where there are none.
     """
 
     metrics: Metrics
     costs: NDArray[np.float64] | None = None
+    novelty: NDArray[np.float64] | None = None
+    novelty_metrics: NoveltyMetrics | None = None
+    unknown: NDArray[np.float64] | None = None
 
     @cached_property
     def cost_metrics(self) -> CostMetrics | None:
@@ -187,15 +195,15 @@ class ClassificationEvaluation(ScoresEvaluation):
             return None
         return measure_costs(self.probabilities, self.targets, self.costs, self.metrics.classes)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers as plain JSON values."""
-        found = self.cost_metrics
-        return super().to_json() | ({} if found is None else {"costs": found.to_json()})
-
     @property
     def accuracy(self) -> float:
         """Top-1 accuracy, 0 to 1."""
         return self.metrics.top1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+        found = {"novelty": self.novelty_metrics, "costs": self.cost_metrics}
+        return super().to_json() | {name: one.to_json() for name, one in found.items() if one is not None}
 
     @cached_property
     def intervals(self) -> Mapping[str, Interval]:
@@ -230,6 +238,27 @@ class ClassificationEvaluation(ScoresEvaluation):
             (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}", value_range(intervals["macro_f1"])),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
+            *((name, value) for name, value, _ in self._novelty_rows()),
+        ]
+
+    def _novelty_rows(self) -> list[tuple[str, str, str]]:
+        """Return name, value and meaning of the numbers on novelty."""
+        found = self.novelty_metrics
+        if found is None:
+            return []
+        rows = [("called unknown", f"{percent(found.rejected, 2)}%", "of the images of the classes; wrongly")]
+        if found.found is None or found.auroc is None or found.fpr95 is None:
+            return rows
+        which = f"of {found.unknown_images:,} unknown images"
+        return [
+            *rows,
+            ("unknown found", f"{percent(found.found, 2)}%", f"{which} are called unknown"),
+            (
+                "unknown AUROC",
+                f"{found.auroc:.4f}",
+                "probability that an unknown image is newer than a known one",
+            ),
+            ("unknown FPR at 95% TPR", f"{percent(found.fpr95, 2)}%", f"{which} pass where 95% of the others do"),
         ]
 
     def _cost_rows(self) -> list[tuple[str, str]]:
@@ -260,6 +289,7 @@ class ClassificationEvaluation(ScoresEvaluation):
             share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}", intervals["macro_f1"]),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
             share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
+            *(Tile(name=name.capitalize(), value=value, meaning=text) for name, value, text in self._novelty_rows()),
         ]
 
     @property
@@ -307,9 +337,16 @@ class ClassificationEvaluation(ScoresEvaluation):
                 "prediction": [classes[i] for i in predicted],
                 "score": rounded(p[np.arange(len(p)), predicted]),
                 "rank": ranks(p, self.targets).tolist(),
+                **self._novelty_columns(),
             },
             scores=score_columns(p, classes),
         )
+
+    def _novelty_columns(self) -> dict[str, list[Any]]:
+        if self.novelty is None or self.novelty_metrics is None:
+            return {}
+        unknown = self.novelty > self.novelty_metrics.threshold
+        return {"novelty": rounded(self.novelty), "unknown": ["true" if one else "false" for one in unknown]}
 
     def mistakes(self) -> list[FileGroup]:
         """Return the wrongly classified images by label and prediction, of each pair the most confident first."""
@@ -334,6 +371,16 @@ class ClassificationEvaluation(ScoresEvaluation):
             f"{classes[guess]} {self.probabilities[row, guess]:.0%}\nlabel {classes[self.targets[row]]}"
             for row, guess in zip(hardest.tolist(), predicted.tolist(), strict=True)
         ]
+        histogram = []
+        if self.novelty is not None and self.unknown is not None and self.novelty_metrics is not None:
+            histogram.append(
+                Drawing(
+                    name="novelty",
+                    heading="Unknown images",
+                    caption="Images right of the threshold are called unknown.",
+                    figure=figures.novelty_histogram(self.novelty, self.unknown, self.novelty_metrics.threshold),
+                )
+            )
         return [
             Drawing(
                 name="confusion",
@@ -353,6 +400,7 @@ class ClassificationEvaluation(ScoresEvaluation):
                 caption="Accuracy of the predictions of each confidence.",
                 figure=figures.reliability(self.probabilities, self.targets),
             ),
+            *histogram,
             Drawing(
                 name="worst",
                 heading="Highest losses",
@@ -409,6 +457,11 @@ def share_tile(name: str, share: float, meaning: str, interval: Interval | None 
 
 def predict_scores(model: Classifier, images: Images) -> NDArray[np.float64]:
     """Return scores `(n, classes)` of images, each decoded once."""
+    return predict_rows(model, images)[:, : len(model.classes)]
+
+
+def predict_rows(model: Classifier, images: Images) -> NDArray[np.float64]:
+    """Return the rows of images, see `Classifier.rows`; each image is decoded once."""
     compute, lanes = model.for_many(len(images))
     batches = images.in_sequence(batch_size(images.preprocess))
     with ThreadPoolExecutor(lanes) as pool:
@@ -422,6 +475,7 @@ class Classification(Task):
     summary: ClassVar[str] = "predict one class for each image"
     pipeline_tag: ClassVar[str] = "image-classification"
     exclusive: ClassVar[bool] = True
+    knows_novelty: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "bce", "mse")
     metrics: ClassVar[Mapping[str, Metric]] = {
         "accuracy": Metric("top1"),
@@ -502,13 +556,35 @@ class Classification(Task):
         """Measure a classifier, exported or not."""
         assert isinstance(model, Classifier)
         tta = VIEWS[images.preprocess.channels] if model.tta or model.card.tta else ""
-        return self.evaluate_scores(predict_scores(model, images), model.card, images, targets, tta)
+        return self._evaluate_rows(predict_rows(model, images), model.card, images, targets, tta)
 
     def evaluate_outputs(
         self, outputs: NDArray[np.float32], card: ModelCard, images: Images, targets: NDArray[Any]
     ) -> Evaluation:
-        """Measure logits `(n, classes)`."""
-        return self.evaluate_scores(scores(outputs, card), card, images, targets)
+        """Measure logits `(n, classes)`; with the novelty behind them where the model has a rule for that."""
+        return self._evaluate_rows(rows(outputs, card), card, images, targets)
+
+    def _evaluate_rows(
+        self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str = ""
+    ) -> Evaluation:
+        classes = len(card.classes)
+        evaluation = self.evaluate_scores(found[:, :classes], card, images, targets, tta)
+        if card.novelty is None or found.shape[1] == classes or not isinstance(evaluation, ClassificationEvaluation):
+            return evaluation
+        novelty = found[:, classes]
+        measured = measure_novelty(novelty, card.novelty.threshold)
+        return dataclasses.replace(evaluation, novelty=novelty, novelty_metrics=measured)
+
+    def with_unknown(self, evaluation: Evaluation, model: Model, images: Images) -> Evaluation:
+        """Add how well images of none of the classes are told from the others."""
+        rule = model.card.novelty
+        assert isinstance(model, Classifier)
+        assert isinstance(evaluation, ClassificationEvaluation)
+        assert rule is not None
+        assert evaluation.novelty is not None
+        novelty = predict_rows(model, images)[:, -1]
+        measured = measure_novelty(evaluation.novelty, rule.threshold, novelty)
+        return dataclasses.replace(evaluation, novelty_metrics=measured, unknown=novelty)
 
     def evaluate_scores(
         self, found: NDArray[np.float64], card: ModelCard, images: Images, targets: NDArray[Any], tta: str = ""

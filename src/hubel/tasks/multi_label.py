@@ -123,6 +123,8 @@ class MultiLabel(Classification):
     summary: ClassVar[str] = 'predict several classes for each image; labels of a table separate them by "|"'
     multi_label: ClassVar[bool] = True
     exclusive: ClassVar[bool] = False
+    knows_novelty: ClassVar[bool] = False  # an image may well have none of the classes
+    unused: ClassVar[tuple[str, ...]] = ("reject",)
     losses: ClassVar[tuple[str, ...]] = ("bce",)
     metrics: ClassVar[Mapping[str, Metric]] = {
         "accuracy": Metric("subset_accuracy"),

@@ -166,7 +166,7 @@ class Reconstruction(Task):
     output: ClassVar[str] = "image"
     labelled: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("bce",)
-    unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance")
+    unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "autoencoder_28"
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adam": 0.02, "adamw": 0.02}

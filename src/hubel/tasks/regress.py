@@ -233,7 +233,7 @@ class Regression(Task):
     stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("mse",)
     metrics: ClassVar[Mapping[str, Metric]] = {"r2": Metric("r2"), "loss": Metric("mse", lower=True)}
-    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance")
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance", "reject")
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "sgd": 0.005}
 

@@ -234,6 +234,7 @@ class Task(abc.ABC):
         labelled: every image needs a label.
         multi_label: a label may name several classes, separated by "|".
         exclusive: each image has exactly one of the classes.
+        knows_novelty: models may answer that an image is of none of the classes.
         stratify: labels are classes, of each of which a share is held out.
         losses: names of losses; the first one is the default.
         metrics: what settings can be chosen by, by name; the first one is the default. Empty where nothing can.
@@ -250,6 +251,7 @@ class Task(abc.ABC):
     labelled: ClassVar[bool] = True
     multi_label: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
+    knows_novelty: ClassVar[bool] = False
     stratify: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]]
     metrics: ClassVar[Mapping[str, Metric]] = {}
@@ -346,6 +348,14 @@ class Task(abc.ABC):
     ) -> Evaluation:
         """Measure outputs `(n, outputs)` of a network that have been computed already."""
         raise OptionError(f"the task {self.name} is not evaluated from outputs")
+
+    def with_unknown(self, evaluation: Evaluation, model: Model, images: Images) -> Evaluation:
+        """Return an evaluation with numbers on images of none of the classes, for a model that has a rule for these.
+
+        Raises:
+            OptionError: the task has no such images.
+        """
+        raise OptionError(f"the task {self.name} has no unknown images; leave out --unknown")
 
 
 def weighted_targets(objective: Objective, data: Labelled[Samples], batch: Batch) -> list[tuple[float, Tensor]]:

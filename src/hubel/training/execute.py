@@ -20,17 +20,18 @@ from hubel.audit.drifting.observe import observe_reference
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
-from hubel.inference.forward import outputs
 from hubel.inference.predictor import Predictor
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import ALL, NONE
 from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.loop import EpochSelection, Loop
+from hubel.training.novelty import Unseen, add_novelty, unseen_by
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.run_folder import RunFolder
 from hubel.training.trainer import Trainer
 from hubel.training.transfer import TuningPlan, prepare_tuning
+from hubel.weights.card import ModelCard
 from hubel.weights.model_file import load_model, save_model
 
 __all__ = ["OnEpoch", "TrainedModel", "build_trainer", "execute", "training_context"]
@@ -57,6 +58,7 @@ class TrainedModel:
         logits: of the model for the validation images, where they are known: where only the head was trained.
         left_out: of training images, each by a head that has not seen it, where only the head was trained.
         strength: of the penalty of the linear head that was fitted to the frozen features, if one was.
+        unseen: features and logits of images that it has not learned from, where only the head was trained.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class TrainedModel:
     logits: NDArray[np.float32] | None = None
     left_out: LabelledOutputs | None = None
     strength: float | None = None
+    unseen: Unseen | None = None
 
     @property
     def frozen(self) -> str:
@@ -100,7 +103,7 @@ def execute(
         else:
             trained = _train_from_scratch(plan, folder, on_epoch)
         if not trained.stopped_by:
-            _calibrate(folder.model, plan, trained)
+            trained = _finished(trained, plan, folder)
             _keep_reference(folder.model, plan)
     return trained
 
@@ -188,7 +191,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         strength=tuning.strength,
     )
     if tuning.tuned is None:
-        return dataclasses.replace(trained, logits=tuning.logits, left_out=tuning.left_out)
+        return dataclasses.replace(trained, logits=tuning.logits, left_out=tuning.left_out, unseen=tuning.unseen)
     # Only what is better than the head alone replaces it. The last epochs, whose learning rates are the lowest, are the
     # best ones; few images cannot tell which.
     few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
@@ -250,29 +253,45 @@ def _open_loop(
     return loop
 
 
-def _calibrate(model: Path, plan: Plan, trained: TrainedModel) -> None:
-    """Calibrate the scores of a model file, and its prediction sets, on images that have not taught it.
+def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedModel:
+    """Calibrate the scores of a model file and its prediction sets, and give it its rule for unknown images.
 
-    Images that have trained the network tell nothing of how confident it may be. So the scores are calibrated on the
-    validation images; the sets on these, and on training images in cross-validation where only a head was trained.
+    Images that have trained the network tell nothing of how confident it may be, nor of how new other images are. So
+    the scores are calibrated on the validation images; sets and rule on these, and on training images in
+    cross-validation where only a head was trained.
     """
-    network, card = load_model(model)
-    task, held_out = plan.task, [] if trained.left_out is None else [trained.left_out]
-    if not task.calibrates(card):
-        return
-    if plan.val is not None:
-        logits = trained.logits
-        if logits is None:
-            logits = outputs(network.to(plan.device), plan.val.images)
-        card = task.calibrate(logits, plan.val.targets, card)
+    started, task = time.monotonic(), plan.task
+    network, card = load_model(trained.path)
+    network = network.to(plan.device)
+    logits, unseen, reject = trained.logits, trained.unseen, plan.recipe.network.reject
+    if plan.val is not None and logits is None and (task.calibrates(card) or (task.knows_novelty and reject)):
+        unseen = unseen_by(network, plan.val.images)
+        logits = unseen.logits
+    if task.calibrates(card):
+        card = _calibrated(card, plan, trained, logits)
+    measured = time.monotonic()
+    card, sentence = add_novelty(network, card, task, unseen, reject=reject, seed=plan.loop.seed)
+    if sentence:
+        folder.tell(sentence)
+    seconds = {"calibration": measured - started, "novelty": time.monotonic() - measured}
+    save_model(trained.path, network.state_dict(), card)
+    notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
+    return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})
+
+
+def _calibrated(card: ModelCard, plan: Plan, trained: TrainedModel, logits: NDArray[np.float32] | None) -> ModelCard:
+    """Return the card with scores and prediction sets calibrated, given the logits of the validation images."""
+    held_out = [] if trained.left_out is None else [trained.left_out]
+    if plan.val is not None and logits is not None:
+        card = plan.task.calibrate(logits, plan.val.targets, card)
         held_out.append(LabelledOutputs(outputs=logits, targets=plan.val.targets))
     if not held_out:
-        return
+        return card
     together = LabelledOutputs(
         outputs=np.concatenate([part.outputs for part in held_out]),
         targets=np.concatenate([part.targets for part in held_out]),
     )
-    save_model(model, network.state_dict(), task.calibrate_sets(together, card))
+    return plan.task.calibrate_sets(together, card)
 
 
 def _keep_reference(model: Path, plan: Plan) -> None:

@@ -147,10 +147,13 @@ class NetworkSettings(_Settings):
         model: name of the network; `hubel models` lists them. Default: efficientnet_lite0, convnet for many small
             images, and autoencoder_28 to reconstruct.
         options: options of the network, such as --options.filters 16,32; `hubel models NAME` lists them.
+        reject: share of the images of the classes that a classifier may take for images of none of them, so that it
+            can answer "unknown" to those that are; 0 for a model that never does.
     """
 
     model: str | None = None
     options: dict[str, str] = field(default_factory=dict)
+    reject: float = _number(0.05, 0, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)

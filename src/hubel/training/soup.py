@@ -33,6 +33,7 @@ from hubel.inference.device import device_of
 from hubel.inference.forward import outputs
 from hubel.inference.stream import batch_size
 from hubel.metrics.tables import percent
+from hubel.nn.network import Network
 from hubel.training.plan import Plan
 from hubel.training.run_folder import RunFolder
 from hubel.training.train import plan_of_run
@@ -133,6 +134,9 @@ def soup(runs: Sequence[str | Path], output: str | Path = "soup.safetensors") ->
         if not run.finished:
             raise CheckpointError(f"{run.path} is not finished; only finished runs are averaged")
     loaded = [load_model(run.model) for run in folders]
+    for one, _ in loaded:
+        assert isinstance(one, Network), "a run from pretrained weights is one"
+        one.novelty = None  # of the features of that run alone
     cards = [card for _, card in loaded]
     _check_alike(names, cards, configs)
     plan = plan_of_run(folders[0], configs[0])

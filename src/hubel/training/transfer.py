@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
 from hubel.tasks.task import FittedHead, LabelledOutputs, validation_mean
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
+from hubel.training.novelty import Unseen
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
@@ -90,6 +91,7 @@ class Tuning:
         logits: of the head alone for the validation images; None where there is no linear head, or no such image.
         left_out: of training images, each by a head that has not seen it; None where there are none.
         strength: of the penalty of the head, see `FittedHead`.
+        unseen: features and logits of images that the head has not learned from; None where there is no such head.
         minutes_left: of `max_minutes`, for the epochs.
     """
 
@@ -104,6 +106,7 @@ class Tuning:
     logits: NDArray[np.float32] | None
     left_out: LabelledOutputs | None
     strength: float | None
+    unseen: Unseen | None
     minutes_left: float
 
 
@@ -176,7 +179,7 @@ def prepare_tuning(
     with _clock(seconds, "loading weights"):
         network = pretrained_network(plan, transfer).to(plan.device)
         lower = extractor(transfer.lower)
-    score, head, below, logits = NO_SCORE, None, None, None
+    score, head, below, logits, unseen = NO_SCORE, None, None, None, None
     if ALL in boundaries(network):
         with _clock(seconds, "frozen part"):
             whole = extractor(ALL)
@@ -193,6 +196,7 @@ def prepare_tuning(
             logits = head_logits(network, features.val)
             score = _validation_score(logits, plan, plan.val)
             accuracy = f": the head alone scores {score[0]:.1%} on the validation images"
+        unseen = _unseen(head, features, logits)
         tell(f"a first model is saved{accuracy}")
     evidence = Evidence(
         images=len(plan.train.images),
@@ -233,6 +237,7 @@ def prepare_tuning(
         logits=logits,
         left_out=None if head is None else _left_out(head, plan.train.targets),
         strength=None if head is None else head.strength,
+        unseen=unseen,
         minutes_left=budget.left / 60,
     )
 
@@ -347,6 +352,16 @@ def _fit_head(
         layer.weight.copy_(torch.from_numpy(head.weight))
         layer.bias.copy_(torch.from_numpy(head.bias))
     return head
+
+
+def _unseen(head: FittedHead, features: _TrainingFeatures, logits: NDArray[np.float32] | None) -> Unseen | None:
+    """Return features and logits of the training images that cross-validation left out, and of validation images."""
+    parts = [] if head.left_out is None else [Unseen(features.train[head.left_out.positions], head.left_out.logits)]
+    if features.val is not None and logits is not None:
+        parts.append(Unseen(features.val, logits))
+    if not parts:
+        return None
+    return Unseen(*(np.concatenate(arrays) for arrays in zip(*map(astuple, parts), strict=True)))
 
 
 def _left_out(head: FittedHead, targets: NDArray[Any]) -> LabelledOutputs | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
 from hubel.weights.coverage import CoverageTable
+from hubel.weights.novelty_rule import NoveltyRule
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +22,7 @@ __all__ = ["SCORES", "ModelCard"]
 SCORES = ("softmax", "sigmoid", "identity")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "reference", "coverage", "costs")
+_ONLY_IF_SET = ("tta", "novelty", "reference", "coverage", "costs")
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
@@ -45,6 +46,7 @@ class ModelCard:
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
         costs: of predicting each class (column) where each class (row) is true, at least 0; None where all errors cost
             the same. See `hubel.inference.costs`.
+        novelty: rule by which an image is of none of the classes; None for a model that has none.
         reference: measurements of the training's images, which new ones are compared with, as JSON values; see
             `hubel.audit.drifting.reference`. Empty where there are none.
         coverage: thresholds of prediction sets; None where the model has none.
@@ -65,6 +67,7 @@ class ModelCard:
     offset: float = 0.0
     tta: bool = False
     costs: tuple[tuple[float, ...], ...] | None = None
+    novelty: NoveltyRule | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
     coverage: CoverageTable | None = None
 
@@ -87,6 +90,8 @@ class ModelCard:
             raise OptionError(f"tta is true or false, not {self.tta!r}")
         if self.costs is not None:
             _check_costs(self.costs, len(self.classes))
+        if self.novelty is not None and not self.classes:
+            raise OptionError("a model without classes has no rule for images of none of them")
         if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
             raise OptionError(f"thresholds of coverage are those of {len(self.classes)} classes")
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
@@ -110,16 +115,31 @@ class ModelCard:
         return "reconstruct"
 
     def create(self) -> nn.Module:
-        """Build the network with random weights."""
-        from hubel.models.catalogue import build_model
+        """Build the network with random weights.
 
-        return build_model(
+        Raises:
+            OptionError: it has no such options, or nothing that the rule of novelty could be computed from.
+        """
+        from hubel.models.catalogue import build_model
+        from hubel.nn.freezing import last_linear
+        from hubel.nn.network import Network
+        from hubel.nn.novelty import Novelty
+
+        network = build_model(
             self.model,
             num_classes=len(self.classes),
             in_channels=self.preprocess.channels,
             input_size=(self.preprocess.height, self.preprocess.width),
             options=self.options,
         )
+        if self.novelty is not None:
+            layer = last_linear(network) if isinstance(network, Network) else None
+            if layer is None or not isinstance(network, Network):
+                raise OptionError("it has a rule for images of no class, which needs a last layer that is linear")
+            if self.novelty.rank > layer.in_features:
+                raise OptionError(f"{self.novelty.rank} directions of novelty among {layer.in_features} features")
+            network.novelty = Novelty(layer.in_features, self.novelty.rank)
+        return network
 
     def coverage_table(self) -> CoverageTable:
         """Return the thresholds of prediction sets.
@@ -161,7 +181,8 @@ class ModelCard:
         preprocess, classes = Preprocess.from_json(values["preprocess"]), tuple(values["classes"])
         costs = {"costs": tuple(map(tuple, values["costs"]))} if values.get("costs") is not None else {}
         coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
-        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage, **costs})
+        rule = {"novelty": NoveltyRule.from_json(values["novelty"])} if values.get("novelty") is not None else {}
+        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage, **costs, **rule})
 
 
 def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:

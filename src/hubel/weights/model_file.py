@@ -97,6 +97,8 @@ def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
         tensors = load(_verified(path, header))
         if name := first_not_finite(tensors):
             raise OptionError(f"{name!r} contains NaN or infinite numbers")
+        if card.novelty is not None and not (scale := tensors["novelty.scale"].item()) > 0:
+            raise OptionError(f"'novelty.scale' is {scale:g}, and has to be above 0")
         network.load_state_dict(tensors, assign=True)
     except (SafetensorError, OptionError, LookupError, RuntimeError, TypeError) as error:
         first = str(error).splitlines()[0]

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hubel.core.errors import ModelFileError, WeightsError
 from hubel.data.reading import one_line
+from hubel.nn.novelty import NOVELTY_PREFIX
 from hubel.weights.model_file import load_model
 from hubel.weights.safetensors_header import read_header
 
@@ -64,7 +65,9 @@ def _safetensors(path: Path) -> Mapping[str, Tensor]:
     header = read_header(path)
     metadata = header.get("__metadata__", {})
     if "hubel" in metadata:
-        return load_model(path)[0].state_dict()
+        weights = load_model(path)[0].state_dict()
+        # What tells images of no class from others belongs to the classes of that model.
+        return {name: weight for name, weight in weights.items() if not name.startswith(NOVELTY_PREFIX)}
     if any(_DIGEST in text for text in map(str, metadata.values())):
         raise WeightsError(f"{path} is damaged: it is a model file of hubel without its card")
     return load_file(path)

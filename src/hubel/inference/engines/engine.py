@@ -20,7 +20,8 @@ __all__ = ["ConversionStep", "Engine", "ModuleRunner", "ModuleSupport", "OnnxRun
 # Normalised images float32 `(n, c, h, w)`, n >= 1, to outputs float32 `(n, ...)`; for one caller at a time, and for
 # the height and width of the samples that it was made with.
 ModuleRunner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-# Images uint8 `(n, height, width, channels)` to scores float32 `(n, classes)`; for as many threads as it has lanes.
+# Images uint8 `(n, height, width, channels)` to scores float32 `(n, classes)`, and to their novelty as one more column
+# where the file has this output; for as many threads as it has lanes.
 OnnxRunner = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 

@@ -25,7 +25,7 @@ from hubel.inference.engines.engine import (
     OnnxRunner,
     Precision,
 )
-from hubel.inference.onnx_file import INPUT, OUTPUTS
+from hubel.inference.onnx_file import INPUT, NOVELTY, OUTPUTS
 from hubel.inference.quiet import undisturbed
 
 if TYPE_CHECKING:
@@ -61,12 +61,14 @@ def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
     options = session_options(ort, max(1, threads // lanes))
     options.add_session_config_entry("session.use_env_allocators", "1")
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    wanted = [OUTPUTS[0], *(output.name for output in session.get_outputs() if output.name == NOVELTY)]
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            return session.run([OUTPUTS[0]], {INPUT: images})[0]  # type: ignore[no-any-return]
+            scores, *novelty = session.run(wanted, {INPUT: images})
         except Exception as error:  # it has errors of its own
             raise ModelFileError(f"onnxruntime cannot run this file: {one_line(error)}") from error
+        return np.column_stack([scores, *novelty]) if novelty else scores
 
     return run
 

@@ -21,6 +21,7 @@ from hubel.inference.engines.engine import (
     Precision,
 )
 from hubel.inference.engines.nncf_quantiser import NncfQuantiser
+from hubel.inference.onnx_file import NOVELTY
 from hubel.inference.quiet import undisturbed
 
 if TYPE_CHECKING:
@@ -78,12 +79,16 @@ def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
 
 
 def _open(graph: Any, precision: Precision, threads: int, *, lanes: int, settings: dict[str, str]) -> Any:
-    """Compile a graph and return its runner, which computes the first output for `lanes` callers at once."""
+    """Compile a graph and return its runner for `lanes` callers at once.
+
+    It computes the first output, and behind it the novelty as one more column, if this is an output of the graph.
+    """
     openvino = importlib.import_module("openvino")
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "INFERENCE_NUM_THREADS": str(threads), **settings}
     compiled = openvino.Core().compile_model(graph, "CPU", settings)
     # Its first array looks numpy up, for which two threads would wait for each other for ever.
     openvino.Tensor(np.zeros(1, np.uint8))
+    wanted = [0, *(place for place, output in enumerate(compiled.outputs) if NOVELTY in output.get_names())]
     requests: queue.LifoQueue[Any] = queue.LifoQueue()
     for _ in range(lanes):
         requests.put(compiled.create_infer_request())
@@ -92,7 +97,8 @@ def _open(graph: Any, precision: Precision, threads: int, *, lanes: int, setting
         request = requests.get()
         try:
             request.infer([np.ascontiguousarray(images)], share_inputs=True)
-            return np.array(request.get_output_tensor(0).data, np.float32)
+            first, *novelty = (np.array(request.get_output_tensor(place).data, np.float32) for place in wanted)
+            return np.column_stack([first, *novelty]) if novelty else first
         finally:
             requests.put(request)
 
