@@ -5,7 +5,7 @@ the caches: the index, the decoded images, the activations, and the digest of ea
 
 Each run is a process of its own on caches that a first run has filled; in every other one the functions that verify are
 replaced by such as do nothing. The ratio is that of the medians: of the processor time, and of the time by the clock.
-Run: python benchmarks/cache_verification.py PHOTOS [--pairs 7] [-- flags of train]
+Run: python benchmarks/cache_verification.py PHOTOS [--pairs 7] [--flags "--model resnet20"]
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--child", choices=[VERIFYING, NOT], help=argparse.SUPPRESS)
-    parser.add_argument("flags", nargs="*", help="more flags of train, after --")
+    parser.add_argument("--flags", default="", help='more flags of train, such as --flags="--model resnet20"')
     options = parser.parse_args()
     if options.child:
         from hubel.cli import main as hubel
 
         if options.child == NOT:
             without_verification()
-        hubel(["train", str(options.photos), *FLAGS, *options.flags])
+        hubel(["train", str(options.photos), *FLAGS, *options.flags.split()])
     with tempfile.TemporaryDirectory(prefix="hubel-verify-") as folder:
         measure(options, Path(folder))
 
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     times: dict[str, list[tuple[float, float]]] = {VERIFYING: [], NOT: []}
 
     def run(kind: str) -> tuple[float, float]:
-        words = [sys.executable, __file__, str(options.photos.resolve()), "--child", kind, "--", *options.flags]
+        words = [sys.executable, __file__, str(options.photos.resolve()), "--child", kind, f"--flags={options.flags}"]
         before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         subprocess.run(words, cwd=folder, env=environment, check=True, capture_output=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -230,6 +230,7 @@ def evaluate_folds(
     from hubel.inference.device import pick_device
     from hubel.inference.predictor import load_network
 
+    check_range("folds", folds, 2, MOST_FOLDS, whole=True)
     out = output_folder(out, verb="evaluate", inputs=(model, data))
     network, card = load_network(model)
     task = find_task(card.task)

@@ -118,16 +118,18 @@ class _Budget:
         until: when it ends, in seconds of the monotonic clock; infinite without a limit.
         measured: number of images that the result is going to be measured on.
         seconds_per_image: that the frozen part takes; known once there is a limit.
+        seconds_per_measured: likewise for an image that measures the result, which is computed exactly.
     """
 
     until: float
     measured: int
     seconds_per_image: float = 0.0
+    seconds_per_measured: float = 0.0
 
     @property
     def left(self) -> float:
         """Seconds for everything but the measurement of the result."""
-        return self.until - time.monotonic() - self.seconds_per_image * self.measured
+        return self.until - time.monotonic() - self.seconds_per_measured * self.measured
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ def prepare_tuning(
         with _clock(seconds, "frozen part"):
             whole = extractor(ALL)
             direct = transfer.boundaries in ((ALL,), (NONE,)) or not lower.room_for(_learning_images(plan), 1)
+            if math.isfinite(budget.left):
+                budget.seconds_per_measured = _measuring_seconds(plan, network, ALL if direct else transfer.lower)
             plan = _affordable(plan, whole if direct else lower, budget, note)
             features = _features(plan, network, None if direct else lower, whole)
         with _clock(seconds, "linear head"):
@@ -263,6 +267,18 @@ def _affordable(plan: Plan, part: FeatureExtractor, budget: _Budget, note: Calla
     kept = np.sort(order[: max(_TIMED, int(budget.left / budget.seconds_per_image) - len(plan.splits.val))])
     note(Caution(f"{len(kept):,} of {n:,} training images are used: --max-minutes leaves no time for more"))
     return replace(plan, train=Labelled(plan.train.images.subset(kept), plan.train.targets[kept]))
+
+
+def _measuring_seconds(plan: Plan, network: Network, boundary: str) -> float:
+    """Return the seconds that the frozen part takes for an image that measures the result; 0 if they are stored."""
+    settings = ExtractorSettings(engine=EngineChoice("torch"), threads=plan.threads, exact=True)
+    exact = FeatureExtractor(network, plan.card, boundary, settings=settings)
+    if exact.has(plan.measured.images):
+        return 0.0
+    some = plan.train.images.subset(permutation(len(plan.train.images), plan.loop.seed)[:_WARM_UP])
+    started = time.monotonic()
+    exact.maps(some)
+    return (time.monotonic() - started) / len(some)
 
 
 def _affordable_views(plan: Plan, transfer: TransferPlan, budget: _Budget) -> int:

@@ -44,6 +44,7 @@ class TrialRow:
         seconds: that it took.
         note: why it has no score.
         sample: images that taught.
+        measuring: seconds of the measurement, which are among those of the trial.
     """
 
     number: int
@@ -53,6 +54,7 @@ class TrialRow:
     seconds: float
     note: str
     sample: int
+    measuring: float = 0.0
 
 
 class Study:
@@ -140,6 +142,7 @@ class Study:
         seconds: float = 0.0,
         note: str = "",
         sample: int = 0,
+        measuring: float = 0.0,
     ) -> TrialRow:
         """End the trial under way."""
         states = self._optuna.trial.TrialState
@@ -152,6 +155,7 @@ class Study:
             seconds=round(seconds, 3),
             note=note,
             sample=sample,
+            measuring=round(measuring, 3),
         )
         with _quiet():
             self._trial.set_user_attr(_ROW, dataclasses.asdict(row))

@@ -52,6 +52,7 @@ _DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the
 _CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
 _REPORT = 8.0  # seconds of figures, report and calibration
 _SLOWER = 1.15  # the machine may be slower than in the trials before
+_LOOKED = 0.25  # share of its time after which a trial is judged by its speed
 _SLACK = 1.3  # a trial may take so many times as long as was predicted
 _NOTHING_NEW = 25  # suggestions in a row that were tried already, or take too long
 _SAVE = 5.0  # seconds between two records of the time that is spent
@@ -240,6 +241,8 @@ class _Search:
         self._earlier = float(state["spent"])
         self._saved = -math.inf
         self._sample = self.folds.fit_images
+        for row in self.study.rows:
+            self._remember(row)
 
     def run(self) -> TuneResult:
         """Search, confirm, train, measure."""
@@ -340,16 +343,17 @@ class _Search:
         first = number == 0
         began = time.monotonic()
         latest = self._latest(params, first=first)
-        epoch_began = began
+        first_ended = 0.0
 
         def on_epoch(row: Mapping[str, float], epochs: int) -> None:
             self._save()
-            nonlocal epoch_began
+            nonlocal first_ended
             now, done = time.monotonic(), row["epoch"] / epochs
             # The first epoch takes longer than the others: images are decoded, memory is allocated.
-            pace = (now - epoch_began) * (0.5 if row["epoch"] == 1 else 1)
-            needed, epoch_began = now - began + (epochs - row["epoch"]) * pace, now
-            if began + needed > latest and done < 1:
+            first_ended = first_ended or now
+            needed = (now - began) + (epochs - row["epoch"]) * (now - first_ended) / max(1, row["epoch"] - 1)
+            # What a short time shows is the load of the machine.
+            if done < 1 and began + needed > latest and now - began > _LOOKED * (latest - began):
                 raise _GiveUp("pruned", f"would have taken {duration(needed)}")
             if self.study.prune(_epoch_score(row, self.metric), done):
                 raise _GiveUp("pruned", f"behind the others after {row['epoch']:.0f} of {epochs} epochs")
@@ -359,12 +363,11 @@ class _Search:
             if not complete or score > (complete[0].score or 0.0):
                 shutil.copyfile(model, self.run_folder.model)
 
-        state, score, note = "complete", None, ""
+        state, score, note, measuring = "complete", None, "", 0.0
         try:
             measured = self._measure(params, 0, self._sample, f"{number}", on_epoch, keep)
             score = measured.score()
-            took, measuring = time.monotonic() - began, measured.measuring
-            self.costs.record(self.space.starts[params[START]], params, self._sample, len(measured), took, measuring)
+            measuring = measured.measuring
         except _GiveUp as error:
             state, note = error.state, error.note
             if first and self._smaller_sample(time.monotonic() - began):
@@ -374,12 +377,20 @@ class _Search:
                 raise
             state, note = "failed", " ".join(str(error).split())
         seconds = time.monotonic() - began
-        row = self.study.tell(params, state, score=score, seconds=seconds, note=note, sample=self._sample)
+        row = self.study.tell(
+            params, state, score=score, seconds=seconds, note=note, sample=self._sample, measuring=measuring
+        )
+        self._remember(row)
         shutil.rmtree(self.folder.trials, ignore_errors=True)
         self._tell_of(row)
         self._write_leaderboard()
         self._save(force=True)
         return not first or state == "complete"
+
+    def _remember(self, row: TrialRow) -> None:
+        if row.state == "complete":
+            start, held = self.space.starts[row.params[START]], self.folds.measured(row.sample)
+            self.costs.record(start, row.params, row.sample, held, row.seconds, row.measuring)
 
     def _latest(self, params: Mapping[str, Any], *, first: bool) -> float:
         """Return the time at which a trial has to be over, in seconds of the monotonic clock."""
@@ -424,16 +435,17 @@ class _Search:
         default = next((row for row in complete if row.number == 0), None)
         if default is None or default.score is None:
             return self._taken(0, "the default recipe takes all of the time: there was none to try others")
-        best = complete[0]
-        if best.number == 0 or best.score == default.score:
+        better = [row for row in complete if row.score is not None and row.score > default.score]
+        if not better:
             others = len([row for row in self.study.rows if row.number and row.state != SKIPPED])
             if not others:
                 return self._taken(0, "there was no time for another trial than the default recipe")
             return self._taken(0, f"the default recipe is the best of {counted(others + 1, 'trial')}")
-        folds, sample = self._confirmation(best.params)
-        if not folds:
-            return self._taken(0, f"trial {best.number} leads, but there was no time to confirm it on other images")
-        return self._confirm(best, folds, sample)
+        for best in better:
+            folds, sample = self._confirmation(best.params)
+            if folds:
+                return self._confirm(best, folds, sample)
+        return self._taken(0, f"trial {better[0].number} leads, but there was no time to confirm it on other images")
 
     def _confirmation(self, params: Mapping[str, Any]) -> tuple[int, int]:
         """Return on how many folds there is time to confirm, and how many images teach there: the more the better."""
@@ -502,12 +514,16 @@ class _Search:
         plan = self._plan_of(number)
         config = self.folder.write_best(plan.pinned, f"hubel tune: {reason}")
         self._write_leaderboard()
-        left = max(1.0, self.clock.left - self._after_training(self._params_of(number)))
-        # The limit changes nothing unless the machine has become slower.
+        params = self._params_of(number)
+        left = self.clock.left - self._after_training(params)
+        if any(row.state == "complete" for row in self.study.rows):
+            # The limit changes nothing unless the machine has become slower since; then time is no reason to spoil the
+            # model: what the trials of this recipe took, it gets.
+            left = max(left, self.costs.training(self.space.starts[params[START]], params, len(self.folds.rows)))
         limited = dataclasses.replace(
             plan,
             notes=(*plan.notes, reason),
-            loop=dataclasses.replace(plan.loop, max_minutes=left / 60),
+            loop=dataclasses.replace(plan.loop, max_minutes=max(1.0, left) / 60),
         )
         run = train_planned(self.data, limited, self.xo, self.run_folder)
         self._save(force=True)
