@@ -15,7 +15,8 @@ from hubel.core.errors import CheckpointError, HubelError, OptionError
 from hubel.data.dataset import open_dataset
 from hubel.tasks.catalogue import find_task
 from hubel.training import soup
-from hubel.weights.model_file import load_model, save_model
+from hubel.weights.model_file import load_model, read_card, save_model
+from hubel.weights.weight_file import read_weights
 
 RECIPE: dict[str, Any] = {
     "model": "convnet", "epochs": 2, "options": {"filters": "8", "repeat": "1"}, "threads": 1, "loading_threads": 0,
@@ -29,9 +30,9 @@ def all_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("soup")
     begun = hubel.train("digits", {**RECIPE, "seed": 5, "freeze": None, "ema": None, "weights": "none", "epochs": 1},
                         out=folder / "start", quiet=True)  # fmt: skip
-    network, card = load_model(begun.model)
+    card = read_card(begun.model)
     start = folder / "start.safetensors"
-    save_model(start, network.state_dict(), type(card)(card.model, card.classes, card.preprocess, card.options))
+    save_model(start, read_weights(begun.model), type(card)(card.model, card.classes, card.preprocess, card.options))
     tuned = [
         hubel.train("digits", {**RECIPE, "weights": str(start), "lr": lr}, out=folder / f"lr-{lr}", quiet=True).folder
         for lr in (0.001, 0.004)

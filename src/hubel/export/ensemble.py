@@ -289,11 +289,7 @@ def _provenance(names: Sequence[str], cards: Sequence[ModelCard]) -> dict[str, A
                 "name": Path(name).parent.name if Path(name).name == "model.safetensors" else Path(name).name,
                 "network": card.model,
                 "temperature": card.temperature,
-                **{
-                    key: card.provenance[key]
-                    for key in ("data", "seed", "weights", "licence")
-                    if key in card.provenance
-                },
+                **{key: card.provenance[key] for key in _ORIGIN if key in card.provenance},
             }
             for name, card in zip(names, cards, strict=True)
         ],

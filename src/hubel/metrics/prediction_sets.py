@@ -39,6 +39,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import DataError, OptionError
 from hubel.metrics.checks import checked_pair, checked_probabilities
+from hubel.metrics.intervals import Interval, wilson
 from hubel.weights.coverage import LEVELS, CoverageTable
 
 __all__ = [
@@ -200,7 +201,7 @@ class SetMetrics:
     Attributes:
         coverage: the share that was asked for, 0 to 1.
         measured: the share of images whose set has their class, 0 to 1.
-        interval: 95 % interval of `measured`, of Wilson 1927.
+        interval: 95 % interval of `measured`; see `wilson`.
         n: number of images.
         mean_size: mean number of classes in a set.
         singletons: share of the images whose set has one class.
@@ -210,7 +211,7 @@ class SetMetrics:
 
     coverage: float
     measured: float
-    interval: tuple[float, float]
+    interval: Interval
     n: int
     mean_size: float
     singletons: float
@@ -244,7 +245,7 @@ def measure_sets(
     return SetMetrics(
         coverage=coverage,
         measured=float(covered.mean()),
-        interval=_wilson(int(covered.sum()), len(labels)),
+        interval=wilson(int(covered.sum()), len(labels)),
         n=len(labels),
         mean_size=float(sizes.mean()),
         singletons=float((sizes == 1).mean()),
@@ -259,10 +260,3 @@ def measure_sets(
         ),
         inside=sets,
     )
-
-
-def _wilson(hits: int, n: int) -> tuple[float, float]:
-    z = 1.959964
-    share, spread = hits / n, z * math.sqrt(hits / n * (1 - hits / n) / n + (z / n) ** 2 / 4)
-    low, high = ((share + z * z / n / 2 + sign * spread) / (1 + z * z / n) for sign in (-1, 1))
-    return max(0.0, low), min(1.0, high)

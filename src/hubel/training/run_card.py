@@ -142,7 +142,7 @@ def _licence_of_file(path: Path) -> str:
 
 def _results(evaluation: Evaluation, split: str) -> dict[str, Any]:
     numbers = evaluation.to_json()
-    intervals: Mapping[str, Any] = getattr(evaluation, "intervals", {})
+    intervals = evaluation.intervals
     per_class = [one for one in numbers.get("per_class", []) if one["support"] and one["recall"] < 1]
     weakest = sorted(per_class, key=lambda one: one["recall"])[:_WEAKEST]
     return {
