@@ -43,7 +43,10 @@ COMMAND_LINES = {
     "classify": "no command is called 'classify'; there are data, similar, embed, train, ",
     "train digits --epochs many": "--epochs is a whole number, not 'many'; see hubel train --help",
     "train digits --lr fast": "--lr is a number, not 'fast'; see hubel train --help",
-    "train digits --class-weights=maybe": "--class-weights is true or false, not 'maybe'; see hubel train --help",
+    "train digits --resume=maybe": "--resume is true or false, not 'maybe'; see hubel train --help",
+    "train digits --balance often": "no balance is called 'often'; the known ones are: auto, effective, ",
+    "train digits --loss bce --balance logit_adjustment": "balance logit_adjustment needs one class an image, and the "
+    "loss cross_entropy",
     "train digits --epoch 3": "train has no option --epoch; did you mean --epochs? See hubel train --help",
     "train digits --quickly": "train has no option --quickly; see hubel train --help",
     "train digits --size": "--size needs a value; see hubel train --help",
@@ -62,7 +65,7 @@ COMMAND_LINES = {
     "autoencoder_28, autoencoder_28_transposed",
     "train digits --task classify --model autoencoder_28": "autoencoder_28 is not for the task classify; "
     "networks that are: ",
-    "train digits --task reconstruct --class-weights": "class_weights has no meaning for the task "
+    "train digits --task reconstruct --balance inverse": "balance has no meaning for the task "
     "reconstruct; leave it out",
     "train digits --task reconstruct --size 32": "autoencoder_28 takes images of 28x28 pixels, not 32x32",
     "models zzz*": "no model is called 'zzz*'; none of the ",

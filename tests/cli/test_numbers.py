@@ -30,13 +30,15 @@ WORDS = {
     "lr-find": "nowhere",
     "summary": "lenet5",
     "robust": "RUN nowhere",
+    "drift": "RUN nowhere",
+    "ensemble": "nowhere elsewhere",
     "conv": "8x8x4",
     "export": "RUN --int8 --data nowhere",
     "bench": "nowhere",
     "serve": "nowhere",
 }
 # Numbers without an end: a seed is taken modulo 2**64 where it is one, depths and widths of exact arithmetic are free.
-UNBOUNDED = {"data preview --seed", "robust --seed", "summary --depth"}
+UNBOUNDED = {"data preview --seed", "robust --seed", "drift --seed", "summary --depth"}
 UNBOUNDED |= {f"conv --{name}" for name in ("out-channels", "groups", "bottleneck")}
 
 

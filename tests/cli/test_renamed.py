@@ -21,6 +21,8 @@ Call = Callable[..., Any]
         ("--gradual=0.1", "--gradual-unfreeze=0.1", "--gradual is --gradual-unfreeze now"),
         ("--loss softmax", "--loss cross_entropy", "--loss softmax is --loss cross_entropy now"),
         ("--multi-label", "--task multi_label", "--multi-label is --task multi_label now"),
+        ("--class-weights", "--balance inverse", "--class-weights is --balance inverse now"),
+        ("--no-class-weights", "--balance none", "--no-class-weights is --balance none now"),
         ("--loss=sigmoid", "--loss=bce", "--loss sigmoid is --loss bce now"),
     ],
 )
@@ -51,7 +53,7 @@ def test_several_at_once() -> None:
     "words",
     [
         "train digits --resize pad --loss mse --layer-decay 0.5",
-        "train softmax --model sigmoid --class-weights softmax",
+        "train softmax --model sigmoid --balance softmax",
         "train digits --loss bce sigmoid",
         "predict model --top 3 -- --fit --loss softmax",
         "predict model fit gradual",

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -113,7 +114,7 @@ def test_class_weights_weigh_the_head_as_scikit_learn_does(classes: int, monkeyp
     card = ModelCard("linear", tuple("abcd"[:classes]), Preprocess(2, 3, 1, mean=(0.5,), std=(0.25,)))
     recalls = []
     for weighted in (False, True):
-        loss = LossSettings(name="cross_entropy", class_weights=weighted)
+        loss = LossSettings(name="cross_entropy", balance="inverse" if weighted else "none")
         head = Classification().fit_head(x, targets, card, loss, 0)
         found = x.astype(np.float64) @ head.weight.T + head.bias
         fit = LogisticRegression(C=3.0, tol=1e-9, max_iter=5000, class_weight="balanced" if weighted else None)
@@ -121,6 +122,47 @@ def test_class_weights_weigh_the_head_as_scikit_learn_does(classes: int, monkeyp
         np.testing.assert_allclose(softmax(found), wanted, atol=1e-3)
         recalls.append((found.argmax(1) == targets)[targets == 0].mean())
     assert recalls[0] < recalls[1], "more of the rare class are recognised"
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_adjusted_head_minimises_the_loss_of_adjusted_logits(classes: int) -> None:
+    x, targets = clouds(160, classes, d=4, spread=3.0)
+    keep = np.flatnonzero((targets > 0) | (np.arange(160) % 9 == 0))
+    x, targets = x[keep], targets[keep]
+    card = ModelCard("linear", tuple("abcd"[:classes]), Preprocess(2, 2, 1, mean=(0.5,), std=(0.25,)))
+    head = Classification().fit_head(
+        x, targets, card, LossSettings(name="cross_entropy", balance="logit_adjustment"), 0
+    )
+    prior = np.bincount(targets) / len(targets)
+    z, n, d = scaled(x), len(x), x.shape[1]
+
+    def loss(flat: NDArray[np.float64]) -> float:  # Menon et al. 2021, Eq. 10, with the penalty of scikit-learn
+        w, b = flat[: classes * d].reshape(classes, d), flat[classes * d :]
+        p = softmax(z @ w.T + b + np.log(prior))
+        return float(-np.log(p[np.arange(n), targets]).sum() * 30 + (w**2).sum() / 2)
+
+    best = minimize(loss, np.zeros(classes * (d + 1)), tol=1e-10, options={"maxiter": 2000}).x
+    w, b = best[: classes * d].reshape(classes, d), best[classes * d :]
+    np.testing.assert_allclose(softmax(x @ head.weight.T + head.bias), softmax(z @ w.T + b), atol=5e-3)
+    plain = Classification().fit_head(x, targets, card, LossSettings(name="cross_entropy"), 0)
+    recalls = [((x @ one.weight.T + one.bias).argmax(1) == targets)[targets == 0].mean() for one in (plain, head)]
+    assert recalls[0] < recalls[1]
+
+
+def test_sampling_of_a_head_is_the_weighing_that_it_amounts_to() -> None:
+    x, targets = clouds(120, 3, spread=3.0)
+    keep = np.flatnonzero((targets > 0) | (np.arange(120) % 5 == 0))
+    card = ModelCard("linear", tuple("abc"), Preprocess(2, 3, 1, mean=(0.5,), std=(0.25,)))
+
+    def head(balance: str) -> NDArray[np.float32]:
+        return (
+            Classification().fit_head(x[keep], targets[keep], card, LossSettings(name="mse", balance=balance), 0).bias
+        )
+
+    assert (head("sampling") == head("inverse")).all()
+    assert not np.allclose(head("effective"), head("inverse"))
+    assert not np.allclose(head("none"), head("inverse"))
 
 
 @pytest.mark.usefixtures("exact")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from http.client import HTTPConnection
@@ -223,3 +224,16 @@ def test_hosts() -> None:
     assert parse_host("a.b:80") == "a.b"
     for wrong in ("a b", "a:b", "[::1", "::1", "a/b", "a:123456", "@a", "a:80:80"):
         assert parse_host(wrong) is None, wrong
+
+
+def test_a_model_with_costs_answers_the_class_of_least_cost(start: Start, model: Colours) -> None:
+    plain = start().post(picture(COLOURS["red"]), "/v1/predict?top=99").json["images"][0]
+    best, *_, last = [one["class"] for one in plain["top"]]
+    assert "expected_cost" not in plain
+    costs = np.ones((len(CLASSES), len(CLASSES)))  # whatever is not predicted as the least probable class costs 1
+    costs[:, CLASSES.index(last)] = 0.25
+    model.card = dataclasses.replace(model.card, costs=tuple(map(tuple, costs.tolist())))
+    answer = start({"dear": model}).post(picture(COLOURS["red"]), "/v1/predict?top=99").json["images"][0]
+    assert [one["class"] for one in answer["top"]][:2] == [last, best]
+    assert {one["class"]: one["score"] for one in answer["top"]} == {one["class"]: one["score"] for one in plain["top"]}
+    assert answer["expected_cost"] == pytest.approx(0.25)

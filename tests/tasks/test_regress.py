@@ -90,5 +90,5 @@ def test_mistakes(brightness: Path) -> None:
     (brightness / "letters.csv").write_text("\n".join(rows) + "\n")
     with pytest.raises(DataError, match="the label 'a' is no number, which the task regress needs"):
         hubel.train(str(brightness / "letters.csv"), Recipe(task="regress", model="linear", test_share=0.0))
-    with pytest.raises(OptionError, match="class_weights has no meaning for the task regress"):
-        hubel.train(str(brightness / "table.csv"), Recipe(task="regress", class_weights=True))
+    with pytest.raises(OptionError, match="balance has no meaning for the task regress"):
+        hubel.train(str(brightness / "table.csv"), Recipe(task="regress", balance="inverse"))

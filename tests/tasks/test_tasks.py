@@ -54,7 +54,7 @@ def test_the_image_is_its_own_target(pictures: Labelled) -> None:
 
 
 def test_labels(pictures: Labelled) -> None:
-    settings = LossSettings(name="cross_entropy", label_smoothing=0.1, class_weights=True)
+    settings = LossSettings(name="cross_entropy", label_smoothing=0.1, balance="inverse")
     objective = ClassificationObjective.of(settings, pictures.targets, CPU)
     targets = objective.targets(pictures, Batch(np.array([3, 2]), np.empty((2, 5, 4, 3), np.uint8)))
     assert targets.tolist() == [1, 0]

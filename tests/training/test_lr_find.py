@@ -135,11 +135,11 @@ def test_from_data_to_a_picture(tmp_path: Path, tiny: Recipe, monkeypatch: pytes
 
 
 def test_the_command_trains_with_the_same_settings() -> None:
-    recipe = Recipe(model="resnet20", options={"width": "8"}, class_weights=True, size="48x64", lr=0.3, batch_size=16)
+    recipe = Recipe(model="resnet20", options={"width": "8"}, balance="inverse", size="48x64", lr=0.3, batch_size=16)
     words = shlex.split(train_command("my photos", recipe, 0.0125))
     assert words == [
         "hubel", "train", "my photos", "--size", "48x64", "--model", "resnet20", "--options.width", "8",
-        "--batch-size", "16", "--class-weights", "--lr", "0.0125",
+        "--batch-size", "16", "--balance", "inverse", "--lr", "0.0125",
     ]  # fmt: skip
     assert train_command(("images", "labels"), Recipe(), 0.1) == "hubel train PHOTOS --lr 0.1"
 

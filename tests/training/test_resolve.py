@@ -19,6 +19,7 @@ from hubel.training import run_report
 from hubel.training.execute import execute
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
+from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
 from hubel.training.run_report import TrainingInput, training_input
 
@@ -82,7 +83,7 @@ ZERO_MEANS_OFF = {
     "optimizer.ema",
     "loss.label_smoothing",
     "loop.seed",
-    "loss.class_weights",
+    "loop.sampling",
 }
 # The fastest engine can only be told by timing the network itself; the candidates are named.
 TIMED = {"transfer.engine"}
@@ -114,6 +115,37 @@ def test_a_plan_written_down_resolves_to_itself(combination: tuple[Any, Recipe])
     assert again.card == plan.card
     for rows, other in ((plan.splits.train, again.splits.train), (plan.splits.val, again.splits.val)):
         assert np.array_equal(rows, other)
+
+
+def unequal(*counts: int) -> tuple[np.ndarray, list[str]]:
+    labels = [f"class {i}" for i, n in enumerate(counts) for _ in range(n)]
+    return np.random.default_rng(0).integers(0, 256, (len(labels), 16, 16, 3), np.uint8), labels
+
+
+def test_unequal_classes_are_adjusted_and_equal_ones_are_left_alone() -> None:
+    equal = plan_training(unequal(20, 20), Recipe(threads=1))
+    assert (equal.loss.balance, equal.loop.sampling) == ("none", False)
+    assert "balance" not in equal.card.provenance
+    assert not [note for note in equal.notes if "unequal" in note]
+    found = plan_training(unequal(80, 20), Recipe(threads=1))
+    assert found.loss.balance == found.pinned.optimization.balance == "logit_adjustment"
+    assert found.loss.label_smoothing == 0.0
+    counts = np.bincount(found.train.targets).tolist()
+    assert found.card.provenance["balance"] == {"method": "logit_adjustment", "counts": counts}
+    (note,) = [note for note in found.notes if "unequal" in note]
+    assert f"from {counts[1]} training images of class 1 to {counts[0]} of class 0" in note
+    assert "--balance none" in note
+    left = plan_training(unequal(80, 20), Recipe(threads=1, balance="none"))
+    assert left.loss.balance == "none"
+    assert not [note for note in left.notes if "unequal" in note]
+    assert plan_training(unequal(80, 20), Recipe(threads=1, balance="sampling", weights="none")).loop.sampling
+    for settings in ({"loss": "bce"}, {"model": "knn"}):
+        assert plan_training(unequal(80, 20), Recipe(threads=1, **settings)).loss.balance == "none"
+
+
+def test_the_weights_of_the_release_before_are_the_inverse_ones() -> None:
+    assert modern({"class_weights": True}) == {"balance": "inverse"}
+    assert modern({"optimization": {"class_weights": False, "epochs": 3}}) == {"balance": "none", "epochs": 3}
 
 
 def test_one_place_resolves() -> None:
@@ -154,7 +186,7 @@ def test_the_network_and_its_optimizer_suit_the_images() -> None:
         ({"task": "classify", "model": "autoencoder_28"}, r"autoencoder_28 is not for the task classify; .*convnet.*"),
         ({"task": "reconstruct", "loss": "mse"}, "loss has no meaning for the task reconstruct"),
         ({"task": "reconstruct", "label_smoothing": 0.1}, "label_smoothing has no meaning"),
-        ({"task": "reconstruct", "class_weights": True}, "class_weights has no meaning"),
+        ({"task": "reconstruct", "balance": "inverse"}, "balance has no meaning"),
         ({"task": "multi_label", "loss": "mse"}, "the task multi_label has the loss bce, not mse"),
         ({"model": "nin_cifar10", "freeze": "all"}, "nothing of it can be frozen without weights"),
     ],

@@ -295,7 +295,7 @@ def test_several_classes_an_image(tiny: Recipe, tmp_path: Path) -> None:
         rows.append(f"{i}.png,{'|'.join(['top'] * top + ['left'] * left)}")
     rows[1] = "0.png,left|top|left"  # written as no other
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
-    recipe = replace(tiny, model="linear", options={}, task="multi_label", epochs=10, batch_size=8, class_weights=True)
+    recipe = replace(tiny, model="linear", options={}, task="multi_label", epochs=10, batch_size=8, balance="inverse")
     done = hubel.train(str(tmp_path / "table.csv"), recipe)
     assert done.accuracy > 0.8
     card = read_card(done.model)

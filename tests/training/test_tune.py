@@ -207,13 +207,13 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
     epochs=st.integers(1, 1000),
     path=st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: text != "auto"),
     options=st.dictionaries(st.from_regex(r"[a-z_]{1,6}", fullmatch=True), names, max_size=2),
-    weights=st.booleans(),
+    balance=st.sampled_from([None, "none", "effective"]),
 )
 @settings(max_examples=60, deadline=None)
 def test_a_recipe_comes_back_from_its_toml(
-    lr: float, epochs: int, path: str, options: dict[str, str], weights: bool
+    lr: float, epochs: int, path: str, options: dict[str, str], balance: str | None
 ) -> None:
-    recipe = Recipe(model="convnet", lr=lr, epochs=epochs, augment=path, options=options, class_weights=weights)
+    recipe = Recipe(model="convnet", lr=lr, epochs=epochs, augment=path, options=options, balance=balance)
     assert Recipe.from_json(tomllib.loads(recipe_toml(recipe))) == recipe
 
 

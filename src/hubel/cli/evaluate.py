@@ -35,6 +35,7 @@ def evaluate(
     device: str = "auto",
     tta: bool = False,
     engine: str = "auto",
+    costs: str = "",
     min_accuracy: float | None = None,
     min_recall: list[str] | None = None,
     no_worse_than: str | None = None,
@@ -61,6 +62,7 @@ def evaluate(
         device: cpu, cuda, mps or auto.
         tta: average the scores over each image, its mirror image and its centre (grey images: over small shifts).
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
+        costs: as for hubel predict: the mean cost is measured, too.
         min_accuracy: lowest accuracy, 0 to 1; a lower one is exit code 4.
         min_recall: lowest recall of a class, such as shirt=0.9; once for each class that has a limit.
         no_worse_than: another model, run or exported file, which is measured on the same images. Exit code 4 if its
@@ -87,12 +89,12 @@ def evaluate(
     result: EvaluationResult
     if folds is None:
         result = evaluate_file(
-            model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, gates=gates,
-            coverage=coverage, unknown=unknown,
+            model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, costs=costs,
+            gates=gates, coverage=coverage, unknown=unknown,
         )  # fmt: skip
-    elif tta or engine != "auto" or coverage is not None or gates != Gates() or unknown is not None:
+    elif tta or engine != "auto" or coverage is not None or gates != Gates() or unknown is not None or costs:
         raise OptionError(
-            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage, "
+            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage, --costs, "
             "--unknown and limits"
         )
     else:

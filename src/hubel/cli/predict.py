@@ -43,6 +43,7 @@ def predict(
     no_formulas: bool = False,
     coverage: float | None = None,
     debug_decode: bool = False,
+    costs: str = "",
 ) -> int:
     """Classify images.
 
@@ -75,6 +76,8 @@ def predict(
             means 19 of 20. From 0.5 to 0.999, for models that hubel train has calibrated.
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
+        costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
+            least expected cost comes first, whatever its score. none ignores the costs that the model has.
     """
     import sys
 
@@ -100,6 +103,7 @@ def predict(
         decoded=debug_decode,
         shard=shard,
         no_formulas=no_formulas,
+        costs=costs,
         coverage=coverage,
     )
     if resume and output is None:
@@ -108,6 +112,8 @@ def predict(
         say(f"{output} is finished already")
         return 0
     classifier = job.load()
+    if classifier.card.costs is not None:
+        say("the class of least expected cost comes first; scores are probabilities all the same")
     layout = job.layout(classifier)
     skip = PassedOver()
     inputs = job.share(collect(sources, sys.stdin.buffer, skip))

@@ -35,13 +35,15 @@ def _table(rows: Iterable[Row], layout: RowLayout) -> None:
         if not row["top"]:
             continue
         others = ", ".join(f"{entry['class']} {entry['score']:{form}}" for entry in row["top"][1:])
+        cost = [f"{row['expected_cost']:.4g}"] if layout.costs else []
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
         sets = [", ".join(entry["class"] for entry in row["set"])] if layout.coverage else []
         novelty = [f"{row['novelty']:.2f}{', unknown' * row['unknown']}"] if layout.novelty else []
-        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *sets, *novelty, *facts))
+        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *cost, *sets, *novelty, *facts))
     if shown:
+        costs = ["expected cost"] if layout.costs else []
         sets = [f"{100 * layout.coverage:g}% set"] if layout.coverage else []
-        more = [*sets, *["novelty"] * layout.novelty, *["decoded"] * layout.decoded]
+        more = [*costs, *sets, *["novelty"] * layout.novelty, *["decoded"] * layout.decoded]
         print_table(["image", "class", "score", "next classes", *more], shown)
     for problem in problems:
         say(problem)

@@ -21,6 +21,8 @@ _FLAGS = {
 # A line for each: an old flag without a value, and the words that stand for it.
 _SWITCHES = {
     "--multi-label": ["--task", "multi_label"],
+    "--class-weights": ["--balance", "inverse"],
+    "--no-class-weights": ["--balance", "none"],
 }
 # A line for each: a flag (by its new name) with its old value, and the new one.
 _VALUES = {

@@ -21,6 +21,7 @@ from hubel.core.random import permutation
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.augment import Policy, augment_batch, draw_augmentations, mix_batch, principal_axes, transform_image
+from hubel.data.balanced_order import draw_epochs
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import DecodedImages, covering_size
 from hubel.data.index import Index
@@ -46,7 +47,6 @@ _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
 _AXES_SAMPLE = 256  # images, whose every pixel counts
 _CHUNK = 64  # images that one task decodes for the memory, or for the colours
-_REPEAT = 2**32  # added to the epoch of the draws for each repetition of an image within an epoch
 
 Step = TypeVar("Step")
 
@@ -82,8 +82,20 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of a training epoch from step `start` on; each image once, unless the policy repeats it."""
+    def epoch(
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        policy: Policy,
+        *,
+        start: int = 0,
+        order: NDArray[np.int64] | None = None,
+    ) -> Iterator[Batch]:
+        """Yield the batches of a training epoch from step `start` on; each image once, unless the policy repeats it.
+
+        With an `order`, `(n,)`, these positions take the place of the random order; a position may stand there again.
+        """
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
         """Yield all images in order and without augmentation, for evaluation."""
@@ -259,17 +271,28 @@ class Images:
             out[i] = self._decode(position)
         return out
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of a training epoch from step `start` on; each image once, unless the policy repeats it."""
+    def epoch(
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        policy: Policy,
+        *,
+        start: int = 0,
+        order: NDArray[np.int64] | None = None,
+    ) -> Iterator[Batch]:
+        """Yield the batches of a training epoch from step `start` on; see `Samples.epoch`."""
         n = len(self)
-        order = np.repeat(permutation(n, seed, epoch)[: -(-n // policy.repeats)], policy.repeats)[:n]
+        chosen = permutation(n, seed, epoch) if order is None else order
+        order = np.repeat(chosen[: -(-n // policy.repeats)], policy.repeats)[:n]
+        epochs = draw_epochs(order, epoch)
         slots = np.array_split(np.arange(n), steps_per_epoch(n, batch_size))
         steps = list(enumerate(slots))[start:]
 
         def load(step: tuple[int, NDArray[np.int64]]) -> Batch:
             number, slots = step
-            positions, draw_epochs = order[slots], epoch + _REPEAT * (slots % policy.repeats)
-            pixels = self.augmented(positions, policy, seed, draw_epochs)
+            positions = order[slots]
+            pixels = self.augmented(positions, policy, seed, epochs[slots])
             mixed, others, share = mix_batch(pixels, policy, seed, epoch, number)
             return Batch(positions, mixed, None if others is None else positions[others], share)
 

@@ -16,9 +16,11 @@ from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.taught import Taught
 from hubel.evaluation.gates import Gates, ModelComparison, compare_evaluations, failed_gates
 from hubel.evaluation.write import evaluation_json, write_evaluation
+from hubel.inference.costs import with_costs
 from hubel.inference.load import load
 from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
+from hubel.metrics.imbalance import prior_fact
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.prediction_sets import measure_coverage
 from hubel.tasks.task import Evaluation, Model
@@ -71,6 +73,7 @@ def evaluate_file(
     device: str = "auto",
     tta: bool = False,
     engine: str = "auto",
+    costs: str | Path | None = None,
     gates: Gates | None = None,
     unknown: str | Path | None = None,
     coverage: float | None = None,
@@ -88,6 +91,7 @@ def evaluate_file(
         device: where to run, for models that are not exported.
         tta: average the scores over views of each image; see `hubel.inference.tta`.
         engine: for exported files; see `hubel.load`.
+        costs: see `hubel.load`.
         gates: limits to keep; see `EvaluationResult.failed`.
         unknown: images of none of the model's classes, labelled or not: how well they are told from the others is
             measured, too.
@@ -98,7 +102,7 @@ def evaluate_file(
     """
     gates = gates or Gates()
     out = output_folder(out, verb="evaluate", inputs=(model, data, unknown))  # first: nobody waits for what is refused
-    opened = _open(model, device, engine, tta=tta)
+    opened = _open(model, device, engine, tta=tta, costs=costs)
     card, task = opened.card, find_task(opened.card.task)
     gates.check(task, card.classes)
     other = gates.no_worse_than
@@ -135,6 +139,7 @@ def evaluate_file(
         **({} if others is None else {"Unknown images": f"{others.name}: {len(others.rows()):,} images"}),
         "Left out": f"{len(dataset.index.reasons):,} unreadable",
         **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
+        **prior_fact(card.provenance),
         **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta or card.tta else {}),
         **({"Compared": comparison.sentence()} if comparison else {}),
     }
@@ -160,14 +165,15 @@ def evaluate_file(
     )
 
 
-def _open(model: str | Path, device: str, engine: str, *, tta: bool) -> Model:
+def _open(model: str | Path, device: str, engine: str, *, tta: bool, costs: str | Path | None = None) -> Model:
     """Return a model of any kind, ready for `Task.evaluate`."""
     if is_exported(model) or engine != "auto":  # which `load` refuses for all others
-        return load(model, device=device, tta=tta, engine=engine)
+        return load(model, device=device, tta=tta, engine=engine, costs=costs)
     from hubel.inference.device import pick_device  # what only evaluates exported files does without
     from hubel.inference.predictor import load_network
 
     network, card = load_network(model)
+    card = with_costs(card, costs)
     return find_task(card.task).model(network.to(pick_device(device)), card, tta=tta)
 
 

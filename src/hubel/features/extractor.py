@@ -20,6 +20,7 @@ from hubel.core.errors import OptionError
 from hubel.core.progress import bar
 from hubel.core.random import permutation, uniform
 from hubel.data.augment import VIEWS, Policy
+from hubel.data.balanced_order import draw_epochs
 from hubel.data.loading import Batch, Images, blank_input, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.features.store import ACTIVATIONS, PARTS, FeatureStore, StoredFeatures
@@ -77,16 +78,30 @@ class Features:
         """Return maps float16 `(n, h, w, c)` of one view, or features `(n, d)`."""
         return self.views[number].take(positions)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int, policy: Policy, *, start: int = 0) -> Iterator[Batch]:
-        """Yield the training batches of an epoch from step `start` on; every image comes once, in one of its views."""
-        order = permutation(len(self), seed, epoch)
+    def epoch(
+        self,
+        seed: int,
+        epoch: int,
+        batch_size: int,
+        policy: Policy,
+        *,
+        start: int = 0,
+        order: NDArray[np.int64] | None = None,
+    ) -> Iterator[Batch]:
+        """Yield the training batches of an epoch from step `start` on; each image in one of its views.
+
+        See `hubel.data.loading.Samples.epoch`.
+        """
+        order = permutation(len(self), seed, epoch) if order is None else order
         # Another key than those of the order: first images would else be first views.
-        chosen = (uniform(seed, epoch, self.images.rows, _VIEW) * len(self.views)).astype(np.int64)
-        for positions in np.array_split(order, steps_per_epoch(len(self), batch_size))[start:]:
+        draws = uniform(seed, draw_epochs(order, epoch), self.images.rows[order], _VIEW)
+        views = (draws * len(self.views)).astype(np.int64)
+        for slots in np.array_split(np.arange(len(order)), steps_per_epoch(len(self), batch_size))[start:]:
+            positions, chosen = order[slots], views[slots]
             first = self.take(positions[:1])
             out = np.empty((len(positions), *first.shape[1:]), first.dtype)
-            for number in np.unique(chosen[positions]).tolist():
-                in_view = chosen[positions] == number
+            for number in np.unique(chosen).tolist():
+                in_view = chosen == number
                 out[in_view] = self.take(positions[in_view], number)
             yield Batch(positions, out)
 

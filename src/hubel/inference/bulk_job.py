@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
+from hubel.core.files import user_path
 from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
 from hubel.inference.row_files import Row, RowLayout, row_of
@@ -34,6 +35,7 @@ class BulkJob:
         decoded: add facts about how each image was decoded.
         shard: "i/n", the i-th of n parts of the images, i from 1 to n.
         no_formulas: see `RowLayout`.
+        costs: as for `hubel.inference.load.load`; "" for the model's own.
         coverage: adds prediction sets, see `Classifier.rank`.
 
     Raises:
@@ -48,6 +50,7 @@ class BulkJob:
     decoded: bool = False
     shard: str = "1/1"
     no_formulas: bool = False
+    costs: str = ""
     coverage: float | None = None
 
     def __post_init__(self) -> None:
@@ -75,10 +78,10 @@ class BulkJob:
         from hubel.inference.load import load
 
         if self.engine != "ray":
-            return load(self.model, device=self.device, tta=self.tta, engine=self.engine)
+            return load(self.model, device=self.device, tta=self.tta, engine=self.engine, costs=self.costs)
         if self.device not in ("auto", "cpu"):
             raise OptionError(f"--engine ray computes on processors, not on {self.device}")
-        return load(self.model, device="cpu", tta=self.tta)
+        return load(self.model, device="cpu", tta=self.tta, costs=self.costs)
 
     def layout(self, classifier: Classifier) -> RowLayout:
         """Return the columns of the rows.
@@ -95,6 +98,7 @@ class BulkJob:
             numbers=card.scores == "identity",
             no_formulas=self.no_formulas,
             coverage=self.coverage,
+            costs=card.costs is not None,
             novelty=card.novelty is not None,
         )
 
@@ -102,13 +106,17 @@ class BulkJob:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""
         path = Path(self.model)
         file = path / "model.safetensors" if path.is_dir() else path
-        model = self.model
-        if file.is_file():
-            with file.open("rb") as opened:
-                model = hashlib.file_digest(opened, "sha256").hexdigest()
+        model = _digest(file) if file.is_file() else self.model
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
+        priced = user_path(self.costs) if self.costs else Path()
+        costs = {"--costs": _digest(priced) if priced.is_file() else self.costs} if self.costs else {}
         asked = {"--top": self.top, "--coverage": self.coverage, "--shard": self.shard}
-        return {"model": model, **asked, **decode}
+        return {"model": model, **asked, **decode, **costs}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:

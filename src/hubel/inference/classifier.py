@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DecodeError, ModelFileError, OptionError
 from hubel.data.inputs import Input, as_inputs
+from hubel.inference.costs import cheapest, expected_costs
 from hubel.inference.stream import MANY, stream
 from hubel.inference.tta import VIEWS, Compute, mean_scores
 from hubel.weights.card import ModelCard
@@ -29,11 +30,13 @@ class Prediction:
 
     Attributes:
         path: the image.
-        ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read.
+        ranking: class names and scores (0 to 1), the highest score first; empty where the image cannot be read. Of a
+            model with costs, the class of least expected cost comes first, whatever its score.
         reason: of an image that cannot be read, or is damaged, which has a ranking nevertheless; None for all others.
         label_set: the classes of its prediction set, the highest score first, at least one; None where no coverage is
             asked for, or the image cannot be read.
         set_scores: the scores of `label_set`.
+        expected_cost: of the first class of the ranking; None where the model has no costs.
         novelty: distance from the images of the classes, about 0 for a typical one; None where the model has no rule
             for images of none of its classes, or the image cannot be read.
         unknown: the novelty is above the threshold of the model; None likewise.
@@ -44,6 +47,7 @@ class Prediction:
     reason: str | None = None
     label_set: tuple[str, ...] | None = None
     set_scores: tuple[float, ...] = ()
+    expected_cost: float | None = None
     novelty: float | None = None
     unknown: bool | None = None
 
@@ -121,8 +125,12 @@ class Classifier(abc.ABC):
         return rows
 
     def predict(self, images: Any) -> NDArray[np.str_]:
-        """Return the class with the highest score for each image; see `predict_proba`."""
-        return np.asarray(np.asarray(self.classes)[self.predict_proba(images).argmax(1)])
+        """Return the class of each image: of the highest score, or of the least expected cost; see `predict_proba`."""
+        return np.asarray(np.asarray(self.classes)[self.decisions(self.predict_proba(images))])
+
+    def decisions(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the position of the class that is predicted for each image `(n,)`, given its scores `(n, classes)`."""
+        return scores.argmax(1) if self.card.costs is None else cheapest(scores, self.card.costs)
 
     def predict_proba(self, images: Any) -> NDArray[np.float64]:
         """Return calibrated scores `(n, classes)` from 0 to 1; the predicted numbers of a regression.
@@ -159,7 +167,12 @@ class Classifier(abc.ABC):
                 continue
             novelty, unknown = self.novelty(row)
             prediction = Prediction(
-                item.name, self.best(row, top_k), item.damage or None, novelty=novelty, unknown=unknown
+                item.name,
+                self.best(row, top_k),
+                item.damage or None,
+                expected_cost=self.expected_cost(row),
+                novelty=novelty,
+                unknown=unknown,
             )
             if coverage is not None:
                 names, scores = zip(*self.label_set(row, coverage), strict=True)
@@ -183,9 +196,21 @@ class Classifier(abc.ABC):
         return tuple((self.classes[i], float(scores[i])) for i in _order(scores) if inside[i])
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
-        """Return the classes with the highest scores in an image's row, and these; of equal ones the first."""
+        """Return the classes with the highest scores in an image's row, and these; of equal ones the first.
+
+        The class that is predicted comes first: of a model with costs, that may be another than the most probable one.
+        """
         scores = row[: len(self.classes)]
-        return tuple((self.classes[i], float(scores[i])) for i in _order(scores)[:top_k])
+        order = _order(scores)
+        if self.card.costs is not None:
+            decision = self.decisions(scores[None])[0]
+            order = np.append(decision, order[order != decision])
+        return tuple((self.classes[i], float(scores[i])) for i in order[:top_k])
+
+    def expected_cost(self, row: NDArray[np.float64]) -> float | None:
+        """Return the expected cost of what is predicted, given an image's row; None without costs."""
+        scores = row[None, : len(self.classes)]
+        return None if self.card.costs is None else float(expected_costs(scores, self.card.costs).min())
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
         """Yield each input with its row, or with the error of reading it."""

@@ -9,6 +9,7 @@ from hubel.core.errors import OptionError
 from hubel.core.packages import missing_package
 from hubel.core.shell import shell_command
 from hubel.inference.classifier import Classifier
+from hubel.inference.costs import with_costs
 from hubel.inference.exported import Exported
 from hubel.inference.onnx_file import is_exported, read_onnx
 from hubel.weights.card import ModelCard
@@ -16,7 +17,14 @@ from hubel.weights.card import ModelCard
 __all__ = ["load", "read_any_card"]
 
 
-def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: str = "auto") -> Classifier:
+def load(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    tta: bool = False,
+    engine: str = "auto",
+    costs: str | Path | None = None,
+) -> Classifier:
     """Load a model for prediction.
 
     Args:
@@ -26,6 +34,8 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
         device: cpu, cuda, mps or auto, for models that are not exported.
         tta: see `hubel.inference.tta`.
         engine: for exported files, one of `hubel.inference.engines.registry.ONNX_ENGINES`; "auto" is the fastest here.
+        costs: a file of costs by which to choose the class instead of the model's own, if any; "none" for the class of
+            the highest score. See `hubel.inference.costs.read_costs`.
 
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
@@ -39,7 +49,7 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
     if is_exported(model):
         if device not in ("auto", "cpu"):
             raise OptionError(f"exported files run on the processor; --device {device} is for model files")
-        return Exported(Path(model), engine=engine, tta=tta)
+        return _priced(Exported(Path(model), engine=engine, tta=tta), costs)
     if engine != "auto":
         raise OptionError(
             f"engines are for exported files: {shell_command('hubel', 'export', model)}; models of torch have --device"
@@ -48,7 +58,12 @@ def load(model: str | Path, *, device: str = "auto", tta: bool = False, engine: 
         from hubel.inference.predictor import load_predictor  # brings torch, which exported files do without
     except ModuleNotFoundError as error:
         raise missing_package(error) from error
-    return load_predictor(model, device=device, tta=tta)
+    return _priced(load_predictor(model, device=device, tta=tta), costs)
+
+
+def _priced(classifier: Classifier, costs: str | Path | None) -> Classifier:
+    classifier.card = with_costs(classifier.card, costs)
+    return classifier
 
 
 def read_any_card(model: str | Path) -> ModelCard:

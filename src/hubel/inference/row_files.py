@@ -35,6 +35,7 @@ class RowLayout:
         top: classes of each image.
         decoded: rows have facts about how the image was decoded.
         numbers: scores are predicted numbers rather than probabilities.
+        costs: rows have the expected cost of their class.
         no_formulas: texts of a CSV file that spreadsheets would take for formulas get an apostrophe in front.
         coverage: of the rows' prediction sets; None for rows without sets.
         novelty: rows say how new an image is, and whether it is unknown.
@@ -45,6 +46,7 @@ class RowLayout:
     numbers: bool = False
     no_formulas: bool = False
     coverage: float | None = None
+    costs: bool = False
     novelty: bool = False
 
     def columns(self) -> list[str]:
@@ -56,8 +58,9 @@ class RowLayout:
         others = [f"{name}{place}" for place in range(2, self.top + 1) for name in ("class", "score")]
         sets = [] if self.coverage is None else ["set"]
         decoded = ["width", "height", "mode", "rgb_mean"] if self.decoded else []
+        costs = ["expected_cost"] if self.costs else []
         novelty = ["novelty", "unknown"] if self.novelty else []
-        return ["path", "class", "score", *others, *sets, *novelty, *decoded, "error"]
+        return ["path", "class", "score", *others, *costs, *sets, *novelty, *decoded, "error"]
 
 
 def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
@@ -66,6 +69,8 @@ def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
     if prediction.ranking:
         row["top"] = _entries(prediction.ranking)
         row["class"], row["score"] = row["top"][0]["class"], row["top"][0]["score"]
+        if prediction.expected_cost is not None:
+            row["expected_cost"] = round(prediction.expected_cost, 6)
         if prediction.label_set is not None:
             row["set"] = _entries(zip(prediction.label_set, prediction.set_scores, strict=True))
         if prediction.novelty is not None:
@@ -147,7 +152,7 @@ def _parquet_file(rows: Iterable[Row], file: BinaryIO, layout: RowLayout) -> Non
         "path": pa.string(), "class": pa.string(), "score": pa.float64(), "top": pa.list_(entry),
         "set": pa.list_(entry), "novelty": pa.float64(), "unknown": pa.bool_(),
         "width": pa.int32(), "height": pa.int32(), "mode": pa.string(), "rgb_mean": pa.list_(pa.float64()),
-        "error": pa.string(),
+        "expected_cost": pa.float64(), "error": pa.string(),
     }  # fmt: skip
     always = {"path", "class", "score", "top", "error"}
     schema = pa.schema([(name, types[name]) for name in types if name in always or name in layout.columns()])

@@ -20,7 +20,9 @@ BINS = 15  # as in Guo et al.
 LOWEST, HIGHEST = 0.05, 20.0
 
 
-def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> float:
+def fit_temperature(
+    logits: NDArray[Any], labels: NDArray[np.integer[Any]], *, log_shift: NDArray[np.float64] | None = None
+) -> float:
     """Fit the temperature T that minimises the mean negative log-likelihood of `softmax(logits / T)` (Section 4.2).
 
     Use images that the network was not trained on. The loss is convex in 1 / T, so that the search over log T for T
@@ -29,6 +31,8 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> f
     Args:
         logits: logits of the network, shape (n, c), finite.
         labels: true classes, shape (n,), in 0..c-1.
+        log_shift: added to `logits / T`, shape (c,): the logarithm of the classes' shares among these images over those
+            that the logits assume, by which the scores hold for these images. None for 0.
 
     Returns:
         T between 0.05 and 20; its loss is never higher than that of T = 1.
@@ -41,10 +45,11 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> f
     scores, truth = checked_pair(logits, labels, "logits")
     centred = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
     mean_true = centred[np.arange(len(truth)), truth].mean()
+    factors = 1.0 if log_shift is None else np.exp(log_shift)
 
     def loss(log_temperature: float) -> float:
         inverse = np.exp(-log_temperature)
-        return float(np.log(np.exp(centred * inverse).sum(axis=1)).mean() - mean_true * inverse)
+        return float(np.log((np.exp(centred * inverse) * factors).sum(axis=1)).mean() - mean_true * inverse)
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
     return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0

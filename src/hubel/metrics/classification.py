@@ -149,7 +149,13 @@ class MultiLabelMetrics:
         return _plain(asdict(self))
 
 
-def measure_classification(probabilities: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> Metrics:
+def measure_classification(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence[str],
+    *,
+    predicted: NDArray[np.int64] | None = None,
+) -> Metrics:
     """Compute the metrics of a classifier with one class per image.
 
     Of equally probable classes the first one is predicted, for top-1 and top-5 alike.
@@ -158,6 +164,7 @@ def measure_classification(probabilities: ArrayLike, labels: ArrayLike, classes:
         probabilities: class probabilities, shape (n, c); rows sum to 1.
         labels: true classes as integers in 0..c-1, shape (n,).
         classes: class names.
+        predicted: the classes that are predicted, shape (n,), where these are not the most probable ones.
 
     Raises:
         DataError: the shapes do not match, or the values are not probabilities.
@@ -170,7 +177,8 @@ def measure_classification(probabilities: ArrayLike, labels: ArrayLike, classes:
     n, c = p.shape
     names = _checked_names(classes, c)
 
-    predicted = p.argmax(axis=1)
+    most_probable = p.argmax(axis=1)
+    predicted = most_probable if predicted is None else predicted
     correct = predicted == truth
     confusion = np.bincount(truth * c + predicted, minlength=c * c).reshape(c, c)
     support = confusion.sum(axis=1)
@@ -183,7 +191,7 @@ def measure_classification(probabilities: ArrayLike, labels: ArrayLike, classes:
         top1=float(correct.sum() / n),
         top5=float((ranks(p, truth) <= 5).sum() / n) if c > 5 else None,
         nll=float(sample_losses(p, truth).sum() / n),
-        ece=reliability_bins(p.max(axis=1), correct).expected_error,
+        ece=reliability_bins(p.max(axis=1), most_probable == truth).expected_error,
         per_class=tuple(ClassMetrics(**one) for one in _each_class(names, hits, positives, support)),
         macro_precision=float(precision[seen].mean()),
         macro_recall=float(recall[seen].mean()),

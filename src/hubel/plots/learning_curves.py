@@ -38,7 +38,9 @@ def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
         values = np.array([row.get(key, np.nan) for row in history], dtype=float) * scale
         return np.where(np.isfinite(values), values, np.nan)
 
-    accuracy, val_loss = series("val_top1", 100), series("val_loss")
+    # Where the classes count alike, the mean of their recalls stands for the accuracy.
+    balanced = any("val_macro_recall" in row for row in history)
+    accuracy, val_loss = series("val_macro_recall" if balanced else "val_top1", 100), series("val_loss")
     rate, speed = series("learning_rate"), series("images_per_second")
     below = bool(np.isfinite([rate, speed]).any())
     figure = canvas(9.5, 4.9 if below else 3.5)
@@ -52,8 +54,9 @@ def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
     if grid["loss"].lines:
         grid["loss"].legend(frameon=False, fontsize=9, labelcolor=INK)
     if "accuracy" in grid:
-        _plot(grid["accuracy"], epochs, "Top-1 accuracy (%)", {"": (accuracy, BLUE)}, from_zero=False)
-        heading(grid["accuracy"], "Validation accuracy")
+        label = "Macro recall (%)" if balanced else "Top-1 accuracy (%)"
+        _plot(grid["accuracy"], epochs, label, {"": (accuracy, BLUE)}, from_zero=False)
+        heading(grid["accuracy"], "Validation recall" if balanced else "Validation accuracy")
     if below:
         _plot(grid["rate"], epochs, "Learning rate", {"": (rate, MUTED)}, from_zero=True)
         grid["rate"].yaxis.set_major_formatter("{x:g}")

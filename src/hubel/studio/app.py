@@ -249,10 +249,12 @@ def _prediction(
     sets = {"set": model.label_set(row.row, coverage)} if coverage else {}
     found = {"top": model.best(row.row, top), **sets}
     entries = {key: [{"class": label, "score": score} for label, score in pairs] for key, pairs in found.items()}
+    cost = model.expected_cost(row.row)
     novelty, unknown = model.novelty(row.row)
     return {
         "name": name,
         **entries,
+        **({} if cost is None else {"expected_cost": cost}),
         **({} if novelty is None else {"novelty": novelty, "unknown": unknown}),
         **({"damaged": row.damage} if row.damage else {}),
     }

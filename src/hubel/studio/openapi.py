@@ -57,6 +57,7 @@ _SCHEMAS: _Json = {
             {
                 "name": {"type": ["string", "null"], "description": "the file name, if a form has one"},
                 "top": {"type": "array", "items": {"$ref": "#/components/schemas/Class"}, "minItems": 1},
+                "expected_cost": {"type": "number", "minimum": 0, "description": "of the first class, if it has costs"},
                 "set": {
                     "type": "array",
                     "items": {"$ref": "#/components/schemas/Class"},
@@ -72,14 +73,15 @@ _SCHEMAS: _Json = {
                 "error": _MESSAGE,
             },
             "top",
+            "expected_cost",
             "set",
             "novelty",
             "unknown",
             "damaged",
             "error",
         ),
-        "description": "The classes with the highest scores, in descending order, and of models that know it how new "
-        "the image is; or the reason why it cannot be read.",
+        "description": "The classes with the highest scores, in descending order, behind that of least cost if the "
+        "model has costs, and of models that know it how new the image is; or the reason why it cannot be read.",
     },
     "Predictions": _object(
         {"model": _TEXT, "images": {"type": "array", "items": {"$ref": "#/components/schemas/Image"}, "minItems": 1}}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hubel.core.window import in_order
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
+from hubel.inference.costs import cheapest
 from hubel.inference.scores import rows, scores
 from hubel.inference.stream import batch_size
 from hubel.inference.tta import VIEWS
@@ -31,6 +32,8 @@ from hubel.metrics.classification import (
     sample_losses,
 )
 from hubel.metrics.classification_intervals import classification_intervals, few_images
+from hubel.metrics.costs import CostMetrics, measure_costs
+from hubel.metrics.imbalance import class_counts, inequality, log_shares, prior_shift, recall_weights
 from hubel.metrics.intervals import Interval
 from hubel.metrics.novelty import NoveltyMetrics, measure_novelty
 from hubel.metrics.prediction_sets import coverage_table
@@ -58,7 +61,14 @@ __all__ = [
     "share_tile",
 ]
 
+_UNEQUAL = 2.0  # times as many images as the rarest class has
 _HARDEST = 24  # images on the contact sheet of the highest losses
+
+
+def _float_tensor(values: NDArray[np.float64]) -> Tensor:
+    import torch  # what only evaluates exported files does without
+
+    return torch.from_numpy(values.astype(np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,26 +77,42 @@ class ClassificationObjective:
 
     Attributes:
         losses: of training.
-        validation_losses: without label smoothing and class weights.
+        validation_losses: without label smoothing, weights and adjustment.
         score: the name of the share that is correct.
+        balanced: classes count alike on the validation images, whose score is the mean recall of the classes.
     """
 
     losses: Loss
     validation_losses: Loss
     score: str
+    balanced: bool = False
 
     @classmethod
-    def of(cls, settings: LossSettings, targets: NDArray[Any], device: torch.device) -> Self:
-        """Return the objective for the targets of the training images: `(n,)`, or 0 and 1 `(n, classes)`."""
+    def of(
+        cls, settings: LossSettings, targets: NDArray[Any], device: torch.device, classes: int | None = None
+    ) -> Self:
+        """Return the objective for the targets of the training images: `(n,)`, or 0 and 1 `(n, classes)`.
+
+        Args:
+            settings: of the loss.
+            targets: of the training images.
+            device: of the network.
+            classes: their number; if None, no class has a larger number than the largest among the targets.
+        """
         from hubel.tasks.losses import Loss, class_weights  # what only evaluates exported files does without
 
-        classes = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
-        weights = class_weights(targets, classes).to(device) if settings.class_weights else None
-        training = Loss(settings.name, settings.label_smoothing, weights)
+        if classes is None:
+            classes = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
+        weights = offsets = None
+        if settings.balance in ("inverse", "effective"):
+            weights = class_weights(targets, classes, settings.balance).to(device)
+        if settings.balance == "logit_adjustment":
+            offsets = _float_tensor(log_shares(class_counts(targets, classes))).to(device)
         return cls(
-            losses=training,
+            losses=Loss(settings.name, settings.label_smoothing, weights, offsets),
             validation_losses=Loss(settings.name),
             score="top1" if targets.ndim == 1 else "exact",
+            balanced=settings.balance != "none" and targets.ndim == 1,
         )
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
@@ -101,9 +127,14 @@ class ClassificationObjective:
             return outputs.argmax(1) == targets
         return ((outputs > 0) == (targets > 0.5)).all(1)
 
+    def validation_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return weights with which the classes count alike, where training treats them so."""
+        return recall_weights(targets) if self.balanced else None
+
     def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
-        """Return loss and accuracy."""
-        return {f"{split}_loss": loss, f"{split}_{self.score}": correct}
+        """Return loss and accuracy; of the validation images the macro recall, where classes count alike."""
+        score = "macro_recall" if self.balanced and split == "val" else self.score
+        return {f"{split}_loss": loss, f"{split}_{score}": correct}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -145,15 +176,24 @@ class ClassificationEvaluation(ScoresEvaluation):
     """A classifier of one class an image, measured on labelled images.
 
     Attributes:
+        costs: by which the class is chosen, `(classes, classes)`; None where it is the most probable one.
         novelty: of each image, `(n,)`; None of a model without a rule for unknown images, as is the next one.
         novelty_metrics: numbers on the novelty.
         unknown: novelty of images of none of the classes, `(m,)`; None where there are none.
     """
 
     metrics: Metrics
+    costs: NDArray[np.float64] | None = None
     novelty: NDArray[np.float64] | None = None
     novelty_metrics: NoveltyMetrics | None = None
     unknown: NDArray[np.float64] | None = None
+
+    @cached_property
+    def cost_metrics(self) -> CostMetrics | None:
+        """What the decisions cost; None for a model without costs."""
+        if self.costs is None:
+            return None
+        return measure_costs(self.probabilities, self.targets, self.costs, self.metrics.classes)
 
     @property
     def accuracy(self) -> float:
@@ -162,8 +202,8 @@ class ClassificationEvaluation(ScoresEvaluation):
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
-        found = self.novelty_metrics
-        return super().to_json() | ({} if found is None else {"novelty": found.to_json()})
+        found = {"novelty": self.novelty_metrics, "costs": self.cost_metrics}
+        return super().to_json() | {name: one.to_json() for name, one in found.items() if one is not None}
 
     @cached_property
     def intervals(self) -> Mapping[str, Interval]:
@@ -175,10 +215,12 @@ class ClassificationEvaluation(ScoresEvaluation):
         return Quality(name="accuracy", values=self.predicted == self.targets)
 
     def headline(self, split: str) -> str:
-        """Return the accuracy in one sentence."""
+        """Return the accuracy in one sentence, with the mean recall of the classes where these are unequal."""
+        m = self.metrics
+        balanced = f", {percent(m.macro_recall)}% of a class in the mean" if self._unequal else ""
         return (
-            f"{percent(self.metrics.top1)}% of {self.metrics.n:,} {split} images are classified correctly "
-            f"(95% interval {percent_range(self.intervals['top1'])})."
+            f"{percent(m.top1)}% of {m.n:,} {split} images are classified correctly "
+            f"(95% interval {percent_range(self.intervals['top1'])}){balanced}."
         )
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
@@ -189,6 +231,7 @@ class ClassificationEvaluation(ScoresEvaluation):
             top5 = [("top-5 accuracy", f"{percent(m.top5, 2)}%", percent_range(intervals["top5"]))]
         return [
             (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%", percent_range(intervals["top1"])),
+            *self._cost_rows(),
             *top5,
             ("macro precision", f"{m.macro_precision:.4f}", value_range(intervals["macro_precision"])),
             ("macro recall", f"{m.macro_recall:.4f}", value_range(intervals["macro_recall"])),
@@ -218,6 +261,16 @@ class ClassificationEvaluation(ScoresEvaluation):
             ("unknown FPR at 95% TPR", f"{percent(found.fpr95, 2)}%", f"{which} pass where 95% of the others do"),
         ]
 
+    def _cost_rows(self) -> list[tuple[str, str]]:
+        found = self.cost_metrics
+        if found is None:
+            return []
+        return [
+            ("mean cost", f"{found.mean:.4g}"),
+            ("mean cost of the most probable class", f"{found.of_most_probable:.4g}"),
+            (f"mean cost of always {found.constant}", f"{found.of_constant:.4g}"),
+        ]
+
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
         m, intervals = self.metrics, self.intervals
@@ -226,12 +279,23 @@ class ClassificationEvaluation(ScoresEvaluation):
             top5 = [share_tile("Top-5", m.top5, "true class among the five most probable", intervals["top5"])]
         return [
             share_tile("Top-1", m.top1, "most probable class is the true one", intervals["top1"]),
+            *(Tile(name=name.capitalize(), value=value, meaning="per image") for name, value in self._cost_rows()),
             *top5,
+            *(
+                [share_tile("Macro recall", m.macro_recall, "mean over classes", intervals["macro_recall"])]
+                if self._unequal
+                else []
+            ),
             share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}", intervals["macro_f1"]),
             Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
             share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
             *(Tile(name=name.capitalize(), value=value, meaning=text) for name, value, text in self._novelty_rows()),
         ]
+
+    @property
+    def _unequal(self) -> bool:
+        """Some class has so many more images than another that accuracy says little of the rare ones."""
+        return inequality(self.metrics.confusion.sum(1)) >= _UNEQUAL
 
     def _left_out(self) -> str:
         """Return how many classes macro numbers leave out although they are predicted; "" for none."""
@@ -262,7 +326,7 @@ class ClassificationEvaluation(ScoresEvaluation):
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The number of the predicted class of each image, `(n,)`."""
-        return np.asarray(self.probabilities.argmax(1))
+        return self.probabilities.argmax(1) if self.costs is None else cheapest(self.probabilities, self.costs)
 
     def prediction_table(self) -> PredictionTable:
         """Return label, prediction, its score, the rank of the label, and scores of classes."""
@@ -302,7 +366,7 @@ class ClassificationEvaluation(ScoresEvaluation):
         m, classes = self.metrics, self.metrics.classes
         losses = sample_losses(self.probabilities, self.targets)
         hardest = np.argsort(-losses, kind="stable")[:_HARDEST]
-        predicted = self.probabilities[hardest].argmax(1)
+        predicted = self.predicted[hardest]
         captions = [
             f"{classes[guess]} {self.probabilities[row, guess]:.0%}\nlabel {classes[self.targets[row]]}"
             for row, guess in zip(hardest.tolist(), predicted.tolist(), strict=True)
@@ -424,7 +488,7 @@ class Classification(Task):
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
     ) -> ClassificationObjective:
         """Return loss and accuracy."""
-        return ClassificationObjective.of(settings, targets, device)
+        return ClassificationObjective.of(settings, targets, device, len(card.classes))
 
     def fit_head(
         self,
@@ -441,10 +505,16 @@ class Classification(Task):
         from hubel.features.probe import fit_probe  # what only evaluates exported files does without
         from hubel.tasks.losses import class_weights, sample_weights
 
-        classes, weights = len(card.classes), None
-        if loss.class_weights:
-            weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes)).numpy()
-        probe = fit_probe(features, targets, classes, seed=seed, sample_weight=weights, strength=strength)
+        classes, weights, offsets = len(card.classes), None, None
+        if loss.balance == "logit_adjustment":
+            offsets = log_shares(class_counts(targets, classes))
+        elif loss.balance != "none":
+            # To draw the classes equally often is to weigh them so, but for chance, which a convex fit needs not.
+            method = "inverse" if loss.balance == "sampling" else loss.balance
+            weights = sample_weights(torch.from_numpy(targets), class_weights(targets, classes, method)).numpy()
+        probe = fit_probe(
+            features, targets, classes, seed=seed, sample_weight=weights, log_prior=offsets, strength=strength
+        )
         return FittedHead(
             weight=probe.weight,
             bias=probe.bias,
@@ -464,8 +534,13 @@ class Classification(Task):
         return card.scores == "softmax"
 
     def calibrate(self, logits: NDArray[np.float32], targets: NDArray[Any], card: ModelCard) -> ModelCard:
-        """Return the card with the temperature that suits validation images."""
-        return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets), 6))
+        """Return the card with the temperature that suits validation images.
+
+        Where the scores assume other shares of the classes than those of the images, the temperature is that with which
+        the scores are right once they are brought to these shares.
+        """
+        shift = prior_shift(card.provenance)
+        return dataclasses.replace(card, temperature=round(fit_temperature(logits, targets, log_shift=shift), 6))
 
     def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
         """Return the card with thresholds of prediction sets."""
@@ -518,5 +593,12 @@ class Classification(Task):
         # Scores of independent outputs do not sum to 1; among exclusive classes their shares are compared.
         if card.scores == "sigmoid":
             found = found / found.sum(1, keepdims=True)
-        metrics = measure_classification(found, targets, card.classes)
-        return ClassificationEvaluation(metrics=metrics, probabilities=found, targets=targets, images=images, tta=tta)
+        predicted = None if card.costs is None else cheapest(found, card.costs)
+        return ClassificationEvaluation(
+            metrics=measure_classification(found, targets, card.classes, predicted=predicted),
+            probabilities=found,
+            targets=targets,
+            images=images,
+            tta=tta,
+            costs=None if card.costs is None else np.array(card.costs, np.float64),
+        )

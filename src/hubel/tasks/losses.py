@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from hubel.metrics.imbalance import class_counts, method_weights
+
 __all__ = ["LOSSES", "Loss", "LossSettings", "class_weights", "sample_weights"]
 
 
@@ -21,12 +23,12 @@ class LossSettings:
     Attributes:
         name: a key of `LOSSES`.
         label_smoothing: share of the target that is spread over all classes, 0 to 1.
-        class_weights: weight each class by the inverse of its frequency.
+        balance: how unequal classes are treated, one of `hubel.metrics.imbalance.METHODS`.
     """
 
     name: str
     label_smoothing: float = 0.0
-    class_weights: bool = False
+    balance: str = "none"
 
 
 def _one_hot(targets: Tensor, logits: Tensor, smoothing: float) -> Tensor:
@@ -68,27 +70,32 @@ class Loss:
         name: a key of `LOSSES`.
         smoothing: label smoothing, 0 to 1.
         weights: one for each class, or None.
+        offsets: added to the logits of each class, or None: the logarithms of their prior (Menon et al. 2021, Eq. 10).
     """
 
     name: str
     smoothing: float = 0.0
     weights: Tensor | None = None
+    offsets: Tensor | None = None
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return losses `(n,)` of logits `(n, classes)` for class numbers `(n,)` or 0 and 1 `(n, classes)`."""
-        losses = LOSSES[self.name](logits.float(), targets, self.smoothing)
+        logits = logits.float() if self.offsets is None else logits.float() + self.offsets
+        losses = LOSSES[self.name](logits, targets, self.smoothing)
         return losses if self.weights is None else losses * sample_weights(targets, self.weights)
 
 
-def class_weights(targets: NDArray[np.generic], classes: int) -> Tensor:
-    """Return N / (C * n_c) for each of the C classes that have samples: rare classes count as much as common ones.
+def class_weights(targets: NDArray[np.generic], classes: int, method: str = "inverse") -> Tensor:
+    """Return the weight of each class in the loss: N / (C * n_c) for each of the C classes that have samples.
 
     N is the number of labels, over which the mean weight is 1. A class without samples has weight 0.
-    Source: King & Zeng 2001, "Logistic regression in rare events data".
+
+    Args:
+        targets: class numbers `(n,)`, or 0 and 1 `(n, classes)`.
+        classes: how many there are.
+        method: "inverse", as above, or "effective"; see `hubel.metrics.imbalance`.
     """
-    counts = targets.sum(0) if targets.ndim == 2 else np.bincount(targets.astype(np.int64), minlength=classes)
-    weights = np.divide(counts.sum(), np.count_nonzero(counts) * counts, out=np.zeros(classes), where=counts > 0)
-    return torch.from_numpy(weights.astype(np.float32))
+    return torch.from_numpy(method_weights(class_counts(targets, classes), method).astype(np.float32))
 
 
 def sample_weights(targets: Tensor, weights: Tensor) -> Tensor:

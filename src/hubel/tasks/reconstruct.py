@@ -53,6 +53,9 @@ class ReconstructionObjective:
 
     validation_losses = losses
 
+    def validation_weights(self, targets: NDArray[Any]) -> None:
+        """Return None: all images count alike."""
+
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return False for each image, so that the loss alone selects the best epoch."""
         import torch  # what only evaluates exported files does without
@@ -163,7 +166,7 @@ class Reconstruction(Task):
     output: ClassVar[str] = "image"
     labelled: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("bce",)
-    unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "class_weights", "reject")
+    unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "autoencoder_28"
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adam": 0.02, "adamw": 0.02}

@@ -111,6 +111,9 @@ class RegressionObjective:
 
     validation_losses = losses
 
+    def validation_weights(self, targets: NDArray[Any]) -> None:
+        """Return None: all images count alike."""
+
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return False for each image, so that the loss alone selects the best epoch."""
         import torch  # what only evaluates exported files does without
@@ -230,7 +233,7 @@ class Regression(Task):
     stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("mse",)
     metrics: ClassVar[Mapping[str, Metric]] = {"r2": Metric("r2"), "loss": Metric("mse", lower=True)}
-    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "class_weights", "reject")
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance", "reject")
     optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "sgd": 0.005}
 

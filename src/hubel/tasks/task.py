@@ -38,6 +38,7 @@ __all__ = [
     "Objective",
     "Quality",
     "Task",
+    "validation_mean",
     "weighted_outputs",
     "weighted_targets",
 ]
@@ -53,7 +54,10 @@ class Objective(Protocol):
         """Return the training losses `(n,)`."""
 
     def validation_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the validation losses `(n,)`: without label smoothing and class weights."""
+        """Return the validation losses `(n,)`: without label smoothing, weights and adjustment."""
+
+    def validation_weights(self, targets: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return weights `(n,)` of the validation images, 1 in the mean; None where all count alike."""
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return whether each sample is predicted correctly, bool `(n,)`.
@@ -302,7 +306,7 @@ class Task(abc.ABC):
         seed: int,
         strength: float | None = None,
     ) -> FittedHead:
-        """Fit a linear head to features `(n, d)`; of the loss, the class weights count.
+        """Fit a linear head to features `(n, d)`; of the loss, the treatment of unequal classes counts.
 
         A `strength` that an earlier fit has chosen saves the choice.
 
@@ -365,6 +369,13 @@ def weighted_targets(objective: Objective, data: Labelled[Samples], batch: Batch
     other = replace(batch, positions=batch.others)
     answers = [(batch.share, objective.targets(data, batch)), (1 - batch.share, objective.targets(data, other))]
     return answers if batch.share >= 0.5 else answers[::-1]
+
+
+def validation_mean(values: Tensor, weights: NDArray[np.float64] | None) -> float:
+    """Return the mean of values `(n,)` of the validation images with their weights; see `Objective`."""
+    if weights is None:
+        return float(values.double().mean())
+    return float(np.average(values.double().numpy(), weights=weights))
 
 
 def weighted_outputs(network: nn.Module, x: Tensor) -> list[tuple[float, Tensor]]:

@@ -15,6 +15,7 @@ from hubel.core.progress import bar
 from hubel.core.stopping import Stop
 from hubel.data.loading import Labelled, Samples, steps_per_epoch, with_principal_axes
 from hubel.inference.forward import output_batches
+from hubel.tasks.task import validation_mean
 from hubel.training.checkpoint import Checkpoint
 from hubel.training.optimizer import load_tensors, tensors
 from hubel.training.plan import LoopSettings
@@ -91,7 +92,12 @@ class Loop:
         while not self._over():
             title = f"epoch {progress.epoch + 1}/{progress.epochs}"
             batches = self.train.images.epoch(
-                settings.seed, progress.epoch, settings.batch_size, self.policy, start=progress.step
+                settings.seed,
+                progress.epoch,
+                settings.batch_size,
+                self.policy,
+                start=progress.step,
+                order=settings.order(self.train.targets, progress.epoch),
             )
             with bar(title, self.steps, done=progress.step) as shown:
                 clock = time.monotonic()
@@ -201,7 +207,7 @@ class Loop:
         return True
 
     def _validate(self, network: nn.Module, val: Labelled[Samples], stop: Stop) -> tuple[float, float] | None:
-        """Return mean loss and accuracy on validation images; None if asked to stop before the end."""
+        """Return mean loss and score on validation images; None if asked to stop before the end."""
         objective = self.trainer.objective
         losses, correct = [], []
         for batch, outputs in output_batches(network, val.images, finite=False):
@@ -210,7 +216,8 @@ class Loop:
             predicted, targets = torch.from_numpy(outputs), objective.targets(val, batch)
             losses.append(objective.validation_losses(predicted, targets))
             correct.append(objective.correct(predicted, targets))
-        return float(torch.cat(losses).double().mean()), float(torch.cat(correct).double().mean())
+        weights = objective.validation_weights(val.targets)
+        return validation_mean(torch.cat(losses), weights), validation_mean(torch.cat(correct), weights)
 
     def _fit_into_time(self) -> None:
         """Plan as many epochs as there is time for, after the first one: the learning rate still falls to its end."""

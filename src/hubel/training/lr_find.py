@@ -241,7 +241,8 @@ def _batches(plan: Plan, train: Labelled[Samples]) -> Iterator[Batch]:
     """Yield the batches of training, epoch by epoch, without end."""
     policy = with_principal_axes(plan.loop.policy, train.images)
     for epoch in count():
-        yield from train.images.epoch(plan.loop.seed, epoch, plan.loop.batch_size, policy)
+        order = plan.loop.order(train.targets, epoch)
+        yield from train.images.epoch(plan.loop.seed, epoch, plan.loop.batch_size, policy, order=order)
 
 
 def train_command(data: Any, recipe: Recipe, lr: float, *, xo: XO | None = None) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hubel.data.augment import Policy
+from hubel.data.balanced_order import balanced_order
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Images, Labelled
 from hubel.data.preprocess import Preprocess
@@ -62,6 +66,7 @@ class LoopSettings:
         max_minutes: time for the whole run; infinite for no limit.
         checkpoint_minutes: time between two checkpoints inside an epoch.
         seed: of order, augmentation and dropout.
+        sampling: an epoch shows each class equally often.
     """
 
     epochs: int
@@ -73,6 +78,11 @@ class LoopSettings:
     max_minutes: float = math.inf
     checkpoint_minutes: float = 5.0
     seed: int = 0
+    sampling: bool = False
+
+    def order(self, targets: NDArray[Any], epoch: int) -> NDArray[np.int64] | None:
+        """Return the order of an epoch over images with these targets `(n,)`; None where each comes once, by seed."""
+        return balanced_order(targets, self.seed, epoch) if self.sampling else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -199,7 +199,12 @@ class OptimizationSettings(_Settings):
         warmup: share of the steps in which the learning rate rises.
         loss: cross_entropy (of softmax), bce (binary cross-entropy of each class) or mse. Default: the task's.
         label_smoothing: share of the target that is spread over all classes. Default: 0.1 in fine-tuning, otherwise 0.
-        class_weights: weight each class by the inverse of its frequency.
+        balance: how unequal classes are treated, in the linear head, too: none; inverse (the loss is weighted by the
+            inverse of the class's frequency); effective (by that of its effective number of images); sampling (an epoch
+            shows each class equally often); logit_adjustment (the logits carry the classes' frequencies in training,
+            and not afterwards). Default: logit_adjustment where the classes are very unequal, otherwise none.
+        costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row). The model keeps
+            them and predicts the class of least expected cost. Default: all errors cost the same.
         ema: decay of the moving average of the weights; 0 uses the weights themselves. Default: 0.9 in fine-tuning,
             otherwise 0.
         clip: largest norm of the gradient. Default: no clipping.
@@ -218,7 +223,8 @@ class OptimizationSettings(_Settings):
     warmup: float = _number(0.2, 0, 0.9)
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse")
     label_smoothing: float | None = _number(None, 0, 0.99)
-    class_weights: bool = False
+    balance: str | None = _choice(None, "none", "inverse", "effective", "sampling", "logit_adjustment")
+    costs: str | None = None
     ema: float | None = _number(None, 0, 0.99999)
     clip: float | None = _number(None, 1e-30, 1e6)
     patience: int | None = _number(None, 1, _MOST)

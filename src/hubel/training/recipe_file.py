@@ -88,6 +88,8 @@ def modern(values: Mapping[str, Any]) -> dict[str, Any]:
     flat = flattened(values)
     if str(flat.get("loss")) in _OLD_LOSSES:
         flat["loss"] = _OLD_LOSSES[flat["loss"]]
+    if "class_weights" in flat:  # until 0.2
+        flat["balance"] = "inverse" if flat.pop("class_weights") else "none"
     if _ONLY_OLD & flat.keys():
         flat = {name: value for name, value in flat.items() if name not in _OLD_OPEN or value != _OLD_OPEN[name]}
         flat = {_OLD_NAMES.get(name, name): value for name, value in flat.items()}

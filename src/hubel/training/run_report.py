@@ -18,6 +18,7 @@ from hubel.data.taught import Taught
 from hubel.evaluation.write import write_evaluation
 from hubel.features.logits import cached_logits
 from hubel.features.views import image_view
+from hubel.metrics.imbalance import prior_fact
 from hubel.metrics.report_items import Drawing
 from hubel.nn.freezing import NONE
 from hubel.nn.network import Network
@@ -112,6 +113,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         **({"Initial weights": str(plan.transfer.weights)} if plan.transfer else {}),
         **({"Licence of these": licence} if licence else {}),
         **({"Temperature": f"{card.temperature:.3f}"} if plan.classes else {}),
+        **prior_fact(card.provenance),
         "Seed": str(plan.loop.seed),
         "Digest of the data": str(card.provenance["fingerprint"]),
         "Made with": f"hubel {__version__}, torch {torch.__version__}, Python {platform.python_version()}",

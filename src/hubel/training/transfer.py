@@ -31,7 +31,7 @@ from hubel.features.probe import LeftOut
 from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
-from hubel.tasks.task import FittedHead, LabelledOutputs
+from hubel.tasks.task import FittedHead, LabelledOutputs, validation_mean
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
 from hubel.training.novelty import Unseen
 from hubel.training.plan import Plan, TransferPlan
@@ -411,8 +411,9 @@ def _validation_score(logits: NDArray[np.float32], plan: Plan, val: Labelled[Ima
     """Return score and negative loss of the head alone on the validation images."""
     objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
     predicted, targets = torch.from_numpy(logits), torch.from_numpy(val.targets)
-    loss = objective.validation_losses(predicted, targets).double().mean()
-    return float(objective.correct(predicted, targets).double().mean()), -float(loss)
+    weights = objective.validation_weights(val.targets)
+    loss = validation_mean(objective.validation_losses(predicted, targets), weights)
+    return validation_mean(objective.correct(predicted, targets), weights), -loss
 
 
 def _maps(plan: Plan, lower: FeatureExtractor, most: int) -> tuple[Labelled[Samples], Labelled[Samples] | None, int]:

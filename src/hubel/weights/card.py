@@ -22,7 +22,7 @@ __all__ = ["SCORES", "ModelCard"]
 SCORES = ("softmax", "sigmoid", "identity")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "novelty", "reference", "coverage")
+_ONLY_IF_SET = ("tta", "novelty", "reference", "coverage", "costs")
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
@@ -44,6 +44,8 @@ class ModelCard:
         task: name of the task in `hubel.tasks.catalogue`; "" derives it, as for files of 0.1.0.
         offset: added to outputs that are numbers, after they are divided by the temperature.
         tta: the scores of the file are the mean over the views of `hubel.inference.tta`, which are part of its graph.
+        costs: of predicting each class (column) where each class (row) is true, at least 0; None where all errors cost
+            the same. See `hubel.inference.costs`.
         novelty: rule by which an image is of none of the classes; None for a model that has none.
         reference: measurements of the training's images, which new ones are compared with, as JSON values; see
             `hubel.audit.drifting.reference`. Empty where there are none.
@@ -64,6 +66,7 @@ class ModelCard:
     task: str = ""
     offset: float = 0.0
     tta: bool = False
+    costs: tuple[tuple[float, ...], ...] | None = None
     novelty: NoveltyRule | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
     coverage: CoverageTable | None = None
@@ -85,6 +88,8 @@ class ModelCard:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
         if not isinstance(self.tta, bool):
             raise OptionError(f"tta is true or false, not {self.tta!r}")
+        if self.costs is not None:
+            _check_costs(self.costs, len(self.classes))
         if self.novelty is not None and not self.classes:
             raise OptionError("a model without classes has no rule for images of none of them")
         if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
@@ -174,6 +179,14 @@ class ModelCard:
                 raise TypeError(f"{name} is no {kind.__name__}")
         json.dumps(values, allow_nan=False)  # Python's parser takes NaN, and 1e999 for infinity; JSON has neither
         preprocess, classes = Preprocess.from_json(values["preprocess"]), tuple(values["classes"])
+        costs = {"costs": tuple(map(tuple, values["costs"]))} if values.get("costs") is not None else {}
         coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
         rule = {"novelty": NoveltyRule.from_json(values["novelty"])} if values.get("novelty") is not None else {}
-        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage, **rule})
+        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage, **costs, **rule})
+
+
+def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:
+    if len(costs) != classes or any(len(row) != classes for row in costs):
+        raise OptionError(f"costs are a square of {classes} rows, one for each class")
+    if not all(isinstance(c, int | float) and not isinstance(c, bool) and 0 <= c < math.inf for r in costs for c in r):
+        raise OptionError("costs are numbers from 0")

@@ -220,7 +220,7 @@ def _tuned_values(plan: Plan) -> dict[str, Values]:
         "label_smoothing": _smoothing(plan),
         "weight_decay": (optimizer.weight_decay, 20 * optimizer.weight_decay),
         "ema": (optimizer.ema, 0.98),
-        **_class_weights(plan),
+        **_balances(plan),
     }
 
 
@@ -235,7 +235,7 @@ def _scratch_values(plan: Plan) -> dict[str, Values]:
         "label_smoothing": _smoothing(plan),
         "weight_decay": (optimizer.weight_decay, 4 * optimizer.weight_decay, optimizer.weight_decay / 4),
         "ema": (optimizer.ema, 0.98),
-        **_class_weights(plan),
+        **_balances(plan),
     }
 
 
@@ -258,12 +258,13 @@ def _smoothing(plan: Plan) -> Values:
     return (own, 0.0 if own else 0.1) if plan.loss.name == "cross_entropy" else (own,)
 
 
-def _class_weights(plan: Plan) -> dict[str, Values]:
+def _balances(plan: Plan) -> dict[str, Values]:
     if not plan.task.exclusive:
         return {}
     counts = np.bincount(plan.train.targets)
     uneven = counts.max() > _UNEVEN * max(1, counts.min())
-    return {"class_weights": (plan.recipe.optimization.class_weights, True)} if uneven else {}
+    other = "none" if plan.loss.balance == "inverse" else "inverse"
+    return {"balance": (plan.recipe.optimization.balance, other)} if uneven else {}
 
 
 def _sizes(plan: Plan) -> list[dict[str, Any]]:

@@ -21,10 +21,10 @@ _NAME = "hubel tune"
 _KEPT = 60  # percent of trials that go on where they are compared
 _COMPARED_FROM, _COMPARED_WITH = 3, 3  # tenths of a trial; trials that are finished
 _RANDOM = 6  # trials before the sampler learns from them
-_WEIGHTS = "class_weights"
+_BALANCE = "balance"
 # Single changes of the best trial so far, in this order: setting, place of the value.
 _CHANGES = (
-    ("epochs", 1), ("lr", 1), ("augment", 1), ("label_smoothing", 1), ("views", 1), ("class_weights", 1), ("freeze", 2),
+    ("epochs", 1), ("lr", 1), ("augment", 1), ("label_smoothing", 1), ("views", 1), ("balance", 1), ("freeze", 2),
     ("ema", 1), ("weight_decay", 1), ("augment", 2), ("lr", 2), ("batch_size", 1), ("augment", 3), ("weight_decay", 2),
     ("epochs", 2),
 )  # fmt: skip
@@ -174,7 +174,7 @@ class Study:
             choose(DEPTH)
         only_head = DEPTH in start.values and start.value(params, DEPTH) == HEAD
         for name in start.values:
-            if name != DEPTH and (not only_head or name == _WEIGHTS):
+            if name != DEPTH and (not only_head or name == _BALANCE):
                 choose(name)
         return params
 
@@ -224,7 +224,7 @@ class Study:
         start = self._space.starts[params[START]]
         if DEPTH not in start.values or start.value(params, DEPTH) != HEAD:
             return dict(params)
-        keys = {START, *(start.key(name) for name in (DEPTH, _WEIGHTS) if name in start.values)}
+        keys = {START, *(start.key(name) for name in (DEPTH, _BALANCE) if name in start.values)}
         return {name: value for name, value in params.items() if name in keys}
 
 
