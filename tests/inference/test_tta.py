@@ -117,7 +117,8 @@ def test_evaluate_and_predict_agree(photos: Path, tmp_path: Path) -> None:
         expected = hubel.load(model, device="cpu", tta=tta).predict_proba(order)
         np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert written == both.metrics.to_json() | {"tta": VIEWS[3], "split": "labelled", "used_in_training": 0}
+    expected = both.metrics.to_json() | {"tta": VIEWS[3], "split": "labelled", "used_in_training": 0}
+    assert {name: value for name, value in written.items() if name not in ("intervals", "images_digest")} == expected
     assert plain.to_json() == plain.metrics.to_json()
     assert VIEWS[3] in (tmp_path / "out" / "report.html").read_text()
 

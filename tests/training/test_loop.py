@@ -29,7 +29,7 @@ SETTINGS = {
     "ema": {"ema": 0.9},
     "dropout": {"options": {"filters": "4,8", "repeat": "1", "dropout": "0.3", "dense": "8"}},
     "clip": {"clip": 0.1, "schedule": "cosine"},
-    "shifted": {"augment": "strong", "label_smoothing": 0.1, "class_weights": True},
+    "shifted": {"augment": "strong", "label_smoothing": 0.1, "balance": "inverse"},
     "bfloat16": {"precision": "bfloat16"},
 }
 
@@ -98,9 +98,9 @@ def test_stops_where_it_is_asked_to(run_of: MakeRun) -> None:
 def test_asked_while_an_epoch_is_validated(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
     run, validate = run_of(epochs=epochs), module.output_batches
 
-    def interrupted(*args: Any, **settings: Any) -> Any:
+    def interrupted(*args: Any, **named: Any) -> Any:
         run.stop.asked = 2
-        return validate(*args, **settings)
+        return validate(*args, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "output_batches", interrupted)
@@ -153,20 +153,23 @@ def test_every_image_counts_once_and_the_last_batch_counts(run_of: MakeRun) -> N
     assert seen[:n] != seen[n : 2 * n]
 
 
-def test_validation_is_exact(run_of: MakeRun) -> None:
-    run = run_of(epochs=1, label_smoothing=0.2, class_weights=True)
+@pytest.mark.parametrize("balance", ["none", "inverse", "logit_adjustment"])
+def test_validation_is_exact(run_of: MakeRun, balance: str) -> None:
+    run = run_of(epochs=1, label_smoothing=0.2, balance=balance)
     run.go()
     loop, network, val = run.loop, run.trainer.network.eval(), run.loop.selection.val
     row = loop.progress.history[-1]
-    losses, right = [], 0
+    losses, right = [], []
     for position, target in enumerate(val.targets.tolist()):
         pixels = val.images.pixels(np.array([position]))
         with torch.no_grad():
             z = network(network_input(pixels, val.images.preprocess))[0].double().numpy()
         losses.append(np.log(np.exp(z).sum()) - z[target])
-        right += int(z.argmax() == target)
-    assert row["val_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
-    assert row["val_top1"] == right / len(losses)
+        right.append(z.argmax() == target)
+    groups = [np.arange(len(losses))] if balance == "none" else [np.flatnonzero(val.targets == c) for c in (0, 1)]
+    score = "val_top1" if balance == "none" else "val_macro_recall"
+    assert row["val_loss"] == pytest.approx(np.mean([np.mean(np.array(losses)[own]) for own in groups]), rel=1e-5)
+    assert row[score] == pytest.approx(np.mean([np.mean(np.array(right)[own]) for own in groups]))
 
 
 def test_training_loss_is_the_mean_over_samples(run_of: MakeRun) -> None:
@@ -242,7 +245,7 @@ def test_patience(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_class_weights_reach_the_loss(run_of: MakeRun) -> None:
-    run = run_of(class_weights=True)
+    run = run_of(balance="inverse")
     counts = np.bincount(run.loop.train.targets)
     np.testing.assert_allclose(run.trainer.objective.losses.weights, counts.sum() / (2 * counts), rtol=1e-6)
     assert run_of().trainer.objective.losses.weights is None
