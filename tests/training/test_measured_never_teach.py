@@ -82,7 +82,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     wrapped(Trainer, "step", step)
     wrapped(Loop, "_validate", lambda _, network, val, stop: select(found, val))
     wrapped(transfer, "_validation_score", lambda logits, plan, val: select(found, val))
-    wrapped(execution, "_calibrate", lambda model, plan, trained: None if plan.val is None else select(found, plan.val))
+    wrapped(execution, "_finished", lambda trained, plan, folder: None if plan.val is None else select(found, plan.val))
     monkeypatch.setattr(run_report, "write_evaluation", write)
     monkeypatch.setattr(run_report, "_drawings", lambda *_: [])
     monkeypatch.setattr(os, "fsync", lambda _: None)

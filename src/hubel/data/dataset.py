@@ -18,6 +18,7 @@ from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
+from hubel.data.sources.hub import Address, is_address
 from hubel.data.sources.listing import SPLITS, label_parts, natural_key, passed_over
 from hubel.data.splits import EvaluationRows, Splits, choose_rows, split
 
@@ -49,11 +50,13 @@ class Dataset:
         source: reads the images.
         index: facts of every image, by row.
         multi_label: one label text may name several classes, separated by "|".
+        repository: OWNER/NAME of data from the Hub; "" for other data.
     """
 
     source: Source
     index: Index
     multi_label: bool = False
+    repository: str = ""
 
     @property
     def name(self) -> str:
@@ -187,4 +190,5 @@ def open_dataset(
         passed = "".join(f"; {note}" for note in passed_over(index.skipped)[:3])
         readable = counted(len(index) - len(index.reasons), "readable image")
         raise DataError(f"{source.name}: none of the {readable} has a label{passed}")
-    return Dataset(source=source, index=index, multi_label=multi_label)
+    repository = Address.parse(str(data)).repository if is_address(data) else ""
+    return Dataset(source=source, index=index, multi_label=multi_label, repository=repository)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,6 @@ def execute(
             trained = _train_from_scratch(plan, folder, on_epoch)
         if not trained.stopped_by:
             trained = _finished(trained, plan, folder)
-            _keep_reference(folder.model, plan)
     return trained
 
 
@@ -254,7 +254,7 @@ def _open_loop(
 
 
 def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedModel:
-    """Calibrate the scores of a model file and its prediction sets, and give it its rule for unknown images.
+    """Calibrate the scores of a model file and its prediction sets; give it its rule for unknown images, its reference.
 
     Images that have trained the network tell nothing of how confident it may be, nor of how new other images are. So
     the scores are calibrated on the validation images; sets and rule on these, and on training images in
@@ -274,6 +274,7 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     if sentence:
         folder.tell(sentence)
     seconds = {"calibration": measured - started, "novelty": time.monotonic() - measured}
+    card = dataclasses.replace(card, reference=_reference(network, card, plan))
     save_model(trained.path, network.state_dict(), card)
     notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
     return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})
@@ -294,10 +295,8 @@ def _calibrated(card: ModelCard, plan: Plan, trained: TrainedModel, logits: NDAr
     return plan.task.calibrate_sets(together, card)
 
 
-def _keep_reference(model: Path, plan: Plan) -> None:
-    """Store in a model file what new images are to be compared with: see `hubel.audit.drift`."""
-    network, card = load_model(model)
+def _reference(network: nn.Module, card: ModelCard, plan: Plan) -> dict[str, Any]:
+    """Return what new images are to be compared with; see `hubel.audit.drift`."""
+    predictor = Predictor(network, card) if card.classes else None
     held_out = None if plan.val is None else plan.val.images
-    predictor = Predictor(network.to(plan.device), card) if card.classes else None
-    reference = observe_reference(predictor, card.preprocess, shown=plan.train.images, held_out=held_out)
-    save_model(model, network.state_dict(), dataclasses.replace(card, reference=reference.to_json()))
+    return observe_reference(predictor, card.preprocess, shown=plan.train.images, held_out=held_out).to_json()

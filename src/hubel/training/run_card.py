@@ -16,13 +16,11 @@ import numpy as np
 from hubel.core.files import write_atomic
 from hubel.core.progress import duration
 from hubel.core.resources import usable_cores
-from hubel.data.sources.hub import Address, is_address
 from hubel.export.bench.machine import processor_name
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import TrainedModel
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
-from hubel.training.run_folder import RunFolder
 from hubel.weights.card import ModelCard
 from hubel.weights.hub_card import hub_card
 from hubel.weights.model_file import load_model, read_card, save_model
@@ -57,9 +55,7 @@ _WEAKEST = 3  # classes
 def record_run(folder: Path, plan: Plan, trained: TrainedModel, evaluation: Evaluation) -> ModelCard:
     """Add the record of a run to its model file, and write the page into its folder; return the new card."""
     network, card = load_model(trained.path)
-    data = RunFolder(folder).config()["data"] or ""
-    source = Address.parse(data).repository if is_address(data) else ""
-    record = run_record(plan, trained, evaluation, card, source)
+    record = run_record(plan, trained, evaluation, card)
     card = dataclasses.replace(card, provenance={**card.provenance, "run": record})
     save_model(trained.path, network.state_dict(), card)
     circumstances = {
@@ -71,9 +67,7 @@ def record_run(folder: Path, plan: Plan, trained: TrainedModel, evaluation: Eval
     return card
 
 
-def run_record(
-    plan: Plan, trained: TrainedModel, evaluation: Evaluation, card: ModelCard, source: str = ""
-) -> dict[str, Any]:
+def run_record(plan: Plan, trained: TrainedModel, evaluation: Evaluation, card: ModelCard) -> dict[str, Any]:
     """Return what a run was made of and what it reached, as plain JSON values: the entry "run" of the provenance.
 
     Args:
@@ -81,13 +75,12 @@ def run_record(
         trained: what came of it.
         evaluation: of the images that measure it.
         card: of the model.
-        source: OWNER/NAME of data from the Hub; "" for other data.
     """
     splits, index = plan.splits, plan.dataset.index
     return {
         "task": plan.task.summary,
         "pipeline_tag": plan.task.pipeline_tag,
-        **({"source": source} if source else {}),
+        **({"source": plan.dataset.repository} if plan.dataset.repository else {}),
         **({"licence": licence} if (licence := _licence(plan)) else {}),
         "images": {name: len(getattr(splits, name)) for name in ("train", "val", "test")},
         "counts": _counts(plan, card.classes),
