@@ -10,6 +10,7 @@ rare is drawn anew, and so are the images. The test images are the same in all, 
 proportions of training is the mean of the recalls, weighted by these.
 
 With --whole, `hubel train` runs on the first draw of each subset instead, fine-tuning included: none against auto.
+That takes minutes a run.
 
 Run: python benchmarks/imbalance.py [--draws 5] [--whole]; half a minute, of which the features take most.
 """

@@ -98,9 +98,9 @@ def test_stops_where_it_is_asked_to(run_of: MakeRun) -> None:
 def test_asked_while_an_epoch_is_validated(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
     run, validate = run_of(epochs=epochs), module.output_batches
 
-    def interrupted(*args: Any, **named: Any) -> Any:
+    def interrupted(*args: Any, **settings: Any) -> Any:
         run.stop.asked = 2
-        return validate(*args, **named)
+        return validate(*args, **settings)
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "output_batches", interrupted)
