@@ -156,6 +156,7 @@ def test_hostile_members_are_named_and_counted(tmp_path: Path) -> None:
         "1 file passed over: a symbolic link (t.tar/link.jpg)",
         "1 file passed over: a hard link (t.tar/same.jpg)",
         "1 file passed over: a device (t.tar/d.jpg)",
+        "  hubel data with --passed-over names each of them",
     ]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["t.tar"]
 

@@ -18,6 +18,8 @@ from hubel.training import soup
 from hubel.weights.model_file import load_model, read_card, save_model
 from hubel.weights.weight_file import read_weights
 
+pytestmark = pytest.mark.slow  # three whole runs
+
 RECIPE: dict[str, Any] = {
     "model": "convnet", "epochs": 2, "options": {"filters": "8", "repeat": "1"}, "threads": 1, "loading_threads": 0,
     "freeze": "none", "ema": 0.0,

@@ -190,7 +190,7 @@ class ClassificationEvaluation(ScoresEvaluation):
 
     @cached_property
     def cost_metrics(self) -> CostMetrics | None:
-        """What the decisions cost; None for a model without costs."""
+        """Costs of the decisions; None for a model without costs."""
         if self.costs is None:
             return None
         return measure_costs(self.probabilities, self.targets, self.costs, self.metrics.classes)
