@@ -48,6 +48,7 @@ def test_first_centre() -> None:
     assert after(nn.AvgPool2d(2))[2] == 0.5
 
 
+@pytest.mark.slow
 def test_branches_meet() -> None:
     class Branches(nn.Module):
         def __init__(self) -> None:

@@ -92,6 +92,7 @@ def test_it_takes_little_room(run: Path) -> None:
     assert record < len(card.provenance["taught"]["keys"])
 
 
+@pytest.mark.slow
 def test_equal_runs_have_equal_files(run: Path, tmp_path: Path) -> None:
     again = package.train("digits", {**RECIPE, "loading_threads": 0}, out=tmp_path / "run", quiet=True)
     assert again.model.read_bytes() == (run / "model.safetensors").read_bytes()

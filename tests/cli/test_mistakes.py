@@ -284,6 +284,7 @@ def test_habits_from_other_programs(hubel: Call, words: str, message: str) -> No
     assert message in line(hubel(*words.split()))
 
 
+@pytest.mark.slow
 def test_a_recipe_in_yaml(hubel: Call) -> None:
     Path("recipe.yaml").write_text("epochs: 1\nnetwork:\n  model: linear\n")
     assert hubel("train", "digits", "--config", "recipe.yaml").code == 0

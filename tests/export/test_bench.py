@@ -142,6 +142,7 @@ def test_the_command_needs_no_torch_for_an_exported_file(model: Path) -> None:
     assert json.loads(done.stdout)["rows"][0]["error"] is None
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_weights(tmp_path: Path) -> None:
     peaks, sizes = [], []
     for units in (1, 8000):

@@ -215,6 +215,7 @@ def hubel_digests(photos: Path) -> Any:
     return open_dataset(str(photos)).digests()
 
 
+@pytest.mark.slow
 def test_members_that_share_a_split_keep_it(photos: Path, tmp_path: Path) -> None:
     recipe = hubel.Recipe(
         model="convnet", epochs=1, size="12", options={"filters": "4", "repeat": "1"}, threads=1, loading_threads=0

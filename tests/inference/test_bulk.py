@@ -103,6 +103,7 @@ def test_formats_agree(whole, inputs, tmp_path):
 
 @given(kept=st.floats(0, 1), zeros=st.integers(0, 9), suffix=st.sampled_from(SUFFIXES))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_goes_on_wherever_it_was_cut(kept, zeros, suffix, whole, inputs, tmp_path_factory):
     files, partial = whole
     output = tmp_path_factory.mktemp("cut") / f"answers{suffix}"

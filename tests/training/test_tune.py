@@ -344,6 +344,7 @@ def test_a_failing_trial_is_one_line_of_the_leaderboard(quick: Recipe, monkeypat
     assert found.run.evaluation is not None
 
 
+@pytest.mark.slow
 def test_the_winner_has_to_be_confirmed(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trial that is lucky on the images of the choice is not taken; one that is right everywhere is."""
     for lucky in (True, False):

@@ -96,7 +96,7 @@ def relative(ours: Tensor, theirs: Tensor) -> float:
 def same_numbers(model: str, options: dict[str, Any], theirs: nn.Module, side: int) -> None:
     randomise(theirs)
     ours = build_model(model, options=options)
-    varying = Varying.of(lambda n, c: build_model(model, num_classes=n, in_channels=c, options=options))
+    varying = Varying(lambda n, c: build_model(model, num_classes=n, in_channels=c, options=options))
     assert fit_weights(ours, renamed(model, ours, theirs.state_dict()), varying) == []
     ours.eval()
     theirs.eval()

@@ -245,6 +245,7 @@ def test_mistakes(folder):
 
 
 @pytest.mark.parametrize("names", [[], ["shift"], ["fog", "snow", "blur", "jpeg"]])
+@pytest.mark.slow
 def test_curves(names):
     which = find_corruptions(names)
     both = [random_result(seed, which, f"run {seed}") for seed in (0, 1)]
