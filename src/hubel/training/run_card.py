@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from hubel.core.files import write_atomic
 from hubel.core.progress import duration
@@ -23,7 +24,7 @@ from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
 from hubel.weights.hub_card import hub_card
-from hubel.weights.model_file import load_model, read_card, save_model
+from hubel.weights.model_file import read_card, save_model
 from hubel.weights.pretrained import find_weights
 
 __all__ = ["CARD_FILE", "record_run", "run_record"]
@@ -52,9 +53,19 @@ _ELSEWHERE = {
 _WEAKEST = 3  # classes
 
 
-def record_run(folder: Path, plan: Plan, trained: TrainedModel, evaluation: Evaluation) -> ModelCard:
-    """Add the record of a run to its model file, and write the page into its folder; return the new card."""
-    network, card = load_model(trained.path)
+def record_run(
+    folder: Path, plan: Plan, trained: TrainedModel, evaluation: Evaluation, network: nn.Module, card: ModelCard
+) -> ModelCard:
+    """Add the record of a run to its model file, and write the page into its folder; return the new card.
+
+    Args:
+        folder: of the run.
+        plan: of the run.
+        trained: what came of it.
+        evaluation: of the images that measure it.
+        network: of the model file.
+        card: of the model file.
+    """
     record = run_record(plan, trained, evaluation, card)
     card = dataclasses.replace(card, provenance={**card.provenance, "run": record})
     save_model(trained.path, network.state_dict(), card)

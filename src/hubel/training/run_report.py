@@ -98,7 +98,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         evaluation = task.evaluate_outputs(logits, card, measured.images, measured.targets)
     else:
         evaluation = task.evaluate(task.model(network, card), measured.images, measured.targets)
-    card = record_run(folder, plan, trained, evaluation)
+    card = record_run(folder, plan, trained, evaluation, network, card)
     licence = card.provenance["run"].get("licence")
     params = sum(p.numel() for p in network.parameters())
     p = card.preprocess
