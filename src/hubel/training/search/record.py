@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hubel.core.csv_text import csv_text
 from hubel.core.errors import CheckpointError
 from hubel.core.files import write_atomic, write_json
 from hubel.core.outputs import RUNS
@@ -62,15 +61,13 @@ class SearchFolder:
             rows: the trials.
             settings: of each trial, by its number: what differs from the default recipe.
         """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["trial", "settings", "score", "seconds", "state", "images", "note"])
+        table: list[list[Any]] = [["trial", "settings", "score", "seconds", "state", "images", "note"]]
         shown = [row for row in rows if row.state != SKIPPED]
         for row in sorted(shown, key=lambda row: (row.score is None, -(row.score or 0.0), row.number)):
             score = "" if row.score is None else f"{row.score:.6f}"
             changes = settings_text(settings[row.number])
-            writer.writerow([row.number, changes, score, f"{row.seconds:.1f}", row.state, row.sample or "", row.note])
-        write_atomic(self.path / LEADERBOARD, text.getvalue())
+            table.append([row.number, changes, score, f"{row.seconds:.1f}", row.state, row.sample or "", row.note])
+        write_atomic(self.path / LEADERBOARD, csv_text(table, formulas=True))
 
     def write_best(self, recipe: Recipe, remark: str) -> Path:
         """Write a recipe as TOML, with a remark on its first line; return the file."""
