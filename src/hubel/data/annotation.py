@@ -1,0 +1,70 @@
+"""Annotations: what is marked on one image, and the sources that give it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.data.sources.listing import Source
+
+__all__ = ["BOXES", "IGNORED", "MASKS", "POINTS", "AnnotatedSource", "Annotation"]
+
+#: The kinds of annotations.
+BOXES, MASKS, POINTS = "boxes", "masks", "points"
+#: The value of a mask's pixels that belong to no class, and that neither teach nor count.
+IGNORED = 255
+
+
+def _none(*shape: int) -> Any:
+    return field(default_factory=lambda: np.zeros(shape))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Annotation:
+    """What is marked on one image.
+
+    Positions are continuous, in pixels of the upright image: x to the right, y down; the first pixel covers 0 to 1.
+
+    Attributes:
+        classes: of each object, int64 `(k,)`, positions in the source's `names`.
+        boxes: left, top, right, bottom of each object, float64 `(k, 4)`.
+        crowd: whether a box holds a group whose members are not told apart, bool `(k,)`.
+        points: x, y and visibility of each object's key points, float64 `(k, j, 3)`; visibility is 0 where a point is
+            not given, 1 where it is hidden, 2 where it is visible.
+        mask: the class of each pixel, uint8 `(h, w)`, or `IGNORED`; None without a mask.
+    """
+
+    classes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    boxes: NDArray[np.float64] = _none(0, 4)
+    crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    points: NDArray[np.float64] = _none(0, 0, 3)
+    mask: NDArray[np.uint8] | None = None
+
+
+@runtime_checkable
+class AnnotatedSource(Source, Protocol):
+    """A source whose images have annotations.
+
+    The label text of an image names the classes that are on it, joined by "|": "" for an image with no object.
+
+    Attributes:
+        annotated: the kinds of annotations that it has, of `BOXES`, `MASKS` and `POINTS`; the first is what it is for.
+        names: of the classes.
+        point_names: of the key points of an object; empty without key points.
+        point_mirror: for each key point, the position of the one that it becomes in a mirrored image.
+    """
+
+    annotated: tuple[str, ...]
+    names: tuple[str, ...]
+    point_names: tuple[str, ...]
+    point_mirror: tuple[int, ...]
+
+    def annotation(self, row: int) -> Annotation:
+        """Return the annotation of an image, in pixels of the upright image.
+
+        Raises:
+            DecodeError: its mask can no longer be read.
+        """
