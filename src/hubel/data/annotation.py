@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,6 @@ __all__ = ["BOXES", "IGNORED", "MASKS", "POINTS", "AnnotatedSource", "Annotation
 BOXES, MASKS, POINTS = "boxes", "masks", "points"
 #: The value of a mask's pixels that belong to no class, and that neither teach nor count.
 IGNORED = 255
-
-
-def _none(*shape: int) -> Any:
-    return field(default_factory=lambda: np.zeros(shape))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,9 +34,9 @@ class Annotation:
     """
 
     classes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    boxes: NDArray[np.float64] = _none(0, 4)
+    boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    points: NDArray[np.float64] = _none(0, 0, 3)
+    points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 3)))
     mask: NDArray[np.uint8] | None = None
 
 
