@@ -104,11 +104,14 @@ class DenseModel(abc.ABC):
                 continue
             height, width = item.height, item.width
             annotation, scores = self.decode(answer, (height, width))
-            yield item, Found(
-                path=item.name,
-                width=width,
-                height=height,
-                annotation=annotation,
-                scores=scores,
-                reason=item.damage or None,
+            yield (
+                item,
+                Found(
+                    path=item.name,
+                    width=width,
+                    height=height,
+                    annotation=annotation,
+                    scores=scores,
+                    reason=item.damage or None,
+                ),
             )

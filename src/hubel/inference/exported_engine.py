@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hubel.core.cache import cache_folder
 from hubel.core.files import write_json

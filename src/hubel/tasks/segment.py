@@ -266,7 +266,10 @@ class Segmentation(Task):
     annotations: ClassVar[str] = MASKS
     stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "cross_entropy_dice", "dice")
-    metrics: ClassVar[Mapping[str, Metric]] = {"mean_iou": Metric("mean_iou"), "pixel_accuracy": Metric("pixel_accuracy")}
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "mean_iou": Metric("mean_iou"),
+        "pixel_accuracy": Metric("pixel_accuracy"),
+    }
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "reject")
     default_model: ClassVar[str | None] = "unet"
     augment: ClassVar[str] = "scene"
@@ -315,7 +318,8 @@ class Segmentation(Task):
         for at, annotation, _ in found_on(model, images):
             truth = images.annotation(at).mask
             found = annotation.mask
-            assert truth is not None and found is not None
+            assert truth is not None
+            assert found is not None
             truth = np.where(found == IGNORED, IGNORED, truth).astype(np.uint8)
             confusions[at] = confusion(np.minimum(found, classes - 1), truth, classes)
             boundaries[at] = boundary_f1(found, truth, classes)
