@@ -1,9 +1,9 @@
-"""Annotations: what is marked on one image, and the sources that give it."""
+"""Annotations: the marks on one image, and the sources that give it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,9 @@ BOXES, MASKS, POINTS = "boxes", "masks", "points"
 IGNORED = 255
 
 
-def _none(*shape: int) -> Any:
-    return field(default_factory=lambda: np.zeros(shape))
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Annotation:
-    """What is marked on one image.
+    """The marks on one image.
 
     Positions are continuous, in pixels of the upright image: x to the right, y down; the first pixel covers 0 to 1.
 
@@ -38,9 +34,9 @@ class Annotation:
     """
 
     classes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    boxes: NDArray[np.float64] = _none(0, 4)
+    boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    points: NDArray[np.float64] = _none(0, 0, 3)
+    points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 3)))
     mask: NDArray[np.uint8] | None = None
 
 
