@@ -57,7 +57,7 @@ def is_crowd(truth: Annotation) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Rules:
-    """How detections are compared with objects.
+    """The comparison of detections with objects.
 
     Attributes:
         overlap: returns the similarity of detections and objects, 0 to 1, `(k, m)`.

@@ -57,8 +57,8 @@ def point_similarity(found: Detections, truth: Annotation, sigmas: NDArray[np.fl
     if found.points.shape[1] != len(sigmas) or truth.points.shape[1] != len(sigmas):
         shown = f"{found.points.shape[1]} found and {truth.points.shape[1]} true"
         raise DataError(f"{len(sigmas)} sigmas belong to {len(sigmas)} key points, not to {shown} ones")
-    given: NDArray[np.bool_] = np.asarray(truth.points)[..., 2] > 0
-    some = given.any(1)[:, None]
+    given = truth.points[..., 2] > 0
+    some = given.any(1, keepdims=True)
     mine, theirs = found.points[:, None, :, :2], truth.points[None, :, :, :2]
     corners = truth.boxes.reshape(-1, 2, 2)
     sides = np.maximum(corners[:, 1] - corners[:, 0], 0)
