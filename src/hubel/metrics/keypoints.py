@@ -67,7 +67,7 @@ def point_similarity(found: Detections, truth: Annotation, sigmas: NDArray[np.fl
     offsets = np.where(some[..., None], mine - theirs, beyond)
     scale = box_areas(truth.boxes)[:, None] + np.spacing(1)
     likeness = np.exp(-(offsets**2).sum(-1) / (2 * (2 * sigmas) ** 2 * scale))
-    counted = np.where(some, given, True)
+    counted = given | ~some
     return np.asarray((likeness * counted).sum(-1) / counted.sum(-1))
 
 
