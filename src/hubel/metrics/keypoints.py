@@ -58,7 +58,7 @@ def point_similarity(found: Detections, truth: Annotation, sigmas: NDArray[np.fl
         shown = f"{found.points.shape[1]} found and {truth.points.shape[1]} true"
         raise DataError(f"{len(sigmas)} sigmas belong to {len(sigmas)} key points, not to {shown} ones")
     given = truth.points[..., 2] > 0
-    some = given.any(1, keepdims=True)
+    some = np.asarray(given.any(1))[:, None]
     mine, theirs = found.points[:, None, :, :2], truth.points[None, :, :, :2]
     corners = truth.boxes.reshape(-1, 2, 2)
     sides = np.maximum(corners[:, 1] - corners[:, 0], 0)
