@@ -1,4 +1,4 @@
-"""Annotations: what is marked on one image, and the sources that give it."""
+"""Annotations: the marks on one image, and the sources that give it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IGNORED = 255
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Annotation:
-    """What is marked on one image.
+    """The marks on one image.
 
     Positions are continuous, in pixels of the upright image: x to the right, y down; the first pixel covers 0 to 1.
 

@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from hubel.metrics.average_precision import DetectionMetrics as DetectionMetrics
+    from hubel.metrics.average_precision import Rules as Rules
+    from hubel.metrics.average_precision import average_precision_intervals as average_precision_intervals
+    from hubel.metrics.average_precision import class_matches as class_matches
+    from hubel.metrics.average_precision import measure_detections as measure_detections
     from hubel.metrics.calibration import ReliabilityBins as ReliabilityBins
     from hubel.metrics.calibration import fit_temperature as fit_temperature
     from hubel.metrics.calibration import reliability_bins as reliability_bins
@@ -26,6 +31,11 @@ if TYPE_CHECKING:
     from hubel.metrics.intervals import percentile_interval as percentile_interval
     from hubel.metrics.intervals import score_interval as score_interval
     from hubel.metrics.intervals import wilson as wilson
+    from hubel.metrics.keypoints import COCO_SIGMAS as COCO_SIGMAS
+    from hubel.metrics.keypoints import correct_points as correct_points
+    from hubel.metrics.keypoints import point_rules as point_rules
+    from hubel.metrics.keypoints import share_correct as share_correct
+    from hubel.metrics.keypoints import torso_diagonals as torso_diagonals
     from hubel.metrics.novelty import NoveltyMetrics as NoveltyMetrics
     from hubel.metrics.novelty import measure_novelty as measure_novelty
     from hubel.metrics.prediction_sets import SetMetrics as SetMetrics
@@ -37,12 +47,24 @@ if TYPE_CHECKING:
     from hubel.metrics.prediction_sets import raps_scores as raps_scores
     from hubel.metrics.reconstruction import ReconstructionMetrics as ReconstructionMetrics
     from hubel.metrics.reconstruction import measure_reconstruction as measure_reconstruction
+    from hubel.metrics.segmentation import SegmentationMetrics as SegmentationMetrics
+    from hubel.metrics.segmentation import boundary_f1 as boundary_f1
+    from hubel.metrics.segmentation import measure_segmentation as measure_segmentation
+    from hubel.metrics.segmentation import pixel_confusion as pixel_confusion
+    from hubel.metrics.segmentation import segmentation_intervals as segmentation_intervals
     from hubel.metrics.tables import confusion_csv as confusion_csv
     from hubel.metrics.tables import per_class_csv as per_class_csv
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "hubel.metrics.average_precision": (
+            "DetectionMetrics",
+            "Rules",
+            "average_precision_intervals",
+            "class_matches",
+            "measure_detections",
+        ),
         "hubel.metrics.calibration": ("ReliabilityBins", "fit_temperature", "reliability_bins"),
         "hubel.metrics.classification": (
             "ClassMetrics",
@@ -63,6 +85,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "score_interval",
             "wilson",
         ),
+        "hubel.metrics.keypoints": ("COCO_SIGMAS", "correct_points", "point_rules", "share_correct", "torso_diagonals"),
         "hubel.metrics.novelty": ("NoveltyMetrics", "measure_novelty"),
         "hubel.metrics.prediction_sets": (
             "SetMetrics",
@@ -74,6 +97,13 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "raps_scores",
         ),
         "hubel.metrics.reconstruction": ("ReconstructionMetrics", "measure_reconstruction"),
+        "hubel.metrics.segmentation": (
+            "SegmentationMetrics",
+            "boundary_f1",
+            "measure_segmentation",
+            "pixel_confusion",
+            "segmentation_intervals",
+        ),
         "hubel.metrics.tables": ("confusion_csv", "per_class_csv"),
     },
 )

@@ -217,7 +217,7 @@ def transform_annotation(
     point_mirror: Sequence[int] = (),
     least_inside: float = LEAST_INSIDE,
 ) -> Annotation:
-    """Transform what is marked on an image like the image.
+    """Transform all marks on an image like the image.
 
     An object of whose transformed box less than a share lies in the input is left out; the boxes of the others are cut
     at its edges. Where the image is seen in a mirror, left and right key points change places.
