@@ -81,7 +81,8 @@ def predict(
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
             least expected cost comes first, whatever its score. none ignores the costs that the model has.
         draw: folder for the images with what is found drawn on them: boxes, masks, key points.
-        labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes as text in YOLO's form.
+        labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes as text in YOLO's
+            form.
     """
     import sys
 

@@ -63,7 +63,9 @@ def _label_file(path: Path, found: Found) -> tuple[Path, bytes | str]:
 def yolo_text(annotation: Annotation, width: int, height: int) -> str:
     """Return boxes in YOLO's form: a line of class number, centre x and y, width and height, as shares of the image."""
     left, top, right, bottom = annotation.boxes.T
-    shares = np.stack([(left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height])
+    shares = np.stack(
+        [(left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height]
+    )
     lines = zip(annotation.classes.tolist(), shares.T.tolist(), strict=True)
     return "".join(f"{number} {' '.join(f'{value:.6f}' for value in box)}\n" for number, box in lines)
 

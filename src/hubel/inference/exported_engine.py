@@ -53,6 +53,11 @@ class ExportedEngine:
     def _soonest(self) -> str:
         return next(iter(ONNX_ENGINES)) if self.engine == AUTO else self.engine
 
+    def use(self, engine: str) -> None:
+        """Run whatever comes on this engine."""
+        self.engine = engine
+        self.__dict__.pop("one_lane", None)  # of another engine
+
     def fastest(self) -> str:
         """Return the engine that was asked for, or the one that is fastest here: measured once, remembered."""
         installed = installed_onnx_engines()

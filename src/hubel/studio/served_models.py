@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.errors import OptionError
 from hubel.core.resources import usable_cores
 from hubel.inference.classifier import Classifier
 from hubel.inference.exported import Exported
@@ -82,7 +83,9 @@ def _load(model: str, device: str, engine: str) -> Classifier:
     if not is_exported(model):
         return load_classifier(model, device=device)
     classifier = Exported(Path(model), engine=engine)
-    classifier.engine = classifier.fastest()
+    if classifier.card.dense:
+        raise OptionError(f"{model} annotates images (task {classifier.card.task}); hubel serve runs classifiers")
+    classifier.use_fastest()
     return classifier
 
 

@@ -22,8 +22,8 @@ from hubel.metrics.report_items import Drawing, PredictionTable, ReportTable, Ti
 from hubel.metrics.segmentation import (
     SegmentationMetrics,
     boundary_f1,
-    confusion,
     measure_segmentation,
+    pixel_confusion,
     segmentation_intervals,
 )
 from hubel.metrics.tables import percent, percent_range
@@ -321,7 +321,7 @@ class Segmentation(Task):
             assert truth is not None
             assert found is not None
             truth = np.where(found == IGNORED, IGNORED, truth).astype(np.uint8)
-            confusions[at] = confusion(np.minimum(found, classes - 1), truth, classes)
+            confusions[at] = pixel_confusion(np.minimum(found, classes - 1), truth, classes)
             boundaries[at] = boundary_f1(found, truth, classes)
         order = np.argsort(-image_ious(confusions), kind="stable")
         half = max(0, len(order) // 2 - _SHOWN // 2)

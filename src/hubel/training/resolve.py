@@ -480,9 +480,10 @@ def choose_preprocess(
     size = parse_size(recipe.data.size) if recipe.data.size else None
     if most_pixels:
         height, width = size or _shape_of_images(dataset, most_pixels)
+        squash: Any = recipe.data.resize or "squash"
         channels = like.channels if like else int(dataset.index.channels[dataset.rows()].max())
         plain = like or Preprocess(height, width, channels, mean=(0.0,) * channels, std=(1.0,) * channels)
-        return replace(plain, height=height, width=width, resize=recipe.data.resize or "squash", crop=1.0)
+        return replace(plain, height=height, width=width, resize=squash, crop=1.0)
     if like is not None:
         height, width = size or enlarged_size(dataset, like, variant)
         resize: Any = recipe.data.resize or like.resize
