@@ -5,6 +5,14 @@ const root = new URL(".", document.currentScript.src); // a proxy may publish th
 const $ = (id) => document.getElementById(id);
 const state = { token: "", models: [], file: null, turn: 0, chosen: "" };
 
+// What a model does with a photo, and what its list shows, by its kind of output.
+const KINDS = {
+  vector: ["Classify a photo", "Predictions"],
+  maps: ["Segment a photo", "Share of the photo"],
+  boxes: ["Find objects in a photo", "Objects"],
+  points: ["Find key points in a photo", "Objects"],
+};
+
 function make(tag, name, text) {
   const element = document.createElement(tag);
   element.className = name;
@@ -59,6 +67,15 @@ async function loadModels() {
   $("problem").hidden = true;
   $("model").replaceChildren(...state.models.map((model) => new Option(model.name, model.name)));
   $("choice").hidden = state.models.length < 2;
+  showKind();
+}
+
+function showKind() {
+  const model = state.models.find((one) => one.name === $("model").value) || state.models[0];
+  const [title, list] = KINDS[model.output];
+  document.querySelector("h1").textContent = title;
+  document.title = `${title} · hubel`;
+  $("classes-title").textContent = list;
 }
 
 async function classify() {
@@ -213,7 +230,10 @@ $("file").addEventListener("change", (event) => {
   acceptFile(event.target.files);
   event.target.value = "";
 });
-$("model").addEventListener("change", () => state.file && classify());
+$("model").addEventListener("change", () => {
+  showKind();
+  if (state.file) classify();
+});
 $("photo").addEventListener("error", () => { $("photo").hidden = true; });
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();
