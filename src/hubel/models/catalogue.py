@@ -50,6 +50,10 @@ FAMILIES = (
     "densenet",
     "efficientnet",
     "autoencoder",
+    "unet",
+    "lraspp",
+    "fcn",
+    "pose",
 )
 
 _MOST_VALUES = 1000  # of one option; bounds the network that an untrusted model file can describe
