@@ -100,7 +100,7 @@ def draw_annotation(
     canvas = Image.fromarray(pixels)
     if fine > 1:  # whole copies of pixels, so that what is not drawn over comes back unchanged
         canvas = canvas.resize((fine * width, fine * height), Image.Resampling.NEAREST)
-    pen = _Pen(ImageDraw.Draw(canvas), fine, max(1.4, min(height, width) / 220), max(10.0, min(height, width) / 30))
+    pen = _Pen(ImageDraw.Draw(canvas), fine, max(1.8, min(height, width) / 220), max(10.0, min(height, width) / 30))
     several = len(set(annotation.classes.tolist())) > 1 or not annotation.points.size
     order = np.argsort(-np.prod(annotation.boxes[:, 2:] - annotation.boxes[:, :2], axis=1)).tolist()
     for i in order:
@@ -172,17 +172,24 @@ class _Pen:
 
     def box(self, box: Sequence[float], colour: Colour, *, crowd: bool) -> None:
         """Draw a box with a dark edge, which is seen on any ground; that of a crowd is thin."""
-        left, top, right, bottom = (value * self._fine for value in box)
+        left, top, right, bottom = self._inside(box)
         inner = self._thickness / (2 if crowd else 1)
-        for width, ink in ((inner + 1.2 * self._fine, (20, 20, 20)), (inner, colour)):
+        for width, ink in ((inner + 0.9 * self._fine, (20, 20, 20)), (inner, colour)):
             self._draw.rectangle(
                 (left - width / 2, top - width / 2, right + width / 2 - 1, bottom + width / 2 - 1),
                 outline=ink, width=max(1, round(width)),
             )  # fmt: skip
 
+    def _inside(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """Return a box on the canvas, cut at its edges."""
+        width, height = self._draw.im.size
+        left, top, right, bottom = (value * self._fine for value in box)
+        return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+
     def label(self, box: Sequence[float], text: str, colour: Colour) -> None:
         """Write a name above a box, or inside where there is no room."""
-        left, top = box[0] * self._fine - self._thickness / 2, box[1] * self._fine
+        left, top, _, _ = self._inside(box)
+        left -= self._thickness / 2
         font = _font(self._type, plain=_is_plain(text))
         width, pad = self._draw.textlength(text, font=font), self._type * 0.22
         height = self._type * 1.25
