@@ -14,9 +14,9 @@ from hubel.core.errors import OptionError
 from hubel.core.files import user_path
 from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
-from hubel.inference.annotated_files import AnnotatedFiles
 from hubel.inference.dense import DenseModel
 from hubel.inference.dense_rows import DenseLayout, dense_row
+from hubel.inference.prediction_files import PredictionFiles
 from hubel.inference.row_files import Layout, Row, RowLayout, row_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class BulkJob:
         costs: as for `hubel.inference.load.load`; "" for the model's own.
         coverage: adds prediction sets, see `Classifier.rank`.
         draw: folder for the images with what is found drawn on them; None for no drawings.
-        labels: folder for what is found as files of labels, see `AnnotatedFiles`; None for none.
+        labels: folder for what is found as files of labels, see `PredictionFiles`; None for none.
 
     Raises:
         OptionError: a value that cannot work.
@@ -141,7 +141,7 @@ def local_rows(
 ) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
     if isinstance(classifier, DenseModel):
-        files = AnnotatedFiles(classifier.classes, drawings=job.draw, labels=job.labels)
+        files = PredictionFiles(classifier.classes, drawings=job.draw, labels=job.labels)
         for item, found in classifier.stream(inputs):
             if found.width:
                 files.write(item, found)

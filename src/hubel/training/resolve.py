@@ -16,15 +16,13 @@ from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
-from hubel.data.annotation import AnnotatedSource
 from hubel.data.augment import Policy, find_policy
-from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.dataset import Dataset, find_annotations, open_dataset
 from hubel.data.decode_cache import CacheMode
 from hubel.data.loading import Images, Labelled, blank_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
-from hubel.data.sources.listing import SPLITS
+from hubel.data.sources.listing import SPLITS, Source
 from hubel.data.splits import Splits, split
 from hubel.data.taught import Taught
 from hubel.evaluation.folds import assign_folds
@@ -248,9 +246,8 @@ def _task(recipe: Recipe) -> Task:
 
 def _task_of_data(data: Any, recipe: Recipe, xo: XO | None) -> tuple[Source, Task]:
     """Return the opened source, and the task that its annotations are for; the first one where it has none."""
-    source = open_source(data, xo=xo, root=recipe.data.root, void=recipe.data.void)
-    kind = source.annotated[0] if isinstance(source, AnnotatedSource) else ""
-    return source, next(task for task in TASKS if task.annotations == kind)
+    source, kinds = find_annotations(data, xo=xo, root=recipe.data.root, void=recipe.data.void)
+    return source, next(task for task in TASKS if task.annotations == (kinds[0] if kinds else ""))
 
 
 def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights) -> tuple[Splits, bool]:
