@@ -106,6 +106,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     options = options_of(name) | recipe.network.options
     trunk = find(options["backbone"])[0] if "backbone" in options else ""
     initial = find_initial_weights(recipe.transfer, *find(trunk or name))
+    if trunk and recipe.transfer.freeze not in (None, NONE):
+        raise OptionError(f"all of {name} is trained, its backbone {trunk} included: leave out --freeze")
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
         initial = replace(initial, weights=None, options={})
