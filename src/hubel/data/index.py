@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class Index:
         reused: number of rows that were taken from an earlier scan.
         remarks: of the source, for the user, a line each.
         passed: path and reason of each file that was passed over, of the first 100,000.
+        parents: the parent of a class, or of another parent, where the source has a hierarchy.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Index:
     reused: int = 0
     remarks: tuple[str, ...] = ()
     passed: tuple[tuple[str, str], ...] = ()
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -239,6 +242,7 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         reused=len(listing) - len(todo),
         remarks=listing.notes,
         passed=listing.passed,
+        parents=listing.parents,
         **columns,
     )
     if (columns["status"] != OK).all():

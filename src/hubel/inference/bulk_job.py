@@ -37,6 +37,7 @@ class BulkJob:
         no_formulas: see `RowLayout`.
         costs: as for `hubel.inference.load.load`; "" for the model's own.
         coverage: adds prediction sets, see `Classifier.rank`.
+        sure: adds ancestors, see `Classifier.rank`.
 
     Raises:
         OptionError: a value that cannot work.
@@ -52,6 +53,7 @@ class BulkJob:
     no_formulas: bool = False
     costs: str = ""
     coverage: float | None = None
+    sure: float | None = None
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
@@ -87,8 +89,10 @@ class BulkJob:
         """Return the columns of the rows.
 
         Raises:
-            OptionError: there are no prediction sets of the coverage.
+            OptionError: there are no prediction sets of the coverage, or no ancestors.
         """
+        if self.sure is not None:
+            classifier.card.class_tree().check(self.sure)
         if self.coverage is not None:
             classifier.card.coverage_table().at(self.coverage)
         card, top = classifier.card, min(self.top, len(classifier.classes))
@@ -100,6 +104,7 @@ class BulkJob:
             coverage=self.coverage,
             costs=card.costs is not None,
             novelty=card.novelty is not None,
+            sure=self.sure,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -110,7 +115,7 @@ class BulkJob:
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
         priced = user_path(self.costs) if self.costs else Path()
         costs = {"--costs": _digest(priced) if priced.is_file() else self.costs} if self.costs else {}
-        asked = {"--top": self.top, "--coverage": self.coverage, "--shard": self.shard}
+        asked = {"--top": self.top, "--coverage": self.coverage, "--sure": self.sure, "--shard": self.shard}
         return {"model": model, **asked, **decode, **costs}
 
 
@@ -121,5 +126,5 @@ def _digest(path: Path) -> str:
 
 def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
-    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage):
+    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage, sure=job.sure):
         yield row_of(prediction, item if job.decoded else None)

@@ -33,6 +33,7 @@ from hubel.metrics.classification import (
 )
 from hubel.metrics.classification_intervals import classification_intervals, few_images
 from hubel.metrics.costs import CostMetrics, measure_costs
+from hubel.metrics.hierarchy import HierarchyMetrics, hierarchy_rows, level_table, measure_hierarchy
 from hubel.metrics.imbalance import class_counts, inequality, log_shares, prior_shift, recall_weights
 from hubel.metrics.intervals import Interval
 from hubel.metrics.novelty import NoveltyMetrics, measure_novelty
@@ -55,6 +56,7 @@ __all__ = [
     "ClassificationEvaluation",
     "ClassificationObjective",
     "ScoresEvaluation",
+    "measure_sure",
     "per_class_table",
     "predict_rows",
     "predict_scores",
@@ -180,6 +182,7 @@ class ClassificationEvaluation(ScoresEvaluation):
         novelty: of each image, `(n,)`; None of a model without a rule for unknown images, as is the next one.
         novelty_metrics: numbers on the novelty.
         unknown: novelty of images of none of the classes, `(m,)`; None where there are none.
+        hierarchy: numbers at each level above the classes; None of a model whose classes have none.
     """
 
     metrics: Metrics
@@ -187,6 +190,7 @@ class ClassificationEvaluation(ScoresEvaluation):
     novelty: NDArray[np.float64] | None = None
     novelty_metrics: NoveltyMetrics | None = None
     unknown: NDArray[np.float64] | None = None
+    hierarchy: HierarchyMetrics | None = None
 
     @cached_property
     def cost_metrics(self) -> CostMetrics | None:
@@ -202,7 +206,7 @@ class ClassificationEvaluation(ScoresEvaluation):
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
-        found = {"novelty": self.novelty_metrics, "costs": self.cost_metrics}
+        found = {"novelty": self.novelty_metrics, "costs": self.cost_metrics, "hierarchy": self.hierarchy}
         return super().to_json() | {name: one.to_json() for name, one in found.items() if one is not None}
 
     @cached_property
@@ -231,6 +235,7 @@ class ClassificationEvaluation(ScoresEvaluation):
             top5 = [("top-5 accuracy", f"{percent(m.top5, 2)}%", percent_range(intervals["top5"]))]
         return [
             (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%", percent_range(intervals["top1"])),
+            *([] if self.hierarchy is None else hierarchy_rows(self.hierarchy)),
             *self._cost_rows(),
             *top5,
             ("macro precision", f"{m.macro_precision:.4f}", value_range(intervals["macro_precision"])),
@@ -303,14 +308,15 @@ class ClassificationEvaluation(ScoresEvaluation):
         return f", without {n} predicted {'class' if n == 1 else 'classes'} that no image has" if n else ""
 
     def report_tables(self) -> list[ReportTable]:
-        """Return the confused classes and the classes."""
-        per_class = per_class_table(self.metrics.per_class)
+        """Return the confused classes, the levels of a hierarchy, and the classes."""
+        levels = [] if self.hierarchy is None else [level_table(self.hierarchy.levels)]
+        tables = [*levels, per_class_table(self.metrics.per_class)]
         confused = [(true, predicted, f"{n:,}") for true, predicted, n in self.metrics.most_confused()]
         if not confused:
-            return [per_class]
+            return tables
         columns = ("Label", "Predicted", "Images")
         table = ReportTable(heading="Most confused", columns=columns, rows=confused, text_columns=2, above_figures=True)
-        return [table, per_class]
+        return [table, *tables]
 
     def footnote(self) -> str:
         """Return the definitions of the numbers."""
@@ -338,6 +344,7 @@ class ClassificationEvaluation(ScoresEvaluation):
                 "score": rounded(p[np.arange(len(p)), predicted]),
                 "rank": ranks(p, self.targets).tolist(),
                 **self._novelty_columns(),
+                **self._sure_columns(),
             },
             scores=score_columns(p, classes),
         )
@@ -347,6 +354,10 @@ class ClassificationEvaluation(ScoresEvaluation):
             return {}
         unknown = self.novelty > self.novelty_metrics.threshold
         return {"novelty": rounded(self.novelty), "unknown": ["true" if one else "false" for one in unknown]}
+
+    def _sure_columns(self) -> dict[str, list[Any]]:
+        sure = None if self.hierarchy is None else self.hierarchy.sure
+        return {} if sure is None else {"ancestor": list(sure.answers), "ancestor_score": rounded(sure.scores)}
 
     def mistakes(self) -> list[FileGroup]:
         """Return the wrongly classified images by label and prediction, of each pair the most confident first."""
@@ -412,6 +423,19 @@ class ClassificationEvaluation(ScoresEvaluation):
     def advice(self, training_images: Mapping[str, int]) -> list[str]:
         """Return sentences on the weakest classes and the commonest confusions."""
         return advice(self.metrics, training_images)
+
+
+def measure_sure(evaluation: Evaluation, card: ModelCard, sure: float) -> Evaluation:
+    """Return an evaluation with the answers of which the model is sure; see `Classifier.ancestor`.
+
+    Raises:
+        OptionError: `sure` is out of range, or an image has not exactly one of the classes.
+    """
+    tree = card.class_tree()
+    assert isinstance(evaluation, ClassificationEvaluation)
+    probabilities, predicted = evaluation.probabilities, evaluation.predicted
+    found = measure_hierarchy(tree, evaluation.targets, predicted, probabilities, sure=sure)
+    return dataclasses.replace(evaluation, hierarchy=found)
 
 
 PER_CLASS_FOOTNOTE = (
@@ -594,6 +618,7 @@ class Classification(Task):
         if card.scores == "sigmoid":
             found = found / found.sum(1, keepdims=True)
         predicted = None if card.costs is None else cheapest(found, card.costs)
+        chosen = found.argmax(1) if predicted is None else predicted
         return ClassificationEvaluation(
             metrics=measure_classification(found, targets, card.classes, predicted=predicted),
             probabilities=found,
@@ -601,4 +626,5 @@ class Classification(Task):
             images=images,
             tta=tta,
             costs=None if card.costs is None else np.array(card.costs, np.float64),
+            hierarchy=measure_hierarchy(card.class_tree(), targets, chosen, found) if card.parents else None,
         )
