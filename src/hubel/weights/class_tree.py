@@ -96,7 +96,7 @@ class ClassTree:
 
     @cached_property
     def members(self) -> NDArray[np.bool_]:
-        """Whether each class is below each node, or is this node, `(nodes, classes)`."""
+        """True for each class that is below a node, or is this node, `(nodes, classes)`."""
         found = np.zeros((len(self._place), len(self.classes)), np.bool_)
         for place, path in enumerate(self._paths):
             found[[self._place[node] for node in path], place] = True

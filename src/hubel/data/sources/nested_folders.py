@@ -15,7 +15,7 @@ from hubel.data.sources.listing import class_name
 
 __all__ = ["HoldsClasses", "class_folders", "holds_classes", "link_parents", "nesting_note"]
 
-#: Whether a folder, by its path below the root or the folder of its split, holds class folders rather than images.
+#: Takes the path of a folder below the root, or below that of its split; returns whether it holds class folders.
 HoldsClasses = Callable[[str], bool]
 
 _SHOWN = 3
