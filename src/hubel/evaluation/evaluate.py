@@ -22,7 +22,7 @@ from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
 from hubel.metrics.imbalance import prior_fact
 from hubel.tasks.catalogue import find_task
-from hubel.tasks.classify import measure_sure
+from hubel.tasks.classify_evaluation import measure_sure
 from hubel.tasks.prediction_sets import measure_coverage
 from hubel.tasks.task import Evaluation, Model
 
