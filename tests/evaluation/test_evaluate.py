@@ -45,7 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Measure the model of the run; return the result and the content of metrics.json."""
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("hubel.tasks.classify.ClassificationEvaluation.drawings", lambda _: [])
+    monkeypatch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
 
     def measured(data: Path, model: Path = world / "run", **settings: Any) -> tuple[Any, dict[str, Any]]:
         done = evaluate_file(model, str(data), out=tmp_path / "out", **settings)

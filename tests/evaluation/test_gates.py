@@ -21,7 +21,7 @@ from hubel.data.loading import Images
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.evaluation.gates import Gates, compare_evaluations, failed_gates, parse_min_recall
 from hubel.metrics.classification import measure_classification
-from hubel.tasks.classify import ClassificationEvaluation
+from hubel.tasks.classify_evaluation import ClassificationEvaluation
 from hubel.tasks.regress import RegressionEvaluation, measure_regression
 from hubel.training import run_report
 from hubel.weights.model_file import load_model, save_model
@@ -116,7 +116,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HUBEL_CACHE", str(folder / "cache"))
         patched.setattr(run_report, "_drawings", lambda *_: [])
-        patched.setattr("hubel.tasks.classify.ClassificationEvaluation.drawings", lambda _: [])
+        patched.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
         patched.setattr("hubel.tasks.regress.RegressionEvaluation.drawings", lambda _: [])
         recipe = {"model": "linear", "epochs": 3, "threads": 1, "loading_threads": 0, "precision": "float32"}
         hubel.train(folder / "photos", recipe, out=folder / "run")
@@ -131,7 +131,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def measure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("hubel.tasks.classify.ClassificationEvaluation.drawings", lambda _: [])
+    monkeypatch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
 
     def measured(model: str, data: str = "photos", **gates: Any) -> Any:
         done = evaluate_file(world / model, str(world / data), out=tmp_path / "out", gates=Gates(**gates))

@@ -20,6 +20,7 @@ EXAMPLES = (
     'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
     "hubel predict model.onnx holiday/ -o answers.parquet --resume",
     "hubel predict model.onnx holiday/ --coverage 0.95",
+    "hubel predict model.onnx holiday/ --sure 0.9",
     "hubel predict model.onnx holiday/ --shard 1/3 -o answers-1.csv",
     "cat photo.jpg | hubel predict model.safetensors -",
     'find . -name "*.png" | hubel predict model.safetensors - --jsonl',
@@ -42,6 +43,7 @@ def predict(
     tta: bool = False,
     no_formulas: bool = False,
     coverage: float | None = None,
+    sure: float | None = None,
     debug_decode: bool = False,
     costs: str = "",
     draw: Path | None = None,
@@ -76,6 +78,8 @@ def predict(
             for formulas.
         coverage: add the set of classes that the image may have, such that this share of sets have the true class: 0.95
             means 19 of 20. From 0.5 to 0.999, for models that hubel train has calibrated.
+        sure: add the class, or the narrowest group of classes that the model knows (hubel train --parents), whose
+            probability is at least this: 0.9 for 9 of 10. From 0.5 to 0.999.
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
@@ -113,6 +117,7 @@ def predict(
         coverage=coverage,
         draw=output_folder(draw, verb="predict", inputs=(model, *sources), flag="--draw"),
         labels=output_folder(labels, verb="predict", inputs=(model, *sources), flag="--labels"),
+        sure=sure,
     )
     if resume and output is None:
         raise OptionError("--resume continues a file: add --output FILE")

@@ -186,6 +186,7 @@ def open_dataset(
     root: str | Path | None = None,
     void: int | None = None,
     threads: int | None = None,
+    parents: str | Mapping[str, str] | None = None,
 ) -> Dataset:
     """Open images and index them; only files that an earlier scan has not seen are decoded.
 
@@ -198,11 +199,12 @@ def open_dataset(
         root: the folder that the relative paths of a table start at; the table's own if None.
         void: the value of a mask's pixels that belong to no class, beside 255.
         threads: of decoding; None uses every core.
+        parents: of the classes, where folders lie in folders; see `open_source`.
 
     Raises:
         DataError: nothing is there, nothing in it is a labelled image, or none can be read.
     """
-    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root, void=void)
+    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root, void=void, parents=parents)
     index = scan(source, threads=threads)
     if labelled and needed and not len(index.usable()):
         passed = "".join(f"; {note}" for note in passed_over(index.skipped)[:3])

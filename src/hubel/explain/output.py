@@ -192,7 +192,7 @@ def write_embedding(
 ) -> OutputFolder:
     """Embed all images of a dataset in two dimensions, as a figure and a table. See `embed`."""
     out = output_folder(out, verb="embed", inputs=(data,))
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, parents=predictor.card.parents or None)
     embedding = embed(predictor.network, dataset.images(predictor.card.preprocess), layer=layer)
     output = _output_folder(predictor, out, [], verb="embed")
     output.add("embedding", draw_embedding(embedding, f"{predictor.card.model} on {dataset.name}"), "PCA and t-SNE")

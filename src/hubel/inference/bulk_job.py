@@ -42,6 +42,7 @@ class BulkJob:
         coverage: adds prediction sets, see `Classifier.rank`.
         draw: folder for the images with what is found drawn on them; None for no drawings.
         labels: folder for what is found as files of labels, see `PredictionFiles`; None for none.
+        sure: adds ancestors, see `Classifier.rank`.
 
     Raises:
         OptionError: a value that cannot work.
@@ -59,6 +60,7 @@ class BulkJob:
     coverage: float | None = None
     draw: Path | None = None
     labels: Path | None = None
+    sure: float | None = None
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
@@ -102,10 +104,12 @@ class BulkJob:
         """Return the columns of the rows.
 
         Raises:
-            OptionError: there are no prediction sets of the coverage.
+            OptionError: there are no prediction sets of the coverage, or no ancestors.
         """
         if isinstance(classifier, DenseModel):
             return DenseLayout.of(classifier.card, no_formulas=self.no_formulas)
+        if self.sure is not None:
+            classifier.card.class_tree().check(self.sure)
         if self.coverage is not None:
             classifier.card.coverage_table().at(self.coverage)
         card, top = classifier.card, min(self.top, len(classifier.classes))
@@ -117,6 +121,7 @@ class BulkJob:
             coverage=self.coverage,
             costs=card.costs is not None,
             novelty=card.novelty is not None,
+            sure=self.sure,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -127,7 +132,7 @@ class BulkJob:
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
         priced = user_path(self.costs) if self.costs else Path()
         costs = {"--costs": _digest(priced) if priced.is_file() else self.costs} if self.costs else {}
-        asked = {"--top": self.top, "--coverage": self.coverage, "--shard": self.shard}
+        asked = {"--top": self.top, "--coverage": self.coverage, "--sure": self.sure, "--shard": self.shard}
         return {"model": model, **asked, **decode, **costs}
 
 
@@ -147,5 +152,5 @@ def local_rows(
                 files.write(item, found)
             yield dense_row(found, classifier.classes)
         return
-    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage):
+    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage, sure=job.sure):
         yield row_of(prediction, item if job.decoded else None)

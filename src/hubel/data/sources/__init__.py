@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from hubel.data.sources import (
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.class_folders import holds_photos
-from hubel.data.sources.kind import Rooted, SourceKind, SourceRequest
+from hubel.data.sources.kind import NESTED, Rooted, SourceKind, SourceRequest
 from hubel.data.sources.listing import Listing, Source
 
 __all__ = ["KINDS", "ArraySource", "Listing", "Source", "open_source"]
@@ -63,6 +64,7 @@ def open_source(
     xo: XO | None = None,
     root: str | Path | None = None,
     void: int | None = None,
+    parents: str | Mapping[str, str] | None = None,
 ) -> Source:
     """Open the source that `data` describes.
 
@@ -76,9 +78,12 @@ def open_source(
         root: the folder that the relative paths of a table start at; the table's own if None. `Rooted(table, root)` as
             the data says the same where there is no such argument.
         void: the value of a mask's pixels that belong to no class, beside 255.
+        parents: "folders" where class folders lie in folders of their parents; or the parents by the names of classes,
+            such as a model's card has them; see `SourceRequest`.
 
     Raises:
         DataError: nothing is there, or it is none of `KINDS`.
+        OptionError: `root` or `parents` do not suit the data.
         UnknownNameError: there is no file, folder or built-in dataset of this name.
     """
     if isinstance(data, Source):
@@ -90,7 +95,17 @@ def open_source(
         hint = "; images and their labels are a tuple (images, labels)" if isinstance(data, list) else ""
         raise DataError(f"data is {accepted}; not {type(data).__name__}{hint}")
     folder = None if root is None else user_path(root)
-    return _open(SourceRequest(data=data, root=folder, multi_label=multi_label, labelled=labelled, xo=xo, void=void))
+    return _open(
+        SourceRequest(
+            data=data,
+            root=folder,
+            multi_label=multi_label,
+            labelled=labelled,
+            xo=xo,
+            void=void,
+            parents=parents,
+        )
+    )
 
 
 def _open(request: SourceRequest) -> Source:
@@ -107,6 +122,10 @@ def _open(request: SourceRequest) -> Source:
         return _open(opened)
     if request.root is not None and not kind.rooted:
         raise OptionError(f"--root is the folder that the paths of a table start at; this is {kind.name}")
+    if request.parents == NESTED and not kind.nested:
+        raise OptionError(
+            f"--parents {NESTED} is for class folders in the folders of their parents; this is {kind.name}"
+        )
     if request.name:
         opened.name = request.name
     return opened

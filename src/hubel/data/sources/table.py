@@ -1,7 +1,8 @@
 """A table of image paths: CSV, TSV or Parquet with a column of paths, one of labels and, if there are splits, `split`.
 
-The columns are found by their usual names (`image_path`, `file_name`, ...; `label`, `class`, ...). Text may be divided
-by commas, semicolons or tabs, and be UTF-8, UTF-16 or, as Excel writes it in Korea, cp949.
+The columns are found by their usual names (`image_path`, `file_name`, ...; `label`, `class`, ...); a column `parent`
+has the parent of each label. Text may be divided by commas, semicolons or tabs, and be UTF-8, UTF-16 or, as Excel
+writes it in Korea, cp949.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import DataError, DecodeError, OptionError
+from hubel.core.notes import Caution
 from hubel.data.reading import one_line, read_regular
 from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.labels import LABEL_COLUMNS, LabelReader
-from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder, split_code
+from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder, class_name, split_code
+from hubel.data.sources.parents import ParentReader
 
 __all__ = ["KIND", "PATH_COLUMNS", "TableSource", "is_path_table"]
 
@@ -94,8 +97,10 @@ class TableSource:
         places: list[str] = []  # of the rows
         missing: list[str] = []
         self._reasons = {}
-        for place, name, value, part in self._rows(rows.notes):
+        parents = ParentReader()
+        for place, name, value, part, parent in self._rows(rows.notes):
             label = reader.read(value, place)
+            parents.read(label, parent, place)
             split = split_code(part) if part else 0
             if split is None:
                 raise DataError(f"{self.path}, {place}: split is train, val or test, not {one_line(part)!r}")
@@ -118,6 +123,9 @@ class TableSource:
                 f"{one_line(missing[0])!r} in {places[0]}, looked for in {self._root.resolve()}. If the paths start at "
                 "another folder, name it by --root"
             )
+        if not self._multi_label:
+            rows.parents, note = parents.found()
+            rows.notes += [Caution(f"{self.path.name}: {note}")] if note else []
         return rows.build()
 
     def read(self, row: int, path: str) -> bytes:
@@ -135,11 +143,11 @@ class TableSource:
                 return spelling, file_stamp(full, os.stat(full))  # noqa: PTH116
         return path, 0
 
-    def _rows(self, notes: list[str]) -> Iterator[tuple[str, str, Any, str]]:
-        """Yield the place of each row, its path, its label as it is written, and its split."""
+    def _rows(self, notes: list[str]) -> Iterator[tuple[str, str, Any, str, str]]:
+        """Yield the place of each row, its path, its label as it is written, its split, and the label's parent."""
         parquet = self.path.suffix.lower() == ".parquet"
-        for place, (path, label, split) in self._parquet_rows() if parquet else self._text_rows(notes):
-            yield place, _as_text(path), label, _as_text(split).strip()
+        for place, (path, label, split, parent) in self._parquet_rows() if parquet else self._text_rows(notes):
+            yield place, _as_text(path), label, _as_text(split).strip(), class_name(_as_text(parent).strip())
 
     def _parquet_rows(self) -> Iterator[tuple[str, Sequence[Any]]]:
         from hubel.data.sources.parquet import column_names, values_of
@@ -163,8 +171,8 @@ class TableSource:
             reason = "its encoding is unknown; save it as UTF-8" if isinstance(error, UnicodeError) else one_line(error)
             raise DataError(f"{self.path} is no readable table: {reason}") from None
 
-    def _columns(self, present: Sequence[str]) -> tuple[int, int | None, int | None]:
-        """Return the positions of path, label and split.
+    def _columns(self, present: Sequence[str]) -> tuple[int, int | None, int | None, int | None]:
+        """Return the positions of path, label, split and parent.
 
         Raises:
             DataError: there are no paths, or no labels where they are needed.
@@ -181,7 +189,7 @@ class TableSource:
                 f"{self.path} has no column of {' or of '.join(absent)}; its columns are "
                 f"{', '.join(shown) or 'nothing'}; name them in the first line, such as image_path,label"
             )
-        return path, label, _place(present, ("split",))
+        return path, label, _place(present, ("split",)), _place(present, ("parent",))
 
 
 def _spellings(path: str) -> Iterator[str]:
