@@ -74,7 +74,7 @@ async function classify() {
     showPhoto();
     $("unknown").hidden = !images[0].unknown;
     showClasses(images[0].top, explains);
-    $("damage").textContent = `Parts of this photo are not as they were taken: ${images[0].damaged}.`;
+    $("damage").textContent = `Parts of this photo are lost, so the prediction may be wrong: ${images[0].damaged}.`;
     $("damage").hidden = !images[0].damaged;
     $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
     if (explains) showMap(images[0].top[0].class);
