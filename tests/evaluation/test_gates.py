@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import hubel
 import hubel.export
+from dark_and_light import draw_dark_and_light
 from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.data.loading import Images
 from hubel.evaluation.evaluate import evaluate_file
@@ -105,12 +105,7 @@ def test_mistakes_in_limits() -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos, dark and light, with a model that tells them apart, one that cannot, and a regression."""
     folder = tmp_path_factory.mktemp("world")
-    rng = np.random.default_rng(0)
-    for name, level in (("dark", 60), ("light", 180)):
-        (folder / "photos" / name).mkdir(parents=True)
-        for i in range(30):
-            pixels = (level + rng.normal(0, 20, (8, 8))).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / "photos" / name / f"{i:02}.png")
+    draw_dark_and_light(folder / "photos", 30)
     rows = [f"photos/{name}/{i:02}.png,{v}\n" for name, v in (("dark", 1), ("light", 3)) for i in range(30)]
     (folder / "numbers.csv").write_text("image_path,label\n" + "".join(rows))
     with pytest.MonkeyPatch.context() as patched:

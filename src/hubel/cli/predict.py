@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.data_flags import Root
+
 if TYPE_CHECKING:
     from hubel.inference.bulk import BulkResult
     from hubel.inference.row_files import Row
@@ -48,6 +50,7 @@ def predict(
     costs: str = "",
     draw: Path | None = None,
     labels: Path | None = None,
+    root: Root = None,
 ) -> int:
     """Predict the class of images, or the boxes, pixels or key points on them, as the model has learned it.
 
@@ -60,8 +63,8 @@ def predict(
     Args:
         model: a model file, the folder of a run, an exported file, or a pretrained network by its name, such as
             efficientnet_lite0, or resnet50.a1_in1k for other weights than the default (hubel models NAME lists them).
-        sources: image files, folders, patterns; "-" is standard input: an image, one path per line, or paths that
-            end with a zero byte (find -print0).
+        sources: image files, folders, patterns, tables (CSV, TSV or Parquet) of paths; "-" is standard input: an image,
+            one path per line, or paths that end with a zero byte (find -print0).
         top: number of classes to print for each image.
         json: print one JSON list.
         jsonl: print one JSON object per line, as soon as it is ready.
@@ -87,6 +90,7 @@ def predict(
         draw: folder for the images with what is found drawn on them: boxes, masks, key points.
         labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes as text in YOLO's
             form.
+        root: folder that the paths of a table start at.
     """
     import sys
 
@@ -94,7 +98,7 @@ def predict(
     from hubel.core.errors import OptionError
     from hubel.core.outputs import output_folder
     from hubel.core.progress import say, say_notes
-    from hubel.data.inputs import collect
+    from hubel.data.inputs import collect, with_root
     from hubel.data.sources.listing import PassedOver, passed_over
     from hubel.inference import bulk
 
@@ -129,7 +133,7 @@ def predict(
         say("the class of least expected cost comes first; scores are probabilities all the same")
     layout = job.layout(classifier)
     skip = PassedOver()
-    inputs = job.share(collect(sources, sys.stdin.buffer, skip))
+    inputs = job.share(collect(with_root(sources, root), sys.stdin.buffer, skip))
     say_notes(passed_over(skip.counts()))
     if output is not None:
         return _report(bulk.write(job, classifier, inputs, output, resume=resume), len(inputs), output)
