@@ -20,6 +20,7 @@ from hubel.data.sources import (
     npy,
     parquet,
     saved,
+    shapes,
     table,
     webdataset,
 )
@@ -44,6 +45,7 @@ def _unless_photos(kind: SourceKind) -> SourceKind:
 # The first kind that recognises a request opens it, so a kind stands before those that would also accept its files.
 KINDS: tuple[SourceKind, ...] = (
     builtin.KIND,
+    shapes.KIND,
     arrays.KIND,
     hub.KIND,
     coco.KIND,
@@ -117,5 +119,7 @@ def _unrecognised(request: SourceRequest) -> DataError | UnknownNameError:
     if path.exists():
         return DataError(f"{path} is no dataset that hubel reads; expected {'; '.join(kind.name for kind in KINDS)}")
     if path.name == str(request.data) and path.suffix == "":
-        return UnknownNameError("folder, file or built-in dataset", str(request.data), builtin.DATA_SETS)
+        return UnknownNameError(
+            "folder, file or built-in dataset", str(request.data), (*builtin.DATA_SETS, shapes.SHAPES)
+        )
     return DataError(f"{request.data}: no such file or folder")
