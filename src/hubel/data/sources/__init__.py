@@ -11,6 +11,7 @@ from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.core.files import user_path
 from hubel.data.sources import (
     arrays,
+    box_table,
     builtin,
     coco,
     folder,
@@ -22,7 +23,9 @@ from hubel.data.sources import (
     saved,
     shapes,
     table,
+    voc,
     webdataset,
+    yolo,
 )
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
@@ -49,7 +52,10 @@ KINDS: tuple[SourceKind, ...] = (
     arrays.KIND,
     hub.KIND,
     coco.KIND,
+    voc.KIND,
+    yolo.KIND,
     mask_folder.KIND,
+    box_table.KIND,
     table.KIND,
     *map(_unless_photos, (saved.KIND, parquet.KIND, webdataset.KIND, idx.KIND)),
     npy.KIND,
