@@ -12,6 +12,7 @@ from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.core.files import user_path
 from hubel.data.sources import (
     arrays,
+    box_table,
     builtin,
     coco,
     folder,
@@ -21,8 +22,11 @@ from hubel.data.sources import (
     npy,
     parquet,
     saved,
+    shapes,
     table,
+    voc,
     webdataset,
+    yolo,
 )
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
@@ -45,10 +49,14 @@ def _unless_photos(kind: SourceKind) -> SourceKind:
 # The first kind that recognises a request opens it, so a kind stands before those that would also accept its files.
 KINDS: tuple[SourceKind, ...] = (
     builtin.KIND,
+    shapes.KIND,
     arrays.KIND,
     hub.KIND,
     coco.KIND,
+    voc.KIND,
+    yolo.KIND,
     mask_folder.KIND,
+    box_table.KIND,
     table.KIND,
     *map(_unless_photos, (saved.KIND, parquet.KIND, webdataset.KIND, idx.KIND)),
     npy.KIND,
@@ -136,5 +144,7 @@ def _unrecognised(request: SourceRequest) -> DataError | UnknownNameError:
     if path.exists():
         return DataError(f"{path} is no dataset that hubel reads; expected {'; '.join(kind.name for kind in KINDS)}")
     if path.name == str(request.data) and path.suffix == "":
-        return UnknownNameError("folder, file or built-in dataset", str(request.data), builtin.DATA_SETS)
+        return UnknownNameError(
+            "folder, file or built-in dataset", str(request.data), (*builtin.DATA_SETS, shapes.SHAPES)
+        )
     return DataError(f"{request.data}: no such file or folder")
