@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hubel.models.variant import InputShape as InputShape
     from hubel.models.variant import Published as Published
     from hubel.models.variant import Variant as Variant
+    from hubel.nn.dense import DenseHead as DenseHead
+    from hubel.nn.dense import DenseNetwork as DenseNetwork
     from hubel.nn.features import FeatureMap as FeatureMap
     from hubel.nn.features import FeatureNetwork as FeatureNetwork
     from hubel.nn.features import feature_maps as feature_maps
@@ -25,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "hubel.models.catalogue": ("build_model", "count_parameters", "find", "options_of"),
         "hubel.models.variant": ("InputShape", "Published", "Variant"),
+        "hubel.nn.dense": ("DenseHead", "DenseNetwork"),
         "hubel.nn.features": ("FeatureMap", "FeatureNetwork", "feature_maps"),
         "hubel.nn.network": ("Network", "Outputs"),
     },

@@ -56,6 +56,11 @@ _MOST_VALUES = 1000  # of one option; bounds the network that an untrusted model
 
 # Short names of networks.
 ALIASES = {"lenet": "lenet5_modern"}
+_NEEDS = {
+    "vector": "a classifier needs at least one class",
+    "maps": "a network that segments needs at least one class",
+    "points": "a network of key points needs at least one of them",
+}
 _KINDS = {int: "integers", float: "numbers", bool: "true or false", str: "text"}
 
 
@@ -127,8 +132,8 @@ def build_model(
         expected = "x".join(map(str, variant.shape[1:]))
         raise OptionError(f"{exact} takes images of {expected} pixels, not {height}x{width}")
     outputs = num_classes if num_classes is not None else variant.num_classes
-    if outputs < 1 and variant.output == "vector":
-        raise OptionError(f"a classifier needs at least one class, not {outputs}")
+    if outputs < 1 and variant.output in _NEEDS:
+        raise OptionError(f"{_NEEDS[variant.output]}, not {outputs}")
     layout = _with_options(exact, variant.layout, options or {})
     try:
         network: nn.Module = family.build(layout, shape, outputs)

@@ -180,7 +180,8 @@ class Variant:
         smallest: least height and width of an image.
         fixed_size: whether height and width must be those of `shape`.
         augment: default augmentation policy; "none" for networks that are too small to profit from augmentation.
-        output: "vector" (one number per class) or "image" (the reconstructed image).
+        output: "vector" (one number per class), "image" (the reconstructed image), "maps" (one number per class
+            for each pixel) or "points" (a heat map for each point, at a lower resolution).
     """
 
     layout: Any

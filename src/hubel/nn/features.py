@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
+from hubel.nn.evaluating import evaluating
 from hubel.nn.network import Network
 
 __all__ = ["FeatureMap", "FeatureNetwork", "feature_maps"]
@@ -52,14 +56,43 @@ class FeatureNetwork(nn.Module):
         return {wanted[name]: x for name, x in self.network.walk(x) if name in wanted}
 
 
+_SAME_SHAPE = {
+    F.batch_norm, F.dropout, F.elu, F.gelu, F.hardsigmoid, F.hardswish, F.hardtanh, F.leaky_relu, F.relu, F.relu6,
+    F.silu,
+}  # fmt: skip
+
+
+class _ShapesOnly(TorchFunctionMode):
+    """Convolve one channel only, without the weights, and skip what keeps the shape.
+
+    So a network on the `meta` device needs none of torch's rules for it, whose import takes two seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _SAME_SHAPE:
+            return args[0]
+        if func is not F.conv2d:
+            return func(*args, **(kwargs or {}))
+        x, weight = args[:2]
+        window = dict(zip(("stride", "padding", "dilation"), args[3:6], strict=False))
+        kernel = torch.zeros(1, 1, *weight.shape[2:], device="cpu")
+        return F.conv2d(x[:, :1], kernel, **window).expand(-1, len(weight), -1, -1)
+
+
 def feature_maps(network: Network, shape: tuple[int, int, int]) -> list[FeatureMap]:
-    """Find the last map of each stride of a network on the `meta` device, for images of shape `(c, h, w)`.
+    """Find the last map of each stride of a network for images of shape `(c, h, w)`; next to nothing is computed.
 
     Convolutions without padding make a map a little smaller than its stride implies, hence the nearest power of two.
     """
-    x = torch.empty(1, *shape, device="meta")
+    try:
+        with evaluating(network), _ShapesOnly():
+            maps = dict(network.walk(torch.zeros(1, *shape, device="cpu")))
+    except RuntimeError:  # a network for images of another size, or without convolutions
+        return []
     by_stride = {}
-    for name, tensor in network.eval().walk(x):
+    for name, tensor in maps.items():
         if tensor.ndim == 4:
             stride = 2 ** round(math.log2(shape[1] / tensor.shape[2]))
             by_stride[stride] = FeatureMap(stride=stride, map=name, channels=tensor.shape[1])

@@ -17,8 +17,8 @@ class Outputs:
     """Outputs of a network during training.
 
     Attributes:
-        logits: logits `(n, classes)`.
-        auxiliary: logits of each auxiliary classifier `(n, classes)`, by the name of its input map.
+        logits: logits `(n, classes)`; of a dense network, maps `(n, classes, h, w)`.
+        auxiliary: likewise of each auxiliary classifier, by the name of its input map.
     """
 
     logits: Tensor

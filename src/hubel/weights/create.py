@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from hubel.core.errors import OptionError
@@ -73,10 +72,8 @@ def create_model(
         fit_weights(network, renamed(exact, network, read_weights(path)), Varying(build))
     if not features_only:
         return network
-    with torch.device("meta"):
-        twin = build(num_classes, in_channels)
     shape = (in_channels or variant.shape.channels, *(input_size or variant.shape[1:]))
-    info = feature_maps(twin, shape) if isinstance(twin, Network) and variant.output == "vector" else []
+    info = feature_maps(network, shape) if isinstance(network, Network) and variant.output == "vector" else []
     if not info or not isinstance(network, Network):
         raise OptionError(f"{exact} has no feature maps of decreasing resolution")
     return FeatureNetwork(network, info)

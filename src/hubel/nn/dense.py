@@ -1,0 +1,103 @@
+"""Networks of dense tasks: a backbone that keeps its maps, and a head that makes an output for every place of them."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping, Sequence
+
+from torch import Tensor, nn
+
+from hubel.nn.network import Network, Outputs
+from hubel.nn.taps import HEAD, cut_after, tapped_maps
+
+__all__ = ["DenseHead", "DenseNetwork", "Size"]
+
+Size = tuple[int, int]  # height and width in pixels
+
+
+class DenseHead(nn.Module, abc.ABC):
+    """The part of a dense network behind its backbone."""
+
+    @abc.abstractmethod
+    def walk(self, maps: Sequence[Tensor], size: Size) -> Iterator[tuple[str, Tensor]]:
+        """Yield name and value of each map; the last value is the output.
+
+        Args:
+            maps: maps of the backbone `(n, c, h / stride, w / stride)`, the finest first.
+            size: height and width of the images, in pixels.
+        """
+
+    def forward(self, maps: Sequence[Tensor], size: Size) -> Tensor:
+        """Return the output for the maps of a backbone; see `walk`."""
+        output = maps[-1]
+        for _, output in self.walk(maps, size):  # noqa: B007
+            pass
+        return output
+
+
+class DenseNetwork(nn.Module):
+    """A backbone and a dense head: `head(maps of the backbone, size of the image)`.
+
+    Args:
+        backbone: a classifier; what the head does not read is removed from it, and the names of its other weights stay.
+        taps: names of the maps that the head reads, in order; see `hubel.nn.taps`.
+        head: the head.
+        auxiliary: heads for training on one map each, by its name, which is a tap or comes before one.
+        auxiliary_weight: weight of the loss of each auxiliary head.
+    """
+
+    def __init__(
+        self,
+        backbone: Network,
+        taps: Sequence[str],
+        head: DenseHead,
+        auxiliary: Mapping[str, DenseHead] | None = None,
+        auxiliary_weight: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.taps = tuple(taps)
+        cut_after(backbone, self.taps)
+        self.backbone = backbone
+        self.head = head
+        # Module names cannot contain dots.
+        self.auxiliary = nn.ModuleDict({name.replace(".", "_"): part for name, part in (auxiliary or {}).items()})
+        self.auxiliary_weight = auxiliary_weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the output of normalised images `(n, c, h, w)`."""
+        output: Tensor = self.head(tapped_maps(self.backbone, x, self.taps), (x.shape[2], x.shape[3]))
+        return output
+
+    def outputs(self, x: Tensor) -> Outputs:
+        """Return the output for images `(n, c, h, w)`, and those of the auxiliary heads."""
+        size = (x.shape[2], x.shape[3])
+        named = self._backbone_maps(x)
+        auxiliary = {
+            name: self.auxiliary[key]([value], size)
+            for name, value in named.items()
+            if (key := name.replace(".", "_")) in self.auxiliary
+        }
+        return Outputs(logits=self.head([named[name] for name in self.taps], size), auxiliary=auxiliary)
+
+    def maps(self, x: Tensor) -> dict[str, Tensor]:
+        """Return all maps of images `(n, c, h, w)` by name: "stem.block1", ..., "stage5", "head....", ..., "logits".
+
+        The maps of the backbone are named as `Network.maps` names them; "head" is what it kept of its own head.
+        """
+        named = self._backbone_maps(x)
+        inside = dict(self.head.walk([named[name] for name in self.taps], (x.shape[2], x.shape[3])))
+        *others, last = inside
+        return {**named, **{f"head.{name}": inside[name] for name in others}, "logits": inside[last]}
+
+    def load_backbone(self, classifier: Network) -> None:
+        """Copy the weights that the backbone has in common with a classifier of the same layout."""
+        theirs = classifier.state_dict()
+        self.backbone.load_state_dict({name: theirs[name] for name in self.backbone.state_dict()})
+
+    def _backbone_maps(self, x: Tensor) -> dict[str, Tensor]:
+        named = {}
+        for name, x in self.backbone.walk(x):  # noqa: B020
+            named[name] = x
+        if HEAD in self.taps:
+            named[HEAD] = self.backbone.head(x)
+        return named

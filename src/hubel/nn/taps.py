@@ -1,0 +1,85 @@
+"""Taps: the maps of a backbone that a dense head reads, such as the last one of each stride."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from hubel.core.errors import OptionError
+from hubel.nn.features import FeatureMap, feature_maps
+from hubel.nn.network import Network
+
+__all__ = ["HEAD", "cut_after", "find_taps", "map_channels", "tapped_maps"]
+
+#: The tap behind the layers that a backbone kept of its head.
+HEAD = "head"
+_SIDE = 256  # pixels of the image whose maps tell the strides
+
+
+def find_taps(network: Network, strides: Sequence[int] | None = None) -> list[FeatureMap]:
+    """Find the last map of each stride of a backbone; nothing is computed or allocated.
+
+    Args:
+        network: the backbone.
+        strides: strides in pixels, ascending; all from 2 to 32 that there are, if not given.
+
+    Raises:
+        OptionError: the backbone has no map of a stride.
+    """
+    channels = next((p.shape[1] for p in network.parameters() if p.ndim == 4), 0)
+    found = {tap.stride: tap for tap in feature_maps(network, (channels, _SIDE, _SIDE))} if channels else {}
+    if not found:
+        raise OptionError("this backbone has no maps that shrink from stage to stage")
+    if missing := [stride for stride in strides or () if stride not in found]:
+        known = ", ".join(map(str, found))
+        raise OptionError(f"this backbone has no map of stride {missing[0]}; it has maps of stride {known}")
+    return [found[stride] for stride in strides or found]
+
+
+def map_channels(network: Network, strides: Sequence[int]) -> list[int]:
+    """Return the channels of the last map of each stride of a backbone; nothing is computed or allocated.
+
+    Raises:
+        OptionError: the backbone has no map of a stride.
+    """
+    return [tap.channels for tap in find_taps(network, strides)]
+
+
+def tapped_maps(network: Network, x: Tensor, taps: Sequence[str]) -> list[Tensor]:
+    """Return the maps `(n, c, h, w)` of some names, of images `(n, c, h, w)`.
+
+    Each block runs once, and none after the last tap.
+
+    Args:
+        network: the backbone.
+        x: images, normalised.
+        taps: names as `Network.walk` has them, in its order; `HEAD`, the last, is what the head makes of the last map.
+    """
+    found: dict[str, Tensor] = {}
+    within = [name for name in taps if name != HEAD]
+    for name, value in network.walk(x):
+        found[name] = x = value
+        if HEAD not in taps and name == within[-1]:
+            break
+    if HEAD in taps:
+        found[HEAD] = network.head(x)
+    return [found[name] for name in taps]
+
+
+def cut_after(network: Network, taps: Sequence[str]) -> None:
+    """Remove what no tap needs: the blocks after the last one, the head unless it is tapped, auxiliary classifiers.
+
+    The names of all other weights stay those of the whole network.
+    """
+    network.auxiliary = nn.ModuleDict()
+    if HEAD in taps:
+        return
+    network.head = nn.Identity()
+    section, _, block = taps[-1].partition(".")
+    number = 0 if section == "stem" else int(section.removeprefix("stage"))
+    network.stages = nn.Sequential(*list(network.stages)[:number])
+    if block:
+        last: nn.Module = network.stages[-1] if number else network.stem
+        assert isinstance(last, nn.Sequential)
+        del last[int(block.removeprefix("block")) :]
