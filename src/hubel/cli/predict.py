@@ -44,8 +44,10 @@ def predict(
     coverage: float | None = None,
     debug_decode: bool = False,
     costs: str = "",
+    draw: Path | None = None,
+    labels: Path | None = None,
 ) -> int:
-    """Classify images.
+    """Predict the class of images, or the boxes, pixels or key points on them, as the model has learned it.
 
     Unreadable files are listed with the reason; the others are classified. A model that knows how new an image may be
     (hubel train --reject) says the novelty, about 0 for a typical image, and calls images above its threshold unknown:
@@ -78,11 +80,15 @@ def predict(
             pixels, 0 to 255).
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
             least expected cost comes first, whatever its score. none ignores the costs that the model has.
+        draw: folder for the images with what is found drawn on them: boxes, masks, key points.
+        labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes as text in YOLO's
+            form.
     """
     import sys
 
     from hubel.cli.prediction_formats import FORMATS
     from hubel.core.errors import OptionError
+    from hubel.core.outputs import output_folder
     from hubel.core.progress import say, say_notes
     from hubel.data.inputs import collect
     from hubel.data.sources.listing import PassedOver, passed_over
@@ -105,6 +111,8 @@ def predict(
         no_formulas=no_formulas,
         costs=costs,
         coverage=coverage,
+        draw=output_folder(draw, verb="predict", inputs=(model, *sources), flag="--draw"),
+        labels=output_folder(labels, verb="predict", inputs=(model, *sources), flag="--labels"),
     )
     if resume and output is None:
         raise OptionError("--resume continues a file: add --output FILE")

@@ -36,11 +36,15 @@ class Input:
         name: of the image for the user: its path, "-", or its place such as "images[3]".
         data: the encoded bytes, or the pixels, where they do not come from a file.
         damage: of an image that has been decoded: see `hubel.data.decode.Decoded`.
+        width: of an image that has been decoded, upright, in pixels.
+        height: likewise.
     """
 
     name: str
     data: bytes | NDArray[np.uint8] | None = None
     damage: str = ""
+    width: int = 0
+    height: int = 0
 
     def decode(self, min_size: tuple[int, int] | None = None) -> Decoded:
         """Decode the image; see `hubel.data.decode.decode`.

@@ -67,7 +67,7 @@ def _from_data(data: str | Rooted, card: ModelCard) -> ExportSample:
         return chosen[np.unique(np.linspace(0, len(chosen) - 1, min(most, len(chosen))).astype(np.int64))]
 
     named = set(dataset.labels(rows))
-    if not multi_label and named <= set(card.classes) and named:
+    if not multi_label and not card.dense and named <= set(card.classes) and named:
         return ExportSample(
             name=f"{len(rows):,} {compared.name} images of {dataset.name}",
             calibration=pixels(spread(others if len(others) else rows, _CALIBRATION_IMAGES)),

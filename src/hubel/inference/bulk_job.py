@@ -14,7 +14,10 @@ from hubel.core.errors import OptionError
 from hubel.core.files import user_path
 from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
-from hubel.inference.row_files import Row, RowLayout, row_of
+from hubel.inference.annotated_files import AnnotatedFiles
+from hubel.inference.dense import DenseModel
+from hubel.inference.dense_rows import DenseLayout, dense_row
+from hubel.inference.row_files import Layout, Row, RowLayout, row_of
 
 if TYPE_CHECKING:
     from hubel.inference.classifier import Classifier
@@ -37,6 +40,8 @@ class BulkJob:
         no_formulas: see `RowLayout`.
         costs: as for `hubel.inference.load.load`; "" for the model's own.
         coverage: adds prediction sets, see `Classifier.rank`.
+        draw: folder for the images with what is found drawn on them; None for no drawings.
+        labels: folder for what is found as files of labels, see `AnnotatedFiles`; None for none.
 
     Raises:
         OptionError: a value that cannot work.
@@ -52,9 +57,13 @@ class BulkJob:
     no_formulas: bool = False
     costs: str = ""
     coverage: float | None = None
+    draw: Path | None = None
+    labels: Path | None = None
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
+        if self.engine == "ray" and (self.draw or self.labels):
+            raise OptionError("--engine ray writes rows alone: no --draw and no --labels")
         self._shard()
 
     def _shard(self) -> tuple[int, int]:
@@ -69,7 +78,7 @@ class BulkJob:
         part, parts = self._shard()
         return list(itertools.islice(inputs, part - 1, None, parts))
 
-    def load(self) -> Classifier:
+    def load(self) -> Classifier | DenseModel:
         """Load the model; for Ray, whose workers load their own, it only describes itself.
 
         Raises:
@@ -78,17 +87,25 @@ class BulkJob:
         from hubel.inference.load import load
 
         if self.engine != "ray":
-            return load(self.model, device=self.device, tta=self.tta, engine=self.engine, costs=self.costs)
+            model = load(self.model, device=self.device, tta=self.tta, engine=self.engine, costs=self.costs)
+            if not isinstance(model, DenseModel) and (self.draw or self.labels):
+                raise OptionError(
+                    f"--draw and --labels are for models that find objects, pixels or points; {self.model} classifies "
+                    "whole images, and hubel explain draws what it looks at"
+                )
+            return model
         if self.device not in ("auto", "cpu"):
             raise OptionError(f"--engine ray computes on processors, not on {self.device}")
         return load(self.model, device="cpu", tta=self.tta, costs=self.costs)
 
-    def layout(self, classifier: Classifier) -> RowLayout:
+    def layout(self, classifier: Classifier | DenseModel) -> Layout:
         """Return the columns of the rows.
 
         Raises:
             OptionError: there are no prediction sets of the coverage.
         """
+        if isinstance(classifier, DenseModel):
+            return DenseLayout.of(classifier.card, no_formulas=self.no_formulas)
         if self.coverage is not None:
             classifier.card.coverage_table().at(self.coverage)
         card, top = classifier.card, min(self.top, len(classifier.classes))
@@ -119,7 +136,16 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
+def local_rows(
+    job: BulkJob, classifier: Classifier | DenseModel, inputs: Sequence[Input]
+) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
+    if isinstance(classifier, DenseModel):
+        files = AnnotatedFiles(classifier.classes, drawings=job.draw, labels=job.labels)
+        for item, found in classifier.stream(inputs):
+            if found.width:
+                files.write(item, found)
+            yield dense_row(found, classifier.classes)
+        return
     for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage):
         yield row_of(prediction, item if job.decoded else None)

@@ -69,7 +69,11 @@ def check_graph(model: memoryview, card: ModelCard) -> None:
         if math.prod(shape) > _MAX_FILLED:
             raise ValueError(f"an operator that fills a map of shape {shape}")
     p = card.preprocess
-    of_image = (len(card.classes),) if card.classes else (p.channels, p.height, p.width)
+    of_image = {
+        "vector": (len(card.classes),),
+        "image": (p.channels, p.height, p.width),
+        "maps": (len(card.classes), p.height, p.width),
+    }[card.output]
     _compare("input", inputs, {INPUT: (_UINT8, (p.height, p.width, p.channels))})
     expected: dict[str, tuple[int, tuple[int, ...]]] = dict.fromkeys(OUTPUTS, (_FLOAT32, of_image))
     _compare("output", outputs, expected if card.novelty is None else {**expected, NOVELTY: (_FLOAT32, ())})

@@ -89,6 +89,12 @@ class DenseNetwork(nn.Module):
         *others, last = inside
         return {**named, **{f"head.{name}": inside[name] for name in others}, "logits": inside[last]}
 
+    def levels(self) -> list[list[nn.Parameter]]:
+        """Return the parameters by depth: of the heads first, then of each stage of the backbone, of its stem last."""
+        backbone = [self.backbone.head, *reversed(list(self.backbone.stages)), self.backbone.stem]
+        parts = [nn.ModuleList([self.head, self.auxiliary]), *backbone]
+        return [level for part in parts if (level := list(part.parameters()))]
+
     def load_backbone(self, classifier: Network) -> None:
         """Copy the weights that the backbone has in common with a classifier of the same layout."""
         theirs = classifier.state_dict()

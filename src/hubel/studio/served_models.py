@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.errors import OptionError
 from hubel.core.resources import usable_cores
 from hubel.inference.classifier import Classifier
 from hubel.inference.exported import Exported
-from hubel.inference.load import load
+from hubel.inference.load import load_classifier
 from hubel.inference.onnx_file import is_exported
 from hubel.studio.batching import Batcher
 from hubel.studio.explainer import Explainer, overlay_png
@@ -80,9 +81,11 @@ def load_models(models: Sequence[str], *, device: str = "auto", engine: str = "a
 
 def _load(model: str, device: str, engine: str) -> Classifier:
     if not is_exported(model):
-        return load(model, device=device)
+        return load_classifier(model, device=device)
     classifier = Exported(Path(model), engine=engine)
-    classifier.engine = classifier.fastest()
+    if classifier.card.dense:
+        raise OptionError(f"{model} annotates images (task {classifier.card.task}); hubel serve runs classifiers")
+    classifier.use_fastest()
     return classifier
 
 

@@ -7,6 +7,7 @@ from hubel.tasks.classify import Classification
 from hubel.tasks.multi_label import MultiLabel
 from hubel.tasks.reconstruct import Reconstruction
 from hubel.tasks.regress import Regression
+from hubel.tasks.segment import Segmentation
 from hubel.tasks.task import Task
 
 __all__ = ["TASKS", "find_task"]
@@ -17,6 +18,7 @@ TASKS: tuple[Task, ...] = (
     MultiLabel(),
     Reconstruction(),
     Regression(),
+    Segmentation(),
 )
 
 

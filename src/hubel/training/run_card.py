@@ -44,6 +44,10 @@ _METRICS = {
     "r2": ("r_squared", "R squared"),
     "mae": ("mae", "mean absolute error"),
     "mse": ("mse", "mean squared error"),
+    "mean_iou": ("mean_iou", "mean IoU"),
+    "pixel_accuracy": ("accuracy", "pixel accuracy"),
+    "ap": ("mean_average_precision", "average precision at IoU 0.50 to 0.95"),
+    "ap50": ("mean_average_precision", "average precision at IoU 0.50"),
 }
 # Settings that change no model, or stand in other rows of the page.
 _ELSEWHERE = {
@@ -130,10 +134,12 @@ def _plain(value: Any) -> Any:
 
 def _licence(plan: Plan) -> str:
     """Return the licence of the initial weights; "" from scratch, or where a file does not state it."""
-    weights = None if plan.transfer is None else plan.transfer.weights
-    if isinstance(weights, Path):
-        return _licence_of_file(weights)
-    return find_weights(plan.card.model, weights).licence if weights else ""
+    start, model = plan.transfer or plan.backbone, plan.backbone.name if plan.backbone else plan.card.model
+    if start is None:
+        return ""
+    if isinstance(start.weights, Path):
+        return _licence_of_file(start.weights)
+    return find_weights(model, start.weights).licence
 
 
 def _licence_of_file(path: Path) -> str:
@@ -147,7 +153,7 @@ def _licence_of_file(path: Path) -> str:
 def _results(evaluation: Evaluation, split: str) -> dict[str, Any]:
     numbers = evaluation.to_json()
     intervals = evaluation.intervals
-    per_class = [one for one in numbers.get("per_class", []) if one["support"] and one["recall"] < 1]
+    per_class = [one for one in numbers.get("per_class", []) if one.get("support") and one["recall"] < 1]
     weakest = sorted(per_class, key=lambda one: one["recall"])[:_WEAKEST]
     return {
         "split": split,

@@ -16,13 +16,15 @@ from hubel.weights.novelty_rule import NoveltyRule
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["SCORES", "ModelCard"]
+__all__ = ["DENSE", "SCORES", "ModelCard"]
 
 #: Activations of outputs.
 SCORES = ("softmax", "sigmoid", "identity")
+#: Kinds of output with values at places of the image: scores of each pixel `(classes, h, w)`, boxes, key points.
+DENSE = ("maps", "boxes", "points")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "novelty", "reference", "coverage", "costs")
+_ONLY_IF_SET = ("tta", "dense", "novelty", "reference", "coverage", "costs")
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
@@ -50,6 +52,7 @@ class ModelCard:
         reference: measurements of the training's images, which new ones are compared with, as JSON values; see
             `hubel.audit.drifting.reference`. Empty where there are none.
         coverage: thresholds of prediction sets; None where the model has none.
+        dense: the kind of output of a network that annotates images, see `DENSE`; "" for all others.
 
     Raises:
         OptionError: a value is invalid.
@@ -70,6 +73,7 @@ class ModelCard:
     novelty: NoveltyRule | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
     coverage: CoverageTable | None = None
+    dense: str = ""
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -80,6 +84,8 @@ class ModelCard:
             object.__setattr__(self, "task", self._derived_task())
         if len(set(self.classes)) != len(self.classes):
             raise OptionError("two classes have the same name")
+        if self.dense not in ("", *DENSE):
+            raise OptionError(f"the output is {', '.join(DENSE)}, not {self.dense!r}")
         if self.scores not in SCORES:
             raise OptionError(f"scores are {', '.join(SCORES[:-1])} or {SCORES[-1]}, not {self.scores!r}")
         if isinstance(self.offset, bool) or not math.isfinite(self.offset):
@@ -99,11 +105,13 @@ class ModelCard:
 
     @property
     def output(self) -> str:
-        """Kind of output, "vector" or "image"; see `Variant.output`.
+        """Kind of output; see `Variant.output`.
 
         Raises:
-            UnknownNameError: there is no such network.
+            UnknownNameError: there are no classes, and there is no such network.
         """
+        if self.dense or self.classes:
+            return self.dense or "vector"
         from hubel.models.catalogue import find
 
         return find(self.model)[1].output

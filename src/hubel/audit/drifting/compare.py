@@ -22,7 +22,7 @@ from hubel.data.dataset import open_dataset
 from hubel.data.inputs import Input, as_inputs
 from hubel.data.taught import Taught
 from hubel.inference.classifier import Classifier
-from hubel.inference.load import load
+from hubel.inference.load import load_classifier
 from hubel.metrics.two_samples import Permutations, anderson_darling, chi_square, cliffs_delta, holm, mmd
 from hubel.weights.card import ModelCard
 
@@ -162,7 +162,7 @@ def drift(
     """
     check_range("alpha", alpha, 0, 1)
     check_range("most", most, _LEAST, _LIMIT, whole=True)
-    opened = load(model, device=device, engine=engine)
+    opened = load_classifier(model, device=device, engine=engine)
     reference = _reference(model, opened, data)
     inputs = _chosen(list(as_inputs(images)), most, seed)
     preprocess = opened.card.preprocess
