@@ -51,6 +51,7 @@ FAMILIES = (
     "efficientnet",
     "autoencoder",
     "fcos",
+    "localiser",
 )
 
 _MOST_VALUES = 1000  # of one option; bounds the network that an untrusted model file can describe
