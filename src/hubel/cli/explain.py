@@ -59,7 +59,7 @@ def explain(
     from hubel.cli.results import print_figures
     from hubel.core.errors import OptionError
     from hubel.explain import output
-    from hubel.inference.predictor import load_predictor
+    from hubel.explain.dense_scores import load_explained
 
     wanted = {"compare": compare, "maps": maps, "unit": unit, "filters": filters, "templates": templates}
     chosen = [name for name, value in wanted.items() if value]
@@ -69,9 +69,9 @@ def explain(
         raise OptionError("name the images: hubel explain MODEL IMAGE...")
     if patches and not unit:
         raise OptionError("--patches needs a unit, such as --unit stage3:17")
-    predictor = load_predictor(model, device=device)
+    predictor = load_explained(model, device=device)
     labels = [class_] if class_ else []
-    others = [load_predictor(beside, device=device)] if beside else []
+    others = [load_explained(beside, device=device)] if beside else []
     actions = {
         "compare": lambda: output.write_comparison(predictor, images, out, label=class_, layer=layer),
         "maps": lambda: output.write_activation_maps(predictor, images, out, layer=layer),

@@ -28,5 +28,9 @@ class DenseExported(DenseModel):
         super().__init__(file.card)
         self._engine = ExportedEngine(file, engine)
 
+    def use_fastest(self) -> None:
+        """Run few images on the fastest engine, too, rather than on the one that starts soonest."""
+        self._engine.use(self._engine.fastest())
+
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._engine.one_lane(pixels)

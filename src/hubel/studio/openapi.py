@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hubel.studio.settings import ServerSettings
-from hubel.weights.card import SCORES
+from hubel.weights.card import DENSE, SCORES
 
 __all__ = ["MOST_CLASSES", "openapi_document"]
 
@@ -52,6 +52,25 @@ _SCORE = {"type": "number", "minimum": 0, "maximum": 1}
 _MESSAGE = _object({"code": _TEXT, "message": _TEXT})
 _SCHEMAS: _Json = {
     "Class": _object({"class": _TEXT, "score": _SCORE}),
+    "Object": _object(
+        {
+            "class": _TEXT,
+            "score": _SCORE,
+            "box": {
+                "type": "array",
+                "items": {"type": "number"},
+                "minItems": 4,
+                "maxItems": 4,
+                "description": "left, top, right and bottom in pixels of the upright image",
+            },
+            "points": {
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3},
+                "description": "x and y of each key point in pixels of the upright image, and its score",
+            },
+        },
+        "points",
+    ),
     "Image": {
         **_object(
             {
@@ -70,9 +89,33 @@ _SCHEMAS: _Json = {
                     **_TEXT,
                     "description": "why parts of the photo are not as taken",
                 },
+                "width": {**_COUNT, "description": "of the upright image, in pixels, where it is annotated"},
+                "height": _COUNT,
+                "objects": {
+                    "type": "array",
+                    "items": {"$ref": "#/components/schemas/Object"},
+                    "description": "what is found on the image, the surest first",
+                },
+                "shares": {
+                    "type": "object",
+                    "additionalProperties": _SCORE,
+                    "description": "share of the image's pixels that each class has",
+                },
+                "mask": {
+                    **_TEXT,
+                    "contentEncoding": "base64",
+                    "contentMediaType": "image/png",
+                    "description": "class number of each pixel, 255 for none; of the image's shape, at most 1,024 "
+                    "pixels long",
+                },
                 "error": _MESSAGE,
             },
             "top",
+            "width",
+            "height",
+            "objects",
+            "shares",
+            "mask",
             "expected_cost",
             "set",
             "novelty",
@@ -91,6 +134,7 @@ _SCHEMAS: _Json = {
             "name": _TEXT,
             "network": _TEXT,
             "input": _object({"width": _COUNT, "height": _COUNT, "channels": {"enum": [1, 3]}}),
+            "output": {"enum": ["vector", *DENSE], "description": "scores of classes, or annotations"},
             "scores": {"enum": list(SCORES)},
             "explains": {"type": "boolean", "description": "whether /v1/explain is available"},
             "classes": {"type": "array", "items": _TEXT, "minItems": 1},
