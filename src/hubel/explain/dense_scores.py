@@ -56,6 +56,8 @@ def load_explained(model: str | Path, *, device: str = "auto") -> Predictor:
     """
     network, card = load_network(model)
     if card.dense not in ("", "maps"):
-        raise OptionError(f"{card.model} finds {card.dense}; maps of evidence are drawn for classes of images and pixels")
+        raise OptionError(
+            f"{card.model} finds {card.dense}; maps of evidence are drawn for classes of images and pixels"
+        )
     whole = PixelMeans(network) if card.dense else network
     return Predictor(whole.to(pick_device(device)), replace(card, dense=""))

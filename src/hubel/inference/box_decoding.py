@@ -76,7 +76,7 @@ def decode_boxes(
     inputs = found.boxes.reshape(-1, 2, 2) * (preprocess.width, preprocess.height)
     corners = inputs * np.diagonal(to_image)[:2] + to_image[:2, 2]
     boxes = np.clip(corners, 0, (width, height)).reshape(-1, 4)
-    inside = (boxes[:, 2:] > boxes[:, :2]).all(1)  # a centre crop hides what is beyond
+    inside = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(1))  # a centre crop hides what is beyond
     return Detections(scores=found.scores, classes=found.classes, boxes=boxes).part(inside)
 
 

@@ -58,7 +58,7 @@ def centerness(distances: Tensor) -> Tensor:
 
     It is 1 in the centre of a box and falls to 0 at its sides.
     """
-    pairs = distances.unflatten(-1, (2, 2))  # (l, t), (r, b)
+    pairs = distances.reshape(*distances.shape[:-1], 2, 2)  # (l, t), (r, b)
     least, most = pairs.amin(-2), pairs.amax(-2)
     return (least.clamp(min=0) / most.clamp(min=_TINY)).prod(-1).sqrt()
 
