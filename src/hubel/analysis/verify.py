@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hubel.analysis.tracing import trace
 from hubel.models.catalogue import build_model, find, list_models
 from hubel.models.variant import Stated
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.network import Network
 
 __all__ = ["Fact", "verify", "verify_all"]
@@ -54,7 +55,7 @@ def verify(model: str) -> list[Fact]:
         return []
     with torch.device("meta"):
         network = build_model(exact)
-    assert isinstance(network, Network)
+    assert isinstance(network, Network | DenseNetwork)
     found: dict[str, int | tuple[int, ...]] = {
         "parameters": _parameters(network),
         "parameters without auxiliary": _parameters(network) - _parameters(network.auxiliary),

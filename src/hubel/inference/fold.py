@@ -24,8 +24,9 @@ def folded(network: nn.Module) -> nn.Module:
         # Only a container that calls its children one after another says in which order they act.
         if isinstance(container, nn.Sequential):
             for (first, layer), (second, norm) in pairwise(list(container.named_children())):
-                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    setattr(container, first, fuse_conv_bn_eval(layer, norm))
+                if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+                    transposed = isinstance(layer, nn.ConvTranspose2d)
+                    setattr(container, first, fuse_conv_bn_eval(layer, norm, transpose=transposed))
                     setattr(container, second, nn.Identity())
                 elif isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
                     setattr(container, first, fuse_linear_bn_eval(layer, norm))

@@ -52,6 +52,10 @@ FAMILIES = (
     "autoencoder",
     "fcos",
     "localiser",
+    "unet",
+    "lraspp",
+    "fcn",
+    "pose",
 )
 
 _MOST_VALUES = 1000  # of one option; bounds the network that an untrusted model file can describe

@@ -6,13 +6,34 @@ import abc
 from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hubel.nn.network import Network, Outputs
 from hubel.nn.taps import HEAD, cut_after, tapped_maps
 
-__all__ = ["DenseHead", "DenseNetwork", "Size"]
+__all__ = ["DenseHead", "DenseNetwork", "Size", "enlarged", "small_scores"]
 
 Size = tuple[int, int]  # height and width in pixels
+
+
+def enlarged(x: Tensor, size: Size, mode: str = "bilinear") -> Tensor:
+    """Return maps `(n, c, h, w)` interpolated to `(n, c, *size)`; as they are, if they have this size.
+
+    Args:
+        x: the maps.
+        size: height and width.
+        mode: "nearest" or "bilinear", whose corners are those of pixels, not their centres.
+    """
+    if (int(x.shape[2]), int(x.shape[3])) == size:
+        return x
+    return F.interpolate(x, size, mode=mode, align_corners=None if mode == "nearest" else False)
+
+
+def small_scores(classifier: nn.Conv2d) -> None:
+    """Draw small weights, so that all classes start about equally probable."""
+    nn.init.normal_(classifier.weight, std=0.01)
+    if classifier.bias is not None:
+        nn.init.zeros_(classifier.bias)
 
 
 class DenseHead(nn.Module, abc.ABC):
@@ -65,12 +86,12 @@ class DenseNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the output of normalised images `(n, c, h, w)`."""
-        output: Tensor = self.head(tapped_maps(self.backbone, x, self.taps), (x.shape[2], x.shape[3]))
+        output: Tensor = self.head(tapped_maps(self.backbone, x, self.taps), _size(x))
         return output
 
     def outputs(self, x: Tensor) -> Outputs:
         """Return the output for images `(n, c, h, w)`, and those of the auxiliary heads."""
-        size = (x.shape[2], x.shape[3])
+        size = _size(x)
         named = self._backbone_maps(x)
         auxiliary = {
             name: self.auxiliary[key]([value], size)
@@ -85,7 +106,7 @@ class DenseNetwork(nn.Module):
         The maps of the backbone are named as `Network.maps` names them; "head" is what it kept of its own head.
         """
         named = self._backbone_maps(x)
-        inside = dict(self.head.walk([named[name] for name in self.taps], (x.shape[2], x.shape[3])))
+        inside = dict(self.head.walk([named[name] for name in self.taps], _size(x)))
         *others, last = inside
         return {**named, **{f"head.{name}": inside[name] for name in others}, "logits": inside[last]}
 
@@ -107,3 +128,8 @@ class DenseNetwork(nn.Module):
         if HEAD in self.taps:
             named[HEAD] = self.backbone.head(x)
         return named
+
+
+def _size(x: Tensor) -> Size:
+    """Return height and width as plain numbers, so that a trace has them as constants."""
+    return int(x.shape[2]), int(x.shape[3])

@@ -15,9 +15,10 @@ from torch.overrides import TorchFunctionMode
 from hubel.nn.evaluating import evaluating
 from hubel.nn.network import Network
 
-__all__ = ["FeatureMap", "FeatureNetwork", "feature_maps"]
+__all__ = ["STRIDES", "FeatureMap", "FeatureNetwork", "every_map", "feature_maps"]
 
-_STRIDES = (2, 4, 8, 16, 32)
+#: Strides of the maps that dense heads read.
+STRIDES = (2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,8 @@ class _ShapesOnly(TorchFunctionMode):
         return F.conv2d(x[:, :1], kernel, **window).expand(-1, len(weight), -1, -1)
 
 
-def feature_maps(network: Network, shape: tuple[int, int, int]) -> list[FeatureMap]:
-    """Find the last map of each stride of a network for images of shape `(c, h, w)`; next to nothing is computed.
+def every_map(network: Network, shape: tuple[int, int, int]) -> list[FeatureMap]:
+    """Find the maps of a network for images of shape `(c, h, w)`, in order; next to nothing is computed.
 
     Convolutions without padding make a map a little smaller than its stride implies, hence the nearest power of two.
     """
@@ -91,9 +92,14 @@ def feature_maps(network: Network, shape: tuple[int, int, int]) -> list[FeatureM
             maps = dict(network.walk(torch.zeros(1, *shape, device="cpu")))
     except RuntimeError:  # a network for images of another size, or without convolutions
         return []
-    by_stride = {}
-    for name, tensor in maps.items():
-        if tensor.ndim == 4:
-            stride = 2 ** round(math.log2(shape[1] / tensor.shape[2]))
-            by_stride[stride] = FeatureMap(stride=stride, map=name, channels=tensor.shape[1])
-    return [by_stride[stride] for stride in _STRIDES if stride in by_stride]
+    return [
+        FeatureMap(stride=2 ** round(math.log2(shape[1] / x.shape[2])), map=name, channels=x.shape[1])
+        for name, x in maps.items()
+        if x.ndim == 4
+    ]
+
+
+def feature_maps(network: Network, shape: tuple[int, int, int]) -> list[FeatureMap]:
+    """Find the last map of each stride from 2 to 32 of a network for images of shape `(c, h, w)`."""
+    by_stride = {entry.stride: entry for entry in every_map(network, shape)}
+    return [by_stride[stride] for stride in STRIDES if stride in by_stride]

@@ -7,38 +7,51 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
-from hubel.nn.features import FeatureMap, feature_maps
+from hubel.nn.features import STRIDES, FeatureMap, every_map
 from hubel.nn.network import Network
 
-__all__ = ["HEAD", "cut_after", "find_taps", "map_channels", "tapped_maps"]
+__all__ = ["HEAD", "cut_after", "find_maps", "find_taps", "map_channels", "tapped_maps"]
 
 #: The tap behind the layers that a backbone kept of its head.
 HEAD = "head"
 _SIDE = 256  # pixels of the image whose maps tell the strides
 
 
-def find_taps(network: Network, strides: Sequence[int] | None = None) -> list[FeatureMap]:
-    """Find the last map of each stride of a backbone; nothing is computed or allocated.
+def find_maps(network: Network) -> dict[str, FeatureMap]:
+    """Find the maps of a backbone by name, in order; nothing is allocated, and next to nothing computed.
+
+    Raises:
+        OptionError: the backbone has no maps that shrink from stage to stage.
+    """
+    channels = next((p.shape[1] for p in network.parameters() if p.ndim == 4), 0)
+    found = every_map(network, (channels, _SIDE, _SIDE)) if channels else []
+    if not any(entry.stride > 1 for entry in found):
+        raise OptionError("this backbone has no maps that shrink from stage to stage")
+    return {entry.map: entry for entry in found}
+
+
+def find_taps(network: Network, strides: Sequence[int] | None = None, *, first: bool = False) -> list[FeatureMap]:
+    """Find the last map of each stride of a backbone; nothing is allocated, and next to nothing computed.
 
     Args:
         network: the backbone.
         strides: strides in pixels, ascending; all from 2 to 32 that there are, if not given.
+        first: find the first map of each stride instead.
 
     Raises:
         OptionError: the backbone has no map of a stride.
     """
-    channels = next((p.shape[1] for p in network.parameters() if p.ndim == 4), 0)
-    found = {tap.stride: tap for tap in feature_maps(network, (channels, _SIDE, _SIDE))} if channels else {}
-    if not found:
-        raise OptionError("this backbone has no maps that shrink from stage to stage")
-    if missing := [stride for stride in strides or () if stride not in found]:
-        known = ", ".join(map(str, found))
-        raise OptionError(f"this backbone has no map of stride {missing[0]}; it has maps of stride {known}")
-    return [found[stride] for stride in strides or found]
+    maps = list(find_maps(network).values())
+    found = {entry.stride: entry for entry in (reversed(maps) if first else maps)}
+    known = [stride for stride in STRIDES if stride in found]
+    if missing := [stride for stride in strides or () if stride not in known]:
+        shown = ", ".join(map(str, known))
+        raise OptionError(f"this backbone has no map of stride {missing[0]}; it has maps of stride {shown}")
+    return [found[stride] for stride in strides or known]
 
 
 def map_channels(network: Network, strides: Sequence[int]) -> list[int]:
-    """Return the channels of the last map of each stride of a backbone; nothing is computed or allocated.
+    """Return the channels of the last map of each stride of a backbone; nothing is allocated.
 
     Raises:
         OptionError: the backbone has no map of a stride.

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import MismatchError, OptionError, WeightsError
-from hubel.nn.network import Network
 from hubel.weights.keymaps import key_maps
 from hubel.weights.model_file import first_not_finite
 
@@ -31,7 +30,6 @@ def renamed(model: str, network: nn.Module, found: Mapping[str, Tensor]) -> dict
     present = {our.rpartition(".")[0] for our in ours}
     namings = [({name: name for name in ours}, set[str]())]
     for key_map in key_maps(model).values():
-        assert isinstance(network, Network)
         layers = {their: our for our, their in key_map(network)}
         namings.append((_parameters(layers, ours), {their for their, our in layers.items() if our not in present}))
     candidates = ((shorter, *naming) for shorter in _without_prefixes(found) for naming in namings)
@@ -60,7 +58,6 @@ def foreign_weights(library: str, model: str, network: nn.Module) -> dict[str, T
     key_map = key_maps(model).get(library)
     if key_map is None or (library, model[:3]) == ("timm", "vgg"):  # whose fully connected layers are convolutions
         raise OptionError(f"{library} has no network whose weights are those of {model} under other names")
-    assert isinstance(network, Network)
     ours = network.state_dict()
     names = _parameters({their: our for our, their in key_map(network)}, ours)
     return {their: ours[our] for their, our in names.items()}

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from typing import Any
 
-from hubel.nn.network import Network
-from hubel.weights.keymaps import classic, mobile
+from hubel.weights.keymaps import classic, dense, mobile
 from hubel.weights.keymaps.pairs import Pairs
 
 __all__ = ["MAPS", "key_maps"]
 
-KeyMap = Callable[[Network], Pairs]
+KeyMap = Callable[[Any], Pairs]  # of a `Network`, or of a `DenseNetwork`
 
 MAPS: dict[str, dict[str, KeyMap]] = {
     "torchvision": {
         "alexnet_tv": classic.alexnet_tv,
         "densenet[12]*": classic.densenet,
         "efficientnet_b*": mobile.efficientnet_tv,
+        "fcn_resnet*": dense.fcn_tv,
         "googlenet_bn_tv": classic.googlenet_tv,
         "inception_v3": classic.inception_v3,
+        "lraspp_mobilenet_v3*": dense.lraspp_tv,
         "mobilenet_v2*": mobile.mobilenet_tv,
         "mobilenet_v3*": mobile.mobilenet_tv,
         "resnet*": classic.resnet,

@@ -26,15 +26,20 @@ def _excite(ours: str, reduce: str, expand: str) -> Pairs:
 def mobilenet_tv(network: Network) -> Pairs:
     """Number the blocks of V2 and V3 consecutively, after the stem."""
     v3 = hasattr(network.head, "hidden")
+    yield from mobilenet_features_tv(network, v3=v3)
+    if v3:
+        yield "head.hidden", "classifier.0"
+    yield "head.linear", "classifier.3" if v3 else "classifier.1"
+
+
+def mobilenet_features_tv(network: Network, *, v3: bool) -> Pairs:
+    """Number the blocks consecutively, and map the last convolution of the head to the number after them."""
     number = 0
     yield from conv_norm("stem.0", "features.0.0", "features.0.1")
     for number, (_, _, ours, block) in enumerate(blocks(network), start=1):
         yield from (_numbered_v3 if v3 else _numbered_v2)(ours, block, f"features.{number}")
     last = f"features.{number + 1}"
     yield from conv_norm("head.conv", f"{last}.0", f"{last}.1")
-    if v3:
-        yield "head.hidden", "classifier.0"
-    yield "head.linear", "classifier.3" if v3 else "classifier.1"
 
 
 def efficientnet_tv(network: Network) -> Pairs:

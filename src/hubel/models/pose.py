@@ -1,0 +1,107 @@
+"""Simple baseline of pose estimation. Xiao, Wu & Wei 2018, "Simple baselines for human pose estimation and tracking".
+
+arXiv:1804.06208, Section 2: a backbone, three transposed convolutions, each followed by batch norm and ReLU, and a 1x1
+convolution to one heat map for each point. `pose_resnet50` is the paper's; `pose` has fewer maps on a backbone that
+computes fast on ordinary processors.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from hubel.core.errors import OptionError
+from hubel.models.backbone import build_backbone
+from hubel.models.variant import InputShape, Rounded, Variant, computed, paper
+from hubel.nn.dense import DenseHead, DenseNetwork, Size, small_scores
+from hubel.nn.layers import check_positive, he_initialise
+from hubel.nn.taps import find_taps
+
+
+@dataclass(frozen=True)
+class PoseLayout:
+    """Transposed convolutions on a backbone."""
+
+    backbone: str = "efficientnet_lite0"
+    backbone_options: tuple[str, ...] = ()  # each as name=value
+    widths: tuple[int, ...] = (128, 64, 64)  # maps of each transposed convolution
+    kernel: int = 4  # 4, 3 or 2 pixels, as in the authors' code
+
+
+class PoseHead(DenseHead):
+    """Transposed convolutions of stride 2, and a heat map for each point.
+
+    Args:
+        channels: channels of the last map of the backbone.
+        widths: maps of each transposed convolution.
+        kernel: their kernel size in pixels: 4, 3 or 2.
+        points: number of points.
+    """
+
+    def __init__(self, channels: int, widths: Sequence[int], kernel: int, points: int) -> None:
+        super().__init__()
+        padding, output_padding = _PADDINGS[kernel]
+        ups = []
+        for width in widths:
+            up = nn.ConvTranspose2d(channels, width, kernel, 2, padding, output_padding, bias=False)
+            ups.append(nn.Sequential(OrderedDict(conv=up, norm=nn.BatchNorm2d(width), act=nn.ReLU(inplace=True))))
+            channels = width
+        self.ups = nn.Sequential(*ups)
+        self.points = nn.Conv2d(channels, points, 1)
+        he_initialise(self)
+        small_scores(self.points)
+
+    def walk(self, maps: Sequence[Tensor], size: Size) -> Iterator[tuple[str, Tensor]]:
+        """Yield the map of each transposed convolution, and the heat maps `(n, points, h, w)`, of a finer stride."""
+        (x,) = maps
+        for number, up in enumerate(self.ups, start=1):
+            x = up(x)
+            yield f"up{number}", x
+        yield "heat_maps", self.points(x)
+
+
+_PADDINGS = {4: (1, 0), 3: (1, 1), 2: (0, 0)}  # padding, and output padding, that double the size
+
+
+def build(layout: PoseLayout, shape: InputShape, num_classes: int) -> DenseNetwork:
+    """Build the network of a layout; He initialisation."""
+    check_positive(widths=layout.widths)
+    if layout.kernel not in _PADDINGS:
+        raise OptionError(f"kernel is one of {', '.join(map(str, _PADDINGS))}, not {layout.kernel}")
+    backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options, input_size=shape[1:])
+    last = find_taps(backbone)[-1]
+    return DenseNetwork(backbone, [last.map], PoseHead(last.channels, layout.widths, layout.kernel, num_classes))
+
+
+VARIANTS = {
+    "pose": Variant(
+        PoseLayout(),
+        "heat maps of key points, on a backbone",
+        InputShape(3, 256, 192),
+        17,
+        computed("the backbone without its head, and the head", params=1, macs=1),
+        output="points",
+    ),
+    "pose_resnet50": Variant(
+        PoseLayout("resnet50", widths=(256, 256, 256)),
+        "simple baseline: heat maps of key points",
+        InputShape(3, 256, 192),
+        17,
+        paper(
+            "Xiao 2018, Section 2",
+            maps={
+                "stage4": (2048, 8, 6),
+                "head.up1": (256, 16, 12),
+                "head.up2": (256, 32, 24),
+                "head.up3": (256, 64, 48),
+                "logits": (17, 64, 48),
+            },
+        )
+        + paper("Sun 2019, arXiv:1902.09212, Table 1", params=Rounded(34.0e6, 3), macs=Rounded(8.90e9, 3))
+        + computed("ResNet-50 without its head, and the head", params=1, macs=1),
+        output="points",
+    ),
+}
