@@ -1,53 +1,63 @@
-"""Images of grey noise with bright rectangles, whose boxes are known: a source of boxes in memory."""
+"""A small source of annotated images: bright and dark squares on noise, with masks and boxes."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hubel.data.annotation import BOXES, Annotation
-from hubel.data.sources import ArraySource
+from hubel.data.annotation import BOXES, IGNORED, MASKS, Annotation, ImageFacts
+from hubel.data.sources.listing import Listing, ListingBuilder
 
-__all__ = ["Squares"]
-
-SIDE = 96
+SIDE = 64
 
 
-class Squares(ArraySource):
-    """Red and blue rectangles, none to two an image.
+class Squares:
+    """`n` images of 64x64 pixels, each with a bright square (class 1) or a dark one (class 2), or both, or none."""
 
-    Args:
-        n: number of images.
-        seed: of all that is random.
-    """
-
-    annotated = (BOXES,)
-    names = ("red", "blue")
+    annotated = (MASKS, BOXES)
+    names = ("background", "bright", "dark")
     point_names: tuple[str, ...] = ()
     point_mirror: tuple[int, ...] = ()
+    mask_names = names
+    limbs: tuple[tuple[int, int], ...] = ()
 
-    def __init__(self, n: int, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        pixels = rng.integers(90, 130, (n, SIDE, SIDE, 3), dtype=np.uint8)
-        self.annotations = []
-        for image in pixels:
-            boxes, classes = [], []
-            for half in rng.permutation(2)[: rng.integers(0, 3)]:  # one above, one below
-                width, height = rng.integers(16, 80), rng.integers(16, 46)
-                left, top = rng.integers(0, SIDE - width + 1), half * 48 + rng.integers(0, 48 - height + 1)
-                number = int(rng.integers(0, 2))
-                image[top : top + height, left : left + width] = (220, 40, 40) if number == 0 else (40, 40, 220)
-                boxes.append([left, top, left + width, top + height])
+    def __init__(self, n: int = 12, seed: int = 0) -> None:
+        self.name, self.location, self.n, self.seed = "squares", "", n, seed
+
+    def listing(self) -> Listing:
+        rows = ListingBuilder()
+        for row in range(self.n):
+            found = self.annotation(row).classes
+            rows.add(f"{row:03}.png", "|".join(self.names[number] for number in sorted({*found.tolist()})))
+        return rows.build()
+
+    def read(self, row: int, path: str) -> NDArray[np.uint8]:
+        random = np.random.default_rng((self.seed, row, 1))
+        pixels = random.integers(100, 156, (SIDE, SIDE, 3), np.uint8)
+        annotation = self.annotation(row)
+        for number, box in zip(annotation.classes, annotation.boxes.astype(int), strict=True):
+            left, top, right, bottom = box
+            pixels[top:bottom, left:right] = 240 if number == 1 else 16
+        return pixels
+
+    def checked(self, listing: Listing, facts: ImageFacts) -> Listing:
+        return listing
+
+    def annotation(self, row: int, *, masks: bool = True) -> Annotation:
+        random = np.random.default_rng((self.seed, row, 2))
+        mask, boxes, classes = np.zeros((SIDE, SIDE), np.uint8), [], []
+        for number in (1, 2):
+            if row % 4 in (0, number):
+                side = int(random.integers(16, 28))
+                left = int(random.integers(0, SIDE // 2 - side if side < SIDE // 2 else 1)) + (number - 1) * SIDE // 2
+                top = int(random.integers(0, SIDE - side))
+                mask[top : top + side, left : left + side] = number
+                boxes.append((left, top, left + side, top + side))
                 classes.append(number)
-            self.annotations.append(
-                Annotation(
-                    classes=np.array(classes, np.int64),
-                    boxes=np.array(boxes, np.float64).reshape(-1, 4),
-                    crowd=np.zeros(len(boxes), bool),
-                )
-            )
-        labels = ["|".join(sorted({self.names[c] for c in a.classes})) for a in self.annotations]
-        super().__init__(pixels, labels, name="squares", multi_label=True)
-
-    def annotation(self, row: int) -> Annotation:
-        """Return the boxes of an image."""
-        return self.annotations[row]
+        mask[:2] = IGNORED
+        return Annotation(
+            classes=np.array(classes, np.int64),
+            boxes=np.array(boxes, np.float64).reshape(-1, 4),
+            crowd=np.zeros(len(classes), np.bool_),
+            mask=mask,
+        )

@@ -15,8 +15,7 @@ from hubel.nn.pyramid import FeaturePyramid
 def test_there_is_a_row_for_each_point() -> None:
     sizes = {"efficientnet_lite0": (96, 160), "resnet18": (100, 70), "mobilenet_v2": (64, 64)}
     for name, (height, width) in sizes.items():
-        known = ("same_padding=true",) if name.startswith("efficientnet") else ()
-        options = {"backbone": name, "backbone_options": known, "width": 16, "depth": 1}
+        options = {"backbone": name, "width": 16, "depth": 1}
         network = build_model("fcos", num_classes=3, options=options).eval()
         points, _ = pyramid_points(height, width)
         with torch.no_grad():
@@ -58,4 +57,4 @@ def test_maps_have_names() -> None:
 
 def test_backbones_without_maps_are_refused() -> None:
     with pytest.raises(OptionError, match="efficientnet_lite0"):
-        build_model("fcos", options={"backbone": "autoencoder_28", "backbone_options": ()})
+        build_model("fcos", options={"backbone": "autoencoder_28"})

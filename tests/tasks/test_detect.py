@@ -23,12 +23,12 @@ from hubel.tasks.detect import box_targets
 from hubel.tasks.localise import main_object
 from hubel.tasks.losses import LossSettings
 from hubel.weights.card import ModelCard
-from squares import SIDE, Squares
+from rectangles import SIDE, Rectangles
 
 PREPROCESS = Preprocess(64, 128, 3, "squash", mean=(0.0,) * 3, std=(1.0,) * 3)  # another shape than the images have
 SCALE = np.array([128, 64, 128, 64]) / SIDE
 CPU = torch.device("cpu")
-DATA = Squares(12, seed=1)
+DATA = Rectangles(12, seed=1)
 IMAGES = Images(DATA, scan(DATA), np.arange(12), PREPROCESS)
 NOTHING = [row for row in range(12) if not len(DATA.annotations[row].boxes)]
 
@@ -203,5 +203,5 @@ def test_boxes_have_no_views() -> None:
 @pytest.mark.parametrize(("task", "metric", "least"), [("detect", "ap50", 0.9), ("localise", "mean_iou", 0.6)])
 def test_rectangles_are_learnt(task: str, metric: str, least: float, tmp_path: Path) -> None:
     recipe = {"task": task, "epochs": 25, "options": {"width": 32}}
-    run = train(Squares(200), recipe, out=tmp_path / "run", quiet=True)
+    run = train(Rectangles(200), recipe, out=tmp_path / "run", quiet=True)
     assert run.evaluation.to_json()[metric] >= least

@@ -95,6 +95,7 @@ class Dataset:
         *,
         threads: int | None = None,
         cache: CacheMode = "off",
+        annotations: str = "",
     ) -> Images:
         """Return images at the network's size.
 
@@ -103,9 +104,12 @@ class Dataset:
             rows: which, in this order; all usable ones if None.
             threads: of decoding; None uses every core, 0 decodes in the calling thread.
             cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
+            annotations: the kind of annotations that batches have, see `hubel.data.annotation`; "" for none.
         """
         chosen = self.rows() if rows is None else rows
-        return Images(self.source, self.index, chosen, preprocess, threads=threads, cache=cache)
+        return Images(
+            self.source, self.index, chosen, preprocess, threads=threads, cache=cache, annotations=annotations
+        )
 
     def targets(self, classes: tuple[str, ...], rows: Rows | None = None) -> NDArray[Any]:
         """Return class numbers int64 `(n,)`; 0 and 1 float32 `(n, classes)` for several labels an image, or no class.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hubel.core.random import permutation
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
-from hubel.data.annotation import AnnotatedSource, Annotation
+from hubel.data.annotation import MASKS, AnnotatedSource, Annotation
 from hubel.data.augment import (
     Policy,
     augment_batch,
@@ -70,8 +70,8 @@ class Batch:
         pixels: uint8 `(n, h, w, c)`, resized and augmented, not yet normalised; or feature maps.
         others: positions of the images that mixup or CutMix mixed in, int64 `(n,)`; None without mixing.
         share: of each sample's own image and target in the mix, 0 to 1.
-        annotations: of each image, in pixels of the network's input, augmented like the image; empty where the data
-            has none.
+        annotations: of each image, in pixels of the network's input, augmented like the image; empty where none are
+            wanted.
     """
 
     positions: NDArray[np.int64]
@@ -177,6 +177,7 @@ class Images:
         preprocess: size and normalisation of the network's input.
         threads: number of decoding threads; 0 decodes in the calling thread, None uses every core.
         cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
+        annotations: the kind of annotations that batches have, see `hubel.data.annotation`; "" for none.
     """
 
     def __init__(
@@ -188,7 +189,9 @@ class Images:
         *,
         threads: int | None = None,
         cache: CacheMode = "off",
+        annotations: str = "",
     ) -> None:
+        self.annotations = annotations
         self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
         self.threads = usable_cores() if threads is None else threads
         self.decoded_images = DecodedImages(source, index, rows, cache)
@@ -231,7 +234,15 @@ class Images:
 
     def subset(self, positions: NDArray[np.int64], *, cache: CacheMode = "off") -> Images:
         """Return some of the images, in this order, with a decode cache of their own."""
-        return Images(self.source, self.index, self.rows[positions], self.preprocess, threads=self.threads, cache=cache)
+        return Images(
+            self.source,
+            self.index,
+            self.rows[positions],
+            self.preprocess,
+            threads=self.threads,
+            cache=cache,
+            annotations=self.annotations,
+        )
 
     def upright(self, position: int, min_size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return an image in its own shape and colours, `(h, w)` or `(h, w, 3)`.
@@ -342,7 +353,7 @@ class Images:
             DecodeError: its mask can no longer be read.
         """
         assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
-        return self.source.annotation(int(self.rows[position]))
+        return self.source.annotation(int(self.rows[position]), masks=self.annotations == MASKS)
 
     def shape(self, position: int) -> tuple[int, int]:
         """Return height and width of an upright image."""
@@ -352,9 +363,10 @@ class Images:
     def _annotations(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
     ) -> tuple[Annotation, ...]:
-        """Return the annotations of images with the draws of `augmented`; none where the data has none."""
-        if not isinstance(self.source, AnnotatedSource):
+        """Return the annotations of images with the draws of `augmented`; none where none are wanted."""
+        if not self.annotations:
             return ()
+        assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
         draws = draw_augmentations(policy, seed, epochs, self.rows[positions])
         return tuple(
             transform_annotation(

@@ -117,7 +117,7 @@ def evaluate_file(
     dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
     chosen = dataset.evaluation_rows(card.provenance, split)
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
-    images = dataset.images(card.preprocess, rows)
+    images = dataset.images(card.preprocess, rows, annotations=task.annotations)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
     if coverage is not None:
         evaluation = measure_coverage(evaluation, card, coverage)
@@ -193,5 +193,5 @@ def _open_rival(other: str | Path, task: str, device: str, engine: str, *, tta: 
 def _evaluate_rival(rival: Model, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
     """Measure a model on the very rows that another one was measured on."""
     task = find_task(rival.card.task)
-    images = dataset.images(rival.card.preprocess, rows)
+    images = dataset.images(rival.card.preprocess, rows, annotations=task.annotations)
     return task.evaluate(rival, images, task.targets(dataset, rival.card.classes, rows))

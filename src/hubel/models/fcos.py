@@ -36,7 +36,7 @@ class FCOSLayout:
     """Backbone, and size of the head."""
 
     backbone: str = "efficientnet_lite0"
-    backbone_options: tuple[str, ...] = ("same_padding=true",)
+    backbone_options: tuple[str, ...] = ()  # each as name=value
     width: int = 96  # channels of the pyramid and of the heads; multiples of 8
     depth: int = 2  # convolutions of a head before the last one
 

@@ -29,7 +29,7 @@ class LocaliserLayout:
     """Backbone, and size of the head."""
 
     backbone: str = "efficientnet_lite0"
-    backbone_options: tuple[str, ...] = ("same_padding=true",)
+    backbone_options: tuple[str, ...] = ()  # each as name=value
     width: int = 64  # channels of the map that the box is computed from
 
 

@@ -279,7 +279,7 @@ class Segmentation(Task):
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the names of the classes of the masks."""
-        return source_names(dataset)
+        return source_names(dataset, MASKS)
 
     def targets(self, dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows: masks come with the images.
@@ -287,7 +287,7 @@ class Segmentation(Task):
         Raises:
             DataError: the masks have a class that the model does not know.
         """
-        return annotated_targets(dataset, outputs, rows)
+        return annotated_targets(dataset, MASKS, outputs, rows)
 
     def objective(
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
@@ -103,14 +103,14 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
 
 def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     """Decide everything that the recipe leaves open. Arguments and errors as for `plan_training`."""
-    _check_annotations(task, dataset)
     name, variant = find(recipe.network.model or task.default_model or default_network(dataset, recipe))
     options = options_of(name) | recipe.network.options
     trunk = find(options["backbone"])[0] if "backbone" in options else ""
     initial = find_initial_weights(recipe.transfer, *find(trunk or name))
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
-        initial = replace(initial, weights=None, options={})
+        needed = tuple(f"{key}={str(value).lower()}" for key, value in initial.options.items())
+        initial = replace(initial, weights=None, options={"backbone_options": needed} if needed else {})
     tuned = initial.weights is not None
     outputs = task.outputs(dataset)
     loss = _loss(recipe.optimization, task, tuned=tuned)
@@ -158,7 +158,11 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
 
     def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
         images = dataset.images(
-            card.preprocess, rows, threads=recipe.data.loading_threads, cache=cast(CacheMode, cache)
+            card.preprocess,
+            rows,
+            threads=recipe.data.loading_threads,
+            cache=cast(CacheMode, cache),
+            annotations=task.annotations,
         )
         return Labelled(images, task.targets(dataset, outputs, rows))
 
@@ -246,20 +250,6 @@ def _task_of_data(data: Any, recipe: Recipe, xo: XO | None) -> tuple[Source, Tas
     source = open_source(data, xo=xo, root=recipe.data.root)
     kind = source.annotated[0] if isinstance(source, AnnotatedSource) else ""
     return source, next(task for task in TASKS if task.annotations == kind)
-
-
-def _check_annotations(task: Task, dataset: Dataset) -> None:
-    """Refuse data without the annotations that a task learns from.
-
-    Raises:
-        DataError: it has none, or others.
-    """
-    has = dataset.source.annotated if isinstance(dataset.source, AnnotatedSource) else ()
-    if task.annotations and task.annotations not in has:
-        raise DataError(
-            f"the task {task.name} learns from {task.annotations}, and {dataset.name} has "
-            f"{' and '.join(has) if has else 'none'}"
-        )
 
 
 def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights) -> tuple[Splits, bool]:
