@@ -172,6 +172,7 @@ def open_dataset(
     needed: bool = True,
     xo: XO | None = None,
     root: str | Path | None = None,
+    void: int | None = None,
     threads: int | None = None,
 ) -> Dataset:
     """Open images and index them; only files that an earlier scan has not seen are decoded.
@@ -183,12 +184,13 @@ def open_dataset(
         needed: a label is needed; False accepts data in which no image has one, to describe it.
         xo: settings of the built-in dataset "xo".
         root: the folder that the relative paths of a table start at; the table's own if None.
+        void: the value of a mask's pixels that belong to no class, beside 255.
         threads: of decoding; None uses every core.
 
     Raises:
         DataError: nothing is there, nothing in it is a labelled image, or none can be read.
     """
-    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root)
+    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root, void=void)
     index = scan(source, threads=threads)
     if labelled and needed and not len(index.usable()):
         passed = "".join(f"; {note}" for note in passed_over(index.skipped)[:3])

@@ -9,7 +9,20 @@ from typing import Any
 
 from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.core.files import user_path
-from hubel.data.sources import arrays, builtin, folder, hub, idx, npy, parquet, saved, table, webdataset
+from hubel.data.sources import (
+    arrays,
+    builtin,
+    coco,
+    folder,
+    hub,
+    idx,
+    mask_folder,
+    npy,
+    parquet,
+    saved,
+    table,
+    webdataset,
+)
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.class_folders import holds_photos
@@ -33,6 +46,8 @@ KINDS: tuple[SourceKind, ...] = (
     builtin.KIND,
     arrays.KIND,
     hub.KIND,
+    coco.KIND,
+    mask_folder.KIND,
     table.KIND,
     *map(_unless_photos, (saved.KIND, parquet.KIND, webdataset.KIND, idx.KIND)),
     npy.KIND,
@@ -47,6 +62,7 @@ def open_source(
     labelled: bool = True,
     xo: XO | None = None,
     root: str | Path | None = None,
+    void: int | None = None,
 ) -> Source:
     """Open the source that `data` describes.
 
@@ -59,6 +75,7 @@ def open_source(
         xo: settings of the built-in dataset "xo".
         root: the folder that the relative paths of a table start at; the table's own if None. `Rooted(table, root)` as
             the data says the same where there is no such argument.
+        void: the value of a mask's pixels that belong to no class, beside 255.
 
     Raises:
         DataError: nothing is there, or it is none of `KINDS`.
@@ -73,7 +90,7 @@ def open_source(
         hint = "; images and their labels are a tuple (images, labels)" if isinstance(data, list) else ""
         raise DataError(f"data is {accepted}; not {type(data).__name__}{hint}")
     folder = None if root is None else user_path(root)
-    return _open(SourceRequest(data=data, root=folder, multi_label=multi_label, labelled=labelled, xo=xo))
+    return _open(SourceRequest(data=data, root=folder, multi_label=multi_label, labelled=labelled, xo=xo, void=void))
 
 
 def _open(request: SourceRequest) -> Source:

@@ -48,6 +48,7 @@ class SourceRequest:
         labelled: images without a label are left out.
         multi_label: one label text may name several classes, separated by "|".
         xo: settings of the built-in dataset "xo"; None for any other dataset.
+        void: the value of a mask's pixels that belong to no class, beside 255.
     """
 
     data: Any
@@ -57,6 +58,7 @@ class SourceRequest:
     labelled: bool = True
     multi_label: bool = False
     xo: XO | None = None
+    void: int | None = None
 
     @property
     def path(self) -> Path:

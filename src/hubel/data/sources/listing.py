@@ -183,6 +183,7 @@ class Listing:
         skipped: numbers of files passed over, by reason; see `PassedOver`.
         notes: remarks for the user, a line each.
         passed: path and reason of each file that was passed over, of the first 100,000.
+        annotations: a digest of all that is marked on the images; empty where labels say all.
     """
 
     paths: TextColumn
@@ -193,6 +194,7 @@ class Listing:
     skipped: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     passed: tuple[tuple[str, str], ...] = ()
+    annotations: bytes = b""
 
     def __len__(self) -> int:
         return len(self.label)
