@@ -23,14 +23,15 @@ from hubel.tasks.detect import box_targets
 from hubel.tasks.localise import main_object
 from hubel.tasks.losses import LossSettings
 from hubel.weights.card import ModelCard
-from rectangles import SIDE, Rectangles
+from squares import SIDE, Squares
 
 PREPROCESS = Preprocess(64, 128, 3, "squash", mean=(0.0,) * 3, std=(1.0,) * 3)  # another shape than the images have
 SCALE = np.array([128, 64, 128, 64]) / SIDE
 CPU = torch.device("cpu")
-DATA = Rectangles(12, seed=1)
-IMAGES = Images(DATA, scan(DATA), np.arange(12), PREPROCESS)
-NOTHING = [row for row in range(12) if not len(DATA.annotations[row].boxes)]
+DATA = Squares(12, seed=1)
+TRUTH = [DATA.annotation(row, masks=False) for row in range(12)]
+IMAGES = Images(DATA, scan(DATA), np.arange(12), PREPROCESS, annotations="boxes")
+NOTHING = [row for row in range(12) if not len(TRUTH[row].boxes)]
 
 
 def _card(task: str, model: str) -> ModelCard:
@@ -44,11 +45,11 @@ def _objective(task: str, model: str) -> Any:
 
 def _outputs(annotations: list[Annotation], points: int) -> NDArray[np.float32]:
     """Return what a perfect network says: each object on a point of its own."""
-    outputs = np.full((len(annotations), points, 7), -20, np.float32)
+    outputs = np.full((len(annotations), points, 8), -20, np.float32)
     outputs[..., :4] = (0.4, 0.4, 0.6, 0.6)
     for output, annotation in zip(outputs, annotations, strict=True):
         for row, (box, number) in enumerate(zip(annotation.boxes / SIDE, annotation.classes, strict=True)):
-            output[row] = [*box, 20, -20, -20]
+            output[row] = [*box, 20, -20, -20, -20]
             output[row, 5 + number] = 20 - row
     return outputs
 
@@ -67,14 +68,14 @@ class Known(DenseModel):
 
 def test_the_data_has_what_is_tried() -> None:
     assert NOTHING
-    assert {len(annotation.boxes) for annotation in DATA.annotations} == {0, 1, 2}
+    assert {len(annotation.boxes) for annotation in TRUTH} == {0, 1, 2}
 
 
 def test_targets_are_boxes_in_pixels_of_the_input_and_padded() -> None:
     (batch,) = IMAGES.in_sequence(12)
     targets = box_targets(batch).numpy()
     assert targets.shape == (12, 2, 6)
-    for row, annotation in zip(targets, DATA.annotations, strict=True):
+    for row, annotation in zip(targets, TRUTH, strict=True):
         k = len(annotation.boxes)
         np.testing.assert_allclose(row[:k, :4], annotation.boxes * SCALE, atol=0.51)
         assert row[:k, 4].tolist() == annotation.classes.tolist()
@@ -85,9 +86,9 @@ def test_an_epoch_is_scored_by_the_precision_of_each_image() -> None:
     objective = _objective("detect", "fcos")
     (batch,) = IMAGES.in_sequence(12)
     targets = objective.targets(Labelled(IMAGES, np.arange(12)), batch)
-    outputs = torch.from_numpy(_outputs(DATA.annotations, len(pyramid_points(64, 128)[0])))
+    outputs = torch.from_numpy(_outputs(TRUTH, len(pyramid_points(64, 128)[0])))
     assert objective.correct(outputs, targets).tolist() == pytest.approx([1] * 12)
-    outputs[..., 5:] = outputs[..., 5:].flip(2)  # the other class
+    outputs[..., 6:] = outputs[..., 6:].flip(2)  # the other class
     wrong = objective.correct(outputs, targets).tolist()
     assert [wrong[row] for row in NOTHING] == [1] * len(NOTHING)
     assert sum(wrong) == len(NOTHING)
@@ -97,9 +98,9 @@ def test_an_epoch_is_scored_by_the_precision_of_each_image() -> None:
 
 def test_a_perfect_detector() -> None:
     task, card = find_task("detect"), _card("detect", "fcos")
-    evaluation = task.evaluate(Known(card, _outputs(DATA.annotations, 20)), IMAGES, np.arange(12))
+    evaluation = task.evaluate(Known(card, _outputs(TRUTH, 20)), IMAGES, np.arange(12))
     numbers = evaluation.to_json()
-    objects = sum(len(annotation.boxes) for annotation in DATA.annotations)
+    objects = sum(len(annotation.boxes) for annotation in TRUTH)
     assert numbers["ap50"] == 1
     assert numbers["ap"] > 0.95  # boxes of 32-bit numbers
     assert numbers["shown"] == {"score": 0.3, "precision": 1, "recall": 1}
@@ -112,20 +113,20 @@ def test_a_perfect_detector() -> None:
         *("precision_recall", "confusion_matrix", "worst_images", "median_images", "best_images"),
     ]
     assert {len(row) for one in evaluation.report_tables() for row in one.rows} == {6, 2}
-    assert evaluation.files()["confusion.csv"].splitlines()[-1] == "nothing,0,0,0"
+    assert evaluation.files()["confusion.csv"].splitlines()[-1] == "nothing,0,0,0,0"
     assert evaluation.headline("test").startswith("AP50 is 100%")
 
 
 def test_a_detector_that_misses_and_makes_up() -> None:
-    outputs = _outputs(DATA.annotations, 20)
-    outputs[:, 0, 5:] = outputs[:, 0, 5:][:, ::-1]  # the first object of each image has the wrong class
-    outputs[NOTHING[0], 5] = [0.1, 0.1, 0.2, 0.2, 5, 5, -20]
+    outputs = _outputs(TRUTH, 20)
+    outputs[:, 0, 6:] = outputs[:, 0, 6:][:, ::-1]  # the first object of each image has the wrong class
+    outputs[NOTHING[0], 5] = [0.1, 0.1, 0.2, 0.2, 5, 5, -20, -20]
     card = _card("detect", "fcos")
     evaluation = find_task("detect").evaluate(Known(card, outputs), IMAGES, np.arange(12))
-    objects = [len(annotation.boxes) for annotation in DATA.annotations]
+    objects = [len(annotation.boxes) for annotation in TRUTH]
     f1 = [0.0 if row == NOTHING[0] else 1.0 if k == 0 else (k - 1) / k for row, k in enumerate(objects)]
     assert evaluation.f1.tolist() == pytest.approx(f1)
-    assert evaluation.confusions.sum(0)[2].sum() == 1
+    assert evaluation.confusions.sum(0)[3].sum() == 1
     assert 0 < evaluation.metrics.ap50 < 1
 
 
@@ -141,10 +142,10 @@ def test_localisation_learns_class_and_box() -> None:
     objective = _objective("localise", "localiser")
     (batch,) = IMAGES.in_sequence(12)
     targets = objective.targets(Labelled(IMAGES, np.arange(12)), batch)
-    outputs = torch.randn(12, 1, 7, generator=torch.Generator().manual_seed(0))
+    outputs = torch.randn(12, 1, 8, generator=torch.Generator().manual_seed(0))
     outputs[:, 0, :4] = torch.tensor([0.2, 0.2, 0.7, 0.8])
     losses = objective.losses(outputs, targets)
-    for row, annotation in enumerate(DATA.annotations):
+    for row, annotation in enumerate(TRUTH):
         at = main_object(annotation)
         if at is None:
             assert losses[row] == 0
@@ -169,14 +170,14 @@ def test_localisation_learns_class_and_box() -> None:
 
 
 def test_localisation_is_measured_on_images_with_an_object() -> None:
-    main = [main_object(annotation) for annotation in DATA.annotations]
+    main = [main_object(annotation) for annotation in TRUTH]
     chosen = [
         Annotation(classes=a.classes[[k]], boxes=a.boxes[[k]], crowd=a.crowd[[k]])
-        for a, k in zip(DATA.annotations, main, strict=True)
+        for a, k in zip(TRUTH, main, strict=True)
         if k is not None
     ]
     outputs = _outputs(chosen, 1)
-    outputs[0, 0, 5:] = outputs[0, 0, 5:][::-1]
+    outputs[0, 0, 6:] = outputs[0, 0, 6:][::-1]
     card = _card("localise", "localiser")
     evaluation = find_task("localise").evaluate(Known(card, outputs), IMAGES, np.arange(12))
     n = len(chosen)
@@ -201,7 +202,7 @@ def test_boxes_have_no_views() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "metric", "least"), [("detect", "ap50", 0.9), ("localise", "mean_iou", 0.6)])
-def test_rectangles_are_learnt(task: str, metric: str, least: float, tmp_path: Path) -> None:
+def test_squares_are_learnt(task: str, metric: str, least: float, tmp_path: Path) -> None:
     recipe = {"task": task, "epochs": 25, "options": {"width": 32}}
-    run = train(Rectangles(200), recipe, out=tmp_path / "run", quiet=True)
+    run = train(Squares(200), recipe, out=tmp_path / "run", quiet=True)
     assert run.evaluation.to_json()[metric] >= least

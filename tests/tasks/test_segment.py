@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from squares import SIDE, Squares
 
 import hubel
 from hubel.data.annotation import IGNORED, MASKS, Annotation
@@ -19,6 +18,7 @@ from hubel.inference.dense import DenseModel
 from hubel.metrics.segmentation import measure_segmentation, pixel_confusion
 from hubel.tasks.segment import SegmentationObjective, image_ious
 from hubel.tasks.segmentation_losses import SegmentationLoss
+from squares import SIDE, Squares
 
 RECIPE = {
     "model": "unet", "weights": "none", "options": {"backbone": "resnet20", "widths": "16,16"}, "epochs": 12,
@@ -73,7 +73,9 @@ def test_an_exported_file_answers_alike(run: hubel.RunResult, tmp_path: Path) ->
         assert one.scores == pytest.approx(other.scores, abs=1e-4)
 
 
-@pytest.mark.parametrize("policy", [Policy(mirror=True, flip=True, shift=0.2), Policy(mirror=True, crop=0.4, rotate=20)])
+@pytest.mark.parametrize(
+    "policy", [Policy(mirror=True, flip=True, shift=0.2), Policy(mirror=True, crop=0.4, rotate=20)]
+)
 def test_masks_move_with_their_images(policy: Policy) -> None:
     images = open_dataset(Squares(16)).images(Preprocess(SIDE, SIDE), threads=0, annotations=MASKS)
     moved = 0

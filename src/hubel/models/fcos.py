@@ -102,7 +102,7 @@ def build(layout: FCOSLayout, shape: InputShape, num_classes: int) -> DenseNetwo
     `(n, points, 4 + 1 + classes)`.
     """
     check_positive(width=layout.width, depth=layout.depth)
-    backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options)
+    backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options, input_size=shape[1:])
     taps = find_taps(backbone, _TAPPED)
     head = FCOSHead([tap.channels for tap in taps], layout, num_classes)
     return DenseNetwork(backbone, [tap.map for tap in taps], head)

@@ -65,7 +65,7 @@ class LocaliserHead(DenseHead):
 def build(layout: LocaliserLayout, shape: InputShape, num_classes: int) -> DenseNetwork:
     """Build the network of a layout; its output is that of `hubel.models.fcos.build` with a single point."""
     check_positive(width=layout.width)
-    backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options)
+    backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options, input_size=shape[1:])
     taps = find_taps(backbone, (32,))
     head = LocaliserHead(taps[0].channels, layout.width, num_classes)
     return DenseNetwork(backbone, [tap.map for tap in taps], head)

@@ -31,7 +31,9 @@ def source_names(dataset: Dataset, kind: str) -> tuple[str, ...]:
     source = dataset.source
     has = source.annotated if isinstance(source, AnnotatedSource) else ()
     if not isinstance(source, AnnotatedSource) or kind not in has:
-        raise DataError(f"{dataset.name} has {' and '.join(has) or 'labels of whole images'}, and no {kind} to learn from")
+        raise DataError(
+            f"{dataset.name} has {' and '.join(has) or 'labels of whole images'}, and no {kind} to learn from"
+        )
     return source.mask_names if kind == MASKS else source.names
 
 

@@ -339,7 +339,7 @@ class Detection(Task):
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the names of the classes of the boxes."""
-        return source_names(dataset)
+        return source_names(dataset, BOXES)
 
     def targets(self, dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows: boxes come with the images.
@@ -347,7 +347,7 @@ class Detection(Task):
         Raises:
             DataError: the boxes have a class that the model does not know.
         """
-        return annotated_targets(dataset, outputs, rows)
+        return annotated_targets(dataset, BOXES, outputs, rows)
 
     def scores(self, loss: str) -> str:
         """Return the outputs themselves: boxes and logits; decoding makes scores of them."""

@@ -34,6 +34,7 @@ from hubel.inference.device import pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
 from hubel.metrics.imbalance import balance_record, class_counts, inequality
+from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
@@ -109,8 +110,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     initial = find_initial_weights(recipe.transfer, *find(trunk or name))
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
-        needed = tuple(f"{key}={str(value).lower()}" for key, value in initial.options.items())
-        initial = replace(initial, weights=None, options={"backbone_options": needed} if needed else {})
+        needed = {"backbone_options": backbone_options(initial.options)} if initial.options else {}
+        initial = replace(initial, weights=None, options=needed)
     tuned = initial.weights is not None
     outputs = task.outputs(dataset)
     loss = _loss(recipe.optimization, task, tuned=tuned)
