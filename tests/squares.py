@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from hubel.data.annotation import BOXES, IGNORED, MASKS, Annotation, ImageFacts
 from hubel.data.sources.listing import Listing, ListingBuilder
 
-SIDE = 64
+SIDE = 32
 
 
 class Squares:
-    """`n` images of 64x64 pixels, each with a bright square (class 1) or a dark one (class 2), or both, or none."""
+    """`n` images of 32x32 pixels, each with a bright square (class 1) or a dark one (class 2), or both, or none."""
 
     annotated = (MASKS, BOXES)
     names = ("background", "bright", "dark")
@@ -48,13 +48,13 @@ class Squares:
         mask, boxes, classes = np.zeros((SIDE, SIDE), np.uint8), [], []
         for number in (1, 2):
             if row % 4 in (0, number):
-                side = int(random.integers(16, 28))
+                side = int(random.integers(8, 14))
                 left = int(random.integers(0, SIDE // 2 - side if side < SIDE // 2 else 1)) + (number - 1) * SIDE // 2
                 top = int(random.integers(0, SIDE - side))
                 mask[top : top + side, left : left + side] = number
                 boxes.append((left, top, left + side, top + side))
                 classes.append(number)
-        mask[:2] = IGNORED
+        mask[:1] = IGNORED
         return Annotation(
             classes=np.array(classes, np.int64),
             boxes=np.array(boxes, np.float64).reshape(-1, 4),

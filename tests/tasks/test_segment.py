@@ -14,14 +14,16 @@ from hubel.data.annotation import IGNORED, MASKS, Annotation
 from hubel.data.augment import Policy
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
+from hubel.evaluation import evaluate_file
+from hubel.export import export
 from hubel.inference.dense import DenseModel
 from hubel.metrics.segmentation import measure_segmentation, pixel_confusion
 from hubel.tasks.segment import SegmentationObjective, image_ious
-from hubel.tasks.segmentation_losses import SegmentationLoss
+from hubel.tasks.segmentation_losses import PixelLoss
 from squares import SIDE, Squares
 
 RECIPE = {
-    "model": "unet", "weights": "none", "options": {"backbone": "resnet20", "widths": "16,16"}, "epochs": 12,
+    "model": "unet", "weights": "none", "options": {"backbone": "resnet20", "widths": "16"}, "epochs": 12,
     "batch_size": 8, "augment": "none", "lr": 0.01, "threads": 1, "loading_threads": 0,
 }  # fmt: skip
 
@@ -54,12 +56,12 @@ def test_the_numbers_are_those_of_the_masks(run: hubel.RunResult) -> None:
         assert answer.annotation.mask.shape == (SIDE, SIDE)
         confusions.append(pixel_confusion(answer.annotation.mask, truth, 3))
     metrics = measure_segmentation(np.stack(confusions), model.classes)
-    evaluated = hubel.evaluate(run.model, source, out=run.folder.parent / "again")
+    evaluated = evaluate_file(run.model, source, out=run.folder.parent / "again")
     assert evaluated.evaluation.to_json()["mean_iou"] == pytest.approx(metrics.mean_iou)
 
 
 def test_an_exported_file_answers_alike(run: hubel.RunResult, tmp_path: Path) -> None:
-    result = hubel.export(run.model, tmp_path / "m.onnx")
+    result = export(run.model, tmp_path / "m.onnx")
     assert result.parity.top1_equal == result.parity.images
     images = [Squares(3, seed=9).read(row, "") for row in range(3)]
     mine = hubel.load(run.model)
@@ -96,7 +98,7 @@ def test_the_score_of_an_image_is_its_mean_iou() -> None:
     logits = torch.from_numpy(random.normal(size=(5, 4, 9, 7)).astype(np.float32))
     masks = random.choice([0, 1, 2, 3, IGNORED], size=(5, 9, 7), p=[0.4, 0.3, 0.1, 0.1, 0.1]).astype(np.uint8)
     masks[4] = IGNORED
-    objective = SegmentationObjective(loss=SegmentationLoss("cross_entropy"))
+    objective = SegmentationObjective(loss=PixelLoss("cross_entropy"))
     scores = objective.correct(logits, torch.from_numpy(masks.astype(np.int64)))
     found = logits.argmax(1).numpy().astype(np.uint8)
     confusions = np.stack([pixel_confusion(one, mask, 4) for one, mask in zip(found, masks, strict=True)])
@@ -108,7 +110,7 @@ def test_data_of_other_classes_is_refused(run: hubel.RunResult) -> None:
         mask_names = ("background", "light", "dark")
 
     with pytest.raises(hubel.DataError, match="the classes of squares are not those of the model"):
-        hubel.evaluate(run.model, Others(4), out=run.folder.parent / "never")
+        evaluate_file(run.model, Others(4), out=run.folder.parent / "never")
 
 
 def test_data_without_masks_is_refused(tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def evaluate_file(
         )
     if coverage is not None:
         card.coverage_table().at(coverage)
-    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
+    void = card.provenance.get("void")  # masks are read as in training
+    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root, void=void)
     chosen = dataset.evaluation_rows(card.provenance, split)
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
     images = dataset.images(card.preprocess, rows, annotations=task.annotations)

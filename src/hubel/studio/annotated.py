@@ -28,7 +28,7 @@ def annotated(image: ScoredImage, model: DenseModel) -> dict[str, Any]:
     annotation, scores = model.decode(image.row, size)
     found = Found(path="", width=width, height=height, annotation=annotation, scores=scores)
     row = dense_row(found, model.classes)
-    answer = {name: row[name] for name in ("width", "height", "objects", "shares") if name in row}
+    answer: dict[str, Any] = {name: row[name] for name in ("width", "height", "objects", "shares") if name in row}
     if annotation.mask is not None:
         file = io.BytesIO()
         Image.fromarray(annotation.mask).save(file, "PNG")

@@ -22,7 +22,7 @@ from hubel.studio.uploads import PreparedUpload
 __all__ = ["Batcher", "ScoredImage"]
 
 Pixels = NDArray[np.uint8]
-Row = NDArray[np.floating[Any]]
+Row = NDArray[Any]
 _SMOOTHING = 0.2  # weight of the newest batch in the moving average of the time per image
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from hubel.tasks.losses import LossSettings
-    from hubel.tasks.segmentation_losses import SegmentationLoss
+    from hubel.tasks.segmentation_losses import PixelLoss
 
 __all__ = ["Segmentation", "SegmentationEvaluation", "SegmentationObjective"]
 
@@ -53,7 +53,7 @@ class SegmentationObjective:
         loss: of training and of validation.
     """
 
-    loss: SegmentationLoss
+    loss: PixelLoss
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """Return the augmented masks, int64 `(n, h, w)`, in which `IGNORED` is no class."""
@@ -270,7 +270,7 @@ class Segmentation(Task):
         "mean_iou": Metric("mean_iou"),
         "pixel_accuracy": Metric("pixel_accuracy"),
     }
-    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "reject")
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "unet"
     augment: ClassVar[str] = "scene"
     most_pixels: ClassVar[int] = 480 * 384
@@ -293,9 +293,9 @@ class Segmentation(Task):
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
     ) -> SegmentationObjective:
         """Return the loss of pixels."""
-        from hubel.tasks.segmentation_losses import SegmentationLoss  # what only evaluates does without torch
+        from hubel.tasks.segmentation_losses import PixelLoss  # what only evaluates does without torch
 
-        return SegmentationObjective(loss=SegmentationLoss(settings.name))
+        return SegmentationObjective(loss=PixelLoss(settings.name))
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return a model that annotates images.

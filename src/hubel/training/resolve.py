@@ -97,6 +97,7 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
         labelled=task.labelled,
         xo=xo,
         root=recipe.data.root,
+        void=recipe.data.void,
         threads=threads,
     )
     return resolve(recipe, dataset, task)
@@ -136,6 +137,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             "val_taught": val_taught,
             "taught": (taught | initial.taught if initial.taught else taught).to_json(),
             **({"images": recipe.data.images} if recipe.data.images else {}),
+            **({"void": recipe.data.void} if recipe.data.void is not None else {}),
             **initial.provenance,
         },
         task=task.name,
@@ -248,7 +250,7 @@ def _task(recipe: Recipe) -> Task:
 
 def _task_of_data(data: Any, recipe: Recipe, xo: XO | None) -> tuple[Source, Task]:
     """Return the opened source, and the task that its annotations are for; the first one where it has none."""
-    source = open_source(data, xo=xo, root=recipe.data.root)
+    source = open_source(data, xo=xo, root=recipe.data.root, void=recipe.data.void)
     kind = source.annotated[0] if isinstance(source, AnnotatedSource) else ""
     return source, next(task for task in TASKS if task.annotations == kind)
 
