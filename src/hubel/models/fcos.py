@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hubel.models.backbone import build_backbone
 from hubel.models.variant import InputShape, Variant, computed
 from hubel.nn.dense import DenseHead, DenseNetwork, Size
-from hubel.nn.layers import check_positive
+from hubel.nn.layers import check_positive, small_initialise
 from hubel.nn.points import STRIDES, pyramid_points
 from hubel.nn.pyramid import FeaturePyramid
 from hubel.nn.taps import find_taps
@@ -60,11 +60,7 @@ class FCOSHead(DenseHead):
         self.regress = nn.Conv2d(width, 4, 3, padding=1)
         self.centre = nn.Conv2d(width, 1, 3, padding=1)
         self.scales = nn.Parameter(torch.ones(len(STRIDES)))
-        for part in (self.class_tower, self.box_tower, self.classify, self.regress, self.centre):
-            for layer in part.modules():
-                if isinstance(layer, nn.Conv2d):
-                    nn.init.normal_(layer.weight, std=0.01)
-                    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        small_initialise(self.class_tower, self.box_tower, self.classify, self.regress, self.centre)
         nn.init.constant_(self.classify.bias, -math.log((1 - _PRIOR) / _PRIOR))  # type: ignore[arg-type]
 
     def walk(self, maps: Sequence[Tensor], size: Size) -> Iterator[tuple[str, Tensor]]:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from hubel.models.backbone import build_backbone
 from hubel.models.variant import InputShape, Variant, computed
 from hubel.nn.dense import DenseHead, DenseNetwork, Size
-from hubel.nn.layers import check_positive
+from hubel.nn.layers import check_positive, small_initialise
 from hubel.nn.taps import find_taps
 
 _GRID = 6  # rows and columns of what the regression sees: it must know where things are
@@ -47,9 +47,7 @@ class LocaliserHead(DenseHead):
         self.classify = nn.Linear(in_channels, num_classes)
         self.reduce = nn.Conv2d(in_channels, width, 1)
         self.regress = nn.Linear(width * _GRID**2, 4)
-        for layer in (self.classify, self.regress):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+        small_initialise(self.classify, self.regress)
         with torch.no_grad():
             self.regress.bias.add_(self.regress.bias.new_tensor([-1.0, -1.0, 1.0, 1.0]))  # a box in the middle
 
