@@ -80,7 +80,9 @@ def _drawing(item: Input, found: Found, classes: tuple[str, ...]) -> bytes:
     photo = np.asarray(image.resize((width, height)))
     annotation = _scaled(found.annotation, width / found.width, height / found.height, (height, width))
     file = io.BytesIO()
-    Image.fromarray(draw_annotation(photo, annotation, classes, scores=found.scores)).save(file, "JPEG", quality=92)
+    Image.fromarray(draw_annotation(photo, annotation, classes, scores=found.scores.tolist())).save(
+        file, "JPEG", quality=92
+    )
     return file.getvalue()
 
 

@@ -177,7 +177,8 @@ def small_initialise(*parts: nn.Module) -> None:
     for layer in (layer for part in parts for layer in part.modules()):
         if isinstance(layer, nn.Conv2d | nn.Linear) and not layer.weight.is_meta:
             nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def _fit_to_sigmoids(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, *, first: bool) -> None:

@@ -44,7 +44,7 @@ def box_sheets(
             truth, mine = images.annotation(at), found[at]
             drawn.append(_drawn(photo, truth, classes, size))
             shown = Annotation(classes=mine.classes, boxes=mine.boxes, crowd=np.zeros(len(mine), bool))
-            drawn.append(_drawn(photo, shown, classes, size, mine.scores))
+            drawn.append(_drawn(photo, shown, classes, size, mine.scores.tolist()))
             captions += ["label", f"prediction\n{name} {percent(quality[at])}%"]
         title = f"{kind.capitalize()} images"
         sheets.append(
@@ -63,7 +63,7 @@ def _drawn(
     annotation: Annotation,
     classes: tuple[str, ...],
     size: tuple[int, int],
-    scores: NDArray[np.float64] | tuple[()] = (),
+    scores: Sequence[float] = (),
 ) -> NDArray[np.uint8]:
     """Return a photo, maybe smaller than its image, with boxes in pixels of the image of this height and width."""
     scale = np.array([photo.shape[1] / size[1], photo.shape[0] / size[0]] * 2)
