@@ -1,4 +1,4 @@
-"""Which class is taken for which other one by a detector, and what it misses or makes up."""
+"""The confusion of classes by a detector, and what it misses or makes up."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class LocalisationEvaluation(Evaluation):
 
     @cached_property
     def localised(self) -> NDArray[np.bool_]:
-        """Whether class and box of each image are right (Russakovsky et al. 2015, arXiv:1409.0575, Section 4.2)."""
+        """The images whose class and box are right (Russakovsky et al. 2015, arXiv:1409.0575, Section 4.2)."""
         return np.asarray((self.predicted == self.targets) & (self.overlaps >= _RIGHT))
 
     @property
