@@ -14,6 +14,7 @@ from hubel.core.errors import DecodeError, ModelFileError
 from hubel.data.annotation import Annotation
 from hubel.data.inputs import Input, as_inputs
 from hubel.data.preprocess import Preprocess
+from hubel.inference.box_decoding import annotate_boxes
 from hubel.inference.maps import decode_maps
 from hubel.inference.stream import stream
 from hubel.weights.card import ModelCard
@@ -45,7 +46,7 @@ class Found:
 
 # By the kind of output: from the outputs of one image, preprocessing and size (height, width) to annotation and scores.
 Decode = Callable[[NDArray[np.float32], Preprocess, tuple[int, int]], tuple[Annotation, NDArray[np.float64]]]
-DECODERS: dict[str, Decode] = {"maps": decode_maps}
+DECODERS: dict[str, Decode] = {"boxes": annotate_boxes, "maps": decode_maps}
 
 
 class DenseModel(abc.ABC):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hubel.core.errors import UnknownNameError
 from hubel.tasks.classify import Classification
+from hubel.tasks.detect import Detection
+from hubel.tasks.localise import Localisation
 from hubel.tasks.multi_label import MultiLabel
 from hubel.tasks.reconstruct import Reconstruction
 from hubel.tasks.regress import Regression
@@ -18,6 +20,8 @@ TASKS: tuple[Task, ...] = (
     MultiLabel(),
     Reconstruction(),
     Regression(),
+    Detection(),
+    Localisation(),
     Segmentation(),
 )
 

@@ -34,6 +34,7 @@ from hubel.inference.device import pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
 from hubel.metrics.imbalance import balance_record, class_counts, inequality
+from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
@@ -114,7 +115,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         raise OptionError(f"all of {name} is trained, its backbone {trunk} included: leave out --freeze")
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
-        initial = replace(initial, weights=None, options={})
+        needed = {"backbone_options": backbone_options(initial.options)} if initial.options else {}
+        initial = replace(initial, weights=None, options=needed)
     tuned = initial.weights is not None
     outputs = task.outputs(dataset)
     loss = _loss(recipe.optimization, task, tuned=tuned)
