@@ -39,7 +39,7 @@ Row = Mapping[str, Any]
 
 
 def costs_file(classes: Sequence[str], file: Path) -> Path:
-    """Write costs: 1 for an error, 5 to take shoes or a hat for something else, 0.3 to mix up two of the tops."""
+    """Write costs: 1 for an error, but 5 to take shoes or a hat for something else, 0.3 for one top as another."""
     tops = {"longsleeve", "shirt", "t-shirt"}
 
     def cost(true: str, predicted: str) -> float:

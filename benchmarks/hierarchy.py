@@ -1,7 +1,7 @@
 """Answers at the deepest level of which a model is sure, beside answers with a class or none.
 
 Claims, for a model of clothes (EfficientNet-Lite0, head only) whose ten classes lie in three levels: of the answers
-that are to be right in 9 of 10 cases at least 9 of 10 are, and many more photos get one than where only a class will.
+that are to be right in 9 of 10 cases at least 9 of 10 are, and many more photos get one than where only a class counts.
 There are 293 test photos; "out of fold" are all 1,293, each predicted by one of 20 heads that has not seen it, at the
 temperature of the model. Three rules are compared: the deepest node whose sum of probabilities is at least the
 threshold (kept); the first such node above the most probable class (Goren et al. 2024, "climbing"); the class alone.
