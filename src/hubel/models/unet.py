@@ -27,7 +27,7 @@ from hubel.nn.network import Network
 from hubel.nn.taps import find_taps
 
 _STYLE, _PLAIN = Style("relu"), Style("relu", norm=False)
-_UPSAMPLE = ("transposed", "nearest", "bilinear")
+_UPSAMPLE = ("nearest", "bilinear", "transposed")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class UNetLayout:
     backbone: str = "efficientnet_lite0"
     backbone_options: tuple[str, ...] = ()  # each as name=value
     widths: tuple[int, ...] = (128, 64, 32)  # maps of each step, the coarsest first
-    upsample: str = "bilinear"  # transposed (2x2 with weights, as in the paper), nearest or bilinear
+    upsample: str = "nearest"  # nearest, bilinear, or transposed (2x2 with weights, as in the paper)
     dropout: float = 0.1  # probability that a map is left out before the scores
 
 
@@ -56,7 +56,7 @@ class Up(nn.Module):
         in_channels: channels of the map.
         skip_channels: channels of the finer map.
         out_channels: channels of the result.
-        upsample: "transposed", "nearest" or "bilinear".
+        upsample: "nearest", "bilinear" or "transposed".
         padded: keep the size of the finer map; otherwise it is cropped, and the result is 4 pixels smaller.
     """
 
@@ -203,7 +203,19 @@ VARIANTS = {
         "U-Net on a backbone: classes of pixels",
         InputShape(3, 352, 480),
         21,
-        computed("the backbone without its head, and the decoder", params=1, macs=1),
+        computed(
+            "efficientnet_lite0 without its head, and the decoder",
+            params=3_773_749,
+            macs=2_375_783_520,
+            maps={
+                "stage7": (320, 11, 15),
+                "head.up16": (128, 22, 30),
+                "head.up8": (64, 44, 60),
+                "head.up4": (32, 88, 120),
+                "head.scores": (21, 88, 120),
+                "logits": (21, 352, 480),
+            },
+        ),
         output="maps",
     ),
     "unet_2015": Variant(
@@ -227,8 +239,8 @@ VARIANTS = {
                 "logits": (2, 388, 388),
             },
         )
-        + computed("Figure 1", params=1, macs=1),
-        smallest=108,
+        + computed("Figure 1", params=31_030_658, macs=150_428_424_448),
+        smallest=105,
         output="maps",
     ),
 }
