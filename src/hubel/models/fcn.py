@@ -158,7 +158,7 @@ def _fcn8s(layout: FCN8sLayout, shape: InputShape, num_classes: int) -> DenseNet
 VARIANTS = {
     "fcn8s": Variant(
         FCN8sLayout(),
-        "FCN-8s on VGG-16: classes of pixels",
+        "FCN-8s on VGG-16: semantic segmentation",
         InputShape(3, 512, 512),
         21,
         paper(
@@ -183,7 +183,7 @@ VARIANTS = {
     ),
     "fcn_resnet50": Variant(
         FCNLayout(),
-        "FCN on a dilated ResNet-50: classes of pixels",
+        "FCN on a dilated ResNet-50: semantic segmentation",
         InputShape(3, 520, 520),
         21,
         library(

@@ -126,7 +126,7 @@ def _dilate_first(backbone: Network) -> None:
 VARIANTS = {
     "lraspp": Variant(
         LRASPPLayout(),
-        "LR-ASPP on a backbone: classes of pixels, few multiply-adds",
+        "LR-ASPP on a backbone: semantic segmentation at little cost",
         InputShape(3, 352, 480),
         21,
         computed(
@@ -145,7 +145,7 @@ VARIANTS = {
     ),
     "lraspp_mobilenet_v3_large": Variant(
         LRASPPLayout("mobilenet_v3_large", last_conv=True, fine="first", dilate_first=True),
-        "LR-ASPP on MobileNetV3: classes of pixels",
+        "LR-ASPP on MobileNetV3: semantic segmentation",
         InputShape(3, 520, 520),
         21,
         library(

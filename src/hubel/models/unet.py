@@ -1,8 +1,7 @@
-"""U-Net. Ronneberger, Fischer & Brox 2015, "Convolutional networks for biomedical image segmentation".
+"""U-Net. Ronneberger, Fischer & Brox 2015, arXiv:1505.04597.
 
-arXiv:1505.04597. `unet_2015` is Figure 1: convolutions without padding, so that 572 pixels give scores of 388. What
-lies beyond an image is its mirror image (Figure 2); here the network itself mirrors, and so has scores of exactly the
-image's pixels.
+`unet_2015` is Figure 1: convolutions without padding, so that 572 pixels give scores of 388. What lies beyond an image
+is its mirror image (Figure 2); here the network itself mirrors, and so has scores of exactly the image's pixels.
 
 `unet` is the same decoder on a backbone of the catalogue: in each step the map is enlarged to the next finer one of
 the backbone, put beside it, and convolved twice. It may end before the finest map: the scores are then interpolated.
@@ -200,7 +199,7 @@ def _original(layout: OriginalLayout, shape: InputShape, num_classes: int) -> De
 VARIANTS = {
     "unet": Variant(
         UNetLayout(),
-        "U-Net on a backbone: classes of pixels",
+        "U-Net on a backbone: semantic segmentation",
         InputShape(3, 352, 480),
         21,
         computed(
@@ -220,7 +219,7 @@ VARIANTS = {
     ),
     "unet_2015": Variant(
         OriginalLayout(),
-        "the U-Net of the paper: classes of pixels",
+        "U-Net as in the paper: semantic segmentation",
         InputShape(1, 388, 388),
         2,
         paper(
