@@ -17,6 +17,7 @@ __all__ = [
     "efficientnet_lite_pytorch",
     "efficientnet_pytorch",
     "mapie_classification",
+    "pycocotools",
     "pytorch_grad_cam",
     "timm",
     "torchvision",
@@ -48,6 +49,11 @@ def efficientnet_lite_pytorch() -> Any:
 def efficientnet_pytorch() -> Any:
     """The EfficientNet of lukemelas."""
     return _peer("efficientnet_pytorch")
+
+
+def pycocotools() -> Any:
+    """COCO's own tool, the reference of average precision."""
+    return _peer("pycocotools", "pycocotools.coco", "pycocotools.cocoeval")
 
 
 def _peer(name: str, *submodules: str) -> ModuleType:

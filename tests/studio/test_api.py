@@ -128,6 +128,7 @@ def test_health_readiness_models_and_metrics(start: Start, model: Colours) -> No
         "name": "a",
         "network": "resnet20",
         "input": {"width": 8, "height": 8, "channels": 3},
+        "output": "vector",
         "scores": "softmax",
         "explains": False,
         "classes": list(CLASSES),

@@ -149,7 +149,7 @@ def test_a_long_wait_is_refused_and_an_idle_model_never() -> None:
         return np.zeros((len(pixels), 1))
 
     with ThreadPoolExecutor(1) as pool:
-        upload = PreparedUpload(pixels=np.zeros((1, 1, 1), np.uint8), aspect=1.0)
+        upload = PreparedUpload(pixels=np.zeros((1, 1, 1), np.uint8), size=(8, 8))
         batcher = Batcher(lambda data: upload, run, pool, ServerSettings(max_queue_wait=0.04))
         free.set()
         batcher.submit([b""])[0].result()

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from hubel.data.annotation import AnnotatedSource as AnnotatedSource
+    from hubel.data.annotation import Annotation as Annotation
+    from hubel.data.augment.apply import transform_annotation as transform_annotation
     from hubel.data.augment.apply import transform_boxes as transform_boxes
     from hubel.data.augment.apply import transform_image as transform_image
     from hubel.data.augment.apply import transform_mask as transform_mask
+    from hubel.data.augment.apply import transform_points as transform_points
     from hubel.data.augment.draws import Augmentation as Augmentation
     from hubel.data.augment.draws import draw_augmentations as draw_augmentations
     from hubel.data.augment.named import POLICIES as POLICIES
@@ -44,7 +48,14 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "hubel.data.augment.apply": ("transform_boxes", "transform_image", "transform_mask"),
+        "hubel.data.annotation": ("AnnotatedSource", "Annotation"),
+        "hubel.data.augment.apply": (
+            "transform_annotation",
+            "transform_boxes",
+            "transform_image",
+            "transform_mask",
+            "transform_points",
+        ),
         "hubel.data.augment.draws": ("Augmentation", "draw_augmentations"),
         "hubel.data.augment.named": ("POLICIES", "find_policy"),
         "hubel.data.augment.policy": ("Policy",),

@@ -1,16 +1,17 @@
-"""Annotations: what is marked on one image, and the sources that give it."""
+"""Annotations: the marks on one image, and the sources that give it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.data.sources.listing import Source
+if TYPE_CHECKING:  # the sources import this module
+    from hubel.data.sources.listing import Listing
 
-__all__ = ["BOXES", "IGNORED", "MASKS", "POINTS", "AnnotatedSource", "Annotation"]
+__all__ = ["BOXES", "IGNORED", "MASKS", "POINTS", "AnnotatedSource", "Annotation", "ImageFacts"]
 
 #: The kinds of annotations.
 BOXES, MASKS, POINTS = "boxes", "masks", "points"
@@ -18,13 +19,24 @@ BOXES, MASKS, POINTS = "boxes", "masks", "points"
 IGNORED = 255
 
 
-def _none(*shape: int) -> Any:
-    return field(default_factory=lambda: np.zeros(shape))
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageFacts:
+    """Facts of all images of a listing, one of each a row; 0 where an image cannot be read.
+
+    Attributes:
+        width: pixels, upright.
+        height: likewise.
+        orientation: of EXIF, 1 to 8.
+    """
+
+    width: NDArray[np.int32]
+    height: NDArray[np.int32]
+    orientation: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Annotation:
-    """What is marked on one image.
+    """The marks on one image.
 
     Positions are continuous, in pixels of the upright image: x to the right, y down; the first pixel covers 0 to 1.
 
@@ -38,32 +50,57 @@ class Annotation:
     """
 
     classes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    boxes: NDArray[np.float64] = _none(0, 4)
+    boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    points: NDArray[np.float64] = _none(0, 0, 3)
+    points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 3)))
     mask: NDArray[np.uint8] | None = None
 
 
 @runtime_checkable
-class AnnotatedSource(Source, Protocol):
-    """A source whose images have annotations.
+class AnnotatedSource(Protocol):
+    """A source whose images have annotations: a `Source` and more.
 
     The label text of an image names the classes that are on it, joined by "|": "" for an image with no object.
 
     Attributes:
+        name: as that of a `Source`.
+        location: likewise.
         annotated: the kinds of annotations that it has, of `BOXES`, `MASKS` and `POINTS`; the first is what it is for.
-        names: of the classes.
+        names: of the classes of objects; of a source of masks alone, those of the classes of pixels.
+        mask_names: of the classes of pixels: where they come from objects, "background" before `names`; empty without
+            masks.
         point_names: of the key points of an object; empty without key points.
         point_mirror: for each key point, the position of the one that it becomes in a mirrored image.
+        limbs: pairs of key points that a line joins where they are drawn.
     """
 
+    name: str
+    location: str
     annotated: tuple[str, ...]
     names: tuple[str, ...]
+    mask_names: tuple[str, ...]
     point_names: tuple[str, ...]
     point_mirror: tuple[int, ...]
+    limbs: tuple[tuple[int, int], ...]
 
-    def annotation(self, row: int) -> Annotation:
+    def listing(self) -> Listing:
+        """Return all rows; no image is decoded, and no annotation repaired."""
+
+    def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:
+        """Return one image, as `Source.read` does."""
+
+    def checked(self, listing: Listing, facts: ImageFacts) -> Listing:
+        """Repair the annotations by the sizes of their images, and return the listing with their labels and notes.
+
+        The scan calls this once it has decoded the images. Rows keep their numbers.
+        """
+
+    def annotation(self, row: int, *, masks: bool = True) -> Annotation:
         """Return the annotation of an image, in pixels of the upright image.
+
+        Args:
+            row: of the listing.
+            masks: include the mask; False saves the time of reading or filling it.
 
         Raises:
             DecodeError: its mask can no longer be read.

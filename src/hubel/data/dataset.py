@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.core.progress import counted
+from hubel.data.annotation import AnnotatedSource
 from hubel.data.decode_cache import CacheMode
 from hubel.data.index import Index, scan
 from hubel.data.loading import Images
@@ -22,7 +23,7 @@ from hubel.data.sources.hub import Address, is_address
 from hubel.data.sources.listing import SPLITS, label_parts, natural_key, passed_over
 from hubel.data.splits import EvaluationRows, Splits, choose_rows, split
 
-__all__ = ["ClassCounts", "Dataset", "open_dataset"]
+__all__ = ["ClassCounts", "Dataset", "find_annotations", "open_dataset"]
 
 Rows = NDArray[np.int64]
 
@@ -95,6 +96,7 @@ class Dataset:
         *,
         threads: int | None = None,
         cache: CacheMode = "off",
+        annotations: str = "",
     ) -> Images:
         """Return images at the network's size.
 
@@ -103,9 +105,12 @@ class Dataset:
             rows: which, in this order; all usable ones if None.
             threads: of decoding; None uses every core, 0 decodes in the calling thread.
             cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
+            annotations: the kind of annotations that batches have, see `hubel.data.annotation`; "" for none.
         """
         chosen = self.rows() if rows is None else rows
-        return Images(self.source, self.index, chosen, preprocess, threads=threads, cache=cache)
+        return Images(
+            self.source, self.index, chosen, preprocess, threads=threads, cache=cache, annotations=annotations
+        )
 
     def targets(self, classes: tuple[str, ...], rows: Rows | None = None) -> NDArray[Any]:
         """Return class numbers int64 `(n,)`; 0 and 1 float32 `(n, classes)` for several labels an image, or no class.
@@ -160,6 +165,17 @@ class Dataset:
         return self.index.digest[self.rows() if rows is None else rows]
 
 
+def find_annotations(
+    data: Any, *, xo: XO | None = None, root: str | Path | None = None, void: int | None = None
+) -> tuple[Source, tuple[str, ...]]:
+    """Return the source of images, not indexed yet, and the kinds of annotations that it has, the main one first.
+
+    Arguments and errors as for `open_dataset`, which takes the source as its data.
+    """
+    source = open_source(data, xo=xo, root=root, void=void)
+    return source, source.annotated if isinstance(source, AnnotatedSource) else ()
+
+
 def open_dataset(
     data: Any,
     *,
@@ -168,7 +184,9 @@ def open_dataset(
     needed: bool = True,
     xo: XO | None = None,
     root: str | Path | None = None,
+    void: int | None = None,
     threads: int | None = None,
+    parents: str | Mapping[str, str] | None = None,
 ) -> Dataset:
     """Open images and index them; only files that an earlier scan has not seen are decoded.
 
@@ -179,12 +197,14 @@ def open_dataset(
         needed: a label is needed; False accepts data in which no image has one, to describe it.
         xo: settings of the built-in dataset "xo".
         root: the folder that the relative paths of a table start at; the table's own if None.
+        void: the value of a mask's pixels that belong to no class, beside 255.
         threads: of decoding; None uses every core.
+        parents: of the classes, where folders lie in folders; see `open_source`.
 
     Raises:
         DataError: nothing is there, nothing in it is a labelled image, or none can be read.
     """
-    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root)
+    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root, void=void, parents=parents)
     index = scan(source, threads=threads)
     if labelled and needed and not len(index.usable()):
         passed = "".join(f"; {note}" for note in passed_over(index.skipped)[:3])

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from hubel.core.notes import Caution
 from hubel.core.progress import bar, counted
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
+from hubel.data.annotation import AnnotatedSource, ImageFacts
 from hubel.data.decode import Decoded, decode, of_pixels
 from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts, passed_over
 
@@ -72,6 +74,8 @@ class Index:
         reused: number of rows that were taken from an earlier scan.
         remarks: of the source, for the user, a line each.
         passed: path and reason of each file that was passed over, of the first 100,000.
+        annotations: a digest of all that is marked on the images; empty where labels say all.
+        parents: the parent of a class, or of another parent, where the source has a hierarchy.
     """
 
     name: str
@@ -92,6 +96,8 @@ class Index:
     reused: int = 0
     remarks: tuple[str, ...] = ()
     passed: tuple[tuple[str, str], ...] = ()
+    annotations: bytes = b""
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -147,11 +153,12 @@ class Index:
         return [self.labels[code] if code >= 0 else "" for code in self.label[rows].tolist()]
 
     def fingerprint(self) -> str:
-        """Return a short hash of all images, labels and splits, independent of their paths."""
+        """Return a short hash of all images, labels, annotations and splits, independent of their paths."""
         digest = hashlib.sha256()
         for values in (self.digest, self.label, self.split):
             digest.update(np.ascontiguousarray(values).tobytes())
         digest.update("\0".join(self.labels).encode("utf-8", "surrogateescape"))
+        digest.update(self.annotations)
         return digest.hexdigest()[:16]
 
     def notes(self) -> list[str]:
@@ -220,13 +227,16 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
     chunks = [todo[i : i + _CHUNK] for i in range(0, len(todo), _CHUNK)]
     workers = threads if threads is not None else usable_cores()
     with ThreadPoolExecutor(max(1, workers)) as pool, bar("scanning images", len(todo)) as progress:
-        for rows, facts, problems in in_order(
+        for rows, found, problems in in_order(
             pool, lambda rows: _decode_rows(source, listing, rows), chunks, ahead=2 * workers
         ):
-            for name, values in facts.items():
+            for name, values in found.items():
                 columns[name][rows] = values
             reasons |= problems
             progress.step(len(rows))
+    if isinstance(source, AnnotatedSource):
+        facts = ImageFacts(**{name: columns[name] for name in ("width", "height", "orientation")})
+        listing = source.checked(listing, facts)
     index = Index(
         name=source.name,
         paths=listing.paths,
@@ -239,6 +249,8 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         reused=len(listing) - len(todo),
         remarks=listing.notes,
         passed=listing.passed,
+        annotations=listing.annotations,
+        parents=listing.parents,
         **columns,
     )
     if (columns["status"] != OK).all():

@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 from hubel.core.random import permutation
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
-from hubel.data.augment import Policy, augment_batch, draw_augmentations, mix_batch, principal_axes, transform_image
+from hubel.data.annotation import MASKS, AnnotatedSource, Annotation
+from hubel.data.augment import (
+    Policy,
+    augment_batch,
+    draw_augmentations,
+    mix_batch,
+    principal_axes,
+    transform_annotation,
+    transform_image,
+)
 from hubel.data.balanced_order import draw_epochs
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import DecodedImages, covering_size
@@ -47,6 +56,7 @@ _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
 _AXES_SAMPLE = 256  # images, whose every pixel counts
 _CHUNK = 64  # images that one task decodes for the memory, or for the colours
+_PLAIN = Policy()
 
 Step = TypeVar("Step")
 
@@ -60,17 +70,21 @@ class Batch:
         pixels: uint8 `(n, h, w, c)`, resized and augmented, not yet normalised; or feature maps.
         others: positions of the images that mixup or CutMix mixed in, int64 `(n,)`; None without mixing.
         share: of each sample's own image and target in the mix, 0 to 1.
+        annotations: of each image, in pixels of the network's input, augmented like the image; empty where none are
+            wanted.
     """
 
     positions: NDArray[np.int64]
     pixels: NDArray[Any]
     others: NDArray[np.int64] | None = None
     share: float = 1.0
+    annotations: tuple[Annotation, ...] = ()
 
     def part(self, rows: NDArray[np.int64]) -> Batch:
         """Return some rows of the batch as a batch."""
         others = None if self.others is None else self.others[rows]
-        return Batch(self.positions[rows], self.pixels[rows], others, self.share)
+        annotations = tuple(self.annotations[row] for row in rows.tolist()) if self.annotations else ()
+        return Batch(self.positions[rows], self.pixels[rows], others, self.share, annotations)
 
 
 class Samples(Protocol):
@@ -163,6 +177,7 @@ class Images:
         preprocess: size and normalisation of the network's input.
         threads: number of decoding threads; 0 decodes in the calling thread, None uses every core.
         cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
+        annotations: the kind of annotations that batches have, see `hubel.data.annotation`; "" for none.
     """
 
     def __init__(
@@ -174,7 +189,9 @@ class Images:
         *,
         threads: int | None = None,
         cache: CacheMode = "off",
+        annotations: str = "",
     ) -> None:
+        self.annotations = annotations
         self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
         self.threads = usable_cores() if threads is None else threads
         self.decoded_images = DecodedImages(source, index, rows, cache)
@@ -217,7 +234,15 @@ class Images:
 
     def subset(self, positions: NDArray[np.int64], *, cache: CacheMode = "off") -> Images:
         """Return some of the images, in this order, with a decode cache of their own."""
-        return Images(self.source, self.index, self.rows[positions], self.preprocess, threads=self.threads, cache=cache)
+        return Images(
+            self.source,
+            self.index,
+            self.rows[positions],
+            self.preprocess,
+            threads=self.threads,
+            cache=cache,
+            annotations=self.annotations,
+        )
 
     def upright(self, position: int, min_size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return an image in its own shape and colours, `(h, w)` or `(h, w, 3)`.
@@ -294,7 +319,8 @@ class Images:
             positions = order[slots]
             pixels = self.augmented(positions, policy, seed, epochs[slots])
             mixed, others, share = mix_batch(pixels, policy, seed, epoch, number)
-            return Batch(positions, mixed, None if others is None else positions[others], share)
+            annotations = self._annotations(positions, policy, seed, epochs[slots])
+            return Batch(positions, mixed, None if others is None else positions[others], share, annotations)
 
         if policy.keeps_pixels:
             self._decode_all()
@@ -320,6 +346,39 @@ class Images:
             out[place] = transform_image(picture(int(positions[place])), self.preprocess, augmentation)
         return out
 
+    def annotation(self, position: int) -> Annotation:
+        """Return the annotation of an image, in pixels of the upright image.
+
+        Raises:
+            DecodeError: its mask can no longer be read.
+        """
+        assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
+        return self.source.annotation(int(self.rows[position]), masks=self.annotations == MASKS)
+
+    def shape(self, position: int) -> tuple[int, int]:
+        """Return height and width of an upright image."""
+        row = int(self.rows[position])
+        return int(self.index.height[row]), int(self.index.width[row])
+
+    def _annotations(
+        self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
+    ) -> tuple[Annotation, ...]:
+        """Return the annotations of images with the draws of `augmented`; none where none are wanted."""
+        if not self.annotations:
+            return ()
+        assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
+        draws = draw_augmentations(policy, seed, epochs, self.rows[positions])
+        return tuple(
+            transform_annotation(
+                self.annotation(at),
+                self.preprocess,
+                drawn,
+                self.shape(at),
+                point_mirror=self.source.point_mirror,
+            )
+            for at, drawn in zip(positions.tolist(), draws, strict=True)
+        )
+
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
         """Yield all images in order and without augmentation, for evaluation."""
         self._decode_all()
@@ -327,7 +386,11 @@ class Images:
 
     def _plain(self, positions: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
         steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
-        return self._batches(lambda step: Batch(step, self.pixels(step)), steps, at_once=True)
+
+        def load(step: NDArray[np.int64]) -> Batch:
+            return Batch(step, self.pixels(step), annotations=self._annotations(step, _PLAIN, 0, np.zeros_like(step)))
+
+        return self._batches(load, steps, at_once=True)
 
     def _batches(self, load: Callable[[Step], Batch], steps: list[Step], *, at_once: bool) -> Iterator[Batch]:
         """Yield the batches of steps, computed by threads.

@@ -42,7 +42,7 @@ def default_layer(network: nn.Module, x: Tensor) -> str:
     """Return the layer of the last map of more than one pixel, found by one forward pass of the first image.
 
     It is the input of the final pooling or of the first fully connected layer. Pooling in the head of a `Network` is
-    passed over: the default layer of VGG is its last convolution.
+    passed over: the default layer of VGG is its last convolution. A module that has a `layer` names its own.
 
     Args:
         network: any module.
@@ -54,6 +54,8 @@ def default_layer(network: nn.Module, x: Tensor) -> str:
     Raises:
         OptionError: there is no such map.
     """
+    if isinstance(named := getattr(network, "layer", None), str):
+        return named
     image = x[:1].detach().clone()
     # The latest output, held so that no later tensor can have its identity, and whether it is to be passed over.
     last, skipped, found = image, True, ""

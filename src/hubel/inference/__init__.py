@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hubel.inference.bulk_job import BulkJob as BulkJob
     from hubel.inference.classifier import Classifier as Classifier
     from hubel.inference.classifier import Prediction as Prediction
+    from hubel.inference.detections import Detections as Detections
     from hubel.inference.exported import Exported as Exported
     from hubel.inference.onnx_file import OnnxFile as OnnxFile
     from hubel.inference.onnx_file import read_onnx as read_onnx
@@ -23,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.inference.bulk": ("BulkResult", "write"),
         "hubel.inference.bulk_job": ("BulkJob",),
         "hubel.inference.classifier": ("Classifier", "Prediction"),
+        "hubel.inference.detections": ("Detections",),
         "hubel.inference.exported": ("Exported",),
         "hubel.inference.onnx_file": ("OnnxFile", "read_onnx"),
         "hubel.inference.predictor": ("load_network",),

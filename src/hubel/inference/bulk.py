@@ -30,11 +30,12 @@ from hubel.core.progress import bar
 from hubel.core.stopping import listening
 from hubel.data.inputs import Input
 from hubel.inference.bulk_job import BulkJob, local_rows
-from hubel.inference.row_files import Row, RowLayout, as_line, writer_for
+from hubel.inference.row_files import Layout, Row, as_line, writer_for
 from hubel.inference.stream import MANY, batch_size
 
 if TYPE_CHECKING:
     from hubel.inference.classifier import Classifier
+    from hubel.inference.dense import DenseModel
 
 __all__ = ["BulkJob", "BulkResult", "is_finished", "partial_of", "predicted_rows", "with_progress", "write"]
 
@@ -59,7 +60,9 @@ class BulkResult:
     stopped_by: int = 0
 
 
-def predicted_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
+def predicted_rows(
+    job: BulkJob, classifier: Classifier | DenseModel, inputs: Sequence[Input]
+) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as they are predicted."""
     if job.engine == "ray":
         from hubel.inference.ray_predict import ray_rows
@@ -104,7 +107,7 @@ def is_finished(output: Path, *, resume: bool) -> bool:
 
 
 def write(
-    job: BulkJob, classifier: Classifier, inputs: Sequence[Input], output: Path, *, resume: bool = False
+    job: BulkJob, classifier: Classifier | DenseModel, inputs: Sequence[Input], output: Path, *, resume: bool = False
 ) -> BulkResult:
     """Write the rows of all inputs into a file; the first Ctrl-C, SIGTERM or SIGHUP stops it in good order.
 
@@ -217,7 +220,7 @@ def _rows(file: BinaryIO, head: bytes) -> Iterator[tuple[Row, bytes, int]]:
         yield json.loads(line), seal, len(sealed)
 
 
-def _publish(file: BinaryIO, output: Path, images: int, layout: RowLayout) -> None:
+def _publish(file: BinaryIO, output: Path, images: int, layout: Layout) -> None:
     """Write `output` from the rows of the whole partial file; it appears at once."""
     written = 0
 

@@ -14,7 +14,10 @@ from hubel.core.errors import OptionError
 from hubel.core.files import user_path
 from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
-from hubel.inference.row_files import Row, RowLayout, row_of
+from hubel.inference.dense import DenseModel
+from hubel.inference.dense_rows import DenseLayout, dense_row
+from hubel.inference.prediction_files import PredictionFiles
+from hubel.inference.row_files import Layout, Row, RowLayout, row_of
 
 if TYPE_CHECKING:
     from hubel.inference.classifier import Classifier
@@ -37,6 +40,9 @@ class BulkJob:
         no_formulas: see `RowLayout`.
         costs: as for `hubel.inference.load.load`; "" for the model's own.
         coverage: adds prediction sets, see `Classifier.rank`.
+        draw: folder for the images with what is found drawn on them; None for no drawings.
+        labels: folder for what is found as files of labels, see `PredictionFiles`; None for none.
+        sure: adds ancestors, see `Classifier.rank`.
 
     Raises:
         OptionError: a value that cannot work.
@@ -52,9 +58,14 @@ class BulkJob:
     no_formulas: bool = False
     costs: str = ""
     coverage: float | None = None
+    draw: Path | None = None
+    labels: Path | None = None
+    sure: float | None = None
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
+        if self.engine == "ray" and (self.draw or self.labels):
+            raise OptionError("--engine ray writes rows alone: no --draw and no --labels")
         self._shard()
 
     def _shard(self) -> tuple[int, int]:
@@ -69,7 +80,7 @@ class BulkJob:
         part, parts = self._shard()
         return list(itertools.islice(inputs, part - 1, None, parts))
 
-    def load(self) -> Classifier:
+    def load(self) -> Classifier | DenseModel:
         """Load the model; for Ray, whose workers load their own, it only describes itself.
 
         Raises:
@@ -78,17 +89,27 @@ class BulkJob:
         from hubel.inference.load import load
 
         if self.engine != "ray":
-            return load(self.model, device=self.device, tta=self.tta, engine=self.engine, costs=self.costs)
+            model = load(self.model, device=self.device, tta=self.tta, engine=self.engine, costs=self.costs)
+            if not isinstance(model, DenseModel) and (self.draw or self.labels):
+                raise OptionError(
+                    f"--draw and --labels are for models that find objects, pixels or points; {self.model} classifies "
+                    "whole images, and hubel explain draws what it looks at"
+                )
+            return model
         if self.device not in ("auto", "cpu"):
             raise OptionError(f"--engine ray computes on processors, not on {self.device}")
         return load(self.model, device="cpu", tta=self.tta, costs=self.costs)
 
-    def layout(self, classifier: Classifier) -> RowLayout:
+    def layout(self, classifier: Classifier | DenseModel) -> Layout:
         """Return the columns of the rows.
 
         Raises:
-            OptionError: there are no prediction sets of the coverage.
+            OptionError: there are no prediction sets of the coverage, or no ancestors.
         """
+        if isinstance(classifier, DenseModel):
+            return DenseLayout.of(classifier.card, no_formulas=self.no_formulas)
+        if self.sure is not None:
+            classifier.card.class_tree().check(self.sure)
         if self.coverage is not None:
             classifier.card.coverage_table().at(self.coverage)
         card, top = classifier.card, min(self.top, len(classifier.classes))
@@ -100,6 +121,7 @@ class BulkJob:
             coverage=self.coverage,
             costs=card.costs is not None,
             novelty=card.novelty is not None,
+            sure=self.sure,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -110,7 +132,7 @@ class BulkJob:
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
         priced = user_path(self.costs) if self.costs else Path()
         costs = {"--costs": _digest(priced) if priced.is_file() else self.costs} if self.costs else {}
-        asked = {"--top": self.top, "--coverage": self.coverage, "--shard": self.shard}
+        asked = {"--top": self.top, "--coverage": self.coverage, "--sure": self.sure, "--shard": self.shard}
         return {"model": model, **asked, **decode, **costs}
 
 
@@ -119,7 +141,16 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def local_rows(job: BulkJob, classifier: Classifier, inputs: Sequence[Input]) -> Generator[Row, None, None]:
+def local_rows(
+    job: BulkJob, classifier: Classifier | DenseModel, inputs: Sequence[Input]
+) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
-    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage):
+    if isinstance(classifier, DenseModel):
+        files = PredictionFiles(classifier.classes, drawings=job.draw, labels=job.labels)
+        for item, found in classifier.stream(inputs):
+            if found.width:
+                files.write(item, found)
+            yield dense_row(found, classifier.classes)
+        return
+    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage, sure=job.sure):
         yield row_of(prediction, item if job.decoded else None)

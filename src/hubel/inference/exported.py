@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.cache import cache_folder
 from hubel.core.errors import OptionError
-from hubel.core.files import write_json
 from hubel.core.resources import usable_cores
 from hubel.inference.classifier import Classifier
 from hubel.inference.engines.engine import OnnxRunner
-from hubel.inference.engines.registry import AUTO, ONNX_ENGINES, EngineChoice, installed_onnx_engines, open_onnx
-from hubel.inference.engines.selection import EngineCandidate, images_per_second, select_fastest
-from hubel.inference.onnx_file import read_onnx
+from hubel.inference.exported_engine import ExportedEngine
+from hubel.inference.onnx_file import OnnxFile, read_onnx
 from hubel.inference.stream import MANY, exported_batch_size
 from hubel.inference.tta import Compute
 
@@ -29,7 +23,7 @@ class Exported(Classifier):
     """A classifier in a file made by `hubel export`.
 
     Args:
-        path: the file.
+        path: the file, or what has been read of it.
         engine: one of `hubel.inference.engines.registry.ONNX_ENGINES`; "auto" is the one that starts soonest for few
             images, and the one measured fastest on this machine for many.
         tta: see `Classifier`.
@@ -40,31 +34,15 @@ class Exported(Classifier):
         UnknownNameError: there is no such engine.
     """
 
-    def __init__(self, path: Path, *, engine: str = "auto", tta: bool = False) -> None:
-        self.file = read_onnx(path)
+    def __init__(self, path: Path | OnnxFile, *, engine: str = "auto", tta: bool = False) -> None:
+        self.file = path if isinstance(path, OnnxFile) else read_onnx(path)
         if not self.file.card.classes:
             raise OptionError(f"{path} reconstructs images and predicts no classes")
         super().__init__(self.file.card, tta=tta)
-        self.engine = engine
-        if engine != AUTO:
-            self._one_lane  # noqa: B018 - errors come now, not with the first image
-
-    @cached_property
-    def _one_lane(self) -> OnnxRunner:
-        """The runner that gives all cores to one batch."""
-        return open_onnx(self._soonest, self.file.model, lanes=1)
-
-    @cached_property
-    def _all_lanes(self) -> OnnxRunner:
-        """The runner that gives each of as many batches a core of its own."""
-        return open_onnx(self.fastest(), self.file.model, lanes=usable_cores())
-
-    @property
-    def _soonest(self) -> str:
-        return next(iter(ONNX_ENGINES)) if self.engine == AUTO else self.engine
+        self._engine = ExportedEngine(self.file, engine)
 
     def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return self._run(self._one_lane, pixels)
+        return self._run(self._engine.one_lane, pixels)
 
     def _run(self, runner: OnnxRunner, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Return rows; where the graph makes several views of each image, fewer images at once fill the memory."""
@@ -77,43 +55,12 @@ class Exported(Classifier):
         lanes = usable_cores()
         if images < MANY or lanes == 1:
             return self.rows, 1
-        return self._averaged(lambda pixels: self._run(self._all_lanes, pixels)), lanes
+        return self._averaged(lambda pixels: self._run(self._engine.all_lanes, pixels)), lanes
 
     def fastest(self) -> str:
         """Return the engine that was asked for, or the one that is fastest here: measured once, remembered."""
-        installed = installed_onnx_engines()
-        if self.engine != AUTO or len(installed) == 1:
-            return self._soonest
-        machine = {**installed, "cores": str(usable_cores())}
-        file = cache_folder("engines") / f"{self.file.digest}.json"
-        rates = _remembered(file, machine)
-        if not rates:
-            rates = self._measured(installed)
-            write_json(file, {"machine": machine, "images_a_second": rates})
-        return max(rates, key=rates.__getitem__)
+        return self._engine.fastest()
 
-    def _measured(self, engines: Iterable[str]) -> dict[str, float]:
-        """Return the images per second of each engine; 0 for one that cannot run the file."""
-        p, lanes = self.card.preprocess, usable_cores()
-        size = exported_batch_size(self.card)
-        noise = np.random.default_rng(0).integers(0, 256, (size, p.height, p.width, p.channels), np.uint8)
-        choices = {name: EngineChoice(name) for name in engines}
-        selection = select_fastest(
-            [
-                EngineCandidate(choice=choice, open=partial(open_onnx, name, self.file.model, lanes=lanes))
-                for name, choice in choices.items()
-            ],
-            images=MANY,
-            rate=partial(images_per_second, images=noise, lanes=lanes),
-        )
-        return {name: selection.rates.get(choice, 0.0) for name, choice in choices.items()}
-
-
-def _remembered(file: Path, machine: dict[str, str]) -> dict[str, float]:
-    """Return the rates that were measured on this machine with these engines; none if there are none."""
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-        rates = {name: float(known["images_a_second"][name]) for name in ONNX_ENGINES if name in machine}
-        return rates if known["machine"] == machine else {}
-    except (OSError, ValueError, LookupError, TypeError):
-        return {}
+    def use_fastest(self) -> None:
+        """Run few images on the fastest engine, too, rather than on the one that starts soonest."""
+        self._engine.use(self.fastest())

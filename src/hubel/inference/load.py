@@ -10,11 +10,13 @@ from hubel.core.packages import missing_package
 from hubel.core.shell import shell_command
 from hubel.inference.classifier import Classifier
 from hubel.inference.costs import with_costs
+from hubel.inference.dense import DenseModel
+from hubel.inference.dense_exported import DenseExported
 from hubel.inference.exported import Exported
 from hubel.inference.onnx_file import is_exported, read_onnx
 from hubel.weights.card import ModelCard
 
-__all__ = ["load", "read_any_card"]
+__all__ = ["load", "load_classifier", "read_any_card"]
 
 
 def load(
@@ -24,7 +26,7 @@ def load(
     tta: bool = False,
     engine: str = "auto",
     costs: str | Path | None = None,
-) -> Classifier:
+) -> Classifier | DenseModel:
     """Load a model for prediction.
 
     Args:
@@ -49,16 +51,52 @@ def load(
     if is_exported(model):
         if device not in ("auto", "cpu"):
             raise OptionError(f"exported files run on the processor; --device {device} is for model files")
-        return _priced(Exported(Path(model), engine=engine, tta=tta), costs)
+        file = read_onnx(Path(model))
+        if file.card.dense:
+            _check_dense(file.card, tta=tta, costs=costs)
+            return DenseExported(file, engine=engine)
+        return _priced(Exported(file, engine=engine, tta=tta), costs)
     if engine != "auto":
         raise OptionError(
             f"engines are for exported files: {shell_command('hubel', 'export', model)}; models of torch have --device"
         )
     try:
-        from hubel.inference.predictor import load_predictor  # brings torch, which exported files do without
+        from hubel.inference.dense_predictor import DensePredictor  # brings torch, which exported files do without
+        from hubel.inference.device import pick_device
+        from hubel.inference.predictor import Predictor, load_network
     except ModuleNotFoundError as error:
         raise missing_package(error) from error
-    return _priced(load_predictor(model, device=device, tta=tta), costs)
+    network, card = load_network(model)
+    network = network.to(pick_device(device))
+    if card.dense:
+        _check_dense(card, tta=tta, costs=costs)
+        return DensePredictor(network, card)
+    return _priced(Predictor(network, card, tta=tta), costs)
+
+
+def load_classifier(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    tta: bool = False,
+    engine: str = "auto",
+    costs: str | Path | None = None,
+) -> Classifier:
+    """Load a model that gives each image scores of classes; arguments and errors as for `load`.
+
+    Raises:
+        OptionError: it annotates images.
+    """
+    loaded = load(model, device=device, tta=tta, engine=engine, costs=costs)
+    if isinstance(loaded, DenseModel):
+        raise OptionError(f"{model} annotates images (its task is {loaded.card.task}); this needs a classifier")
+    return loaded
+
+
+def _check_dense(card: ModelCard, *, tta: bool, costs: str | Path | None) -> None:
+    if tta or costs:
+        flag = "--tta" if tta else "--costs"
+        raise OptionError(f"{card.model} annotates images (its task is {card.task}): no {flag}")
 
 
 def _priced(classifier: Classifier, costs: str | Path | None) -> Classifier:

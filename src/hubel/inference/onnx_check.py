@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.inference.protobuf import fields, varints
+from hubel.nn.points import STRIDES
 from hubel.weights.card import ModelCard
 
 __all__ = ["INPUT", "NOVELTY", "OUTPUTS", "check_graph"]
@@ -33,10 +34,11 @@ _TENSOR = (1, 2, 4, 5, 7, 8, 9, 10, 11, 12)
 _OPERATORS = {
     "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape",
     "Conv", "ConvTranspose", "DequantizeLinear", "Div", "Elu", "Erf", "Exp", "Flatten", "Floor", "Gather", "Gemm",
-    "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "LRN", "LSTM", "LeakyRelu", "Log",
-    "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "OneHot", "PRelu", "Pad", "Pow", "QuantizeLinear",
-    "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize", "Selu", "Shape", "Sigmoid",
-    "Slice", "Softmax", "Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Tanh", "TopK", "Transpose", "Unsqueeze",
+    "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LRN",
+    "LSTM", "LeakyRelu", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "OneHot", "PRelu", "Pad",
+    "Pow", "QuantizeLinear", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize", "Selu",
+    "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Tanh", "TopK",
+    "Transpose", "Unsqueeze",
 }  # fmt: skip
 _DOMAINS = (b"", b"ai.onnx")
 _MAX_FILLED = 2**20  # elements that one node makes of nothing
@@ -69,10 +71,21 @@ def check_graph(model: memoryview, card: ModelCard) -> None:
         if math.prod(shape) > _MAX_FILLED:
             raise ValueError(f"an operator that fills a map of shape {shape}")
     p = card.preprocess
-    of_image = (len(card.classes),) if card.classes else (p.channels, p.height, p.width)
+    of_image = {
+        "vector": (len(card.classes),),
+        "image": (p.channels, p.height, p.width),
+        "maps": (len(card.classes), p.height, p.width),
+        "boxes": (1 if outputs.get("scores", (0, []))[1][1:2] == [1] else _points(card), 5 + len(card.classes)),
+    }[card.output]
     _compare("input", inputs, {INPUT: (_UINT8, (p.height, p.width, p.channels))})
     expected: dict[str, tuple[int, tuple[int, ...]]] = dict.fromkeys(OUTPUTS, (_FLOAT32, of_image))
     _compare("output", outputs, expected if card.novelty is None else {**expected, NOVELTY: (_FLOAT32, ())})
+
+
+def _points(card: ModelCard) -> int:
+    """Return the number of points of a detector; a localiser has one."""
+    height, width = card.preprocess.height, card.preprocess.width
+    return sum(-(-height // stride) * -(-width // stride) for stride in STRIDES)
 
 
 def _allowed(message: memoryview, name: str, numbers: Collection[int]) -> Iterator[tuple[int, memoryview]]:

@@ -45,6 +45,10 @@ class Predictor(Classifier):
             raise OptionError(
                 f"{card.model} reconstructs images and predicts no classes; hubel evaluate MODEL DATA measures it"
             )
+        if card.dense:
+            raise OptionError(
+                f"{card.model} annotates images (its task is {card.task}): it gives no scores of a whole image"
+            )
         super().__init__(card, tta=tta)
         self.network = channels_last(network)
 

@@ -59,7 +59,8 @@ def stream(
     def prepare(item: Input) -> tuple[Input, NDArray[np.uint8] | DecodeError]:
         try:
             decoded = item.decode(preprocess.min_size)
-            return replace(item, damage=decoded.damage), preprocess.apply(decoded.pixels)
+            known = replace(item, damage=decoded.damage, width=decoded.width, height=decoded.height)
+            return known, preprocess.apply(decoded.pixels)
         except DecodeError as error:
             return item, error
 

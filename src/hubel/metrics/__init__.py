@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from hubel.metrics.average_precision import DetectionMetrics as DetectionMetrics
+    from hubel.metrics.average_precision import Rules as Rules
+    from hubel.metrics.average_precision import average_precision_intervals as average_precision_intervals
+    from hubel.metrics.average_precision import class_matches as class_matches
+    from hubel.metrics.average_precision import measure_detections as measure_detections
     from hubel.metrics.calibration import ReliabilityBins as ReliabilityBins
     from hubel.metrics.calibration import fit_temperature as fit_temperature
     from hubel.metrics.calibration import reliability_bins as reliability_bins
@@ -18,6 +23,10 @@ if TYPE_CHECKING:
     from hubel.metrics.classification import measure_multilabel as measure_multilabel
     from hubel.metrics.classification_intervals import classification_intervals as classification_intervals
     from hubel.metrics.classification_intervals import multi_label_intervals as multi_label_intervals
+    from hubel.metrics.hierarchy import HierarchyMetrics as HierarchyMetrics
+    from hubel.metrics.hierarchy import LevelMetrics as LevelMetrics
+    from hubel.metrics.hierarchy import SureMetrics as SureMetrics
+    from hubel.metrics.hierarchy import measure_hierarchy as measure_hierarchy
     from hubel.metrics.intervals import Interval as Interval
     from hubel.metrics.intervals import PairedDifference as PairedDifference
     from hubel.metrics.intervals import bootstrap as bootstrap
@@ -26,6 +35,11 @@ if TYPE_CHECKING:
     from hubel.metrics.intervals import percentile_interval as percentile_interval
     from hubel.metrics.intervals import score_interval as score_interval
     from hubel.metrics.intervals import wilson as wilson
+    from hubel.metrics.keypoints import COCO_SIGMAS as COCO_SIGMAS
+    from hubel.metrics.keypoints import correct_points as correct_points
+    from hubel.metrics.keypoints import point_rules as point_rules
+    from hubel.metrics.keypoints import share_correct as share_correct
+    from hubel.metrics.keypoints import torso_diagonals as torso_diagonals
     from hubel.metrics.novelty import NoveltyMetrics as NoveltyMetrics
     from hubel.metrics.novelty import measure_novelty as measure_novelty
     from hubel.metrics.prediction_sets import SetMetrics as SetMetrics
@@ -37,12 +51,24 @@ if TYPE_CHECKING:
     from hubel.metrics.prediction_sets import raps_scores as raps_scores
     from hubel.metrics.reconstruction import ReconstructionMetrics as ReconstructionMetrics
     from hubel.metrics.reconstruction import measure_reconstruction as measure_reconstruction
+    from hubel.metrics.segmentation import SegmentationMetrics as SegmentationMetrics
+    from hubel.metrics.segmentation import boundary_f1 as boundary_f1
+    from hubel.metrics.segmentation import measure_segmentation as measure_segmentation
+    from hubel.metrics.segmentation import pixel_confusion as pixel_confusion
+    from hubel.metrics.segmentation import segmentation_intervals as segmentation_intervals
     from hubel.metrics.tables import confusion_csv as confusion_csv
     from hubel.metrics.tables import per_class_csv as per_class_csv
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "hubel.metrics.average_precision": (
+            "DetectionMetrics",
+            "Rules",
+            "average_precision_intervals",
+            "class_matches",
+            "measure_detections",
+        ),
         "hubel.metrics.calibration": ("ReliabilityBins", "fit_temperature", "reliability_bins"),
         "hubel.metrics.classification": (
             "ClassMetrics",
@@ -53,6 +79,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "measure_multilabel",
         ),
         "hubel.metrics.classification_intervals": ("classification_intervals", "multi_label_intervals"),
+        "hubel.metrics.hierarchy": ("HierarchyMetrics", "LevelMetrics", "SureMetrics", "measure_hierarchy"),
         "hubel.metrics.intervals": (
             "Interval",
             "PairedDifference",
@@ -63,6 +90,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "score_interval",
             "wilson",
         ),
+        "hubel.metrics.keypoints": ("COCO_SIGMAS", "correct_points", "point_rules", "share_correct", "torso_diagonals"),
         "hubel.metrics.novelty": ("NoveltyMetrics", "measure_novelty"),
         "hubel.metrics.prediction_sets": (
             "SetMetrics",
@@ -74,6 +102,13 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "raps_scores",
         ),
         "hubel.metrics.reconstruction": ("ReconstructionMetrics", "measure_reconstruction"),
+        "hubel.metrics.segmentation": (
+            "SegmentationMetrics",
+            "boundary_f1",
+            "measure_segmentation",
+            "pixel_confusion",
+            "segmentation_intervals",
+        ),
         "hubel.metrics.tables": ("confusion_csv", "per_class_csv"),
     },
 )

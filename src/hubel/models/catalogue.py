@@ -50,6 +50,8 @@ FAMILIES = (
     "densenet",
     "efficientnet",
     "autoencoder",
+    "fcos",
+    "localiser",
     "unet",
     "lraspp",
     "fcn",
@@ -62,6 +64,7 @@ _MOST_VALUES = 1000  # of one option; bounds the network that an untrusted model
 ALIASES = {"lenet": "lenet5_modern"}
 _NEEDS = {
     "vector": "a classifier needs at least one class",
+    "boxes": "a detector needs at least one class",
     "maps": "a network that segments needs at least one class",
     "points": "a network of key points needs at least one of them",
 }

@@ -22,7 +22,7 @@ from hubel.models.backbone import build_backbone
 from hubel.models.catalogue import family_of
 from hubel.models.variant import InputShape, Rounded, Variant, computed, library, paper
 from hubel.nn.blocks import ConvNorm, Style
-from hubel.nn.dense import DenseHead, DenseNetwork, Size, enlarged, small_scores
+from hubel.nn.dense import DenseHead, DenseNetwork, Size, enlarged, initialise_scores
 from hubel.nn.layers import check_positive, check_share, he_initialise
 from hubel.nn.taps import find_maps, find_taps
 
@@ -72,7 +72,7 @@ class FCN8sHead(DenseHead):
         )
         he_initialise(self)
         for scores in (self.scores32, self.scores16, self.scores8):
-            small_scores(scores)
+            initialise_scores(scores)
         for up in (self.up16, self.up8):
             bilinear_weights(up)
 
@@ -103,7 +103,7 @@ class FCNHead(DenseHead):
         self.dropout = nn.Dropout(dropout)
         self.scores = nn.Conv2d(channels // 4, num_classes, 1)
         he_initialise(self)
-        small_scores(self.scores)
+        initialise_scores(self.scores)
 
     def walk(self, maps: Sequence[Tensor], size: Size) -> Iterator[tuple[str, Tensor]]:
         """Yield the map, the scores, and the scores of each pixel `(n, classes, height, width)`."""

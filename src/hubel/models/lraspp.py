@@ -21,7 +21,7 @@ from hubel.models.backbone import build_backbone
 from hubel.models.catalogue import options_of
 from hubel.models.variant import InputShape, Variant, computed, library
 from hubel.nn.blocks import ConvNorm, InvertedResidual, Style
-from hubel.nn.dense import DenseHead, DenseNetwork, Size, enlarged, small_scores
+from hubel.nn.dense import DenseHead, DenseNetwork, Size, enlarged, initialise_scores
 from hubel.nn.layers import check_choice, check_positive, check_share, he_initialise
 from hubel.nn.network import Network
 from hubel.nn.taps import HEAD, find_taps
@@ -67,7 +67,7 @@ class LRASPPHead(DenseHead):
         self.fine_scores = nn.Conv2d(fine_channels, num_classes, 1)
         he_initialise(self)
         for layer in (self.coarse_scores, self.fine_scores):
-            small_scores(layer)
+            initialise_scores(layer)
 
     def walk(self, maps: Sequence[Tensor], size: Size) -> Iterator[tuple[str, Tensor]]:
         """Yield the gated map, the scores, and the scores of each pixel `(n, classes, height, width)`."""

@@ -1,7 +1,7 @@
 """Simple baseline of pose estimation. Xiao, Wu & Wei 2018, arXiv:1804.06208, Section 2.
 
 A backbone, three transposed convolutions, each followed by batch norm and ReLU, and a 1x1 convolution to one heat map
-for each point. `pose_resnet50` is the paper's; `pose` has fewer maps, on a backbone that is fast on ordinary processors.
+for each point. `pose_resnet50` is the paper's; `pose` has fewer maps, on a backbone that is fast on processors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hubel.core.errors import OptionError
 from hubel.models.backbone import build_backbone
 from hubel.models.variant import InputShape, Rounded, Variant, computed, paper
-from hubel.nn.dense import DenseHead, DenseNetwork, Size, small_scores
+from hubel.nn.dense import DenseHead, DenseNetwork, Size, initialise_scores
 from hubel.nn.layers import check_positive, he_initialise
 from hubel.nn.taps import find_taps
 
@@ -51,7 +51,7 @@ class PoseHead(DenseHead):
         self.ups = nn.Sequential(*ups)
         self.points = nn.Conv2d(channels, points, 1)
         he_initialise(self)
-        small_scores(self.points)
+        initialise_scores(self.points)
 
     def walk(self, maps: Sequence[Tensor], size: Size) -> Iterator[tuple[str, Tensor]]:
         """Yield the map of each transposed convolution, and the heat maps `(n, points, h, w)`, of a finer stride."""

@@ -20,7 +20,7 @@ from hubel.core.errors import OptionError
 from hubel.models.backbone import build_backbone
 from hubel.models.variant import InputShape, Variant, computed, paper
 from hubel.nn.blocks import ConvNorm, Style
-from hubel.nn.dense import DenseHead, DenseNetwork, Size, enlarged, small_scores
+from hubel.nn.dense import DenseHead, DenseNetwork, Size, enlarged, initialise_scores
 from hubel.nn.layers import check_choice, check_positive, check_share, he_initialise
 from hubel.nn.network import Network
 from hubel.nn.taps import find_taps
@@ -140,7 +140,7 @@ class Decoder(DenseHead):
         self.classifier = nn.Conv2d(below, num_classes, 1)
         self.padded = padded
         he_initialise(self)
-        small_scores(self.classifier)
+        initialise_scores(self.classifier)
 
     def walk(self, maps: Sequence[Tensor], size: Size) -> Iterator[tuple[str, Tensor]]:
         """Yield the map of each step, the scores, and the scores of each pixel `(n, classes, height, width)`."""

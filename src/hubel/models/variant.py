@@ -181,7 +181,8 @@ class Variant:
         fixed_size: whether height and width must be those of `shape`.
         augment: default augmentation policy; "none" for networks that are too small to profit from augmentation.
         output: "vector" (one number per class), "image" (the reconstructed image), "maps" (one number per class
-            for each pixel) or "points" (a heat map for each point, at a lower resolution).
+            for each pixel), "points" (a heat map for each point, at a lower resolution) or "boxes" (a box and its class
+            for each of many points).
     """
 
     layout: Any

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from hubel.nn.network import Network, Outputs
 from hubel.nn.taps import HEAD, cut_after, tapped_maps
 
-__all__ = ["DenseHead", "DenseNetwork", "Size", "enlarged", "small_scores"]
+__all__ = ["DenseHead", "DenseNetwork", "Size", "enlarged", "initialise_scores"]
 
 Size = tuple[int, int]  # height and width in pixels
 
@@ -29,11 +29,15 @@ def enlarged(x: Tensor, size: Size, mode: str = "bilinear") -> Tensor:
     return F.interpolate(x, size, mode=mode, align_corners=None if mode == "nearest" else False)
 
 
-def small_scores(classifier: nn.Conv2d) -> None:
-    """Draw small weights, so that all classes start about equally probable."""
+def initialise_scores(classifier: nn.Conv2d) -> None:
+    """Draw the weights of scores uniformly up to 1 / sqrt(fan in), so that all classes start about equally probable.
+
+    With far smaller ones (deviation 0.01), the first steps of Adam move all maps below alike: in a decoder of 16 maps
+    they closed every ReLU for the rarer classes.
+    """
     if classifier.weight.is_meta:
         return
-    nn.init.normal_(classifier.weight, std=0.01)
+    classifier.reset_parameters()
     if classifier.bias is not None:
         nn.init.zeros_(classifier.bias)
 
@@ -120,6 +124,12 @@ class DenseNetwork(nn.Module):
                 yield f"head.{before}", value
             before, value = name, after
         yield "logits", value
+
+    def levels(self) -> list[list[nn.Parameter]]:
+        """Return the parameters by depth: of the heads first, then of each stage of the backbone, of its stem last."""
+        backbone = [self.backbone.head, *reversed(list(self.backbone.stages)), self.backbone.stem]
+        parts = [nn.ModuleList([self.head, self.auxiliary]), *backbone]
+        return [level for part in parts if (level := list(part.parameters()))]
 
     def load_backbone(self, classifier: Network) -> None:
         """Copy the weights that the backbone has in common with a classifier of the same layout."""

@@ -25,6 +25,7 @@ __all__ = [
     "needs_small_steps",
     "response_norm",
     "round_channels",
+    "small_initialise",
 ]
 
 
@@ -169,6 +170,15 @@ def he_initialise(network: nn.Module, activation: str = "relu") -> None:
             _fit_to_sigmoids(layer, first=number == 0)
     if linear := [layer for layer in layers if isinstance(layer, nn.Linear)]:
         nn.init.normal_(linear[-1].weight, std=0.01)
+
+
+def small_initialise(*parts: nn.Module) -> None:
+    """Draw the weights of convolutions and linear layers from N(0, 0.01²), with zero biases (Lin 2017, Section 4.1)."""
+    for layer in (layer for part in parts for layer in part.modules()):
+        if isinstance(layer, nn.Conv2d | nn.Linear) and not layer.weight.is_meta:
+            nn.init.normal_(layer.weight, std=0.01)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def _fit_to_sigmoids(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, *, first: bool) -> None:

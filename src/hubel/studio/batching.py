@@ -22,7 +22,7 @@ from hubel.studio.uploads import PreparedUpload
 __all__ = ["Batcher", "ScoredImage"]
 
 Pixels = NDArray[np.uint8]
-Row = NDArray[np.float64]
+Row = NDArray[Any]
 _SMOOTHING = 0.2  # weight of the newest batch in the moving average of the time per image
 
 
@@ -31,11 +31,14 @@ class ScoredImage:
     """The answer to one image.
 
     Attributes:
-        row: scores `(classes,)`, and the novelty if there is one; see `Classifier.rows`.
+        row: scores `(classes,)`, and the novelty if there is one, see `Classifier.rows`; or the outputs of a model that
+            annotates images, see `DenseModel.outputs`.
+        size: height and width of the image, upright, in pixels.
         damage: why parts of the image are not those of the photo; "" for a whole one.
     """
 
     row: Row
+    size: tuple[int, int]
     damage: str = ""
 
 
@@ -105,7 +108,7 @@ class Batcher:
             return
         try:
             upload = self._prepare(data)
-            pending.damage, pending.pixels = upload.damage, upload.pixels
+            pending.damage, pending.size, pending.pixels = upload.damage, upload.size, upload.pixels
         except DecodeError as error:
             pending.fail(DecodeError(error.name, error.reason))  # without the traceback, whose frames hold the image
         except Exception as error:  # becomes the answer to the request
@@ -153,6 +156,6 @@ class Batcher:
                 pending.fail(error)
         else:
             for pending, row in answered:
-                pending.succeed(ScoredImage(row=row, damage=pending.damage))
+                pending.succeed(ScoredImage(row=row, size=pending.size, damage=pending.damage))
             self._on_answers(pixels, [row for _, row in answered])  # nobody waits for this
         self._on_batch(len(pending_images))

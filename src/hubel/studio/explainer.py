@@ -78,7 +78,7 @@ def overlay_png(predictor: Predictor, upload: PreparedUpload, label: str | None)
         raise UnknownNameError("class", label, predictor.classes)
     preprocess = predictor.card.preprocess
     height, width, _ = upload.pixels.shape
-    aspect = upload.aspect if preprocess.resize == "squash" else width / height
+    aspect = upload.size[1] / upload.size[0] if preprocess.resize == "squash" else width / height
     prepared = PreparedImage(name="image", pixels=upload.pixels, aspect=aspect)
     (explanation,) = explain(predictor, iter([prepared]), method=METHOD, label=label)
     image = Image.fromarray(overlay(upload.pixels, explanation.map))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hubel.studio.settings import ServerSettings
-from hubel.weights.card import SCORES
+from hubel.weights.card import DENSE, SCORES
 
 __all__ = ["MOST_CLASSES", "openapi_document"]
 
@@ -52,6 +52,25 @@ _SCORE = {"type": "number", "minimum": 0, "maximum": 1}
 _MESSAGE = _object({"code": _TEXT, "message": _TEXT})
 _SCHEMAS: _Json = {
     "Class": _object({"class": _TEXT, "score": _SCORE}),
+    "Object": _object(
+        {
+            "class": _TEXT,
+            "score": _SCORE,
+            "box": {
+                "type": "array",
+                "items": {"type": "number"},
+                "minItems": 4,
+                "maxItems": 4,
+                "description": "left, top, right and bottom in pixels of the upright image",
+            },
+            "points": {
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3},
+                "description": "x and y of each key point in pixels of the upright image, and its score",
+            },
+        },
+        "points",
+    ),
     "Image": {
         **_object(
             {
@@ -64,17 +83,48 @@ _SCHEMAS: _Json = {
                     "minItems": 1,
                     "description": "the classes that the image may have, if `coverage` is given",
                 },
+                "ancestor": {
+                    "type": ["string", "null"],
+                    "description": "the deepest class or group of classes that is as likely as `sure` asks; null: none",
+                },
+                "ancestor_score": {**_SCORE, "description": "the sum of the scores of its classes; 1 for none"},
                 "novelty": {"type": "number", "description": "about 0 for a typical image of the classes"},
                 "unknown": {"type": "boolean", "description": "the image is probably of none of the classes"},
                 "damaged": {
                     **_TEXT,
                     "description": "why parts of the photo are not as taken",
                 },
+                "width": {**_COUNT, "description": "of the upright image, in pixels, where it is annotated"},
+                "height": _COUNT,
+                "objects": {
+                    "type": "array",
+                    "items": {"$ref": "#/components/schemas/Object"},
+                    "description": "what is found on the image, the surest first",
+                },
+                "shares": {
+                    "type": "object",
+                    "additionalProperties": _SCORE,
+                    "description": "share of the image's pixels that each class has",
+                },
+                "mask": {
+                    **_TEXT,
+                    "contentEncoding": "base64",
+                    "contentMediaType": "image/png",
+                    "description": "class number of each pixel, 255 for none; of the image's shape, at most 1,024 "
+                    "pixels long",
+                },
                 "error": _MESSAGE,
             },
             "top",
+            "width",
+            "height",
+            "objects",
+            "shares",
+            "mask",
             "expected_cost",
             "set",
+            "ancestor",
+            "ancestor_score",
             "novelty",
             "unknown",
             "damaged",
@@ -91,6 +141,7 @@ _SCHEMAS: _Json = {
             "name": _TEXT,
             "network": _TEXT,
             "input": _object({"width": _COUNT, "height": _COUNT, "channels": {"enum": [1, 3]}}),
+            "output": {"enum": ["vector", *DENSE], "description": "scores of classes, or annotations"},
             "scores": {"enum": list(SCORES)},
             "explains": {"type": "boolean", "description": "whether /v1/explain is available"},
             "classes": {"type": "array", "items": _TEXT, "minItems": 1},
@@ -163,6 +214,7 @@ def _predict(settings: ServerSettings) -> _Json:
             _MODEL,
             _query("top", "Number of classes for each image, those with the highest scores.", top),
             _query("coverage", f"Add prediction sets: {_COVERAGE}", share),
+            _query("sure", "Add the deepest class or group of classes whose score is at least this.", share),
         ],
         "requestBody": {"required": True, "content": {**_IMAGE, "multipart/form-data": {"schema": form}}},
         "responses": _responses("The images in their order.", _json("Predictions"), *_BODY),

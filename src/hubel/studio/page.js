@@ -5,6 +5,14 @@ const root = new URL(".", document.currentScript.src); // a proxy may publish th
 const $ = (id) => document.getElementById(id);
 const state = { token: "", models: [], file: null, turn: 0, chosen: "" };
 
+// What a model does with a photo, and what its list shows, by its kind of output.
+const KINDS = {
+  vector: ["Classify a photo", "Predictions"],
+  maps: ["Segment a photo", "Share of the photo"],
+  boxes: ["Find objects in a photo", "Objects"],
+  points: ["Find key points in a photo", "Objects"],
+};
+
 function make(tag, name, text) {
   const element = document.createElement(tag);
   element.className = name;
@@ -59,6 +67,15 @@ async function loadModels() {
   $("problem").hidden = true;
   $("model").replaceChildren(...state.models.map((model) => new Option(model.name, model.name)));
   $("choice").hidden = state.models.length < 2;
+  showKind();
+}
+
+function showKind() {
+  const model = state.models.find((one) => one.name === $("model").value) || state.models[0];
+  const [title, list] = KINDS[model.output];
+  document.querySelector("h1").textContent = title;
+  document.title = `${title} · hubel`;
+  $("classes-title").textContent = list;
 }
 
 async function classify() {
@@ -73,11 +90,14 @@ async function classify() {
     const explains = state.models.some((one) => one.name === model && one.explains);
     showPhoto();
     $("unknown").hidden = !images[0].unknown;
-    showClasses(images[0].top, explains);
-    $("damage").textContent = `Parts of this photo are not as they were taken: ${images[0].damaged}.`;
+    hideMap();
+    const [found] = images;
+    if (found.top) showClasses(found.top, explains);
+    else await showAnnotation(found, state.models.find((one) => one.name === model).classes);
+    $("damage").textContent = `Parts of this photo are lost, so the prediction may be wrong: ${images[0].damaged}.`;
     $("damage").hidden = !images[0].damaged;
     $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
-    if (explains) showMap(images[0].top[0].class);
+    if (explains && found.top) showMap(found.top[0].class);
   } catch (error) {
     if (turn !== state.turn) return;
     $("result").hidden = true;
@@ -89,6 +109,8 @@ async function classify() {
 
 function showPhoto() {
   const photo = $("photo");
+  $("marks").replaceChildren();
+  $("mask").hidden = true;
   URL.revokeObjectURL(photo.src);
   photo.hidden = false;
   photo.src = URL.createObjectURL(state.file);
@@ -97,13 +119,64 @@ function showPhoto() {
   document.body.classList.add("compact");
 }
 
+// A colour for each class, far from those beside it: the golden angle around the wheel of hues.
+function colourOf(number) {
+  return `hsl(${(205 + 137.508 * number) % 360} 75% 52%)`;
+}
+
+function drawn(kind, attributes) {
+  const element = document.createElementNS($("marks").namespaceURI, kind);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+// Draw what is found over the photo: boxes and points as vectors in its pixels, a mask as pixels of its own.
+async function showAnnotation({ width, height, objects, shares, mask }, classes) {
+  const colour = (name) => colourOf(classes.indexOf(name));
+  if (shares) {
+    await showMask(mask, classes.length);
+    const present = Object.entries(shares).filter(([, share]) => share > 0).sort((one, other) => other[1] - one[1]);
+    showClasses(present.map(([name, score]) => ({ class: name, score, colour: colour(name) })), false);
+    return;
+  }
+  const line = Math.max(width, height) / 250;
+  $("marks").setAttribute("viewBox", `0 0 ${width} ${height}`);
+  $("marks").replaceChildren(...objects.flatMap(({ class: name, box: [x, y, right, bottom], points = [] }) => [
+    drawn("rect", {
+      x, y, width: right - x, height: bottom - y, fill: "none", stroke: colour(name), "stroke-width": line,
+    }),
+    ...points.map(([cx, cy]) => drawn("circle", { cx, cy, r: 1.5 * line, fill: colour(name) })),
+  ]));
+  showClasses(objects.map((one) => ({ ...one, colour: colour(one.class) })), false);
+}
+
+async function showMask(mask, classes) {
+  const bytes = Uint8Array.from(atob(mask), (letter) => letter.charCodeAt(0));
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }), { colorSpaceConversion: "none" });
+  const canvas = $("mask"), context = canvas.getContext("2d", { willReadFrequently: true });
+  const colours = Array.from({ length: classes }, (_, number) => {
+    context.fillStyle = colourOf(number);
+    context.fillRect(0, 0, 1, 1);
+    return context.getImageData(0, 0, 1, 1).data;
+  });
+  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+  context.drawImage(bitmap, 0, 0);
+  const picture = context.getImageData(0, 0, canvas.width, canvas.height), values = picture.data;
+  for (let at = 0; at < values.length; at += 4) {
+    const colour = colours[values[at]];
+    values.set(colour ? [colour[0], colour[1], colour[2], 150] : [0, 0, 0, 0], at);
+  }
+  context.putImageData(picture, 0, 0);
+  canvas.hidden = false;
+}
+
 function showClasses(classes, explains) {
-  hideMap();
   $("hint").hidden = !explains;
-  $("classes").replaceChildren(...classes.map(({ class: name, score }) => {
+  $("classes").replaceChildren(...classes.map(({ class: name, score, colour }) => {
     const row = make(explains ? "button" : "div", "plain", "");
     const track = make("span", "track", ""), bar = make("i", "", "");
     bar.style.width = `${100 * score}%`;
+    if (colour) bar.style.background = colour;
     track.append(bar);
     row.append(make("span", "class", name), make("span", "score", `${(100 * score).toFixed(1)} %`), track);
     if (explains) {
@@ -157,7 +230,10 @@ $("file").addEventListener("change", (event) => {
   acceptFile(event.target.files);
   event.target.value = "";
 });
-$("model").addEventListener("change", () => state.file && classify());
+$("model").addEventListener("change", () => {
+  showKind();
+  if (state.file) classify();
+});
 $("photo").addEventListener("error", () => { $("photo").hidden = true; });
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -20,6 +20,7 @@ class PendingImage(Generic[Answer]):
     Attributes:
         data: the encoded image; None once the future is done.
         pixels: the network's input, uint8 `(h, w, c)`; None before decoding and once the future is done.
+        size: height and width of the image, upright, in pixels; 0 before decoding.
         damage: why parts of the pixels are not those of the photo; "" for a whole one, and before decoding.
         since: time of creation, by `time.monotonic`.
         answer: future of the result.
@@ -28,6 +29,7 @@ class PendingImage(Generic[Answer]):
     def __init__(self, data: bytes) -> None:
         self.data: bytes | None = data
         self.pixels: NDArray[np.uint8] | None = None
+        self.size = (0, 0)
         self.damage = ""
         self.since = time.monotonic()
         self.answer: Future[Answer] = Future()

@@ -15,6 +15,7 @@ import uvicorn
 
 from hubel.core.errors import OptionError
 from hubel.inference.classifier import Classifier
+from hubel.inference.dense import DenseModel
 from hubel.studio.app import Api
 from hubel.studio.framing import LONGEST_HEAD
 from hubel.studio.metrics import ServerMetrics
@@ -28,18 +29,18 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 128
 
 
-def serve(classifiers: Mapping[str, Classifier], settings: ServerSettings, say: Callable[[str], Any]) -> None:
+def serve(models: Mapping[str, Classifier | DenseModel], settings: ServerSettings, say: Callable[[str], Any]) -> None:
     """Answer requests until SIGTERM or Ctrl-C; requests in progress are finished first.
 
     Args:
-        classifiers: models by name, the default one first.
+        models: models by name, the default one first.
         settings: address and limits.
         say: prints the address and warnings.
 
     Raises:
         OptionError: the address is not available.
     """
-    with _listening(settings) as bound, serving(classifiers, settings, metrics := ServerMetrics()) as served:
+    with _listening(settings) as bound, serving(models, settings, metrics := ServerMetrics()) as served:
         api = Api(served, settings, metrics)
         if settings.host not in LOOPBACK and settings.token is None:
             say(f"warning: {settings.host} is open to other computers, and no token is required (--token)")
@@ -52,9 +53,9 @@ def serve(classifiers: Mapping[str, Classifier], settings: ServerSettings, say: 
 
 
 @contextmanager
-def running_server(classifiers: Mapping[str, Classifier], settings: ServerSettings) -> Iterator[str]:
+def running_server(models: Mapping[str, Classifier | DenseModel], settings: ServerSettings) -> Iterator[str]:
     """Run a server in a background thread; yield its address, such as `http://127.0.0.1:8000`. Errors as in `serve`."""
-    with _listening(settings) as bound, serving(classifiers, settings, metrics := ServerMetrics()) as served:
+    with _listening(settings) as bound, serving(models, settings, metrics := ServerMetrics()) as served:
         server = _Server(Api(served, settings, metrics), settings)
         thread = threading.Thread(target=server.run, args=([bound],), name="hubel-serve")
         thread.start()

@@ -25,12 +25,12 @@ class PreparedUpload:
 
     Attributes:
         pixels: uint8 `(h, w, c)`, at the network's input size.
-        aspect: width by height of the original.
+        size: height and width of the original, upright, in pixels.
         damage: why parts of the pixels are not those of the photo; "" for a whole one.
     """
 
     pixels: NDArray[np.uint8]
-    aspect: float
+    size: tuple[int, int]
     damage: str = ""
 
 
@@ -69,5 +69,5 @@ def _decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> PreparedUpl
     )
     decoded = decode(data, name="image", min_size=preprocess.min_size, limits=limits)
     return PreparedUpload(
-        pixels=preprocess.apply(decoded.pixels), aspect=decoded.width / decoded.height, damage=decoded.damage
+        pixels=preprocess.apply(decoded.pixels), size=(decoded.height, decoded.width), damage=decoded.damage
     )

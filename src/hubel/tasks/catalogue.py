@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from hubel.core.errors import UnknownNameError
 from hubel.tasks.classify import Classification
+from hubel.tasks.detect import Detection
+from hubel.tasks.localise import Localisation
 from hubel.tasks.multi_label import MultiLabel
 from hubel.tasks.reconstruct import Reconstruction
 from hubel.tasks.regress import Regression
+from hubel.tasks.segment import Segmentation
 from hubel.tasks.task import Task
 
 __all__ = ["TASKS", "find_task"]
@@ -17,6 +20,9 @@ TASKS: tuple[Task, ...] = (
     MultiLabel(),
     Reconstruction(),
     Regression(),
+    Detection(),
+    Localisation(),
+    Segmentation(),
 )
 
 

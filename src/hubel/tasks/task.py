@@ -60,9 +60,9 @@ class Objective(Protocol):
         """Return weights `(n,)` of the validation images, 1 in the mean; None where all count alike."""
 
     def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return whether each sample is predicted correctly, bool `(n,)`.
+        """Return whether each sample is predicted correctly, bool `(n,)`; or how well, from 0 to 1, `(n,)`.
 
-        The best epoch has the highest share of these; of equal ones, the lowest loss.
+        The best epoch has the highest mean of these; of equal ones, the lowest loss.
         """
 
     def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
@@ -230,7 +230,8 @@ class Task(abc.ABC):
         name: as the user gives it to `--task`, and as model files keep it.
         summary: one line for the help.
         pipeline_tag: the name of such models on the Hugging Face Hub; "" where it has none.
-        output: the kind of network it needs, see `Variant.output`: "vector" or "image".
+        output: the kind of network it needs, see `Variant.output`.
+        annotations: the kind of annotations that are its labels, see `hubel.data.annotation`; "" for label texts.
         labelled: every image needs a label.
         multi_label: a label may name several classes, separated by "|".
         exclusive: each image has exactly one of the classes.
@@ -240,6 +241,10 @@ class Task(abc.ABC):
         metrics: what settings can be chosen by, by name; the first one is the default. Empty where nothing can.
         unused: settings of a recipe that have no meaning.
         default_model: the network where nobody names one; None where it depends on the images.
+        augment: the default augmentation policy; "" for that of the network.
+        most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
+            0 where it has the latter.
+        largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
     """
@@ -248,6 +253,7 @@ class Task(abc.ABC):
     summary: ClassVar[str]
     pipeline_tag: ClassVar[str] = ""
     output: ClassVar[str] = "vector"
+    annotations: ClassVar[str] = ""
     labelled: ClassVar[bool] = True
     multi_label: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
@@ -257,6 +263,9 @@ class Task(abc.ABC):
     metrics: ClassVar[Mapping[str, Metric]] = {}
     unused: ClassVar[tuple[str, ...]] = ()
     default_model: ClassVar[str | None] = None
+    augment: ClassVar[str] = ""
+    most_pixels: ClassVar[int] = 0
+    largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
 
@@ -380,9 +389,10 @@ def validation_mean(values: Tensor, weights: NDArray[np.float64] | None) -> floa
 
 def weighted_outputs(network: nn.Module, x: Tensor) -> list[tuple[float, Tensor]]:
     """Return the outputs for images `(n, c, h, w)` with their weights in the loss, auxiliary classifiers last."""
-    from hubel.nn.network import Network  # what only evaluates exported files does without
+    from hubel.nn.dense import DenseNetwork  # what only evaluates exported files does without
+    from hubel.nn.network import Network
 
-    if not isinstance(network, Network):
+    if not isinstance(network, Network | DenseNetwork):
         return [(1.0, network(x))]
     outputs = network.outputs(x)
     return [(1.0, outputs.logits), *((network.auxiliary_weight, logits) for logits in outputs.auxiliary.values())]

@@ -33,6 +33,7 @@ from hubel.training.run_folder import RunFolder
 from hubel.training.trainer import Trainer
 from hubel.training.transfer import TuningPlan, prepare_tuning
 from hubel.weights.card import ModelCard
+from hubel.weights.create import load_backbone
 from hubel.weights.model_file import load_model, save_model
 
 __all__ = ["OnEpoch", "TrainedModel", "build_trainer", "execute", "training_context"]
@@ -137,7 +138,10 @@ def build_trainer(plan: Plan, network: nn.Module) -> Trainer:
 
 def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:
     card, started = plan.card, time.monotonic()
-    network = card.create().to(plan.device)
+    network = card.create()
+    if plan.backbone is not None:
+        load_backbone(network, plan.backbone.name, plan.backbone.weights, card.preprocess)
+    network = network.to(plan.device)
     if isinstance(network, Neighbours):
         card = dataclasses.replace(card, options=_memorise(network, plan.train))
         save_model(folder.model, network.state_dict(), card)
@@ -297,6 +301,6 @@ def _calibrated(card: ModelCard, plan: Plan, trained: TrainedModel, logits: NDAr
 
 def _reference(network: nn.Module, card: ModelCard, plan: Plan) -> dict[str, Any]:
     """Return what new images are to be compared with; see `hubel.audit.drift`."""
-    predictor = Predictor(network, card) if card.classes else None
+    predictor = Predictor(network, card) if card.output == "vector" else None
     held_out = None if plan.val is None else plan.val.images
     return observe_reference(predictor, card.preprocess, shown=plan.train.images, held_out=held_out).to_json()

@@ -103,7 +103,7 @@ def find_initial_weights(settings: TransferSettings, name: str, variant: Variant
 
     Raises:
         UnknownNameError: there are no such weights.
-        OptionError: a network without pretrained weights cannot be frozen, or its output is an image.
+        OptionError: a network without pretrained weights cannot be frozen, or has none.
     """
     rows, wanted = list_weights(name), settings.weights
     if wanted is None:

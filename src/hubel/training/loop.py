@@ -197,7 +197,7 @@ class Loop:
             self._keep(network.state_dict())
         progress.history.append(row)
         progress.epoch, progress.step = progress.epoch + 1, 0
-        progress.loss_sum, progress.correct, progress.seen, progress.seconds = 0.0, 0, 0, 0.0
+        progress.loss_sum, progress.correct, progress.seen, progress.seconds = 0.0, 0.0, 0, 0.0
         minutes = (time.monotonic() - started) / 60
         progress.minutes += minutes
         if selection.val is not None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import CheckpointError
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import Tuned
 from hubel.training.plan import OptimizerSettings
 
@@ -39,7 +40,7 @@ def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.opt
     (Howard & Ruder 2018, arXiv:1801.06146, Sections 3.2 and 3.3): each group has its "lr_scale", and the share of the
     steps at which it "starts".
     """
-    levels = network.levels() if isinstance(network, Tuned) else [list(network.parameters())]
+    levels = network.levels() if isinstance(network, Tuned | DenseNetwork) else [list(network.parameters())]
     groups: list[dict[str, Any]] = []
     for depth, level in enumerate(levels):
         trained = [p for p in level if p.requires_grad]

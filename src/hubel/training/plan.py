@@ -24,7 +24,7 @@ from hubel.tasks.task import Task
 from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
 
-__all__ = ["LoopSettings", "OptimizerSettings", "Plan", "TransferPlan"]
+__all__ = ["InitialBackbone", "LoopSettings", "OptimizerSettings", "Plan", "TransferPlan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,19 @@ class TransferPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InitialBackbone:
+    """Pretrained weights of the backbone of a network whose head starts from random ones.
+
+    Attributes:
+        name: of the backbone in the catalogue.
+        weights: a tag of pretrained weights, or a file.
+    """
+
+    name: str
+    weights: str | Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that is decided before training.
 
@@ -125,7 +138,8 @@ class Plan:
         optimizer: its settings.
         loss: its settings.
         loop: the epochs.
-        transfer: transfer learning; None from scratch.
+        transfer: transfer learning; None where all weights are trained in the loop.
+        backbone: what the backbone starts from; None for networks without one, and from scratch.
         device: where to compute.
         precision: of convolutions.
         threads: of the computation.
@@ -145,6 +159,7 @@ class Plan:
     loss: LossSettings
     loop: LoopSettings
     transfer: TransferPlan | None
+    backbone: InitialBackbone | None
     device: torch.device
     precision: torch.dtype
     threads: int

@@ -19,7 +19,8 @@ class TrainingProgress:
         step: steps that are finished in the epoch under way.
         parts: into which a batch is divided because memory ran out.
         loss_sum: sum of the training losses of the epoch under way.
-        correct: how many images of the epoch under way were predicted correctly, augmented as they were.
+        correct: how many images of the epoch under way were predicted correctly, augmented as they were; see
+            `Objective.correct`.
         seen: images of the epoch under way.
         seconds: time spent on the epoch under way.
         minutes: time spent on the whole run.
@@ -33,7 +34,7 @@ class TrainingProgress:
     step: int = 0
     parts: int = 1
     loss_sum: float = 0.0
-    correct: int = 0
+    correct: float = 0.0
     seen: int = 0
     seconds: float = 0.0
     minutes: float = 0.0

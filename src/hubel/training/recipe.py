@@ -114,6 +114,10 @@ class DataSettings(_Settings):
         cache: where decoded images wait for the next epoch: ram, disk or off. Default: where there is room.
         loading_threads: threads that decode; 0 decodes between the steps. Default: every core.
         root: folder that the relative paths of a table start at. Default: the table's own.
+        void: value of a mask's pixels that belong to no class, such as 11, beside 255; they neither teach nor count.
+        parents: groups of classes, and groups of these: folders, where class folders lie in the folders of their
+            parents (animals/cats, animals/dogs); a CSV file with class,parent in each row; or none. Default: the
+            column parent of a table, if it has one.
     """
 
     size: str | None = None
@@ -126,6 +130,8 @@ class DataSettings(_Settings):
     cache: str | None = _choice(None, "off", "ram", "disk")
     loading_threads: int | None = _number(None, 0, 256)
     root: str | None = None
+    void: int | None = _number(None, 0, 255)
+    parents: str | None = None
 
     def __post_init__(self) -> None:
         size: Any = self.size  # 64, (48, 64) or "48x64"
@@ -137,6 +143,8 @@ class DataSettings(_Settings):
             parse_size(self.size)
         if self.root is not None:
             object.__setattr__(self, "root", str(user_path(self.root).resolve()))
+        if self.parents not in (None, "folders", "none"):
+            object.__setattr__(self, "parents", str(user_path(self.parents).resolve()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +205,8 @@ class OptimizationSettings(_Settings):
         weight_decay: of weights; never of norms and biases.
         schedule: of the learning rate: onecycle, cosine, step or constant.
         warmup: share of the steps in which the learning rate rises.
-        loss: cross_entropy (of softmax), bce (binary cross-entropy of each class) or mse. Default: the task's.
+        loss: cross_entropy (of softmax), bce (binary cross-entropy of each class) or mse; for masks cross_entropy, dice
+            or cross_entropy_dice, their sum. Default: the task's.
         label_smoothing: share of the target that is spread over all classes. Default: 0.1 in fine-tuning, otherwise 0.
         balance: how unequal classes are treated, in the linear head, too: none; inverse (the loss is weighted by the
             inverse of the class's frequency); effective (by that of its effective number of images); sampling (an epoch
@@ -221,7 +230,7 @@ class OptimizationSettings(_Settings):
     weight_decay: float = _number(5e-4, 0, 1e6)
     schedule: str = _choice("onecycle", "onecycle", "cosine", "step", "constant")
     warmup: float = _number(0.2, 0, 0.9)
-    loss: str | None = _choice(None, "cross_entropy", "bce", "mse")
+    loss: str | None = _choice(None, "cross_entropy", "bce", "mse", "dice", "cross_entropy_dice")
     label_smoothing: float | None = _number(None, 0, 0.99)
     balance: str | None = _choice(None, "none", "inverse", "effective", "sampling", "logit_adjustment")
     costs: str | None = None

@@ -12,17 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.errors import HubelError, OptionError, UnknownNameError
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
 from hubel.data.augment import Policy, find_policy
-from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.dataset import Dataset, find_annotations, open_dataset
 from hubel.data.decode_cache import CacheMode
 from hubel.data.loading import Images, Labelled, blank_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.builtin import XO
+from hubel.data.sources.kind import NESTED
 from hubel.data.sources.listing import SPLITS
+from hubel.data.sources.parents import read_parents
 from hubel.data.splits import Splits, split
 from hubel.data.taught import Taught
 from hubel.evaluation.folds import assign_folds
@@ -32,7 +34,8 @@ from hubel.inference.device import pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
 from hubel.metrics.imbalance import balance_record, class_counts, inequality
-from hubel.models.catalogue import find, list_models
+from hubel.models.backbone import backbone_options
+from hubel.models.catalogue import find, list_models, options_of
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
@@ -49,9 +52,10 @@ from hubel.training.initial_weights import (
     enlarged_size,
     find_initial_weights,
 )
-from hubel.training.plan import LoopSettings, OptimizerSettings, Plan, TransferPlan
+from hubel.training.plan import InitialBackbone, LoopSettings, OptimizerSettings, Plan, TransferPlan
 from hubel.training.recipe import OptimizationSettings, Recipe, parse_size
 from hubel.weights.card import ModelCard
+from hubel.weights.class_tree import parents_of
 
 __all__ = ["plan_training", "resolve"]
 
@@ -59,7 +63,8 @@ __all__ = ["plan_training", "resolve"]
 _TUNING_LR = {"adam": 5e-4, "adamw": 5e-4, "sgd": 0.002, "adadelta": 0.1}
 _TUNING_OPTIMIZER, _TUNING_EMA, _TUNING_SMOOTHING = "adamw", 0.9, 0.1
 _SMALL_STEPS_LR = 0.01  # of SGD, from scratch
-_LARGEST_BATCH, _LARGEST_TUNING_BATCH, _SMALLEST_BATCH = 128, 32, 8
+_LARGEST_TUNING_BATCH, _SMALLEST_BATCH = 32, 8
+_MULTIPLE = 32  # of which the sides of a dense network's input are: the largest stride of its maps
 _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
 _STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
 _ENOUGH_TO_SELECT = 50  # validation images; the accuracy on fewer is mostly noise
@@ -85,13 +90,17 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
     task = _task(recipe)
     pick_precision(recipe.machine.precision or "auto", pick_device(recipe.machine.device or "auto"))
     threads = recipe.data.loading_threads
+    if recipe.task is None and recipe.network.model is None:
+        data, task = _task_of_data(data, recipe, xo)
     dataset = open_dataset(
         data,
         multi_label=task.multi_label,
         labelled=task.labelled,
         xo=xo,
         root=recipe.data.root,
+        void=recipe.data.void,
         threads=threads,
+        parents=NESTED if recipe.data.parents == NESTED else _parents_of_file(recipe),
     )
     return resolve(recipe, dataset, task)
 
@@ -99,13 +108,21 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
 def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     """Decide everything that the recipe leaves open. Arguments and errors as for `plan_training`."""
     name, variant = find(recipe.network.model or task.default_model or default_network(dataset, recipe))
-    initial = find_initial_weights(recipe.transfer, name, variant)
+    options = options_of(name) | recipe.network.options
+    trunk = find(options["backbone"])[0] if "backbone" in options else ""
+    initial = find_initial_weights(recipe.transfer, *find(trunk or name))
+    if trunk and recipe.transfer.freeze not in (None, NONE):
+        raise OptionError(f"all of {name} is trained, its backbone {trunk} included: leave out --freeze")
+    backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
+    if backbone is not None:
+        needed = {"backbone_options": backbone_options(initial.options)} if initial.options else {}
+        initial = replace(initial, weights=None, options=needed)
     tuned = initial.weights is not None
     outputs = task.outputs(dataset)
     loss = _loss(recipe.optimization, task, tuned=tuned)
     splits, val_taught = _splits(recipe, dataset, task, initial)
     taught = Taught.of(dataset.digests(splits.train))
-    preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess)
+    preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, most_pixels=task.most_pixels)
     card = ModelCard(
         name,
         outputs,
@@ -124,11 +141,13 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             "val_taught": val_taught,
             "taught": (taught | initial.taught if initial.taught else taught).to_json(),
             **({"images": recipe.data.images} if recipe.data.images else {}),
+            **({"void": recipe.data.void} if recipe.data.void is not None else {}),
             **initial.provenance,
         },
         task=task.name,
+        dense=variant.output if task.annotations else "",
     )
-    policy_name = recipe.data.augment or variant.augment
+    policy_name = recipe.data.augment or task.augment or variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
     with torch.device("meta"):
         network = card.create()  # refuses options that cannot be built
@@ -138,13 +157,19 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         everything = np.concatenate([splits.train, splits.val, splits.test])
         targets = task.targets(dataset, outputs, everything)
         assign_folds(dataset.digests(everything), targets, recipe.data.folds, stratify=task.stratify)
-    loop = _loop(recipe, policy, len(splits.train), tuned=tuned)
+    loop = _loop(recipe, policy, len(splits.train), _LARGEST_TUNING_BATCH if tuned else task.largest_batch, tuned=tuned)
+    if task.annotations and (policy.mixup or policy.cutmix):
+        raise OptionError(f"mixup and CutMix mix labels of whole images, which the task {task.name} has none of")
     if not tuned or not holds_norms(len(splits.train)):
         _check_smallest_batch(network, preprocess, len(splits.train), loop.batch_size)
 
     def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
         images = dataset.images(
-            card.preprocess, rows, threads=recipe.data.loading_threads, cache=cast(CacheMode, cache)
+            card.preprocess,
+            rows,
+            threads=recipe.data.loading_threads,
+            cache=cast(CacheMode, cache),
+            annotations=task.annotations,
         )
         return Labelled(images, task.targets(dataset, outputs, rows))
 
@@ -160,7 +185,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     loss, loop = _balanced(loss, recipe, balance), replace(loop, sampling=balance == "sampling")
     if task.exclusive:
         card = replace(card, provenance={**card.provenance, **balance_record(counts, balance)})
-    card = task.finish_card(with_costs(card, recipe.optimization.costs), train)
+    card = task.finish_card(_with_parents(with_costs(card, recipe.optimization.costs), recipe, dataset, task), train)
     val = labelled(splits.val, cache) if len(splits.val) else None
     measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
 
@@ -173,7 +198,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         pinned=recipe.with_settings(
             task=task.name,
             model=name,
-            weights=str(initial.weights or "none"),
+            weights=str(initial.weights or (backbone.weights if backbone else "none")),
             augment=policy.to_text() if policy_name.lower().endswith(".toml") else policy_name,
             epochs=loop.epochs,
             batch_size=loop.batch_size,
@@ -195,6 +220,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         loss=loss,
         loop=loop,
         transfer=transfer,
+        backbone=backbone,
         device=device,
         precision=pick_precision(recipe.machine.precision or "auto", device),
         threads=threads,
@@ -224,6 +250,42 @@ def _task(recipe: Recipe) -> Task:
         if given[setting] != defaults[setting]:
             raise OptionError(f"{setting} has no meaning for the task {task.name}; leave it out")
     return task
+
+
+def _task_of_data(data: Any, recipe: Recipe, xo: XO | None) -> tuple[Any, Task]:
+    """Return the source of annotated images, and the task that they are for; the data and the first task otherwise."""
+    source, kinds = find_annotations(data, xo=xo, root=recipe.data.root, void=recipe.data.void)
+    return (source, next(task for task in TASKS if task.annotations == kinds[0])) if kinds else (data, TASKS[0])
+
+
+def _parents_of_file(recipe: Recipe) -> dict[str, str] | None:
+    """Return the parents in the file that the recipe names, if it does.
+
+    Raises:
+        OptionError: the file holds no parents.
+    """
+    wanted = recipe.data.parents
+    return None if wanted in (None, "none", NESTED) else read_parents(Path(wanted))
+
+
+def _with_parents(card: ModelCard, recipe: Recipe, dataset: Dataset, task: Task) -> ModelCard:
+    """Return the card with the hierarchy of its classes: the one that is asked for, or that of the data.
+
+    Raises:
+        OptionError: it is no hierarchy, or an image has not exactly one class.
+        UnknownNameError: it has a parent of what is no class.
+    """
+    parents = _parents_of_file(recipe)
+    if recipe.data.parents == "none" or not (task.exclusive or recipe.data.parents):
+        return card
+    if recipe.data.parents == NESTED and not dataset.index.parents:
+        raise OptionError(f"--parents {NESTED}: no class folder of {dataset.name} lies in another folder")
+    try:
+        # A file says what somebody means; folders may be of a class none of whose images can be read.
+        return replace(card, parents=parents_of(card.classes, dataset.index.parents) if parents is None else parents)
+    except HubelError as error:
+        error.args = (f"--parents {recipe.data.parents or 'of the data'}: {error}",)
+        raise
 
 
 def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights) -> tuple[Splits, bool]:
@@ -348,9 +410,9 @@ def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool) -
     )
 
 
-def _loop(recipe: Recipe, policy: Policy, images: int, *, tuned: bool) -> LoopSettings:
+def _loop(recipe: Recipe, policy: Policy, images: int, largest_batch: int, *, tuned: bool) -> LoopSettings:
     wanted = recipe.optimization
-    batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else _LARGEST_BATCH)
+    batch_size = wanted.batch_size or _batch_size(images, largest_batch)
     usual = tuning_epochs(images) if tuned else _scratch_epochs(steps_per_epoch(images, batch_size))
     return LoopSettings(
         epochs=wanted.epochs or usual,
@@ -428,7 +490,9 @@ def _below_last_stages(network: nn.Module, preprocess: Preprocess) -> str:
         return last_stages(network.eval(), blank_input(preprocess, "meta"))
 
 
-def choose_preprocess(recipe: Recipe, variant: Variant, dataset: Dataset, like: Preprocess | None = None) -> Preprocess:
+def choose_preprocess(
+    recipe: Recipe, variant: Variant, dataset: Dataset, like: Preprocess | None = None, *, most_pixels: int = 0
+) -> Preprocess:
     """Return the network's input: what the recipe says, and otherwise what suits the network and the images.
 
     Pretrained weights see images as they were trained: in colour, with their mean and deviation, and undistorted. So
@@ -436,8 +500,16 @@ def choose_preprocess(recipe: Recipe, variant: Variant, dataset: Dataset, like: 
     pixels, where the network takes other sizes than that of its training. Images of one size that is nearly the
     network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all others are squashed. Grey images
     stay grey. Mean and deviation are not set yet, unless they come with the weights.
+
+    With `most_pixels`, the input has the shape of the images: see `_shape_of_images`.
     """
     size = parse_size(recipe.data.size) if recipe.data.size else None
+    if most_pixels:
+        height, width = size or _shape_of_images(dataset, most_pixels)
+        squash: Any = recipe.data.resize or "squash"
+        channels = like.channels if like else int(dataset.index.channels[dataset.rows()].max())
+        plain = like or Preprocess(height, width, channels, mean=(0.0,) * channels, std=(1.0,) * channels)
+        return replace(plain, height=height, width=width, resize=squash, crop=1.0)
     if like is not None:
         height, width = size or enlarged_size(dataset, like, variant)
         resize: Any = recipe.data.resize or like.resize
@@ -458,6 +530,17 @@ def choose_preprocess(recipe: Recipe, variant: Variant, dataset: Dataset, like: 
     resize = recipe.data.resize or ("pad" if nearly else "squash")
     channels = int(index.channels[rows].max())
     return Preprocess(height, width, channels, resize, mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+def _shape_of_images(dataset: Dataset, most_pixels: int) -> tuple[int, int]:
+    """Return the median height and width of the images, shrunk to so many pixels, in multiples of 32."""
+    index, rows = dataset.index, dataset.rows()
+    height, width = float(np.median(index.height[rows])), float(np.median(index.width[rows]))
+    scale = min(1.0, math.sqrt(most_pixels / (height * width)))
+    return (
+        max(_MULTIPLE, _MULTIPLE * round(height * scale / _MULTIPLE)),
+        max(_MULTIPLE, _MULTIPLE * round(width * scale / _MULTIPLE)),
+    )
 
 
 def _batch_size(n: int, most: int) -> int:

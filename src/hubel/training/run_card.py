@@ -15,9 +15,10 @@ import numpy as np
 from torch import nn
 
 from hubel.core.files import write_atomic
-from hubel.core.progress import duration
+from hubel.core.progress import counted, duration
 from hubel.core.resources import usable_cores
 from hubel.export.bench.machine import processor_name
+from hubel.inference.device import device_name
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import TrainedModel
 from hubel.training.plan import Plan
@@ -44,11 +45,15 @@ _METRICS = {
     "r2": ("r_squared", "R squared"),
     "mae": ("mae", "mean absolute error"),
     "mse": ("mse", "mean squared error"),
+    "mean_iou": ("mean_iou", "mean IoU"),
+    "pixel_accuracy": ("accuracy", "pixel accuracy"),
+    "ap": ("mean_average_precision", "average precision at IoU 0.50 to 0.95"),
+    "ap50": ("mean_average_precision", "average precision at IoU 0.50"),
 }
 # Settings that change no model, or stand in other rows of the page.
 _ELSEWHERE = {
-    "loading_threads", "cache", "root", "device", "threads", "checkpoint_minutes", "seed", "task", "model", "weights",
-    "epochs",
+    "loading_threads", "cache", "root", "parents", "device", "threads", "checkpoint_minutes", "seed", "task", "model",
+    "weights", "epochs",
 }  # fmt: skip
 _WEAKEST = 3  # classes
 
@@ -70,12 +75,19 @@ def record_run(
     card = dataclasses.replace(card, provenance={**card.provenance, "run": record})
     save_model(trained.path, network.state_dict(), card)
     circumstances = {
-        "Time": duration(60 * trained.minutes),
-        "Machine": f"{usable_cores()} cores, {processor_name()}; {plan.device}",
+        "Time": f"{duration(60 * trained.minutes)} of training",
+        "Machine": _machine(plan),
         "Energy": "not measured",
     }
     write_atomic(folder / CARD_FILE, hub_card(card, circumstances))
     return card
+
+
+def _machine(plan: Plan) -> str:
+    """Return what has computed: threads, cores, processor, and the device where it is another."""
+    threads = f"{counted(plan.threads, 'thread')} on {counted(usable_cores(), 'core')}"
+    device = "" if plan.device.type == "cpu" else f"; {device_name(plan.device)}"
+    return f"{threads}, {processor_name()}{device}; {str(plan.precision).removeprefix('torch.')}"
 
 
 def run_record(plan: Plan, trained: TrainedModel, evaluation: Evaluation, card: ModelCard) -> dict[str, Any]:
@@ -130,10 +142,12 @@ def _plain(value: Any) -> Any:
 
 def _licence(plan: Plan) -> str:
     """Return the licence of the initial weights; "" from scratch, or where a file does not state it."""
-    weights = None if plan.transfer is None else plan.transfer.weights
-    if isinstance(weights, Path):
-        return _licence_of_file(weights)
-    return find_weights(plan.card.model, weights).licence if weights else ""
+    start, model = plan.transfer or plan.backbone, plan.backbone.name if plan.backbone else plan.card.model
+    if start is None:
+        return ""
+    if isinstance(start.weights, Path):
+        return _licence_of_file(start.weights)
+    return find_weights(model, start.weights).licence
 
 
 def _licence_of_file(path: Path) -> str:
@@ -147,7 +161,7 @@ def _licence_of_file(path: Path) -> str:
 def _results(evaluation: Evaluation, split: str) -> dict[str, Any]:
     numbers = evaluation.to_json()
     intervals = evaluation.intervals
-    per_class = [one for one in numbers.get("per_class", []) if one["support"] and one["recall"] < 1]
+    per_class = [one for one in numbers.get("per_class", []) if one.get("support") and one["recall"] < 1]
     weakest = sorted(per_class, key=lambda one: one["recall"])[:_WEAKEST]
     return {
         "split": split,

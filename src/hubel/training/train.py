@@ -31,6 +31,7 @@ from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
 from hubel.training.run_report import evaluate_run
+from hubel.training.transfer import check_weights
 
 __all__ = ["RunResult", "data_location", "plan_of_run", "resume", "train", "train_planned"]
 
@@ -115,6 +116,7 @@ def _train(
         _check_new(out)  # before the images are indexed
     out = output_folder(out, verb="train", inputs=(data,))
     plan = plan_training(data, recipe, xo=xo)
+    check_weights(plan)
     seconds = {"indexing the images": time.monotonic() - started}
     name = f"{plan.dataset.source.name}-{plan.card.model}"
     folder = RunFolder(make_folder(out, verb="train", name=name))
@@ -284,6 +286,7 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
         f"{len(splits.val):,} to validate, {len(splits.test):,} to test; "
         f"input {p.channels}x{p.height}x{p.width} ({p.resize})"
     )
+    backbone = f" on {plan.backbone.name} ({plan.backbone.weights})" if plan.backbone else ""
     start = f"from the weights {plan.transfer.weights}" if plan.transfer else counted(plan.loop.epochs, "epoch")
     how = f"{start}, batches of {plan.loop.batch_size}" if plan.learns else "which stores the images"
-    folder.tell(f"{plan.card.model}, {how}; run folder {folder.path}")
+    folder.tell(f"{plan.card.model}{backbone}, {how}; run folder {folder.path}")

@@ -27,12 +27,12 @@ class StepResult:
 
     Attributes:
         loss_sum: of the samples' losses before the update.
-        correct: how many samples were predicted correctly, augmented as they were.
+        correct: how many samples were predicted correctly, augmented as they were; see `Objective.correct`.
         samples: their number.
     """
 
     loss_sum: float
-    correct: int
+    correct: float
     samples: int
 
 
@@ -83,7 +83,7 @@ class Trainer:
         torch.manual_seed(scalar(*key))
         self.network.train()
         self.optimizer.zero_grad()
-        n, loss_sum, correct = len(batch.positions), 0.0, 0
+        n, loss_sum, correct = len(batch.positions), 0.0, 0.0
         for rows in np.array_split(np.arange(n), self.parts):
             part = batch.part(rows)
             x = data.images.network_input(part.pixels, self.device)
@@ -94,7 +94,7 @@ class Trainer:
             loss = torch.stack(losses).sum()
             (loss / n).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.item()
-            correct += int(self.objective.correct(outputs[0][1].detach(), targets[0][1]).sum())
+            correct += float(self.objective.correct(outputs[0][1].detach(), targets[0][1]).sum())
         if math.isfinite(self.settings.clip):
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()

@@ -6,23 +6,27 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
+from hubel.weights.class_tree import ClassTree
 from hubel.weights.coverage import CoverageTable
 from hubel.weights.novelty_rule import NoveltyRule
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["SCORES", "ModelCard"]
+__all__ = ["DENSE", "SCORES", "ModelCard"]
 
 #: Activations of outputs.
 SCORES = ("softmax", "sigmoid", "identity")
+#: Kinds of output with values at places of the image: scores of each pixel `(classes, h, w)`, boxes, key points.
+DENSE = ("maps", "boxes", "points")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "novelty", "reference", "coverage", "costs")
+_ONLY_IF_SET = ("tta", "dense", "novelty", "reference", "coverage", "costs", "parents")
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
@@ -50,10 +54,12 @@ class ModelCard:
         reference: measurements of the training's images, which new ones are compared with, as JSON values; see
             `hubel.audit.drifting.reference`. Empty where there are none.
         coverage: thresholds of prediction sets; None where the model has none.
+        dense: the kind of output of a network that annotates images, see `DENSE`; "" for all others.
+        parents: the parent of a class, or of another parent, by name; empty where the classes have no hierarchy.
 
     Raises:
         OptionError: a value is invalid.
-        UnknownNameError: there are no classes, and there is no such network.
+        UnknownNameError: there are no classes, and there is no such network; or a parent of no class.
     """
 
     model: str
@@ -70,6 +76,8 @@ class ModelCard:
     novelty: NoveltyRule | None = None
     reference: Mapping[str, Any] = field(default_factory=dict)
     coverage: CoverageTable | None = None
+    dense: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -80,6 +88,8 @@ class ModelCard:
             object.__setattr__(self, "task", self._derived_task())
         if len(set(self.classes)) != len(self.classes):
             raise OptionError("two classes have the same name")
+        if self.dense not in ("", *DENSE):
+            raise OptionError(f"the output is {', '.join(DENSE)}, not {self.dense!r}")
         if self.scores not in SCORES:
             raise OptionError(f"scores are {', '.join(SCORES[:-1])} or {SCORES[-1]}, not {self.scores!r}")
         if isinstance(self.offset, bool) or not math.isfinite(self.offset):
@@ -94,16 +104,20 @@ class ModelCard:
             raise OptionError("a model without classes has no rule for images of none of them")
         if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
             raise OptionError(f"thresholds of coverage are those of {len(self.classes)} classes")
+        if self.parents:
+            self.class_tree()  # which refuses what is no hierarchy
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
     @property
     def output(self) -> str:
-        """Kind of output, "vector" or "image"; see `Variant.output`.
+        """Kind of output; see `Variant.output`.
 
         Raises:
-            UnknownNameError: there is no such network.
+            UnknownNameError: there are no classes, and there is no such network.
         """
+        if self.dense or self.classes:
+            return self.dense or "vector"
         from hubel.models.catalogue import find
 
         return find(self.model)[1].output
@@ -154,6 +168,21 @@ class ModelCard:
             )
         return self.coverage
 
+    def class_tree(self) -> ClassTree:
+        """Return the hierarchy of the classes; of one without parents, all classes stand at the top.
+
+        Raises:
+            OptionError: an image has not exactly one of the classes; or the parents are no hierarchy.
+            UnknownNameError: there is a parent of no class.
+        """
+        if not self.classes or self.task != "classify":
+            raise OptionError(f"a hierarchy needs one class an image; the task {self.task} has none, or several")
+        return self._tree
+
+    @cached_property
+    def _tree(self) -> ClassTree:
+        return ClassTree(self.classes, self.parents)
+
     def rescored(self, **changes: Any) -> ModelCard:
         """Return a card with some changes for other scores than these, such as a mean over several.
 
@@ -173,7 +202,7 @@ class ModelCard:
         Raises:
             TypeError, ValueError, LookupError: the values are not those of a card.
         """
-        kinds = {"model": str, "classes": list, "options": dict, "provenance": dict, "reference": dict}
+        kinds = {"model": str, "classes": list, "options": dict, "provenance": dict, "reference": dict, "parents": dict}
         for name, kind in kinds.items():
             if not isinstance(values.get(name, {}) if name in _ONLY_IF_SET else values[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")

@@ -9,7 +9,9 @@ from typing import Any
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.models.catalogue import build_model, find
+from hubel.data.preprocess import Preprocess
+from hubel.models.catalogue import build_model, find, options_of
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.features import FeatureNetwork, feature_maps
 from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
@@ -18,7 +20,7 @@ from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.pretrained import Pretrained, fetch_weights, find_weights, list_weights
 from hubel.weights.weight_file import read_weights
 
-__all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_pretrained", "means_a_file"]
+__all__ = ["card_of", "create_model", "is_file_name", "is_tag", "load_backbone", "load_pretrained", "means_a_file"]
 
 _FILES = (".safetensors", ".pth", ".pt", ".bin")
 
@@ -90,6 +92,26 @@ def load_pretrained(name: str, weights: str = "default") -> tuple[nn.Module, Mod
     row = find_weights(exact, weights)
     network = create_model(exact, weights=row.tag)
     return network.eval(), card_of(row)
+
+
+def load_backbone(network: nn.Module, name: str, weights: str | Path, preprocess: Preprocess) -> None:
+    """Load weights of a classifier into the backbone of a network that has one.
+
+    Args:
+        network: changed in place; its head stays as it is.
+        name: of the classifier.
+        weights: see `create_model`.
+        preprocess: of the network's input; the first layer's weights are adapted to its channels.
+
+    Raises:
+        WeightsError: the weights are not available, or do not match.
+    """
+    assert isinstance(network, DenseNetwork)
+    options = {"auxiliary": False} if "auxiliary" in options_of(name) else {}
+    size = (preprocess.height, preprocess.width)
+    like = create_model(name, weights=weights, in_channels=preprocess.channels, input_size=size, options=options)
+    assert isinstance(like, Network)
+    network.load_backbone(like)
 
 
 def card_of(row: Pretrained) -> ModelCard:

@@ -9,13 +9,16 @@ from augment_steps import recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hubel.data.annotation import IGNORED, Annotation
 from hubel.data.augment import (
     POLICIES,
     Augmentation,
     draw_augmentations,
+    transform_annotation,
     transform_boxes,
     transform_image,
     transform_mask,
+    transform_points,
 )
 from hubel.data.preprocess import Preprocess, Resize
 
@@ -135,3 +138,103 @@ def test_a_box_that_leaves_has_no_area() -> None:
     assert share.tolist() == pytest.approx([1, 0, 0.5])
     assert np.prod(got[1, 2:] - got[1, :2]) == 0
     assert np.allclose(got[2], (50, 0, 60, 10))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    turn=st.floats(-60, 60),
+    scale=st.floats(0.6, 1.6),
+    shift=st.tuples(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3)),
+    places=st.lists(st.tuples(st.floats(0, 60), st.floats(0, 80), st.sampled_from([0, 1, 2])), min_size=1, max_size=5),
+)
+def test_points_move_by_the_formula(
+    turn: float, scale: float, shift: tuple[float, float], places: list[tuple[float, float, int]]
+) -> None:
+    """Squash, then turn and scale about the centre, then shift: written out for the points instead of the pixels."""
+    steps = recorded((("rotate", (turn,)), ("scale", (scale,)), ("shift", shift)))
+    got = transform_points(np.array(places), preprocess(50, 40), Augmentation(transforms=steps), (80, 60))
+    angle = np.radians(turn)
+    for (x, y, visibility), point in zip(places, got, strict=True):
+        u, v = x * 40 / 60 - 20, y * 50 / 80 - 25
+        u, v = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
+        u, v = u * scale + shift[0] * 40 + 20, v * scale + shift[1] * 50 + 25
+        if visibility and 0 < u < 40 and 0 < v < 50:
+            assert np.allclose(point, (u, v, visibility))
+        elif not visibility or min(u, v) < -1e-9 or u > 40 + 1e-9 or v > 50 + 1e-9:
+            assert point.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("augmentation", CHANGES, ids=range(len(CHANGES)))
+def test_a_point_stays_on_its_blob(augmentation: Augmentation) -> None:
+    picture = np.zeros((160, 120, 3), np.uint8)
+    picture[72:84, 52:64] = 255
+    wanted = preprocess(120, 120)
+    seen = transform_image(picture, wanted, augmentation)[..., 0].astype(float)
+    centre = [(seen * (np.arange(120) + 0.5)).sum() / seen.sum(), (seen.T * (np.arange(120) + 0.5)).sum() / seen.sum()]
+    (point,) = transform_points(np.array([[58, 78, 2]]), wanted, augmentation, (160, 120))
+    assert np.abs(point[:2] - centre).max() < 0.5
+
+
+def person() -> Annotation:
+    return Annotation(
+        classes=np.array([3, 1]),
+        boxes=np.array([[10.0, 20.0, 30.0, 60.0], [48.0, 0.0, 58.0, 10.0]]),
+        crowd=np.array([False, True]),
+        points=np.array([[[12, 22, 2], [28, 22, 1], [20, 55, 2]], [[50, 5, 2], [0, 0, 0], [56, 9, 1]]], float),
+        mask=blobs(80, 60),
+    )
+
+
+def test_an_annotation_moves_as_one() -> None:
+    mirrored = Augmentation(transforms=recorded((("mirror", ()),)))
+    got = transform_annotation(person(), preprocess(80, 60), mirrored, (80, 60), point_mirror=(1, 0, 2))
+    assert got.classes.tolist() == [3, 1]
+    assert got.crowd.tolist() == [False, True]
+    assert got.boxes.tolist() == [[30, 20, 50, 60], [2, 0, 12, 10]]
+    assert got.points[0].tolist() == [[32, 22, 1], [48, 22, 2], [40, 55, 2]]
+    assert got.points[1].tolist() == [[0, 0, 0], [10, 5, 2], [4, 9, 1]]
+    assert got.mask is not None
+    assert (got.mask == blobs(80, 60)[:, ::-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("steps", "swapped"),
+    [
+        ((("rotate", (40.0,)),), False),
+        ((("flip", ()),), True),
+        ((("mirror", ()), ("flip", ())), False),  # half a turn
+        ((("mirror", ()), ("perspective", (0.2, 0.1, -0.2, 0.1, -0.1, -0.1, 0.0, 0.2))), True),
+    ],
+)
+def test_left_and_right_change_places_only_in_a_mirror(steps: tuple, swapped: bool) -> None:
+    one = Annotation(
+        classes=np.zeros(1, np.int64),
+        boxes=np.array([[20.0, 30.0, 40.0, 50.0]]),
+        crowd=np.zeros(1, bool),
+        points=np.array([[[29.0, 40.0, 2.0], [31.0, 40.0, 1.0]]]),
+    )
+    got = transform_annotation(
+        one, preprocess(80, 60), Augmentation(transforms=recorded(steps)), (80, 60), point_mirror=(1, 0)
+    )
+    assert got.points[0, :, 2].tolist() == ([1, 2] if swapped else [2, 1])
+
+
+def test_objects_that_have_left_are_dropped() -> None:
+    half = Augmentation(crop=(1.0, 0.5, 0.0, 0.0))  # its left half
+    got = transform_annotation(person(), preprocess(80, 60), half, (80, 60))
+    assert got.classes.tolist() == [3]
+    assert len(got.points) == len(got.crowd) == 1
+    assert got.mask is not None
+    assert (got.mask != IGNORED).all()
+    few = Augmentation(crop=(1.0, 1 / 3, 0.0, 0.0))  # to x = 20: half of the first box
+    assert len(transform_annotation(person(), preprocess(80, 60), few, (80, 60), least_inside=0.6).boxes) == 0
+    (kept,) = transform_annotation(person(), preprocess(80, 60), few, (80, 60), least_inside=0.5).boxes
+    assert kept.tolist() == [30, 20, 60, 60]
+
+
+def test_nothing_marked_stays_nothing() -> None:
+    got = transform_annotation(Annotation(), preprocess(8, 8), CHANGES[2], (10, 10), point_mirror=(0,))
+    assert len(got.boxes) == len(got.classes) == 0
+    assert got.mask is None
+    apart = Annotation(mask=np.zeros((10, 10), np.uint8))
+    assert transform_annotation(apart, preprocess(8, 8), CHANGES[2], (10, 10)).mask is not None

@@ -20,9 +20,10 @@ from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
 from hubel.data.inputs import Input, as_inputs
+from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.inference.classifier import Classifier
-from hubel.inference.load import load
+from hubel.inference.load import load_classifier
 from hubel.metrics.two_samples import Permutations, anderson_darling, chi_square, cliffs_delta, holm, mmd
 from hubel.weights.card import ModelCard
 
@@ -132,7 +133,7 @@ def drift(
     model: str | Path,
     images: Any,
     *,
-    data: str | Path | None = None,
+    data: str | Path | Rooted | None = None,
     alpha: float = 0.05,
     most: int = _MOST,
     seed: int = 0,
@@ -162,7 +163,7 @@ def drift(
     """
     check_range("alpha", alpha, 0, 1)
     check_range("most", most, _LEAST, _LIMIT, whole=True)
-    opened = load(model, device=device, engine=engine)
+    opened = load_classifier(model, device=device, engine=engine)
     reference = _reference(model, opened, data)
     inputs = _chosen(list(as_inputs(images)), most, seed)
     preprocess = opened.card.preprocess
@@ -208,7 +209,7 @@ def compare_samples(
     )
 
 
-def _reference(model: str | Path, opened: Classifier, data: str | Path | None) -> Reference:
+def _reference(model: str | Path, opened: Classifier, data: str | Path | Rooted | None) -> Reference:
     """Return the reference in the card, or that of the images that a user names."""
     card = opened.card
     if data is None:
@@ -216,7 +217,7 @@ def _reference(model: str | Path, opened: Classifier, data: str | Path | None) -
             command = shell_command("hubel", "drift", model, "FOLDER", "--data", "DATA")
             raise OptionError(f"{model} keeps no statistics of its training images; name these: {command}")
         return read_reference(card.reference, len(card.classes))
-    dataset = open_dataset(str(data), labelled=False)
+    dataset = open_dataset(data, labelled=False)
     rows = dataset.rows()
     taught = Taught.read(card.provenance).among(dataset.digests(rows))
     new = rows[~taught]

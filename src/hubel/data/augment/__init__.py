@@ -7,7 +7,13 @@ operations on colours compose into one matrix. The parameters of a sample are a 
 
 from __future__ import annotations
 
-from hubel.data.augment.apply import transform_boxes, transform_image, transform_mask
+from hubel.data.augment.apply import (
+    transform_annotation,
+    transform_boxes,
+    transform_image,
+    transform_mask,
+    transform_points,
+)
 from hubel.data.augment.batch import augment_batch, mix_batch
 from hubel.data.augment.colour import principal_axes
 from hubel.data.augment.draws import Augmentation, draw_augmentations
@@ -24,7 +30,9 @@ __all__ = [
     "find_policy",
     "mix_batch",
     "principal_axes",
+    "transform_annotation",
     "transform_boxes",
     "transform_image",
     "transform_mask",
+    "transform_points",
 ]

@@ -1,7 +1,8 @@
-"""An augmentation applied to an image, to a mask that lies over it, and to boxes around its objects."""
+"""An augmentation applied to an image, to a mask that lies over it, and to the boxes and points of its objects."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hubel.data.annotation import IGNORED, Annotation
 from hubel.data.augment.colour import apply_colour
 from hubel.data.augment.draws import Augmentation
 from hubel.data.augment.erase import erase_squares
@@ -17,7 +19,18 @@ from hubel.data.augment.operation import Matrix
 from hubel.data.augment.sampling import displacement_map, resample, sample_image
 from hubel.data.preprocess import Preprocess
 
-__all__ = ["input_to_image", "transform_boxes", "transform_image", "transform_mask"]
+__all__ = [
+    "LEAST_INSIDE",
+    "input_to_image",
+    "transform_annotation",
+    "transform_boxes",
+    "transform_image",
+    "transform_mask",
+    "transform_points",
+]
+
+#: The share of an object's box that stays in the input, below which the object is left out.
+LEAST_INSIDE = 0.1
 
 _POINTS_OF_SIDE = 9  # of a box: between its corners it may become a curve
 _ROUNDS = 12  # of the inversion of displacements; each leaves a part of the error that is their steepness
@@ -103,7 +116,7 @@ def transform_mask(
     augmentation: Augmentation,
     image_size: tuple[int, int],
     *,
-    outside: int = 255,
+    outside: int = IGNORED,
 ) -> NDArray[Any]:
     """Transform a mask that lies over an image like the image: each value is that of the nearest pixel.
 
@@ -161,26 +174,110 @@ def transform_boxes(
         trains on boxes leaves out those whose share is too small.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    height, width = image_size
     step = np.linspace(0, 1, _POINTS_OF_SIDE)
     zero, one = np.zeros_like(step), np.ones_like(step)
     edges = np.stack([np.concatenate([step, one, step, zero]), np.concatenate([zero, step, one, step])], -1)
     points = boxes[:, None, :2] + edges * (boxes[:, None, 2:] - boxes[:, None, :2])
-    to_input = np.linalg.inv(input_to_image(preprocess, augmentation, width, height))
-    target = _mapped(np.asarray(to_input, np.float64), points)
-    transformed = target
-    displacements = _displacements(augmentation, preprocess)
-    if displacements is not None:
-        # Where p + d(p) is the target: p = target - d(p), again and again.
-        by_pixel = displacement_map(displacements, (preprocess.height, preprocess.width))
-        for _ in range(_ROUNDS):
-            column = np.clip(transformed[..., 0], 0, preprocess.width - 1).astype(np.int64)
-            row = np.clip(transformed[..., 1], 0, preprocess.height - 1).astype(np.int64)
-            transformed = target - by_pixel[row, column]
+    transformed = _to_input(points, preprocess, augmentation, image_size)
     whole = np.concatenate([transformed.min(1), transformed.max(1)], 1)
     clipped = np.clip(whole, 0, np.array([preprocess.width, preprocess.height] * 2, np.float64))
     area = _area(whole)
     return clipped, np.divide(_area(clipped), area, out=np.zeros_like(area), where=area > 0)
+
+
+def transform_points(
+    points: NDArray[Any], preprocess: Preprocess, augmentation: Augmentation, image_size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Transform key points of an image like the image.
+
+    Args:
+        points: x, y and visibility in pixels of the image, `(..., 3)`; visibility 0 says that a point is not given.
+        preprocess: as for the image.
+        augmentation: likewise. Colours and the erased square do not concern points.
+        image_size: height and width of the image that `transform_image` got.
+
+    Returns:
+        Points in pixels of the input, `(..., 3)`: 0, 0, 0 for one that is not given or has left the input.
+    """
+    points = np.asarray(points, np.float64)
+    moved = np.empty_like(points)
+    moved[..., :2] = _to_input(points[..., :2], preprocess, augmentation, image_size)
+    moved[..., 2] = points[..., 2]
+    inside = (moved[..., :2] >= 0) & (moved[..., :2] <= (preprocess.width, preprocess.height))
+    moved[~inside.all(-1) | (points[..., 2] == 0)] = 0
+    return moved
+
+
+def transform_annotation(
+    annotation: Annotation,
+    preprocess: Preprocess,
+    augmentation: Augmentation,
+    image_size: tuple[int, int],
+    *,
+    point_mirror: Sequence[int] = (),
+    least_inside: float = LEAST_INSIDE,
+) -> Annotation:
+    """Transform all marks on an image like the image.
+
+    An object of whose transformed box less than a share lies in the input is left out; the boxes of the others are cut
+    at its edges. Where the image is seen in a mirror, left and right key points change places.
+
+    Args:
+        annotation: in pixels of the image; not changed.
+        preprocess: as for the image.
+        augmentation: likewise.
+        image_size: height and width of the image that `transform_image` got, upright.
+        point_mirror: for each key point, the position of the one that it becomes in a mirrored image; none change
+            places if empty.
+        least_inside: the share of a box that has to be in the input, above 0, up to 1.
+
+    Returns:
+        The annotation in pixels of the input; pixels of its mask that were outside of the image are `IGNORED`.
+    """
+    boxes, share = transform_boxes(annotation.boxes, preprocess, augmentation, image_size)
+    kept = share >= max(least_inside, np.finfo(np.float64).tiny)
+    points = annotation.points
+    if points.size:
+        points = transform_points(points, preprocess, augmentation, image_size)
+        if len(point_mirror) and _mirrors(preprocess, augmentation, image_size):
+            points = points[:, list(point_mirror)]
+        points = points[kept]
+    mask = annotation.mask
+    return Annotation(
+        classes=annotation.classes[kept],
+        boxes=boxes[kept],
+        crowd=annotation.crowd[kept],
+        points=points,
+        mask=None if mask is None else transform_mask(mask, preprocess, augmentation, image_size),
+    )
+
+
+def _mirrors(preprocess: Preprocess, augmentation: Augmentation, image_size: tuple[int, int]) -> bool:
+    """Return whether the map turns the image over: the determinant of its derivative in the centre is negative."""
+    matrix = input_to_image(preprocess, augmentation, image_size[1], image_size[0])
+    centre = np.array([preprocess.width / 2, preprocess.height / 2, 1.0])
+    # Of a projective map it is det(M) / w^3, w being the third coordinate of the mapped point.
+    return bool(np.linalg.det(matrix) * (matrix[2] @ centre) < 0)
+
+
+def _to_input(
+    points: NDArray[np.float64], preprocess: Preprocess, augmentation: Augmentation, image_size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return where points of the image `(..., 2)` are in the input."""
+    height, width = image_size
+    to_input = np.linalg.inv(input_to_image(preprocess, augmentation, width, height))
+    target = _mapped(np.asarray(to_input, np.float64), points)
+    displacements = _displacements(augmentation, preprocess)
+    if displacements is None:
+        return target
+    # Where p + d(p) is the target: p = target - d(p), again and again.
+    by_pixel = displacement_map(displacements, (preprocess.height, preprocess.width))
+    transformed = target
+    for _ in range(_ROUNDS):
+        column = np.clip(transformed[..., 0], 0, preprocess.width - 1).astype(np.int64)
+        row = np.clip(transformed[..., 1], 0, preprocess.height - 1).astype(np.int64)
+        transformed = target - by_pixel[row, column]
+    return transformed
 
 
 def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

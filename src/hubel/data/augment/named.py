@@ -26,6 +26,7 @@ POLICIES = {
         fill="reflect", brightness=0.4, contrast=0.4, saturation=0.4, hue=12, pca=0.2, grey=0.05, blur=0.005,
         noise=0.03, jpeg=40, erase=0.35, erase_odds=0.5,
     ),
+    "scene": Policy(mirror=True, crop=0.3, aspect=1.2, brightness=0.2, contrast=0.2, saturation=0.2, hue=5),
     "trivialaugment": Policy(mirror=True, crop=0.35, aspect=4 / 3, automatic="trivialaugment"),
     "randaugment": Policy(mirror=True, crop=0.35, aspect=4 / 3, automatic="randaugment", operations=2, strength=9),
 }  # fmt: skip

@@ -142,10 +142,10 @@ def measure_speed(job: BenchmarkJob, on_first_result: Callable[[], None]) -> Spe
     if job.threads is not None:
         # All of hubel takes its number of threads from here, and no such module has been imported yet.
         resources.usable_cores = lambda: job.threads or 1
-    from hubel.inference.load import load
+    from hubel.inference.load import load_classifier
     from hubel.inference.stream import MANY, batch_size
 
-    model = load(Path(job.path), engine="auto" if job.engine == "torch" else job.engine)
+    model = load_classifier(Path(job.path), engine="auto" if job.engine == "torch" else job.engine)
     if job.engine == "torch" and job.threads is not None:
         importlib.import_module("torch").set_num_threads(job.threads)
     preprocess = model.card.preprocess

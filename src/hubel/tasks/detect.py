@@ -1,0 +1,384 @@
+"""Detection: the box and the class of each object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hubel.core.csv_text import csv_text
+from hubel.core.errors import OptionError
+from hubel.data.annotation import BOXES, Annotation
+from hubel.data.dataset import Dataset
+from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.inference.box_decoding import SHOWN_SCORE, decode_boxes, network_boxes
+from hubel.inference.dense import DenseModel
+from hubel.inference.detections import Detections
+from hubel.inference.stream import batch_size
+from hubel.metrics.average_precision import (
+    DetectionMetrics,
+    Matches,
+    average_precision_intervals,
+    class_matches,
+    metrics_of,
+    precisions,
+)
+from hubel.metrics.detection_confusion import detection_confusion, image_f1
+from hubel.metrics.detection_figures import precision_recall
+from hubel.metrics.figures import MOST_COUNTS, confusion_matrix
+from hubel.metrics.intervals import Interval
+from hubel.metrics.report_items import Drawing, PredictionTable, ReportTable, Tile
+from hubel.metrics.tables import percent, percent_range
+from hubel.tasks.annotated import annotated_targets, source_names
+from hubel.tasks.box_sheets import box_sheets
+from hubel.tasks.task import Evaluation, Metric, Model, Objective, Quality, Task
+from hubel.weights.card import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from hubel.tasks.losses import LossSettings
+
+__all__ = ["Detection", "DetectionEvaluation", "DetectionObjective", "box_targets", "evaluate_boxes", "found_boxes"]
+
+
+def box_targets(batch: Batch) -> Tensor:
+    """Return the boxes of a batch in pixels of the input, their classes, and which are crowds, `(n, most, 6)`.
+
+    Class -1 pads: left, top, right, bottom, class, crowd.
+    """
+    import torch  # what only evaluates exported files does without
+
+    most = max((len(one.boxes) for one in batch.annotations), default=0)
+    targets = np.zeros((len(batch.annotations), max(1, most), 6), np.float32)
+    targets[..., 4] = -1
+    for row, one in zip(targets, batch.annotations, strict=True):
+        row[: len(one.boxes)] = np.column_stack([one.boxes, one.classes, one.crowd])
+    return torch.from_numpy(targets)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectionObjective:
+    """Boxes and logits `(n, points, 5 + classes)` against the objects `(n, most, 6)`.
+
+    Attributes:
+        points: x, y in pixels of the input, `(p, 2)`.
+        strides: of each point, `(p,)`.
+        size: width, height, width, height of the input in pixels, `(4,)`.
+    """
+
+    points: Tensor
+    strides: Tensor
+    size: Tensor
+
+    def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
+        """Return the augmented boxes; see `box_targets`."""
+        return box_targets(batch)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return losses `(n,)`; see `detection_losses`."""
+        from hubel.tasks.detection_losses import detection_losses  # what only evaluates exported files does without
+
+        return detection_losses(outputs.float(), targets, self.points, self.strides, self.size)
+
+    validation_losses = losses
+
+    def validation_weights(self, targets: NDArray[Any]) -> None:
+        """Return None: all images count alike."""
+
+    def correct(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the average precision of each image by itself, `(n,)`; see `image_precision`."""
+        import torch  # what only evaluates exported files does without
+
+        size = self.size.cpu().double().numpy()
+        pairs = zip(outputs.float().cpu().numpy(), targets.cpu().double().numpy(), strict=True)
+        return torch.tensor([image_precision(network_boxes(output), _objects(rows, size)) for output, rows in pairs])
+
+    def row(self, split: str, loss: float, correct: float) -> dict[str, float]:
+        """Return the loss, and the average precision of an image."""
+        return {f"{split}_loss": loss, f"{split}_ap": correct}
+
+
+def _objects(rows: NDArray[np.float64], size: NDArray[np.float64]) -> Annotation:
+    """Return what stands in a row of targets, in shares of the input."""
+    real = rows[rows[:, 4] >= 0]
+    return Annotation(classes=real[:, 4].astype(np.int64), boxes=real[:, :4] / size, crowd=real[:, 5] > 0)
+
+
+def image_precision(found: Detections, truth: Annotation) -> float:
+    """Return average precision over the objects of one image, 0 to 1; without objects, 1 if none is shown either."""
+    numbers = np.unique(truth.classes[~truth.crowd]).tolist()
+    if not numbers:
+        return float(not (found.scores >= SHOWN_SCORE).any())
+    return float(np.mean([precisions(class_matches([found], [truth], number))[0].mean() for number in numbers]))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectionEvaluation(Evaluation):
+    """A detector measured on images with boxes.
+
+    Attributes:
+        metrics: average precision.
+        matches: of the detections and the objects of each class.
+        confusions: shown objects of each image by true and found class, int64 `(n, c + 1, c + 1)`; see
+            `detection_confusion`.
+        found: what is shown on each image.
+    """
+
+    metrics: DetectionMetrics
+    matches: tuple[Matches, ...]
+    confusions: NDArray[np.int64]
+    found: tuple[Detections, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain JSON values."""
+        right, shown, objects = self._counts
+        kept = {"score": SHOWN_SCORE, "precision": _plain(right / shown), "recall": _plain(right / objects)}
+        return self.metrics.to_json() | {"shown": kept}
+
+    @cached_property
+    def _counts(self) -> tuple[np.float64, np.float64, np.float64]:
+        """Return how many shown objects are right, how many are shown, and how many there are; NaN for none."""
+        total = self.confusions.sum(0)
+        counts = np.float64(np.trace(total[:-1, :-1])), np.float64(total[:, :-1].sum()), np.float64(total[:-1].sum())
+        return counts[0], counts[1] or np.float64("nan"), counts[2] or np.float64("nan")
+
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % intervals of AP and AP50, over images."""
+        return average_precision_intervals(self.matches)
+
+    @cached_property
+    def f1(self) -> NDArray[np.float64]:
+        """F1 of what is shown on each image, at an overlap of one half, `(n,)`."""
+        return image_f1(self.confusions)
+
+    def quality(self) -> Quality:
+        """Return what each image lacks of an F1 of 1."""
+        return Quality(name="1 - F1 of an image", values=1 - self.f1)
+
+    def _range(self, name: str) -> str:
+        return percent_range(self.intervals[name]) if name in self.intervals else ""
+
+    def headline(self, split: str) -> str:
+        """Return average precision in one sentence."""
+        m, sure = self.metrics, self._range("ap50")
+        interval = f" (95% interval {sure})" if sure else ""
+        return (
+            f"AP50 is {_share(m.ap50)}{interval} and AP {_share(m.ap)} on {m.n:,} {split} images with "
+            f"{m.objects.sum():,} objects."
+        )
+
+    def rows(self, split: str) -> list[tuple[str, ...]]:
+        """Return the numbers for a terminal: name, value, and 95 % interval."""
+        m = self.metrics
+        right, shown, objects = self._counts
+        return [
+            (f"AP50 ({split})", _share(m.ap50), self._range("ap50")),
+            ("AP", _share(m.ap), self._range("ap")),
+            *((f"AP of {name} objects", _share(value)) for name, value in m.by_size.items() if not math.isnan(value)),
+            (f"recall at a score of {SHOWN_SCORE}", _share(float(right / objects))),
+            (f"precision at a score of {SHOWN_SCORE}", _share(float(right / shown))),
+            ("objects", f"{m.objects.sum():,}"),
+            ("images", f"{m.n:,}"),
+        ]
+
+    def tiles(self) -> list[Tile]:
+        """Return the headline numbers of the report."""
+        m = self.metrics
+        right, shown, objects = self._counts
+        return [
+            Tile(name="AP50", value=_share(m.ap50), meaning="overlaps of one half", interval=self._range("ap50")),
+            Tile(name="AP", value=_share(m.ap), meaning="overlaps of 0.50 to 0.95", interval=self._range("ap")),
+            Tile(name="Recall", value=_share(float(right / objects)), meaning="objects that are shown"),
+            Tile(name="Precision", value=_share(float(right / shown)), meaning="shown objects that are right"),
+        ]
+
+    def report_tables(self) -> list[ReportTable]:
+        """Return AP of each class, the most frequent first, and by size."""
+        m, total = self.metrics, self.confusions.sum(0)
+        right, objects, shown = np.diag(total)[:-1], total[:-1].sum(1), total[:, :-1].sum(0)
+        order = np.argsort(-m.objects, kind="stable").tolist()
+        values = list(m.by_class.values())
+        rows = [
+            (
+                m.classes[i],
+                f"{m.objects[i]:,}",
+                _share(values[i][1]),
+                _share(values[i][0]),
+                _share(right[i] / objects[i] if objects[i] else math.nan),
+                _share(right[i] / shown[i] if shown[i] else math.nan),
+            )
+            for i in order
+        ]
+        classes = ReportTable(
+            heading="Classes",
+            columns=("Class", "Objects", "AP50", "AP", "Recall", "Precision"),
+            rows=rows,
+            bars=[None if math.isnan(values[i][1]) else values[i][1] for i in order],
+            above_figures=True,
+        )
+        sizes = ReportTable(
+            heading="Sizes",
+            columns=("Objects", "AP"),
+            rows=[
+                (f"{name}, {text} pixels", _share(m.by_size[name]))
+                for name, text in (("small", "below 32x32"), ("medium", "up to 96x96"), ("large", "above 96x96"))
+            ],
+        )
+        return [classes, sizes]
+
+    def footnote(self) -> str:
+        """Return the definition of the metrics."""
+        return (
+            "An object is found if its box and that of a detection of its class have an intersection over union of at "
+            "least the overlap. AP: mean precision over 101 recalls, mean over overlaps of 0.50 to 0.95 and classes "
+            f"(Lin et al. 2014). Recall and precision: at an overlap of 0.50, with scores of at least {SHOWN_SCORE}."
+        )
+
+    def files(self) -> dict[str, str]:
+        """Return the confusion matrix of objects as CSV."""
+        names = [*self.metrics.classes, "nothing"]
+        rows = zip(names, self.confusions.sum(0).tolist(), strict=True)
+        return {"confusion.csv": csv_text([["true \\ found", *names], *([name, *counts] for name, counts in rows)])}
+
+    def prediction_table(self) -> PredictionTable:
+        """Return how many objects each image has, how many are shown, and how many of these are right."""
+        right = np.trace(self.confusions[:, :-1, :-1], axis1=1, axis2=2)
+        return PredictionTable(
+            facts={
+                "objects": self.confusions[:, :-1].sum((1, 2)).tolist(),
+                "found": self.confusions[:, :, :-1].sum((1, 2)).tolist(),
+                "right": right.tolist(),
+                "f1": [float(f"{value:.6g}") for value in self.f1],
+            }
+        )
+
+    def drawings(self) -> list[Drawing]:
+        """Return precision over recall, the confusion of classes, and the best, median and worst images."""
+        m = self.metrics
+        drawings = []
+        if m.objects.any():
+            drawings.append(
+                Drawing(
+                    name="precision_recall",
+                    heading="Precision and recall",
+                    caption="From the surest detections, on the left, to all of them.",
+                    figure=precision_recall(m),
+                )
+            )
+        if 1 < len(m.classes) < MOST_COUNTS:
+            drawings.append(
+                Drawing(
+                    name="confusion_matrix",
+                    heading="Confusion of classes",
+                    caption='"nothing": objects that are not shown, and what is shown where no object is.',
+                    figure=confusion_matrix(self.confusions.sum(0), [*m.classes, "nothing"]),
+                )
+            )
+        return [*drawings, *box_sheets(self.images, self.found, self.f1, "F1", m.classes)]
+
+
+def _share(value: float) -> str:
+    return "" if math.isnan(value) else f"{percent(value)}%"
+
+
+def _plain(value: np.float64) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def found_boxes(model: DenseModel, images: Images) -> list[Detections]:
+    """Return what a model finds on each image, in pixels of the upright image, sure or not."""
+    found = []
+    for batch in images.in_sequence(batch_size(images.preprocess)):
+        for at, output in zip(batch.positions.tolist(), model.outputs(batch.pixels), strict=True):
+            found.append(decode_boxes(output, model.card.preprocess, images.shape(at)))
+    return found
+
+
+def evaluate_boxes(model: DenseModel, images: Images) -> DetectionEvaluation:
+    """Compare the boxes that a model finds with the true ones, in pixels of the images."""
+    found, truth = found_boxes(model, images), [images.annotation(at) for at in range(len(images))]
+    classes = model.classes
+    shown = tuple(one.part(one.scores >= SHOWN_SCORE) for one in found)
+    matches = tuple(class_matches(found, truth, number) for number in range(len(classes)))
+    confusions = [detection_confusion(one, two, len(classes)) for one, two in zip(shown, truth, strict=True)]
+    return DetectionEvaluation(
+        images=images,
+        metrics=metrics_of(matches, classes),
+        matches=matches,
+        confusions=np.stack(confusions),
+        found=shown,
+    )
+
+
+class Detection(Task):
+    """The box and the class of each object: FCOS, average precision."""
+
+    name: ClassVar[str] = "detect"
+    summary: ClassVar[str] = "find objects: a box and a class for each; labels are boxes"
+    pipeline_tag: ClassVar[str] = "object-detection"
+    output: ClassVar[str] = "boxes"
+    annotations: ClassVar[str] = BOXES
+    stratify: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]] = ("focal_giou",)
+    metrics: ClassVar[Mapping[str, Metric]] = {"ap": Metric("ap"), "ap50": Metric("ap50")}
+    unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
+    default_model: ClassVar[str | None] = "fcos"
+    augment: ClassVar[str] = "scene"
+    most_pixels: ClassVar[int] = 384 * 320
+    largest_batch: ClassVar[int] = 8
+    optimizer: ClassVar[str] = "adamw"
+    lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
+
+    def outputs(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return the names of the classes of the boxes."""
+        return source_names(dataset, BOXES)
+
+    def targets(self, dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the rows: boxes come with the images.
+
+        Raises:
+            DataError: the boxes have a class that the model does not know.
+        """
+        return annotated_targets(dataset, BOXES, outputs, rows)
+
+    def scores(self, loss: str) -> str:
+        """Return the outputs themselves: boxes and logits; decoding makes scores of them."""
+        return "identity"
+
+    def objective(
+        self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
+    ) -> Objective:
+        """Return the loss of points."""
+        import torch  # what only evaluates exported files does without
+
+        from hubel.nn.points import pyramid_points
+
+        height, width = card.preprocess.height, card.preprocess.width
+        points, strides = (torch.from_numpy(values).to(device) for values in pyramid_points(height, width))
+        size = torch.tensor([width, height, width, height], dtype=torch.float32, device=device)
+        return DetectionObjective(points=points, strides=strides, size=size)
+
+    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
+        """Return a model that annotates images.
+
+        Raises:
+            OptionError: boxes are not averaged over views.
+        """
+        if tta:
+            raise OptionError("boxes are not averaged over views of an image; leave out --tta")
+        from hubel.inference.dense_predictor import DensePredictor  # what only evaluates exported files does without
+
+        return DensePredictor(network, card)
+
+    def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> Evaluation:
+        """Compare the boxes that are found with the true ones."""
+        assert isinstance(model, DenseModel)
+        return evaluate_boxes(model, images)

@@ -1,0 +1,173 @@
+"""Segmentation from data to report, on squares whose masks are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import hubel
+from hubel.data.annotation import IGNORED, MASKS, Annotation
+from hubel.data.augment import Policy
+from hubel.data.dataset import open_dataset
+from hubel.data.inputs import Input
+from hubel.data.preprocess import Preprocess
+from hubel.evaluation import evaluate_file
+from hubel.explain import explain
+from hubel.explain.dense_scores import PixelMeans, load_explained
+from hubel.export import export
+from hubel.inference.bulk_job import BulkJob, local_rows
+from hubel.inference.dense import DenseModel
+from hubel.metrics.segmentation import measure_segmentation, pixel_confusion
+from hubel.tasks.segment import SegmentationObjective, image_ious
+from hubel.tasks.segmentation_losses import PixelLoss
+from squares import SIDE, Squares
+
+RECIPE = {
+    "model": "unet", "weights": "none", "options": {"backbone": "resnet20", "widths": "16"}, "epochs": 12,
+    "batch_size": 8, "augment": "none", "lr": 0.01, "threads": 1, "loading_threads": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> hubel.RunResult:
+    return hubel.train(Squares(40), RECIPE, out=tmp_path_factory.mktemp("segment") / "run", quiet=True)
+
+
+def test_the_labels_say_what_the_task_is(run: hubel.RunResult) -> None:
+    numbers = json.loads((run.folder / "metrics.json").read_text())
+    assert numbers["mean_iou"] > 0.9, "squares are learnt"
+    assert numbers["intervals"]["mean_iou"][0] <= numbers["mean_iou"] <= numbers["intervals"]["mean_iou"][1]
+    assert (run.folder / "figures" / "worst_images.png").is_file()
+    table = (run.folder / "predictions.csv").read_text().splitlines()
+    assert "mean_iou" in table[0]
+    assert len(table) == 1 + numbers["n"]
+
+
+def test_the_numbers_are_those_of_the_masks(run: hubel.RunResult) -> None:
+    model = hubel.load(run.model)
+    assert isinstance(model, DenseModel)
+    source = Squares(6, seed=5)
+    found = model.predict([source.read(row, "") for row in range(6)])
+    confusions = []
+    for row, answer in enumerate(found):
+        truth = source.annotation(row).mask
+        assert truth is not None
+        assert answer.annotation.mask is not None
+        assert answer.annotation.mask.shape == (SIDE, SIDE)
+        confusions.append(pixel_confusion(answer.annotation.mask, truth, 3))
+    metrics = measure_segmentation(np.stack(confusions), model.classes)
+    evaluated = evaluate_file(run.model, source, out=run.folder.parent / "again")
+    assert evaluated.evaluation.to_json()["mean_iou"] == pytest.approx(metrics.mean_iou)
+
+
+def test_an_exported_file_answers_alike(run: hubel.RunResult, tmp_path: Path) -> None:
+    result = export(run.model, tmp_path / "m.onnx")
+    assert result.parity.top1_equal == result.parity.images
+    images = [Squares(3, seed=9).read(row, "") for row in range(3)]
+    mine = hubel.load(run.model)
+    file = hubel.load(tmp_path / "m.onnx")
+    assert isinstance(mine, DenseModel)
+    assert isinstance(file, DenseModel)
+    for one, other in zip(mine.predict(images), file.predict(images), strict=True):
+        assert one.annotation.mask is not None
+        assert other.annotation.mask is not None
+        assert (one.annotation.mask == other.annotation.mask).mean() > 0.999
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy(mirror=True, flip=True, shift=0.2), Policy(mirror=True, crop=0.4, rotate=20)]
+)
+def test_masks_move_with_their_images(policy: Policy) -> None:
+    images = open_dataset(Squares(16)).images(Preprocess(SIDE, SIDE), threads=0, annotations=MASKS)
+    moved = 0
+    for batch in images.epoch(0, 0, 8, policy):
+        for pixels, annotation in zip(batch.pixels, batch.annotations, strict=True):
+            assert annotation.mask is not None
+            grey = pixels.mean(-1)
+            bright, dark = annotation.mask == 1, annotation.mask == 2
+            # Pixels at the edges of a square are interpolated with what lies around it.
+            assert (grey[bright] > 200).mean() > 0.85 if bright.any() else not (grey > 235).any()
+            assert (grey[dark] < 60).mean() > 0.85 if dark.any() else True
+            moved += bool((annotation.mask[0] != IGNORED).any())
+    assert moved, "the border, which is ignored, has moved"
+
+
+def test_the_score_of_an_image_is_its_mean_iou() -> None:
+    random = np.random.default_rng(0)
+    logits = torch.from_numpy(random.normal(size=(5, 4, 9, 7)).astype(np.float32))
+    masks = random.choice([0, 1, 2, 3, IGNORED], size=(5, 9, 7), p=[0.4, 0.3, 0.1, 0.1, 0.1]).astype(np.uint8)
+    masks[4] = IGNORED
+    objective = SegmentationObjective(loss=PixelLoss("cross_entropy"))
+    scores = objective.correct(logits, torch.from_numpy(masks.astype(np.int64)))
+    found = logits.argmax(1).numpy().astype(np.uint8)
+    confusions = np.stack([pixel_confusion(one, mask, 4) for one, mask in zip(found, masks, strict=True)])
+    assert scores.tolist() == pytest.approx(image_ious(confusions).tolist())
+
+
+def test_data_of_other_classes_is_refused(run: hubel.RunResult) -> None:
+    class Others(Squares):
+        mask_names = ("background", "light", "dark")
+
+    with pytest.raises(hubel.DataError, match="the classes of squares are not those of the model"):
+        evaluate_file(run.model, Others(4), out=run.folder.parent / "never")
+
+
+def test_data_without_masks_is_refused(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 32, 32, 3), np.uint8)
+    with pytest.raises(hubel.DataError, match="arrays has labels of whole images, and no masks to learn from"):
+        hubel.train((pixels, ["a", "b", "a", "b"]), {**RECIPE, "task": "segment"}, out=tmp_path / "run", quiet=True)
+
+
+def test_an_image_without_objects_is_annotated(run: hubel.RunResult) -> None:
+    model = hubel.load(run.model)
+    assert isinstance(model, DenseModel)
+    (found,) = model.predict(np.full((SIDE, 2 * SIDE, 3), 128, np.uint8))
+    assert isinstance(found.annotation, Annotation)
+    assert found.annotation.mask is not None
+    assert found.annotation.mask.shape == (SIDE, 2 * SIDE)
+    assert (found.annotation.mask == 0).mean() > 0.9
+
+
+def test_the_pixels_of_a_class_are_explained(run: hubel.RunResult) -> None:
+    predictor = load_explained(run.model)
+    source = Squares(4, seed=2)
+    (found,) = explain(predictor, source.read(0, ""), method="layercam", label="bright")
+    mask = source.annotation(0).mask
+    assert mask is not None
+    assert found.map.shape == mask.shape
+    assert found.map[mask == 1].mean() > 2 * found.map[mask == 0].mean(), "the evidence lies on the square"
+
+
+def test_means_of_pixels_are_those_of_the_predicted_class() -> None:
+    logits = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 3, 4, 5)).astype(np.float32))
+    logits[1, 2] = -9  # predicted nowhere
+    found = PixelMeans(nn.Identity())(logits).numpy()
+    for one, scores in zip(logits.numpy(), found, strict=True):
+        best = one.argmax(0)
+        wanted = [one[k][best == k].mean() if (best == k).any() else one[k].max() for k in range(3)]
+        assert scores == pytest.approx(wanted, abs=1e-6)
+
+
+def test_what_is_found_becomes_files(run: hubel.RunResult, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    source = Squares(4, seed=2)
+    Image.fromarray(source.read(0, "")).save(photo)
+    model = hubel.load(run.model)
+    assert isinstance(model, DenseModel)
+    job = BulkJob(str(run.model), draw=tmp_path / "drawn", labels=tmp_path / "labels")
+    rows = list(local_rows(job, model, [Input(str(photo)), Input(str(photo)), Input("gone.png")]))
+    assert [row["error"] is None for row in rows] == [True, True, False]
+    assert sum(rows[0]["shares"].values()) == pytest.approx(1, abs=1e-5)
+    mask = np.asarray(Image.open(tmp_path / "labels" / "photo-2.png"))
+    assert rows[0]["shares"]["bright"] == pytest.approx((mask == 1).mean(), abs=1e-5)
+    assert {path.name for path in (tmp_path / "drawn").glob("*.jpg")} == {"photo.jpg", "photo-2.jpg"}
+    layout = job.layout(model)
+    assert layout.columns() == ["path", "width", "height", "background", "bright", "dark", "error"]
+    assert layout.lines(rows[0])[0]["dark"] == rows[0]["shares"]["dark"]
