@@ -38,7 +38,7 @@ Photo = Callable[[], tuple[Decoded, int]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Answers:
-    """What a model says of images.
+    """Scores and features of images, as a model computed them.
 
     Attributes:
         scores: `(n, classes)`.
