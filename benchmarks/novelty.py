@@ -2,8 +2,8 @@
 
 Claims, for a model of clothes (EfficientNet-Lite0, head only) and images that it has never seen the like of: the mean
 area under the ROC curve (AUROC) is at least 0.95, and 5 points above that of maximum softmax; at most 5 +- 2 % of the
-test photos of clothes are called unknown; training takes less than 3 s more. Answers are equal in Python, on the
-command line, over HTTP, on ONNX Runtime and on OpenVINO.
+test photos of clothes are called unknown; training takes less than 3 s more. That answers are equal everywhere is
+`benchmarks/alike.py`.
 
 Unknown are: ImageNet photos without people in clothes in the foreground (86 of imagenet-100, chosen by looking before
 anything was measured), CIFAR-10 and Fashion-MNIST enlarged, noise of single pixels and of 14x14 fields. The last column
@@ -17,14 +17,9 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -38,15 +33,11 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 import hubel
-from hubel.data import collect, open_dataset
-from hubel.export import export
+from hubel.data import open_dataset
 from hubel.features import fit_novelty, fit_probe
-from hubel.inference.engines.registry import installed_onnx_engines
 from hubel.inference.forward import outputs
 from hubel.metrics.novelty import area_under_roc, measure_novelty
 from hubel.nn.freezing import last_linear, with_features
-from hubel.studio.server import running_server
-from hubel.studio.settings import ServerSettings
 from hubel.weights import load_model
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -273,43 +264,11 @@ def comparison(f: dict[str, NDArray[np.float32]], sets: list[str]) -> None:
         print(f"{name:34}{''.join(f'{value:10.4f}' for value in shown)}")
 
 
-def figure_7(run: Path, shared: Path, out: Path) -> None:
-    """All photos, everywhere: the largest difference of the novelty from Python's, and other answers."""
-    photos = [*sorted((shared / "clothing" / "test").rglob("*.jpg")), *sorted((shared / "imagenet-100").glob("*.JPEG"))]
-    model = hubel.load(run / "model.safetensors", device="cpu")
-    expected = [one for _, one in model.rank(collect(photos))]
-
-    def compare(name: str, found: list[tuple[float | None, bool | None]]) -> None:
-        difference = max(abs((a or 0) - (b.novelty or 0)) for (a, _), b in zip(found, expected, strict=True))
-        others = sum(a != b.unknown for (_, a), b in zip(found, expected, strict=True))
-        print(f"{name:22} novelty differs by at most {difference:.2g}; {others} of {len(found)} answers are others")
-
-    print("\nthe same photos everywhere, beside Python on torch")
-    listed = "\n".join(map(str, photos)).encode()
-    command = [sys.executable, "-m", "hubel", "predict", str(run), "-", "--jsonl"]
-    lines = subprocess.run(command, input=listed, capture_output=True, check=True).stdout.splitlines()
-    compare("command line", [(row["novelty"], row["unknown"]) for row in map(json.loads, lines)])
-    with running_server({"model": model}, ServerSettings(port=0)) as url:
-        connection, answers = HTTPConnection("127.0.0.1", urlsplit(url).port or 0), []
-        for photo in photos:
-            connection.request("POST", "/v1/predict", photo.read_bytes(), {"content-type": "image/jpeg"})
-            (image,) = json.loads(connection.getresponse().read())["images"]
-            answers.append((image["novelty"], image["unknown"]))
-        compare("HTTP", answers)
-    for int8 in (False, True):
-        file = out / f"model{'.int8' * int8}.onnx"
-        export(run, file, int8=int8, data=str(shared / "clothing"))
-        for engine in installed_onnx_engines():
-            exported = hubel.load(file, engine=engine)
-            found = [(one.novelty, one.unknown) for _, one in exported.rank(collect(photos))]
-            compare(f"{engine}{' int8' * int8}", found)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--out", type=Path, default=Path("runs/novelty"))
-    parser.add_argument("--only", default="1,2,7", help="figure 1, the comparison (2), figure 7")
+    parser.add_argument("--only", default="1,2", help="figure 1, the comparison (2)")
     options = parser.parse_args()
     check_formulas()
     run, wanted = options.out / "run", options.only.split(",")
@@ -325,8 +284,6 @@ def main() -> None:
         with threadpool_limits(1):
             comparison(f, sets)
         print(f"{time.process_time() - started:.0f} s of one core")
-    if "7" in wanted:
-        figure_7(run, options.data, options.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Model files that a stranger might send: 300, made from one small model, each damaged or made to do harm.
 
 `hostile_models(canary)` yields name and content. Whatever runs code in one of them creates the file `canary`.
+`COMMANDS` are the command lines that take a model file; each works with one of the `whole_models`. OTHER is a whole one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,20 @@ from hubel.inference.onnx_file import described
 from hubel.weights.model_file import _NO_DIGEST, _as_stored
 from small_card import CARD
 
-__all__ = ["hostile_models", "whole_models"]
+__all__ = ["COMMANDS", "hostile_models", "whole_models"]
+
+_BUILD = "--model convnet --options.filters 4,8 --options.repeat 1"
+COMMANDS = (
+    "predict MODEL PHOTO", "evaluate MODEL PHOTOS --out evaluated", "explain MODEL PHOTO --out explained",
+    "explain MODEL PHOTO --maps --out maps", "explain MODEL PHOTO --compare --out compared",
+    "explain MODEL PHOTO --unit stage2:3 --patches PHOTOS --out unit", "explain MODEL --filters --out filters",
+    "explain MODEL --templates --out templates", "export MODEL -o out.onnx", "summary MODEL", "compare MODEL MODEL",
+    "serve MODEL", "embed MODEL PHOTOS --out embedded", "similar MODEL PHOTOS PHOTO",
+    "robust MODEL PHOTOS --quick --images 3 --only rotation --out robust", "drift MODEL PHOTOS --data PHOTOS",
+    "data check PHOTOS --model MODEL --out check", "bench MODEL --seconds 0.05 --engine onnxruntime",
+    "ensemble OTHER MODEL -o both.onnx", f"weights convert MODEL {_BUILD} --out out.safetensors",
+    f"train PHOTOS --weights MODEL {_BUILD} --epochs 1 --size 12x10 --out run",
+)  # fmt: skip
 
 _DAMAGES = {"pth": 20, "safetensors": 40, "onnx": 40}  # flips, cuts and exchanges of bytes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,9 @@ def test_it_says_what_the_run_says(run: Path) -> None:
     images = config["images"]
     assert f"| Images | {images['train']:,} train, {images['val']:,} val, {images['test']:,} test |" in page
     assert f"| Digest | {config['fingerprint']} |" in page
-    assert "| Time | " in page
-    assert "| Machine | " in page
+    assert re.search(r"^\| Time \| [0-9.]+ (m?s|min) of training \|$", page, re.MULTILINE)
+    machine = f"{config['recipe']['machine']['threads']} thread"
+    assert re.search(rf"^\| Machine \| {machine}s? on [0-9]+ cores?, .+; (float32|bfloat16) \|$", page, re.MULTILINE)
     assert "lr 0.02" in page
     assert "momentum" not in page, "what is as usual is not listed"
     counts = [line for line in page.splitlines() if line.startswith("| 3 |")]

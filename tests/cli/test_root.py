@@ -1,4 +1,4 @@
-"""Every verb that takes labelled images takes a table whose paths start elsewhere."""
+"""Every verb that takes images takes a table whose paths start elsewhere."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ COMMANDS = (
     "robust RUN TABLE --quick --images 3 --only rotation --split all", "export RUN -o m.onnx --data TABLE",
     "ensemble RUN OTHER --data TABLE -o both.onnx",
     "train TABLE --model linear --epochs 1", "lr-find TABLE --model linear --steps 40",
+    "predict RUN TABLE", "similar RUN TABLE PHOTO", "explain RUN TABLE --unit stage2:3",
+    "explain RUN --unit stage2:3 --patches TABLE", "drift RUN TABLE --data TABLE",
     "data bench TABLE --model linear --seconds 0.05",
     "weights convert RUN/model.safetensors --model convnet --options.filters 4,8 --options.repeat 1 --check TABLE "
     "--out c.safetensors",
@@ -44,7 +46,7 @@ def test_a_table_whose_paths_start_elsewhere(
     hubel: Callable[..., Any], model: Path, photos: Path, table: Path, command: str
 ) -> None:
     shutil.copytree(model, "other")
-    command = command.replace("OTHER", "other")
+    command = command.replace("OTHER", "other").replace("PHOTO", str(photos / "red" / "1.png"))
     words = [word.replace("RUN", str(model)).replace("TABLE", str(table)) for word in command.split()]
     before = hubel(*words)
     if not command.startswith("data preview"):

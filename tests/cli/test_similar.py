@@ -54,7 +54,8 @@ def test_a_folder_without_labels_and_a_sheet(hubel: Call, model: Path, photos: P
 
 MISTAKES = {
     "RUN photos missing.png": "missing.png: there is no such file",
-    "RUN nowhere photos/red/1.png": "nowhere: no such folder; expected one with images in it, at any depth",
+    "RUN nowhere photos/red/1.png": "nowhere: no such folder or table; expected one with images in it, at any depth",
+    "RUN photos photos/red/1.png --root .": "that the paths of a table start at; photos is no table",
     "RUN photos photos": "photos: a folder, not a regular file",
     "RUN photos photos/red/1.png --top 0": "--top is at least 1, not 0",
     "RUN photos photos/red/1.png --json --csv": "choose one of --json and --csv",

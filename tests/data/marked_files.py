@@ -37,3 +37,23 @@ def coco(path: Path, images: list[dict], annotations: list[dict], categories: li
     }
     path.write_text(json.dumps(content))
     return path
+
+
+def text(path: Path, *lines: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines))
+    return path
+
+
+def voc(path: Path, *objects: tuple[Any, ...], name: str = "", size: tuple[int, int] = (40, 30)) -> Path:
+    """Write Pascal VOC's XML; an object is its name and four corners."""
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    parts = [
+        f"<object><name>{label}</name><bndbox>"
+        + "".join(f"<{corner}>{value}</{corner}>" for corner, value in zip(corners, box, strict=True))
+        + "</bndbox></object>"
+        for label, *box in objects
+    ]
+    head = f"<filename>{name or path.stem + '.png'}</filename>"
+    head += f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+    return text(path, f"<annotation>{head}{''.join(parts)}</annotation>")

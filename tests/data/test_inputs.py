@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from picture_files import SAMPLES
 
-from hubel.core.errors import DataError, DecodeError
-from hubel.data.inputs import Input, collect
+from hubel.core.errors import DataError, DecodeError, OptionError
+from hubel.data.inputs import Input, collect, with_root
 from hubel.data.sources.listing import PassedOver
 
 
@@ -48,6 +48,21 @@ def test_patterns(photos: Path) -> None:
     assert names("photos/**/*.png")[-1] == "photos/[1]/a.png"
     assert names("photos/[1]") == ["photos/[1]/a.png"]
     assert names("photos/de*") == ["photos/deep/er/x.PNG"]
+
+
+def test_a_table_of_paths(photos: Path) -> None:
+    (photos / "t.csv").write_text("image_path,label\nphotos/9.png,a\nphotos/9.png,b\ngone.png,a\n")
+    assert names("t.csv", "photos/10.png") == ["photos/9.png", "gone.png", "photos/10.png"]
+    (photos / "empty" / "t.tsv").write_text("file_name\tsplit\n9.png\ttest\n[1]/a.png\ttrain\n")
+    (photos / "no.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="none of the 2 files"):
+        names("empty/t.tsv")
+    with pytest.raises(DataError, match="no column of image paths"):
+        names("no.csv")
+    found = with_root(["empty/t.tsv", "photos/10.png"], Path("photos"))
+    assert [Path(one.name).as_posix() for one in collect(found)][:2] == ["photos/9.png", "photos/[1]/a.png"]
+    with pytest.raises(OptionError, match="no table is named"):
+        with_root(["photos"], Path("photos"))
 
 
 def test_the_home_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

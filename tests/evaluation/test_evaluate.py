@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 import hubel
+from dark_and_light import draw_dark_and_light
 from hubel.core.errors import DataError
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.training import run_report
@@ -27,12 +27,7 @@ FEW = (
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 20 dark and 20 light photos, and the run of a model that was trained on it."""
     folder = tmp_path_factory.mktemp("world")
-    rng = np.random.default_rng(0)
-    for name, level in (("dark", 60), ("light", 180)):
-        (folder / "photos" / name).mkdir(parents=True)
-        for i in range(20):
-            pixels = (level + rng.normal(0, 20, (8, 8))).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / "photos" / name / f"{i:02}.png")
+    draw_dark_and_light(folder / "photos", 20)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HUBEL_CACHE", str(folder / "cache"))
         patched.setattr(run_report, "_drawings", lambda *_: [])
@@ -45,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Measure the model of the run; return the result and the content of metrics.json."""
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("hubel.tasks.classify.ClassificationEvaluation.drawings", lambda _: [])
+    monkeypatch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
 
     def measured(data: Path, model: Path = world / "run", **settings: Any) -> tuple[Any, dict[str, Any]]:
         done = evaluate_file(model, str(data), out=tmp_path / "out", **settings)

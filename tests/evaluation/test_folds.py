@@ -51,7 +51,7 @@ def run(photos: Path) -> Any:
     """A run with folds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUBEL_CACHE", str(photos.parent / "cache"))
-        patch.setattr("hubel.tasks.classify.ClassificationEvaluation.drawings", lambda _: [])
+        patch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
         patch.setattr("hubel.training.run_report._drawings", lambda *_: [])
         return hubel.train(photos, RECIPE, out=photos.parent / "run", quiet=True)
 
@@ -60,7 +60,7 @@ def run(photos: Path) -> Any:
 def measured(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache of the run, and no figures."""
     monkeypatch.setenv("HUBEL_CACHE", str(photos.parent / "cache"))
-    monkeypatch.setattr("hubel.tasks.classify.ClassificationEvaluation.drawings", lambda _: [])
+    monkeypatch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
 
 
 class Scaled(TransformerMixin, BaseEstimator):  # type: ignore[misc]

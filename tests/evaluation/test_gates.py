@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import hubel
 import hubel.export
+from dark_and_light import draw_dark_and_light
 from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.data.loading import Images
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.evaluation.gates import Gates, compare_evaluations, failed_gates, parse_min_recall
 from hubel.metrics.classification import measure_classification
-from hubel.tasks.classify import ClassificationEvaluation
+from hubel.tasks.classify_evaluation import ClassificationEvaluation
 from hubel.tasks.regress import RegressionEvaluation, measure_regression
 from hubel.training import run_report
 from hubel.weights.model_file import load_model, save_model
@@ -105,18 +105,13 @@ def test_mistakes_in_limits() -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos, dark and light, with a model that tells them apart, one that cannot, and a regression."""
     folder = tmp_path_factory.mktemp("world")
-    rng = np.random.default_rng(0)
-    for name, level in (("dark", 60), ("light", 180)):
-        (folder / "photos" / name).mkdir(parents=True)
-        for i in range(30):
-            pixels = (level + rng.normal(0, 20, (8, 8))).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / "photos" / name / f"{i:02}.png")
+    draw_dark_and_light(folder / "photos", 30)
     rows = [f"photos/{name}/{i:02}.png,{v}\n" for name, v in (("dark", 1), ("light", 3)) for i in range(30)]
     (folder / "numbers.csv").write_text("image_path,label\n" + "".join(rows))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HUBEL_CACHE", str(folder / "cache"))
         patched.setattr(run_report, "_drawings", lambda *_: [])
-        patched.setattr("hubel.tasks.classify.ClassificationEvaluation.drawings", lambda _: [])
+        patched.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
         patched.setattr("hubel.tasks.regress.RegressionEvaluation.drawings", lambda _: [])
         recipe = {"model": "linear", "epochs": 3, "threads": 1, "loading_threads": 0, "precision": "float32"}
         hubel.train(folder / "photos", recipe, out=folder / "run")
@@ -131,7 +126,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def measure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("hubel.tasks.classify.ClassificationEvaluation.drawings", lambda _: [])
+    monkeypatch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
 
     def measured(model: str, data: str = "photos", **gates: Any) -> Any:
         done = evaluate_file(world / model, str(world / data), out=tmp_path / "out", gates=Gates(**gates))

@@ -224,16 +224,41 @@ def test_scores_are_probabilities(tmp_path: Path) -> None:
             scored(tmp_path / f"{number}.onnx", *last)
 
 
-def test_memory_is_bounded(tmp_path: Path) -> None:
-    """A map that doubles 40 times: refused by the runtime's own allocator, long before the machine's memory ends."""
-    pytest.importorskip("onnxruntime")
+def doubling(times: int) -> bytes:
+    """A file whose map of 8x8x3 pixels doubles so many times."""
     axis = f(5, f(1, b"axis") + v(3, 1) + v(20, 2))
-    doubled = [node(b"Concat", (b"x%d" % i,) * 2, b"x%d" % (i + 1), axis) for i in range(40)]
-    start, mean = NODES[0].replace(b"\x01x", b"\x02x0"), NODES[1].replace(b"\x01x", b"\x03x40")
-    nodes = (start, *doubled, mean, *NODES[2:])
-    (tmp_path / "m.onnx").write_bytes(described(network(nodes), CARD, {}))
+    doubled = [node(b"Concat", (b"x%d" % i,) * 2, b"x%d" % (i + 1), axis) for i in range(times)]
+    last = b"x%d" % times
+    start, mean = NODES[0].replace(b"\x01x", b"\x02x0"), NODES[1].replace(b"\x01x", bytes([len(last)]) + last)
+    return described(network((start, *doubled, mean, *NODES[2:])), CARD, {})
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.peer)])
+def test_memory_is_bounded(tmp_path: Path, engine: str) -> None:
+    """A map that doubles 40 times is refused, long before the machine's memory ends."""
+    pytest.importorskip(engine)
+    (tmp_path / "m.onnx").write_bytes(doubling(40))
     with pytest.raises(ModelFileError, match="cannot run this file"):
-        load(tmp_path / "m.onnx").predict_proba(np.zeros((1, 8, 8, 3), np.uint8))
+        load(tmp_path / "m.onnx", engine=engine).predict_proba(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+@pytest.mark.peer
+def test_openvino_computes_as_many_images_at_once_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino = pytest.importorskip("openvino")
+    from hubel.inference.engines.openvino import maps_of_one_image
+
+    # The images as bytes, then as float32; a map beside the one of twice its size; the last one beside its means.
+    for times, bytes_alive in ((0, 8 * 8 * 3 * 5), (3, 8 * 8 * 3 * 4 * (4 + 8))):
+        assert maps_of_one_image(openvino.Core().read_model(doubling(times))) == bytes_alive
+    (tmp_path / "m.onnx").write_bytes(doubling(3))
+    images = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
+    whole = load(tmp_path / "m.onnx", engine="openvino").predict_proba(images)
+    monkeypatch.setattr("hubel.inference.engines.openvino.available_memory", lambda: 4 * bytes_alive)
+    parts = load(tmp_path / "m.onnx", engine="openvino").predict_proba(images)
+    np.testing.assert_allclose(parts, whole, atol=1e-6)
+    monkeypatch.setattr("hubel.inference.engines.openvino.available_memory", lambda: 2 * bytes_alive - 2)
+    with pytest.raises(ModelFileError, match="needs 9,216 bytes for the maps of one image; 9,215 are the most"):
+        load(tmp_path / "m.onnx", engine="openvino")
 
 
 @given(st.binary(max_size=200))

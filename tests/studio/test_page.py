@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from browser import CHROMIUM, Browser, browser
 from colours import Client, Colours, picture
+from PIL import Image
 
 from hubel.data.preprocess import Preprocess
 from hubel.inference.predictor import Predictor
@@ -88,3 +90,21 @@ def test_a_photo_is_dropped(page: Browser, url: str, tmp_path: Path, width: int)
     photo.write_bytes(b"no image")
     page.drop(photo, "#drop")
     page.wait("document.getElementById('problem').textContent.startsWith('Not an image')")
+
+
+def test_a_damaged_photo_is_marked(page: Browser, url: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    Image.fromarray(pixels).save(whole := tmp_path / "whole.jpg")
+    data = whole.read_bytes()
+    (half := tmp_path / "half.jpg").write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    page.open(url, 1280)
+    page.wait("state.models.length === 2")
+    page.drop(half, "#drop")
+    page.wait("!document.getElementById('damage').hidden")
+    said = page.run("document.getElementById('damage').textContent")
+    assert said.startswith("Parts of this photo are lost, so the prediction may be wrong: ")
+    assert said.endswith(": damaged JPEG data (premature end of data segment).")
+    assert page.run("document.querySelectorAll('.class').length") == 5
+    page.drop(whole, "#drop")
+    page.wait("document.getElementById('name').textContent === 'whole.jpg'")
+    assert page.run("document.getElementById('damage').hidden")

@@ -8,14 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import nn
 
 import hubel
 from hubel.data.annotation import IGNORED, MASKS, Annotation
 from hubel.data.augment import Policy
 from hubel.data.dataset import open_dataset
+from hubel.data.inputs import Input
 from hubel.data.preprocess import Preprocess
 from hubel.evaluation import evaluate_file
+from hubel.explain import explain
+from hubel.explain.dense_scores import PixelMeans, load_explained
 from hubel.export import export
+from hubel.inference.bulk_job import BulkJob, local_rows
 from hubel.inference.dense import DenseModel
 from hubel.metrics.segmentation import measure_segmentation, pixel_confusion
 from hubel.tasks.segment import SegmentationObjective, image_ious
@@ -127,3 +133,41 @@ def test_an_image_without_objects_is_annotated(run: hubel.RunResult) -> None:
     assert found.annotation.mask is not None
     assert found.annotation.mask.shape == (SIDE, 2 * SIDE)
     assert (found.annotation.mask == 0).mean() > 0.9
+
+
+def test_the_pixels_of_a_class_are_explained(run: hubel.RunResult) -> None:
+    predictor = load_explained(run.model)
+    source = Squares(4, seed=2)
+    (found,) = explain(predictor, source.read(0, ""), method="layercam", label="bright")
+    mask = source.annotation(0).mask
+    assert mask is not None
+    assert found.map.shape == mask.shape
+    assert found.map[mask == 1].mean() > 2 * found.map[mask == 0].mean(), "the evidence lies on the square"
+
+
+def test_means_of_pixels_are_those_of_the_predicted_class() -> None:
+    logits = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 3, 4, 5)).astype(np.float32))
+    logits[1, 2] = -9  # predicted nowhere
+    found = PixelMeans(nn.Identity())(logits).numpy()
+    for one, scores in zip(logits.numpy(), found, strict=True):
+        best = one.argmax(0)
+        wanted = [one[k][best == k].mean() if (best == k).any() else one[k].max() for k in range(3)]
+        assert scores == pytest.approx(wanted, abs=1e-6)
+
+
+def test_what_is_found_becomes_files(run: hubel.RunResult, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    source = Squares(4, seed=2)
+    Image.fromarray(source.read(0, "")).save(photo)
+    model = hubel.load(run.model)
+    assert isinstance(model, DenseModel)
+    job = BulkJob(str(run.model), draw=tmp_path / "drawn", labels=tmp_path / "labels")
+    rows = list(local_rows(job, model, [Input(str(photo)), Input(str(photo)), Input("gone.png")]))
+    assert [row["error"] is None for row in rows] == [True, True, False]
+    assert sum(rows[0]["shares"].values()) == pytest.approx(1, abs=1e-5)
+    mask = np.asarray(Image.open(tmp_path / "labels" / "photo-2.png"))
+    assert rows[0]["shares"]["bright"] == pytest.approx((mask == 1).mean(), abs=1e-5)
+    assert {path.name for path in (tmp_path / "drawn").glob("*.jpg")} == {"photo.jpg", "photo-2.jpg"}
+    layout = job.layout(model)
+    assert layout.columns() == ["path", "width", "height", "background", "bright", "dark", "error"]
+    assert layout.lines(rows[0])[0]["dark"] == rows[0]["shares"]["dark"]

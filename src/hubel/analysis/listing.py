@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from hubel.analysis.receptive import Axis
 from hubel.analysis.summary import Layer, Summary
+from hubel.core.csv_text import csv_text
 
 __all__ = ["COLUMNS", "bars", "cells", "to_csv", "to_json", "to_markdown", "totals"]
 
@@ -130,15 +129,9 @@ def _record(layer: Layer) -> dict[str, Any]:
 
 def to_csv(layers: Sequence[Layer]) -> str:
     """Return a CSV table with a header and a line per layer; numbers have no thousands separators."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["layer", "kind", "window", "output", "params", "macs", "results_bytes", "field", "jump", "first_centre"]
-    )
-    for layer in layers:
-        row = cells(layer)
-        writer.writerow([*row[:4], layer.params, layer.macs, layer.memory, *row[7:]])
-    return text.getvalue()
+    header = ["layer", "kind", "window", "output", "params", "macs", "results_bytes", "field", "jump", "first_centre"]
+    rows = [[*(row := cells(layer))[:4], layer.params, layer.macs, layer.memory, *row[7:]] for layer in layers]
+    return csv_text([header, *rows])
 
 
 def to_markdown(layers: Sequence[Layer]) -> str:

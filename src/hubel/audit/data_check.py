@@ -196,7 +196,7 @@ def check_dataset(data: str | Rooted | Source, predictor: Predictor, out: Path |
         DataError: there are no labelled images, or only one class.
     """
     out = output_folder(out, verb="data check", inputs=(data,))
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, parents=predictor.card.parents or None)
     classes, card, notes = dataset.classes(), predictor.card, dataset.notes()
     labels = dataset.targets(classes)
     if dataset.is_training_data_of(card.provenance):

@@ -1,4 +1,4 @@
-"""Flags that say which images are meant, for all verbs that take labelled images."""
+"""Flags that say which images are meant, for all verbs that take images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Root", "named_data", "rooted"]
 
-#: The flag `--root` of every verb that takes labelled images.
+#: The flag `--root` of every verb that takes images.
 Root = Annotated[
     Path | None,
     Parameter(name="--root", help="folder that the relative paths of a table start at; the table's own if not given."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hubel.cli.data_flags import Root
 from hubel.cli.printing import print_json, print_line, print_notes
 
 EXAMPLES = (
@@ -17,6 +18,7 @@ def drift(
     /,
     *,
     data: str | None = None,
+    root: Root = None,
     alpha: float = 0.05,
     most: int = 1000,
     strict: bool = False,
@@ -34,8 +36,9 @@ def drift(
 
     Args:
         model: a model file, the folder of a run, or an exported file.
-        images: the new photos: a folder or a pattern; 50 tell the most common changes, 10 are the least.
+        images: the new photos: a folder, pattern or table of paths; 50 tell the most common changes, 10 are the least.
         data: the training's photos, for a model that keeps no statistics of them (of hubel 0.1, or of another program).
+        root: folder that the paths of a table start at.
         alpha: chance that photos like the training's are said to differ, over all tests together.
         most: most photos to measure, 10 to 4,000, selected by the seed.
         strict: return exit code 4 if the photos differ.
@@ -47,8 +50,10 @@ def drift(
     from hubel.audit.drifting.compare import drift as compare
     from hubel.cli.tables import print_table
     from hubel.core.progress import say
+    from hubel.data.inputs import with_root
 
-    found = compare(model, images, data=data, alpha=alpha, most=most, seed=seed, device=device, engine=engine)
+    photos, known = with_root([images, data or ""], root)
+    found = compare(model, photos, data=known or None, alpha=alpha, most=most, seed=seed, device=device, engine=engine)
     for problem in found.unreadable:
         say(f"unreadable: {problem.name}: {problem.reason}")
     if json:

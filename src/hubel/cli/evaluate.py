@@ -40,6 +40,7 @@ def evaluate(
     min_recall: list[str] | None = None,
     no_worse_than: str | None = None,
     coverage: float | None = None,
+    sure: float | None = None,
     folds: int | None = None,
     unknown: Path | None = None,
     json: bool = False,
@@ -70,6 +71,8 @@ def evaluate(
             0, and McNemar's p is below 0.05. Without classes the mean errors are compared.
         coverage: measure prediction sets, too: how many of them have the true class, and how large they are, where this
             share is to have it, such as 0.95.
+        sure: measure the answers that hubel predict --sure gives, too: how many of them are a class, how many a group
+            of classes, and how many are right.
         folds: instead of the model's own last layer, measure new ones: one for each of so many parts of all images (or
             of a --split that the data itself has), fitted to the features of the others.
         unknown: images of none of the model's classes, labelled or not: measure how well the model tells them from
@@ -90,11 +93,11 @@ def evaluate(
     if folds is None:
         result = evaluate_file(
             model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, costs=costs,
-            gates=gates, coverage=coverage, unknown=unknown,
+            gates=gates, coverage=coverage, sure=sure, unknown=unknown,
         )  # fmt: skip
-    elif tta or engine != "auto" or coverage is not None or gates != Gates() or unknown is not None or costs:
+    elif (coverage, sure, unknown) != (None,) * 3 or tta or engine != "auto" or gates != Gates() or costs:
         raise OptionError(
-            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage, --costs, "
+            "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage, --sure, --costs, "
             "--unknown and limits"
         )
     else:

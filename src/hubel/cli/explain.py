@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.data_flags import Root
+
 EXAMPLES = (
     "hubel explain runs/PHOTOS-efficientnet_lite0-1 photo.jpg",
     "hubel explain efficientnet_lite0 photo.jpg --class goldfish --method layercam",
@@ -33,6 +35,7 @@ def explain(
     filters: bool = False,
     templates: bool = False,
     beside: str | None = None,
+    root: Root = None,
     out: Path | None = None,
     device: str = "auto",
 ) -> int:
@@ -42,22 +45,24 @@ def explain(
 
     Args:
         model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
-        images: image files, folders, patterns.
+        images: image files, folders, patterns, tables (CSV, TSV or Parquet) of paths.
         method: gradcam, gradcam++, layercam, eigencam, cam, occlusion, integrated_gradients or smoothgrad.
         class_: class to explain; the class with the highest score of each image if not given.
         layer: layer to explain, such as stage3 or stage3.block2; chosen automatically if not given.
         compare: draw all methods and measure their faithfulness (insertion, deletion), beside a random map.
         maps: draw the activation maps of every stage, or of the layer.
         unit: draw the receptive field of a unit, such as stage3:17.
-        patches: images to search for the patches that activate the unit most.
+        patches: folder or table of images to search for the patches that activate the unit most.
         filters: draw the first layer's weights, and images that activate units of every stage, or of the layer.
         templates: draw a template of each class: weights of a linear model, or images that maximise the class's output.
         beside: another model of the same classes, whose templates are drawn beside.
+        root: folder that the paths of a table start at.
         out: folder for figures (PNG) and arrays (.npy); runs/explain-MODEL-1, -2, ... if not given.
         device: cpu, cuda, mps or auto.
     """
     from hubel.cli.results import print_figures
     from hubel.core.errors import OptionError
+    from hubel.data.inputs import with_root
     from hubel.explain import output
     from hubel.explain.dense_scores import load_explained
 
@@ -70,14 +75,15 @@ def explain(
     if patches and not unit:
         raise OptionError("--patches needs a unit, such as --unit stage3:17")
     predictor = load_explained(model, device=device)
+    *shown, searched = with_root([*images, patches or ""], root)
     labels = [class_] if class_ else []
     others = [load_explained(beside, device=device)] if beside else []
     actions = {
-        "compare": lambda: output.write_comparison(predictor, images, out, label=class_, layer=layer),
-        "maps": lambda: output.write_activation_maps(predictor, images, out, layer=layer),
-        "unit": lambda: output.write_unit(predictor, images, unit or "", out, patches=patches),
+        "compare": lambda: output.write_comparison(predictor, shown, out, label=class_, layer=layer),
+        "maps": lambda: output.write_activation_maps(predictor, shown, out, layer=layer),
+        "unit": lambda: output.write_unit(predictor, shown, unit or "", out, patches=searched or None),
         "filters": lambda: output.write_filters(predictor, out, layer=layer),
         "templates": lambda: output.write_templates([predictor, *others], labels, out),
-        "": lambda: output.write_explanations(predictor, images, out, method=method, label=class_, layer=layer),
+        "": lambda: output.write_explanations(predictor, shown, out, method=method, label=class_, layer=layer),
     }
     return print_figures(actions["".join(chosen)]())

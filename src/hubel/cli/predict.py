@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from hubel.cli.data_flags import Root
+
 if TYPE_CHECKING:
     from hubel.inference.bulk import BulkResult
     from hubel.inference.row_files import Row
@@ -20,6 +22,7 @@ EXAMPLES = (
     'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
     "hubel predict model.onnx holiday/ -o answers.parquet --resume",
     "hubel predict model.onnx holiday/ --coverage 0.95",
+    "hubel predict model.onnx holiday/ --sure 0.9",
     "hubel predict model.onnx holiday/ --shard 1/3 -o answers-1.csv",
     "cat photo.jpg | hubel predict model.safetensors -",
     'find . -name "*.png" | hubel predict model.safetensors - --jsonl',
@@ -42,10 +45,12 @@ def predict(
     tta: bool = False,
     no_formulas: bool = False,
     coverage: float | None = None,
+    sure: float | None = None,
     debug_decode: bool = False,
     costs: str = "",
     draw: Path | None = None,
     labels: Path | None = None,
+    root: Root = None,
 ) -> int:
     """Predict the class of images, or the boxes, pixels or key points on them, as the model has learned it.
 
@@ -58,8 +63,8 @@ def predict(
     Args:
         model: a model file, the folder of a run, an exported file, or a pretrained network by its name, such as
             efficientnet_lite0, or resnet50.a1_in1k for other weights than the default (hubel models NAME lists them).
-        sources: image files, folders, patterns; "-" is standard input: an image, one path per line, or paths that
-            end with a zero byte (find -print0).
+        sources: image files, folders, patterns, tables (CSV, TSV or Parquet) of paths; "-" is standard input: an image,
+            one path per line, or paths that end with a zero byte (find -print0).
         top: number of classes to print for each image.
         json: print one JSON list.
         jsonl: print one JSON object per line, as soon as it is ready.
@@ -76,6 +81,8 @@ def predict(
             for formulas.
         coverage: add the set of classes that the image may have, such that this share of sets have the true class: 0.95
             means 19 of 20. From 0.5 to 0.999, for models that hubel train has calibrated.
+        sure: add the class, or the narrowest group of classes that the model knows (hubel train --parents), whose
+            probability is at least this: 0.9 for 9 of 10. From 0.5 to 0.999.
         debug_decode: add each image's width, height, mode (as stored in the file) and rgb_mean (mean of the decoded
             pixels, 0 to 255).
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
@@ -83,6 +90,7 @@ def predict(
         draw: folder for the images with what is found drawn on them: boxes, masks, key points.
         labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes as text in YOLO's
             form.
+        root: folder that the paths of a table start at.
     """
     import sys
 
@@ -90,7 +98,7 @@ def predict(
     from hubel.core.errors import OptionError
     from hubel.core.outputs import output_folder
     from hubel.core.progress import say, say_notes
-    from hubel.data.inputs import collect
+    from hubel.data.inputs import collect, with_root
     from hubel.data.sources.listing import PassedOver, passed_over
     from hubel.inference import bulk
 
@@ -113,6 +121,7 @@ def predict(
         coverage=coverage,
         draw=output_folder(draw, verb="predict", inputs=(model, *sources), flag="--draw"),
         labels=output_folder(labels, verb="predict", inputs=(model, *sources), flag="--labels"),
+        sure=sure,
     )
     if resume and output is None:
         raise OptionError("--resume continues a file: add --output FILE")
@@ -124,7 +133,7 @@ def predict(
         say("the class of least expected cost comes first; scores are probabilities all the same")
     layout = job.layout(classifier)
     skip = PassedOver()
-    inputs = job.share(collect(sources, sys.stdin.buffer, skip))
+    inputs = job.share(collect(with_root(sources, root), sys.stdin.buffer, skip))
     say_notes(passed_over(skip.counts()))
     if output is not None:
         return _report(bulk.write(job, classifier, inputs, output, resume=resume), len(inputs), output)

@@ -41,12 +41,16 @@ def _table(rows: Iterable[Row], layout: Layout) -> None:
         cost = [f"{row['expected_cost']:.4g}"] if layout.costs else []
         facts = [f"{row['width']}x{row['height']} {row['mode']} {row['rgb_mean']}"] if layout.decoded else []
         sets = [", ".join(entry["class"] for entry in row["set"])] if layout.coverage else []
+        ancestor = [] if layout.sure is None else [_ancestor(row)]
         novelty = [f"{row['novelty']:.2f}{', unknown' * row['unknown']}"] if layout.novelty else []
-        shown.append((row["path"], row["class"], f"{row['score']:{form}}", others, *cost, *sets, *novelty, *facts))
+        shown.append(
+            (row["path"], row["class"], f"{row['score']:{form}}", others, *cost, *sets, *ancestor, *novelty, *facts)
+        )
     if shown:
         costs = ["expected cost"] if layout.costs else []
         sets = [f"{100 * layout.coverage:g}% set"] if layout.coverage else []
-        more = [*costs, *sets, *["novelty"] * layout.novelty, *["decoded"] * layout.decoded]
+        ancestor = [] if layout.sure is None else [f"{100 * layout.sure:g}% sure"]
+        more = [*costs, *sets, *ancestor, *["novelty"] * layout.novelty, *["decoded"] * layout.decoded]
         print_table(["image", "class", "score", "next classes", *more], shown)
     for problem in problems:
         say(problem)
@@ -73,6 +77,10 @@ def _dense_table(rows: Iterable[Row], layout: Layout) -> None:
         print_table(["image", "size", "found"], shown)
     for problem in problems:
         say(problem)
+
+
+def _ancestor(row: Row) -> str:
+    return "any" if row["ancestor"] is None else f"{row['ancestor']} {row['ancestor_score']:.1%}"
 
 
 FORMATS: dict[str, Callable[[Iterable[Row], Layout], None]] = {

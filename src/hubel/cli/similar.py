@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hubel.cli.data_flags import Root, rooted
 from hubel.cli.printing import csv_output, print_json, print_line
 
 EXAMPLES = (
@@ -14,7 +15,7 @@ EXAMPLES = (
 
 def similar(
     model: str,
-    folder: Path,
+    folder: str,
     query: Path,
     /,
     *,
@@ -22,22 +23,24 @@ def similar(
     json: bool = False,
     csv: bool = False,
     sheet: Path | None = None,
+    root: Root = None,
     device: str = "auto",
 ) -> int:
-    """Find the images of a folder that are most similar to a query image, by a network's features.
+    """Find the images of a folder or table that are most similar to a query image, by a network's features.
 
-    The first search embeds every image of the folder; later searches embed only new and changed images.
+    The first search embeds every image; later searches embed only new and changed images.
 
     Exit codes: 0 success, 2 wrong usage, 3 some files unreadable.
 
     Args:
         model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
-        folder: folder with images at any depth; labels are not needed.
+        folder: folder with images at any depth, or a table (CSV, TSV or Parquet) of paths; labels are not needed.
         query: image file. If it lies in the folder, it is the first result.
         top: number of images to print.
         json: print one JSON list.
         csv: print a CSV table with a header.
         sheet: PNG file for a contact sheet of the query and the results.
+        root: folder that the paths of a table start at.
         device: cpu, cuda, mps or auto.
     """
     import csv as csv_module
@@ -51,7 +54,7 @@ def similar(
 
     if json and csv:
         raise OptionError("choose one of --json and --csv")
-    found, index = similar_images(load_predictor(model, device=device), folder, query, top_k=top)
+    found, index = similar_images(load_predictor(model, device=device), rooted(folder, root), query, top_k=top)
     if sheet is not None:
         from hubel.features.similar_sheet import save_similar_sheet
 

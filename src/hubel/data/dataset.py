@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.core.progress import counted
+from hubel.data.annotation import AnnotatedSource
 from hubel.data.decode_cache import CacheMode
 from hubel.data.index import Index, scan
 from hubel.data.loading import Images
@@ -22,7 +23,7 @@ from hubel.data.sources.hub import Address, is_address
 from hubel.data.sources.listing import SPLITS, label_parts, natural_key, passed_over
 from hubel.data.splits import EvaluationRows, Splits, choose_rows, split
 
-__all__ = ["ClassCounts", "Dataset", "open_dataset"]
+__all__ = ["ClassCounts", "Dataset", "find_annotations", "open_dataset"]
 
 Rows = NDArray[np.int64]
 
@@ -164,6 +165,17 @@ class Dataset:
         return self.index.digest[self.rows() if rows is None else rows]
 
 
+def find_annotations(
+    data: Any, *, xo: XO | None = None, root: str | Path | None = None, void: int | None = None
+) -> tuple[Source, tuple[str, ...]]:
+    """Return the source of images, not indexed yet, and the kinds of annotations that it has, the main one first.
+
+    Arguments and errors as for `open_dataset`, which takes the source as its data.
+    """
+    source = open_source(data, xo=xo, root=root, void=void)
+    return source, source.annotated if isinstance(source, AnnotatedSource) else ()
+
+
 def open_dataset(
     data: Any,
     *,
@@ -174,6 +186,7 @@ def open_dataset(
     root: str | Path | None = None,
     void: int | None = None,
     threads: int | None = None,
+    parents: str | Mapping[str, str] | None = None,
 ) -> Dataset:
     """Open images and index them; only files that an earlier scan has not seen are decoded.
 
@@ -186,11 +199,12 @@ def open_dataset(
         root: the folder that the relative paths of a table start at; the table's own if None.
         void: the value of a mask's pixels that belong to no class, beside 255.
         threads: of decoding; None uses every core.
+        parents: of the classes, where folders lie in folders; see `open_source`.
 
     Raises:
         DataError: nothing is there, nothing in it is a labelled image, or none can be read.
     """
-    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root, void=void)
+    source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root, void=void, parents=parents)
     index = scan(source, threads=threads)
     if labelled and needed and not len(index.usable()):
         passed = "".join(f"; {note}" for note in passed_over(index.skipped)[:3])

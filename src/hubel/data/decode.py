@@ -184,7 +184,8 @@ def _strictly(data: bytes, image: Image.Image) -> tuple[NDArray[np.uint8] | None
             decode_jpeg(strict=False)
         except ValueError:
             return None, ""
-        return None, f"damaged JPEG data ({one_line(error)})"
+        reason = one_line(error).removeprefix("Corrupt JPEG data: ")
+        return None, f"damaged JPEG data ({reason})"
     if has_hole(data):
         return None, "damaged JPEG data (a run of zero bytes)"
     if colours == "CMYK" or pixels.shape[:2] != (image.height, image.width):

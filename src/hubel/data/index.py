@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class Index:
         remarks: of the source, for the user, a line each.
         passed: path and reason of each file that was passed over, of the first 100,000.
         annotations: a digest of all that is marked on the images; empty where labels say all.
+        parents: the parent of a class, or of another parent, where the source has a hierarchy.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Index:
     remarks: tuple[str, ...] = ()
     passed: tuple[tuple[str, str], ...] = ()
     annotations: bytes = b""
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -247,6 +250,7 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         remarks=listing.notes,
         passed=listing.passed,
         annotations=listing.annotations,
+        parents=listing.parents,
         **columns,
     )
     if (columns["status"] != OK).all():

@@ -1,4 +1,4 @@
-"""Inputs of a prediction: files, folders, patterns, standard input."""
+"""Inputs of a prediction: files, folders, patterns, tables of paths, standard input."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import DataError, DecodeError
+from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.core.files import user_path
 from hubel.data.containers import format_of
 from hubel.data.decode import Decoded, decode, of_pixels
 from hubel.data.pixels import as_array, as_pixels, is_image, is_path, one_image, stack_of_images
 from hubel.data.reading import read_regular
+from hubel.data.sources.kind import Rooted
 from hubel.data.sources.listing import PassedOver, natural_key, passed_over
+from hubel.data.sources.table import TableSource, is_path_table
 from hubel.data.sources.walk import image_files
 
-__all__ = ["Input", "as_inputs", "collect"]
+__all__ = ["Input", "as_inputs", "collect", "files_of_table", "with_root"]
 
 _MOST_INPUT = 2**30
 
@@ -62,9 +64,9 @@ def as_inputs(images: Any) -> Iterator[Input]:
     """Yield the images that a user gives in Python, in order.
 
     Args:
-        images: one image or several: a path, folder or pattern; an array `(h, w, 3)`, `(n, h, w)` or `(n, h, w, 3)`; a
-            PIL image; a tensor `(3, h, w)` or `(n, 3, h, w)`; encoded bytes; a file opened for reading bytes; or a list
-            of any of these, grey arrays `(h, w)` among them.
+        images: one image or several: a path, folder, pattern or table of paths; an array `(h, w, 3)`, `(n, h, w)` or
+            `(n, h, w, 3)`; a PIL image; a tensor `(3, h, w)` or `(n, 3, h, w)`; encoded bytes; a file opened for
+            reading bytes; or a list of any of these, grey arrays `(h, w)` among them.
 
     Raises:
         DataError: it is none of these, or a path does not exist.
@@ -90,18 +92,20 @@ def as_inputs(images: Any) -> Iterator[Input]:
 
 
 def collect(
-    sources: Sequence[str | Path], standard_input: BinaryIO | None = None, skip: PassedOver | None = None
+    sources: Sequence[str | Path | Rooted], standard_input: BinaryIO | None = None, skip: PassedOver | None = None
 ) -> Iterator[Input]:
     """Yield the images that sources name, one after another.
 
     Args:
-        sources: files, folders (all images in them, at any depth), patterns such as `photos/**/*.jpg`, or "-": an
-            image, or paths, one a line or each ended by a zero byte, from standard input.
+        sources: files, folders (all images in them, at any depth), patterns such as `photos/**/*.jpg`, tables of paths
+            as `hubel.data.open_source` takes them, or "-": an image, or paths, one a line or each ended by a zero byte,
+            from standard input.
         standard_input: the stream that "-" stands for.
         skip: counts the files in folders that are passed over.
 
     Raises:
-        DataError: none of the sources exists. If some exist, the others come as inputs that cannot be read.
+        DataError: none of the sources exists, or a table has no column of paths. If some sources exist, the others come
+            as inputs that cannot be read.
     """
     skip = PassedOver() if skip is None else skip
     found = [(source, _expand(str(source), skip)) for source in sources]
@@ -114,7 +118,42 @@ def collect(
         elif not paths:
             yield Input(str(source))
         for path in paths:
-            yield from _images_in(path, skip) if os.path.isdir(path) else [Input(str(path))]  # noqa: PTH112 - never raises
+            if os.path.isdir(path):  # noqa: PTH112 - never raises
+                yield from _images_in(path, skip)
+            elif is_path_table(path):
+                yield from map(Input, files_of_table(path, source.root if isinstance(source, Rooted) else None))
+            else:
+                yield Input(str(path))
+
+
+def with_root(sources: Sequence[str | Path], root: Path | None) -> list[str | Path | Rooted]:
+    """Return sources for `collect`, among them the tables whose paths start at another folder than their own.
+
+    Raises:
+        OptionError: a folder is named, and none of the sources is a table.
+    """
+    if root is None:
+        return list(sources)
+    tables = [is_path_table(user_path(source)) for source in sources]
+    if not any(tables):
+        raise OptionError(f"--root {root} is the folder that the paths of a table start at; no table is named")
+    return [Rooted(source, root) if table else source for source, table in zip(sources, tables, strict=True)]
+
+
+def files_of_table(table: Path, root: Path | None = None) -> list[str]:
+    """Return the paths of the files that a table names, those that do not exist among them.
+
+    Args:
+        table: CSV, TSV or Parquet.
+        root: the folder that relative paths start at; the table's own if None.
+
+    Raises:
+        DataError: it has no column of paths, or none of the files exists.
+        OptionError: the root is no folder.
+    """
+    root = None if root is None else user_path(root)
+    listing = TableSource(table, root=root, labelled=False, multi_label=True).listing()
+    return [str((root or table.parent) / listing.paths[row]) for row in range(len(listing))]
 
 
 def _expand(source: str, skip: PassedOver) -> list[Path]:

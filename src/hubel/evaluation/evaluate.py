@@ -22,6 +22,7 @@ from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
 from hubel.metrics.imbalance import prior_fact
 from hubel.tasks.catalogue import find_task
+from hubel.tasks.classify_evaluation import measure_sure
 from hubel.tasks.prediction_sets import measure_coverage
 from hubel.tasks.task import Evaluation, Model
 
@@ -77,6 +78,7 @@ def evaluate_file(
     gates: Gates | None = None,
     unknown: str | Path | None = None,
     coverage: float | None = None,
+    sure: float | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
 
@@ -96,6 +98,7 @@ def evaluate_file(
         unknown: images of none of the model's classes, labelled or not: how well they are told from the others is
             measured, too.
         coverage: measure prediction sets of this coverage, too; see `hubel.inference.Classifier.rank`.
+        sure: measure the answers of which the model is as sure as this, too; likewise.
 
     Raises:
         HubelError: the model or the data cannot be used together, or a gate does not suit the model.
@@ -115,11 +118,18 @@ def evaluate_file(
     if coverage is not None:
         card.coverage_table().at(coverage)
     void = card.provenance.get("void")  # masks are read as in training
-    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root, void=void)
+    if sure is not None:
+        card.class_tree().check(sure)
+    parents = card.parents or None
+    dataset = open_dataset(
+        data, multi_label=task.multi_label, labelled=task.labelled, root=root, void=void, parents=parents
+    )
     chosen = dataset.evaluation_rows(card.provenance, split)
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
     images = dataset.images(card.preprocess, rows, annotations=task.annotations)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
+    if sure is not None:
+        evaluation = measure_sure(evaluation, card, sure)
     if coverage is not None:
         evaluation = measure_coverage(evaluation, card, coverage)
     comparison, notes = None, (*dataset.index.notes(), *chosen.notes)

@@ -30,6 +30,7 @@ from hubel.evaluation.write import write_evaluation
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.task import Evaluation, Task
 from hubel.weights.card import ModelCard
+from hubel.weights.class_tree import parents_of
 
 if TYPE_CHECKING:
     from hubel.tasks.losses import LossSettings
@@ -234,11 +235,14 @@ def evaluate_folds(
     out = output_folder(out, verb="evaluate", inputs=(model, data))
     network, card = load_network(model)
     task = find_task(card.task)
-    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root)
+    parents = card.parents or None
+    dataset = open_dataset(data, multi_label=task.multi_label, labelled=task.labelled, root=root, parents=parents)
     rows = dataset.rows(None if split in ("all", "auto") else split)
     images = dataset.images(card.preprocess, rows)
     _refuse_tuned(str(model), data, card, images, folds)
-    card = dataclasses.replace(card, classes=task.outputs(dataset), temperature=1.0, coverage=None, provenance={})
+    classes = task.outputs(dataset)
+    known = parents_of(classes, card.parents) if {*classes} <= {*card.classes} else {}
+    card = dataclasses.replace(card, classes=classes, parents=known, temperature=1.0, coverage=None, provenance={})
     features = last_layer_features(network.to(pick_device(device)), images, card=card)
     labelled = Labelled(images, task.targets(dataset, card.classes, rows))
     result = measure_folds(task, features, labelled, card, folds, seed=seed)

@@ -15,6 +15,9 @@ from hubel.inference.predictor import Predictor, load_network
 __all__ = ["PixelMeans", "load_explained"]
 
 
+_BLOCK = 3  # points in the path of a block: backbone.stages.2.0
+
+
 class PixelMeans(nn.Module):
     """The mean logit of each class over the pixels that are predicted so, `(n, classes)`.
 
@@ -32,10 +35,10 @@ class PixelMeans(nn.Module):
 
     @property
     def layer(self) -> str:
-        """The last map of the backbone, which the maps of the decoder only refine; the output where there is none."""
-        stages = [name for name, _ in self.network.named_modules() if name.startswith("backbone.stages.")]
-        last = [name for name in stages if name.count(".") == 2]
-        return f"network.{last[-1]}" if last else "network"
+        """The last block of the backbone, whose map the decoder only refines; the output where there is none."""
+        names = [name for name, _ in self.network.named_modules() if name.startswith("backbone.stages.")]
+        blocks = [name for name in names if name.count(".") == _BLOCK]
+        return f"network.{blocks[-1]}" if blocks else "network"
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores of images `(n, c, h, w)`."""

@@ -18,6 +18,7 @@ from hubel.data.loading import Images, network_input
 from hubel.explain.layers import default_layer, maps_at
 from hubel.explain.untouched import untouched
 from hubel.inference.device import device_of
+from hubel.inference.forward import reportable
 from hubel.inference.stream import batch_size
 from hubel.plots.style import INK, MUTED, canvas, class_labels, finish, heading
 
@@ -69,6 +70,7 @@ def pooled_features(network: nn.Module, images: Images, layer: str | None = None
         UnknownNameError: there is no such layer.
         OptionError: the layer outputs no map, or no layer of the network does.
         DataError: there is no image.
+        ModelFileError: a feature is NaN or infinite.
     """
     device = device_of(network)
     parts = []
@@ -79,7 +81,7 @@ def pooled_features(network: nn.Module, images: Images, layer: str | None = None
             parts.append(maps_at(frozen, x, [layer])[layer].mean((2, 3)).float().cpu().numpy())
     if not parts or layer is None:
         raise DataError("there is no image to embed")
-    return np.concatenate(parts), layer
+    return reportable(np.concatenate(parts), "features"), layer
 
 
 def embed(network: nn.Module, images: Images, *, layer: str | None = None) -> Embedding:

@@ -18,6 +18,7 @@ from hubel.explain.images import PreparedImage, prepare_images, to_input
 from hubel.explain.methods import Method, find_method
 from hubel.explain.occlusion import occlusion_sensitivity
 from hubel.explain.untouched import untouched
+from hubel.inference.forward import reportable
 from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.inference.stream import batch_size
@@ -101,6 +102,7 @@ def target_batches(predictor: Predictor, images: Any, label: str | None) -> Iter
     Raises:
         UnknownNameError: no such class.
         DecodeError: a file cannot be read.
+        ModelFileError: an output of the network is NaN or infinite.
     """
     card = predictor.card
     if label is not None and label not in card.classes:
@@ -109,7 +111,7 @@ def target_batches(predictor: Predictor, images: Any, label: str | None) -> Iter
     while batch := list(itertools.islice(prepared, batch_size(card.preprocess))):
         x = to_input(predictor, batch)
         with untouched(predictor.network) as frozen, torch.no_grad():
-            rows = scores(frozen(x.clone()).float().cpu().numpy(), card)
+            rows = scores(reportable(frozen(x.clone()).float().cpu().numpy()), card)
         targets = rows.argmax(1) if label is None else np.full(len(batch), card.classes.index(label))
         target_scores = rows[np.arange(len(batch)), targets]
         yield TargetBatch(images=batch, x=x, targets=torch.from_numpy(targets), scores=target_scores)

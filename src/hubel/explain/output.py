@@ -80,7 +80,7 @@ class OutputFolder:
 
 def write_explanations(
     predictor: Predictor,
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | Rooted],
     out: Path | None = None,
     *,
     method: str = "gradcam",
@@ -107,7 +107,7 @@ def write_explanations(
 
 def write_comparison(
     predictor: Predictor,
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | Rooted],
     out: Path | None = None,
     *,
     label: str | None = None,
@@ -127,7 +127,7 @@ def write_comparison(
 
 
 def write_activation_maps(
-    predictor: Predictor, sources: Sequence[str | Path], out: Path | None = None, *, layer: str | None = None
+    predictor: Predictor, sources: Sequence[str | Path | Rooted], out: Path | None = None, *, layer: str | None = None
 ) -> OutputFolder:
     """Write each image's activation maps as a figure, and as one array per layer. See `activation_maps`."""
     out = output_folder(out, verb="explain", inputs=sources)
@@ -145,13 +145,13 @@ def write_activation_maps(
 
 def write_unit(
     predictor: Predictor,
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | Rooted],
     unit: str,
     out: Path | None = None,
     *,
-    patches: Path | None = None,
+    patches: str | Path | Rooted | None = None,
 ) -> OutputFolder:
-    """Draw a unit's receptive field on each image, and the patches of a folder that activate it most.
+    """Draw a unit's receptive field on each image, and the patches of a folder or table that activate it most.
 
     See `hubel.explain.units`.
     """
@@ -192,7 +192,7 @@ def write_embedding(
 ) -> OutputFolder:
     """Embed all images of a dataset in two dimensions, as a figure and a table. See `embed`."""
     out = output_folder(out, verb="embed", inputs=(data,))
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, parents=predictor.card.parents or None)
     embedding = embed(predictor.network, dataset.images(predictor.card.preprocess), layer=layer)
     output = _output_folder(predictor, out, [], verb="embed")
     output.add("embedding", draw_embedding(embedding, f"{predictor.card.model} on {dataset.name}"), "PCA and t-SNE")
@@ -218,7 +218,7 @@ class _FileNames:
 
 
 def _readable_images(
-    predictor: Predictor, sources: Sequence[str | Path], problems: list[DecodeError]
+    predictor: Predictor, sources: Sequence[str | Path | Rooted], problems: list[DecodeError]
 ) -> Iterator[PreparedImage]:
     """Yield the images that can be read; report the files of folders that are passed over when all have been listed."""
     skip = PassedOver()

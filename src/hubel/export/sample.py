@@ -50,7 +50,7 @@ def sample_images(data: str | Rooted | None, card: ModelCard) -> ExportSample:
 def _from_data(data: str | Rooted, card: ModelCard) -> ExportSample:
     """Take images of a dataset: training images to calibrate with, the others to compare and measure on."""
     multi_label = card.provenance.get("multi_label", False)
-    dataset = open_dataset(data, multi_label=multi_label, labelled=False)
+    dataset = open_dataset(data, multi_label=multi_label, labelled=False, parents=card.parents or None)
     taught = Taught.read(card.provenance)
     nothing_new = bool(taught.among(dataset.digests()).all())
     compared = dataset.evaluation_rows(card.provenance, "all" if nothing_new else "auto")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +21,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.cache import cache_folder
-from hubel.core.errors import DataError, DecodeError
+from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.core.files import is_whole, publish_folder, user_path
 from hubel.core.progress import bar
 from hubel.core.ranges import check_range
-from hubel.data.inputs import Input
+from hubel.data.inputs import Input, files_of_table
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.folder import file_stamp
+from hubel.data.sources.kind import Rooted
 from hubel.data.sources.listing import PassedOver, passed_over
+from hubel.data.sources.table import is_path_table
 from hubel.data.sources.walk import image_files
 from hubel.inference.forward import forward
 from hubel.inference.predictor import Predictor
@@ -81,9 +84,9 @@ class FolderIndex:
 
 
 def similar_images(
-    predictor: Predictor, folder: str | Path, query: str | Path, *, top_k: int = 10
+    predictor: Predictor, folder: str | Path | Rooted, query: str | Path, *, top_k: int = 10
 ) -> tuple[list[Neighbour], FolderIndex]:
-    """Return the `top_k` images of a folder that are most similar to the image `query`, and the index.
+    """Return the `top_k` images of a folder, or of a table, that are most similar to the image `query`, and the index.
 
     A query that lies in the folder finds itself first.
 
@@ -100,26 +103,36 @@ def similar_images(
     return index.search(vector, top_k=top_k), index
 
 
-def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
-    """Return the index of all images below a folder, from the cache as far as they are there.
+def index_folder(predictor: Predictor, folder: str | Path | Rooted) -> FolderIndex:
+    """Return the index of all images below a folder, or of those that a table names, from the cache as far as possible.
 
     What has been embedded is kept even when this is interrupted. Files that cannot be read are tried again each time.
+
+    Args:
+        predictor: a trained model.
+        folder: a folder with images at any depth, or a table of paths; `Rooted` for paths that start at another folder
+            than the table's own.
 
     Raises:
         DataError: there is no such folder, or no image in it that can be read.
     """
-    root = user_path(folder)
-    if not root.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one with images in it, at any depth")
-    skip = PassedOver()
-    found = {file_stamp(path, status): path for path, status in image_files(root, skip)}
+    asked, skip, problems = user_path(folder), PassedOver(), list[DecodeError]()
+    if is_path_table(asked):
+        root = Path()
+        found = _of_table(files_of_table(asked, folder.root if isinstance(folder, Rooted) else None), problems)
+    elif asked.is_dir() and not isinstance(folder, Rooted):
+        root = asked
+        found = {file_stamp(path, status): path for path, status in image_files(root, skip)}
+    elif isinstance(folder, Rooted):
+        raise OptionError(f"--root is the folder that the paths of a table start at; {folder} is no table")
+    else:
+        raise DataError(f"{folder}: no such folder or table; expected one with images in it, at any depth")
     if not found:
         raise DataError("; ".join([f"{folder}: there is no image in this folder", *passed_over(skip.counts())]))
-    place = _place(predictor, root)
+    place = _place(predictor, asked)
     known, old = _load(place)
     rows = dict(zip(known.tolist(), range(len(known)), strict=True))
     marks = {str(root / path): mark for mark, path in found.items() if mark not in rows}
-    problems: list[DecodeError] = []
     fresh: dict[int, NDArray[np.float16]] = {}
     try:
         with bar("embedding", len(marks)) as shown:
@@ -142,6 +155,17 @@ def index_folder(predictor: Predictor, folder: str | Path) -> FolderIndex:
         raise DataError(f"none of the {len(found)} images of {folder} can be read; the first, {problems[0]}")
     paths, notes = [str(root / found[mark]) for mark in kept], passed_over(skip.counts())
     return FolderIndex(paths, old, len(fresh), tuple(problems), tuple(notes))
+
+
+def _of_table(paths: Sequence[str], problems: list[DecodeError]) -> dict[int, str]:
+    """Return the files that exist by their stamps; append an error for each of the others."""
+    found = {}
+    for path in paths:
+        try:
+            found[file_stamp(path, os.stat(path))] = path  # noqa: PTH116 - a third of the time
+        except OSError:
+            problems.append(DecodeError(path, "there is no such file"))
+    return found
 
 
 def embed_images(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
@@ -211,7 +235,7 @@ def _embedder(predictor: Predictor) -> Callable[[NDArray[np.uint8]], NDArray[np.
 
 
 def _place(predictor: Predictor, root: Path) -> Path:
-    """Return the path of the index of a folder: a function of the weights, the preprocessing and the folder."""
+    """Return the path of an index: a function of the weights, the preprocessing, and the folder or table."""
     digest, card = hashlib.sha256(), predictor.card
     described = [card.model, dict(card.options), card.preprocess.to_json(), str(root.resolve())]
     digest.update(json.dumps(described, sort_keys=True, default=str).encode("utf-8", "surrogateescape"))

@@ -14,9 +14,9 @@ from hubel.core.errors import OptionError
 from hubel.core.files import user_path
 from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
-from hubel.inference.annotated_files import AnnotatedFiles
 from hubel.inference.dense import DenseModel
 from hubel.inference.dense_rows import DenseLayout, dense_row
+from hubel.inference.prediction_files import PredictionFiles
 from hubel.inference.row_files import Layout, Row, RowLayout, row_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class BulkJob:
         costs: as for `hubel.inference.load.load`; "" for the model's own.
         coverage: adds prediction sets, see `Classifier.rank`.
         draw: folder for the images with what is found drawn on them; None for no drawings.
-        labels: folder for what is found as files of labels, see `AnnotatedFiles`; None for none.
+        labels: folder for what is found as files of labels, see `PredictionFiles`; None for none.
+        sure: adds ancestors, see `Classifier.rank`.
 
     Raises:
         OptionError: a value that cannot work.
@@ -59,6 +60,7 @@ class BulkJob:
     coverage: float | None = None
     draw: Path | None = None
     labels: Path | None = None
+    sure: float | None = None
 
     def __post_init__(self) -> None:
         check_range("--top", self.top, 1, 1_000_000, whole=True)
@@ -102,10 +104,12 @@ class BulkJob:
         """Return the columns of the rows.
 
         Raises:
-            OptionError: there are no prediction sets of the coverage.
+            OptionError: there are no prediction sets of the coverage, or no ancestors.
         """
         if isinstance(classifier, DenseModel):
             return DenseLayout.of(classifier.card, no_formulas=self.no_formulas)
+        if self.sure is not None:
+            classifier.card.class_tree().check(self.sure)
         if self.coverage is not None:
             classifier.card.coverage_table().at(self.coverage)
         card, top = classifier.card, min(self.top, len(classifier.classes))
@@ -117,6 +121,7 @@ class BulkJob:
             coverage=self.coverage,
             costs=card.costs is not None,
             novelty=card.novelty is not None,
+            sure=self.sure,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -127,7 +132,7 @@ class BulkJob:
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
         priced = user_path(self.costs) if self.costs else Path()
         costs = {"--costs": _digest(priced) if priced.is_file() else self.costs} if self.costs else {}
-        asked = {"--top": self.top, "--coverage": self.coverage, "--shard": self.shard}
+        asked = {"--top": self.top, "--coverage": self.coverage, "--sure": self.sure, "--shard": self.shard}
         return {"model": model, **asked, **decode, **costs}
 
 
@@ -141,11 +146,11 @@ def local_rows(
 ) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
     if isinstance(classifier, DenseModel):
-        files = AnnotatedFiles(classifier.classes, drawings=job.draw, labels=job.labels)
+        files = PredictionFiles(classifier.classes, drawings=job.draw, labels=job.labels)
         for item, found in classifier.stream(inputs):
             if found.width:
                 files.write(item, found)
             yield dense_row(found, classifier.classes)
         return
-    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage):
+    for item, prediction in classifier.rank(inputs, top_k=job.top, coverage=job.coverage, sure=job.sure):
         yield row_of(prediction, item if job.decoded else None)

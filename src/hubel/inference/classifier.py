@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DecodeError, ModelFileError, OptionError
 from hubel.data.inputs import Input, as_inputs
 from hubel.inference.costs import cheapest, expected_costs
+from hubel.inference.scores import shares
 from hubel.inference.stream import MANY, stream
 from hubel.inference.tta import VIEWS, Compute, mean_scores
 from hubel.weights.card import ModelCard
@@ -40,6 +41,10 @@ class Prediction:
         novelty: distance from the images of the classes, about 0 for a typical one; None where the model has no rule
             for images of none of its classes, or the image cannot be read.
         unknown: the novelty is above the threshold of the model; None likewise.
+        ancestor: the deepest class, or group of classes, of which the model is as sure as it was asked to be; None
+            where there is none, or nobody asked.
+        ancestor_score: the sum of the scores of its classes; 1 where there is none. None where nobody asked, or the
+            image cannot be read.
     """
 
     path: str
@@ -50,6 +55,8 @@ class Prediction:
     expected_cost: float | None = None
     novelty: float | None = None
     unknown: bool | None = None
+    ancestor: str | None = None
+    ancestor_score: float | None = None
 
 
 class Classifier(abc.ABC):
@@ -147,7 +154,7 @@ class Classifier(abc.ABC):
         return np.stack(rows)[:, : len(self.classes)] if rows else np.empty((0, len(self.classes)))
 
     def rank(
-        self, inputs: Iterable[Input], *, top_k: int = 5, coverage: float | None = None
+        self, inputs: Iterable[Input], *, top_k: int = 5, coverage: float | None = None, sure: float | None = None
     ) -> Iterator[tuple[Input, Prediction]]:
         """Yield the `top_k` most probable classes of each image, in order; unreadable files come with their reason.
 
@@ -155,10 +162,13 @@ class Classifier(abc.ABC):
             inputs: the images.
             top_k: classes of each ranking.
             coverage: adds prediction sets, which have the true class of this share of the images; see `label_set`.
+            sure: adds the deepest class or group of classes with a score of at least this; see `ancestor`.
 
         Raises:
-            OptionError: the model has no such sets.
+            OptionError: the model has no such sets, or its classes can have no groups.
         """
+        if sure is not None:
+            self.card.class_tree().check(sure)
         if coverage is not None:
             self.card.coverage_table().at(coverage)  # refused before any image is read
         for item, row in self._stream(inputs):
@@ -177,6 +187,9 @@ class Classifier(abc.ABC):
             if coverage is not None:
                 names, scores = zip(*self.label_set(row, coverage), strict=True)
                 prediction = replace(prediction, label_set=names, set_scores=scores)
+            if sure is not None:
+                name, score = self.ancestor(row, sure)
+                prediction = replace(prediction, ancestor=name, ancestor_score=score)
             yield item, prediction
 
     def label_set(self, row: NDArray[np.float64], coverage: float) -> tuple[tuple[str, float], ...]:
@@ -194,6 +207,28 @@ class Classifier(abc.ABC):
         scores = row[: len(self.classes)]
         inside = self.card.coverage_table().sets(scores[None], coverage)[0]
         return tuple((self.classes[i], float(scores[i])) for i in _order(scores) if inside[i])
+
+    def ancestor(self, row: NDArray[np.float64], sure: float) -> tuple[str | None, float]:
+        """Return the deepest class, or group of classes, whose score is at least `sure`, and its score.
+
+        The score of a group is the sum over its classes: the probability that it has the image's class. Where these
+        are right, so is at least the share `sure` of the answers, each of which is as narrow as that allows (Deng et
+        al. 2012, "Hedging your bets", CVPR; with sums as Goren et al. 2024, arXiv:2405.11533, have them). Where
+        probabilities are wrong, nothing is promised.
+
+        Args:
+            row: the image's row, see `rows`.
+            sure: 0.5 to 0.999.
+
+        Returns:
+            The name and its score; None and 1 where no group is sure: the image may be of any class.
+
+        Raises:
+            OptionError: the share is out of range, or an image has not exactly one of the classes.
+        """
+        tree = self.card.class_tree()
+        (place,), (score,) = tree.answers(shares(row[None, : len(self.classes)]), sure)
+        return (None if place < 0 else tree.nodes[place]), float(score)
 
     def best(self, row: NDArray[np.float64], top_k: int) -> tuple[tuple[str, float], ...]:
         """Return the classes with the highest scores in an image's row, and these; of equal ones the first.

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import user_path
+from hubel.inference.scores import shares
 from hubel.weights.card import ModelCard
 
 __all__ = ["NO_COSTS", "cheapest", "expected_costs", "read_costs", "with_costs"]
@@ -36,9 +37,7 @@ def expected_costs(scores: NDArray[np.float64], costs: ArrayLike) -> NDArray[np.
         scores: `(n, classes)`, at least 0; those of independent outputs are brought to a sum of 1.
         costs: `(classes, classes)`, a row for each true class.
     """
-    total = scores.sum(1, keepdims=True)
-    shares = np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0)
-    return np.asarray(shares @ np.asarray(costs, np.float64))
+    return np.asarray(shares(scores) @ np.asarray(costs, np.float64))
 
 
 def cheapest(scores: NDArray[np.float64], costs: ArrayLike) -> NDArray[np.int64]:

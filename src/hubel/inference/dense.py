@@ -24,7 +24,7 @@ __all__ = ["DenseModel", "Found"]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Found:
-    """What a model finds on one image.
+    """The answer of a model to one image.
 
     Attributes:
         path: of the image.

@@ -1,4 +1,4 @@
-"""What a model finds on images, as rows of a table: objects with their boxes and points, or shares of pixels."""
+"""Rows of a table for the annotations that a model finds: objects with boxes and points, or shares of pixels."""
 
 from __future__ import annotations
 

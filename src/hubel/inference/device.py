@@ -9,7 +9,7 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 
-__all__ = ["device_of", "has_bfloat16_unit", "pick_device", "pick_precision"]
+__all__ = ["device_name", "device_of", "has_bfloat16_unit", "pick_device", "pick_precision"]
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")  # a number may follow, as in cuda:1
 
@@ -38,6 +38,15 @@ def pick_device(name: str = "auto") -> torch.device:
 def device_of(network: nn.Module) -> torch.device:
     """Return the device of a network's weights; the CPU for one without any."""
     return next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+
+
+def device_name(device: torch.device) -> str:
+    """Return what computes, as its driver names it; the name of the device where that states none.
+
+    >>> device_name(torch.device("cpu"))
+    'cpu'
+    """
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def has_bfloat16_unit() -> bool:

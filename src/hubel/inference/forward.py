@@ -18,7 +18,7 @@ from hubel.inference.fold import folded
 from hubel.inference.stream import batch_size
 from hubel.nn.evaluating import evaluating
 
-__all__ = ["forward", "output_batches", "outputs"]
+__all__ = ["forward", "output_batches", "outputs", "reportable"]
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     # The threads of OpenMP do not live on in a forked child, which would wait for them for ever (libgomp).
@@ -31,7 +31,7 @@ def forward(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preproces
     Raises:
         ModelFileError: an output is NaN or infinite.
     """
-    return _finite(_outputs(network, network_input(pixels, preprocess)))
+    return reportable(_outputs(network, network_input(pixels, preprocess)))
 
 
 def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
@@ -40,13 +40,21 @@ def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
         return network(x.to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
 
 
-def _finite(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return outputs that may be reported: weights that are finite can still be so large that the outputs are not."""
-    if not np.isfinite(outputs).all():
+def reportable(values: NDArray[np.float32], name: str = "outputs") -> NDArray[np.float32]:
+    """Return values that may be reported: weights that are finite can still be so large that these are not.
+
+    Args:
+        values: of a network.
+        name: noun in the plural, for the message.
+
+    Raises:
+        ModelFileError: a value is NaN or infinite.
+    """
+    if not np.isfinite(values).all():
         raise ModelFileError(
-            "the network's outputs are NaN or infinite: its weights are damaged, or far too large for float32"
+            f"the network's {name} are NaN or infinite: its weights are damaged, or far too large for float32"
         )
-    return outputs
+    return values
 
 
 def output_batches(
@@ -65,7 +73,7 @@ def output_batches(
     quick = folded(network)
     for batch in images.in_sequence(batch_size(images.preprocess)):
         found = _outputs(quick, images.network_input(batch.pixels))
-        yield batch, _finite(found) if finite else found
+        yield batch, reportable(found) if finite else found
 
 
 def outputs(network: nn.Module, images: Samples) -> NDArray[np.float32]:

@@ -19,21 +19,28 @@ def fields(message: memoryview) -> Iterator[tuple[int, memoryview, int]]:
     Raises:
         LookupError, ValueError: this is no message.
     """
-    place = 0
-    while place < len(message):
+    place, end = 0, len(message)
+    while place < end:
         start = place
-        tag, place = _varint(message, place)
-        kind, begin = tag & 7, place
-        if kind == _VARINT:
-            _, place = _varint(message, place)
-        elif kind == _BYTES:
-            length, begin = _varint(message, place)
+        # Most numbers have one byte; the calls that this saves are half of the time that a graph takes.
+        if (tag := message[place]) < 128:
+            begin = place + 1
+        else:
+            tag, begin = _varint(message, place)
+        kind = tag & 7
+        if kind == _BYTES:
+            if (length := message[begin]) < 128:
+                begin += 1
+            else:
+                length, begin = _varint(message, begin)
             place = begin + length
+        elif kind == _VARINT:
+            place = begin + 1 if message[begin] < 128 else _varint(message, begin)[1]
         elif kind in (_EIGHT, _FOUR):
-            place += 8 if kind == _EIGHT else 4
+            place = begin + (8 if kind == _EIGHT else 4)
         else:
             raise ValueError("an unknown kind of field")
-        if place > len(message):
+        if place > end:
             raise ValueError("cut short")
         yield tag >> 3, message[begin:place], start
 

@@ -60,6 +60,7 @@ class RowLayout:
         no_formulas: texts of a CSV file that spreadsheets would take for formulas get an apostrophe in front.
         coverage: of the rows' prediction sets; None for rows without sets.
         novelty: rows say how new an image is, and whether it is unknown.
+        sure: of the rows' ancestors; None for rows without any.
     """
 
     top: int
@@ -69,6 +70,7 @@ class RowLayout:
     coverage: float | None = None
     costs: bool = False
     novelty: bool = False
+    sure: float | None = None
 
     def columns(self) -> list[str]:
         """Return the names of the columns.
@@ -81,7 +83,8 @@ class RowLayout:
         decoded = ["width", "height", "mode", "rgb_mean"] if self.decoded else []
         costs = ["expected_cost"] if self.costs else []
         novelty = ["novelty", "unknown"] if self.novelty else []
-        return ["path", "class", "score", *others, *costs, *sets, *novelty, *decoded, "error"]
+        ancestor = [] if self.sure is None else ["ancestor", "ancestor_score"]
+        return ["path", "class", "score", *others, *costs, *sets, *ancestor, *novelty, *decoded, "error"]
 
     def lines(self, row: Row) -> list[Row]:
         """Return the lines of a table for a row: one."""
@@ -103,7 +106,8 @@ class RowLayout:
         entry = pa.struct([("class", pa.string()), ("score", pa.float64())])
         types = {
             "path": pa.string(), "class": pa.string(), "score": pa.float64(), "top": pa.list_(entry),
-            "set": pa.list_(entry), "novelty": pa.float64(), "unknown": pa.bool_(),
+            "set": pa.list_(entry), "ancestor": pa.string(), "ancestor_score": pa.float64(),
+            "novelty": pa.float64(), "unknown": pa.bool_(),
             "width": pa.int32(), "height": pa.int32(), "mode": pa.string(), "rgb_mean": pa.list_(pa.float64()),
             "expected_cost": pa.float64(), "error": pa.string(),
         }  # fmt: skip
@@ -121,6 +125,8 @@ def row_of(prediction: Prediction, decode: Input | None = None) -> Row:
             row["expected_cost"] = round(prediction.expected_cost, 6)
         if prediction.label_set is not None:
             row["set"] = _entries(zip(prediction.label_set, prediction.set_scores, strict=True))
+        if prediction.ancestor_score is not None:
+            row |= {"ancestor": prediction.ancestor, "ancestor_score": round(prediction.ancestor_score, 6)}
         if prediction.novelty is not None:
             row |= {"novelty": round(prediction.novelty, 6), "unknown": prediction.unknown}
         if decode is not None:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from hubel.core.errors import OptionError
 from hubel.weights.card import ModelCard
 
-__all__ = ["network_scores", "rows", "scores", "sigmoid", "softmax"]
+__all__ = ["network_scores", "rows", "scores", "shares", "sigmoid", "softmax"]
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
@@ -65,6 +65,17 @@ def network_scores(outputs: NDArray[np.float32], card: ModelCard) -> NDArray[np.
         powers = np.exp((outputs - outputs.max(1, keepdims=True)) / np.float32(card.temperature))
         return np.asarray(powers / powers.sum(1, keepdims=True))
     return sigmoid(outputs).astype(np.float32) if card.scores == "sigmoid" else outputs
+
+
+def shares(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores `(n, classes)`, at least 0, brought to a sum of 1, which those of independent outputs have not.
+
+    >>> shares(np.array([[0.5, 1.0], [0.0, 0.0]]))
+    array([[0.33333333, 0.66666667],
+           [0.5       , 0.5       ]])
+    """
+    total = scores.sum(1, keepdims=True)
+    return np.asarray(np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0))
 
 
 def rows(outputs: ArrayLike, card: ModelCard) -> NDArray[np.float64]:

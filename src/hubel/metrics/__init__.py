@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from hubel.metrics.classification import measure_multilabel as measure_multilabel
     from hubel.metrics.classification_intervals import classification_intervals as classification_intervals
     from hubel.metrics.classification_intervals import multi_label_intervals as multi_label_intervals
+    from hubel.metrics.hierarchy import HierarchyMetrics as HierarchyMetrics
+    from hubel.metrics.hierarchy import LevelMetrics as LevelMetrics
+    from hubel.metrics.hierarchy import SureMetrics as SureMetrics
+    from hubel.metrics.hierarchy import measure_hierarchy as measure_hierarchy
     from hubel.metrics.intervals import Interval as Interval
     from hubel.metrics.intervals import PairedDifference as PairedDifference
     from hubel.metrics.intervals import bootstrap as bootstrap
@@ -75,6 +79,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "measure_multilabel",
         ),
         "hubel.metrics.classification_intervals": ("classification_intervals", "multi_label_intervals"),
+        "hubel.metrics.hierarchy": ("HierarchyMetrics", "LevelMetrics", "SureMetrics", "measure_hierarchy"),
         "hubel.metrics.intervals": (
             "Interval",
             "PairedDifference",

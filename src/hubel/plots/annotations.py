@@ -101,7 +101,7 @@ def draw_annotation(
     if fine > 1:  # whole copies of pixels, so that what is not drawn over comes back unchanged
         canvas = canvas.resize((fine * width, fine * height), Image.Resampling.NEAREST)
     pen = _Pen(ImageDraw.Draw(canvas), fine, max(1.8, min(height, width) / 220), max(10.0, min(height, width) / 30))
-    several = len(set(annotation.classes.tolist())) > 1 or not annotation.points.size
+    several = len(names) > 1 or not annotation.points.size
     order = np.argsort(-np.prod(annotation.boxes[:, 2:] - annotation.boxes[:, :2], axis=1)).tolist()
     for i in order:
         number = int(annotation.classes[i])

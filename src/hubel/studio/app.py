@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -90,7 +90,7 @@ class Api:
     async def predict(self, request: Request) -> Response:
         """Classify one image, sent as the body, or several, sent as parts of a form."""
         model, top = self._model(request), _top(request)
-        coverage = _coverage(request, model.model)
+        coverage, sure = _coverage(request, model.model), _sure(request, model.model)
         with self._bodies.lease() as lease:
             images, single = await self._images(request, lease)
             futures = model.batcher.submit([image.data for image in images])
@@ -100,7 +100,7 @@ class Api:
         if single and isinstance(rows[0], DecodeError):
             raise _unreadable(rows[0])
         predictions = [
-            _prediction(name, row, model.model, top, coverage) for name, row in zip(names, rows, strict=True)
+            _prediction(name, row, model.model, top, coverage, sure) for name, row in zip(names, rows, strict=True)
         ]
         return JsonResponse({"model": model.name, "images": predictions})
 
@@ -229,20 +229,35 @@ def _top(request: Request) -> int:
 
 def _coverage(request: Request, model: Classifier | DenseModel) -> float | None:
     """Return the coverage of the prediction sets that a request asks for, if any."""
-    text = request.query_params.get("coverage")
+    return _share(request, "coverage", lambda share: model.card.coverage_table().at(share))
+
+
+def _sure(request: Request, model: Classifier | DenseModel) -> float | None:
+    """Return how sure the model is to be of the ancestors that a request asks for, if any."""
+    return _share(request, "sure", lambda share: model.card.class_tree().check(share))
+
+
+def _share(request: Request, name: str, check: Callable[[float], object]) -> float | None:
+    """Return a parameter from 0.5 to 0.999 that `check` does not refuse; None where there is none."""
+    text = request.query_params.get(name)
     if text is None:
         return None
     if not (len(text) < 9 and text.isascii() and text.replace(".", "", 1).isdecimal()):
-        raise RequestError(422, "bad_parameter", "coverage must be a number from 0.5 to 0.999")
+        raise RequestError(422, "bad_parameter", f"{name} must be a number from 0.5 to 0.999")
     try:
-        model.card.coverage_table().at(float(text))
+        check(float(text))
     except OptionError as error:
         raise RequestError(422, "bad_parameter", str(error)) from None
     return float(text)
 
 
 def _prediction(
-    name: str | None, row: ScoredImage | Exception, model: Classifier | DenseModel, top: int, coverage: float | None
+    name: str | None,
+    row: ScoredImage | Exception,
+    model: Classifier | DenseModel,
+    top: int,
+    coverage: float | None,
+    sure: float | None,
 ) -> dict[str, Any]:
     if isinstance(row, DecodeError):
         return {"name": name, "error": {"code": "unreadable", "message": row.reason}}
@@ -255,11 +270,15 @@ def _prediction(
     found = {"top": model.best(row.row, top), **sets}
     entries = {key: [{"class": label, "score": score} for label, score in pairs] for key, pairs in found.items()}
     cost = model.expected_cost(row.row)
+    ancestor = (
+        {} if sure is None else dict(zip(("ancestor", "ancestor_score"), model.ancestor(row.row, sure), strict=True))
+    )
     novelty, unknown = model.novelty(row.row)
     return {
         "name": name,
         **entries,
         **({} if cost is None else {"expected_cost": cost}),
+        **ancestor,
         **({} if novelty is None else {"novelty": novelty, "unknown": unknown}),
         **damage,
     }

@@ -83,6 +83,11 @@ _SCHEMAS: _Json = {
                     "minItems": 1,
                     "description": "the classes that the image may have, if `coverage` is given",
                 },
+                "ancestor": {
+                    "type": ["string", "null"],
+                    "description": "the deepest class or group of classes that is as likely as `sure` asks; null: none",
+                },
+                "ancestor_score": {**_SCORE, "description": "the sum of the scores of its classes; 1 for none"},
                 "novelty": {"type": "number", "description": "about 0 for a typical image of the classes"},
                 "unknown": {"type": "boolean", "description": "the image is probably of none of the classes"},
                 "damaged": {
@@ -118,6 +123,8 @@ _SCHEMAS: _Json = {
             "mask",
             "expected_cost",
             "set",
+            "ancestor",
+            "ancestor_score",
             "novelty",
             "unknown",
             "damaged",
@@ -207,6 +214,7 @@ def _predict(settings: ServerSettings) -> _Json:
             _MODEL,
             _query("top", "Number of classes for each image, those with the highest scores.", top),
             _query("coverage", f"Add prediction sets: {_COVERAGE}", share),
+            _query("sure", "Add the deepest class or group of classes whose score is at least this.", share),
         ],
         "requestBody": {"required": True, "content": {**_IMAGE, "multipart/form-data": {"schema": form}}},
         "responses": _responses("The images in their order.", _json("Predictions"), *_BODY),

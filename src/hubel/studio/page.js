@@ -94,7 +94,7 @@ async function classify() {
     const [found] = images;
     if (found.top) showClasses(found.top, explains);
     else await showAnnotation(found, state.models.find((one) => one.name === model).classes);
-    $("damage").textContent = `Parts of this photo are not as they were taken: ${images[0].damaged}.`;
+    $("damage").textContent = `Parts of this photo are lost, so the prediction may be wrong: ${images[0].damaged}.`;
     $("damage").hidden = !images[0].damaged;
     $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
     if (explains && found.top) showMap(found.top[0].class);

@@ -1,4 +1,4 @@
-"""What all tasks share whose labels are annotations: masks, boxes, key points."""
+"""The common part of all tasks whose labels are annotations: masks, boxes, key points."""
 
 from __future__ import annotations
 

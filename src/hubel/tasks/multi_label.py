@@ -17,7 +17,8 @@ from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import FileGroup, PredictionTable, ReportTable, Tile
 from hubel.metrics.single_images import group_mistakes, score_columns
 from hubel.metrics.tables import per_class_csv, percent, percent_range, value_range
-from hubel.tasks.classify import Classification, ScoresEvaluation, per_class_table, share_tile
+from hubel.tasks.classify import Classification
+from hubel.tasks.classify_evaluation import ScoresEvaluation, per_class_table, share_tile
 from hubel.tasks.task import Metric, Quality
 from hubel.weights.card import ModelCard
 

@@ -10,7 +10,7 @@ from hubel.core.errors import OptionError
 from hubel.metrics.prediction_sets import SetMetrics, measure_sets
 from hubel.metrics.report_items import PredictionTable, ReportTable, Tile
 from hubel.metrics.set_report import SETS_FOOTNOTE, set_column, set_rows, set_table, set_tiles
-from hubel.tasks.classify import ClassificationEvaluation
+from hubel.tasks.classify_evaluation import ClassificationEvaluation
 from hubel.tasks.task import Evaluation
 from hubel.weights.card import ModelCard
 

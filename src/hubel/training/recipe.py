@@ -115,6 +115,9 @@ class DataSettings(_Settings):
         loading_threads: threads that decode; 0 decodes between the steps. Default: every core.
         root: folder that the relative paths of a table start at. Default: the table's own.
         void: value of a mask's pixels that belong to no class, such as 11, beside 255; they neither teach nor count.
+        parents: groups of classes, and groups of these: folders, where class folders lie in the folders of their
+            parents (animals/cats, animals/dogs); a CSV file with class,parent in each row; or none. Default: the
+            column parent of a table, if it has one.
     """
 
     size: str | None = None
@@ -128,6 +131,7 @@ class DataSettings(_Settings):
     loading_threads: int | None = _number(None, 0, 256)
     root: str | None = None
     void: int | None = _number(None, 0, 255)
+    parents: str | None = None
 
     def __post_init__(self) -> None:
         size: Any = self.size  # 64, (48, 64) or "48x64"
@@ -139,6 +143,8 @@ class DataSettings(_Settings):
             parse_size(self.size)
         if self.root is not None:
             object.__setattr__(self, "root", str(user_path(self.root).resolve()))
+        if self.parents not in (None, "folders", "none"):
+            object.__setattr__(self, "parents", str(user_path(self.parents).resolve()))
 
 
 @dataclass(frozen=True, kw_only=True)

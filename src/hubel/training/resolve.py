@@ -12,19 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.errors import HubelError, OptionError, UnknownNameError
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
-from hubel.data.annotation import AnnotatedSource
 from hubel.data.augment import Policy, find_policy
-from hubel.data.dataset import Dataset, open_dataset
+from hubel.data.dataset import Dataset, find_annotations, open_dataset
 from hubel.data.decode_cache import CacheMode
 from hubel.data.loading import Images, Labelled, blank_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
-from hubel.data.sources import Source, open_source
 from hubel.data.sources.builtin import XO
+from hubel.data.sources.kind import NESTED
 from hubel.data.sources.listing import SPLITS
+from hubel.data.sources.parents import read_parents
 from hubel.data.splits import Splits, split
 from hubel.data.taught import Taught
 from hubel.evaluation.folds import assign_folds
@@ -55,6 +55,7 @@ from hubel.training.initial_weights import (
 from hubel.training.plan import InitialBackbone, LoopSettings, OptimizerSettings, Plan, TransferPlan
 from hubel.training.recipe import OptimizationSettings, Recipe, parse_size
 from hubel.weights.card import ModelCard
+from hubel.weights.class_tree import parents_of
 
 __all__ = ["plan_training", "resolve"]
 
@@ -99,6 +100,7 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
         root=recipe.data.root,
         void=recipe.data.void,
         threads=threads,
+        parents=NESTED if recipe.data.parents == NESTED else _parents_of_file(recipe),
     )
     return resolve(recipe, dataset, task)
 
@@ -109,6 +111,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     options = options_of(name) | recipe.network.options
     trunk = find(options["backbone"])[0] if "backbone" in options else ""
     initial = find_initial_weights(recipe.transfer, *find(trunk or name))
+    if trunk and recipe.transfer.freeze not in (None, NONE):
+        raise OptionError(f"all of {name} is trained, its backbone {trunk} included: leave out --freeze")
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
         needed = {"backbone_options": backbone_options(initial.options)} if initial.options else {}
@@ -181,7 +185,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     loss, loop = _balanced(loss, recipe, balance), replace(loop, sampling=balance == "sampling")
     if task.exclusive:
         card = replace(card, provenance={**card.provenance, **balance_record(counts, balance)})
-    card = task.finish_card(with_costs(card, recipe.optimization.costs), train)
+    card = task.finish_card(_with_parents(with_costs(card, recipe.optimization.costs), recipe, dataset, task), train)
     val = labelled(splits.val, cache) if len(splits.val) else None
     measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
 
@@ -248,11 +252,40 @@ def _task(recipe: Recipe) -> Task:
     return task
 
 
-def _task_of_data(data: Any, recipe: Recipe, xo: XO | None) -> tuple[Source, Task]:
-    """Return the opened source, and the task that its annotations are for; the first one where it has none."""
-    source = open_source(data, xo=xo, root=recipe.data.root, void=recipe.data.void)
-    kind = source.annotated[0] if isinstance(source, AnnotatedSource) else ""
-    return source, next(task for task in TASKS if task.annotations == kind)
+def _task_of_data(data: Any, recipe: Recipe, xo: XO | None) -> tuple[Any, Task]:
+    """Return the source of annotated images, and the task that they are for; the data and the first task otherwise."""
+    source, kinds = find_annotations(data, xo=xo, root=recipe.data.root, void=recipe.data.void)
+    return (source, next(task for task in TASKS if task.annotations == kinds[0])) if kinds else (data, TASKS[0])
+
+
+def _parents_of_file(recipe: Recipe) -> dict[str, str] | None:
+    """Return the parents in the file that the recipe names, if it does.
+
+    Raises:
+        OptionError: the file holds no parents.
+    """
+    wanted = recipe.data.parents
+    return None if wanted in (None, "none", NESTED) else read_parents(Path(wanted))
+
+
+def _with_parents(card: ModelCard, recipe: Recipe, dataset: Dataset, task: Task) -> ModelCard:
+    """Return the card with the hierarchy of its classes: the one that is asked for, or that of the data.
+
+    Raises:
+        OptionError: it is no hierarchy, or an image has not exactly one class.
+        UnknownNameError: it has a parent of what is no class.
+    """
+    parents = _parents_of_file(recipe)
+    if recipe.data.parents == "none" or not (task.exclusive or recipe.data.parents):
+        return card
+    if recipe.data.parents == NESTED and not dataset.index.parents:
+        raise OptionError(f"--parents {NESTED}: no class folder of {dataset.name} lies in another folder")
+    try:
+        # A file says what somebody means; folders may be of a class none of whose images can be read.
+        return replace(card, parents=parents_of(card.classes, dataset.index.parents) if parents is None else parents)
+    except HubelError as error:
+        error.args = (f"--parents {recipe.data.parents or 'of the data'}: {error}",)
+        raise
 
 
 def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights) -> tuple[Splits, bool]:

@@ -15,9 +15,10 @@ import numpy as np
 from torch import nn
 
 from hubel.core.files import write_atomic
-from hubel.core.progress import duration
+from hubel.core.progress import counted, duration
 from hubel.core.resources import usable_cores
 from hubel.export.bench.machine import processor_name
+from hubel.inference.device import device_name
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import TrainedModel
 from hubel.training.plan import Plan
@@ -51,8 +52,8 @@ _METRICS = {
 }
 # Settings that change no model, or stand in other rows of the page.
 _ELSEWHERE = {
-    "loading_threads", "cache", "root", "device", "threads", "checkpoint_minutes", "seed", "task", "model", "weights",
-    "epochs",
+    "loading_threads", "cache", "root", "parents", "device", "threads", "checkpoint_minutes", "seed", "task", "model",
+    "weights", "epochs",
 }  # fmt: skip
 _WEAKEST = 3  # classes
 
@@ -74,12 +75,19 @@ def record_run(
     card = dataclasses.replace(card, provenance={**card.provenance, "run": record})
     save_model(trained.path, network.state_dict(), card)
     circumstances = {
-        "Time": duration(60 * trained.minutes),
-        "Machine": f"{usable_cores()} cores, {processor_name()}; {plan.device}",
+        "Time": f"{duration(60 * trained.minutes)} of training",
+        "Machine": _machine(plan),
         "Energy": "not measured",
     }
     write_atomic(folder / CARD_FILE, hub_card(card, circumstances))
     return card
+
+
+def _machine(plan: Plan) -> str:
+    """Return what has computed: threads, cores, processor, and the device where it is another."""
+    threads = f"{counted(plan.threads, 'thread')} on {counted(usable_cores(), 'core')}"
+    device = "" if plan.device.type == "cpu" else f"; {device_name(plan.device)}"
+    return f"{threads}, {processor_name()}{device}; {str(plan.precision).removeprefix('torch.')}"
 
 
 def run_record(plan: Plan, trained: TrainedModel, evaluation: Evaluation, card: ModelCard) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
 from hubel.training.run_report import evaluate_run
+from hubel.training.transfer import check_weights
 
 __all__ = ["RunResult", "data_location", "plan_of_run", "resume", "train", "train_planned"]
 
@@ -115,6 +116,7 @@ def _train(
         _check_new(out)  # before the images are indexed
     out = output_folder(out, verb="train", inputs=(data,))
     plan = plan_training(data, recipe, xo=xo)
+    check_weights(plan)
     seconds = {"indexing the images": time.monotonic() - started}
     name = f"{plan.dataset.source.name}-{plan.card.model}"
     folder = RunFolder(make_folder(out, verb="train", name=name))

@@ -39,7 +39,7 @@ from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
-__all__ = ["Tuning", "TuningPlan", "prepare_tuning", "pretrained_network"]
+__all__ = ["Tuning", "TuningPlan", "check_weights", "prepare_tuning", "pretrained_network"]
 
 _BATCH = 256  # maps that are averaged at once
 _WARM_UP, _TIMED = 32, 160  # images: the engine is chosen with the first ones, and timed on those up to the second
@@ -297,6 +297,17 @@ def _tuned(network: Network, plan: TuningPlan) -> Tuned:
         hold_norms=plan.hold_norms,
         hold_depthwise=plan.hold_depthwise,
     )
+
+
+def check_weights(plan: Plan) -> None:
+    """Refuse a file of weights that cannot be read, or does not fit, before a run is begun with it.
+
+    Raises:
+        WeightsError: as for `pretrained_network`.
+    """
+    if plan.transfer is not None and isinstance(plan.transfer.weights, Path):
+        with torch.device("meta"):
+            pretrained_network(plan, plan.transfer)
 
 
 def pretrained_network(plan: Plan, transfer: TransferPlan) -> Network:

@@ -8,6 +8,7 @@ from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from hubel.weights.card import ModelCard as ModelCard
+    from hubel.weights.class_tree import ClassTree as ClassTree
     from hubel.weights.convert import Converted as Converted
     from hubel.weights.convert import convert_file as convert_file
     from hubel.weights.coverage import CoverageTable as CoverageTable
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "hubel.weights.card": ("ModelCard",),
+        "hubel.weights.class_tree": ("ClassTree",),
         "hubel.weights.convert": ("Converted", "convert_file"),
         "hubel.weights.coverage": ("CoverageTable",),
         "hubel.weights.hub_card": ("hub_card",),

@@ -6,10 +6,12 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
+from hubel.weights.class_tree import ClassTree
 from hubel.weights.coverage import CoverageTable
 from hubel.weights.novelty_rule import NoveltyRule
 
@@ -24,7 +26,7 @@ SCORES = ("softmax", "sigmoid", "identity")
 DENSE = ("maps", "boxes", "points")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "dense", "novelty", "reference", "coverage", "costs")
+_ONLY_IF_SET = ("tta", "dense", "novelty", "reference", "coverage", "costs", "parents")
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
@@ -53,10 +55,11 @@ class ModelCard:
             `hubel.audit.drifting.reference`. Empty where there are none.
         coverage: thresholds of prediction sets; None where the model has none.
         dense: the kind of output of a network that annotates images, see `DENSE`; "" for all others.
+        parents: the parent of a class, or of another parent, by name; empty where the classes have no hierarchy.
 
     Raises:
         OptionError: a value is invalid.
-        UnknownNameError: there are no classes, and there is no such network.
+        UnknownNameError: there are no classes, and there is no such network; or a parent of no class.
     """
 
     model: str
@@ -74,6 +77,7 @@ class ModelCard:
     reference: Mapping[str, Any] = field(default_factory=dict)
     coverage: CoverageTable | None = None
     dense: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -100,6 +104,8 @@ class ModelCard:
             raise OptionError("a model without classes has no rule for images of none of them")
         if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
             raise OptionError(f"thresholds of coverage are those of {len(self.classes)} classes")
+        if self.parents:
+            self.class_tree()  # which refuses what is no hierarchy
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
             raise OptionError(f"an input of {pixels:,} pixels is too large; {_MAX_PIXELS:,} is the most")
 
@@ -162,6 +168,21 @@ class ModelCard:
             )
         return self.coverage
 
+    def class_tree(self) -> ClassTree:
+        """Return the hierarchy of the classes; of one without parents, all classes stand at the top.
+
+        Raises:
+            OptionError: an image has not exactly one of the classes; or the parents are no hierarchy.
+            UnknownNameError: there is a parent of no class.
+        """
+        if not self.classes or self.task != "classify":
+            raise OptionError(f"a hierarchy needs one class an image; the task {self.task} has none, or several")
+        return self._tree
+
+    @cached_property
+    def _tree(self) -> ClassTree:
+        return ClassTree(self.classes, self.parents)
+
     def rescored(self, **changes: Any) -> ModelCard:
         """Return a card with some changes for other scores than these, such as a mean over several.
 
@@ -181,7 +202,7 @@ class ModelCard:
         Raises:
             TypeError, ValueError, LookupError: the values are not those of a card.
         """
-        kinds = {"model": str, "classes": list, "options": dict, "provenance": dict, "reference": dict}
+        kinds = {"model": str, "classes": list, "options": dict, "provenance": dict, "reference": dict, "parents": dict}
         for name, kind in kinds.items():
             if not isinstance(values.get(name, {}) if name in _ONLY_IF_SET else values[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")

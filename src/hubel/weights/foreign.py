@@ -120,7 +120,7 @@ def fit_weights(network: nn.Module, found: Mapping[str, Tensor], varying: Varyin
     The last layer is not loaded if the number of classes differs or the file has none, nor are auxiliary classifiers
     that the file lacks. A first convolution over RGB is adapted to other channels: summed for grayscale, which gives
     the same output for a gray image; repeated and scaled for more. A fully connected layer can be loaded from a
-    convolution over the whole map.
+    convolution over the whole map. A network on the meta device is compared and gets nothing.
 
     Raises:
         MismatchError: weights are missing, unexpected, or of another shape or type.
@@ -129,7 +129,8 @@ def fit_weights(network: nn.Module, found: Mapping[str, Tensor], varying: Varyin
     loaded, unchanged = match_weights(network, found, varying)
     if name := first_not_finite(loaded):
         raise WeightsError(f"the weights {name} contain NaN or infinite numbers")
-    network.load_state_dict(loaded, strict=False)
+    if not any(tensor.is_meta for tensor in network.state_dict().values()):
+        network.load_state_dict(loaded, strict=False)
     return unchanged
 
 

@@ -109,7 +109,7 @@ def test_flaws_are_counted_and_named(tmp_path: Path, flaw: str) -> None:
     dataset = open_dataset(tmp_path)
     (note,) = [note for note in dataset.notes() if flaw in note]
     assert isinstance(note, Caution)
-    assert note == f"1 {flaw} (annotations.json, annotation 3)"
+    assert note == f"{flaw}: 1 (annotations.json, annotation 3)"
     assert ("annotations.json, annotation 3", flaw) in dataset.index.passed
     boxes = dataset.source.annotation(0).boxes.tolist()  # type: ignore[attr-defined]
     third = {"cut": [0, 3, 15, 30], "swapped": [5, 10, 15, 15]}
@@ -124,7 +124,7 @@ def test_missing_and_unlisted_images(tmp_path: Path) -> None:
     assert dataset.index.unreadable() == [("gone.png", "there is no such file")]
     assert "1 file passed over: images that no annotation file names (images/other.png)" in dataset.notes()
     coco(tmp_path / "annotations.json", [{"file_name": "x.png"}, {"file_name": "y.png"}], BOXES[:1])
-    with pytest.raises(DataError, match=r"none of the 2 images exists; the first is 'x.png'"):
+    with pytest.raises(DataError, match=r"none of the 2 images can be used; the first is 'x.png'"):
         open_dataset(tmp_path / "annotations.json")
 
 
@@ -147,8 +147,8 @@ def test_sizes_that_differ(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     assert dataset.source.annotation(0).boxes.tolist() == [[5, 10, 25, 20]]  # type: ignore[attr-defined]
     assert [note[:45] for note in dataset.notes()[:2]] == [
-        "1 images of another size than their annotatio",
-        "1 images of another shape than their annotati",
+        "images of another size than their annotations",
+        "images of another shape than their annotation",
     ]
 
 
@@ -207,7 +207,7 @@ def test_regions_fill_masks(tmp_path: Path) -> None:
     assert (group[:, :2] == 255).all()
     assert (group[:, 2:] == 0).all()
     assert source.annotation(0, masks=False).mask is None
-    assert sum("are left out (images/" in note for note in dataset.notes()) == 2
+    assert sum("are left out: 1 (images/" in note for note in dataset.notes()) == 2
 
 
 POINTS = {

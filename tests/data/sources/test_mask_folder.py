@@ -148,12 +148,12 @@ def test_flaws_are_counted_and_named(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     notes = dataset.notes()
     expected = [
-        "1 images without a mask, which are left out (images/6.png)",
-        "1 masks without an image (masks/9.png)",
-        "1 masks of another size than their image, which are fitted to it (masks/1.png)",
-        "1 masks of another shape than their image, which are left out (masks/2.png)",
-        "1 masks with pixels of an unknown class (7), which are ignored (masks/3.png)",
-        "2 masks that cannot be read, whose images are left out (masks/4.png: no mask that can be read (no image in a "
+        "images without a mask, which are left out: 1 (images/6.png)",
+        "masks without an image: 1 (masks/9.png)",
+        "masks of another size than their image, which are fitted to it: 1 (masks/1.png)",
+        "masks of another shape than their image, which are left out: 1 (masks/2.png)",
+        "masks with pixels of an unknown class (7), which are ignored: 1 (masks/3.png)",
+        "masks that cannot be read, whose images are left out: 2 (masks/4.png: no mask that can be read (no image in a "
         "format that hubel reads), masks/5.png: 1,200 colours; a mask has one for each class)",
     ]
     assert [note for note in notes if isinstance(note, Caution)][: len(expected)] == expected

@@ -94,7 +94,7 @@ def test_errors_for_data_that_cannot_be_opened(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownNameError, match="'digit'; did you mean digits"):
         open_source("digit")
-    with pytest.raises(UnknownNameError, match="known ones are: digits, xo"):
+    with pytest.raises(UnknownNameError, match="known ones are: digits, shapes, xo"):
         open_source("photographs")
     for name in ("photos.zip", "no/where", str(tmp_path / "gone")):
         with pytest.raises(DataError, match="no such file or folder"):

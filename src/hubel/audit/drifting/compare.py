@@ -20,6 +20,7 @@ from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
 from hubel.data.inputs import Input, as_inputs
+from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.inference.classifier import Classifier
 from hubel.inference.load import load_classifier
@@ -132,7 +133,7 @@ def drift(
     model: str | Path,
     images: Any,
     *,
-    data: str | Path | None = None,
+    data: str | Path | Rooted | None = None,
     alpha: float = 0.05,
     most: int = _MOST,
     seed: int = 0,
@@ -208,7 +209,7 @@ def compare_samples(
     )
 
 
-def _reference(model: str | Path, opened: Classifier, data: str | Path | None) -> Reference:
+def _reference(model: str | Path, opened: Classifier, data: str | Path | Rooted | None) -> Reference:
     """Return the reference in the card, or that of the images that a user names."""
     card = opened.card
     if data is None:
@@ -216,7 +217,7 @@ def _reference(model: str | Path, opened: Classifier, data: str | Path | None) -
             command = shell_command("hubel", "drift", model, "FOLDER", "--data", "DATA")
             raise OptionError(f"{model} keeps no statistics of its training images; name these: {command}")
         return read_reference(card.reference, len(card.classes))
-    dataset = open_dataset(str(data), labelled=False)
+    dataset = open_dataset(data, labelled=False)
     rows = dataset.rows()
     taught = Taught.read(card.provenance).among(dataset.digests(rows))
     new = rows[~taught]

@@ -106,8 +106,8 @@ def robustness_files(
     models = {str(name): load_predictor(name, device=device) for name in (model, baseline) if name is not None}
     if any(one.card.provenance.get("multi_label", False) for one in models.values()):
         raise OptionError("robustness is measured for models that assign one class to an image")
-    dataset = open_dataset(data)
     first, *others = models.values()
+    dataset = open_dataset(data, parents=first.card.parents or None)
     chosen = dataset.evaluation_rows(first.card.provenance, split)
     most = images or (_QUICK_IMAGES if quick else 1000)
     rows = chosen.rows[np.sort(permutation(len(chosen.rows), seed)[:most])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.core.files import user_path
 from hubel.data.sources import (
     arrays,
+    box_table,
     builtin,
     coco,
     folder,
@@ -20,13 +22,16 @@ from hubel.data.sources import (
     npy,
     parquet,
     saved,
+    shapes,
     table,
+    voc,
     webdataset,
+    yolo,
 )
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.class_folders import holds_photos
-from hubel.data.sources.kind import Rooted, SourceKind, SourceRequest
+from hubel.data.sources.kind import NESTED, Rooted, SourceKind, SourceRequest
 from hubel.data.sources.listing import Listing, Source
 
 __all__ = ["KINDS", "ArraySource", "Listing", "Source", "open_source"]
@@ -44,10 +49,14 @@ def _unless_photos(kind: SourceKind) -> SourceKind:
 # The first kind that recognises a request opens it, so a kind stands before those that would also accept its files.
 KINDS: tuple[SourceKind, ...] = (
     builtin.KIND,
+    shapes.KIND,
     arrays.KIND,
     hub.KIND,
     coco.KIND,
+    voc.KIND,
+    yolo.KIND,
     mask_folder.KIND,
+    box_table.KIND,
     table.KIND,
     *map(_unless_photos, (saved.KIND, parquet.KIND, webdataset.KIND, idx.KIND)),
     npy.KIND,
@@ -63,6 +72,7 @@ def open_source(
     xo: XO | None = None,
     root: str | Path | None = None,
     void: int | None = None,
+    parents: str | Mapping[str, str] | None = None,
 ) -> Source:
     """Open the source that `data` describes.
 
@@ -76,9 +86,12 @@ def open_source(
         root: the folder that the relative paths of a table start at; the table's own if None. `Rooted(table, root)` as
             the data says the same where there is no such argument.
         void: the value of a mask's pixels that belong to no class, beside 255.
+        parents: "folders" where class folders lie in folders of their parents; or the parents by the names of classes,
+            such as a model's card has them; see `SourceRequest`.
 
     Raises:
         DataError: nothing is there, or it is none of `KINDS`.
+        OptionError: `root` or `parents` do not suit the data.
         UnknownNameError: there is no file, folder or built-in dataset of this name.
     """
     if isinstance(data, Source):
@@ -90,7 +103,17 @@ def open_source(
         hint = "; images and their labels are a tuple (images, labels)" if isinstance(data, list) else ""
         raise DataError(f"data is {accepted}; not {type(data).__name__}{hint}")
     folder = None if root is None else user_path(root)
-    return _open(SourceRequest(data=data, root=folder, multi_label=multi_label, labelled=labelled, xo=xo, void=void))
+    return _open(
+        SourceRequest(
+            data=data,
+            root=folder,
+            multi_label=multi_label,
+            labelled=labelled,
+            xo=xo,
+            void=void,
+            parents=parents,
+        )
+    )
 
 
 def _open(request: SourceRequest) -> Source:
@@ -107,6 +130,10 @@ def _open(request: SourceRequest) -> Source:
         return _open(opened)
     if request.root is not None and not kind.rooted:
         raise OptionError(f"--root is the folder that the paths of a table start at; this is {kind.name}")
+    if request.parents == NESTED and not kind.nested:
+        raise OptionError(
+            f"--parents {NESTED} is for class folders in the folders of their parents; this is {kind.name}"
+        )
     if request.name:
         opened.name = request.name
     return opened
@@ -117,5 +144,7 @@ def _unrecognised(request: SourceRequest) -> DataError | UnknownNameError:
     if path.exists():
         return DataError(f"{path} is no dataset that hubel reads; expected {'; '.join(kind.name for kind in KINDS)}")
     if path.name == str(request.data) and path.suffix == "":
-        return UnknownNameError("folder, file or built-in dataset", str(request.data), builtin.DATA_SETS)
+        return UnknownNameError(
+            "folder, file or built-in dataset", str(request.data), (*builtin.DATA_SETS, shapes.SHAPES)
+        )
     return DataError(f"{request.data}: no such file or folder")

@@ -25,7 +25,7 @@ from hubel.data.sources.objects import Flaws, Frame, MarkedImage, frame_of, repa
 from hubel.data.sources.regions import region_mask
 from hubel.data.sources.walk import image_files
 
-__all__ = ["AnnotatedFiles", "data_root", "kinds_of", "one_name"]
+__all__ = ["AnnotatedFiles", "data_root", "folder_split", "kinds_of", "one_name"]
 
 _SMALL = (64, 64)  # an image is decoded at a small scale where only its size is wanted
 
@@ -81,10 +81,10 @@ class AnnotatedFiles(ABC):
         missing = [image for image in self._images if image.reason]
         if not self._images or len(missing) == len(self._images):
             named = f"; the first is {one_line(missing[0].path)!r}: {missing[0].reason}" if missing else ""
-            found = f"none of the {counted(len(missing), 'image')} exists" if missing else "there is no image"
+            found = f"none of the {counted(len(missing), 'image')} can be used" if missing else "there is no image"
             raise DataError(f"{self.location}: {found}{named}")
         for image in self._images:
-            rows.add(image.path, "", image.split, image.stamp)
+            rows.add(image.path, "", image.split, 0 if image.reason else image.stamp)
         self._notes = [*rows.notes, *flaws.notes()]
         rows.skip.files += flaws.files
         return replace(rows.build(), notes=tuple(self._notes))
@@ -235,6 +235,11 @@ class _Others(PassedOver):
     def __call__(self, reason: str, example: str = "", n: int = 1, *, path: str = "") -> None:
         if not (reason == "not images" and path.lower().endswith(tuple(self._endings))):
             self._skip(reason, example, n, path=path)
+
+
+def folder_split(path: str) -> int:
+    """Return the code of the split that the folders of a path name; 0 without one."""
+    return next((code for folder in path.split("/")[:-1] if (code := split_code(folder))), 0)
 
 
 def one_name(name: object) -> str:

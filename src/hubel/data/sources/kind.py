@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,10 @@ from hubel.data.sources.listing import Source
 if TYPE_CHECKING:
     from hubel.data.sources.builtin import XO
 
-__all__ = ["Rooted", "SourceKind", "SourceRequest"]
+__all__ = ["NESTED", "Rooted", "SourceKind", "SourceRequest"]
+
+#: As `SourceRequest.parents`: class folders lie in the folders of their parents.
+NESTED = "folders"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class SourceRequest:
         multi_label: one label text may name several classes, separated by "|".
         xo: settings of the built-in dataset "xo"; None for any other dataset.
         void: the value of a mask's pixels that belong to no class, beside 255.
+        parents: `NESTED` where the innermost folders are the classes; or the parent of each class that has one, by
+            name, such as a model has learned them: then a folder called like a parent holds class folders.
     """
 
     data: Any
@@ -59,6 +64,7 @@ class SourceRequest:
     multi_label: bool = False
     xo: XO | None = None
     void: int | None = None
+    parents: str | Mapping[str, str] | None = None
 
     @property
     def path(self) -> Path:
@@ -76,6 +82,7 @@ class SourceKind:
         open: returns the source, or another request to open in its place (a download, once it is on the disk).
         multi_label: labels may name several classes.
         rooted: the images are named by paths, which may start at a folder of the user's choice.
+        nested: classes are folders, which may lie in those of their parents.
     """
 
     name: str
@@ -83,3 +90,4 @@ class SourceKind:
     open: Callable[[SourceRequest], Source | SourceRequest]
     multi_label: bool = False
     rooted: bool = False
+    nested: bool = False

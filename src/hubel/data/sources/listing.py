@@ -184,6 +184,7 @@ class Listing:
         notes: remarks for the user, a line each.
         passed: path and reason of each file that was passed over, of the first 100,000.
         annotations: a digest of all that is marked on the images; empty where labels say all.
+        parents: the parent of a class, or of another parent, where the source has a hierarchy.
     """
 
     paths: TextColumn
@@ -195,6 +196,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     passed: tuple[tuple[str, str], ...] = ()
     annotations: bytes = b""
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -206,6 +208,7 @@ class ListingBuilder:
     Attributes:
         skip: counts the files that are passed over.
         notes: remarks for the user, a line each.
+        parents: the parent of a class, or of another parent.
     """
 
     def __init__(self) -> None:
@@ -218,6 +221,7 @@ class ListingBuilder:
         self._texts: list[str] = []
         self.skip = PassedOver()
         self.notes: list[str] = []
+        self.parents: dict[str, str] = {}
 
     def add(self, path: str, label: str | None, split: int = 0, stamp: int = 0) -> None:
         """Add a row."""
@@ -250,6 +254,7 @@ class ListingBuilder:
             self.skip.counts(),
             tuple(self.notes),
             tuple(self.skip.files),
+            parents=dict(self.parents),
         )
 
 

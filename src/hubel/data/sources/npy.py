@@ -122,5 +122,8 @@ def _text(shape: tuple[int, ...]) -> str:
 KIND = SourceKind(
     name="a folder of class folders of .npy images",
     recognises=lambda request: is_npy_folder(request.path),
-    open=lambda request: NpySource(request.path, labelled=request.labelled, within=request.within),
+    open=lambda request: NpySource(
+        request.path, labelled=request.labelled, within=request.within, parents=request.parents
+    ),
+    nested=True,
 )

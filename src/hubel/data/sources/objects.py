@@ -71,7 +71,7 @@ class Flaws(PassedOver):
 
     def notes(self) -> list[str]:
         """Return a warning for each kind of flaw."""
-        return [Caution(f"{n:,} {what}") for what, n in self.counts().items()]
+        return [Caution(f"{what}: {n:,}{self._shown(what)}") for what, n in self._counts.items()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """A table of image paths: CSV, TSV or Parquet with a column of paths, one of labels and, if there are splits, `split`.
 
-The columns are found by their usual names (`image_path`, `file_name`, ...; `label`, `class`, ...). Text may be divided
-by commas, semicolons or tabs, and be UTF-8, UTF-16 or, as Excel writes it in Korea, cp949.
+The columns are found by their usual names (`image_path`, `file_name`, ...; `label`, `class`, ...); a column `parent`
+has the parent of each label. Text may be divided by commas, semicolons or tabs, and be UTF-8, UTF-16 or, as Excel
+writes it in Korea, cp949.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import DataError, DecodeError, OptionError
+from hubel.core.notes import Caution
 from hubel.data.reading import one_line, read_regular
 from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.labels import LABEL_COLUMNS, LabelReader
-from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder, split_code
+from hubel.data.sources.listing import SPLITS, Listing, ListingBuilder, class_name, split_code
+from hubel.data.sources.parents import ParentReader
 
-__all__ = ["KIND", "PATH_COLUMNS", "TableSource", "is_path_table"]
+__all__ = ["KIND", "PATH_COLUMNS", "TableSource", "column_place", "find_file", "is_path_table", "text_rows"]
 
 #: Usual names of a column of paths, the first choice first.
 PATH_COLUMNS = (
@@ -43,7 +46,9 @@ def is_path_table(path: Path) -> bool:
         from hubel.data.sources.parquet import column_names, holds_encoded_images
 
         names = column_names(path)
-        return "image_path" in names or (_place(names, PATH_COLUMNS) is not None and not holds_encoded_images(path))
+        return "image_path" in names or (
+            column_place(names, PATH_COLUMNS) is not None and not holds_encoded_images(path)
+        )
     return path.suffix.lower() in _ENDINGS and path.is_file()
 
 
@@ -94,12 +99,14 @@ class TableSource:
         places: list[str] = []  # of the rows
         missing: list[str] = []
         self._reasons = {}
-        for place, name, value, part in self._rows(rows.notes):
+        parents = ParentReader()
+        for place, name, value, part, parent in self._rows(rows.notes):
             label = reader.read(value, place)
+            parents.read(label, parent, place)
             split = split_code(part) if part else 0
             if split is None:
                 raise DataError(f"{self.path}, {place}: split is train, val or test, not {one_line(part)!r}")
-            path, stamp = self._find(name)
+            path, stamp = find_file(name, self._base)
             first = seen.setdefault(stamp, len(places)) if stamp else len(places)
             if first < len(places):
                 if rows.row(first) != (label, split):
@@ -118,6 +125,9 @@ class TableSource:
                 f"{one_line(missing[0])!r} in {places[0]}, looked for in {self._root.resolve()}. If the paths start at "
                 "another folder, name it by --root"
             )
+        if not self._multi_label:
+            rows.parents, note = parents.found()
+            rows.notes += [Caution(f"{self.path.name}: {note}")] if note else []
         return rows.build()
 
     def read(self, row: int, path: str) -> bytes:
@@ -127,19 +137,11 @@ class TableSource:
         inside = not Path(path).is_absolute() and ".." not in Path(path).parts
         return read_regular(self._root / path, root=self._within if inside else None)
 
-    def _find(self, path: str) -> tuple[str, int]:
-        """Return the spelling of a path under which there is a file, and its stamp; the path and 0 if there is none."""
-        for spelling in _spellings(path):
-            with contextlib.suppress(OSError, ValueError):  # ValueError: a name that no file can have
-                full = os.path.normpath(os.path.join(self._base, spelling))  # noqa: PTH118
-                return spelling, file_stamp(full, os.stat(full))  # noqa: PTH116
-        return path, 0
-
-    def _rows(self, notes: list[str]) -> Iterator[tuple[str, str, Any, str]]:
-        """Yield the place of each row, its path, its label as it is written, and its split."""
+    def _rows(self, notes: list[str]) -> Iterator[tuple[str, str, Any, str, str]]:
+        """Yield the place of each row, its path, its label as it is written, its split, and the label's parent."""
         parquet = self.path.suffix.lower() == ".parquet"
-        for place, (path, label, split) in self._parquet_rows() if parquet else self._text_rows(notes):
-            yield place, _as_text(path), label, _as_text(split).strip()
+        for place, (path, label, split, parent) in self._parquet_rows() if parquet else self._text_rows(notes):
+            yield place, _as_text(path), label, _as_text(split).strip(), class_name(_as_text(parent).strip())
 
     def _parquet_rows(self) -> Iterator[tuple[str, Sequence[Any]]]:
         from hubel.data.sources.parquet import column_names, values_of
@@ -150,26 +152,19 @@ class TableSource:
             yield f"row {number}", values
 
     def _text_rows(self, notes: list[str]) -> Iterator[tuple[str, Sequence[Any]]]:
-        try:
-            text, note = _decoded(self.path.read_bytes())
-            notes += [f"{self.path.name} {note}"] if note else []
-            reader, header = _reader(text)
-            columns = self._columns(header)
-            for row in reader:
-                if any(field.strip() for field in row):
-                    values = [row[c] if c is not None and c < len(row) else None for c in columns]
-                    yield f"line {reader.line_num}", values
-        except (OSError, UnicodeError, csv.Error) as error:
-            reason = "its encoding is unknown; save it as UTF-8" if isinstance(error, UnicodeError) else one_line(error)
-            raise DataError(f"{self.path} is no readable table: {reason}") from None
+        lines = text_rows(self.path, notes)
+        _, header = next(lines)
+        columns = self._columns(header)
+        for place, row in lines:
+            yield place, [row[c] if c is not None and c < len(row) else None for c in columns]
 
-    def _columns(self, present: Sequence[str]) -> tuple[int, int | None, int | None]:
-        """Return the positions of path, label and split.
+    def _columns(self, present: Sequence[str]) -> tuple[int, int | None, int | None, int | None]:
+        """Return the positions of path, label, split and parent.
 
         Raises:
             DataError: there are no paths, or no labels where they are needed.
         """
-        path, label = _place(present, PATH_COLUMNS), _place(present, LABEL_COLUMNS)
+        path, label = column_place(present, PATH_COLUMNS), column_place(present, LABEL_COLUMNS)
         if path is None or (label is None and self._labelled):
             absent = [
                 f"{what} ({', '.join(names[:3])}, ...)"
@@ -181,7 +176,39 @@ class TableSource:
                 f"{self.path} has no column of {' or of '.join(absent)}; its columns are "
                 f"{', '.join(shown) or 'nothing'}; name them in the first line, such as image_path,label"
             )
-        return path, label, _place(present, ("split",))
+        return path, label, column_place(present, ("split",)), column_place(present, ("parent",))
+
+
+def text_rows(path: Path, notes: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the header of a table of text, and then its rows that are not empty, each with its place.
+
+    Args:
+        path: the table.
+        notes: gets a remark on an encoding that had to be guessed.
+
+    Raises:
+        DataError: it is no readable table.
+    """
+    try:
+        text, note = _decoded(path.read_bytes())
+        notes += [f"{path.name} {note}"] if note else []
+        reader, header = _reader(text)
+        yield "line 1", header
+        for row in reader:
+            if any(field.strip() for field in row):
+                yield f"line {reader.line_num}", row
+    except (OSError, UnicodeError, csv.Error) as error:
+        reason = "its encoding is unknown; save it as UTF-8" if isinstance(error, UnicodeError) else one_line(error)
+        raise DataError(f"{path} is no readable table: {reason}") from None
+
+
+def find_file(path: str, base: str) -> tuple[str, int]:
+    """Return the spelling of a path under which there is a file, and its stamp; the path and 0 if there is none."""
+    for spelling in _spellings(path):
+        with contextlib.suppress(OSError, ValueError):  # ValueError: a name that no file can have
+            full = os.path.normpath(os.path.join(base, spelling))  # noqa: PTH118
+            return spelling, file_stamp(full, os.stat(full))  # noqa: PTH116
+    return path, 0
 
 
 def _spellings(path: str) -> Iterator[str]:
@@ -195,7 +222,7 @@ def _spellings(path: str) -> Iterator[str]:
         yield from (unicodedata.normalize(form, forward) for form in ("NFC", "NFD"))
 
 
-def _place(present: Sequence[str], wanted: Sequence[str]) -> int | None:
+def column_place(present: Sequence[str], wanted: Sequence[str]) -> int | None:
     """Return the position of the column with the first of some names, whatever its capitals and blanks."""
     names = [re.sub(r"[\s-]+", "_", name.strip().lower()) for name in present]
     return next((names.index(name) for name in wanted if name in names), None)
@@ -244,7 +271,7 @@ def _reader(text: str) -> tuple[Any, list[str]]:
     for delimiter in _DELIMITERS:
         file.seek(start)
         header = next(csv.reader(file, delimiter=delimiter), [])
-        known = sum(_place(header, names) is not None for names in (PATH_COLUMNS, LABEL_COLUMNS))
+        known = sum(column_place(header, names) is not None for names in (PATH_COLUMNS, LABEL_COLUMNS))
         found.append((known, len(header), delimiter, header))
     _, _, delimiter, header = max(found, key=lambda option: option[:2])
     # A blank after each delimiter is no part of the values, and a quote after it is one.

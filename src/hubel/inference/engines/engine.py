@@ -15,7 +15,20 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from hubel.inference.engines.frozen import FrozenNetwork
 
-__all__ = ["ConversionStep", "Engine", "ModuleRunner", "ModuleSupport", "OnnxRunner", "Precision", "missing_packages"]
+__all__ = [
+    "MAPS_A_LANE",
+    "ConversionStep",
+    "Engine",
+    "ModuleRunner",
+    "ModuleSupport",
+    "OnnxRunner",
+    "Precision",
+    "missing_packages",
+]
+
+# Bytes of maps that the graphs of exported files may have at once, a core; VGG-11 needs 800 MiB for 20 images of 224
+# pixels.
+MAPS_A_LANE = 2**30
 
 # Normalised images float32 `(n, c, h, w)`, n >= 1, to outputs float32 `(n, ...)`; for one caller at a time, and for
 # the height and width of the samples that it was made with.

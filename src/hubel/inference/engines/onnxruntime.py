@@ -18,6 +18,7 @@ from hubel.core.errors import ModelFileError
 from hubel.core.resources import available_memory, usable_cores
 from hubel.data.reading import one_line
 from hubel.inference.engines.engine import (
+    MAPS_A_LANE,
     ConversionStep,
     Engine,
     ModuleRunner,
@@ -35,8 +36,6 @@ __all__ = ["ENGINE", "session_options"]
 
 _EXPORT = ConversionStep("export", 1.5)
 _COMPILATION = ConversionStep("compilation", 0.5)
-# Bytes of maps that the graphs of all lanes may have at once, a lane; VGG-11 needs 800 MiB for 20 images of 224 pixels.
-_MAPS_A_LANE = 2**30
 
 
 def session_options(ort: Any, threads: int) -> Any:
@@ -76,7 +75,7 @@ def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
 @cache
 def _bound_memory(ort: Any) -> None:
     """Bound the memory that all sessions of exported files share; their weights, as large as the file, do not count."""
-    most = min(_MAPS_A_LANE * usable_cores(), available_memory() // 2)
+    most = min(MAPS_A_LANE * usable_cores(), available_memory() // 2)
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     with contextlib.suppress(RuntimeError):  # the program around has one already
         ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"max_mem": most}))

@@ -1,18 +1,24 @@
 """OpenVINO (50 MB, `hubel[fast]`): faster with most networks of plain convolutions, and slower with some others.
 
-Exported files are computed in the precision that they have, also where a processor could round to bfloat16.
+Exported files are computed in the precision that they have, also where a processor could round to bfloat16, and within
+bounded memory: anyone may have made them. OpenVINO has no bound of its own, so the maps of a graph are added up first.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import queue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.errors import ModelFileError
+from hubel.core.resources import available_memory
+from hubel.data.reading import one_line
 from hubel.inference.engines.engine import (
+    MAPS_A_LANE,
     ConversionStep,
     Engine,
     ModuleRunner,
@@ -27,7 +33,7 @@ from hubel.inference.quiet import undisturbed
 if TYPE_CHECKING:
     from hubel.inference.engines.frozen import FrozenNetwork
 
-__all__ = ["ENGINE"]
+__all__ = ["ENGINE", "maps_of_one_image"]
 
 _GRAPH = ConversionStep("graph", 3.5)
 _CALIBRATION = ConversionStep("calibration", 7.0)
@@ -75,7 +81,48 @@ def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
     with undisturbed():
         openvino = importlib.import_module("openvino")
     graph = openvino.Core().read_model(model)
-    return _open(graph, Precision.FLOAT32, threads, lanes=lanes, settings={"NUM_STREAMS": str(lanes)})  # type: ignore[no-any-return]
+    most, needed = min(MAPS_A_LANE * threads, available_memory() // 2) // lanes, maps_of_one_image(graph)
+    if needed > most:
+        raise ModelFileError(f"it needs {needed:,} bytes for the maps of one image; {most:,} are the most")
+    run = _open(graph, Precision.FLOAT32, threads, lanes=lanes, settings={"NUM_STREAMS": str(lanes)})
+    at_once = most // max(1, needed)
+
+    def bounded(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(images) <= at_once:
+            return run(images)  # type: ignore[no-any-return]
+        return np.concatenate([run(images[start : start + at_once]) for start in range(0, len(images), at_once)])
+
+    return bounded
+
+
+def maps_of_one_image(graph: Any) -> int:
+    """Return how many bytes of maps are alive at once while a graph, its nodes in order, computes one image.
+
+    A map lives from the node that makes it to the last one that reads it; weights, which are in the file, do not count.
+
+    Args:
+        graph: of one input, `(n, height, width, channels)`; it is left as it is.
+
+    Raises:
+        ModelFileError: the size of a map depends on the content of an image.
+    """
+    graph = graph.clone()
+    graph.reshape([1, *(dimension.get_length() for dimension in list(graph.input().get_partial_shape())[1:])])
+    nodes = [node for node in graph.get_ordered_ops() if node.get_type_name() != "Constant"]
+    freed: dict[int, int] = {}  # bytes, by the place of the node that reads them last
+    places = {node.get_name(): place for place, node in enumerate(nodes)}
+    alive = most = 0
+    for place, node in enumerate(nodes):
+        for output in node.outputs():
+            if output.get_partial_shape().is_dynamic:
+                raise ModelFileError(f"the size of {one_line(node.get_friendly_name())} depends on the image")
+            size = math.prod(output.get_shape()) * output.get_element_type().size
+            last = max((places[reader.get_node().get_name()] for reader in output.get_target_inputs()), default=place)
+            freed[last] = freed.get(last, 0) + size
+            alive += size
+        most = max(most, alive)
+        alive -= freed.pop(place, 0)
+    return most
 
 
 def _open(graph: Any, precision: Precision, threads: int, *, lanes: int, settings: dict[str, str]) -> Any:

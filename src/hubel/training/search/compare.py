@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.random import bits
+from hubel.metrics.intervals import bootstrap
 
 __all__ = ["Confirmation", "compare"]
 
@@ -39,7 +39,7 @@ class Confirmation:
 def compare(
     first: Callable[[NDArray[np.int64]], float], second: Callable[[NDArray[np.int64]], float], n: int, seed: int = 0
 ) -> Confirmation:
-    """Compare two scores by the paired bootstrap (Efron & Tibshirani 1993, Section 16.4): images are drawn again.
+    """Compare two scores by the paired bootstrap of `hubel.metrics.bootstrap`: images are drawn again.
 
     Args:
         first: the score of the first model on some of the images, given their positions with repetitions; higher is
@@ -53,6 +53,11 @@ def compare(
     True
     """
     every = np.arange(n)
-    drawn = (bits(seed, np.arange(_RESAMPLES)[:, None], every[None]) % np.uint64(n)).astype(np.int64)
-    differences = [second(at) - first(at) for at in drawn]
-    return Confirmation(difference=second(every) - first(every), lower=float(np.quantile(differences, _RISK)), images=n)
+
+    def differences(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        # A score takes images rather than weights: one that is drawn twice is there twice.
+        drawn = (np.repeat(every, counts) for counts in np.rint(weights * max(n - 1, 1) / n).astype(np.int64))
+        return np.array([second(at) - first(at) for at in drawn])
+
+    values = bootstrap(differences, np.ones(n, np.int64), replicates=_RESAMPLES, seed=seed)
+    return Confirmation(difference=second(every) - first(every), lower=float(np.quantile(values, _RISK)), images=n)

@@ -24,10 +24,23 @@ from hubel.training.run_folder import RunFolder
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import load_model
 
-__all__ = ["Measured", "OnEpochOf", "pooled_score", "run_trial"]
+__all__ = ["GiveUp", "Measured", "OnEpochOf", "pooled_score", "run_trial"]
 
 #: Called after each epoch with its row of `metrics.csv`, and the number of all epochs; raises what ends the trial.
 OnEpochOf = Callable[[Mapping[str, float], int], object]
+
+
+class GiveUp(Exception):  # noqa: N818  # no error: a trial that is not worth its time
+    """End a trial before its last epoch.
+
+    Args:
+        state: of the trial, as the study keeps it.
+        note: why, for the user.
+    """
+
+    def __init__(self, state: str, note: str) -> None:
+        super().__init__(note)
+        self.state, self.note = state, note
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

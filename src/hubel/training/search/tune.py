@@ -1,9 +1,8 @@
 """Tune a recipe: try settings on the images at hand within a time limit, and train the best one.
 
 The test images are measured once, on the final model. Trials learn on some of the other images, and are compared on
-images that are set aside (the first fold). The best of many trials is better there than elsewhere, by luck; so it is
-confirmed on other folds, whose images no trial was compared on: it replaces the default recipe only if it is better
-there beyond noise.
+images that are set aside (the first fold); whether the best one replaces the default recipe is decided on others, see
+`hubel.training.search.decision`.
 """
 
 from __future__ import annotations
@@ -33,13 +32,15 @@ from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training, resolve
 from hubel.training.run_folder import RunFolder
 from hubel.training.search.clock import Clock
-from hubel.training.search.compare import Confirmation, compare
+from hubel.training.search.compare import Confirmation
 from hubel.training.search.cost import Costs
+from hubel.training.search.decision import Decider, Decision
 from hubel.training.search.folds import Folds
+from hubel.training.search.forecast import SLOWER, Forecast
 from hubel.training.search.record import SearchFolder, newest_unfinished_search, settings_text
 from hubel.training.search.space import START, Space, make_space
 from hubel.training.search.study import SKIPPED, Study, TrialRow, check_optuna
-from hubel.training.search.trial import Measured, pooled_score, run_trial
+from hubel.training.search.trial import GiveUp, Measured, run_trial
 from hubel.training.train import RunResult, data_location, train_planned
 
 __all__ = ["MINUTES", "TuneResult", "resume_tuning", "tune"]
@@ -50,8 +51,6 @@ _SIGINT = 2
 _LEAST_MINUTES, _MOST = 0.01, 1_000_000  # minutes; minutes and trials
 _DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the default recipe may take
 _CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
-_REPORT = 8.0  # seconds of figures, report and calibration
-_SLOWER = 1.15  # the machine may be slower than in the trials before
 _LOOKED = 0.25  # share of its time after which a trial is judged by its speed
 _SLACK = 1.3  # a trial may take so many times as long as was predicted
 _NOTHING_NEW = 25  # suggestions in a row that were tried already, or take too long
@@ -211,14 +210,6 @@ def _metric(plan: Plan, name: str | None) -> tuple[str, Metric]:
     return name, known[name]
 
 
-class _GiveUp(Exception):  # noqa: N818  # no error: a trial that is not worth its time
-    """End a trial before its last epoch."""
-
-    def __init__(self, state: str, note: str) -> None:
-        super().__init__(note)
-        self.state, self.note = state, note
-
-
 class _Search:
     """A search under way."""
 
@@ -237,6 +228,7 @@ class _Search:
         self.metric_name, self.metric = _metric(plan, state["metric"])
         self.run_folder = RunFolder(folder.path)
         self.folds, self.costs = Folds.of(plan), Costs()
+        self.forecast = Forecast(space=space, folds=self.folds, costs=self.costs, measured=len(plan.measured.images))
         self.study = Study(folder.journal, space, plan.loop.seed)
         self._earlier = float(state["spent"])
         self._saved = -math.inf
@@ -248,16 +240,32 @@ class _Search:
         """Search, confirm, train, measure."""
         self._announce()
         self._save(force=True)
-        decision = self.state.get("decision")
         try:
-            if decision is None:
+            if self.state.get("decision") is None:
                 self._try_settings()
-                decision = self._decide()
-                self.state["decision"] = decision
+                self.state["decision"] = self._decide().to_json()
                 self._save(force=True)
         except KeyboardInterrupt:
             return self._stopped()
-        return self._finish(decision)
+        return self._finish(Decision.from_json(self.state["decision"]))
+
+    def _decide(self) -> Decision:
+        decider = Decider(
+            study=self.study,
+            default=self.space.default.params(),
+            sample=self._sample,
+            folds=self.folds,
+            forecast=self.forecast,
+            clock=self.clock,
+            measure=self._measure,
+            tell=self.run_folder.tell,
+            save=self._save,
+            metric=self._metric_text,
+            seed=self.plan.loop.seed,
+        )
+        decision = decider.decide()
+        shutil.rmtree(self.folder.trials, ignore_errors=True)
+        return decision
 
     # Trials ---------------------------------------------------------------------------------------------------
 
@@ -292,7 +300,7 @@ class _Search:
         params = self.space.default.params()
         most = _DEFAULT_SHARE * self.clock.seconds
         for size in self.folds.samples():
-            if self._predicted(params, size) <= most:
+            if self.forecast.trial(params, size) <= most:
                 break
         return size
 
@@ -307,35 +315,13 @@ class _Search:
         return self._needed(params) <= self.clock.left
 
     def _needed(self, params: Mapping[str, Any]) -> float:
-        default = self.space.default.params()
-        confirming = self._confirming * (self._confirmation_of(params) + self._confirmation_of(default))
-        return self._predicted(params) + confirming + max(self._final(params), self._final(default))
+        default, sample, times = self.space.default.params(), self._sample, self.forecast
+        confirming = self._confirming * (times.confirmation(params, sample) + times.confirmation(default, sample))
+        return times.trial(params, sample) + confirming + max(times.final(params), times.final(default))
 
     @property
     def _confirming(self) -> int:
         return 1 if len(self.study.complete) < _FEW else _CONFIRMING
-
-    def _predicted(self, params: Mapping[str, Any], sample: int | None = None) -> float:
-        """Return the seconds of a trial."""
-        start, sample = self.space.starts[params[START]], sample or self._sample
-        held = self.folds.measured(sample)
-        return self.costs.training(start, params, sample) + self.costs.measuring(start, params, held, again=True)
-
-    def _confirmation_of(self, params: Mapping[str, Any], sample: int | None = None) -> float:
-        """Return the seconds of a trial on another fold."""
-        start, sample = self.space.starts[params[START]], sample or self._sample
-        held = self.folds.measured(sample)
-        training = self.costs.training(start, params, sample, other_fold=True)
-        return training + self.costs.measuring(start, params, held)
-
-    def _final(self, params: Mapping[str, Any]) -> float:
-        """Return the seconds of the final training with its measurement and report."""
-        start = self.space.starts[params[START]]
-        return _SLOWER * self.costs.training(start, params, len(self.folds.rows)) + self._after_training(params)
-
-    def _after_training(self, params: Mapping[str, Any]) -> float:
-        start = self.space.starts[params[START]]
-        return _REPORT + _SLOWER * self.costs.measuring(start, params, len(self.plan.measured.images))
 
     def _try(self, params: Mapping[str, Any]) -> bool:
         """Make a trial; return whether the search can go on."""
@@ -354,9 +340,9 @@ class _Search:
             needed = (now - began) + (epochs - row["epoch"]) * (now - first_ended) / max(1, row["epoch"] - 1)
             # What a short time shows is the load of the machine.
             if done < 1 and began + needed > latest and now - began > _LOOKED * (latest - began):
-                raise _GiveUp("pruned", f"would have taken {duration(needed)}")
+                raise GiveUp("pruned", f"would have taken {duration(needed)}")
             if self.study.prune(_epoch_score(row, self.metric), done):
-                raise _GiveUp("pruned", f"behind the others after {row['epoch']:.0f} of {epochs} epochs")
+                raise GiveUp("pruned", f"behind the others after {row['epoch']:.0f} of {epochs} epochs")
 
         def keep(model: Path, score: float) -> None:
             complete = self.study.complete
@@ -368,7 +354,7 @@ class _Search:
             measured = self._measure(params, 0, self._sample, f"{number}", on_epoch, keep)
             score = measured.score()
             measuring = measured.measuring
-        except _GiveUp as error:
+        except GiveUp as error:
             state, note = error.state, error.note
             if first and self._smaller_sample(time.monotonic() - began):
                 return self._try(params)
@@ -398,10 +384,11 @@ class _Search:
         if first:
             return now + _DEFAULT_AT_MOST * self.clock.seconds
         default = self.space.default.params()
-        share = 1 + self._confirming + _SLOWER * len(self.folds.rows) / max(1, self._sample)
-        left = self.clock.left - self._after_training(params) - self._confirming * self._confirmation_of(default)
+        share = 1 + self._confirming + SLOWER * len(self.folds.rows) / max(1, self._sample)
+        confirming = self._confirming * self.forecast.confirmation(default, self._sample)
+        left = self.clock.left - self.forecast.after_training(params) - confirming
         # It was said to fit in; that it takes a little longer is no reason to waste what was done.
-        return now + max(0.0, left / share, _SLACK * self._predicted(params))
+        return now + max(0.0, left / share, _SLACK * self.forecast.trial(params, self._sample))
 
     def _smaller_sample(self, seconds: float) -> bool:
         """Choose fewer images for the trials, where those of now take too long; return whether there are any."""
@@ -427,99 +414,20 @@ class _Search:
             **({"keep": keep} if keep else {}),
         )
 
-    # Decision -------------------------------------------------------------------------------------------------
-
-    def _decide(self) -> dict[str, Any]:
-        """Confirm the best trial against the default recipe on other folds."""
-        complete = self.study.complete
-        default = next((row for row in complete if row.number == 0), None)
-        if default is None or default.score is None:
-            return self._taken(0, "the default recipe takes all of the time: there was none to try others")
-        better = [row for row in complete if row.score is not None and row.score > default.score]
-        if not better:
-            others = len([row for row in self.study.rows if row.number and row.state != SKIPPED])
-            if not others:
-                return self._taken(0, "there was no time for another trial than the default recipe")
-            return self._taken(0, f"the default recipe is the best of {counted(others + 1, 'trial')}")
-        for best in better:
-            folds, sample = self._confirmation(best.params)
-            if folds:
-                return self._confirm(best, folds, sample)
-        return self._taken(0, f"trial {better[0].number} leads, but there was no time to confirm it on other images")
-
-    def _confirmation(self, params: Mapping[str, Any]) -> tuple[int, int]:
-        """Return on how many folds there is time to confirm, and how many images teach there: the more the better."""
-        default = self.space.default.params()
-        left = self.clock.left - max(self._final(params), self._final(default))
-        for sample in self.folds.samples():
-            pair = self._confirmation_of(params, sample) + self._confirmation_of(default, sample)
-            folds = min(len(self.folds) - 1, int(left / pair))
-            if folds >= 1 and sample >= self._sample:
-                return folds, sample
-        return 0, 0
-
-    def _confirm(self, best: TrialRow, folds: int, sample: int) -> dict[str, Any]:
-        pairs: list[tuple[Measured, Measured]] = []
-        latest = time.monotonic() + self.clock.left - self._final(best.params)
-
-        def on_epoch(row: Mapping[str, float], epochs: int) -> None:
-            self._save()
-            if time.monotonic() > latest:
-                raise _GiveUp("pruned", "no time")
-
-        for fold in range(1, folds + 1):
-            if pairs and time.monotonic() + sum(part.seconds for part in pairs[-1]) > latest:
-                break
-            try:
-                both = [
-                    self._measure(params, fold, sample, f"fold-{fold}-{name}", on_epoch)
-                    for name, params in (("default", self.space.default.params()), ("best", best.params))
-                ]
-            except _GiveUp:
-                break
-            pairs.append((both[0], both[1]))
-            ours, theirs = both[1].score(), both[0].score()
-            self.run_folder.tell(
-                f"confirmation {fold}: trial {best.number} {ours:.4f}, the default recipe {theirs:.4f}, on "
-                f"{counted(len(both[0]), 'other image')}"
-            )
-            if sum((new.score() - old.score()) * len(new) for old, new in pairs) <= 0:
-                break
-        shutil.rmtree(self.folder.trials, ignore_errors=True)
-        if not pairs:
-            return self._taken(0, f"trial {best.number} leads, but there was no time to confirm it on other images")
-        first, second = (pooled_score([pair[side] for pair in pairs]) for side in (0, 1))
-        found = compare(first, second, sum(len(old) for old, _ in pairs), self.plan.loop.seed)
-        shown = (
-            f"trial {best.number} is {found.difference:+.4f} in {self._metric_text} against the default recipe on "
-            f"{counted(found.images, 'image')} that no trial was compared on (at least {found.lower:+.4f} with 95 % "
-            "confidence)"
-        )
-        if found.better:
-            return self._taken(best.number, f"{shown}: it is taken", found)
-        return self._taken(0, f"{shown}: that may be noise, so the default recipe is kept", found)
-
-    def _taken(self, number: int, reason: str, comparison: Confirmation | None = None) -> dict[str, Any]:
-        return {
-            "trial": number,
-            "reason": reason,
-            "comparison": dataclasses.asdict(comparison) if comparison else None,
-        }
-
     # End ------------------------------------------------------------------------------------------------------
 
-    def _finish(self, decision: Mapping[str, Any]) -> TuneResult:
-        number, reason = int(decision["trial"]), str(decision["reason"])
+    def _finish(self, decision: Decision) -> TuneResult:
+        number, reason = decision.trial, decision.reason
         self.run_folder.tell(reason)
         plan = self._plan_of(number)
         config = self.folder.write_best(plan.pinned, f"hubel tune: {reason}")
         self._write_leaderboard()
         params = self._params_of(number)
-        left = self.clock.left - self._after_training(params)
+        left = self.clock.left - self.forecast.after_training(params)
         if any(row.state == "complete" for row in self.study.rows):
             # The limit changes nothing unless the machine has become slower since; then time is no reason to spoil the
             # model: what the trials of this recipe took, it gets.
-            left = max(left, self.costs.training(self.space.starts[params[START]], params, len(self.folds.rows)))
+            left = max(left, self.forecast.training(params))
         limited = dataclasses.replace(
             plan,
             notes=(*plan.notes, reason),
@@ -552,10 +460,9 @@ class _Search:
         self._write_leaderboard()
         self._save(force=True)
         run = RunResult(folder=self.folder.path, model=self.run_folder.model, stopped_by=_SIGINT)
-        return self._result(self._taken(number, reason), plan, config, run)
+        return self._result(Decision(trial=number, reason=reason), plan, config, run)
 
-    def _result(self, decision: Mapping[str, Any], plan: Plan, config: Path, run: RunResult) -> TuneResult:
-        comparison = decision["comparison"]
+    def _result(self, decision: Decision, plan: Plan, config: Path, run: RunResult) -> TuneResult:
         return TuneResult(
             folder=self.folder.path,
             config=config,
@@ -563,9 +470,9 @@ class _Search:
             metric=self.metric_name,
             trials=[row for row in self.study.rows if row.state != SKIPPED],
             settings=self._settings(),
-            best=int(decision["trial"]),
-            comparison=Confirmation(**comparison) if comparison else None,
-            reason=str(decision["reason"]),
+            best=decision.trial,
+            comparison=decision.comparison,
+            reason=decision.reason,
             run=run,
             stopped_by=run.stopped_by,
             seconds=self.clock.spent,

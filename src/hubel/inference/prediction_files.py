@@ -1,4 +1,4 @@
-"""What a model finds on images, as files: the image with its annotation drawn on it, and a file of labels beside it."""
+"""Files of predictions: each image with its annotation drawn on it, and labels in the form of the training data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hubel.data.annotation import Annotation
 from hubel.data.inputs import Input
 from hubel.inference.dense import Found
 
-__all__ = ["AnnotatedFiles"]
+__all__ = ["PredictionFiles"]
 
 _LONGEST = 1600  # pixels of the longer side of a drawing, on which lines and letters are still seen
 
 
 @dataclass
-class AnnotatedFiles:
+class PredictionFiles:
     """Folders that take a file for each image, named like the image; a second one of a name gets a number.
 
     Attributes:

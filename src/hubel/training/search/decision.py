@@ -1,0 +1,162 @@
+"""Decide whether the best trial replaces the default recipe.
+
+The best of many trials is better on the images that it was chosen by than elsewhere, by luck. So it is confirmed on
+other folds, whose images no trial was compared on, and taken only if it is better there beyond noise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
+
+from hubel.core.progress import counted
+from hubel.training.search.clock import Clock
+from hubel.training.search.compare import Confirmation, compare
+from hubel.training.search.folds import Folds
+from hubel.training.search.forecast import Forecast
+from hubel.training.search.study import SKIPPED, Study, TrialRow
+from hubel.training.search.trial import GiveUp, Measured, OnEpochOf, pooled_score
+
+__all__ = ["Decider", "Decision", "Measure"]
+
+
+class Measure(Protocol):
+    """Makes a trial of the settings `params` on a fold, and measures it."""
+
+    def __call__(self, params: Mapping[str, Any], fold: int, sample: int, name: str, on_epoch: OnEpochOf) -> Measured:
+        """Return the measured trial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What is decided.
+
+    Attributes:
+        trial: number of the trial whose recipe is taken.
+        reason: one sentence: why.
+        comparison: of the best trial with the default recipe; None where there was nothing to confirm, or no time.
+    """
+
+    trial: int
+    reason: str
+    comparison: Confirmation | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read the values of `to_json`."""
+        comparison = Confirmation(**values["comparison"]) if values["comparison"] else None
+        return cls(trial=int(values["trial"]), reason=str(values["reason"]), comparison=comparison)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decider:
+    """What a decision is made from.
+
+    Attributes:
+        study: the trials.
+        default: settings of the default recipe.
+        sample: number of images that teach in the trials.
+        folds: of the images.
+        forecast: how long trials take.
+        clock: the time.
+        measure: makes a trial.
+        tell: takes a line for the user.
+        save: called now and then, to record the time that is spent.
+        metric: name of what trials are compared by, in words.
+        seed: of the resampling.
+    """
+
+    study: Study
+    default: Mapping[str, Any]
+    sample: int
+    folds: Folds
+    forecast: Forecast
+    clock: Clock
+    measure: Measure
+    tell: Callable[[str], object]
+    save: Callable[[], object]
+    metric: str
+    seed: int
+
+    def decide(self) -> Decision:
+        """Confirm the best trial against the default recipe on other folds.
+
+        Raises:
+            KeyboardInterrupt: somebody asks to stop.
+        """
+        complete = self.study.complete
+        default = next((row for row in complete if row.number == 0), None)
+        if default is None or default.score is None:
+            return Decision(trial=0, reason="the default recipe takes all of the time: there was none to try others")
+        better = [row for row in complete if row.score is not None and row.score > default.score]
+        if not better:
+            others = len([row for row in self.study.rows if row.number and row.state != SKIPPED])
+            if not others:
+                return Decision(trial=0, reason="there was no time for another trial than the default recipe")
+            return Decision(trial=0, reason=f"the default recipe is the best of {counted(others + 1, 'trial')}")
+        for best in better:
+            folds, sample = self._confirmation(best.params)
+            if folds:
+                return self._confirm(best, folds, sample)
+        return self._unconfirmed(better[0])
+
+    def _unconfirmed(self, best: TrialRow) -> Decision:
+        reason = f"trial {best.number} leads, but there was no time to confirm it on other images"
+        return Decision(trial=0, reason=reason)
+
+    def _confirmation(self, params: Mapping[str, Any]) -> tuple[int, int]:
+        """Return on how many folds there is time to confirm, and how many images teach there: the more the better."""
+        left = self.clock.left - max(self.forecast.final(params), self.forecast.final(self.default))
+        for sample in self.folds.samples():
+            pair = self.forecast.confirmation(params, sample) + self.forecast.confirmation(self.default, sample)
+            folds = min(len(self.folds) - 1, int(left / pair))
+            if folds >= 1 and sample >= self.sample:
+                return folds, sample
+        return 0, 0
+
+    def _confirm(self, best: TrialRow, folds: int, sample: int) -> Decision:
+        pairs: list[tuple[Measured, Measured]] = []
+        latest = time.monotonic() + self.clock.left - self.forecast.final(best.params)
+
+        def on_epoch(row: Mapping[str, float], epochs: int) -> None:
+            self.save()
+            if time.monotonic() > latest:
+                raise GiveUp("pruned", "no time")
+
+        for fold in range(1, folds + 1):
+            if pairs and time.monotonic() + sum(part.seconds for part in pairs[-1]) > latest:
+                break
+            try:
+                both = [
+                    self.measure(params, fold, sample, f"fold-{fold}-{name}", on_epoch)
+                    for name, params in (("default", self.default), ("best", best.params))
+                ]
+            except GiveUp:
+                break
+            pairs.append((both[0], both[1]))
+            ours, theirs = both[1].score(), both[0].score()
+            self.tell(
+                f"confirmation {fold}: trial {best.number} {ours:.4f}, the default recipe {theirs:.4f}, on "
+                f"{counted(len(both[0]), 'other image')}"
+            )
+            if sum((new.score() - old.score()) * len(new) for old, new in pairs) <= 0:
+                break
+        if not pairs:
+            return self._unconfirmed(best)
+        first, second = (pooled_score([pair[side] for pair in pairs]) for side in (0, 1))
+        found = compare(first, second, sum(len(old) for old, _ in pairs), self.seed)
+        shown = (
+            f"trial {best.number} is {found.difference:+.4f} in {self.metric} against the default recipe on "
+            f"{counted(found.images, 'image')} that no trial was compared on (at least {found.lower:+.4f} with 95 % "
+            "confidence)"
+        )
+        if found.better:
+            return Decision(trial=best.number, reason=f"{shown}: it is taken", comparison=found)
+        reason = f"{shown}: that may be noise, so the default recipe is kept"
+        return Decision(trial=0, reason=reason, comparison=found)
