@@ -13,6 +13,7 @@ from hubel.core.errors import DataError
 from hubel.core.progress import counted, duration
 from hubel.core.random import permutation
 from hubel.core.version import __version__
+from hubel.data.annotation import AnnotatedSource
 from hubel.data.augment import Policy
 from hubel.data.taught import Taught
 from hubel.evaluation.write import write_evaluation
@@ -22,6 +23,7 @@ from hubel.metrics.imbalance import prior_fact
 from hubel.metrics.report_items import Drawing
 from hubel.nn.freezing import NONE
 from hubel.nn.network import Network
+from hubel.plots.annotations import draw_annotation
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.learning_curves import learning_curves
 from hubel.tasks.task import Evaluation
@@ -111,6 +113,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
         "Training": f"{epochs}{duration(60 * trained.minutes)}",
         **({"Initial weights": str(plan.transfer.weights)} if plan.transfer else {}),
+        **({"Backbone": f"{plan.backbone.name}, from the weights {plan.backbone.weights}"} if plan.backbone else {}),
         **({"Licence of these": licence} if licence else {}),
         **({"Temperature": f"{card.temperature:.3f}"} if plan.classes else {}),
         **prior_fact(card.provenance),
@@ -139,6 +142,12 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     )
 
 
+def _limbs(plan: Plan) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of key points that a line joins."""
+    source = plan.dataset.source
+    return source.limbs if isinstance(source, AnnotatedSource) else ()
+
+
 def _training_images(plan: Plan) -> dict[str, int]:
     """Return the number of training images of each class."""
     codes = plan.dataset.index.label[plan.train.images.rows]
@@ -156,8 +165,11 @@ def _drawings(plan: Plan, trained: TrainedModel) -> list[Drawing]:
     else:
         batch = next(images.epoch(seed, 0, min(_SHOWN, plan.loop.batch_size), plan.loop.policy))
         positions, pixels = batch.positions, list(batch.pixels)
+        for at, annotation in enumerate(batch.annotations):
+            pixels[at] = draw_annotation(pixels[at], annotation, plan.card.classes, limbs=_limbs(plan))
     index = plan.dataset.index
-    names = [index.labels[code] for code in index.label[images.rows[positions]]]
+    labels = [index.labels[code] for code in index.label[images.rows[positions]]]
+    names = [""] * len(labels) if plan.task.annotations else labels  # which are drawn
     sheet = Drawing(
         name="training",
         heading="What the network saw",

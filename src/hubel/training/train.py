@@ -286,6 +286,7 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
         f"{len(splits.val):,} to validate, {len(splits.test):,} to test; "
         f"input {p.channels}x{p.height}x{p.width} ({p.resize})"
     )
+    backbone = f" on {plan.backbone.name} ({plan.backbone.weights})" if plan.backbone else ""
     start = f"from the weights {plan.transfer.weights}" if plan.transfer else counted(plan.loop.epochs, "epoch")
     how = f"{start}, batches of {plan.loop.batch_size}" if plan.learns else "which stores the images"
-    folder.tell(f"{plan.card.model}, {how}; run folder {folder.path}")
+    folder.tell(f"{plan.card.model}{backbone}, {how}; run folder {folder.path}")
