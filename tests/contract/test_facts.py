@@ -24,15 +24,20 @@ from hubel.models.variant import Origin, Rounded, computed, library, paper
 LAYOUTS = [
     "mlp", "lstm", "lenet5_modern", "convnet", "alexnet", "alexnet_tv", "vgg11", "nin_cifar10", "googlenet", "resnet18",
     "resnet50_v1", "resnet20", "mobilenet_v1_025", "densenet_bc_100", "densenet121", "efficientnet_lite0",
-    "autoencoder_28",
+    "autoencoder_28", "unet", "unet_2015", "lraspp", "fcn8s", "pose", "fcos", "localiser",
 ]  # fmt: skip
 VERIFYING = importlib.import_module("hubel.analysis.verify")  # the face has the function of this name
 # Fields that change neither shapes nor costs, or that have no other value by doubling.
 UNSEEN = {
     "dropout", "auxiliary_dropout", "drop_path", "norm_eps", "checkpointing", "same_padding", "response_norm",
-    "output_stride",
+    "output_stride", "dilate_first", "auxiliary_weight",
 }  # fmt: skip
-OTHER = {"decoder": "transpose", "shortcut": "C", "stem": "3x3"}  # values of options that are text
+OTHER = {
+    "decoder": "transpose",
+    "shortcut": "C",
+    "stem": "3x3",
+    "upsample": "transposed",
+}  # values of options that are text
 # Tables that stand in the module, and the networks that are built from them.
 TABLES: dict[str, tuple[ModuleType, str, tuple[str, ...]]] = {
     "lenet": (lenet, "_CONNECTIONS", ("lenet5",)),

@@ -29,8 +29,10 @@ from hubel.models.catalogue import (
     options_of,
 )
 from hubel.models.neighbours import Neighbours
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.features import FeatureNetwork
 from hubel.nn.network import Network
+from hubel.nn.points import pyramid_points
 from hubel.weights.card import ModelCard
 from hubel.weights.create import create_model
 from hubel.weights.foreign import Varying, fit_weights
@@ -44,6 +46,14 @@ NARROW |= {
     "resnet1202": {"depths": "30,30,30"},
     "resnet50": {"depths": "1,1,1,1"},
     "resnet50_v1": {"depths": "1,1,1,1"},
+    # Heads of dense tasks are the same on any backbone.
+    "unet": {"backbone": "mobilenet_v1_025"},
+    "unet_2015": {"widths": "4,8,16"},
+    "lraspp": {"backbone": "mobilenet_v1_025"},
+    "fcn8s": {"backbone": "vgg11", "backbone_options": "widths=8,8,8,8,8", "dense": 8},
+    "pose": {"backbone": "mobilenet_v1_025"},
+    "fcos": {"backbone": "mobilenet_v1_025", "width": 8, "depth": 1},
+    "localiser": {"backbone": "mobilenet_v1_025", "width": 8},
 }
 LARGE = 15_000_000  # parameters from which on a network is only tried with -m slow
 SIDE = 48  # pixels, or the least that a network takes
@@ -100,6 +110,22 @@ def classifies(name: str) -> bool:
     return find(name)[1].output == "vector"
 
 
+def output_shape(name: str, classes: int, channels: int) -> tuple[int, ...]:
+    """The shape of the output for one image."""
+    height, width = size_of(name)
+    return {
+        "vector": (classes,),
+        "image": (channels, height, width),
+        "maps": (classes, height, width),
+        "points": (classes, -(-height // 32) * 8, -(-width // 32) * 8),
+        "boxes": (len(pyramid_points(height, width)[0]) if name == "fcos" else 1, 5 + classes),
+    }[find(name)[1].output]
+
+
+def has_classes(name: str) -> bool:
+    return find(name)[1].output != "image"
+
+
 def one_line(error: Exception) -> None:
     assert "\n" not in str(error)
 
@@ -107,7 +133,7 @@ def one_line(error: Exception) -> None:
 def test_list_is_complete_and_sorted() -> None:
     assert set(NAMES) >= SPECIAL
     assert len(FAMILIES) == len(set(FAMILIES))
-    assert len(set(NAMES)) == len(NAMES) >= 67
+    assert len(set(NAMES)) == len(NAMES) >= 75
     assert NAMES.index("resnet18") < NAMES.index("resnet101")
     assert [name for name in NAMES if not re.search(r"\d", name)] == sorted(n for n in NAMES if not re.search(r"\d", n))
     assert not set(ALIASES) & set(NAMES)
@@ -134,7 +160,7 @@ def test_channels_and_classes(name: str, channels: int) -> None:
     with torch.no_grad():
         several = network(images(name, 3, channels))
         single = network(images(name, 3, channels)[:1])
-    assert several.shape == ((3, 7) if classifies(name) else (3, channels, *size_of(name)))
+    assert several.shape == (3, *output_shape(name, 7, channels))
     assert torch.isfinite(several).all()
     torch.testing.assert_close(single, several[:1], rtol=1e-4, atol=1e-5)
 
@@ -156,7 +182,7 @@ def test_smallest_image(name: str) -> None:
     smallest = find(name)[1].smallest
     with torch.device("meta"):
         network = build_model(name, input_size=(smallest, smallest)).eval()
-        assert isinstance(network, Network)
+        assert isinstance(network, Network | DenseNetwork)
         channels = find(name)[1].shape.channels
         network.outputs(torch.empty(2, channels, smallest, smallest))
         if smallest > 1:
@@ -169,7 +195,7 @@ def test_smallest_image(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_parameter_has_a_finite_gradient(name: str) -> None:
     network = made(name).train()
-    assert isinstance(network, Network)
+    assert isinstance(network, Network | DenseNetwork)
     outputs = network.outputs(images(name, 4))
     if classifies(name):
         targets = torch.arange(4)
@@ -178,7 +204,10 @@ def test_every_parameter_has_a_finite_gradient(name: str) -> None:
         ]
         assert len(outputs.auxiliary) == len(network.auxiliary)
     else:
-        losses = [nn.functional.binary_cross_entropy_with_logits(outputs.logits, torch.rand_like(outputs.logits))]
+        losses = [
+            nn.functional.binary_cross_entropy_with_logits(logits, torch.rand_like(logits))
+            for logits in (outputs.logits, *outputs.auxiliary.values())
+        ]
     sum(losses).backward()  # type: ignore[union-attr]
     for key, parameter in network.named_parameters():
         assert parameter.grad is not None, key
@@ -189,7 +218,7 @@ def test_every_parameter_has_a_finite_gradient(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_maps_agree_with_forward(name: str) -> None:
     network = made(name).eval()
-    assert isinstance(network, Network)
+    assert isinstance(network, Network | DenseNetwork)
     x = images(name)
     with torch.no_grad():
         logits, maps = network(x), network.maps(x)
@@ -210,7 +239,7 @@ def test_save_and_load(name: str, tmp_path: Path) -> None:
     network = made(name, num_classes=3).eval()
     options = {"samples": 8} if isinstance(network, Neighbours) else NARROW.get(name, {})
     c, (h, w) = find(name)[1].shape.channels, size_of(name)
-    classes = ("a", "b", "c") if classifies(name) else ()
+    classes = ("a", "b", "c") if has_classes(name) else ()
     card = ModelCard(name, classes, Preprocess(h, w, c, mean=(0.4,) * c, std=(0.2,) * c), options)
     save_model(tmp_path / "model.safetensors", network.state_dict(), card)
     loaded, read = load_model(tmp_path / "model.safetensors")
@@ -240,7 +269,7 @@ def test_other_classes_and_channels_keep_all_other_weights(name: str) -> None:
         for key, value in network.state_dict().items():
             if key not in kept and not (key in varying.channels and channels != 3):
                 assert torch.equal(value, weights[key]), key
-    assert bool(varying.classes) == classifies(name)
+    assert bool(varying.classes) == has_classes(name)
     assert varying.channels
 
 
@@ -304,8 +333,8 @@ def test_mistakes_are_named(name: str) -> None:
             with pytest.raises(OptionError, match=option) as caught:
                 build_model(name, options={option: "many"})
             assert "\n" not in str(caught.value)
-    if classifies(name):
-        with pytest.raises(OptionError, match="at least one class"):
+    if has_classes(name):
+        with pytest.raises(OptionError, match="at least one"):
             build_model(name, num_classes=0)
     for settings in ({"in_channels": 0}, {"input_size": (0, 4)}, {"input_size": (4, -1)}):
         with pytest.raises(OptionError) as caught:
@@ -354,7 +383,7 @@ def ready_for_export(name: str) -> tuple[nn.Module, ModelCard]:
         network.train()(pixels)
     variant = find(name)[1]
     channels, (height, width) = variant.shape.channels, size_of(name)
-    classes = tuple(map(str, range(network(pixels[:2]).shape[1]))) if variant.output == "vector" else ()
+    classes = tuple(map(str, range(network(pixels[:2]).shape[1]))) if has_classes(name) else ()
     preprocess = Preprocess(height, width, channels, mean=(0.5,) * channels, std=(0.3,) * channels)
     options = NARROW.get(name, {})
     return network.eval(), ModelCard(name, classes, preprocess, options, "softmax", temperature=1.5)

@@ -15,16 +15,28 @@ from hubel.analysis.receptive import Axis, Field
 from hubel.analysis.tracing import trace
 from hubel.models.catalogue import build_model, family_of, find, list_models
 from hubel.models.variant import InputShape
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.network import Network
 
 NAMES = [name for name in list_models() if family_of(name) not in ("baselines", "neighbours")]  # those have no maps
-NARROW = {name: {"dense": 8} for name in NAMES if name.startswith(("alexnet", "vgg"))}
+NARROW: dict[str, dict[str, object]] = {name: {"dense": 8} for name in NAMES if name.startswith(("alexnet", "vgg"))} | {
+    "unet": {"backbone": "mobilenet_v1_025", "widths": "8,8"},
+    "unet_2015": {"widths": "4,8"},
+    "lraspp": {"backbone": "mobilenet_v1_025"},
+    "lraspp_mobilenet_v3_large": {"backbone_options": "width=0.25"},
+    "fcn8s": {"backbone": "vgg11", "dense": 8},
+    "fcn_resnet50": {"backbone": "resnet18"},
+    "pose": {"backbone": "mobilenet_v1_025"},
+    "pose_resnet50": {"backbone": "resnet18"},
+}
+# Of 224 pixels nin's windows never see the last one; those of dense networks are smaller, to be quick.
+SHAPES = {"nin": InputShape(3, 227, 227), "unet_2015": InputShape(1, 148, 140), "unet": InputShape(3, 200, 189)}
 # The others are deeper, wider or finer than one of these, of the same strides, kernels and paddings.
 QUICK = {
     "alexnet", "alexnet_tv", "autoencoder_28", "autoencoder_28_transposed", "convnet", "densenet_bc_100",
     "densenet121", "efficientnet_b0", "efficientnet_lite0", "googlenet", "googlenet_bn_tv", "lenet5", "lenet5_modern",
     "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "nin", "nin_cifar10", "plain18",
-    "plain20", "resnet18", "resnet20", "vgg11",
+    "plain20", "pose", "resnet18", "resnet20", "unet", "unet_2015", "vgg11",
 }  # fmt: skip
 
 
@@ -33,7 +45,7 @@ def marked(name: str) -> object:
     return pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
 
 
-def fields(network: Network, shape: tuple[int, ...]) -> dict[str, Field | None]:
+def fields(network: Network | DenseNetwork, shape: tuple[int, ...]) -> dict[str, Field | None]:
     found: dict[str, Field | None] = {}
     trace(network, shape, run=lambda x: found.update({name: y.field for name, y in network.walk(x)}))  # type: ignore[attr-defined]
     return found
@@ -72,11 +84,9 @@ def extent(positive_at: torch.Tensor) -> tuple[int, int]:
 @pytest.mark.parametrize("name", [marked(name) for name in NAMES])
 def test_field_is_that_of_the_gradient(name: str) -> None:
     torch.manual_seed(0)
-    shape = find(name)[1].shape
-    if name == "nin":  # of 224 pixels its windows never see the last one
-        shape = InputShape(3, 227, 227)
+    shape = SHAPES.get(name, find(name)[1].shape)
     network = build_model(name, input_size=shape[1:], options=NARROW.get(name)).double().eval()
-    assert isinstance(network, Network)
+    assert isinstance(network, Network | DenseNetwork)
     positive(network)
     computed = fields(network, shape)
     smooth(network)
@@ -84,7 +94,7 @@ def test_field_is_that_of_the_gradient(name: str) -> None:
     image.requires_grad_()
     exact = 0
     for map_name, values in network.walk(image):
-        if "." in map_name:  # blocks: their last one is the stage's map
+        if ".block" in map_name:  # their last one is the stage's map
             continue
         field = computed[map_name]
         assert field is not None, map_name
@@ -108,13 +118,14 @@ def test_field_is_that_of_the_gradient(name: str) -> None:
         ("resnet50_v1", "stage4", 483), ("resnet50", "stage4", 427), ("resnet18", "stage4", 435),
         ("resnet101", "stage4", 971), ("resnet152", "stage4", 1451), ("inception_v3", "stage3", 1311),
         ("mobilenet_v1", "stage5", 315), ("mobilenet_v2", "stage5", 491),
+        ("fcn8s", "head.fc7", 404),
     ],
 )  # fmt: skip
 def test_published_fields(name: str, map_name: str, size: int) -> None:
-    """Araujo et al. 2019, Table 1 (with v1 units for 483), and the numbers that courses give."""
+    """Araujo et al. 2019, Table 1 (with v1 units for 483), Long et al. 2015, Table 1, and what courses give."""
     with torch.device("meta"):
         network = build_model(name)
-    assert isinstance(network, Network)
+    assert isinstance(network, Network | DenseNetwork)
     if map_name == "head":
         calls = trace(network, find(name)[1].shape)
         field = next(call.field for call in calls if call.name == "head.pool")

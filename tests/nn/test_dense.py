@@ -112,9 +112,11 @@ def test_options_of_the_backbone() -> None:
         backbone = build_backbone("resnet18", 1, ["output_stride=16", "stem=7x7"])
         assert [tap.stride for tap in find_taps(backbone)] == [2, 4, 8, 16]
         assert find_taps(backbone, [16])[0].map == "stage4"
+        several = build_backbone("convnet", 1, ["filters=4", "8", "repeat=1"])
+        assert [tap.channels for tap in find_taps(several)] == [8, 8]
         with pytest.raises(OptionError, match="no map of stride 32; it has maps of stride 2, 4, 8, 16"):
             find_taps(backbone, [8, 32])
-        with pytest.raises(OptionError, match="NAME=VALUE such as same_padding=true, not 'stem'"):
+        with pytest.raises(OptionError, match="each NAME=VALUE such as same_padding=true, not 'stem'"):
             build_backbone("resnet18", 1, ["stem"])
         with pytest.raises(UnknownNameError, match="no option of resnet18 is called 'width'"):
             build_backbone("resnet18", 1, ["width=2"])

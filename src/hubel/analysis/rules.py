@@ -31,8 +31,9 @@ def _same(x: Traced, *others: Any, **options: Any) -> Traced:
 
 
 def _binary(x: Any, other: Any, **options: Any) -> Any:
-    if isinstance(x, Traced) and isinstance(other, Traced) and shape_of(x) == shape_of(other):
-        return like(x, shape_of(x), joint_field(shape_of(x), (x, other)))
+    if isinstance(x, Traced) and isinstance(other, Traced):
+        shape = torch.broadcast_shapes(shape_of(x), shape_of(other))  # type: ignore[no-untyped-call]
+        return like(x, shape, joint_field(shape, (x, other)))
     if isinstance(x, Traced) and not isinstance(other, Tensor):
         return x
     return inferred(torch.add, (x, other), {})
@@ -76,10 +77,15 @@ def _conv_transpose2d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    result = inferred(torch.conv_transpose2d, (x, weight, bias, stride, padding, output_padding, groups, dilation), {})
-    kernel = _pair(weight.shape[2:])
-    result.field = x.field and receptive.transposed(x.field, kernel, _pair(stride), _pair(padding), _pair(dilation))
-    return result
+    size, (channels, out, *kernel) = shape_of(x), weight.shape
+    if len(size) != 4 or size[1] != channels:
+        return inferred(
+            torch.conv_transpose2d, (x, weight, bias, stride, padding, output_padding, groups, dilation), {}
+        )
+    k, s, p, d, more = map(_pair, (kernel, stride, padding, dilation, output_padding))
+    sides = [(size[2 + i] - 1) * s[i] - 2 * p[i] + d[i] * (k[i] - 1) + more[i] + 1 for i in (0, 1)]
+    x.calls[-1].macs += math.prod(size) * out * k[0] * k[1]
+    return like(x, (size[0], out * groups, *sides), x.field and receptive.transposed(x.field, k, s, p, d))
 
 
 def _linear(x: Traced, weight: Tensor, bias: Any = None) -> Any:
@@ -156,6 +162,15 @@ def _pad(x: Traced, pad: Sequence[int], mode: str = "constant", value: float | N
     return result
 
 
+def _getitem(x: Traced, index: Any) -> Any:
+    result = inferred(Tensor.__getitem__, (x, index), {})
+    maps = isinstance(index, tuple) and len(index) == len(shape_of(x)) == 4
+    if maps and all(isinstance(one, slice) and one.step in (None, 1) for one in index):
+        top, left = (one.indices(size)[0] for one, size in zip(index[2:], shape_of(x)[2:], strict=True))
+        result.field = x.field and receptive.shifted(x.field, -top, -left)
+    return result
+
+
 _SAMPLES = {"nearest": (1, 0.0), "nearest-exact": (1, 0.5), "bilinear": (2, 0.5), "bicubic": (4, 0.5)}  # reach, shift
 
 
@@ -168,10 +183,17 @@ def _interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Any:
-    settings = (size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
-    result = inferred(F.interpolate, (x, *settings), {})
-    before, after = shape_of(x)[2:], shape_of(result)[2:]
-    if x.field is None or len(before) != 2 or antialias or mode not in (*_SAMPLES, "area"):
+    before = shape_of(x)[2:]
+    if len(before) != 2 or antialias or mode not in (*_SAMPLES, "area"):
+        settings = (size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
+        return inferred(F.interpolate, (x, *settings), {})
+    if size is not None:
+        after = _pair(size)
+    else:
+        by = scale_factor if isinstance(scale_factor, list | tuple) else (scale_factor, scale_factor)
+        after = (math.floor(before[0] * by[0]), math.floor(before[1] * by[1]))
+    result = like(x, (*shape_of(x)[:2], *after), None)
+    if x.field is None:
         return result
     if mode == "area":
         result.field = receptive.averaged(x.field, _pair(before), _pair(after))
@@ -217,6 +239,7 @@ OF_TORCH: dict[Any, Callable[..., Any]] = {
     F.adaptive_max_pool2d: _adaptive_pool2d,
     F.pad: _pad,
     F.interpolate: _interpolate,
+    Tensor.__getitem__: _getitem,
     Tensor.dim: _dim,
     Tensor.shape.__get__: shape_of,  # type: ignore[attr-defined]
 }  # fmt: skip

@@ -138,10 +138,13 @@ class Summary:
         return next((depth for depth in depths if len(self.at_depth(depth)) <= rows), 1)
 
     def sections(self) -> dict[str, tuple[int, int]]:
-        """Sum parameters and multiply-adds by stem, stages and head; for other modules, by their children."""
+        """Sum parameters and multiply-adds by stem, stages and head; for other modules, by their children.
+
+        The sections of a backbone are those of the network.
+        """
         found: dict[str, tuple[int, int]] = {}
         for layer in self.layers:
-            first, *rest = layer.name.split(".")
+            first, *rest = layer.name.removeprefix("backbone.").split(".")
             name = f"stage{int(rest[0]) + 1}" if first == "stages" and rest and rest[0].isdigit() else first
             params, macs = found.get(name, (0, 0))
             found[name] = (params + layer.params, macs + layer.macs)

@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.explain.untouched import untouched
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.network import Network
 
 __all__ = [
@@ -77,7 +78,7 @@ def default_layer(network: nn.Module, x: Tensor) -> str:
 
 
 def layer_names(network: nn.Module) -> dict[str, nn.Module]:
-    """Return every layer by name: those of a `Network` as `Network.maps` names them, and all by their module path."""
+    """Return every layer by name: as `Network.maps` and `DenseNetwork.maps` name them, and all by their module path."""
     by_path = {path: module for path, module in network.named_modules() if path}
     return {_shown(network, path): module for path, module in by_path.items()} | by_path
 
@@ -88,9 +89,10 @@ def section_names(network: nn.Module, x: Tensor) -> list[str]:
     The sections of a module that is no `Network` are its direct children.
     """
     paths = [path for path, _ in network.named_children()]
-    if isinstance(network, Network):
+    if isinstance(network, Network | DenseNetwork):
+        trunk, prefix = (network.backbone, "backbone.") if isinstance(network, DenseNetwork) else (network, "")
         inside = [f"head.{name}" for name, part in network.head.named_children() if not isinstance(part, _POOLS)]
-        paths = ["stem", *(f"stages.{number}" for number in range(len(network.stages))), *inside]
+        paths = [f"{prefix}stem", *(f"{prefix}stages.{number}" for number in range(len(trunk.stages))), *inside]
     image, found = x[:1].detach().clone(), []
 
     def visit(path: str, module: nn.Module, output: Any) -> None:
@@ -237,7 +239,9 @@ def _checked(name: str, output: Any) -> Tensor:
 
 
 def _shown(network: nn.Module, path: str) -> str:
-    """Return a module path of a `Network` as `Network.maps` names it: "stages.2.0" is "stage3.block1"."""
+    """Return a module path as `maps` names it: "stages.2.0", of a backbone, too, is "stage3.block1"."""
+    if isinstance(network, DenseNetwork) and path.startswith("backbone.st"):
+        return _shown(network.backbone, path.removeprefix("backbone."))
     if not isinstance(network, Network):
         return path
     parts = path.split(".")

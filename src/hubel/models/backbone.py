@@ -66,7 +66,14 @@ def backbone_options(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _parsed(options: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    name = ""
     for option in options:
-        if "=" not in option:
-            raise OptionError(f"an option of the backbone is NAME=VALUE such as same_padding=true, not {option!r}")
-    return dict(option.split("=", 1) for option in options)
+        if "=" in option:
+            name, value = option.split("=", 1)
+            given[name] = value
+        elif name:  # values of an option that takes several are separated by the same commas as the options
+            given[name] += f",{option}"
+        else:
+            raise OptionError(f"backbone_options are each NAME=VALUE such as same_padding=true, not {option!r}")
+    return given

@@ -118,6 +118,8 @@ class FCNHead(DenseHead):
 @torch.no_grad()
 def bilinear_weights(layer: nn.ConvTranspose2d) -> None:
     """Set the weights of a transposed convolution to bilinear interpolation of each map (Section 3.3)."""
+    if layer.weight.is_meta:
+        return
     side, stride = layer.kernel_size[0], layer.stride[0]
     weights = 1 - (torch.arange(side) - (side - 1) / 2).abs() / stride
     layer.weight.zero_()
@@ -144,7 +146,7 @@ def build(layout: FCN8sLayout | FCNLayout, shape: InputShape, num_classes: int) 
 def _fcn8s(layout: FCN8sLayout, shape: InputShape, num_classes: int) -> DenseNetwork:
     if family_of(layout.backbone) != "vgg":
         raise OptionError(f"FCN-8s is made from a VGG, not {layout.backbone}; unet takes any backbone")
-    backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options, input_size=shape[1:])
+    backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options)
     for pool in (layer for layer in backbone.modules() if isinstance(layer, nn.MaxPool2d)):
         pool.ceil_mode = True
     # A stage begins with the pooling of the one before.
@@ -156,7 +158,7 @@ def _fcn8s(layout: FCN8sLayout, shape: InputShape, num_classes: int) -> DenseNet
 VARIANTS = {
     "fcn8s": Variant(
         FCN8sLayout(),
-        "FCN-8s on VGG-16: classes of pixels",
+        "FCN-8s on VGG-16: semantic segmentation",
         InputShape(3, 512, 512),
         21,
         paper(
@@ -172,16 +174,25 @@ VARIANTS = {
                 "logits": (21, 512, 512),
             },
         )
-        + computed("VGG-16 without its last layer, three layers of scores and two of 4x4 weights", params=1, macs=1),
-        smallest=32,
+        + computed(
+            "VGG-16 without its last layer, three layers of scores and two of 4x4 weights",
+            params=134_376_863,
+            macs=110_844_039_168,
+        ),
         output="maps",
     ),
     "fcn_resnet50": Variant(
         FCNLayout(),
-        "FCN on a dilated ResNet-50: classes of pixels",
+        "FCN on a dilated ResNet-50: semantic segmentation",
         InputShape(3, 520, 520),
         21,
-        library("torchvision", params=35_322_218, params_without_auxiliary=1, macs=1),
+        library(
+            "torchvision",
+            params=35_322_218,
+            params_without_auxiliary=32_957_013,
+            macs=142_725_772_800,
+            maps={"stage3": (1024, 65, 65), "stage4": (2048, 65, 65), "logits": (21, 520, 520)},
+        ),
         output="maps",
     ),
 }

@@ -1,8 +1,7 @@
-"""U-Net. Ronneberger, Fischer & Brox 2015, "Convolutional networks for biomedical image segmentation".
+"""U-Net. Ronneberger, Fischer & Brox 2015, arXiv:1505.04597.
 
-arXiv:1505.04597. `unet_2015` is Figure 1: convolutions without padding, so that 572 pixels give scores of 388. What
-lies beyond an image is its mirror image (Figure 2); here the network itself mirrors, and so has scores of exactly the
-image's pixels.
+`unet_2015` is Figure 1: convolutions without padding, so that 572 pixels give scores of 388. What lies beyond an image
+is its mirror image (Figure 2); here the network itself mirrors, and so has scores of exactly the image's pixels.
 
 `unet` is the same decoder on a backbone of the catalogue: in each step the map is enlarged to the next finer one of
 the backbone, put beside it, and convolved twice. It may end before the finest map: the scores are then interpolated.
@@ -27,7 +26,7 @@ from hubel.nn.network import Network
 from hubel.nn.taps import find_taps
 
 _STYLE, _PLAIN = Style("relu"), Style("relu", norm=False)
-_UPSAMPLE = ("transposed", "nearest", "bilinear")
+_UPSAMPLE = ("nearest", "bilinear", "transposed")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class UNetLayout:
     backbone: str = "efficientnet_lite0"
     backbone_options: tuple[str, ...] = ()  # each as name=value
     widths: tuple[int, ...] = (128, 64, 32)  # maps of each step, the coarsest first
-    upsample: str = "bilinear"  # transposed (2x2 with weights, as in the paper), nearest or bilinear
+    upsample: str = "nearest"  # nearest, bilinear, or transposed (2x2 with weights, as in the paper)
     dropout: float = 0.1  # probability that a map is left out before the scores
 
 
@@ -56,7 +55,7 @@ class Up(nn.Module):
         in_channels: channels of the map.
         skip_channels: channels of the finer map.
         out_channels: channels of the result.
-        upsample: "transposed", "nearest" or "bilinear".
+        upsample: "nearest", "bilinear" or "transposed".
         padded: keep the size of the finer map; otherwise it is cropped, and the result is 4 pixels smaller.
     """
 
@@ -200,15 +199,27 @@ def _original(layout: OriginalLayout, shape: InputShape, num_classes: int) -> De
 VARIANTS = {
     "unet": Variant(
         UNetLayout(),
-        "U-Net on a backbone: classes of pixels",
+        "U-Net on a backbone: semantic segmentation",
         InputShape(3, 352, 480),
         21,
-        computed("the backbone without its head, and the decoder", params=1, macs=1),
+        computed(
+            "efficientnet_lite0 without its head, and the decoder",
+            params=3_773_749,
+            macs=2_375_783_520,
+            maps={
+                "stage7": (320, 11, 15),
+                "head.up16": (128, 22, 30),
+                "head.up8": (64, 44, 60),
+                "head.up4": (32, 88, 120),
+                "head.scores": (21, 88, 120),
+                "logits": (21, 352, 480),
+            },
+        ),
         output="maps",
     ),
     "unet_2015": Variant(
         OriginalLayout(),
-        "the U-Net of the paper: classes of pixels",
+        "U-Net as in the paper: semantic segmentation",
         InputShape(1, 388, 388),
         2,
         paper(
@@ -227,8 +238,8 @@ VARIANTS = {
                 "logits": (2, 388, 388),
             },
         )
-        + computed("Figure 1", params=1, macs=1),
-        smallest=108,
+        + computed("Figure 1", params=31_030_658, macs=150_428_424_448),
+        smallest=105,
         output="maps",
     ),
 }

@@ -35,6 +35,8 @@ def initialise_scores(classifier: nn.Conv2d) -> None:
     With far smaller ones (deviation 0.01), the first steps of Adam move all maps below alike: in a decoder of 16 maps
     they closed every ReLU for the rarer classes.
     """
+    if classifier.weight.is_meta:
+        return
     classifier.reset_parameters()
     if classifier.bias is not None:
         nn.init.zeros_(classifier.bias)
@@ -105,14 +107,23 @@ class DenseNetwork(nn.Module):
         return Outputs(logits=self.head([named[name] for name in self.taps], size), auxiliary=auxiliary)
 
     def maps(self, x: Tensor) -> dict[str, Tensor]:
-        """Return all maps of images `(n, c, h, w)` by name: "stem.block1", ..., "stage5", "head....", ..., "logits".
+        """Return all maps of images `(n, c, h, w)` by name: "stem.block1", ..., "stage5", "head.up8", ..., "logits"."""
+        return dict(self.walk(x))
+
+    def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield name and value of each map of images `(n, c, h, w)`; the last is "logits", the output.
 
         The maps of the backbone are named as `Network.maps` names them; "head" is what it kept of its own head.
         """
         named = self._backbone_maps(x)
-        inside = dict(self.head.walk([named[name] for name in self.taps], _size(x)))
-        *others, last = inside
-        return {**named, **{f"head.{name}": inside[name] for name in others}, "logits": inside[last]}
+        yield from named.items()
+        before = ""
+        value = x
+        for name, after in self.head.walk([named[name] for name in self.taps], _size(x)):
+            if before:
+                yield f"head.{before}", value
+            before, value = name, after
+        yield "logits", value
 
     def levels(self) -> list[list[nn.Parameter]]:
         """Return the parameters by depth: of the heads first, then of each stage of the backbone, of its stem last."""

@@ -79,9 +79,15 @@ class Network(nn.Module):
         named["logits"] = self.head(list(named.values())[-1])
         return named
 
+    def sections(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield name and module of the stem and of each stage."""
+        yield "stem", self.stem
+        for number, stage in enumerate(self.stages, start=1):
+            yield f"stage{number}", stage
+
     def walk(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield name and value of each map of images `(n, c, h, w)`, without the head."""
-        for name, section in [("stem", self.stem), *((f"stage{s}", m) for s, m in enumerate(self.stages, start=1))]:
+        for name, section in self.sections():
             if isinstance(section, nn.Sequential):
                 for b, block in enumerate(section, start=1):
                     x = block(x)

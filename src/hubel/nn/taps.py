@@ -70,10 +70,19 @@ def tapped_maps(network: Network, x: Tensor, taps: Sequence[str]) -> list[Tensor
         taps: names as `Network.walk` has them, in its order; `HEAD`, the last, is what the head makes of the last map.
     """
     found: dict[str, Tensor] = {}
-    within = [name for name in taps if name != HEAD]
-    for name, value in network.walk(x):
-        found[name] = x = value
-        if HEAD not in taps and name == within[-1]:
+    missing = set(taps)
+    for name, section in network.sections():
+        inside = [tap for tap in taps if tap.startswith(f"{name}.")]
+        if inside:
+            assert isinstance(section, nn.Sequential)
+            for number, block in enumerate(section, start=1):
+                found[f"{name}.block{number}"] = x = block(x)
+                if not missing.difference(found):
+                    break
+        else:  # called as a whole, which hooks of explanations and of summaries see
+            x = section(x)
+        found[name] = x
+        if not missing.difference(found):
             break
     if HEAD in taps:
         found[HEAD] = network.head(x)
