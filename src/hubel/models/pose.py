@@ -1,7 +1,7 @@
 """Simple baseline of pose estimation. Xiao, Wu & Wei 2018, arXiv:1804.06208, Section 2.
 
 A backbone, three transposed convolutions, each followed by batch norm and ReLU, and a 1x1 convolution to one heat map
-for each point. `pose_resnet50` is the paper's; `pose` has fewer maps, on a backbone that is fast on ordinary processors.
+for each point. `pose_resnet50` is the paper's; `pose` has fewer maps, on a backbone that is fast on processors.
 """
 
 from __future__ import annotations
