@@ -188,6 +188,8 @@ def test_smallest_image(name: str) -> None:
         if smallest > 1:
             with pytest.raises(OptionError, match=f"at least {smallest} pixels each way"):
                 build_model(name, input_size=(smallest - 1, smallest))
+            if find(name)[1].output == "boxes":  # a detector could take less, but nothing would be found there
+                return
             with pytest.raises(RuntimeError):
                 network.outputs(torch.empty(2, channels, smallest - 1, smallest - 1))
 
