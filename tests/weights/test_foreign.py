@@ -23,6 +23,7 @@ from hubel.weights.convert import convert_file
 from hubel.weights.create import create_model
 from hubel.weights.foreign import Varying, fit_weights, renamed
 from hubel.weights.keymaps import MAPS, key_maps
+from hubel.weights.model_file import load_model
 from hubel.weights.weight_file import read_weights
 
 
@@ -34,7 +35,6 @@ def theirs(name: str, library: str, **options: Any) -> tuple[nn.Module, dict[str
     """A network of ours, and its weights under their names."""
     torch.manual_seed(0)
     network = make(name, **options)(10, 3)
-    assert isinstance(network, Network)
     named = {}
     for ours, their in key_maps(name)[library](network):
         for key, value in network.state_dict().items():
@@ -303,3 +303,15 @@ def test_numbers_are_finite(name: str, value: float, tmp_path: Path) -> None:
     weights = bad({key: t.double() if t.is_floating_point() else t for key, t in named.items()}, name, value)
     with pytest.raises(WeightsError, match="contain NaN or infinite numbers"):
         resnet(tmp_path, weights)
+
+
+def test_a_segmenter_is_converted(tmp_path: Path) -> None:
+    """Torchvision's names become ours, and the model file says that its classes are those of pixels."""
+    network, named = theirs("lraspp_mobilenet_v3_large", "torchvision", backbone_options=["width=0.25"])
+    torch.save(named, tmp_path / "file.pth")
+    options = {"backbone_options": ["width=0.25"]}
+    converted = convert_file(tmp_path / "file.pth", "lraspp_mobilenet_v3_large", options=options)
+    assert (converted.card.dense, converted.card.task) == ("maps", "segment")
+    assert converted.card.classes == tuple("0123456789")
+    loaded = load_model(converted.path)[0]
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hubel.models.backbone import build_backbone
 from hubel.models.variant import InputShape, Variant, computed
 from hubel.nn.dense import DenseHead, DenseNetwork, Size
-from hubel.nn.layers import check_positive, small_initialise
+from hubel.nn.layers import check_depth, check_positive, small_initialise
 from hubel.nn.points import STRIDES, pyramid_points
 from hubel.nn.pyramid import FeaturePyramid
 from hubel.nn.taps import find_taps
@@ -98,6 +98,7 @@ def build(layout: FCOSLayout, shape: InputShape, num_classes: int) -> DenseNetwo
     `(n, points, 4 + 1 + classes)`.
     """
     check_positive(width=layout.width, depth=layout.depth)
+    check_depth([layout.depth])
     backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options, input_size=shape[1:])
     taps = find_taps(backbone, _TAPPED)
     head = FCOSHead([tap.channels for tap in taps], layout, num_classes)

@@ -16,7 +16,7 @@ from hubel.core.shell import shell_command
 from hubel.data.sources.kind import Rooted
 from hubel.models.catalogue import build_model, find
 from hubel.models.variant import InputShape
-from hubel.weights.card import ModelCard
+from hubel.weights.card import DENSE, ModelCard
 from hubel.weights.create import card_of
 from hubel.weights.foreign import Varying, fit_weights, match_weights, renamed
 from hubel.weights.imagenet import imagenet_classes
@@ -31,6 +31,9 @@ from hubel.weights.pretrained import Pretrained, list_weights
 from hubel.weights.weight_file import read_weights
 
 __all__ = ["Converted", "convert_file"]
+
+# By kind of output, where it is not that which the card says by itself.
+_TASKS = {"maps": "segment"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,7 @@ def convert_file(
     exact, variant = find(model)
     found = read_weights(file)
     if check is not None and variant.output != "vector":
-        raise OptionError(f"--check is for classifiers; {exact} reconstructs images")
+        raise OptionError(f"--check is for classifiers, which {exact} is not")
     row = _recognised(exact, file)
     options = {**(row.options if row else {}), **(options or {})}
 
@@ -109,7 +112,7 @@ def convert_file(
         file.with_suffix(".safetensors") if out is None else out, ours=is_model_file, inputs=(file, classes)
     )
     shape = InputShape(channels or variant.shape.channels, *variant.shape[1:])
-    names = _names(classes, number or variant.num_classes) if variant.output == "vector" else ()
+    names = _names(classes, number or variant.num_classes) if variant.output != "image" else ()
     if row and not request:
         likely = [("as published", row.preprocess)]
     else:
@@ -118,7 +121,9 @@ def convert_file(
     measured = tuple(measure_preprocessings(network, likely, names, check)) if check is not None else ()
     colours, preprocess = (measured[0].colours, measured[0].preprocess) if measured else likely[0]
     provenance = card_of(row).provenance if row else {"converted from": file.name}
-    card = ModelCard(exact, names, preprocess, options, provenance=provenance)
+    dense = variant.output if variant.output in DENSE else ""
+    task = _TASKS.get(dense, "")
+    card = ModelCard(exact, names, preprocess, options, provenance=provenance, task=task, dense=dense)
     save_model(target, network.state_dict(), card)
     return Converted(path=target, card=card, row=row, colours=colours, measured=measured)
 
