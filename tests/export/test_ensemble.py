@@ -20,7 +20,7 @@ from hubel.core.errors import HubelError, OptionError
 from hubel.data.taught import Taught
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.export.compose import mean_of_graphs
-from hubel.export.ensemble import ensemble
+from hubel.export.ensemble import ensemble, ensemble_card
 from hubel.export.onnx_graph import onnx_network
 from hubel.export.quantise import measure_cost
 from hubel.export.run import export
@@ -130,6 +130,13 @@ def test_other_kinds_of_scores(scores: str, task: str, tmp_path: Path) -> None:
     again = 1 / (1 + np.exp(-logits)) if scores == "sigmoid" else logits / card.temperature + card.offset
     np.testing.assert_allclose(found, again, rtol=1e-4)
     assert card.task == task
+
+
+def test_groups_of_classes_are_those_that_all_members_have() -> None:
+    grouped = dataclasses.replace(CARD, parents={"blue": "cold"})
+    other = dataclasses.replace(CARD, classes=CLASSES[::-1], parents={"blue": "cold"})
+    assert ensemble_card(["a", "b"], [grouped, other]).parents == {"blue": "cold"}
+    assert ensemble_card(["a", "b"], [grouped, CARD]).parents == {}
 
 
 def test_used_as_every_exported_file(models: list[Path], photos: Path, tmp_path: Path) -> None:

@@ -247,6 +247,7 @@ def ensemble_card(names: Sequence[str], cards: Sequence[ModelCard], *, tta: bool
         provenance=_provenance(names, cards),
         tta=tta,
         novelty=None,
+        parents=first.parents if all(card.parents == first.parents for card in cards) else {},
     )
 
 

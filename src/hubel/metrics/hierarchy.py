@@ -166,7 +166,7 @@ def level_table(levels: Sequence[LevelMetrics]) -> ReportTable:
     """Return the accuracy of each level for the report, with a bar for it."""
     return ReportTable(
         heading="Levels of the hierarchy",
-        columns=("Level", "Names", "Accuracy %", "95% interval"),
+        columns=("Level", "Classes or groups", "Accuracy %", "95% interval"),
         rows=[(str(one.level), f"{one.names:,}", percent(one.accuracy), percent_range(one.interval)) for one in levels],
         bars=[one.accuracy for one in levels],
     )

@@ -1,55 +1,73 @@
-"""The common part of all tasks whose labels are annotations: masks, boxes, key points."""
+"""The base of all tasks whose labels are annotations: masks, boxes, key points."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import DataError
+from hubel.core.errors import DataError, OptionError
 from hubel.data.annotation import MASKS, AnnotatedSource, Annotation
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Images
 from hubel.inference.dense import DenseModel
 from hubel.inference.stream import batch_size
+from hubel.tasks.task import Model, Task
+from hubel.weights.card import ModelCard
 
-__all__ = ["annotated_targets", "found_on", "source_names"]
+if TYPE_CHECKING:
+    from torch import nn
 
-
-def source_names(dataset: Dataset, kind: str) -> tuple[str, ...]:
-    """Return the names of the classes of a dataset's annotations.
-
-    Args:
-        dataset: the data.
-        kind: of annotations, see `hubel.data.annotation`: masks have classes of pixels, the others of objects.
-
-    Raises:
-        DataError: it has no such annotations.
-    """
-    source = dataset.source
-    has = source.annotated if isinstance(source, AnnotatedSource) else ()
-    if not isinstance(source, AnnotatedSource) or kind not in has:
-        raise DataError(
-            f"{dataset.name} has {' and '.join(has) or 'labels of whole images'}, and no {kind} to learn from"
-        )
-    return source.mask_names if kind == MASKS else source.names
+__all__ = ["AnnotatedTask", "found_on"]
 
 
-def annotated_targets(dataset: Dataset, kind: str, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Return the rows as targets, since annotations come with the images.
+class AnnotatedTask(Task):
+    """A task whose labels are annotations, which come with the images of a batch."""
 
-    Raises:
-        DataError: the data has no annotations of this kind, or its classes are not those of the model.
-    """
-    names = source_names(dataset, kind)
-    if names != outputs:
-        raise DataError(
-            f"the classes of {dataset.name} are not those of the model: {', '.join(names)} instead of "
-            f"{', '.join(outputs)}"
-        )
-    return rows
+    stratify: ClassVar[bool] = False
+    augment: ClassVar[str] = "scene"
+    largest_batch: ClassVar[int] = 8
+    optimizer: ClassVar[str] = "adamw"
+
+    def outputs(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return the names of the classes: of pixels for masks, of objects otherwise.
+
+        Raises:
+            DataError: the data has no annotations of this kind.
+        """
+        source = dataset.source
+        has = source.annotated if isinstance(source, AnnotatedSource) else ()
+        if not isinstance(source, AnnotatedSource) or self.annotations not in has:
+            labels = " and ".join(has) or "labels of whole images"
+            raise DataError(f"{dataset.name} has {labels}, and no {self.annotations} to learn from")
+        return source.mask_names if self.annotations == MASKS else source.names
+
+    def targets(self, dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the rows, since the annotations come with the images.
+
+        Raises:
+            DataError: the data has no annotations of this kind, or its classes are not those of the model.
+        """
+        if (names := self.outputs(dataset)) != outputs:
+            raise DataError(
+                f"the classes of {dataset.name} are not those of the model: {', '.join(names)} instead of "
+                f"{', '.join(outputs)}"
+            )
+        return rows
+
+    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
+        """Return a model that annotates images.
+
+        Raises:
+            OptionError: annotations are not averaged over views.
+        """
+        if tta:
+            raise OptionError(f"{self.annotations} are not averaged over views of an image; leave out --tta")
+        from hubel.inference.dense_predictor import DensePredictor  # what only evaluates exported files does without
+
+        return DensePredictor(network, card)
 
 
 def found_on(model: DenseModel, images: Images) -> Iterator[tuple[int, Annotation, NDArray[np.float64]]]:

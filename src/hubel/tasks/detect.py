@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.csv_text import csv_text
-from hubel.core.errors import OptionError
 from hubel.data.annotation import BOXES, Annotation
-from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.box_decoding import SHOWN_SCORE, decode_boxes, network_boxes
 from hubel.inference.dense import DenseModel
@@ -34,14 +32,14 @@ from hubel.metrics.figures import MOST_COUNTS, confusion_matrix
 from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import Drawing, PredictionTable, ReportTable, Tile
 from hubel.metrics.tables import percent, percent_range
-from hubel.tasks.annotated import annotated_targets, source_names
+from hubel.tasks.annotated import AnnotatedTask
 from hubel.tasks.box_sheets import box_sheets
 from hubel.tasks.task import Evaluation, Metric, Model, Objective, Quality, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from hubel.tasks.losses import LossSettings
 
@@ -318,7 +316,7 @@ def evaluate_boxes(model: DenseModel, images: Images) -> DetectionEvaluation:
     )
 
 
-class Detection(Task):
+class Detection(AnnotatedTask):
     """The box and the class of each object: FCOS, average precision."""
 
     name: ClassVar[str] = "detect"
@@ -326,28 +324,12 @@ class Detection(Task):
     pipeline_tag: ClassVar[str] = "object-detection"
     output: ClassVar[str] = "boxes"
     annotations: ClassVar[str] = BOXES
-    stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("focal_giou",)
     metrics: ClassVar[Mapping[str, Metric]] = {"ap": Metric("ap"), "ap50": Metric("ap50")}
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "fcos"
-    augment: ClassVar[str] = "scene"
     most_pixels: ClassVar[int] = 384 * 320
-    largest_batch: ClassVar[int] = 8
-    optimizer: ClassVar[str] = "adamw"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
-
-    def outputs(self, dataset: Dataset) -> tuple[str, ...]:
-        """Return the names of the classes of the boxes."""
-        return source_names(dataset, BOXES)
-
-    def targets(self, dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the rows: boxes come with the images.
-
-        Raises:
-            DataError: the boxes have a class that the model does not know.
-        """
-        return annotated_targets(dataset, BOXES, outputs, rows)
 
     def scores(self, loss: str) -> str:
         """Return the outputs themselves: boxes and logits; decoding makes scores of them."""
@@ -365,18 +347,6 @@ class Detection(Task):
         points, strides = (torch.from_numpy(values).to(device) for values in pyramid_points(height, width))
         size = torch.tensor([width, height, width, height], dtype=torch.float32, device=device)
         return DetectionObjective(points=points, strides=strides, size=size)
-
-    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
-        """Return a model that annotates images.
-
-        Raises:
-            OptionError: boxes are not averaged over views.
-        """
-        if tta:
-            raise OptionError("boxes are not averaged over views of an image; leave out --tta")
-        from hubel.inference.dense_predictor import DensePredictor  # what only evaluates exported files does without
-
-        return DensePredictor(network, card)
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> Evaluation:
         """Compare the boxes that are found with the true ones."""

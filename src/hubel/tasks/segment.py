@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.csv_text import csv_text
-from hubel.core.errors import OptionError
 from hubel.data.annotation import IGNORED, MASKS, Annotation
-from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.dense import DenseModel
 from hubel.metrics.intervals import Interval
@@ -29,13 +27,13 @@ from hubel.metrics.segmentation import (
 from hubel.metrics.tables import percent, percent_range
 from hubel.plots.annotations import draw_annotation
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.annotated import annotated_targets, found_on, source_names
-from hubel.tasks.task import Evaluation, Metric, Model, Quality, Task
+from hubel.tasks.annotated import AnnotatedTask, found_on
+from hubel.tasks.task import Evaluation, Metric, Model, Quality
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from hubel.tasks.losses import LossSettings
     from hubel.tasks.segmentation_losses import PixelLoss
@@ -256,7 +254,7 @@ def _painted(photo: NDArray[np.uint8], mask: NDArray[np.uint8] | None, names: tu
     return draw_annotation(photo, Annotation(mask=mask[np.ix_(rows, columns)]), names)
 
 
-class Segmentation(Task):
+class Segmentation(AnnotatedTask):
     """A class for each pixel: cross-entropy, mean IoU."""
 
     name: ClassVar[str] = "segment"
@@ -264,7 +262,6 @@ class Segmentation(Task):
     pipeline_tag: ClassVar[str] = "image-segmentation"
     output: ClassVar[str] = "maps"
     annotations: ClassVar[str] = MASKS
-    stratify: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "cross_entropy_dice", "dice")
     metrics: ClassVar[Mapping[str, Metric]] = {
         "mean_iou": Metric("mean_iou"),
@@ -272,22 +269,7 @@ class Segmentation(Task):
     }
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "unet"
-    augment: ClassVar[str] = "scene"
     most_pixels: ClassVar[int] = 480 * 384
-    largest_batch: ClassVar[int] = 8
-    optimizer: ClassVar[str] = "adamw"
-
-    def outputs(self, dataset: Dataset) -> tuple[str, ...]:
-        """Return the names of the classes of the masks."""
-        return source_names(dataset, MASKS)
-
-    def targets(self, dataset: Dataset, outputs: tuple[str, ...], rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the rows: masks come with the images.
-
-        Raises:
-            DataError: the masks have a class that the model does not know.
-        """
-        return annotated_targets(dataset, MASKS, outputs, rows)
 
     def objective(
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
@@ -296,18 +278,6 @@ class Segmentation(Task):
         from hubel.tasks.segmentation_losses import PixelLoss  # what only evaluates does without torch
 
         return SegmentationObjective(loss=PixelLoss(settings.name))
-
-    def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
-        """Return a model that annotates images.
-
-        Raises:
-            OptionError: masks are not averaged over views.
-        """
-        if tta:
-            raise OptionError("masks are not averaged over views of an image; leave out --tta")
-        from hubel.inference.dense_predictor import DensePredictor  # what only evaluates exported files does without
-
-        return DensePredictor(network, card)
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> SegmentationEvaluation:
         """Compare predicted masks with the true ones, at the resolution of the images."""

@@ -31,7 +31,7 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What is decided.
+    """The recipe that is taken, and why.
 
     Attributes:
         trial: number of the trial whose recipe is taken.
@@ -56,7 +56,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Decider:
-    """What a decision is made from.
+    """The trials, the time, and the means to confirm the best of them.
 
     Attributes:
         study: the trials.
