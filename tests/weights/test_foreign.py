@@ -18,7 +18,6 @@ from torch import nn
 
 from hubel.core.errors import MismatchError, WeightsError
 from hubel.models.catalogue import build_model, list_models
-from hubel.nn.network import Network
 from hubel.weights.convert import convert_file
 from hubel.weights.create import create_model
 from hubel.weights.foreign import Varying, fit_weights, renamed
