@@ -1,7 +1,7 @@
 """Model files that a stranger might send: 300, made from one small model, each damaged or made to do harm.
 
 `hostile_models(canary)` yields name and content. Whatever runs code in one of them creates the file `canary`.
-`COMMANDS` are the command lines that take a model file; each works with a whole one of `whole_models`. So is OTHER.
+`COMMANDS` are the command lines that take a model file; each works with one of the `whole_models`, and OTHER is one.
 """
 
 from __future__ import annotations

@@ -84,6 +84,7 @@ def test_a_file_for_each_verb() -> None:
     folder = Path(verbs.__file__).parent
     shared = {
         "__init__",
+        "annotation_tables",
         "data_flags",
         "prediction_formats",
         "printing",

@@ -52,8 +52,8 @@ NARROW |= {
     "lraspp": {"backbone": "mobilenet_v1_025"},
     "fcn8s": {"backbone": "vgg11", "backbone_options": "widths=8,8,8,8,8", "dense": 8},
     "pose": {"backbone": "mobilenet_v1_025"},
-    "fcos": {"backbone": "mobilenet_v1_025"},
-    "localiser": {"backbone": "mobilenet_v1_025"},
+    "fcos": {"backbone": "mobilenet_v1_025", "width": 8, "depth": 1},
+    "localiser": {"backbone": "mobilenet_v1_025", "width": 8},
 }
 LARGE = 15_000_000  # parameters from which on a network is only tried with -m slow
 SIDE = 48  # pixels, or the least that a network takes

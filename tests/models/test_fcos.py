@@ -58,3 +58,8 @@ def test_maps_have_names() -> None:
 def test_backbones_without_maps_are_refused() -> None:
     with pytest.raises(OptionError, match="efficientnet_lite0"):
         build_model("fcos", options={"backbone": "autoencoder_28"})
+
+
+def test_widths_that_are_no_groups_are_refused() -> None:
+    with pytest.raises(OptionError, match="width is a multiple of 8"):
+        build_model("fcos", options={"width": 20})

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 import hubel
+import hubel.explain
 from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.data.dataset import open_dataset
+from hubel.data.inputs import as_inputs
+from hubel.evaluation.evaluate import evaluate_file
 from hubel.training import run_report
 
 X = np.random.default_rng(0).integers(0, 99, (40, 8, 8)).astype(np.uint8)
@@ -110,12 +114,43 @@ def test_images_without_a_label(tmp_path: Path) -> None:
         hubel.train((X, [None] * 40), QUICK)
 
 
+def explain(model: Any, images: Any) -> list[Any]:
+    return list(hubel.explain.explain(model, images))
+
+
+def collect_all(images: Any) -> list[Any]:
+    return list(as_inputs(images))
+
+
+def test_what_a_notebook_shows(tmp_path: Path) -> None:
+    """The last value of a cell is a line or a table, and no arrays."""
+    run = hubel.train((X, Y), QUICK, out=tmp_path / "run", quiet=True)
+    model = hubel.load(run.folder)
+    (found,) = hubel.explain.explain(model, [X[0]], method="integrated_gradients")
+    shown = [run, model, found, evaluate_file(run.folder, (X, Y), out=tmp_path / "evaluated"), open_dataset((X, Y))]
+    assert all(len(repr(one)) < 2000 and "array(" not in repr(one) for one in shown), shown
+    assert repr(hubel.summary("lenet5")) == "Summary('lenet5', 60,000 parameters, 325,680 multiply-adds)"
+    lines = str(hubel.summary("resnet50")).splitlines()
+    assert lines[0].split()[:3] == ["layer", "kind", "window"]
+    assert len(lines) < 80
+    assert "parameters       25,557,032" in lines
+    assert hubel.summary("lenet5")._repr_markdown_().startswith("| layer |")
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
         (lambda: hubel.train(42), DataError, "data is the name of a built-in dataset.*; not int$"),
-        (lambda: hubel.train([X, Y]), DataError, r"not list; images and their labels are a tuple \(images, labels\)"),
+        (lambda: hubel.train([X, Y]), DataError, r"images and their labels are a tuple \(images, labels\), not list"),
         (lambda: hubel.train((X, Y), "fast"), OptionError, "a recipe is a hubel.Recipe or a dict .* not 'fast'"),
+        (lambda: hubel.train(X, Y), OptionError, r"not ndarray; images and their labels are one tuple, \(images, "),
+        (lambda: hubel.train((X, Y), QUICK, on_epoch=3), OptionError, "on_epoch is a function of one row .*, not 3"),
+        (lambda: hubel.summary(3), OptionError, "a model is a module, a name or a path, not int"),
+        (lambda: evaluate_file(3, "digits"), OptionError, "model is a path or a name, not int"),
+        (lambda: hubel.create_model("lenet5", num_classes="3"), OptionError, "num_classes is a whole number, not '3'"),
+        (lambda: hubel.create_model("lenet5", input_size=32), OptionError, r"input_size is \(height, width\).* not 32"),
+        (lambda: explain("runs/x", X), OptionError, "a model that hubel.load returns, not str"),
+        (lambda: collect_all({"a": X}), DataError, "images is dict; an image is"),
         (lambda: hubel.train((X, Y), {"epoch": 3}), UnknownNameError, "did you mean epochs"),
         (lambda: hubel.train((X, Y), QUICK, out=3), OptionError, "out is the path of a folder, not 3"),
         (lambda: hubel.resume(3), OptionError, "folder is the path of a folder, not 3"),

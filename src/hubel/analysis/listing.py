@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hubel.analysis.receptive import Axis
-from hubel.analysis.summary import Layer, Summary
+from hubel.analysis.summary import PAGE, Layer, Summary
 from hubel.core.csv_text import csv_text
 
-__all__ = ["COLUMNS", "bars", "cells", "to_csv", "to_json", "to_markdown", "totals"]
+__all__ = ["COLUMNS", "bars", "cells", "to_csv", "to_json", "to_markdown", "to_text", "totals"]
 
 _MIB = 2**20
 _BAR = 24  # characters of a full bar
@@ -132,6 +132,14 @@ def to_csv(layers: Sequence[Layer]) -> str:
     header = ["layer", "kind", "window", "output", "params", "macs", "results_bytes", "field", "jump", "first_centre"]
     rows = [[*(row := cells(layer))[:4], layer.params, layer.macs, layer.memory, *row[7:]] for layer in layers]
     return csv_text([header, *rows])
+
+
+def to_text(summary: Summary) -> str:
+    """Return a table of at most a page of layers and blocks, and the totals."""
+    lines = [COLUMNS, *map(cells, summary.at_depth(summary.fitting(PAGE)))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([*rows, "", *(f"{name:<16} {value}" for name, value in totals(summary))])
 
 
 def to_markdown(layers: Sequence[Layer]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from hubel.models.catalogue import build_model, find
 from hubel.weights.create import is_file_name
 from hubel.weights.model_file import model_path, read_card
 
-__all__ = ["Layer", "Summary", "summarise", "summary"]
+__all__ = ["PAGE", "Layer", "Summary", "summarise", "summary"]
+
+PAGE = 60  # rows of a table that is still looked through
 
 _FLOAT_BYTES = 4
 _FREE = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d)  # the identity at inference
@@ -57,9 +60,9 @@ class Layer:
         return self.name.count(".") + 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Summary:
-    """Layers and totals of a network for one input.
+    """Layers and totals of a network for one input; printed, and at the end of a notebook's cell, a table of them.
 
     Attributes:
         title: name of the network.
@@ -83,6 +86,20 @@ class Summary:
     bytes: int
     not_counted: Mapping[str, tuple[str, ...]]
     description: str = ""
+
+    def __repr__(self) -> str:
+        return f"Summary({self.title!r}, {self.params:,} parameters, {self.macs:,} multiply-adds)"
+
+    def __str__(self) -> str:
+        from hubel.analysis.listing import to_text
+
+        return to_text(self)
+
+    def _repr_markdown_(self) -> str:
+        """Return what a notebook shows."""
+        from hubel.analysis.listing import to_markdown
+
+        return to_markdown(self.at_depth(self.fitting(PAGE)))
 
     @property
     def layers(self) -> list[Layer]:
@@ -173,6 +190,9 @@ def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summ
         if not input_shapes:
             raise OptionError("give the shape of the input, such as summary(module, (3, 224, 224))")
         return summarise(model, type(model).__name__, input_shapes)
+    if not isinstance(model, str | os.PathLike):
+        part = "; its network is .network" if isinstance(getattr(model, "network", None), nn.Module) else ""
+        raise OptionError(f"a model is a module, a name or a path, not {type(model).__name__}{part}")
     with torch.device("meta"):
         if is_file_name(model):
             card = read_card(model_path(Path(model)))

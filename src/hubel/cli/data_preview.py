@@ -24,7 +24,7 @@ def preview(
     size: int = 0,
     seed: int = 0,
 ) -> int:
-    """Draw augmented variants of a few images, and each operation by itself.
+    """Draw augmented variants of a few images, with their boxes, masks and key points, and each operation by itself.
 
     Args:
         source: images, as for hubel train; labels are not needed.

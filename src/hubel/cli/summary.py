@@ -37,6 +37,7 @@ def summary(
         markdown: print a Markdown table.
     """
     from hubel.analysis import listing
+    from hubel.analysis.summary import PAGE
     from hubel.analysis.summary import summary as summarise
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
@@ -49,7 +50,7 @@ def summary(
         raise OptionError(f"--input is CHANNELSxHEIGHTxWIDTH such as 3x224x224, not {input_shape!r}")
     found = summarise(model, *([tuple(map(int, sides))] if sides else []))
     # CSV, JSON and Markdown list every layer.
-    layers = found.at_depth(depth if depth >= 0 else 0 if chosen else found.fitting(_PAGE))
+    layers = found.at_depth(depth if depth >= 0 else 0 if chosen else found.fitting(PAGE))
     if json:
         print_json(listing.to_json(found, layers))
     elif csv or markdown:
@@ -64,6 +65,3 @@ def summary(
         if len(layers) < len(found.layers):
             print(f"\n{len(layers)} rows for {len(found.layers)} layers; --depth 0 prints every layer")
     return 0
-
-
-_PAGE = 60  # rows

@@ -9,6 +9,8 @@ from hubel.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from hubel.data.annotation import AnnotatedSource as AnnotatedSource
     from hubel.data.annotation import Annotation as Annotation
+    from hubel.data.annotation_counts import AnnotationCounts as AnnotationCounts
+    from hubel.data.annotation_counts import count_annotations as count_annotations
     from hubel.data.augment.apply import transform_annotation as transform_annotation
     from hubel.data.augment.apply import transform_boxes as transform_boxes
     from hubel.data.augment.apply import transform_image as transform_image
@@ -49,6 +51,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "hubel.data.annotation": ("AnnotatedSource", "Annotation"),
+        "hubel.data.annotation_counts": ("AnnotationCounts", "count_annotations"),
         "hubel.data.augment.apply": (
             "transform_annotation",
             "transform_boxes",

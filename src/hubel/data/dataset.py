@@ -43,7 +43,7 @@ class ClassCounts:
     images: tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Dataset:
     """A source with its index.
 
@@ -58,6 +58,9 @@ class Dataset:
     index: Index
     multi_label: bool = False
     repository: str = ""
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, {counted(len(self.rows()), 'image')})"
 
     @property
     def name(self) -> str:

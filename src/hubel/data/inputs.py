@@ -6,7 +6,7 @@ import codecs
 import fnmatch
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -80,7 +80,7 @@ def as_inputs(images: Any) -> Iterator[Input]:
             yield from (Input(f"images[{number}]", data=pixels) for number, pixels in enumerate(as_pixels(stack)))
             return
         images = [images] if stack is None else list(stack)
-    elif not isinstance(images, Iterable):
+    elif not isinstance(images, Iterable) or isinstance(images, Mapping):
         one_image(images, "images")  # which says what an image is
     images = list(images)
     if images and all(map(is_path, images)):

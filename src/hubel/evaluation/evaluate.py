@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,12 @@ class EvaluationResult:
         failed: a sentence for each gate that is not passed.
     """
 
-    evaluation: Evaluation
+    evaluation: Evaluation = field(repr=False)
     split: str
     folder: Path
     report: Path
     notes: tuple[str, ...]
-    taught: Taught
+    taught: Taught = field(repr=False)
     comparison: ModelComparison | None = None
     failed: tuple[str, ...] = ()
 
@@ -103,6 +104,8 @@ def evaluate_file(
     Raises:
         HubelError: the model or the data cannot be used together, or a gate does not suit the model.
     """
+    if not isinstance(model, str | os.PathLike):
+        raise OptionError(f"model is a path or a name, not {type(model).__name__}")
     gates = gates or Gates()
     out = output_folder(out, verb="evaluate", inputs=(model, data, unknown))  # first: nobody waits for what is refused
     opened = _open(model, device, engine, tta=tta, costs=costs)

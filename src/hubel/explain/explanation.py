@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hubel.core.errors import UnknownNameError
+from hubel.core.errors import OptionError, UnknownNameError
 from hubel.explain.images import PreparedImage, prepare_images, to_input
 from hubel.explain.methods import Method, find_method
 from hubel.explain.occlusion import occlusion_sensitivity
@@ -42,7 +42,7 @@ class Explanation:
     method: str
     label: str
     score: float
-    map: NDArray[np.float32]
+    map: NDArray[np.float32] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -105,6 +105,7 @@ def target_batches(predictor: Predictor, images: Any, label: str | None) -> Iter
         ModelFileError: an output of the network is NaN or infinite.
     """
     card = predictor.card
+    label = None if label is None else str(label)  # classes of digits are named by texts, too
     if label is not None and label not in card.classes:
         raise UnknownNameError("class", label, card.classes)
     prepared = prepare_images(predictor, images)
@@ -122,7 +123,10 @@ def method_for(predictor: Predictor, name: str) -> Method:
 
     Raises:
         UnknownNameError: no such method.
+        OptionError: this is no model whose network can be looked into, such as an exported file.
     """
+    if not isinstance(predictor, Predictor):
+        raise OptionError(f"what is explained is a model that hubel.load returns, not {type(predictor).__name__}")
     method = find_method(name)
     if method is occlusion_sensitivity and predictor.card.scores == "sigmoid":
         return partial(occlusion_sensitivity, exclusive=False)

@@ -78,6 +78,11 @@ class Classifier(abc.ABC):
         self.card = card
         self.tta = tta
 
+    def __repr__(self) -> str:
+        p = self.card.preprocess
+        classes = f"{len(self.classes):,} classes" if self.classes else "no classes"
+        return f"{type(self).__name__}({self.card.model}, {classes}, input {p.channels}x{p.height}x{p.width})"
+
     @abc.abstractmethod
     def _scores(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Compute rows, see `rows`, of resized images uint8 `(n, h, w, c)`, without test-time augmentation."""

@@ -129,7 +129,10 @@ def build_model(
     """
     exact, variant = find(name)
     family = _families()[exact][0]
-    height, width = variant.shape[1:] if input_size is None else input_size
+    height, width = variant.shape[1:] if input_size is None else _two_sides(input_size)
+    for argument, value in (("num_classes", num_classes), ("in_channels", in_channels)):
+        if value is not None and not isinstance(value, int):
+            raise OptionError(f"{argument} is a whole number, not {value!r:.80}")
     shape = InputShape(variant.shape.channels if in_channels is None else in_channels, height, width)
     if min(shape) < 1:
         raise OptionError(f"an image has at least one channel, row and column, not {'x'.join(map(str, shape))}")
@@ -148,6 +151,12 @@ def build_model(
         reason = next(iter(str(error).splitlines()), "out of memory")
         raise OptionError(f"{exact} cannot be built at this size: {reason}") from None
     return network
+
+
+def _two_sides(size: Any) -> tuple[int, int]:
+    if not isinstance(size, list | tuple) or [type(side) for side in size] != [int, int]:
+        raise OptionError(f"input_size is (height, width) in pixels, such as (224, 224), not {size!r:.80}")
+    return size[0], size[1]
 
 
 def family_of(name: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hubel.core.errors import OptionError
 from hubel.models.backbone import build_backbone
 from hubel.models.variant import InputShape, Variant, computed
 from hubel.nn.dense import DenseHead, DenseNetwork, Size
@@ -98,7 +99,9 @@ def build(layout: FCOSLayout, shape: InputShape, num_classes: int) -> DenseNetwo
     `(n, points, 4 + 1 + classes)`.
     """
     check_positive(width=layout.width, depth=layout.depth)
-    check_depth([layout.depth])
+    check_depth((layout.depth, layout.depth))
+    if layout.width % _GROUP:
+        raise OptionError(f"width is a multiple of {_GROUP}, the channels of a group of the norms, not {layout.width}")
     backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options, input_size=shape[1:])
     taps = find_taps(backbone, _TAPPED)
     head = FCOSHead([tap.channels for tap in taps], layout, num_classes)
@@ -116,7 +119,6 @@ VARIANTS = {
             params=3_743_065,
             macs=1_793_381_600,
         ),
-        smallest=64,
         augment="scene",
         output="boxes",
     )

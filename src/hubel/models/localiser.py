@@ -76,7 +76,6 @@ VARIANTS = {
         InputShape(3, 224, 224),
         10,
         computed("2,958,848 of the backbone + 20,544 + 9,220 + 3,210 parameters", params=2_991_822, macs=364_853_088),
-        smallest=64,
         augment="scene",
         output="boxes",
     )

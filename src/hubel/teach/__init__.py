@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hubel.teach.convolution.steps import convolution_steps as convolution_steps
     from hubel.teach.convolution.steps import convolve as convolve
     from hubel.teach.convolution.steps import parse_numbers as parse_numbers
+    from hubel.teach.sliding_window import slide_window as slide_window
     from hubel.teach.walkthrough.lesson import Lesson as Lesson
     from hubel.teach.walkthrough.lesson import compute_lesson as compute_lesson
     from hubel.teach.walkthrough.page import write_walkthrough as write_walkthrough
@@ -38,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "find_image_kernel",
         ),
         "hubel.teach.convolution.steps": ("ConvolutionStep", "convolution_steps", "convolve", "parse_numbers"),
+        "hubel.teach.sliding_window": ("slide_window",),
         "hubel.teach.walkthrough.lesson": ("Lesson", "compute_lesson"),
         "hubel.teach.walkthrough.page": ("write_walkthrough",),
     },

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hubel.audit.drifting.observe import observe_reference
+from hubel.audit.drifting.observe import Answers, observe_reference
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
 from hubel.inference.predictor import Predictor
+from hubel.inference.scores import scores
 from hubel.models.neighbours import Neighbours
 from hubel.nn.freezing import ALL, NONE
 from hubel.tasks.task import LabelledOutputs
@@ -268,8 +269,9 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     network, card = load_model(trained.path)
     network = network.to(plan.device)
     logits, unseen, reject = trained.logits, trained.unseen, plan.recipe.network.reject
+    own = None  # of the validation images, by the network itself; an engine of the frozen part may have rounded
     if plan.val is not None and logits is None and (task.calibrates(card) or (task.knows_novelty and reject)):
-        unseen = unseen_by(network, plan.val.images)
+        own = unseen = unseen_by(network, plan.val.images)
         logits = unseen.logits
     if task.calibrates(card):
         card = _calibrated(card, plan, trained, logits)
@@ -278,7 +280,7 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     if sentence:
         folder.tell(sentence)
     seconds = {"calibration": measured - started, "novelty": time.monotonic() - measured}
-    card = dataclasses.replace(card, reference=_reference(network, card, plan))
+    card = dataclasses.replace(card, reference=_reference(network, card, plan, own))
     save_model(trained.path, network.state_dict(), card)
     notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
     return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})
@@ -299,8 +301,17 @@ def _calibrated(card: ModelCard, plan: Plan, trained: TrainedModel, logits: NDAr
     return plan.task.calibrate_sets(together, card)
 
 
-def _reference(network: nn.Module, card: ModelCard, plan: Plan) -> dict[str, Any]:
-    """Return what new images are to be compared with; see `hubel.audit.drift`."""
+def _reference(network: nn.Module, card: ModelCard, plan: Plan, known: Unseen | None) -> dict[str, Any]:
+    """Return what new images are to be compared with; see `hubel.audit.drift`.
+
+    Args:
+        network: that was trained.
+        card: of it.
+        plan: of the run.
+        known: what the network says of the validation images; None computes it.
+    """
     predictor = Predictor(network, card) if card.output == "vector" else None
     held_out = None if plan.val is None else plan.val.images
-    return observe_reference(predictor, card.preprocess, shown=plan.train.images, held_out=held_out).to_json()
+    answers = None if known is None else Answers(scores=scores(known.logits, card), features=known.features)
+    reference = observe_reference(predictor, card.preprocess, shown=plan.train.images, held_out=held_out, known=answers)
+    return reference.to_json()

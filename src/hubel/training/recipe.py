@@ -340,7 +340,12 @@ class Recipe:
             return value
         if value is None or isinstance(value, Mapping):
             return cls.from_json(value or {})
-        raise OptionError(f"a recipe is a hubel.Recipe or a dict of settings, not {value!r}")
+        if isinstance(value, str | int | float):
+            raise OptionError(f"a recipe is a hubel.Recipe or a dict of settings, not {value!r:.80}")
+        raise OptionError(
+            f"a recipe is a hubel.Recipe or a dict of settings, not {type(value).__name__}; images and their labels "
+            "are one tuple, (images, labels)"
+        )
 
     def with_settings(self, **settings: Any) -> Self:
         """Return a copy with some settings changed, by their own names.

@@ -60,16 +60,16 @@ class RunResult:
 
     folder: Path
     model: Path
-    evaluation: Evaluation | None = None
+    evaluation: Evaluation | None = field(default=None, repr=False)
     split: str = ""
     report: Path | None = None
     stopped_by: int = 0
     minutes: float = 0.0
     images_per_second: float | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict, repr=False)
     notes: Sequence[str] = ()
     advice: Sequence[str] = ()
-    folds: FoldsResult | None = None
+    folds: FoldsResult | None = field(default=None, repr=False)
 
     @property
     def accuracy(self) -> float:
@@ -104,6 +104,8 @@ def train(
     Raises:
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
+    if on_epoch is not None and not callable(on_epoch):
+        raise OptionError(f"on_epoch is a function of one row of metrics, not {on_epoch!r:.80}")
     with silence() if quiet else nullcontext():
         target = None if out is None else _path("out", out)
         return _train(data, Recipe.of(recipe), target, xo, on_epoch, time.monotonic() if started is None else started)
@@ -139,7 +141,9 @@ def train_planned(
 
 def _check_new(folder: Path) -> None:
     if (folder / "config.json").exists():
-        raise CheckpointError(f"{folder} already holds a run; resume it with --resume, or choose another folder")
+        raise CheckpointError(
+            f"{folder} already holds a run; resume it (--resume, in Python hubel.resume), or choose another folder"
+        )
 
 
 def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from marked_files import coco, image, mask
 
-from hubel.core.errors import DataError
+from hubel.core.errors import DataError, DecodeError
 from hubel.core.notes import Caution
 from hubel.data import open_dataset, open_source
 from hubel.data.annotation import AnnotatedSource
@@ -309,3 +312,51 @@ def test_masks_beside_boxes_count_objects(tmp_path: Path) -> None:
     found = source.annotation(2).mask  # type: ignore[attr-defined]
     assert found[3, 3] == found[10, 10] == 1
     assert found.sum() == 18
+
+
+NUMBERS = [True, -1, 0, 3, 10**400, 1e308, float("nan"), float("inf")]
+JUNK = st.sampled_from([*NUMBERS, None, "", "x", "\0", [], [[]], [1], {}, {"id": [1]}, "é" * 300])
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """Return the way to every value inside a JSON document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, one in inner for place in places(one, (*path, key)))] if path or inner else [path]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(draw=st.data())
+def test_damage_anywhere_is_no_traceback(tmp_path: Path, draw: st.DataObject) -> None:
+    if not (tmp_path / "images").exists():
+        three(tmp_path)
+    crowd = {
+        "bbox": [0, 0, 9, 9],
+        "segmentation": {"size": [30, 40], "counts": [0, 60, 1140]},
+        "image_id": 1,
+        "iscrowd": 1,
+    }
+    square = {
+        "bbox": [4, 4, 16, 16],
+        "segmentation": [[4, 4, 20, 4, 20, 20]],
+        "image_id": 0,
+        "keypoints": [1, 2, 2] * 3,
+    }
+    path = coco(tmp_path / "a.json", [{"file_name": f"{name}.png"} for name in "abc"], [square, crowd], [POINTS, "dog"])
+    content = json.loads(path.read_text())
+    for _ in range(draw.draw(st.integers(1, 3))):
+        *way, last = draw.draw(st.sampled_from([place for place in places(content) if place]))
+        holder = content
+        for key in way:
+            holder = holder[key]
+        holder[last] = draw.draw(JUNK)
+    path.write_text(json.dumps(content))
+    try:
+        source = open_dataset(CocoSource(path)).source
+    except DataError:
+        return
+    for row in range(len(source.listing())):
+        with contextlib.suppress(DecodeError):
+            found = source.annotation(row)  # type: ignore[attr-defined]
+            assert np.isfinite(found.boxes).all()
+            assert ((found.boxes >= 0) & (found.boxes <= (40, 30, 40, 30))).all()
+            assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()

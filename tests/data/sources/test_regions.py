@@ -61,6 +61,7 @@ def test_the_area_of_a_large_polygon_is_that_of_geometry() -> None:
 
 
 @pytest.mark.peer
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @settings(max_examples=300, deadline=None)
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),

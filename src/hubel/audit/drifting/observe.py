@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from hubel.inference.classifier import Classifier
 from hubel.inference.stream import batch_size
 from hubel.weights.card import ModelCard
 
-__all__ = ["Photo", "confidence", "dataset_photos", "input_photo", "observe", "observe_reference"]
+__all__ = ["Answers", "Photo", "confidence", "dataset_photos", "input_photo", "observe", "observe_reference"]
 
 _LEAST_SCORE = 1e-6  # the logarithms of smaller ones are noise
 _LARGEST = float(np.finfo(np.float16).max)
@@ -36,8 +36,25 @@ _LARGEST = float(np.finfo(np.float16).max)
 Photo = Callable[[], tuple[Decoded, int]]
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Answers:
+    """Scores and features of images, as a model computed them.
+
+    Attributes:
+        scores: `(n, classes)`.
+        features: inputs of the last linear layer `(n, d)`; `(n, 0)` where there is none.
+    """
+
+    scores: NDArray[np.float64]
+    features: NDArray[np.float32]
+
+    def at(self, positions: NDArray[Any]) -> Answers:
+        """Return those of some images."""
+        return Answers(scores=self.scores[positions], features=self.features[positions])
+
+
 def observe(
-    photos: Iterable[Photo], preprocess: Preprocess, model: Classifier | None
+    photos: Iterable[Photo], preprocess: Preprocess, model: Classifier | None, known: Answers | None = None
 ) -> tuple[MeasuredImages, list[DecodeError]]:
     """Measure images, each decoded once; return their numbers, and the errors of those that cannot be read.
 
@@ -45,10 +62,12 @@ def observe(
         photos: the images.
         preprocess: size of the network's input.
         model: whose answers are taken, too; None for the traits alone.
+        known: the model's answers, as far as they are known: then it does not run.
     """
     traits: list[tuple[NDArray[np.float32], tuple[float, ...], str]] = []
     scores: list[NDArray[np.float64]] = []
     errors: list[DecodeError] = []
+    readable: list[bool] = []
 
     def measure(photo: Photo) -> Any:
         try:
@@ -65,8 +84,12 @@ def observe(
             errors += [one for one in group if isinstance(one, DecodeError)]
             good = [one for one in group if not isinstance(one, DecodeError)]
             traits += [row for _, row in good]
-            if model is not None and good:
+            readable += [not isinstance(one, DecodeError) for one in group]
+            if model is not None and good and known is None:
                 scores.append(model.scores(np.stack([pixels for pixels, _ in good])))
+    if known is not None:
+        kept = known.at(np.array(readable, bool))
+        scores, features = [kept.scores], [kept.features]
     return MeasuredImages(
         appearance=_halves([one[0] for one in traits], len(APPEARANCE)),
         files=_halves([one[1] for one in traits], len(FILE_TRAITS)),
@@ -81,6 +104,7 @@ def observe_reference(
     *,
     shown: Images,
     held_out: Images | None,
+    known: Answers | None = None,
     name: str = "validation",
 ) -> Reference:
     """Measure the images that new ones are to be compared with: at most 256, held-out ones first.
@@ -90,11 +114,14 @@ def observe_reference(
         preprocess: size of the network's input.
         shown: images that taught the model.
         held_out: images that did not; None or none at all for a reference without answers of the model.
+        known: the model's answers to the held-out images, if they are known.
         name: description of the held-out images.
     """
     answered = held_out if held_out is not None and model is not None else shown.subset(np.arange(0))
-    kept = permutation(len(answered), 0)[:MOST_IMAGES]
-    outputs, _ = observe(dataset_photos(answered, np.sort(kept)), preprocess, model)
+    kept = np.sort(permutation(len(answered), 0)[:MOST_IMAGES])
+    outputs, _ = observe(
+        dataset_photos(answered, kept), preprocess, model, known.at(kept) if known and len(answered) else None
+    )
     others = permutation(len(shown), 0)[: MOST_IMAGES - len(outputs.appearance)]
     traits, _ = observe(dataset_photos(shown, np.sort(others)), preprocess, None)
     sample = replace(

@@ -13,7 +13,9 @@ from hubel.core.errors import DataError, OptionError
 from hubel.core.outputs import make_folder, output_file
 from hubel.core.random import permutation
 from hubel.core.ranges import check_range
-from hubel.data.augment import Augmentation, Policy, find_policy, transform_image
+from hubel.data.annotation import AnnotatedSource
+from hubel.data.annotation_sheet import draw_augmented
+from hubel.data.augment import Augmentation, Policy, draw_augmentations, find_policy, transform_image
 from hubel.data.augment.automatic import AUTOMATIC_LISTS, automatic_level
 from hubel.data.augment.draws import single
 from hubel.data.augment.named import SMALL
@@ -22,7 +24,7 @@ from hubel.data.augment.preview_sheet import PreviewRow, draw_preview_sheet
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.index import Index
 from hubel.data.loading import with_principal_axes
-from hubel.data.preprocess import Preprocess
+from hubel.data.preprocess import Preprocess, Resize
 from hubel.plots.png import is_figure, save_figure
 
 __all__ = ["Preview", "operation_extremes", "preview_policy"]
@@ -54,6 +56,8 @@ class Preview:
 def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int = 0, seed: int = 0) -> Preview:
     """Draw two sheets of augmented images: variants as in the first epochs of a training, and each operation alone.
 
+    Boxes, masks and key points are drawn as they are augmented with their images.
+
     Args:
         data: labelled images, or a plain folder of them; see `open_dataset`.
         name: of the policy; see `find_policy`.
@@ -74,7 +78,7 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
     dataset = _opened(data)
     index = dataset.index
     rows = _chosen_rows(index, seed)
-    preprocess = _input(index, rows, size)
+    preprocess = _input(index, size, annotated=isinstance(dataset.source, AnnotatedSource))
     policy = find_policy(name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
     policy = with_principal_axes(policy, dataset.images(preprocess))
     images = dataset.images(preprocess, rows)
@@ -82,7 +86,12 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
     for position, row in enumerate(rows.tolist()):
         positions = np.full(VARIANTS, position)
         variants = images.augmented(positions, policy, seed, np.arange(VARIANTS))
-        shown.append(PreviewRow(name=_title(index, row), tiles=[*images.pixels(positions[:1]), *variants]))
+        tiles = [*images.pixels(positions[:1]), *variants]
+        draws = draw_augmentations(policy, seed, np.arange(VARIANTS), np.full(VARIANTS, row))
+        tiles = _marked(tiles, dataset, row, preprocess, [Augmentation(), *draws])
+        marked = isinstance(dataset.source, AnnotatedSource)
+        name = Path(index.paths[row]).name if marked else _title(index, row)
+        shown.append(PreviewRow(name=name, tiles=tiles))
     heads = ["unchanged", *(f"epoch {epoch + 1}" for epoch in range(VARIANTS))]
     out = out or make_folder(None, verb="preview", name=f"preview-{dataset.name}") / "augmentation.png"
     save_figure(draw_preview_sheet(shown, heads, f"Augmentation: {_policy_title(name)}", gap_after=1), out)
@@ -92,12 +101,27 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
     # Operations on colours show best on the most colourful image.
     most = int(np.argmax([np.ptp(row.tiles[0], axis=2).mean() for row in shown]))
     image, second = images.decoded(most), _second_sheet(out)
-    pairs = [_pair(image, preprocess, title, ends) for title, ends in extremes]
+    pairs = []
+    for title, ends in extremes:
+        tiles = [transform_image(image, preprocess, augmentation) for _, augmentation in ends]
+        tiles = _marked(tiles, dataset, int(rows[most]), preprocess, [augmentation for _, augmentation in ends])
+        pairs.append(PreviewRow(name=title, tiles=tiles, captions=[caption for caption, _ in ends]))
     save_figure(
         draw_preview_sheet(pairs, ["weakest", "strongest"], f"Each operation alone: {_policy_title(name)}", across=4),
         second,
     )
     return Preview(policy=policy, variants=out, operations=second, preprocess=preprocess)
+
+
+def _marked(
+    tiles: list[NDArray[np.uint8]], dataset: Dataset, row: int, preprocess: Preprocess, draws: list[Augmentation]
+) -> list[NDArray[np.uint8]]:
+    """Return variants of an image with what is marked on it, each augmented alike; the same tiles without any marks."""
+    source, size = dataset.source, (int(dataset.index.height[row]), int(dataset.index.width[row]))
+    if not isinstance(source, AnnotatedSource):
+        return tiles
+    pairs = zip(tiles, draws, strict=True)
+    return [draw_augmented(pixels, source, row, preprocess, augmentation, size) for pixels, augmentation in pairs]
 
 
 def _second_sheet(first: Path) -> Path:
@@ -135,21 +159,15 @@ def _chosen_rows(index: Index, seed: int) -> NDArray[np.int64]:
     return np.asarray(mixed[np.argsort(turn, kind="stable")][:_ROWS])
 
 
-def _input(index: Index, rows: NDArray[np.int64], size: int) -> Preprocess:
+def _input(index: Index, size: int, *, annotated: bool) -> Preprocess:
     heights, widths = index.height[index.usable()], index.width[index.usable()]
     channels = int(index.channels[index.usable()].max())
     height = width = size or _SIZE
     if not size and max(heights.max(), widths.max()) <= SMALL:
         height, width = int(heights.max()), int(widths.max())
     plain = (0.0,) * channels, (1.0,) * channels
-    return Preprocess(height, width, channels, "crop" if min(height, width) >= SMALL else "squash", "bilinear", *plain)
-
-
-def _pair(
-    pixels: NDArray[np.uint8], preprocess: Preprocess, title: str, ends: tuple[Captioned, Captioned]
-) -> PreviewRow:
-    tiles = [transform_image(pixels, preprocess, augmentation) for _, augmentation in ends]
-    return PreviewRow(name=title, tiles=tiles, captions=[caption for caption, _ in ends])
+    resize: Resize = "crop" if min(height, width) >= SMALL and not annotated else "squash"
+    return Preprocess(height, width, channels, resize, "bilinear", *plain)
 
 
 def operation_extremes(policy: Policy) -> list[tuple[str, tuple[Captioned, Captioned]]]:

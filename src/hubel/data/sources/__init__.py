@@ -99,9 +99,9 @@ def open_source(
     if isinstance(data, Rooted):
         data, root = data.data, data.root
     if not isinstance(data, str | os.PathLike | tuple):
-        accepted = "; ".join(kind.name for kind in KINDS)
-        hint = "; images and their labels are a tuple (images, labels)" if isinstance(data, list) else ""
-        raise DataError(f"data is {accepted}; not {type(data).__name__}{hint}")
+        if hasattr(data, "__len__"):
+            raise DataError(f"images and their labels are a tuple (images, labels), not {type(data).__name__}")
+        raise DataError(f"data is {'; '.join(kind.name for kind in KINDS)}; not {type(data).__name__}")
     folder = None if root is None else user_path(root)
     return _open(
         SourceRequest(

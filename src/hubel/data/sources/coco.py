@@ -36,6 +36,7 @@ _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 _MOST_FILES = 64  # of JSON that are looked into
 _TRIED = 50  # names of images, before a folder is taken for one of COCO
 _FOLDERS = ("annotations", "annotation", "labels", "images")
+_LARGEST = 1e9  # position in pixels
 _MOST_CLASSES = 254  # of regions: a mask has one byte for each pixel
 
 
@@ -158,13 +159,14 @@ class CocoSource(AnnotatedFiles):
                 by_id[key] = image
             for at, one in enumerate(file.annotations):
                 place = f"{file.path.name}, annotation {one_line(one.get('id', at))}"
-                found = by_id.get(one.get("image_id"))
+                found = by_id.get(_key(one, "image_id"))
+                category = file.categories.get(_key(one, "category_id"))
                 if found is None:
                     flaws("annotations of an image that the file does not list, which are left out", place)
-                elif one.get("category_id") not in file.categories:
+                elif category is None:
                     flaws("annotations of an unknown class, which are left out", place)
                 else:
-                    marked = _object(one, number[file.categories[one["category_id"]]["name"]], place, flaws)
+                    marked = _object(one, number[category["name"]], place, flaws)
                     has.see(marked)
                     found.objects.append(marked)
         unused = locate.unused()
@@ -176,8 +178,8 @@ class CocoSource(AnnotatedFiles):
     def _name_classes(self, files: list[_File]) -> dict[str, int]:
         """Set the names of classes and key points, and return the number of each class."""
         used = {file.categories[key]["name"] for file in files for one in file.annotations
-                if (key := one.get("category_id")) in file.categories}  # fmt: skip
-        above = {one.get("supercategory") for file in files for one in file.categories.values()}
+                if (key := _key(one, "category_id")) in file.categories}  # fmt: skip
+        above = {str(one.get("supercategory")) for file in files for one in file.categories.values()}
         ordered = dict.fromkeys(
             one["name"]
             for file in files
@@ -193,7 +195,8 @@ class CocoSource(AnnotatedFiles):
             self.point_names = tuple(one_name(name) for name in most["keypoints"])
             self.point_mirror = mirrored_points(self.point_names)
             n = len(self.point_names)
-            pairs = [pair for pair in most.get("skeleton") or () if isinstance(pair, list) and len(pair) == 2]
+            skeleton = most["skeleton"] if isinstance(most.get("skeleton"), list) else []
+            pairs = [pair for pair in skeleton if isinstance(pair, list) and len(pair) == 2]
             self.limbs = tuple(
                 (a - 1, b - 1)
                 for a, b in pairs
@@ -316,8 +319,8 @@ def _read(path: Path, root: Path) -> _File:
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
             raise DataError(f"{path}: {name} is no list of objects; expected COCO's form")
     categories: dict[Any, dict[str, Any]] = {}
-    for one in lists[2] or ():
-        if isinstance(one, dict) and isinstance(one.get("id"), int | str):
+    for one in lists[2] if isinstance(lists[2], list) else ():
+        if isinstance(one, dict) and _key(one, "id") is not None:
             points = one.get("keypoints")
             categories[one["id"]] = {
                 **one,
@@ -328,7 +331,7 @@ def _read(path: Path, root: Path) -> _File:
     split = split_in(path.name) or split_in(folder)
     if not split and folder.lower() in _FOLDERS and path.parent.parent != root:
         split = split_in(path.parent.parent.name)
-    images = {one["id"]: one for one in lists[0] or () if isinstance(one.get("id"), int | str)}
+    images = {one["id"]: one for one in lists[0] or () if _key(one, "id") is not None}
     return _File(path=path, split=split, images=images, categories=categories, annotations=lists[1] or [])
 
 
@@ -361,10 +364,16 @@ def _without_doubles(files: list[_File], notes: list[str]) -> list[_File]:
     return sorted(kept, key=lambda file: (SPLITS[file.split] == "", file.split, natural_key(str(file.path))))
 
 
+def _key(one: dict[str, Any], name: str) -> int | str | None:
+    """Return an id, which is a number or a text."""
+    value = one.get(name)
+    return value if isinstance(value, int | str) else None
+
+
 def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
-    width, height = entry.get("width"), entry.get("height")
-    if isinstance(width, int | float) and isinstance(height, int | float) and width > 0 and height > 0:
-        return int(width), int(height)
+    size = [entry.get("width"), entry.get("height")]
+    if _are_numbers(size) and all(side >= 1 for side in size):
+        return int(size[0]), int(size[1])
     return None
 
 
@@ -393,7 +402,9 @@ def _object(one: dict[str, Any], number: int, place: str, flaws: Flaws) -> Marke
 
 
 def _are_numbers(value: Any) -> TypeGuard[list[float]]:
-    return isinstance(value, list) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value)
+    return isinstance(value, list) and all(
+        isinstance(one, int | float) and not isinstance(one, bool) and not abs(one) > _LARGEST for one in value
+    )
 
 
 KIND = SourceKind(

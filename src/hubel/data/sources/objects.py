@@ -18,6 +18,7 @@ __all__ = ["Flaws", "Frame", "MarkedImage", "MarkedObject", "frame_of", "mirrore
 
 _SMALLEST = 1e-3  # side of a box in pixels; one that is narrower has no area
 _OVERHANG = 1.0  # pixels that a box may reach out of its image unmentioned: rounded numbers
+_MOST_PIXELS = 2**28  # of an image that an annotation states
 _SIDEWAYS = 5  # from this orientation of EXIF on, width and height are swapped
 
 
@@ -133,7 +134,8 @@ def frame_of(stated: tuple[int, int] | None, size: tuple[int, int], orientation:
         return Frame(
             width=height, height=width, orientation=orientation
         ), "images that are annotated lying on their side; their annotations are turned as the camera says"
-    if abs(stated[0] * height - stated[1] * width) <= max(*stated, *size):
+    alike = stated[0] * stated[1] <= _MOST_PIXELS and min(stated) > 0
+    if alike and abs(stated[0] * height - stated[1] * width) <= max(*stated, *size):
         scale = width / stated[0], height / stated[1]
         return Frame(
             width=stated[0], height=stated[1], scale=scale

@@ -17,7 +17,7 @@ from hubel.core.errors import DataError
 __all__ = ["decode_runs", "encode_runs", "polygon_mask", "region_mask", "unpack_runs"]
 
 _UPSAMPLED = 5  # the grid on which COCO follows the sides of a polygon
-_MOST_POINTS = 50_000_000  # of this grid along one polygon
+_MOST_POINTS = 2_000_000  # of this grid along one polygon
 
 
 def region_mask(region: Any, height: int, width: int) -> NDArray[np.bool_]:

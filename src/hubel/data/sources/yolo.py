@@ -28,6 +28,7 @@ _YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 _NOT_LABELS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt", "notes.txt", "obj.names")
 _MOST_LINES = 20
+_MOST_CLASSES, _MOST_POINTS = 10_000, 1000
 _LOOKED_AT = 30
 
 
@@ -46,7 +47,7 @@ def parse_line(line: str, joints: int = 0, dims: int = 3) -> tuple[int, list[flo
         number, *values = (float(word) for word in line.split())
     except ValueError:
         return None
-    if number % 1 or number < 0 or len(values) < 4:
+    if number % 1 or not 0 <= number < _MOST_CLASSES or len(values) < 4:
         return None
     box = values[:4]
     corners = [box[0] - box[2] / 2, box[1] - box[3] / 2, box[0] + box[2] / 2, box[1] + box[3] / 2]
@@ -254,6 +255,8 @@ class YoloSource(AnnotatedFiles):
         shape = self._settings.get("kpt_shape")
         if not (isinstance(shape, list) and len(shape) == 2 and all(isinstance(n, int) for n in shape)):
             return 0, 3
+        if not 0 < shape[0] <= _MOST_POINTS:
+            raise DataError(f"{self._yaml}: kpt_shape says {shape[0]:,} key points; expected 1 to {_MOST_POINTS:,}")
         joints, dims = shape[0], 3 if shape[1] == 3 else 2
         names: Any = self._settings.get("kpt_names")
         names = next(iter(names.values()), []) if isinstance(names, dict) else names
@@ -280,7 +283,7 @@ class YoloSource(AnnotatedFiles):
         """Set the names of the classes; objects of a number without a name are left out where there are names."""
         names: Any = self._settings.get("names")
         if isinstance(names, dict):
-            keys = {int(key): name for key, name in names.items() if re.fullmatch(r"[0-9]{1,6}", str(key))}
+            keys = {int(key): name for key, name in names.items() if re.fullmatch(r"[0-9]{1,4}", str(key))}
             names = [keys.get(i, str(i)) for i in range(max(keys, default=-1) + 1)]
         elif not isinstance(names, list):
             names = named_classes([self.root, self.root / "labels", *(self.root / one for one in ("train", "images"))])
