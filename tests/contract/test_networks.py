@@ -33,7 +33,7 @@ from hubel.nn.dense import DenseNetwork
 from hubel.nn.features import FeatureNetwork
 from hubel.nn.network import Network
 from hubel.nn.points import pyramid_points
-from hubel.weights.card import ModelCard
+from hubel.weights.card import DENSE, ModelCard
 from hubel.weights.create import create_model
 from hubel.weights.foreign import Varying, fit_weights
 from hubel.weights.model_file import load_model, save_model
@@ -387,8 +387,8 @@ def ready_for_export(name: str) -> tuple[nn.Module, ModelCard]:
     channels, (height, width) = variant.shape.channels, size_of(name)
     classes = tuple(map(str, range(network(pixels[:2]).shape[1]))) if has_classes(name) else ()
     preprocess = Preprocess(height, width, channels, mean=(0.5,) * channels, std=(0.3,) * channels)
-    options = NARROW.get(name, {})
-    return network.eval(), ModelCard(name, classes, preprocess, options, "softmax", temperature=1.5)
+    options, dense = NARROW.get(name, {}), variant.output if variant.output in DENSE else ""
+    return network.eval(), ModelCard(name, classes, preprocess, options, "softmax", temperature=1.5, dense=dense)
 
 
 def exported_as_it_is(name: str) -> None:
