@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError
 from hubel.core.progress import counted
 from hubel.core.ranges import check_range
-from hubel.data.annotation import AnnotatedSource
 from hubel.data.decode_cache import CacheMode
 from hubel.data.index import Index, scan
 from hubel.data.loading import Images
@@ -24,7 +23,7 @@ from hubel.data.sources.hub import Address, is_address
 from hubel.data.sources.listing import SPLITS, label_parts, natural_key, passed_over
 from hubel.data.splits import EvaluationRows, Splits, choose_rows, split
 
-__all__ = ["ClassCounts", "Dataset", "find_annotations", "open_dataset"]
+__all__ = ["ClassCounts", "Dataset", "open_dataset"]
 
 Rows = NDArray[np.int64]
 
@@ -167,17 +166,6 @@ class Dataset:
     def digests(self, rows: Rows | None = None) -> NDArray[np.void]:
         """Return the BLAKE2b digests of the encoded images, 16 bytes each, `(n,)`."""
         return self.index.digest[self.rows() if rows is None else rows]
-
-
-def find_annotations(
-    data: Any, *, xo: XO | None = None, root: str | Path | None = None, void: int | None = None
-) -> tuple[Source, tuple[str, ...]]:
-    """Return the source of images, not indexed yet, and the kinds of annotations that it has, the main one first.
-
-    Arguments and errors as for `open_dataset`, which takes the source as its data.
-    """
-    source = open_source(data, xo=xo, root=root, void=void)
-    return source, source.annotated if isinstance(source, AnnotatedSource) else ()
 
 
 def open_dataset(

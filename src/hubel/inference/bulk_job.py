@@ -107,6 +107,10 @@ class BulkJob:
             OptionError: there are no prediction sets of the coverage, or no ancestors.
         """
         if isinstance(classifier, DenseModel):
+            asked = {"--coverage": self.coverage, "--sure": self.sure, "--debug-decode": self.decoded or None}
+            for flag, value in asked.items():
+                if value is not None:
+                    raise OptionError(f"{flag} is for classifiers; {self.model} annotates images")
             return DenseLayout.of(classifier.card, no_formulas=self.no_formulas)
         if self.sure is not None:
             classifier.card.class_tree().check(self.sure)

@@ -16,8 +16,9 @@ from hubel.core.errors import HubelError, OptionError, UnknownNameError
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
+from hubel.data.annotation import AnnotatedSource
 from hubel.data.augment import Policy, find_policy
-from hubel.data.dataset import Dataset, find_annotations, open_dataset
+from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.decode_cache import CacheMode
 from hubel.data.loading import Images, Labelled, blank_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
@@ -87,11 +88,10 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
         UnknownNameError: there is no such network, option, policy, task or engine.
         OptionError: settings contradict each other, or the device is not there.
     """
-    task = _task(recipe)
+    task, named = _task(recipe), recipe.task is not None or recipe.network.model is not None
+    _check_settings(task, recipe)
     pick_precision(recipe.machine.precision or "auto", pick_device(recipe.machine.device or "auto"))
     threads = recipe.data.loading_threads
-    if recipe.task is None and recipe.network.model is None:
-        data, task = _task_of_data(data, recipe, xo)
     dataset = open_dataset(
         data,
         multi_label=task.multi_label,
@@ -102,6 +102,8 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
         threads=threads,
         parents=NESTED if recipe.data.parents == NESTED else _parents_of_file(recipe),
     )
+    if not named and (found := _task_of_data(dataset, task)) != task:
+        _check_settings(task := found, recipe)
     return resolve(recipe, dataset, task)
 
 
@@ -233,29 +235,40 @@ def _task(recipe: Recipe) -> Task:
 
     Raises:
         UnknownNameError: there is no such task, or no such network.
-        OptionError: the network is for another task, or a setting has no meaning for this one.
+        OptionError: the network is for another task.
     """
     name, model = recipe.task, recipe.network.model
     if model is None:
         task = find_task(name) if name else TASKS[0]
     else:
         exact, variant = find(model)
-        task = find_task(name) if name else next(task for task in TASKS if task.output == variant.output)
+        fitting = [task for task in TASKS if task.output == variant.output]
+        if not fitting:
+            raise OptionError(f"{exact} is a network for {variant.output}, which no task of hubel learns yet")
+        task = find_task(name) if name else fitting[0]
         if task.output != variant.output:
             able = [name for name in list_models() if find(name)[1].output == task.output]
             shown = ", ".join(able[:_MOST_NAMES]) + (", ..." if len(able) > _MOST_NAMES else "")
             raise OptionError(f"{exact} is not for the task {task.name}; networks that are: {shown}")
+    return task
+
+
+def _check_settings(task: Task, recipe: Recipe) -> None:
+    """Refuse settings without a meaning.
+
+    Raises:
+        OptionError: a setting has no meaning for the task.
+    """
     given, defaults = recipe.settings(), Recipe().settings()
     for setting in task.unused:
         if given[setting] != defaults[setting]:
             raise OptionError(f"{setting} has no meaning for the task {task.name}; leave it out")
-    return task
 
 
-def _task_of_data(data: Any, recipe: Recipe, xo: XO | None) -> tuple[Any, Task]:
-    """Return the source of annotated images, and the task that they are for; the data and the first task otherwise."""
-    source, kinds = find_annotations(data, xo=xo, root=recipe.data.root, void=recipe.data.void)
-    return (source, next(task for task in TASKS if task.annotations == kinds[0])) if kinds else (data, TASKS[0])
+def _task_of_data(dataset: Dataset, usual: Task) -> Task:
+    """Return the task that the annotations of a dataset are for; the usual one where it has none."""
+    kinds = dataset.source.annotated if isinstance(dataset.source, AnnotatedSource) else ()
+    return next((task for kind in kinds for task in TASKS if task.annotations == kind), usual)
 
 
 def _parents_of_file(recipe: Recipe) -> dict[str, str] | None:
