@@ -311,7 +311,6 @@ def average_precision_intervals(each: Sequence[Matches], *, replicates: int = 20
         each: matches of each class.
         replicates: number of draws.
     """
-
     of_all = [
         replace(matches, right=matches.right[:1], wrong=matches.wrong[:1], objects=matches.objects[:1])
         for matches in each
