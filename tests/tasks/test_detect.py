@@ -103,7 +103,7 @@ def test_a_perfect_detector() -> None:
     objects = sum(len(annotation.boxes) for annotation in TRUTH)
     assert numbers["ap50"] == 1
     assert numbers["ap"] > 0.95  # boxes of 32-bit numbers
-    assert numbers["shown"] == {"score": 0.3, "precision": 1, "recall": 1}
+    assert numbers["shown"] == {"score": 0.5, "precision": 1, "recall": 1}
     assert (evaluation.quality().values == 0).all()
     assert dict(row[:2] for row in evaluation.rows("test"))["objects"] == str(objects)
     table = evaluation.prediction_table()
