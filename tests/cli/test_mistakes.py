@@ -60,7 +60,7 @@ COMMAND_LINES = {
     "train digits --lr -1": "lr is at least 1e-30, not -1.0",
     "train digits --size 64x": "size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not '64x'",
     "train digits --model resnet21": "no model is called 'resnet21'; did you mean resnet",
-    "train digits --task paint": "no task is called 'paint'; the known ones are: classify, multi_label, reconstruct",
+    "train digits --task paint": "no task is called 'paint'; the known ones are: classify, detect, localise",
     "train digits --task reconstruct --model resnet20": "resnet20 is not for the task reconstruct; networks that are: "
     "autoencoder_28, autoencoder_28_transposed",
     "train digits --task classify --model autoencoder_28": "autoencoder_28 is not for the task classify; "

@@ -24,6 +24,7 @@ WORDS = {
     "data bench": "nowhere",
     "similar": "RUN photos photos/red/1.png",
     "train": "nowhere",
+    "data": "nowhere",
     "evaluate": "RUN nowhere",
     "tune": "nowhere",
     "predict": "RUN nowhere",

@@ -25,6 +25,7 @@ FILES = {
     "similar": (f"similar RUN photos {PHOTO}", "--sheet", PHOTO, "photo.jpg"),
     "conv": (f"conv --kernel sharpen {PHOTO}", "--out", PHOTO, "photo.png"),
     "weights convert": ("weights convert mine.pth --model resnet20", "--out", "mine.pth", "photo.jpg"),
+    "data": ("data shapes:count=3", "--out", None, "photo.png"),
     "data preview": ("data preview photos", "--out", PHOTO, "photo.png"),
     "predict": ("predict RUN list.csv", "--output", "list.csv", "photo.csv"),
 }

@@ -78,9 +78,9 @@ def test_steps_suit_the_network_that_is_built() -> None:
     assert lr("convnet") == lr("convnet", batch_norm="false", filters="4", repeat="2") == 0.1
     assert lr("convnet", **PLAIN) == 0.01
     assert lr("vgg11") == 0.01
-    assert lr("vgg11", batch_norm="true") == lr("vgg11_bn") == 0.01  # two wide layers behind the last norm
-    assert lr("convnet", dense="512,512") == lr("convnet", average="false", dense="512") == 0.1
-    assert lr("convnet", average="false", dense="256,256") == 0.01
+    assert lr("vgg11", batch_norm="true") == lr("vgg11_bn") == 0.01  # two hidden layers behind the last norm
+    assert lr("convnet", dense="512") == lr("convnet", average="false", dense="512") == 0.1
+    assert lr("convnet", dense="128,64") == lr("convnet", average="false", dense="256,256") == 0.01
     with torch.device("meta"):
         small = {name for name in list_models() if needs_small_steps(build_model(name))}
     assert {"alexnet", "googlenet", "lenet5", "nin", "vgg16", "vgg16_bn"} < small

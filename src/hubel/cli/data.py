@@ -46,6 +46,7 @@ def data(
     """
     from hubel.cli.annotation_tables import print_counts
     from hubel.cli.tables import print_table
+    from hubel.core.errors import OptionError
     from hubel.core.progress import counted
     from hubel.data.annotation import AnnotatedSource
     from hubel.data.annotation_counts import count_annotations
@@ -54,12 +55,15 @@ def data(
 
     dataset = open_dataset(source, multi_label=task == "multi_label", root=root, needed=False, void=void)
     index = dataset.index
+    if out is not None and not isinstance(dataset.source, AnnotatedSource):
+        raise OptionError(f"--out is the sheet of boxes, masks and key points, and {dataset.name} has none")
     if unreadable or passed_over:
         for path, reason in [*(index.unreadable() if unreadable else ()), *(index.passed if passed_over else ())]:
             print(f"{printable(path)}\t{printable(reason)}")
         return 0
     readable, counts = index.readable(), dataset.class_counts()
     if isinstance(dataset.source, AnnotatedSource):
+        sheet = save_annotation_sheet(dataset, source, out)  # before anything is printed: the path may be refused
         print_counts(count_annotations(dataset), dataset.name)
     elif counts.splits:
         body = [(name or "(no class)", *map("{:,}".format, of)) for name, of in counts.of_class.items()]
@@ -72,6 +76,6 @@ def data(
     print_line(f"sizes     {widths.min()}x{heights.min()} to {widths.max()}x{heights.max()} pixels (width x height)")
     print_line(f"colours   {grey:,} grey, {len(readable) - grey:,} in colour")
     if isinstance(dataset.source, AnnotatedSource):
-        print_line(f"sheet     {save_annotation_sheet(dataset, source, out)}")
+        print_line(f"sheet     {sheet}")
     print_notes(index.notes())
     return 0

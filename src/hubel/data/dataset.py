@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.core.progress import counted
+from hubel.core.ranges import check_range
 from hubel.data.annotation import AnnotatedSource
 from hubel.data.decode_cache import CacheMode
 from hubel.data.index import Index, scan
@@ -207,6 +208,8 @@ def open_dataset(
     Raises:
         DataError: nothing is there, nothing in it is a labelled image, or none can be read.
     """
+    if void is not None:
+        check_range("void", void, 0, 255, whole=True)
     source = open_source(data, multi_label=multi_label, labelled=labelled, xo=xo, root=root, void=void, parents=parents)
     index = scan(source, threads=threads)
     if labelled and needed and not len(index.usable()):

@@ -12,7 +12,7 @@ them count, and a crowd may be matched again and again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -312,8 +312,13 @@ def average_precision_intervals(each: Sequence[Matches], *, replicates: int = 20
         replicates: number of draws.
     """
 
+    of_all = [
+        replace(matches, right=matches.right[:1], wrong=matches.wrong[:1], objects=matches.objects[:1])
+        for matches in each
+    ]
+
     def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        curves = [np.stack([precisions(matches, row)[0] for matches in each]) for row in weights]
+        curves = [np.stack([precisions(matches, row)[0] for matches in of_all]) for row in weights]
         return np.array([(_mean(curve), _mean(curve[:, 0])) for curve in curves])
 
     images = each[0].objects.shape[1] if each else 0

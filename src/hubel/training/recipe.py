@@ -103,8 +103,8 @@ class DataSettings(_Settings):
         resize: how an image gets that size: squash it, pad it with black, or crop its centre. Default: crop for a
             network that is pretrained so; pad where images are nearly of the size; otherwise squash.
         augment: augmentation policy: none, shift, light (and mirrored), standard (crops, rotation, colour), strong,
-            trivialaugment, randaugment, or a file of settings that ends in .toml. Default: standard for photos, light
-            for small colour images, shift for grey ones.
+            scene (crops, mirrored, colour), trivialaugment, randaugment, or a file of settings that ends in .toml.
+            Default: standard for photos, light for small colour images, shift for grey ones, scene for boxes and masks.
         val_share: share of the training images that selects the best epoch, when the data has no split for it.
         images: train on so many of the training images, drawn by the seed and in the proportions of the classes.
             Default: all of them.
