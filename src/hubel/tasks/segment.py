@@ -28,7 +28,7 @@ from hubel.metrics.tables import percent, percent_range
 from hubel.plots.annotations import draw_annotation
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.tasks.annotated import AnnotatedTask, found_on
-from hubel.tasks.task import Evaluation, Metric, Model, Quality
+from hubel.tasks.task import Evaluation, Metric, Model, Quality, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -270,6 +270,7 @@ class Segmentation(AnnotatedTask):
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "unet"
     most_pixels: ClassVar[int] = 480 * 384
+    lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
 
     def objective(
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
