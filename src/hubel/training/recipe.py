@@ -196,11 +196,12 @@ class OptimizationSettings(_Settings):
     Attributes:
         epochs: passes over the training images. Default: 15, and more of a small set.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out. Default: a power of
-            two up to 128 (32 in fine-tuning) that leaves at least 16 steps an epoch.
+            two up to 128 (32 in fine-tuning, 8 for boxes and masks) that leaves at least 16 steps an epoch.
         optimizer: sgd (with Nesterov momentum), adamw, adam or adadelta. Default: sgd from scratch, adamw in
-            fine-tuning and to reconstruct.
+            fine-tuning, to reconstruct, and for boxes and masks.
         lr: the highest learning rate. Default: 0.1 for sgd (0.01 for deep networks without batch norm), 0.002 for
-            adam and adamw (0.02 to reconstruct), 1 for adadelta; in fine-tuning 0.002, 0.0005 and 0.1.
+            adam and adamw (0.02 to reconstruct, 0.001 for boxes and masks), 1 for adadelta; in fine-tuning 0.002,
+            0.0005 and 0.1.
         momentum: of sgd.
         weight_decay: of weights; never of norms and biases.
         schedule: of the learning rate: onecycle, cosine, step or constant.
