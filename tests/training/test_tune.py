@@ -185,13 +185,25 @@ def test_networks_by_name_and_by_file(quick: Recipe, tmp_path: Path) -> None:
 
 
 def test_every_metric_is_in_the_evaluation() -> None:
+    from hubel.data.annotation import Annotation
+    from hubel.inference.detections import Detections
+    from hubel.metrics.average_precision import measure_detections
     from hubel.metrics.classification import measure_classification, measure_multilabel
+    from hubel.metrics.segmentation import measure_segmentation, pixel_confusion
     from hubel.tasks.regress import measure_regression
 
     one = measure_classification([[0.9, 0.1], [0.6, 0.4]], [0, 1], ["a", "b"]).to_json()
     several = measure_multilabel(np.array([[0.9, 0.1]]), np.array([[1.0, 0.0]]), ["a", "b"]).to_json()
     number = dataclasses.asdict(measure_regression(np.array([1.0, 3.0]), np.array([1.0, 2.0])))
-    known = {"classify": one, "multi_label": several, "regress": number}
+    mask, box = (
+        np.zeros((2, 2), np.uint8),
+        Annotation(classes=np.array([0]), boxes=np.ones((1, 4)), crowd=np.zeros(1, bool)),
+    )
+    pixels = measure_segmentation(pixel_confusion(mask, mask, 2)[None], ["a", "b"]).to_json()
+    boxes = measure_detections([Detections(classes=box.classes, boxes=box.boxes, scores=np.ones(1))], [box], ["a"])
+    localised = dict.fromkeys(("localised", "mean_iou"))  # read in tests/tasks/test_detect.py
+    known = {"classify": one, "multi_label": several, "regress": number, "segment": pixels, "localise": localised}
+    known["detect"] = boxes.to_json()
     for task in TASKS:
         assert {metric.key for metric in task.metrics.values()} <= known.get(task.name, {}).keys()
     assert sum(bool(task.metrics) for task in TASKS) == len(known)

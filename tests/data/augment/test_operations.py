@@ -37,6 +37,7 @@ DIGESTS = {
     "strong": "7a84115aa02add95",
     "trivialaugment": "fed3887c438ec1a6",
     "randaugment": "755149583a9573b6",
+    "scene": "ae7f50b0228eaf2d",  # since 0.2
     "all": "f5ffddd973469f70",
 }
 

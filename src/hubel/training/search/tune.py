@@ -202,6 +202,10 @@ def resume_tuning(
 
 def _metric(plan: Plan, name: str | None) -> tuple[str, Metric]:
     known = plan.task.metrics
+    if plan.task.annotations:
+        raise OptionError(
+            f"hubel tune searches settings of classifiers and regressions, not of the task {plan.task.name}"
+        )
     if not known:
         raise OptionError(f"the task {plan.task.name} has no metric that settings could be chosen by")
     name = name or next(iter(known))
