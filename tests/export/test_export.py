@@ -22,6 +22,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.export.onnx_graph import check_parity, onnx_network
 from hubel.export.run import export
 from hubel.inference import exported as exported_module
+from hubel.inference import exported_engine
 from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines, open_onnx
 from hubel.inference.exported import Exported
 from hubel.inference.onnx_file import INPUT, OUTPUTS, described, read_onnx
@@ -229,14 +230,14 @@ def test_the_fastest_engine_is_measured_once(folder: Path, monkeypatch: pytest.M
     skip_unless_installed("openvino")
     file = export(folder / "model.safetensors").path
     rates = iter([5.0, 9.0])
-    monkeypatch.setattr(exported_module, "images_per_second", lambda *_, **__: next(rates))
+    monkeypatch.setattr(exported_engine, "images_per_second", lambda *_, **__: next(rates))
     assert Exported(file).fastest() == "openvino"
     assert Exported(file).fastest() == "openvino", "nothing was measured again"
     assert {kind: size for kind, size, _ in contents()}["engines"] > 0
-    monkeypatch.setattr(exported_module, "installed_onnx_engines", lambda: {"onnxruntime": "0", "openvino": "0"})
+    monkeypatch.setattr(exported_engine, "installed_onnx_engines", lambda: {"onnxruntime": "0", "openvino": "0"})
     rates = iter([9.0, 5.0])
     assert Exported(file).fastest() == "onnxruntime", "other versions are measured anew"
-    (place,) = exported_module.cache_folder("engines").iterdir()
+    (place,) = exported_engine.cache_folder("engines").iterdir()
     place.write_text("{")
     rates = iter([1.0, 2.0])
     assert Exported(file).fastest() == "openvino"
