@@ -75,6 +75,7 @@ def test_branches_meet() -> None:
     assert (field.rows.size, field.columns.size) == (1, 5)
 
 
+@pytest.mark.slow
 def test_gates_depend_on_the_whole_image() -> None:
     class Gated(nn.Module):
         def __init__(self) -> None:

@@ -33,7 +33,11 @@ TWENTY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in list_models() if name != "knn"])
+# Of the others, the contract verifies the same facts.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in TWENTY else pytest.mark.slow) for name in list_models() if name != "knn"],
+)
 def test_totals_are_the_published_ones(name: str) -> None:
     found, published = summary(name), find(name)[1].published
     assert published.params in (None, found.params)

@@ -76,11 +76,6 @@ def each(names: list[str]) -> list[object]:
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
-def shallow(names: list[str]) -> list[object]:
-    """Return the names as parameters, resnet1202 marked slow: even without data its 1,202 layers take seconds."""
-    return [pytest.param(name, marks=pytest.mark.slow if name == "resnet1202" else ()) for name in names]
-
-
 ALL = each(NAMES)
 NETWORKS = each([name for name in NAMES if name != "knn"])
 
@@ -174,9 +169,7 @@ def test_default_is_the_published_number_of_classes(name: str) -> None:
 
 
 # What a convnet can take depends on its options; it says so itself.
-@pytest.mark.parametrize(
-    "name", shallow([n for n in NAMES if not find(n)[1].fixed_size and n not in ("knn", "convnet")])
-)
+@pytest.mark.parametrize("name", each([n for n in NAMES if not find(n)[1].fixed_size and n not in ("knn", "convnet")]))
 def test_smallest_image(name: str) -> None:
     """The stated size is the least that the network can take, and a smaller one is refused with the number."""
     smallest = find(name)[1].smallest

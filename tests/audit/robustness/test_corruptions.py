@@ -155,7 +155,7 @@ def test_mistakes_are_named():
             corrupt(pixels, name, strength)
 
 
-@pytest.mark.parametrize("side", [32, 224])
+@pytest.mark.parametrize("side", [32, pytest.param(224, marks=pytest.mark.slow)])
 def test_a_higher_severity_is_further_from_the_original(side):
     clean = photos(side, 8 if side > 100 else 24)
     for change in find_corruptions(sorted(CORRUPTIONS.keys() - UNORDERED)):
