@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
@@ -117,6 +118,20 @@ def test_data_of_other_classes_is_refused(run: hubel.RunResult) -> None:
 
     with pytest.raises(hubel.DataError, match="the classes of squares are not those of the model"):
         evaluate_file(run.model, Others(4), out=run.folder.parent / "never")
+
+
+def test_data_without_the_last_class_is_measured(run: hubel.RunResult) -> None:
+    class Fewer(Squares):
+        mask_names = ("background", "bright")
+
+        def annotation(self, row: int, *, masks: bool = True) -> Annotation:
+            return super().annotation(4 * row + 1)
+
+        def read(self, row: int, path: str) -> NDArray[np.uint8]:
+            return super().read(4 * row + 1, path)
+
+    found = evaluate_file(run.model, Fewer(3), out=run.folder.parent / "fewer").evaluation.to_json()
+    assert [one["pixels"] for one in found["per_class"]][2] == 0
 
 
 def test_data_without_masks_is_refused(tmp_path: Path) -> None:

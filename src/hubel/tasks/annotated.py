@@ -48,9 +48,10 @@ class AnnotatedTask(Task):
         """Return the rows, since the annotations come with the images.
 
         Raises:
-            DataError: the data has no annotations of this kind, or its classes are not those of the model.
+            DataError: the data has no annotations of this kind, or its classes are not those of the model, from the
+                first one on: its last ones may be missing.
         """
-        if (names := self.outputs(dataset)) != outputs:
+        if (names := self.outputs(dataset)) != outputs[: len(names)]:
             raise DataError(
                 f"the classes of {dataset.name} are not those of the model: {', '.join(names)} instead of "
                 f"{', '.join(outputs)}"
