@@ -55,6 +55,26 @@ class Annotation:
     points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 3)))
     mask: NDArray[np.uint8] | None = None
 
+    def resized(self, size: tuple[int, int], to: tuple[int, int]) -> Annotation:
+        """Return the annotation of the image at another size.
+
+        Args:
+            size: height and width of the image.
+            to: height and width that it is resized to.
+        """
+        down, across = to[0] / size[0], to[1] / size[1]
+        mask = self.mask
+        if mask is not None:
+            rows, columns = (np.arange(n) * m // n for n, m in zip(to, mask.shape, strict=True))
+            mask = mask[np.ix_(rows, columns)]
+        return Annotation(
+            classes=self.classes,
+            boxes=self.boxes * (across, down, across, down),
+            crowd=self.crowd,
+            points=self.points * (across, down, 1.0),
+            mask=mask,
+        )
+
 
 @runtime_checkable
 class AnnotatedSource(Protocol):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from hubel.core.files import write_atomic
@@ -78,23 +77,9 @@ def _drawing(item: Input, found: Found, classes: tuple[str, ...]) -> bytes:
     scale = min(1.0, _LONGEST / max(image.size))
     width, height = max(1, round(found.width * scale)), max(1, round(found.height * scale))
     photo = np.asarray(image.resize((width, height)))
-    annotation = _scaled(found.annotation, width / found.width, height / found.height, (height, width))
+    annotation = found.annotation.resized((found.height, found.width), (height, width))
     file = io.BytesIO()
     Image.fromarray(draw_annotation(photo, annotation, classes, scores=found.scores.tolist())).save(
         file, "JPEG", quality=92
     )
     return file.getvalue()
-
-
-def _scaled(annotation: Annotation, across: float, down: float, size: tuple[int, int]) -> Annotation:
-    mask: NDArray[np.uint8] | None = None
-    if annotation.mask is not None:
-        rows, columns = (np.arange(n) * m // n for n, m in zip(size, annotation.mask.shape, strict=True))
-        mask = annotation.mask[np.ix_(rows, columns)]
-    return Annotation(
-        classes=annotation.classes,
-        boxes=annotation.boxes * (across, down, across, down),
-        crowd=annotation.crowd,
-        points=annotation.points * (across, down, 1.0),
-        mask=mask,
-    )

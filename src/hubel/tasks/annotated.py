@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
-from hubel.data.annotation import MASKS, AnnotatedSource, Annotation
+from hubel.data.annotation import MASKS, AnnotatedSource
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Images
 from hubel.inference.dense import DenseModel
@@ -20,7 +20,7 @@ from hubel.weights.card import ModelCard
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["AnnotatedTask", "found_on"]
+__all__ = ["AnnotatedTask", "outputs_on"]
 
 
 class AnnotatedTask(Task):
@@ -71,8 +71,7 @@ class AnnotatedTask(Task):
         return DensePredictor(network, card)
 
 
-def found_on(model: DenseModel, images: Images) -> Iterator[tuple[int, Annotation, NDArray[np.float64]]]:
-    """Yield position, annotation and scores of each image, in order; in pixels of the upright image."""
+def outputs_on(model: DenseModel, images: Images) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield the position of each image, in order, and the model's outputs for it."""
     for batch in images.in_sequence(batch_size(images.preprocess)):
-        for at, output in zip(batch.positions.tolist(), model.outputs(batch.pixels), strict=True):
-            yield at, *model.decode(output, images.shape(at))
+        yield from zip(batch.positions.tolist(), model.outputs(batch.pixels), strict=True)

@@ -17,7 +17,6 @@ from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.box_decoding import SHOWN_SCORE, decode_boxes, network_boxes
 from hubel.inference.dense import DenseModel
 from hubel.inference.detections import Detections
-from hubel.inference.stream import batch_size
 from hubel.metrics.average_precision import (
     DetectionMetrics,
     Matches,
@@ -32,8 +31,8 @@ from hubel.metrics.figures import MOST_COUNTS, confusion_matrix
 from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import Drawing, PredictionTable, ReportTable, Tile
 from hubel.metrics.tables import percent, percent_range
-from hubel.tasks.annotated import AnnotatedTask
-from hubel.tasks.box_sheets import box_sheets
+from hubel.tasks.annotated import AnnotatedTask, outputs_on
+from hubel.tasks.annotation_sheets import box_sheets
 from hubel.tasks.task import Evaluation, Metric, Model, Objective, Quality, Task
 from hubel.weights.card import ModelCard
 
@@ -293,11 +292,7 @@ def _plain(value: np.float64) -> float | None:
 
 def found_boxes(model: DenseModel, images: Images) -> list[Detections]:
     """Return what a model finds on each image, in pixels of the upright image, sure or not."""
-    found = []
-    for batch in images.in_sequence(batch_size(images.preprocess)):
-        for at, output in zip(batch.positions.tolist(), model.outputs(batch.pixels), strict=True):
-            found.append(decode_boxes(output, model.card.preprocess, images.shape(at)))
-    return found
+    return [decode_boxes(output, model.card.preprocess, images.shape(at)) for at, output in outputs_on(model, images)]
 
 
 def evaluate_boxes(model: DenseModel, images: Images) -> DetectionEvaluation:

@@ -19,7 +19,7 @@ from hubel.inference.detections import Detections
 from hubel.metrics.intervals import Interval, wilson
 from hubel.metrics.report_items import Drawing, PredictionTable, Tile
 from hubel.metrics.tables import percent, percent_range
-from hubel.tasks.box_sheets import box_sheets
+from hubel.tasks.annotation_sheets import box_sheets
 from hubel.tasks.detect import Detection, box_targets, found_boxes
 from hubel.tasks.task import Evaluation, Metric, Model, Quality, Task
 from hubel.weights.card import ModelCard

@@ -25,9 +25,8 @@ from hubel.metrics.segmentation import (
     segmentation_intervals,
 )
 from hubel.metrics.tables import percent, percent_range
-from hubel.plots.annotations import draw_annotation
-from hubel.plots.contact_sheet import contact_sheet
-from hubel.tasks.annotated import AnnotatedTask, found_on
+from hubel.tasks.annotated import AnnotatedTask, outputs_on
+from hubel.tasks.annotation_sheets import annotation_sheets, shown_positions
 from hubel.tasks.task import Evaluation, Metric, Model, Quality, Task
 from hubel.weights.card import ModelCard
 
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from hubel.tasks.segmentation_losses import PixelLoss
 
 __all__ = ["Segmentation", "SegmentationEvaluation", "SegmentationObjective"]
-
-_SHOWN = 4  # best, median and worst images each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +94,12 @@ class SegmentationEvaluation(Evaluation):
         metrics: over the pixels of all images.
         confusions: pixels by true and predicted class of each image, int64 `(n, c, c)`.
         boundaries: boundary F1 of each image, `(n,)`.
-        shown: positions of the best, median and worst images, by their mean IoU.
-        masks: predicted ones of these.
+        masks: predicted ones of the images that are drawn, by position; see `shown_positions`.
     """
 
     metrics: SegmentationMetrics
     confusions: NDArray[np.int64]
     boundaries: NDArray[np.float64]
-    shown: Mapping[str, NDArray[np.int64]]
     masks: Mapping[int, NDArray[np.uint8]]
 
     def to_json(self) -> dict[str, Any]:
@@ -212,23 +207,13 @@ class SegmentationEvaluation(Evaluation):
 
     def drawings(self) -> list[Drawing]:
         """Return the best, the median and the worst images, each with its mask and the predicted one."""
-        sheets = []
-        for name, positions in self.shown.items():
-            images, captions = [], []
-            for at in positions.tolist():
-                photo = self.images.upright(at, (480, 480))
-                truth, found = self.images.annotation(at).mask, self.masks[at]
-                images += [_painted(photo, mask, self.metrics.classes) for mask in (truth, found)]
-                captions += ["label", f"prediction\nmean IoU {percent(self.image_iou[at])}%"]
-            sheets.append(
-                Drawing(
-                    name=f"{name}_images",
-                    heading=f"{name.capitalize()} images",
-                    caption="In pairs: the labels, and the prediction.",
-                    figure=contact_sheet(images, captions, f"{name.capitalize()} images"),
-                )
-            )
-        return sheets
+        return annotation_sheets(
+            self.images,
+            lambda at: (Annotation(mask=self.images.annotation(at).mask), Annotation(mask=self.masks[at])),
+            self.image_iou,
+            "mean IoU",
+            self.metrics.classes,
+        )
 
 
 def image_ious(confusions: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -246,12 +231,6 @@ def _mask_of(model: DenseModel, images: Images, position: int) -> NDArray[np.uin
 
 def _share(value: float) -> str:
     return "" if math.isnan(value) else f"{percent(value)}%"
-
-
-def _painted(photo: NDArray[np.uint8], mask: NDArray[np.uint8] | None, names: tuple[str, ...]) -> NDArray[np.uint8]:
-    assert mask is not None
-    rows, columns = (np.arange(n) * m // n for n, m in zip(photo.shape[:2], mask.shape, strict=True))
-    return draw_annotation(photo, Annotation(mask=mask[np.ix_(rows, columns)]), names)
 
 
 class Segmentation(AnnotatedTask):
@@ -286,22 +265,19 @@ class Segmentation(AnnotatedTask):
         classes = len(model.classes)
         confusions = np.zeros((len(images), classes, classes), np.int64)
         boundaries = np.zeros(len(images))
-        for at, annotation, _ in found_on(model, images):
+        for at, output in outputs_on(model, images):
             truth = images.annotation(at).mask
-            found = annotation.mask
+            found = model.decode(output, images.shape(at))[0].mask
             assert truth is not None
             assert found is not None
             truth = np.where(found == IGNORED, IGNORED, truth).astype(np.uint8)
             confusions[at] = pixel_confusion(np.minimum(found, classes - 1), truth, classes)
             boundaries[at] = boundary_f1(found, truth, classes)
-        order = np.argsort(-image_ious(confusions), kind="stable")
-        half = max(0, len(order) // 2 - _SHOWN // 2)
-        shown = {"worst": order[::-1][:_SHOWN], "median": order[half : half + _SHOWN], "best": order[:_SHOWN]}
+        shown = {int(at) for part in shown_positions(image_ious(confusions)).values() for at in part}
         return SegmentationEvaluation(
             images=images,
             metrics=measure_segmentation(confusions, model.classes, boundaries.tolist()),
             confusions=confusions,
             boundaries=boundaries,
-            shown=shown,
-            masks={at: _mask_of(model, images, at) for at in {int(at) for part in shown.values() for at in part}},
+            masks={at: _mask_of(model, images, at) for at in shown},
         )

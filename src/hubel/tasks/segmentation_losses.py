@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hubel.core.errors import UnknownNameError
+from hubel.data.annotation import IGNORED
 
 __all__ = ["PIXEL_LOSSES", "VOID", "PixelLoss", "dice", "pixel_cross_entropy"]
 
 #: The class number of pixels that count for nothing.
-VOID = 255
+VOID = IGNORED
 
 
 def pixel_cross_entropy(
