@@ -18,6 +18,7 @@ from hubel.core.errors import OptionError
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.metrics.classification import ClassMetrics
+from hubel.metrics.imbalance import class_counts
 from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.weights.card import ModelCard
@@ -240,6 +241,7 @@ class Task(abc.ABC):
         losses: names of losses; the first one is the default.
         metrics: what settings can be chosen by, by name; the first one is the default. Empty where nothing can.
         unused: settings of a recipe that have no meaning.
+        balance: how unequal classes are treated by default, one of `hubel.metrics.imbalance.METHODS`.
         default_model: the network where nobody names one; None where it depends on the images.
         augment: the default augmentation policy; "" for that of the network.
         most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
@@ -247,6 +249,7 @@ class Task(abc.ABC):
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
+        backbone_lr: that of a pretrained backbone as a share of the head's, which is higher by as much.
     """
 
     name: ClassVar[str]
@@ -262,12 +265,14 @@ class Task(abc.ABC):
     losses: ClassVar[tuple[str, ...]]
     metrics: ClassVar[Mapping[str, Metric]] = {}
     unused: ClassVar[tuple[str, ...]] = ()
+    balance: ClassVar[str] = "none"
     default_model: ClassVar[str | None] = None
     augment: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 0
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
+    backbone_lr: ClassVar[float] = 1.0
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the names of the network's outputs, in order: the classes; empty for images.
@@ -284,6 +289,10 @@ class Task(abc.ABC):
             DataError: a label is none of the outputs.
         """
         return dataset.targets(outputs, rows)
+
+    def label_counts(self, data: Labelled[Images], classes: int) -> NDArray[np.int64]:
+        """Return the number of labels of each class; empty for a task that does not count them."""
+        return class_counts(data.targets, classes) if self.stratify else np.zeros(0, np.int64)
 
     def scores(self, loss: str) -> str:
         """Return how outputs become scores in prediction and in the exported file, see `ModelCard.scores`."""
