@@ -324,6 +324,7 @@ class Detection(AnnotatedTask):
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "fcos"
     most_pixels: ClassVar[int] = 384 * 320
+    mosaics: ClassVar[bool] = True
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
 
     def scores(self, loss: str) -> str:

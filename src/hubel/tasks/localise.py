@@ -199,6 +199,7 @@ class Localisation(Detection):
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy_giou",)
     metrics: ClassVar[Mapping[str, Metric]] = {"localised": Metric("localised"), "mean_iou": Metric("mean_iou")}
     default_model: ClassVar[str | None] = "localiser"
+    mosaics: ClassVar[bool] = False
     most_pixels: ClassVar[int] = 224 * 224
     largest_batch: ClassVar[int] = 16
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}

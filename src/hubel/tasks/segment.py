@@ -248,6 +248,7 @@ class Segmentation(AnnotatedTask):
     }
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "unet"
+    mosaics: ClassVar[bool] = True
     most_pixels: ClassVar[int] = 480 * 384
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
 
