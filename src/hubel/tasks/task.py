@@ -342,6 +342,10 @@ class Task(abc.ABC):
         """Return the card, whose scores are calibrated, with thresholds of prediction sets, if the task has these."""
         return card
 
+    def choose_shown(self, network: nn.Module, card: ModelCard, held_out: Images) -> ModelCard:
+        """Return the card with the score from which on objects are shown, chosen on images that have not taught."""
+        return card
+
     @abc.abstractmethod
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return a network ready to be evaluated.
