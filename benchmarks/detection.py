@@ -38,8 +38,9 @@ TEST = 50  # photos
 
 
 def split_folder(data: Path, folder: Path) -> Path:
-    """Copy the photos, with an annotation file for each split: the last 50 photos by name are the test."""
-    shutil.copytree(data / "images", folder / "images")
+    """Copy photos and masks, with an annotation file for each split: the last 50 photos by name are the test."""
+    for name in ("images", "masks"):
+        shutil.copytree(data / name, folder / name)
     everything = json.loads((data / "annotations.json").read_text())
     images = sorted(everything["images"], key=lambda image: image["file_name"])
     for split, chosen in (("train", images[:-TEST]), ("test", images[-TEST:])):
