@@ -22,10 +22,10 @@ from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.annotation import MASKS, AnnotatedSource, Annotation
 from hubel.data.augment import (
+    PlacedImage,
     Policy,
-    Tile,
     augment_batch,
-    draw_tiles,
+    draw_placed_images,
     join_annotations,
     mix_batch,
     principal_axes,
@@ -345,7 +345,7 @@ class Images:
         out = self._empty(len(positions))
         picture = self.decoded_images.covering(covering_size(self.preprocess, policy))
         for pixels, tiles in zip(
-            out, draw_tiles(policy, self.preprocess, seed, epochs, positions, self.rows), strict=True
+            out, draw_placed_images(policy, self.preprocess, seed, epochs, positions, self.rows), strict=True
         ):
             for tile in tiles:
                 left, top, right, bottom = tile.place
@@ -378,13 +378,13 @@ class Images:
         """
         if not self.annotations:
             return ()
-        drawn = draw_tiles(policy, self.preprocess, seed, epochs, positions, self.rows)
+        drawn = draw_placed_images(policy, self.preprocess, seed, epochs, positions, self.rows)
         return tuple(
-            join_annotations([(self._tile_annotation(tile), tile.place) for tile in tiles], self.preprocess)
+            join_annotations([(self._placed_annotation(tile), tile.place) for tile in tiles], self.preprocess)
             for tiles in drawn
         )
 
-    def _tile_annotation(self, tile: Tile) -> Annotation:
+    def _placed_annotation(self, tile: PlacedImage) -> Annotation:
         assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
         return transform_annotation(
             self.annotation(tile.position),

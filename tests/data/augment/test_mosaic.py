@@ -13,7 +13,7 @@ from hubel import Recipe
 from hubel.core.errors import OptionError
 from hubel.data import open_dataset
 from hubel.data.annotation import IGNORED, MASKS, Annotation
-from hubel.data.augment import POLICIES, Policy, draw_tiles, join_annotations
+from hubel.data.augment import POLICIES, Policy, draw_placed_images, join_annotations
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 from hubel.training.resolve import plan_training
@@ -36,7 +36,7 @@ def both(images: Images, policy: Policy, positions: np.ndarray, epoch: int) -> t
 def test_corners_are_where_the_formula_says(images: Images) -> None:
     positions, policy = np.arange(24), Policy(mosaic=1.0)
     pixels, found = both(images, policy, positions, 0)
-    drawn = draw_tiles(policy, images.preprocess, 0, np.zeros(24, np.int64), positions, images.rows)
+    drawn = draw_placed_images(policy, images.preprocess, 0, np.zeros(24, np.int64), positions, images.rows)
     objects = 0
     for image, annotation, tiles in zip(pixels, found, drawn, strict=True):
         expected = []
@@ -95,7 +95,9 @@ def test_the_other_images_are_as_without_mosaics(images: Images) -> None:
 @given(height=st.integers(2, 90), width=st.integers(2, 90), seed=st.integers(0, 2**40))
 def test_the_tiles_are_the_input(height: int, width: int, seed: int) -> None:
     samples = np.arange(100, 130)
-    drawn = draw_tiles(Policy(mosaic=1.0), Preprocess(height, width), seed, np.zeros(3, int), np.arange(3), samples)
+    drawn = draw_placed_images(
+        Policy(mosaic=1.0), Preprocess(height, width), seed, np.zeros(3, int), np.arange(3), samples
+    )
     for tiles in drawn:
         covered = np.zeros((height, width), int)
         for tile in tiles:
@@ -108,7 +110,7 @@ def test_the_tiles_are_the_input(height: int, width: int, seed: int) -> None:
 def test_how_many_and_which() -> None:
     samples = np.arange(50)
     many = np.arange(6000)
-    drawn = draw_tiles(Policy(mosaic=0.3), Preprocess(32, 32), 0, many, many % 50, samples)
+    drawn = draw_placed_images(Policy(mosaic=0.3), Preprocess(32, 32), 0, many, many % 50, samples)
     mosaics = [tiles for tiles in drawn if len(tiles) == 4]
     assert len(mosaics) / len(many) == pytest.approx(0.3, abs=0.03)
     assert all(tiles[0].position == i % 50 for i, tiles in enumerate(drawn))

@@ -17,7 +17,7 @@ from hubel.data.augment.apply import (
 from hubel.data.augment.batch import augment_batch, mix_batch
 from hubel.data.augment.colour import principal_axes
 from hubel.data.augment.draws import Augmentation, draw_augmentations
-from hubel.data.augment.mosaic import Tile, draw_tiles, join_annotations
+from hubel.data.augment.mosaic import PlacedImage, draw_placed_images, join_annotations
 from hubel.data.augment.named import POLICIES, VIEWS, find_policy
 from hubel.data.augment.policy import Policy
 
@@ -25,11 +25,11 @@ __all__ = [
     "POLICIES",
     "VIEWS",
     "Augmentation",
+    "PlacedImage",
     "Policy",
-    "Tile",
     "augment_batch",
     "draw_augmentations",
-    "draw_tiles",
+    "draw_placed_images",
     "find_policy",
     "join_annotations",
     "mix_batch",

@@ -20,13 +20,13 @@ from hubel.data.augment.mosaic_operation import MOSAIC, MosaicDraw
 from hubel.data.augment.policy import Policy
 from hubel.data.preprocess import Preprocess
 
-__all__ = ["Tile", "draw_tiles", "join_annotations"]
+__all__ = ["PlacedImage", "draw_placed_images", "join_annotations"]
 
 Place = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Tile:
+class PlacedImage:
     """An image, and the part of the network's input that shows it.
 
     Attributes:
@@ -42,14 +42,14 @@ class Tile:
     augmentation: Augmentation
 
 
-def draw_tiles(
+def draw_placed_images(
     policy: Policy,
     preprocess: Preprocess,
     seed: int,
     epochs: NDArray[np.int64],
     positions: NDArray[np.int64],
     samples: NDArray[np.int64],
-) -> list[tuple[Tile, ...]]:
+) -> list[tuple[PlacedImage, ...]]:
     """Draw what the input shows for each image of a batch: one tile, the image; or the four of a mosaic.
 
     Args:
@@ -62,8 +62,8 @@ def draw_tiles(
     """
     own = draw_augmentations(policy, seed, epochs, samples[positions])
     whole = (0, 0, preprocess.width, preprocess.height)
-    tiles: list[tuple[Tile, ...]] = [
-        (Tile(position=position, place=whole, preprocess=preprocess, augmentation=augmentation),)
+    tiles: list[tuple[PlacedImage, ...]] = [
+        (PlacedImage(position=position, place=whole, preprocess=preprocess, augmentation=augmentation),)
         for position, augmentation in zip(positions.tolist(), own, strict=True)
     ]
     drawn = draw_parameters(policy, (MOSAIC,), seed, epochs, samples[positions]).get(MOSAIC, ())
@@ -73,7 +73,7 @@ def draw_tiles(
             others = draw_augmentations(policy, *keys, np.arange(1, 4))
             shown = (int(positions[i]), *(int(share * len(samples)) for share in mosaic.others))
             parts = _parts(mosaic, preprocess)
-            tiles[i] = tuple(map(_tile, shown, parts, [preprocess] * 4, (own[i], *others)))
+            tiles[i] = tuple(map(_placed, shown, parts, [preprocess] * 4, (own[i], *others)))
     return tiles
 
 
@@ -86,10 +86,10 @@ def _parts(mosaic: MosaicDraw, preprocess: Preprocess) -> tuple[Place, Place, Pl
     return (0, 0, x, y), (x, 0, width, y), (0, y, x, height), (x, y, width, height)
 
 
-def _tile(position: int, place: Place, preprocess: Preprocess, augmentation: Augmentation) -> Tile:
+def _placed(position: int, place: Place, preprocess: Preprocess, augmentation: Augmentation) -> PlacedImage:
     left, top, right, bottom = place
     part = replace(preprocess, height=bottom - top, width=right - left, resize="crop")
-    return Tile(position=position, place=place, preprocess=part, augmentation=augmentation)
+    return PlacedImage(position=position, place=place, preprocess=part, augmentation=augmentation)
 
 
 def join_annotations(parts: Sequence[tuple[Annotation, Place]], preprocess: Preprocess) -> Annotation:
