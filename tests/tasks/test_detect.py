@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,25 @@ def test_a_perfect_detector() -> None:
     assert {len(row) for one in evaluation.report_tables() for row in one.rows} == {6, 2}
     assert evaluation.files()["confusion.csv"].splitlines()[-1] == "nothing,0,0,0,0"
     assert evaluation.headline("test").startswith("AP50 is 100%")
+
+
+def test_a_model_shows_from_its_own_score_on() -> None:
+    outputs = _outputs(TRUTH, 20)
+    outputs[:, 10] = [0.1, 0.1, 0.3, 0.3, 20, 1.4, -20, -20]  # a box that is no object, with a score of 0.9
+    evaluate = find_task("detect").evaluate
+    sure = replace(_card("detect", "fcos"), shown_score=0.95)
+    assert evaluate(Known(sure, outputs), IMAGES, np.arange(12)).to_json()["shown"] == {
+        "score": 0.95, "precision": 1, "recall": 1,
+    }  # fmt: skip
+    usual = evaluate(Known(_card("detect", "fcos"), outputs), IMAGES, np.arange(12)).to_json()["shown"]
+    assert usual["precision"] < 0.7
+    for card, more in ((sure, 0), (_card("detect", "fcos"), 1)):
+        answers = [Known(card, outputs).decode(output, (SIDE, SIDE)) for output in outputs]
+        assert [len(one.boxes) for one, _ in answers] == [len(one.boxes) + more for one in TRUTH]
+    assert ModelCard.from_json(json.loads(json.dumps(sure.to_json()))).shown_score == 0.95
+    assert "shown_score" not in _card("detect", "fcos").to_json()
+    with pytest.raises(OptionError, match=r"0 to 1, not 1\.5"):
+        replace(sure, shown_score=1.5)
 
 
 def test_a_detector_that_misses_and_makes_up() -> None:

@@ -252,6 +252,7 @@ class Segmentation(AnnotatedTask):
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "reject")
     balance: ClassVar[str] = "inverse_sqrt"
     default_model: ClassVar[str | None] = "unet"
+    mosaics: ClassVar[bool] = True
     most_pixels: ClassVar[int] = 480 * 384
     largest_batch: ClassVar[int] = 4
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}

@@ -246,6 +246,7 @@ class Task(abc.ABC):
         augment: the default augmentation policy; "" for that of the network.
         most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
             0 where it has the latter.
+        mosaics: several images may share an input, as each may have any number of objects.
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
@@ -269,6 +270,7 @@ class Task(abc.ABC):
     default_model: ClassVar[str | None] = None
     augment: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 0
+    mosaics: ClassVar[bool] = False
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
@@ -347,6 +349,10 @@ class Task(abc.ABC):
 
     def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
         """Return the card, whose scores are calibrated, with thresholds of prediction sets, if the task has these."""
+        return card
+
+    def choose_shown(self, network: nn.Module, card: ModelCard, held_out: Images) -> ModelCard:
+        """Return the card with the score from which on objects are shown, chosen on images that have not taught."""
         return card
 
     @abc.abstractmethod

@@ -163,6 +163,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     loop = _loop(recipe, policy, len(splits.train), _LARGEST_TUNING_BATCH if tuned else task.largest_batch, tuned=tuned)
     if task.annotations and (policy.mixup or policy.cutmix):
         raise OptionError(f"mixup and CutMix mix labels of whole images, which the task {task.name} has none of")
+    if policy.mosaic and not task.mosaics:
+        raise OptionError(f"a mosaic shows several images at once, of which the task {task.name} has one answer each")
     if not tuned or not holds_norms(len(splits.train)):
         _check_smallest_batch(network, preprocess, len(splits.train), loop.batch_size)
 
