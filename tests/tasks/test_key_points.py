@@ -31,10 +31,14 @@ from hubel.inference.bulk_job import BulkJob, local_rows
 from hubel.inference.dense import DenseModel
 from hubel.inference.dense_rows import dense_row
 from hubel.inference.point_decoding import network_points
+from hubel.studio.annotated import annotated
+from hubel.studio.batching import ScoredImage
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.key_points import main_points
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.point_losses import heat_map_targets, point_losses
+from hubel.training.recipe import Recipe
+from hubel.training.resolve import plan_training
 from hubel.weights.card import ModelCard
 from hubel.weights.skeleton import Skeleton
 
@@ -43,7 +47,7 @@ RECIPE = {
     "weights": "none", "options": {"backbone": "resnet20", "widths": "16"}, "epochs": 6, "batch_size": 8, "size": "32",
     "augment": "none", "lr": 0.01, "threads": 1, "loading_threads": 0,
 }  # fmt: skip
-SKELETON = Skeleton(object="figure", limbs=Dots.limbs, mean=((0.25, 0.5), (0.5, 0.5), (0.75, 0.5)))
+SKELETON = Skeleton(object="figure", limbs=Dots.limbs, crops=False, mean=((0.25, 0.5), (0.5, 0.5), (0.75, 0.5)))
 CARD = ModelCard("pose", Dots.point_names, PREPROCESS, scores="identity", dense="points", skeleton=SKELETON)
 
 
@@ -254,12 +258,12 @@ def test_data_of_other_points_is_refused(run: hubel.RunResult) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"object": "a", "limbs": [[0, 3]], "mean": [[0, 0]] * 3},
-        {"object": "a", "limbs": [], "mean": [[0, 0]] * 2},
-        {"object": 1, "limbs": [], "mean": [[0, 0]] * 3},
-        {"object": "a", "limbs": [], "mean": [[0, "b"]] * 3},
-        {"object": "a", "limbs": 3, "mean": [[0, 0]] * 3},
-        {"object": "a", "limbs": [5], "mean": [[0, 0]] * 3},
+        {"object": "a", "crops": False, "limbs": [[0, 3]], "mean": [[0, 0]] * 3},
+        {"object": "a", "crops": False, "limbs": [], "mean": [[0, 0]] * 2},
+        {"object": 1, "crops": False, "limbs": [], "mean": [[0, 0]] * 3},
+        {"object": "a", "crops": False, "limbs": [], "mean": [[0, "b"]] * 3},
+        {"object": "a", "crops": False, "limbs": 3, "mean": [[0, 0]] * 3},
+        {"object": "a", "crops": False, "limbs": [5], "mean": [[0, 0]] * 3},
         {"object": "a", "mean": []},
         [],
     ],
@@ -279,3 +283,66 @@ def test_the_points_of_sports_pose_change_sides() -> None:
     for name, other in zip(names, source.point_mirror, strict=True):  # type: ignore[attr-defined]
         swapped = {"left": "right", "right": "left"}.get(name.split("_")[0])
         assert names[other] == (name if swapped is None else f"{swapped}_{name.split('_')[1]}")
+
+
+class Pairs(Dots):
+    """Images of 64x128 pixels, each with two objects side by side; every fourth has only the second."""
+
+    def read(self, row: int, path: str) -> NDArray[np.uint8]:
+        return np.concatenate([Dots(seed=self.seed).read(2 * row + side, path) for side in (0, 1)], axis=1)
+
+    def annotation(self, row: int, *, masks: bool = True) -> Annotation:
+        one, other = (super(Pairs, self).annotation(2 * row + side) for side in (0, 1))
+        if row % 4 == 0:
+            one = replace(one, points=np.zeros_like(one.points))
+        both = [one, other.moved(SIDE, 0)]
+        return Annotation(
+            classes=np.concatenate([a.classes for a in both]),
+            boxes=np.concatenate([a.boxes for a in both]),
+            crowd=np.concatenate([a.crowd for a in both]),
+            points=np.concatenate([a.points for a in both]),
+        )
+
+
+def test_each_of_several_objects_is_a_sample() -> None:
+    plan = plan_training(Pairs(12), Recipe().with_settings(**RECIPE, test_share=0.25, val_share=0.1, resize="pad"))
+    assert plan.card.skeleton is not None
+    assert plan.card.skeleton.crops
+    rows = plan.splits.train
+    assert len(plan.train.images) == sum(2 - (row % 4 == 0) - (row == 1) for row in rows.tolist())
+    assert len(plan.train.targets) == len(plan.train.images)
+    images = plan.measured.images
+    for policy in (Policy(), Policy(mirror=True, rotate=10, brightness=0.01)):
+        for batch in images.epoch(0, 0, 8, policy):
+            for pixels, annotation in zip(batch.pixels, batch.annotations, strict=True):
+                (points,) = annotation.points
+                for channel, (x, y, visible) in enumerate(points):
+                    if visible:  # whose dot is there in its colour
+                        assert pixels[int(y), int(x)].argmax() == channel
+                        assert np.sort(pixels[int(y), int(x)])[1] < 128
+    height, width = images.shape(0)
+    assert images.upright(0, (500, 500)).shape == (height, width, 3)
+    assert max(height, width) < SIDE
+
+
+def test_objects_of_an_image_are_measured_in_their_boxes(run: hubel.RunResult) -> None:
+    card = replace(hubel.load(run.model).card, skeleton=replace(SKELETON, crops=True))
+    source = Pairs(4)
+    images = find_task("key_points").samples(_images(source), card)
+    assert images.rows.tolist() == [0, 1, 2, 2, 3, 3]
+    maps = _heat_maps(np.concatenate([a.points for a in next(images.in_sequence(8)).annotations]))
+    evaluation = find_task("key_points").evaluate(
+        Known(replace(CARD, skeleton=card.skeleton), maps), images, images.rows
+    )
+    assert evaluation.to_json()["pck"] == 1
+    assert len(evaluation.drawings()) == 3
+
+
+def test_an_answer_of_the_server_has_points(run: hubel.RunResult) -> None:
+    model = hubel.load(run.model)
+    assert isinstance(model, DenseModel)
+    image = Dots(4, seed=2).read(0, "")
+    (row,) = model.outputs(np.stack([model.card.preprocess.apply(image)]))
+    answer = annotated(ScoredImage(row=row, size=(SIDE, SIDE), damage=""), model)
+    (found,) = model.predict(image)
+    assert answer["objects"] == dense_row(found, model.classes)["objects"]

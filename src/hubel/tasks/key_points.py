@@ -41,13 +41,18 @@ if TYPE_CHECKING:
 __all__ = ["KeyPoints", "KeyPointsEvaluation", "KeyPointsObjective", "main_points"]
 
 
+def with_points(annotation: Annotation) -> NDArray[np.int64]:
+    """Return the numbers of the objects that have a key point and are no crowds, the largest first."""
+    if not annotation.points.size:
+        return np.zeros(0, np.int64)
+    found = np.flatnonzero(~annotation.crowd & (annotation.points[..., 2] > 0).any(1))
+    return found[np.argsort(-box_areas(annotation.boxes[found]), kind="stable")]
+
+
 def main_points(annotation: Annotation) -> int | None:
     """Return the number of the largest object that has a key point and is no crowd; None where there is none."""
-    if not annotation.points.size:
-        return None
-    usable = (annotation.points[..., 2] > 0).any(1) & ~annotation.crowd
-    areas = np.where(usable, box_areas(annotation.boxes), -1.0)
-    return int(areas.argmax()) if areas.max() >= 0 else None
+    found = with_points(annotation)
+    return int(found[0]) if len(found) else None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -223,19 +228,8 @@ def _without_box(annotation: Annotation) -> Annotation:
     return Annotation(points=annotation.points)
 
 
-def _one(annotation: Annotation, number: int) -> Annotation:
-    """Return one object of an annotation."""
-    row = slice(number, number + 1)
-    return Annotation(
-        classes=annotation.classes[row],
-        boxes=annotation.boxes[row],
-        crowd=annotation.crowd[row],
-        points=annotation.points[row],
-    )
-
-
 class KeyPoints(AnnotatedTask):
-    """The key points of the one object of an image, by heat maps; of several, the largest counts."""
+    """The key points of one object by heat maps: of the only one of an image, or of each one in its box."""
 
     name: ClassVar[str] = "key_points"
     summary: ClassVar[str] = "find the key points of the one object of each image, such as joints; labels are points"
@@ -247,9 +241,23 @@ class KeyPoints(AnnotatedTask):
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "pose"
     augment: ClassVar[str] = "pose"
-    most_pixels: ClassVar[int] = 128 * 128
+    most_pixels: ClassVar[int] = 160 * 160
+    resize: ClassVar[str] = "pad"
     largest_batch: ClassVar[int] = 16
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
+
+    def samples(self, images: Images, card: ModelCard) -> Images:
+        """Return the images; where some in the data show several objects with key points, a part of one for each."""
+        if card.skeleton is not None and not card.skeleton.crops:
+            return images
+        source, index = images.source, images.index
+        assert isinstance(source, AnnotatedSource)
+        everything = map(source.annotation, index.usable().tolist()) if card.skeleton is None else ()
+        if card.skeleton is None and all(len(with_points(one)) < 2 for one in everything):
+            return images
+        found = [with_points(images.annotation(at)) for at in range(len(images))]
+        objects = np.concatenate([*found, np.zeros(0, np.int64)])
+        return images.of_objects(np.repeat(np.arange(len(images)), [len(one) for one in found]), objects)
 
     def scores(self, loss: str) -> str:
         """Return the outputs themselves: heat maps, whose softmax over places decoding takes."""
@@ -282,6 +290,7 @@ class KeyPoints(AnnotatedTask):
         mean = np.where(given.any(0), np.where(given, known, 0).sum(0) / np.maximum(given.sum(0), 1), 0.5)
         skeleton = Skeleton(
             object=source.names[0] if len(source.names) == 1 else "object",
+            crops=images.objects is not None,
             limbs=tuple((int(one), int(other)) for one, other in source.limbs),
             mean=tuple((float(x), float(y)) for x, y in mean.round(4)),
         )
@@ -295,7 +304,7 @@ class KeyPoints(AnnotatedTask):
         return KeyPointsObjective(points=len(card.classes), size=size, sigmas=point_sigmas(card.classes))
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> KeyPointsEvaluation:
-        """Compare points with those of the largest object; images without an object are left out.
+        """Compare points with those of the object, the largest of several; images without one are left out.
 
         Raises:
             DataError: no image has an object that can be measured.
@@ -305,7 +314,7 @@ class KeyPoints(AnnotatedTask):
         everything = [images.annotation(at) for at in range(len(images))]
         main = [main_points(one) for one in everything]
         rows = np.array([at for at, number in enumerate(main) if number is not None], np.int64)
-        truth = [_one(everything[at], number) for at, number in enumerate(main) if number is not None]
+        truth = [everything[at].object(number) for at, number in enumerate(main) if number is not None]
         lengths = point_scale(np.concatenate([one.points for one in truth]), names, mirror).lengths if truth else rows
         known = np.isfinite(lengths)
         if not known.any():

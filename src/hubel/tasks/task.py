@@ -244,6 +244,7 @@ class Task(abc.ABC):
         augment: the default augmentation policy; "" for that of the network.
         most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
             0 where it has the latter.
+        resize: how images are brought into that shape where nobody says it, see `Preprocess.resize`.
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
@@ -265,6 +266,7 @@ class Task(abc.ABC):
     default_model: ClassVar[str | None] = None
     augment: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 0
+    resize: ClassVar[str] = "squash"
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
@@ -284,6 +286,15 @@ class Task(abc.ABC):
             DataError: a label is none of the outputs.
         """
         return dataset.targets(outputs, rows)
+
+    def samples(self, images: Images, card: ModelCard) -> Images:
+        """Return the samples of images, of which one may show several: these images themselves, by default.
+
+        Args:
+            images: of a dataset.
+            card: of the model, which in training lacks what `finish_card` adds.
+        """
+        return images
 
     def scores(self, loss: str) -> str:
         """Return how outputs become scores in prediction and in the exported file, see `ModelCard.scores`."""

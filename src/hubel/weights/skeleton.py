@@ -19,6 +19,7 @@ class Skeleton:
     Attributes:
         object: the name of what the points are on, such as "person".
         limbs: pairs of points, by their number, that a line joins where they are drawn.
+        crops: the model sees each object by itself, cut out of its image; otherwise whole images.
         mean: x and y of each point, its mean over the training images, in shares of their width and height.
 
     Raises:
@@ -27,11 +28,14 @@ class Skeleton:
 
     object: str
     limbs: tuple[tuple[int, int], ...]
+    crops: bool
     mean: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
         if not isinstance(self.object, str):
             raise OptionError(f"skeleton: object is a text, not {self.object!r:.100}")
+        if not isinstance(self.crops, bool):
+            raise OptionError(f"skeleton: crops is true or false, not {self.crops!r:.100}")
         if not all(_is_pair(limb) and all(_is_number(i, self.mean) for i in limb) for limb in self.limbs):
             raise OptionError(f"skeleton: limbs are pairs of numbers of {len(self.mean)} points")
         if not all(_is_pair(place) and all(_is_finite(value) for value in place) for place in self.mean):
@@ -52,7 +56,7 @@ class Skeleton:
         pairs = {
             name: tuple(tuple(one) if _is_pair(one) else one for one in values[name]) for name in ("limbs", "mean")
         }
-        return cls(object=values["object"], **pairs)
+        return cls(object=values["object"], crops=values["crops"], **pairs)
 
 
 def _is_pair(value: object) -> bool:
