@@ -46,7 +46,7 @@ class Scale:
 
     @property
     def words(self) -> str:
-        """What the length is."""
+        """The length in words."""
         return "the torso's diagonal" if self.name == "torso" else "the longer side of the box around the points"
 
 

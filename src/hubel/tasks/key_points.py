@@ -146,9 +146,15 @@ class KeyPointsEvaluation(Evaluation):
 
     def remarks(self, split: str) -> list[str]:
         """Return how many objects could not be measured."""
-        if not self.left_out:
-            return []
-        return [f"{counted(self.left_out, 'image')} of {split} without both shoulders and hips cannot be measured"]
+        remarks = []
+        if self.left_out:
+            kept = "both shoulders and hips" if self.metrics.scale == "torso" else "two points apart"
+            remarks.append(f"{counted(self.left_out, 'image')} of {split} without {kept} cannot be measured")
+        if self.images.objects is not None:
+            remarks.append(
+                f"each {self.objects[0]} was cut out by its labelled box; hubel predict takes an image for one of them"
+            )
+        return remarks
 
     @property
     def _range(self) -> str:
@@ -318,7 +324,7 @@ class KeyPoints(AnnotatedTask):
         lengths = point_scale(np.concatenate([one.points for one in truth]), names, mirror).lengths if truth else rows
         known = np.isfinite(lengths)
         if not known.any():
-            raise DataError("no image has the key points that distances are measured by: both shoulders and both hips")
+            raise DataError("no image has the key points that distances are measured by, such as shoulders and hips")
         seen, truth = images.subset(rows[known]), [one for one, is_known in zip(truth, known, strict=True) if is_known]
         found = [model.decode(output, seen.shape(at)) for at, output in outputs_on(model, seen)]
         detections = [

@@ -14,7 +14,7 @@ __all__ = ["Skeleton"]
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """What a model of key points knows of its points beside their names.
+    """Facts of key points beside their names: what they are on, and where they are in the mean.
 
     Attributes:
         object: the name of what the points are on, such as "person".
