@@ -70,7 +70,7 @@ def point_scale(truth: NDArray[np.float64], names: Sequence[str], mirror: Sequen
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PoseMetrics:
-    """How well key points are found.
+    """Accuracy of the key points that a model finds.
 
     Attributes:
         names: of the key points.

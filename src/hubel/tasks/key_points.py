@@ -247,7 +247,7 @@ class KeyPoints(AnnotatedTask):
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "pose"
     augment: ClassVar[str] = "pose"
-    most_pixels: ClassVar[int] = 160 * 160
+    most_pixels: ClassVar[int] = 128 * 128
     resize: ClassVar[str] = "pad"
     largest_batch: ClassVar[int] = 16
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
