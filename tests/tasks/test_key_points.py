@@ -325,6 +325,14 @@ def test_each_of_several_objects_is_a_sample() -> None:
     assert max(height, width) < SIDE
 
 
+def test_a_single_object_is_cut_out_on_demand() -> None:
+    recipe = Recipe().with_settings(**RECIPE, task="key_points_in_boxes")
+    plan = plan_training(Dots(12), recipe)
+    assert plan.card.skeleton is not None
+    assert plan.card.skeleton.crops
+    assert max(plan.measured.images.shape(0)) < SIDE
+
+
 def test_objects_of_an_image_are_measured_in_their_boxes(run: hubel.RunResult) -> None:
     card = replace(hubel.load(run.model).card, skeleton=replace(SKELETON, crops=True))
     source = Pairs(4)

@@ -6,6 +6,7 @@ from hubel.core.errors import UnknownNameError
 from hubel.tasks.classify import Classification
 from hubel.tasks.detect import Detection
 from hubel.tasks.key_points import KeyPoints
+from hubel.tasks.key_points_in_boxes import KeyPointsInBoxes
 from hubel.tasks.localise import Localisation
 from hubel.tasks.multi_label import MultiLabel
 from hubel.tasks.reconstruct import Reconstruction
@@ -25,6 +26,7 @@ TASKS: tuple[Task, ...] = (
     Localisation(),
     Segmentation(),
     KeyPoints(),
+    KeyPointsInBoxes(),
 )
 
 

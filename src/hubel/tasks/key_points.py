@@ -235,7 +235,11 @@ def _without_box(annotation: Annotation) -> Annotation:
 
 
 class KeyPoints(AnnotatedTask):
-    """The key points of one object by heat maps: of the only one of an image, or of each one in its box."""
+    """The key points of one object by heat maps: of the only one of an image, or of each one in its box.
+
+    Attributes:
+        boxed: objects are cut out by their boxes, even if each image has one.
+    """
 
     name: ClassVar[str] = "key_points"
     summary: ClassVar[str] = "find the key points of the one object of each image, such as joints; labels are points"
@@ -246,6 +250,7 @@ class KeyPoints(AnnotatedTask):
     metrics: ClassVar[Mapping[str, Metric]] = {"pck": Metric("pck"), "oks_ap": Metric("oks_ap"), "oks": Metric("oks")}
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "pose"
+    boxed: ClassVar[bool] = False
     augment: ClassVar[str] = "pose"
     most_pixels: ClassVar[int] = 128 * 128
     resize: ClassVar[str] = "pad"
@@ -258,8 +263,8 @@ class KeyPoints(AnnotatedTask):
             return images
         source, index = images.source, images.index
         assert isinstance(source, AnnotatedSource)
-        everything = map(source.annotation, index.usable().tolist()) if card.skeleton is None else ()
-        if card.skeleton is None and all(len(with_points(one)) < 2 for one in everything):
+        undecided = card.skeleton is None and not self.boxed
+        if undecided and all(len(with_points(source.annotation(row))) < 2 for row in index.usable().tolist()):
             return images
         found = [with_points(images.annotation(at)) for at in range(len(images))]
         objects = np.concatenate([*found, np.zeros(0, np.int64)])
