@@ -247,6 +247,7 @@ class Task(abc.ABC):
         most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
             0 where it has the latter.
         mosaics: several images may share an input, as each may have any number of objects.
+        resize: how images are brought into that shape where nobody says it, see `Preprocess.resize`.
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
@@ -271,6 +272,7 @@ class Task(abc.ABC):
     augment: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 0
     mosaics: ClassVar[bool] = False
+    resize: ClassVar[str] = "squash"
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
@@ -295,6 +297,15 @@ class Task(abc.ABC):
     def label_counts(self, data: Labelled[Images], classes: int) -> NDArray[np.int64]:
         """Return the number of labels of each class; empty for a task that does not count them."""
         return class_counts(data.targets, classes) if self.stratify else np.zeros(0, np.int64)
+
+    def samples(self, images: Images, card: ModelCard) -> Images:
+        """Return the samples of images, of which one may show several: these images themselves, by default.
+
+        Args:
+            images: of a dataset.
+            card: of the model, which in training lacks what `finish_card` adds.
+        """
+        return images
 
     def scores(self, loss: str) -> str:
         """Return how outputs become scores in prediction and in the exported file, see `ModelCard.scores`."""

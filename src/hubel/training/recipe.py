@@ -101,10 +101,12 @@ class DataSettings(_Settings):
         size: height and width of the network's input in pixels, such as 64 or 48x64. Default: that of the pretraining,
             or of the images.
         resize: how an image gets that size: squash it, pad it with black, or crop its centre. Default: crop for a
-            network that is pretrained so; pad where images are nearly of the size; otherwise squash.
+            network that is pretrained so; pad where images are nearly of the size, and for key points; otherwise
+            squash.
         augment: augmentation policy: none, shift, light (and mirrored), standard (crops, rotation, colour), strong,
-            scene (crops, mirrored, colour), trivialaugment, randaugment, or a file of settings that ends in .toml.
-            Default: standard for photos, light for small colour images, shift for grey ones, scene for boxes and masks.
+            scene (crops, mirrored, colour), pose (rotation, mirrored, colour), trivialaugment, randaugment, or a file
+            of settings that ends in .toml. Default: standard for photos, light for small colour images, shift for grey
+            ones, scene for boxes and masks, pose for key points.
         val_share: share of the training images that selects the best epoch, when the data has no split for it.
         images: train on so many of the training images, drawn by the seed and in the proportions of the classes.
             Default: all of them.

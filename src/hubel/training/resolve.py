@@ -125,7 +125,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     loss = _loss(recipe.optimization, task, tuned=tuned)
     splits, val_taught = _splits(recipe, dataset, task, initial)
     taught = Taught.of(dataset.digests(splits.train))
-    preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, most_pixels=task.most_pixels)
+    preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, task=task)
     card = ModelCard(
         name,
         outputs,
@@ -160,13 +160,10 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         everything = np.concatenate([splits.train, splits.val, splits.test])
         targets = task.targets(dataset, outputs, everything)
         assign_folds(dataset.digests(everything), targets, recipe.data.folds, stratify=task.stratify)
-    loop = _loop(recipe, policy, len(splits.train), _LARGEST_TUNING_BATCH if tuned else task.largest_batch, tuned=tuned)
     if task.annotations and (policy.mixup or policy.cutmix):
         raise OptionError(f"mixup and CutMix mix labels of whole images, which the task {task.name} has none of")
     if policy.mosaic and not task.mosaics:
         raise OptionError(f"a mosaic shows several images at once, of which the task {task.name} has one answer each")
-    if not tuned or not holds_norms(len(splits.train)):
-        _check_smallest_batch(network, preprocess, len(splits.train), loop.batch_size)
 
     def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
         images = dataset.images(
@@ -176,10 +173,14 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             cache=cast(CacheMode, cache),
             annotations=task.annotations,
         )
-        return Labelled(images, task.targets(dataset, outputs, rows))
+        samples = task.samples(images, card)
+        return Labelled(samples, task.targets(dataset, outputs, samples.rows))
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
+    loop = _loop(recipe, policy, len(train.images), _LARGEST_TUNING_BATCH if tuned else task.largest_batch, tuned=tuned)
+    if not tuned or not holds_norms(len(train.images)):
+        _check_smallest_batch(network, preprocess, len(train.images), loop.batch_size)
     # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
     if outputs and initial.preprocess is None:
         mean, std = train.images.colours()
@@ -517,7 +518,7 @@ def _below_last_stages(network: nn.Module, preprocess: Preprocess) -> str:
 
 
 def choose_preprocess(
-    recipe: Recipe, variant: Variant, dataset: Dataset, like: Preprocess | None = None, *, most_pixels: int = 0
+    recipe: Recipe, variant: Variant, dataset: Dataset, like: Preprocess | None = None, *, task: Task = TASKS[0]
 ) -> Preprocess:
     """Return the network's input: what the recipe says, and otherwise what suits the network and the images.
 
@@ -527,15 +528,15 @@ def choose_preprocess(
     network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all others are squashed. Grey images
     stay grey. Mean and deviation are not set yet, unless they come with the weights.
 
-    With `most_pixels`, the input has the shape of the images: see `_shape_of_images`.
+    Where the task has `most_pixels`, the input has the shape of the images: see `_shape_of_images`.
     """
     size = parse_size(recipe.data.size) if recipe.data.size else None
-    if most_pixels:
-        height, width = size or _shape_of_images(dataset, most_pixels)
-        squash: Any = recipe.data.resize or "squash"
+    if task.most_pixels:
+        height, width = size or _shape_of_images(dataset, task.most_pixels)
+        shaped: Any = recipe.data.resize or task.resize
         channels = like.channels if like else int(dataset.index.channels[dataset.rows()].max())
         plain = like or Preprocess(height, width, channels, mean=(0.0,) * channels, std=(1.0,) * channels)
-        return replace(plain, height=height, width=width, resize=squash, crop=1.0)
+        return replace(plain, height=height, width=width, resize=shaped, crop=1.0)
     if like is not None:
         height, width = size or enlarged_size(dataset, like, variant)
         resize: Any = recipe.data.resize or like.resize
