@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
-
-from hubel.plots.png import to_png
-from hubel.plots.style import canvas
 
 sys.path.insert(
     0, str(Path(__file__).parent)
@@ -24,15 +23,22 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="session", autouse=True)
-def plain_reports() -> Iterator[None]:
-    """Put a dot in the place of each figure of a report: to draw them takes most of a small run's time."""
-    dot = to_png(canvas(0.1, 0.1, layout=None))
+def plain_reports() -> Iterator[dict[str, Any]]:
+    """Leave the figures out of reports: they take most of the time of a small run. `drawn` leaves them in.
+
+    Returns:
+        What draws them, by its name.
+    """
+    names = ("hubel.evaluation.write._figures", "hubel.training.run_report._drawings")
+    drawing = {name: resolve_name(name) for name in names}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hubel.evaluation.write.to_png", lambda figure: dot)
-        yield
+        for name in names:
+            patch.setattr(name, lambda *_: [])
+        yield drawing
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw the figures of reports after all."""
-    monkeypatch.setattr("hubel.evaluation.write.to_png", to_png)
+def drawn(plain_reports: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures in the reports of this test."""
+    for name, function in plain_reports.items():
+        monkeypatch.setattr(name, function)

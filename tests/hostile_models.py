@@ -1,6 +1,7 @@
 """Model files that a stranger might send: 300, made from one small model, each damaged or made to do harm.
 
-`hostile_models(canary)` yields name and content, `sample_of_hostile_models` of a few. Whatever runs code in one of them creates the file `canary`.
+`hostile_models(canary)` yields name and content, `sample_of_hostile_models(canary)` those of a few. Whatever runs code
+in one of them creates the file `canary`.
 `COMMANDS` are the command lines that take a model file; each works with one of the `whole_models`, and OTHER is one.
 """
 

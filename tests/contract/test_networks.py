@@ -40,8 +40,8 @@ from hubel.weights.foreign import Varying, fit_weights
 from hubel.weights.model_file import load_model, save_model
 
 NAMES = list_models()
-# Fewer channels, units and blocks of a kind, and fewer of 600 units in a row, each of which doubles the variance as long
-# as batch norm has seen nothing: that is beyond float32. What is promised does not depend on these.
+# Fewer channels, units and blocks of a kind, on which no promise depends; and fewer of 600 units in a row,
+# each of which doubles the variance as long as batch norm has seen nothing: that is beyond float32.
 NARROW: dict[str, dict[str, Any]] = {name: {"dense": 32} for name in NAMES if name.startswith(("alexnet", "vgg"))}
 NARROW |= {name: {"width": 0.25} for name in ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small")}
 NARROW |= {name: {"width": 0.25} for name in ("efficientnet_b0", "efficientnet_lite0")}
