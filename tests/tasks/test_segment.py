@@ -60,7 +60,8 @@ def test_the_labels_say_what_the_task_is(run: hubel.RunResult) -> None:
     numbers = json.loads((run.folder / "metrics.json").read_text())
     assert numbers["mean_iou"] > 0.9, "squares are learnt"
     assert numbers["intervals"]["mean_iou"][0] <= numbers["mean_iou"] <= numbers["intervals"]["mean_iou"][1]
-    assert (run.folder / "figures" / "worst_images.png").is_file()
+    assert run.evaluation is not None
+    assert "worst_images" in {drawing.name for drawing in run.evaluation.drawings()}
     table = (run.folder / "predictions.csv").read_text().splitlines()
     assert "mean_iou" in table[0]
     assert len(table) == 1 + numbers["n"]
