@@ -7,7 +7,8 @@ photos teach, 340 of the others measure. Three numbers beside each other: the AP
 random weights (the same minutes), and of a head that has learned nothing on the pretrained trunk (a rate of 1e-30).
 
 Claim: the first exceeds the second, and the second the third.
-Run: python benchmarks/trees.py --data FOLDER [--minutes 5] [--threads 2] [--seed 0]   (FOLDER holds the .xml files)
+Run: python benchmarks/trees.py --data FOLDER [--minutes 5] [--threads 2] [--seed 0] [--size HxW]
+FOLDER holds the .png and .xml files.
 """
 
 from __future__ import annotations
@@ -79,12 +80,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = cut(given.data, Path(folder) / "trees")
+        wanted = {"threads": given.threads, "size": given.size}
         fixed = {"task": "detect", "max_minutes": given.minutes, "seed": given.seed}
-        if given.threads:
-            fixed["threads"] = given.threads
+        fixed |= {name: value for name, value in wanted.items() if value}
         for number, (name, changes) in enumerate(RUNS.items()):
             run = train(str(data), fixed | changes, out=Path(folder) / str(number))
             measured = run.evaluation.to_json()

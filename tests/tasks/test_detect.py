@@ -19,9 +19,10 @@ from hubel.data.index import scan
 from hubel.data.loading import Images, Labelled
 from hubel.data.preprocess import Preprocess
 from hubel.inference.dense import DenseModel
+from hubel.inference.detections import Detections
 from hubel.nn.points import pyramid_points
 from hubel.tasks.catalogue import find_task
-from hubel.tasks.detect import box_targets
+from hubel.tasks.detect import box_targets, image_precision
 from hubel.tasks.localise import main_object
 from hubel.tasks.losses import LossSettings
 from hubel.weights.card import ModelCard
@@ -96,6 +97,23 @@ def test_an_epoch_is_scored_by_the_precision_of_each_image() -> None:
     assert sum(wrong) == len(NOTHING)
     assert objective.losses(outputs, targets).shape == (12,)
     assert objective.row("val", 0.5, 0.25) == {"val_loss": 0.5, "val_ap": 0.25}
+
+
+def test_a_class_that_is_made_up_costs_precision() -> None:
+    box = np.array([[0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]])
+
+    def precision(scores: list[float], classes: list[int], crowd: list[bool]) -> float:
+        truth = Annotation(classes=np.array([0, 2]), boxes=box, crowd=np.array(crowd))
+        found = Detections(scores=np.array(scores), classes=np.array(classes), boxes=box)
+        return image_precision(found, truth)
+
+    assert precision([0.9, 0.9], [0, 2], [False, False]) == pytest.approx(1)
+    assert precision([0.9, 0.9], [0, 1], [False, False]) == pytest.approx(1 / 3)  # of the classes 0, 1, 2
+    assert precision([0.9, 0.2], [0, 1], [False, False]) == pytest.approx(1 / 2)  # the unsure one is not shown
+    assert precision([0.9, 0.9], [0, 2], [False, True]) == pytest.approx(1)  # in a crowd
+    nothing = Annotation()
+    assert image_precision(Detections(scores=np.ones(1), classes=np.zeros(1, int), boxes=box[:1]), nothing) == 0
+    assert image_precision(Detections(scores=np.full(1, 0.3), classes=np.zeros(1, int), boxes=box[:1]), nothing) == 1
 
 
 def test_a_perfect_detector() -> None:

@@ -110,11 +110,17 @@ def _objects(rows: NDArray[np.float64], size: NDArray[np.float64]) -> Annotation
 
 
 def image_precision(found: Detections, truth: Annotation) -> float:
-    """Return average precision over the objects of one image, 0 to 1; without objects, 1 if none is shown either."""
-    numbers = np.unique(truth.classes[~truth.crowd]).tolist()
-    if not numbers:
-        return float(not (found.scores >= SHOWN_SCORE).any())
-    return float(np.mean([precisions(class_matches([found], [truth], number))[0].mean() for number in numbers]))
+    """Return average precision on one image, 0 to 1: the mean over the classes that are on it or shown.
+
+    That of a class that is shown, and of which there is no object, is 0. An image without objects on which nothing is
+    shown has 1.
+    """
+    true = np.unique(truth.classes[~truth.crowd])
+    made_up = np.setdiff1d(found.classes[found.scores >= SHOWN_SCORE], truth.classes)
+    if not len(true) + len(made_up):
+        return 1.0
+    of_true = [precisions(class_matches([found], [truth], number))[0].mean() for number in true.tolist()]
+    return float(np.sum(of_true)) / (len(true) + len(made_up))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

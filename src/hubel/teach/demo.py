@@ -62,5 +62,5 @@ def xo_demo(folder: Path) -> RunResult:
 
 def shapes_demo(folder: Path) -> RunResult:
     """Train a detector on small canvases with circles, crosses, squares and triangles, for a few epochs."""
-    recipe = Recipe(task="detect", epochs=5)
+    recipe = Recipe(task="detect", epochs=6, lr=0.002)
     return train("shapes:count=240,size=64,clutter=1", recipe, out=folder / "shapes")
