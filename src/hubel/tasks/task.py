@@ -245,6 +245,7 @@ class Task(abc.ABC):
         most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
             0 where it has the latter.
         resize: how images are brought into that shape where nobody says it, see `Preprocess.resize`.
+        longer: times as many epochs as others need to learn from scratch.
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
@@ -267,6 +268,7 @@ class Task(abc.ABC):
     augment: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 0
     resize: ClassVar[str] = "squash"
+    longer: ClassVar[int] = 1
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
