@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 from claims import Claims
-
 from hubel import train
 
 LEAST = 0.60
