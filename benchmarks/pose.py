@@ -38,10 +38,9 @@ def main() -> None:
         minutes = (time.monotonic() - started) / 60
     numbers = run.evaluation.to_json()
     for name, value in numbers["by_point"].items():
-        print(f"{name:20s} {value:.3f}")
-    print(
-        f"{numbers['n']} photos, {minutes:.1f} minutes; OKS AP {numbers['oks_ap']:.3f}, AP50 {numbers['oks_ap50']:.3f}"
-    )
+        print(f"{name:20s} {'not given' if value is None else format(value, '.3f')}")
+    precision = f"OKS AP {numbers['oks_ap']:.3f}, AP50 {numbers['oks_ap50']:.3f}"
+    print(f"{numbers['n']} photos, {minutes:.1f} minutes; {precision}")
     claims = Claims()
     measured = f"{numbers['pck']:.3f}; the mean pose {numbers['pck_mean_pose']:.3f}"
     claims.add(f"PCK@0.2 of the torso is at least {LEAST}", measured, numbers["pck"] >= LEAST)
