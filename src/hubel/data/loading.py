@@ -22,9 +22,11 @@ from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.annotation import MASKS, AnnotatedSource, Annotation
 from hubel.data.augment import (
+    PlacedImage,
     Policy,
     augment_batch,
-    draw_augmentations,
+    draw_placed_images,
+    join_annotations,
     mix_batch,
     principal_axes,
     transform_annotation,
@@ -363,7 +365,7 @@ class Images:
             positions = order[slots]
             pixels = self.augmented(positions, policy, seed, epochs[slots])
             mixed, others, share = mix_batch(pixels, policy, seed, epoch, number)
-            annotations = self._annotations(positions, policy, seed, epochs[slots])
+            annotations = self.augmented_annotations(positions, policy, seed, epochs[slots])
             return Batch(positions, mixed, None if others is None else positions[others], share, annotations)
 
         if policy.keeps_pixels:
@@ -376,7 +378,7 @@ class Images:
     def augmented(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
-        """Return images, each augmented with the draws of its epoch, uint8 `(n, h, w, c)`, before mixing.
+        """Return images, each augmented with the draws of its epoch, uint8 `(n, h, w, c)`, before mixup and CutMix.
 
         Raises:
             DecodeError: a file that the index lists as readable can no longer be read.
@@ -387,8 +389,13 @@ class Images:
         out = self._empty(len(positions))
         cover = covering_size(self.preprocess, policy)
         picture = self.decoded_images.covering(cover) if self.objects is None else partial(self._seen, min_size=cover)
-        for place, augmentation in enumerate(draw_augmentations(policy, seed, epochs, samples)):
-            out[place] = transform_image(picture(int(positions[place])), self.preprocess, augmentation)
+        drawn = draw_placed_images(policy, self.preprocess, seed, epochs, positions, self.rows)
+        for pixels, tiles in zip(out, drawn, strict=True):
+            for tile in tiles:
+                left, top, right, bottom = tile.place
+                pixels[top:bottom, left:right] = transform_image(
+                    picture(tile.position), tile.preprocess, tile.augmentation
+                )
         return out
 
     def annotation(self, position: int) -> Annotation:
@@ -437,23 +444,30 @@ class Images:
         columns = slice(int(left * across), max(int(left * across) + 1, round(right * across)))
         return np.ascontiguousarray(pixels[rows, columns])
 
-    def _annotations(
+    def augmented_annotations(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
     ) -> tuple[Annotation, ...]:
-        """Return the annotations of images with the draws of `augmented`; none where none are wanted."""
+        """Return the annotations of images with the draws of `augmented`; none where none are wanted.
+
+        Raises:
+            DecodeError: a mask can no longer be read.
+        """
         if not self.annotations:
             return ()
-        assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
-        draws = draw_augmentations(policy, seed, epochs, self.rows[positions])
+        drawn = draw_placed_images(policy, self.preprocess, seed, epochs, positions, self.rows)
         return tuple(
-            transform_annotation(
-                self.annotation(at),
-                self.preprocess,
-                drawn,
-                self.shape(at),
-                point_mirror=self.source.point_mirror,
-            )
-            for at, drawn in zip(positions.tolist(), draws, strict=True)
+            join_annotations([(self._placed_annotation(tile), tile.place) for tile in tiles], self.preprocess)
+            for tiles in drawn
+        )
+
+    def _placed_annotation(self, tile: PlacedImage) -> Annotation:
+        assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
+        return transform_annotation(
+            self.annotation(tile.position),
+            tile.preprocess,
+            tile.augmentation,
+            self.shape(tile.position),
+            point_mirror=self.source.point_mirror,
         )
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
@@ -465,7 +479,9 @@ class Images:
         steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
 
         def load(step: NDArray[np.int64]) -> Batch:
-            return Batch(step, self.pixels(step), annotations=self._annotations(step, _PLAIN, 0, np.zeros_like(step)))
+            return Batch(
+                step, self.pixels(step), annotations=self.augmented_annotations(step, _PLAIN, 0, np.zeros_like(step))
+            )
 
         return self._batches(load, steps, at_once=True)
 

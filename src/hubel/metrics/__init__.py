@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from hubel.metrics.segmentation import measure_segmentation as measure_segmentation
     from hubel.metrics.segmentation import pixel_confusion as pixel_confusion
     from hubel.metrics.segmentation import segmentation_intervals as segmentation_intervals
+    from hubel.metrics.shown_score import choose_shown_score as choose_shown_score
     from hubel.metrics.tables import confusion_csv as confusion_csv
     from hubel.metrics.tables import per_class_csv as per_class_csv
 
@@ -112,6 +113,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "pixel_confusion",
             "segmentation_intervals",
         ),
+        "hubel.metrics.shown_score": ("choose_shown_score",),
         "hubel.metrics.tables": ("confusion_csv", "per_class_csv"),
     },
 )

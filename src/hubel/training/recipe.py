@@ -212,9 +212,11 @@ class OptimizationSettings(_Settings):
             or cross_entropy_dice, their sum. Default: the task's.
         label_smoothing: share of the target that is spread over all classes. Default: 0.1 in fine-tuning, otherwise 0.
         balance: how unequal classes are treated, in the linear head, too: none; inverse (the loss is weighted by the
-            inverse of the class's frequency); effective (by that of its effective number of images); sampling (an epoch
+            inverse of the class's frequency); effective (by that of its effective number of images);
+            inverse_sqrt (by the inverse of the frequency's square root; for masks, that of pixels); sampling (an epoch
             shows each class equally often); logit_adjustment (the logits carry the classes' frequencies in training,
-            and not afterwards). Default: logit_adjustment where the classes are very unequal, otherwise none.
+            and not afterwards). Default: logit_adjustment where the classes are very unequal, inverse_sqrt for masks,
+            otherwise none.
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row). The model keeps
             them and predicts the class of least expected cost. Default: all errors cost the same.
         ema: decay of the moving average of the weights; 0 uses the weights themselves. Default: 0.9 in fine-tuning,
@@ -235,7 +237,7 @@ class OptimizationSettings(_Settings):
     warmup: float = _number(0.2, 0, 0.9)
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse", "dice", "cross_entropy_dice")
     label_smoothing: float | None = _number(None, 0, 0.99)
-    balance: str | None = _choice(None, "none", "inverse", "effective", "sampling", "logit_adjustment")
+    balance: str | None = _choice(None, "none", "inverse", "effective", "inverse_sqrt", "sampling", "logit_adjustment")
     costs: str | None = None
     ema: float | None = _number(None, 0, 0.99999)
     clip: float | None = _number(None, 1e-30, 1e6)

@@ -27,9 +27,11 @@ SCORES = ("softmax", "sigmoid", "identity")
 DENSE = ("maps", "boxes", "points")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "skeleton")
+_ONLY_IF_SET = (
+    "tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "shown_score", "skeleton"
+)  # fmt: skip
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
-_OF_SCORES = ("novelty", "coverage", "reference")
+_OF_SCORES = ("novelty", "coverage", "reference", "shown_score")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -56,6 +58,7 @@ class ModelCard:
             `hubel.audit.drifting.reference`. Empty where there are none.
         coverage: thresholds of prediction sets; None where the model has none.
         dense: the kind of output of a network that annotates images, see `DENSE`; "" for all others.
+        shown_score: from which on objects are shown to users, 0 to 1; 0 where nothing has chosen it.
         skeleton: what the key points, whose names are the classes, are on, and their limbs; None without any.
         parents: the parent of a class, or of another parent, by name; empty where the classes have no hierarchy.
 
@@ -80,6 +83,7 @@ class ModelCard:
     coverage: CoverageTable | None = None
     dense: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
+    shown_score: float = 0.0
     skeleton: Skeleton | None = None
 
     def __post_init__(self) -> None:
@@ -99,6 +103,8 @@ class ModelCard:
             raise OptionError(f"the offset is a number, not {self.offset!r}")
         if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
+        if isinstance(self.shown_score, bool) or not 0 <= self.shown_score <= 1:
+            raise OptionError(f"the score from which on objects are shown is 0 to 1, not {self.shown_score!r}")
         if not isinstance(self.tta, bool):
             raise OptionError(f"tta is true or false, not {self.tta!r}")
         if self.costs is not None:
