@@ -178,7 +178,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
-    loop = _loop(recipe, policy, len(train.images), _LARGEST_TUNING_BATCH if tuned else task.largest_batch, tuned=tuned)
+    loop = _loop(recipe, task, policy, len(train.images), tuned=tuned)
     if not tuned or not holds_norms(len(train.images)):
         _check_smallest_batch(network, preprocess, len(train.images), loop.batch_size)
     # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
@@ -437,10 +437,10 @@ def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool, b
     )
 
 
-def _loop(recipe: Recipe, policy: Policy, images: int, largest_batch: int, *, tuned: bool) -> LoopSettings:
+def _loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool) -> LoopSettings:
     wanted = recipe.optimization
-    batch_size = wanted.batch_size or _batch_size(images, largest_batch)
-    usual = tuning_epochs(images) if tuned else _scratch_epochs(steps_per_epoch(images, batch_size))
+    batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
+    usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps_per_epoch(images, batch_size))
     return LoopSettings(
         epochs=wanted.epochs or usual,
         batch_size=batch_size,
