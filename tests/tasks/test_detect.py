@@ -16,6 +16,7 @@ from hubel.data.annotation import Annotation
 from hubel.data.index import scan
 from hubel.data.loading import Images, Labelled
 from hubel.data.preprocess import Preprocess
+from hubel.inference.answers import answers
 from hubel.inference.dense import DenseModel
 from hubel.nn.points import pyramid_points
 from hubel.tasks.catalogue import find_task
@@ -59,11 +60,11 @@ class Known(DenseModel):
 
     def __init__(self, card: ModelCard, outputs: NDArray[np.float32]) -> None:
         super().__init__(card)
-        self.answers = outputs
+        self.known = outputs
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        now, self.answers = self.answers[: len(pixels)], self.answers[len(pixels) :]
-        return now
+        now, self.known = self.known[: len(pixels)], self.known[len(pixels) :]
+        return answers(now, self.card)
 
 
 def test_the_data_has_what_is_tried() -> None:
