@@ -113,7 +113,7 @@ def test_classes_of_pixels_are_those_of_numpy(engine: str, temperature: float) -
 
 @pytest.mark.parametrize(("dense", "options"), [("boxes", TINY), ("maps", {"backbone": "resnet20", "widths": "16"})])
 def test_files_of_the_older_kind_answer_alike(dense: str, options: dict[str, object], tmp_path: Path) -> None:
-    """Until 0.4, what stands behind a network was computed in NumPy; such files have scores and logits."""
+    """The first files had scores and logits, from which objects and classes are found in NumPy."""
     torch.manual_seed(0)
     card = card_of(dense, 3, options=options)
     network = card.create().eval()
