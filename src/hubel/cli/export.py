@@ -34,7 +34,8 @@ def export(
     """Export a model as one file that hubel predict runs without torch and any ONNX tool opens.
 
     The file takes images of the network's size as bytes, (n, height, width, channels), and contains normalisation,
-    temperature and softmax; of detectors, suppression, and of segmenters, the choice of a class. Its output is compared with the model's before it is written.
+    temperature and softmax; of detectors, suppression, and of segmenters, the choice of a class. Its output is compared
+    with the model's before it is written.
 
     Args:
         model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.

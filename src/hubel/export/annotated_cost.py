@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hubel.data.loading import Images
 from hubel.export.decoded import DECODED, decoded
-from hubel.export.quantise import QuantisationCost, Reference
+from hubel.export.quantise import FloatReference, QuantisationCost
 from hubel.inference.dense import DenseModel
 from hubel.inference.engines.registry import open_onnx
 from hubel.tasks.catalogue import find_task
@@ -51,7 +51,7 @@ class AnnotatedCheck:
     images: Images
     targets: NDArray[Any]
 
-    def halves(self, model: bytes) -> tuple[Reference, Reference]:
+    def halves(self, model: bytes) -> tuple[FloatReference, FloatReference]:
         """Return the network with every other image, and with those between; a single image twice."""
         n = len(self.images)
         starts = (0, 1 if n > 1 else 0)
@@ -68,7 +68,7 @@ class AnnotatedCheck:
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedReference:
-    """A network in float32 with annotated images; see `hubel.export.quantise.Reference`."""
+    """A network in float32 with annotated images; see `hubel.export.quantise.FloatReference`."""
 
     model: bytes
     check: AnnotatedCheck

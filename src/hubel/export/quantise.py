@@ -14,7 +14,7 @@ from hubel.core.errors import OptionError
 from hubel.export.int8_graph import Int8Graph, run_batches
 from hubel.inference.onnx_file import OUTPUTS
 
-__all__ = ["Check", "OnnxQuantiser", "QuantisationCost", "Quantised", "Reference", "measure_cost", "outputs_of"]
+__all__ = ["Check", "FloatReference", "OnnxQuantiser", "QuantisationCost", "Quantised", "measure_cost", "outputs_of"]
 
 Pixels = NDArray[np.uint8]
 Targets = NDArray[np.integer[Any]]
@@ -90,7 +90,7 @@ class Quantised:
         return f"{self.cost}; {len(self.float_layers)} of {self.layers} layers stay float{names}"
 
 
-class Reference(Protocol):
+class FloatReference(Protocol):
     """A network in float32, with images on which quantised ones are compared with it."""
 
     def cost(self, quantised: bytes) -> QuantisationCost:
@@ -103,7 +103,7 @@ class Reference(Protocol):
 class Check(Protocol):
     """Images that measure another cost than that of a classifier."""
 
-    def halves(self, model: bytes) -> tuple[Reference, Reference]:
+    def halves(self, model: bytes) -> tuple[FloatReference, FloatReference]:
         """Return a network in float32 with every other image, and with those between."""
 
 
@@ -179,7 +179,7 @@ class OnnxQuantiser:
             seconds=time.perf_counter() - started,
         )
 
-    def _references(self, model: bytes, samples: Pixels) -> tuple[Reference, Reference]:
+    def _references(self, model: bytes, samples: Pixels) -> tuple[FloatReference, FloatReference]:
         if self.check is None or isinstance(self.check, tuple):
             return _halves(model, *(self.check or (samples, None)))
         return self.check.halves(model)
