@@ -150,9 +150,9 @@ def compare(
     for name, median in medians.items():
         gain, least = medians[peer] / median, min(seconds[peer]) / min(seconds[name])
         print(f"  {name:54s} {1000 * median:7.1f} ms {1 / median:7.1f}/s  {gain:5.2f}x  (least: {least:5.2f}x)")
-    for network in dict.fromkeys(name.partition(",")[0] for name in others if "torchvision" not in name):
+    for network in dict.fromkeys(name.split(", ")[0] for name in others if "torchvision" not in name):
         for precision in ("float", "int8"):
-            fast = min((n for n in others if n.startswith(f"{network}, {precision}")), key=medians.__getitem__)
+            fast = min((n for n in others if n.startswith(f"{network}, {precision}, ")), key=medians.__getitem__)
             gain = medians[peer] / medians[fast]
             claims.add(f"{title}: {fast} beside {peer}, claim {GAIN:.0f}x", f"{gain:.2f}x", gain >= GAIN)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -291,7 +292,7 @@ def check_answers(network: nn.Module, card: ModelCard, model: bytes, pixels: NDA
         OptionError: they differ by more than rounding explains.
     """
     run, mine, size = open_onnx("onnxruntime", model, lanes=1), DensePredictor(network, card), exported_batch_size(card)
-    compare = _same_boxes if card.dense == "boxes" else _same_places
+    compare = partial(_same_boxes, shown=card.shown_score or SHOWN_SCORE) if card.dense == "boxes" else _same_places
     found: list[tuple[bool, float]] = []
     for start in range(0, len(pixels), size):
         batch = pixels[start : start + size]
@@ -315,10 +316,10 @@ def _same_places(mine: NDArray[np.float32], other: NDArray[np.float32]) -> tuple
     return bool(same.mean() >= _EQUAL), float(np.abs(mine[1] - other[1])[same].max(initial=0.0))
 
 
-def _same_boxes(mine: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[bool, float]:
-    """Compare the objects that are shown, `(k, 6)`; those within rounding of the least score may lack in one."""
-    one, two = (rows[rows[:, 4] >= SHOWN_SCORE - TOLERANCE].astype(np.float64) for rows in (mine, other))
+def _same_boxes(mine: NDArray[np.float32], other: NDArray[np.float32], *, shown: float) -> tuple[bool, float]:
+    """Compare the objects with a score of `shown`, `(k, 6)`; those within rounding of it may lack in one."""
+    one, two = (rows[rows[:, 4] >= shown - TOLERANCE].astype(np.float64) for rows in (mine, other))
     same = (box_iou(one[:, :4], two[:, :4]) > _SAME_BOX) & (one[:, None, 5] == two[None, :, 5])
     alone = [*one[~same.any(1), 4], *two[~same.any(0), 4]]
     differences = np.abs(one[:, None, 4] - two[None, :, 4])[same]
-    return not any(score > SHOWN_SCORE + TOLERANCE for score in alone), float(differences.max(initial=0.0))
+    return not any(score > shown + TOLERANCE for score in alone), float(differences.max(initial=0.0))
