@@ -149,8 +149,8 @@ def test_a_model_shows_from_its_own_score_on() -> None:
     usual = evaluate(Known(_card("detect", "fcos"), outputs), IMAGES, np.arange(12)).to_json()["shown"]
     assert usual["precision"] < 0.7
     for card, more in ((sure, 0), (_card("detect", "fcos"), 1)):
-        answers = [Known(card, outputs).decode(output, (SIDE, SIDE)) for output in outputs]
-        assert [len(one.boxes) for one, _ in answers] == [len(one.boxes) + more for one in TRUTH]
+        found = [Known(card, outputs).decode(rows, (SIDE, SIDE)) for rows in answers(outputs, card)]
+        assert [len(one.boxes) for one, _ in found] == [len(one.boxes) + more for one in TRUTH]
     assert ModelCard.from_json(json.loads(json.dumps(sure.to_json()))).shown_score == 0.95
     assert "shown_score" not in _card("detect", "fcos").to_json()
     with pytest.raises(OptionError, match=r"0 to 1, not 1\.5"):
