@@ -39,13 +39,16 @@ from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
+from hubel.nn.frozen_backbone import backbone_boundaries
 from hubel.nn.layers import needs_small_steps
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
 from hubel.training.freeze_policy import holds_norms, tuning_epochs, views_for
+from hubel.training.frozen_backbone import check_frozen_backbone
 from hubel.training.initial_weights import (
     SMALL_PIXELS,
     InitialWeights,
@@ -114,8 +117,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     options = options_of(name) | recipe.network.options
     trunk = find(options["backbone"])[0] if "backbone" in options else ""
     initial = find_initial_weights(recipe.transfer, *find(trunk or name))
-    if trunk and recipe.transfer.freeze not in (None, NONE):
-        raise OptionError(f"all of {name} is trained, its backbone {trunk} included: leave out --freeze")
+    freeze = recipe.transfer.freeze or NONE
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
         needed = {"backbone_options": backbone_options(initial.options)} if initial.options else {}
@@ -186,6 +188,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         mean, std = train.images.colours()
         card = replace(card, preprocess=replace(card.preprocess, mean=mean, std=std))
         train = replace(train, images=train.images.normalised_by(card.preprocess))
+    if backbone is not None and freeze != NONE:
+        backbone = _frozen_backbone(recipe, backbone, network, policy, policy_name, train.images)
     counts = task.label_counts(train, len(outputs))
     balance, unequal = _balance(recipe.optimization.balance, loss, task, variant, outputs, counts)
     loss, loop = _balanced(loss, recipe, balance, counts), replace(loop, sampling=balance == "sampling")
@@ -232,6 +236,24 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         threads=threads,
         notes=(*dataset.index.notes(), *splits.notes, *initial.notes, *unequal, *busy),
     )
+
+
+def _frozen_backbone(
+    recipe: Recipe, backbone: InitialBackbone, network: nn.Module, policy: Policy, policy_name: str, images: Images
+) -> InitialBackbone:
+    """Return what a backbone starts from with the part of it that stays frozen.
+
+    Raises:
+        UnknownNameError: the backbone has no such part.
+        OptionError: what is to be stored changes with the epoch.
+    """
+    assert isinstance(network, DenseNetwork), "only these have a backbone"
+    freeze = recipe.transfer.freeze or NONE
+    if freeze not in (known := backbone_boundaries(network)):
+        raise UnknownNameError("part to freeze", freeze, ("auto", *known))
+    check_frozen_backbone(freeze, policy, images)
+    views = recipe.transfer.views or (1 if policy_name == "none" else views_for(len(images)))
+    return replace(backbone, freeze=freeze, views=views)
 
 
 def _task(recipe: Recipe) -> Task:
