@@ -15,6 +15,7 @@ from hubel.data.annotation import Annotation
 from hubel.data.inputs import Input, as_inputs
 from hubel.inference.box_decoding import annotate_boxes
 from hubel.inference.maps import decode_maps
+from hubel.inference.point_decoding import annotate_points
 from hubel.inference.stream import stream
 from hubel.weights.card import ModelCard
 
@@ -46,7 +47,7 @@ class Found:
 # By the kind of output: from the outputs of one image, preprocessing and size (height, width) to annotation and scores.
 # A score from which on objects are shown, if the card has one, is a keyword.
 Decode = Callable[..., tuple[Annotation, NDArray[np.float64]]]
-DECODERS: dict[str, Decode] = {"boxes": annotate_boxes, "maps": decode_maps}
+DECODERS: dict[str, Decode] = {"boxes": annotate_boxes, "maps": decode_maps, "points": annotate_points}
 
 
 class DenseModel(abc.ABC):
@@ -62,7 +63,12 @@ class DenseModel(abc.ABC):
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the annotation's class numbers."""
-        return self.card.classes
+        return self.card.objects
+
+    @property
+    def limbs(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of key points that a line joins where they are drawn."""
+        return self.card.skeleton.limbs if self.card.skeleton else ()
 
     @abc.abstractmethod
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
