@@ -165,7 +165,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     if task.annotations and (policy.mixup or policy.cutmix):
         raise OptionError(f"mixup and CutMix mix labels of whole images, which the task {task.name} has none of")
     if policy.mosaic and not task.mosaics:
-        raise OptionError(f"a mosaic shows several images at once, of which the task {task.name} has one answer each")
+        raise OptionError(
+            f"a mosaic shows four images at once; the task {task.name} has one answer an image: no mosaic"
+        )
 
     def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
         images = dataset.images(
