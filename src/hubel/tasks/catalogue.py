@@ -5,6 +5,7 @@ from __future__ import annotations
 from hubel.core.errors import UnknownNameError
 from hubel.tasks.classify import Classification
 from hubel.tasks.detect import Detection
+from hubel.tasks.generate import Generation
 from hubel.tasks.localise import Localisation
 from hubel.tasks.multi_label import MultiLabel
 from hubel.tasks.reconstruct import Reconstruction
@@ -19,6 +20,7 @@ TASKS: tuple[Task, ...] = (
     Classification(),
     MultiLabel(),
     Reconstruction(),
+    Generation(),
     Regression(),
     Detection(),
     Localisation(),

@@ -40,6 +40,7 @@ from hubel.models.catalogue import find, list_models, options_of
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
+from hubel.nn.generative import GenerativeNetwork
 from hubel.nn.layers import needs_small_steps
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
@@ -148,6 +149,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         },
         task=task.name,
         dense=variant.output if task.annotations else "",
+        conditions=dataset.classes() if variant.conditional else (),
     )
     policy_name = recipe.data.augment or task.augment or variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
@@ -408,13 +410,17 @@ def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool) -
     usual = _TUNING_LR[name] if tuned else task.lr[name]
     if not tuned and name == "sgd" and needs_small_steps(network):
         usual = _SMALL_STEPS_LR
+    betas = OptimizerSettings.betas
+    if isinstance(network, GenerativeNetwork):
+        betas, usual = network.betas, (network.lr if network.lr and name.startswith("adam") else usual)
     ema = wanted.ema
     if ema is None:
-        ema = _TUNING_EMA if tuned else 0.0
+        ema = _TUNING_EMA if tuned else task.ema
     return OptimizerSettings(
         name=name,
         lr=wanted.lr or usual,
         momentum=wanted.momentum,
+        betas=betas,
         weight_decay=wanted.weight_decay,
         layer_decay=transfer.layer_decay,
         gradual_unfreeze=transfer.gradual_unfreeze,

@@ -26,7 +26,7 @@ SCORES = ("softmax", "sigmoid", "identity")
 DENSE = ("maps", "boxes", "points")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "dense", "novelty", "reference", "coverage", "costs", "parents")
+_ONLY_IF_SET = ("tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "conditions")
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
@@ -56,6 +56,8 @@ class ModelCard:
         coverage: thresholds of prediction sets; None where the model has none.
         dense: the kind of output of a network that annotates images, see `DENSE`; "" for all others.
         parents: the parent of a class, or of another parent, by name; empty where the classes have no hierarchy.
+        conditions: names of the classes that an image can be asked for, in the order in which the network takes them;
+            empty where it takes none.
 
     Raises:
         OptionError: a value is invalid.
@@ -78,15 +80,16 @@ class ModelCard:
     coverage: CoverageTable | None = None
     dense: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not all(isinstance(name, str) for name in self.classes):
+        if not all(isinstance(name, str) for name in (*self.classes, *self.conditions)):
             raise OptionError("class names are text")
         if not self.classes and self.output == "vector":
             raise OptionError("a model has at least one class")
         if not self.task:
             object.__setattr__(self, "task", self._derived_task())
-        if len(set(self.classes)) != len(self.classes):
+        if any(len(set(names)) != len(names) for names in (self.classes, self.conditions)):
             raise OptionError("two classes have the same name")
         if self.dense not in ("", *DENSE):
             raise OptionError(f"the output is {', '.join(DENSE)}, not {self.dense!r}")
@@ -141,7 +144,7 @@ class ModelCard:
 
         network = build_model(
             self.model,
-            num_classes=len(self.classes),
+            num_classes=len(self.classes or self.conditions),
             in_channels=self.preprocess.channels,
             input_size=(self.preprocess.height, self.preprocess.width),
             options=self.options,
@@ -211,7 +214,9 @@ class ModelCard:
         costs = {"costs": tuple(map(tuple, values["costs"]))} if values.get("costs") is not None else {}
         coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
         rule = {"novelty": NoveltyRule.from_json(values["novelty"])} if values.get("novelty") is not None else {}
-        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage, **costs, **rule})
+        asked = {"conditions": tuple(values["conditions"])} if values.get("conditions") else {}
+        known = {"preprocess": preprocess, "classes": classes, "coverage": coverage, **costs, **rule, **asked}
+        return cls(**{**values, **known})
 
 
 def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:
