@@ -123,7 +123,7 @@ class Generator:
                 f"{self.card.model} has no encoder, which finds the code of an image; vae and cvae have one"
             )
         check_range("--count", steps, 2, _MOST, whole=True)
-        inputs = [*as_inputs(first), *as_inputs(second)]
+        inputs = list(as_inputs([first, second]))
         if len(inputs) != 2:
             raise OptionError(f"two images have images between them, not {len(inputs)}")
         pixels = np.stack([self.card.preprocess.apply(item.decode().pixels) for item in inputs])

@@ -74,6 +74,7 @@ def check_graph(model: memoryview, card: ModelCard) -> None:
     of_image = {
         "vector": (len(card.classes),),
         "image": (p.channels, p.height, p.width),
+        "samples": (p.channels, p.height, p.width),
         "maps": (len(card.classes), p.height, p.width),
         "boxes": (1 if outputs.get("scores", (0, []))[1][1:2] == [1] else _points(card), 5 + len(card.classes)),
     }[card.output]

@@ -40,10 +40,10 @@ def frechet_distance(first: Array, second: Array) -> float:
 
 
 def normal_distance(mean_1: Array, covariance_1: Array, mean_2: Array, covariance_2: Array) -> float:
-    """Return the squared Fréchet distance of two normal distributions (Dowson & Landau 1982; Heusel et al. 2017, Eq. 6).
+    """Return the squared Fréchet distance of two normal distributions (Heusel et al. 2017, Eq. 6).
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2). The trace of the root is the sum of the roots of the eigenvalues of C1 C2,
-    which are those of the symmetric R C2 R with R = C1^1/2: no root of an asymmetric matrix is needed.
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2): Dowson & Landau 1982. The trace of the root is the sum of the roots of
+    the eigenvalues of C1 C2, which are those of the symmetric R C2 R with R = C1^1/2: no root of an asymmetric matrix.
 
     Args:
         mean_1: `(d,)`.

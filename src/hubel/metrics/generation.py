@@ -1,4 +1,4 @@
-"""Metrics of made images: what a classifier says of them, how far their features are from those of real ones, spread."""
+"""Metrics of made images: a classifier's opinion, the distance of their features from real ones, spread."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ convolutions). In `cvae` both are given the class, and so is the distribution th
 Lee & Yan 2015, "Learning structured output representation using deep conditional generative models", Eq. 4.
 
 The convolutions are those of `hubel.models.gan`: 4x4 with stride 2, which halve the sides of a map, and transposed ones
-which double them. In `cvae` p(z|y) is a diagonal normal distribution for each class y. Deviation: a tenth of the training images is shown to `cvae` without a class, so that it
-reconstructs, and compares, images of which nobody has said what they are.
+which double them. In `cvae` p(z|y) is a diagonal normal distribution for each class y. Deviation: a tenth of the
+training images is shown to `cvae` without a class, so that it reconstructs images of which nobody says what they are.
 
 The output for an image are the logits of its reconstruction `(n, c, h, w)`, from the mean of its codes and without a
 class.
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hubel.models.variant import InputShape, Variant, computed
-from hubel.nn.generative import ClassLinear, EncodingNetwork, smallest_map, through
+from hubel.nn.generative import ClassLinear, EncodingNetwork, ToMap, smallest_map, through
 from hubel.nn.layers import check_depth, check_positive, he_initialise
 
 
@@ -70,8 +70,8 @@ class Gaussian(nn.Module):
 def normal_divergence(mean: Tensor, log_variance: Tensor, prior: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """Return the Kullback-Leibler divergence of one diagonal normal distribution from another, in nats, `(n,)`.
 
-    D = 1/2 sum_j (m_j^2 + s_j^2 - 1 - log s_j^2) from the standard one (Kingma & Welling 2014, Eq. 10, Appendix B); from
-    N(m', s'^2) the same with (m - m') / s' in place of m, and s / s' in place of s.
+    D = 1/2 sum_j (m_j^2 + s_j^2 - 1 - log s_j^2) from the standard one (Kingma & Welling 2014, Eq. 10, Appendix B);
+    from N(m', s'^2) the same with (m - m') / s' in place of m, and s / s' in place of s.
 
     Args:
         mean: m, `(n, d)`.
@@ -107,7 +107,7 @@ class VariationalAutoencoder(EncodingNetwork):
             nn.Identity(), [*encoder, *decoder], nn.Sequential(OrderedDict(image=image)),
             code_size=code_size, num_classes=num_classes,
         )  # fmt: skip
-        self.encoder_stages = len(encoder)
+        self.encoder_layers = sum(map(len, encoder))
         self.prior = nn.Linear(num_classes, 2 * code_size, bias=False) if num_classes else None
 
     def prior_of(self, classes: Tensor | None) -> tuple[Tensor, Tensor] | None:
@@ -119,8 +119,8 @@ class VariationalAutoencoder(EncodingNetwork):
 
     def encode(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the variance of q(z|x, class), each `(n, code_size)`; see `EncodingNetwork`."""
-        layers = [layer for stage in self.stages[: self.encoder_stages] for layer in stage]
-        units, gaussian = through(layers[:-1], x, classes), layers[-1]
+        *layers, gaussian = self._layers()[: self.encoder_layers]
+        units = through(layers, x, classes)
         assert isinstance(gaussian, Gaussian)
         return gaussian.mean(units), gaussian.log_variance(units)
 
@@ -131,8 +131,10 @@ class VariationalAutoencoder(EncodingNetwork):
 
     def decode(self, codes: Tensor, classes: Tensor | None = None) -> Tensor:
         """Return the logits of p(x|z, class); see `EncodingNetwork`."""
-        layers = [layer for stage in self.stages[self.encoder_stages :] for layer in stage]
-        return through([*layers, self.head], codes, classes)
+        return through([*self._layers()[self.encoder_layers :], self.head], codes, classes)
+
+    def _layers(self) -> list[nn.Module]:
+        return [layer for _, stage in self.sections() if isinstance(stage, nn.Sequential) for layer in stage]
 
     def bound(self, x: Tensor, classes: Tensor | None, noise: Tensor) -> Tensor:
         """Return -log p(x|z) and the divergence of q(z|x) from p(z): Eq. 10, with one code z = m + s noise."""
@@ -168,7 +170,7 @@ def build(layout: VAELayout, shape: InputShape, num_classes: int) -> Variational
         ClassLinear(layout.code, layout.hidden, classes),
         nn.ReLU(inplace=True),
         nn.Linear(layout.hidden, values),
-        nn.Unflatten(1, last),
+        ToMap(last),
         nn.ReLU(inplace=True),
     )
     up = [
@@ -192,13 +194,15 @@ _MAPS = {
     "logits": (1, 28, 28),
 }
 
+_LAYERS = "544 + 32,832 + 803,072 + 16,448 + 8,448 + 805,952 + 32,800 + 513 parameters"
+
 VARIANTS = {
     "vae": Variant(
         VAELayout(),
         "variational autoencoder: makes images from random codes of 32 numbers",
         InputShape(1, 28, 28),
         1,
-        computed("layer by layer", params=1, macs=1, maps=_MAPS),
+        computed(_LAYERS, params=1_700_609, macs=5_033_984, maps=_MAPS),
         smallest=4,
         augment="none",
         output="samples",
@@ -208,7 +212,7 @@ VARIANTS = {
         "conditional variational autoencoder: makes images of a class",
         InputShape(1, 28, 28),
         10,
-        computed("layer by layer", params=1, macs=1, maps=_MAPS),
+        computed(f"{_LAYERS} + 5,760 of classes", params=1_706_369, macs=5_033_984, maps=_MAPS),
         smallest=4,
         augment="none",
         output="samples",

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from hubel.core.errors import OptionError
 from hubel.nn.network import Network
 
-__all__ = ["ClassLinear", "EncodingNetwork", "GenerativeNetwork", "smallest_map", "through"]
+__all__ = ["ClassLinear", "EncodingNetwork", "GenerativeNetwork", "ToMap", "smallest_map", "through"]
 
 
 class ClassLinear(nn.Linear):
@@ -35,6 +35,22 @@ class ClassLinear(nn.Linear):
         """Return y `(n, out)` of x `(n, in)` and classes `(n, num_classes)`, rows of zeros where there is none."""
         y = super().forward(x)
         return y if classes is None or self.of_class is None else y + self.of_class(classes)
+
+
+class ToMap(nn.Module):
+    """Units `(n, c h w)` as a map `(n, c, h, w)`; of torch's own layer the exporter makes a dozen operators.
+
+    Args:
+        shape: channels, height and width.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the map."""
+        return x.reshape(-1, *self.shape)
 
 
 def through(layers: Iterable[nn.Module], x: Tensor, classes: Tensor | None) -> Tensor:
@@ -72,11 +88,9 @@ class GenerativeNetwork(Network, abc.ABC):
 
     Attributes:
         betas: of Adam, with which it is trained.
-        lr: of Adam; None for that of the task.
     """
 
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
-    lr: ClassVar[float | None] = None
 
     def __init__(
         self, stem: nn.Module, stages: Sequence[nn.Sequential], head: nn.Module, *, code_size: int, num_classes: int

@@ -69,11 +69,9 @@ class GenerationEvaluation(Evaluation):
     @cached_property
     def intervals(self) -> Mapping[str, Interval]:
         """The 95 % intervals of the means over images."""
-        ones = np.ones(len(self.images), np.int64)
-        return {
-            name: percentile_interval(bootstrap(lambda weights, v=values: weights @ v / len(ones), ones))
-            for name, values in self.measured.items()
-        }
+        n, values = len(self.images), np.stack([*self.measured.values()], axis=1)
+        drawn = bootstrap(lambda weights: weights @ values / n, np.ones(n, np.int64))
+        return {name: percentile_interval(drawn[:, i]) for i, name in enumerate(self.measured)}
 
     def quality(self) -> Quality:
         """Return the negative bound of each image.
@@ -146,10 +144,9 @@ class GenerationEvaluation(Evaluation):
         if self.judged is None:
             return ""
         return (
-            "Fréchet distance: between normal distributions of the features before the classifier's last layer, of half "
-            "as many images as were made. Its values depend on the classifier. Spread: root mean square distance of the "
-            "features from their mean, as a share of that of real images; a network that has collapsed to few images is "
-            "near 0."
+            "Fréchet distance: between normal distributions of the features before the classifier's last layer, of "
+            "half of the images; its values depend on the classifier. Spread: root mean square distance of the features "
+            "from their mean, as a share of that of real images; a network that has collapsed is near 0."
         )
 
     def prediction_table(self) -> PredictionTable:
@@ -197,6 +194,7 @@ class Generation(Task):
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject", "patience")
     default_model: ClassVar[str | None] = "cvae"
     augment: ClassVar[str] = "none"
+    largest_batch: ClassVar[int] = 64
     optimizer: ClassVar[str] = "adam"
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adam": 0.002, "adamw": 0.002}
     ema: ClassVar[float] = 0.99
@@ -225,7 +223,8 @@ class Generation(Task):
 
         p = card.preprocess
         bound = BoundObjective(pixels=math.prod((p.channels, p.height, p.width)))
-        return {"vae": bound, "gan": AdversarialObjective()}[family_of(card.model)]
+        objectives: dict[str, Objective] = {"vae": bound, "gan": AdversarialObjective()}
+        return objectives[family_of(card.model)]
 
     def model(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> Model:
         """Return the network.

@@ -410,9 +410,6 @@ def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool) -
     usual = _TUNING_LR[name] if tuned else task.lr[name]
     if not tuned and name == "sgd" and needs_small_steps(network):
         usual = _SMALL_STEPS_LR
-    betas = OptimizerSettings.betas
-    if isinstance(network, GenerativeNetwork):
-        betas, usual = network.betas, (network.lr if network.lr and name.startswith("adam") else usual)
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else task.ema
@@ -420,7 +417,7 @@ def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool) -
         name=name,
         lr=wanted.lr or usual,
         momentum=wanted.momentum,
-        betas=betas,
+        betas=network.betas if isinstance(network, GenerativeNetwork) else OptimizerSettings.betas,
         weight_decay=wanted.weight_decay,
         layer_decay=transfer.layer_decay,
         gradual_unfreeze=transfer.gradual_unfreeze,

@@ -125,6 +125,11 @@ class ModelCard:
 
         return find(self.model)[1].output
 
+    @property
+    def without_classes(self) -> str:
+        """What a model without classes does, in two words, for messages."""
+        return "makes images" if self.output == "samples" else "reconstructs images"
+
     def _derived_task(self) -> str:
         """Return the task of a card without one: 0.1.0 knew three, and did not write them down."""
         if self.classes:
