@@ -19,7 +19,7 @@ _FEWEST = 4  # real images, of which two halves are compared
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class JudgedImages:
-    """What a classifier makes of images.
+    """Features and predictions of images by a classifier.
 
     Attributes:
         features: inputs of its last layer, `(n, d)`.

@@ -197,5 +197,5 @@ class Variant:
 
     @property
     def conditional(self) -> bool:
-        """Whether the class of an image is an input of the network."""
+        """The class of an image is an input of the network."""
         return bool(getattr(self.layout, "conditional", False))

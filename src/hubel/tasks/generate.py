@@ -145,7 +145,7 @@ class GenerationEvaluation(Evaluation):
             return ""
         return (
             "Fréchet distance: between normal distributions of the features before the classifier's last layer, of "
-            "half of the images; its values depend on the classifier. Spread: root mean square distance of the features "
+            "half of the images; its values depend on the classifier. Spread: root mean square distance of features "
             "from their mean, as a share of that of real images; a network that has collapsed is near 0."
         )
 

@@ -18,7 +18,7 @@ _GRADIENT = 0.1  # gamma, the weight of the penalty of the gradient; the paper's
 
 
 class _GenerationObjective:
-    """What generative objectives share: their targets are classes, which the network itself takes."""
+    """Common part of generative objectives: their targets are classes, which the network itself takes."""
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """Return the class numbers int64 `(n,)`, -1 without one."""

@@ -127,7 +127,7 @@ class ModelCard:
 
     @property
     def without_classes(self) -> str:
-        """What a model without classes does, in two words, for messages."""
+        """The purpose of a model without classes, in two words, for messages."""
         return "makes images" if self.output == "samples" else "reconstructs images"
 
     def _derived_task(self) -> str:
