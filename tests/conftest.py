@@ -1,9 +1,12 @@
-"""What every test has: a cache of its own, and one thread, so that no test depends on the machine or on another."""
+"""What every test has: a cache of its own, so that no test depends on another; and reports without figures."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 
@@ -17,3 +20,25 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("HUBEL_CACHE", str(cache))
     return cache
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_reports() -> Iterator[dict[str, Any]]:
+    """Leave the figures out of reports: they take most of the time of a small run. `drawn` leaves them in.
+
+    Returns:
+        What draws them, by its name.
+    """
+    names = ("hubel.evaluation.write._figures", "hubel.training.run_report._drawings")
+    drawing = {name: resolve_name(name) for name in names}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setattr(name, lambda *_: [])
+        yield drawing
+
+
+@pytest.fixture
+def drawn(plain_reports: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures in the reports of this test."""
+    for name, function in plain_reports.items():
+        monkeypatch.setattr(name, function)

@@ -1,6 +1,7 @@
 """Model files that a stranger might send: 300, made from one small model, each damaged or made to do harm.
 
-`hostile_models(canary)` yields name and content. Whatever runs code in one of them creates the file `canary`.
+`hostile_models(canary)` yields name and content, `sample_of_hostile_models(canary)` those of a few. Whatever runs code
+in one of them creates the file `canary`.
 `COMMANDS` are the command lines that take a model file; each works with one of the `whole_models`, and OTHER is one.
 """
 
@@ -28,7 +29,7 @@ from hubel.inference.onnx_file import described
 from hubel.weights.model_file import _NO_DIGEST, _as_stored
 from small_card import CARD
 
-__all__ = ["COMMANDS", "hostile_models", "whole_models"]
+__all__ = ["COMMANDS", "hostile_models", "sample_of_hostile_models", "whole_models"]
 
 _BUILD = "--model convnet --options.filters 4,8 --options.repeat 1"
 COMMANDS = (
@@ -77,12 +78,7 @@ def signed(weights: dict[str, torch.Tensor], changes: dict[str, Any]) -> bytes:
 def hostile_models(canary: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name, with the ending of its format, and content of each file."""
     whole, number = whole_models(), 0
-    weights = torch.load(io.BytesIO(whole["pth"]), weights_only=True)
-    for kind, made in (
-        ("pth", _torch_files(weights, canary)),
-        ("safetensors", _safetensors_files(weights)),
-        ("onnx", _onnx_files()),
-    ):
+    for kind, made in _made(whole, canary):
         for content in (*made, *_damaged(whole[kind], _DAMAGES[kind])):
             number += 1
             yield f"{number:03}.{kind}", content
@@ -94,6 +90,22 @@ def hostile_models(canary: Path) -> Iterator[tuple[str, bytes]]:
             if number > 300:
                 return
             yield f"{number:03}.{ending}", content
+
+
+def sample_of_hostile_models(canary: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the first attack on each format, and a file of it that is cut: name and content."""
+    whole = whole_models()
+    for kind, made in _made(whole, canary):
+        yield f"attack.{kind}", next(made)
+        yield f"cut.{kind}", next(content for content in _damaged(whole[kind], 2) if len(content) < len(whole[kind]))
+
+
+def _made(whole: dict[str, bytes], canary: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Yield each format with the files of it that are made to do harm, each of which is made when it is asked for."""
+    weights = torch.load(io.BytesIO(whole["pth"]), weights_only=True)
+    yield "pth", _torch_files(weights, canary)
+    yield "safetensors", _safetensors_files(weights)
+    yield "onnx", _onnx_files()
 
 
 class _Harm:

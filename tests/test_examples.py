@@ -11,7 +11,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 PRINTED = {
     "export_and_serve": "[{'class': '",
     "train_and_predict": "3/3.png: ",
-    "transfer_features": "100 images, 1280 features each\naccuracy: ",
+    "transfer_features": "50 images, 1280 features each\naccuracy: ",
 }
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hubel.cli.completion import completion
 
 Call = Callable[..., Any]
 
@@ -23,6 +26,15 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one for bash, printed once."""
+    path = tmp_path_factory.mktemp("completion") / "script"
+    with path.open("w") as file, redirect_stdout(file):
+        assert completion("bash") == 0
+    return path
+
+
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
@@ -35,16 +47,13 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ("completion ", {"bash", "zsh", "fish"}),
     ],
 )
-def test_bash_completes(hubel: Call, tmp_path: Path, typed: str, expected: set[str]) -> None:
+def test_bash_completes(script: Path, typed: str, expected: set[str]) -> None:
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("bash is not here")
-    answer = hubel("completion", "bash")
-    assert (answer.code, answer.err) == (0, "")
-    (tmp_path / "script").write_text(answer.out)
     words = ["hubel", *typed.split(" ")]
     done = subprocess.run(
-        [bash, "--norc", "-c", _COMPLETE, "bash", str(tmp_path / "script"), *words],
+        [bash, "--norc", "-c", _COMPLETE, "bash", str(script), *words],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

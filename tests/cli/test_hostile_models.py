@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hostile_models import COMMANDS, hostile_models, signed, whole_models
+from hostile_models import COMMANDS, sample_of_hostile_models, signed, whole_models
 from small_card import CARD
 
 
@@ -19,14 +19,8 @@ from small_card import CARD
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an attack and a damaged file of each format, and the canary's place."""
     folder = tmp_path_factory.mktemp("hostile")
-    kinds: dict[str, list[bytes]] = {}
-    for name, content in hostile_models(folder / "canary"):
-        kinds.setdefault(name.rpartition(".")[2], []).append(content)
-    for kind in ("pth", "safetensors", "onnx"):
-        # The last is cut: a flipped weight does not concern commands that read the card alone.
-        cut = max(i for i, content in enumerate(kinds[kind]) if len(content) < len(whole_models()[kind]))
-        for number in (0, cut):
-            (folder / f"{number}.{kind}").write_bytes(kinds[kind][number])
+    for name, content in sample_of_hostile_models(folder / "canary"):
+        (folder / name).write_bytes(content)
     return folder
 
 

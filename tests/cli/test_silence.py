@@ -38,9 +38,9 @@ print(json.dumps(["seen", seen]))
 def test_train_export_and_predict_reach_nobody(tmp_path: Path) -> None:
     """serve is in tests/serving."""
     commands = [
-        ["train", "digits", "--model", "lenet5_modern", "--epochs", "1", "--out", "run"],
+        ["train", "xo", "--model", "linear", "--epochs", "1", "--out", "run"],
         ["export", "run", "-o", "m.onnx"],
-        ["export", "run", "-o", "m8.onnx", "--int8", "--data", "digits", "--max-drop", "100"],
+        ["export", "run", "-o", "m8.onnx", "--int8", "--data", "xo", "--max-drop", "100"],
         ["predict", "m.onnx", "run/figures", "--json"],
         ["predict", "m8.onnx", "run/figures", "-o", "x.csv"],
     ]

@@ -19,7 +19,16 @@ from hubel.nn.dense import DenseNetwork
 from hubel.nn.network import Network
 
 NAMES = [name for name in list_models() if family_of(name) not in ("baselines", "neighbours")]  # those have no maps
-NARROW: dict[str, dict[str, object]] = {name: {"dense": 8} for name in NAMES if name.startswith(("alexnet", "vgg"))} | {
+# Widths change no field.
+NARROW: dict[str, dict[str, object]] = {name: {"dense": 8} for name in NAMES if name.startswith("vgg")}
+NARROW |= {name: {"dense": 8, "widths": "8,16,16,16,16"} for name in NAMES if name.startswith("alexnet")}
+NARROW |= {name: {"width": 0.25} for name in NAMES if name.startswith(("mobilenet_v", "efficientnet"))}
+NARROW |= {
+    "densenet121": {"growth": 8},
+    "nin": {"widths": "8,8,8,16,16,16,16,16,16,16,16"},
+    "plain18": {"widths": "8,16,32,64"},
+    "resnet18": {"widths": "8,16,32,64"},
+    "vgg11": {"dense": 8, "widths": "8,16,16,32,32"},
     "unet": {"backbone": "mobilenet_v1_025", "widths": "8,8"},
     "unet_2015": {"widths": "4,8"},
     "lraspp": {"backbone": "mobilenet_v1_025"},

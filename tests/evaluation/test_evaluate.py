@@ -14,7 +14,6 @@ import hubel
 from dark_and_light import draw_dark_and_light
 from hubel.core.errors import DataError
 from hubel.evaluation.evaluate import evaluate_file
-from hubel.training import run_report
 from hubel.weights.model_file import load_model, save_model
 
 FEW = (
@@ -30,7 +29,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_dark_and_light(folder / "photos", 20)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HUBEL_CACHE", str(folder / "cache"))
-        patched.setattr(run_report, "_drawings", lambda *_: [])
         recipe = hubel.Recipe(model="linear", epochs=2, threads=1, loading_threads=0, precision="float32")
         hubel.train(folder / "photos", recipe, out=folder / "run")
     return folder
@@ -40,7 +38,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Measure the model of the run; return the result and the content of metrics.json."""
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
 
     def measured(data: Path, model: Path = world / "run", **settings: Any) -> tuple[Any, dict[str, Any]]:
         done = evaluate_file(model, str(data), out=tmp_path / "out", **settings)

@@ -51,16 +51,13 @@ def run(photos: Path) -> Any:
     """A run with folds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUBEL_CACHE", str(photos.parent / "cache"))
-        patch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
-        patch.setattr("hubel.training.run_report._drawings", lambda *_: [])
         return hubel.train(photos, RECIPE, out=photos.parent / "run", quiet=True)
 
 
 @pytest.fixture
 def measured(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache of the run, and no figures."""
+    """The cache of the run."""
     monkeypatch.setenv("HUBEL_CACHE", str(photos.parent / "cache"))
-    monkeypatch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
 
 
 class Scaled(TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -23,7 +23,6 @@ from hubel.evaluation.gates import Gates, compare_evaluations, failed_gates, par
 from hubel.metrics.classification import measure_classification
 from hubel.tasks.classify_evaluation import ClassificationEvaluation
 from hubel.tasks.regress import RegressionEvaluation, measure_regression
-from hubel.training import run_report
 from hubel.weights.model_file import load_model, save_model
 
 CLASSES = ("hat", "shirt", "shoe")
@@ -110,9 +109,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "numbers.csv").write_text("image_path,label\n" + "".join(rows))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HUBEL_CACHE", str(folder / "cache"))
-        patched.setattr(run_report, "_drawings", lambda *_: [])
-        patched.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
-        patched.setattr("hubel.tasks.regress.RegressionEvaluation.drawings", lambda _: [])
         recipe = {"model": "linear", "epochs": 3, "threads": 1, "loading_threads": 0, "precision": "float32"}
         hubel.train(folder / "photos", recipe, out=folder / "run")
         hubel.train(folder / "numbers.csv", recipe | {"task": "regress"}, out=folder / "numbers")
@@ -126,7 +122,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def measure(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("hubel.tasks.classify_evaluation.ClassificationEvaluation.drawings", lambda _: [])
 
     def measured(model: str, data: str = "photos", **gates: Any) -> Any:
         done = evaluate_file(world / model, str(world / data), out=tmp_path / "out", gates=Gates(**gates))

@@ -57,6 +57,7 @@ def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize(
     ("settings", "least"),
     [

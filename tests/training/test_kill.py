@@ -77,7 +77,7 @@ def test_two_processes_on_one_run(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def training(out: Path) -> Iterator[subprocess.Popen[str]]:
     """A run that would take minutes, once its first epoch is done."""
-    command = [sys.executable, "-m", "hubel", "train", "digits", *LONG, "--out", str(out)]
+    command = [sys.executable, "-m", "hubel", "train", "xo", *LONG, "--out", str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stderr is not None

@@ -42,7 +42,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_a_resumed_run_is_the_same_run(run_of: MakeRun, settings: dict[str, Any]) -> None:
     whole = run_of(**settings)
     assert whole.go()
-    for k in (1, 5, 7, 14):  # 5 steps an epoch
+    for k in (5, 7):  # of 5 steps an epoch: between two epochs, and within one
         first = run_of(**settings)
         assert not first.go(stop_after=k)
         second = run_of(**settings)

@@ -84,7 +84,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     wrapped(transfer, "_validation_score", lambda logits, plan, val: select(found, val))
     wrapped(execution, "_finished", lambda trained, plan, folder: None if plan.val is None else select(found, plan.val))
     monkeypatch.setattr(run_report, "write_evaluation", write)
-    monkeypatch.setattr(run_report, "_drawings", lambda *_: [])
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr("hubel.features.probe._FOLDS", 2)
     monkeypatch.setattr("hubel.features.probe._STRENGTHS", (3.0,))

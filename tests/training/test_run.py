@@ -58,6 +58,7 @@ def photos(folder: Path, n: int = 12) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize("model", ["knn", "linear", "convnet"])
 def test_the_folder_of_a_run(tiny: Recipe, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "write_evaluation", REAL_REPORT)
@@ -307,6 +308,7 @@ def test_several_classes_an_image(tiny: Recipe, tmp_path: Path) -> None:
     assert again.metrics.to_json() == done.evaluation.metrics.to_json()
 
 
+@pytest.mark.usefixtures("drawn")
 def test_images_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "write_evaluation", REAL_REPORT)
     done = hubel.train("xo", replace(MADE, epochs=3), xo=SMALL)

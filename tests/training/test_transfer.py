@@ -60,14 +60,13 @@ STAGES = {"none": (), "stage1": ("stem", "stages.0"), "stage2": ("stem", "stages
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No figures, no page, less of a cross-validation, and no waiting for the disk: they take most of the time."""
+    """No page, less of a cross-validation, and no waiting for the disk: they take most of the time."""
 
     def write(folder: Path, evaluation: Any, **_: Any) -> Path:
         (folder / "metrics.json").write_text(json.dumps(evaluation.metrics.to_json()))
         return folder / "report.html"
 
     monkeypatch.setattr(module, "write_evaluation", write)
-    monkeypatch.setattr(module, "_drawings", lambda *_: [])
     monkeypatch.setattr(os, "fsync", lambda _: None)
     # These few validation images are to choose an epoch all the same.
     monkeypatch.setattr("hubel.training.resolve._ENOUGH_TO_SELECT", 0)

@@ -50,8 +50,8 @@ def quick(tiny: Recipe) -> Recipe:
 
 
 @pytest.fixture(autouse=True)
-def no_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the report, whose figures take longer than all trials, but where its files are looked at."""
+def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the report, but where its files are looked at."""
 
     def write(folder: Path, *_: Any, **__: Any) -> Path:
         (folder / "metrics.json").write_text("{}")
@@ -59,7 +59,6 @@ def no_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
     if "with_report" not in request.fixturenames:
         monkeypatch.setattr("hubel.training.run_report.write_evaluation", write)
-        monkeypatch.setattr("hubel.training.run_report._drawings", lambda *_: [])
 
 
 @pytest.fixture
@@ -234,7 +233,6 @@ def test_a_search_leaves_its_files_and_repeats_bit_for_bit(
 ) -> None:
     found = tuned(quick)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("hubel.training.run_report._drawings", lambda *_: [])
     folder = Path("found")
     assert {"leaderboard.csv", "best.toml", "model.safetensors", "report.html", "metrics.json", "config.json"} <= {
         path.name for path in folder.iterdir()

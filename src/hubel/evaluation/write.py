@@ -53,11 +53,6 @@ def write_evaluation(
         write_atomic(folder / name, table)
     if (rows := predictions_csv(evaluation, split=split, taught=taught, columns=columns)) is not None:
         write_atomic(folder / "predictions.csv", rows)
-    figures = []
-    for drawing in [*drawings, *evaluation.drawings()]:
-        png = to_png(drawing.figure)
-        write_atomic(folder / "figures" / f"{drawing.name}.png", png)
-        figures.append((drawing.heading, drawing.caption, png))
     content = {**evaluation_json(evaluation, split=split, taught=taught), **(numbers or {})}
     seen = content["used_in_training"]
     report = Report(
@@ -67,7 +62,7 @@ def write_evaluation(
         notes=[*notes, *evaluation.remarks(split)],
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
-        figures=figures,
+        figures=_figures(folder, drawings, evaluation),
         mistakes=evaluation.mistakes(),
         footnote=evaluation.footnote(),
     )
@@ -75,6 +70,16 @@ def write_evaluation(
     # Last: a folder with metrics.json is a finished one.
     write_json(folder / "metrics.json", content)
     return folder / "report.html"
+
+
+def _figures(folder: Path, drawings: Sequence[Drawing], evaluation: Evaluation) -> list[tuple[str, str, bytes]]:
+    """Write each figure; return their headings, captions and PNG files."""
+    figures = []
+    for drawing in [*drawings, *evaluation.drawings()]:
+        png = to_png(drawing.figure)
+        write_atomic(folder / "figures" / f"{drawing.name}.png", png)
+        figures.append((drawing.heading, drawing.caption, png))
+    return figures
 
 
 def evaluation_json(evaluation: Evaluation, *, split: str, taught: Taught) -> dict[str, Any]:

@@ -14,9 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from hubel.core.random import permutation
@@ -176,6 +173,8 @@ def _right(logits: NDArray[np.float32], targets: NDArray[Any]) -> NDArray[np.boo
 
 
 def _folds(targets: NDArray[Any], seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    from sklearn.model_selection import KFold, StratifiedKFold  # see `_path`
+
     n = min(_FOLDS, len(targets))
     if n < 2:
         return
@@ -221,6 +220,9 @@ def _path(
     strengths: tuple[float, ...] | list[float],
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[Any]]]:
     """Yield weights, biases and their classes for each strength; of two classes, too, a row for each."""
+    from sklearn.exceptions import ConvergenceWarning  # over a second, which a training from scratch does without
+    from sklearn.linear_model import LogisticRegression
+
     present = np.unique(targets)
     if len(present) == 1:
         yield from [(np.zeros((1, x.shape[1])), np.array([-_NEVER]), present)] * len(strengths)
