@@ -1,7 +1,7 @@
 """Conditional generation on Fashion-MNIST, judged by a classifier of the catalogue.
 
-Target: within 10 minutes of training, `cvae` makes images of which a classifier of at least 93 % accuracy names at least
-85 % of 1,000 as they were asked for. Beside them: how many real images the classifier names as labelled, the Fréchet
+Target: within 10 minutes of training, `cvae` makes images of which a classifier of at least 93 % accuracy names 85 % of
+1,000 or more as they were asked for. Beside them: how many real images the classifier names as labelled, the Fréchet
 distance of the features of made images from those of as many real ones, that of two halves of real images, and for each
 class the spread of the features as a share of that of real ones: near 0 for a model that has collapsed. `cgan` is
 measured in the same way.
