@@ -39,7 +39,9 @@ from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
+from hubel.nn.frozen_backbone import backbone_boundaries
 from hubel.nn.generative import GenerativeNetwork
 from hubel.nn.layers import needs_small_steps
 from hubel.nn.network import Network
@@ -47,6 +49,7 @@ from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
 from hubel.training.freeze_policy import holds_norms, tuning_epochs, views_for
+from hubel.training.frozen_backbone import check_frozen_backbone
 from hubel.training.initial_weights import (
     SMALL_PIXELS,
     InitialWeights,
@@ -115,8 +118,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     options = options_of(name) | recipe.network.options
     trunk = find(options["backbone"])[0] if "backbone" in options else ""
     initial = find_initial_weights(recipe.transfer, *find(trunk or name))
-    if trunk and recipe.transfer.freeze not in (None, NONE):
-        raise OptionError(f"all of {name} is trained, its backbone {trunk} included: leave out --freeze")
+    freeze = recipe.transfer.freeze or NONE
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
         needed = {"backbone_options": backbone_options(initial.options)} if initial.options else {}
@@ -180,7 +182,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
-    loop = _loop(recipe, policy, len(train.images), _LARGEST_TUNING_BATCH if tuned else task.largest_batch, tuned=tuned)
+    loop = _loop(recipe, task, policy, len(train.images), tuned=tuned)
     if not tuned or not holds_norms(len(train.images)):
         _check_smallest_batch(network, preprocess, len(train.images), loop.batch_size)
     # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
@@ -188,6 +190,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         mean, std = train.images.colours()
         card = replace(card, preprocess=replace(card.preprocess, mean=mean, std=std))
         train = replace(train, images=train.images.normalised_by(card.preprocess))
+    if backbone is not None and freeze != NONE:
+        backbone = _frozen_backbone(recipe, backbone, network, policy, policy_name, train.images)
     counts = task.label_counts(train, len(outputs))
     balance, unequal = _balance(recipe.optimization.balance, loss, task, variant, outputs, counts)
     loss, loop = _balanced(loss, recipe, balance, counts), replace(loop, sampling=balance == "sampling")
@@ -234,6 +238,24 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         threads=threads,
         notes=(*dataset.index.notes(), *splits.notes, *initial.notes, *unequal, *busy),
     )
+
+
+def _frozen_backbone(
+    recipe: Recipe, backbone: InitialBackbone, network: nn.Module, policy: Policy, policy_name: str, images: Images
+) -> InitialBackbone:
+    """Return what a backbone starts from with the part of it that stays frozen.
+
+    Raises:
+        UnknownNameError: the backbone has no such part.
+        OptionError: what is to be stored changes with the epoch.
+    """
+    assert isinstance(network, DenseNetwork), "only these have a backbone"
+    freeze = recipe.transfer.freeze or NONE
+    if freeze not in (known := backbone_boundaries(network)):
+        raise UnknownNameError("part to freeze", freeze, ("auto", *known))
+    check_frozen_backbone(freeze, policy, images)
+    views = recipe.transfer.views or (1 if policy_name == "none" else views_for(len(images)))
+    return replace(backbone, freeze=freeze, views=views)
 
 
 def _task(recipe: Recipe) -> Task:
@@ -440,10 +462,10 @@ def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool, b
     )
 
 
-def _loop(recipe: Recipe, policy: Policy, images: int, largest_batch: int, *, tuned: bool) -> LoopSettings:
+def _loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool) -> LoopSettings:
     wanted = recipe.optimization
-    batch_size = wanted.batch_size or _batch_size(images, largest_batch)
-    usual = tuning_epochs(images) if tuned else _scratch_epochs(steps_per_epoch(images, batch_size))
+    batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
+    usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps_per_epoch(images, batch_size))
     return LoopSettings(
         epochs=wanted.epochs or usual,
         batch_size=batch_size,
