@@ -42,6 +42,7 @@ from hubel.models.variant import Variant
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
 from hubel.nn.frozen_backbone import backbone_boundaries
+from hubel.nn.generative import GenerativeNetwork
 from hubel.nn.layers import needs_small_steps
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
@@ -151,6 +152,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         },
         task=task.name,
         dense=variant.output if task.annotations else "",
+        conditions=dataset.classes() if variant.conditional else (),
     )
     policy_name = recipe.data.augment or task.augment or variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
@@ -447,11 +449,12 @@ def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool, b
         usual = _SMALL_STEPS_LR
     ema = wanted.ema
     if ema is None:
-        ema = _TUNING_EMA if tuned else 0.0
+        ema = _TUNING_EMA if tuned else task.ema
     return OptimizerSettings(
         name=name,
         lr=wanted.lr or usual,
         momentum=wanted.momentum,
+        betas=network.betas if isinstance(network, GenerativeNetwork) else OptimizerSettings.betas,
         weight_decay=wanted.weight_decay,
         layer_decay=transfer.layer_decay,
         backbone_lr=backbone_lr,
