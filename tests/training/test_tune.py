@@ -291,7 +291,7 @@ def stop_at(number: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) 
             raise error
         return run_trial(*words, **named)
 
-    monkeypatch.setattr(search, "run_trial", running)
+    monkeypatch.setattr("hubel.training.search.trials.run_trial", running)
 
 
 def test_ctrl_c_leaves_the_best_so_far(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
