@@ -48,6 +48,11 @@ def test_effective_number_is_that_of_the_paper() -> None:
     np.testing.assert_allclose(method_weights(counts, "effective"), wanted * 100 / (wanted * counts).sum())
 
 
+def test_the_root_lies_half_way_between_equal_images_and_equal_classes() -> None:
+    prior = assumed_prior(np.array([900, 90, 10]), "inverse_sqrt")
+    np.testing.assert_allclose(prior, np.sqrt([900, 90, 10]) / np.sqrt([900, 90, 10]).sum())
+
+
 @given(COUNTS, st.sampled_from(METHODS))
 def test_weights_are_one_in_the_mean_and_priors_sum_to_one(counts: NDArray[np.int64], method: str) -> None:
     counts = np.append(counts, 0)
@@ -62,7 +67,7 @@ def test_weights_are_one_in_the_mean_and_priors_sum_to_one(counts: NDArray[np.in
 
 
 def test_wrong_method() -> None:
-    with pytest.raises(OptionError, match="none, inverse, effective, sampling, logit_adjustment, not 'often'"):
+    with pytest.raises(OptionError, match=r"none, inverse, effective, inverse_sqrt, .*, not 'often'"):
         method_weights(np.array([1, 2]), "often")
 
 

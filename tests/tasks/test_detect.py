@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from hubel.data.index import scan
 from hubel.data.loading import Images, Labelled
 from hubel.data.preprocess import Preprocess
 from hubel.inference.dense import DenseModel
+from hubel.inference.detections import Detections
 from hubel.nn.points import pyramid_points
 from hubel.tasks.catalogue import find_task
-from hubel.tasks.detect import box_targets
+from hubel.tasks.detect import box_targets, image_precision
 from hubel.tasks.localise import main_object
 from hubel.tasks.losses import LossSettings
 from hubel.weights.card import ModelCard
@@ -96,6 +99,23 @@ def test_an_epoch_is_scored_by_the_precision_of_each_image() -> None:
     assert objective.row("val", 0.5, 0.25) == {"val_loss": 0.5, "val_ap": 0.25}
 
 
+def test_a_class_that_is_made_up_costs_precision() -> None:
+    box = np.array([[0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]])
+
+    def precision(scores: list[float], classes: list[int], crowd: list[bool]) -> float:
+        truth = Annotation(classes=np.array([0, 2]), boxes=box, crowd=np.array(crowd))
+        found = Detections(scores=np.array(scores), classes=np.array(classes), boxes=box)
+        return image_precision(found, truth)
+
+    assert precision([0.9, 0.9], [0, 2], [False, False]) == pytest.approx(1)
+    assert precision([0.9, 0.9], [0, 1], [False, False]) == pytest.approx(1 / 3)  # of the classes 0, 1, 2
+    assert precision([0.9, 0.2], [0, 1], [False, False]) == pytest.approx(1 / 2)  # the unsure one is not shown
+    assert precision([0.9, 0.9], [0, 2], [False, True]) == pytest.approx(1)  # in a crowd
+    nothing = Annotation()
+    assert image_precision(Detections(scores=np.ones(1), classes=np.zeros(1, int), boxes=box[:1]), nothing) == 0
+    assert image_precision(Detections(scores=np.full(1, 0.3), classes=np.zeros(1, int), boxes=box[:1]), nothing) == 1
+
+
 def test_a_perfect_detector() -> None:
     task, card = find_task("detect"), _card("detect", "fcos")
     evaluation = task.evaluate(Known(card, _outputs(TRUTH, 20)), IMAGES, np.arange(12))
@@ -115,6 +135,25 @@ def test_a_perfect_detector() -> None:
     assert {len(row) for one in evaluation.report_tables() for row in one.rows} == {6, 2}
     assert evaluation.files()["confusion.csv"].splitlines()[-1] == "nothing,0,0,0,0"
     assert evaluation.headline("test").startswith("AP50 is 100%")
+
+
+def test_a_model_shows_from_its_own_score_on() -> None:
+    outputs = _outputs(TRUTH, 20)
+    outputs[:, 10] = [0.1, 0.1, 0.3, 0.3, 20, 1.4, -20, -20]  # a box that is no object, with a score of 0.9
+    evaluate = find_task("detect").evaluate
+    sure = replace(_card("detect", "fcos"), shown_score=0.95)
+    assert evaluate(Known(sure, outputs), IMAGES, np.arange(12)).to_json()["shown"] == {
+        "score": 0.95, "precision": 1, "recall": 1,
+    }  # fmt: skip
+    usual = evaluate(Known(_card("detect", "fcos"), outputs), IMAGES, np.arange(12)).to_json()["shown"]
+    assert usual["precision"] < 0.7
+    for card, more in ((sure, 0), (_card("detect", "fcos"), 1)):
+        answers = [Known(card, outputs).decode(output, (SIDE, SIDE)) for output in outputs]
+        assert [len(one.boxes) for one, _ in answers] == [len(one.boxes) + more for one in TRUTH]
+    assert ModelCard.from_json(json.loads(json.dumps(sure.to_json()))).shown_score == 0.95
+    assert "shown_score" not in _card("detect", "fcos").to_json()
+    with pytest.raises(OptionError, match=r"0 to 1, not 1\.5"):
+        replace(sure, shown_score=1.5)
 
 
 def test_a_detector_that_misses_and_makes_up() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,29 @@ from hubel.export import export
 from hubel.inference.bulk_job import BulkJob, local_rows
 from hubel.inference.dense import DenseModel
 from hubel.metrics.segmentation import measure_segmentation, pixel_confusion
+from hubel.models.catalogue import build_model
+from hubel.nn.dense import DenseNetwork
+from hubel.tasks.catalogue import find_task
 from hubel.tasks.segment import SegmentationObjective, image_ious
 from hubel.tasks.segmentation_losses import PixelLoss
+from hubel.training.optimizer import make_optimizer
+from hubel.training.plan import OptimizerSettings
+from hubel.training.recipe import Recipe
+from hubel.training.resolve import plan_training
 from squares import SIDE, Squares
 
 RECIPE = {
     "model": "unet", "weights": "none", "options": {"backbone": "resnet20", "widths": "16"}, "epochs": 12,
     "batch_size": 8, "augment": "none", "lr": 0.01, "threads": 1, "loading_threads": 0,
 }  # fmt: skip
+
+
+class _RareDark(Squares):
+    """Squares, of which hardly any is dark."""
+
+    def annotation(self, row: int, *, masks: bool = True) -> Annotation:
+        found = super().annotation(row, masks=masks)
+        return found if found.mask is None or row % 8 == 0 else replace(found, mask=np.minimum(found.mask, 1))
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +65,32 @@ def test_the_labels_say_what_the_task_is(run: hubel.RunResult) -> None:
     table = (run.folder / "predictions.csv").read_text().splitlines()
     assert "mean_iou" in table[0]
     assert len(table) == 1 + numbers["n"]
+
+
+def test_errors_on_rare_classes_weigh_more() -> None:
+    assert plan_training(Squares(40), Recipe().with_settings(**RECIPE)).loss.balance == "none", "no class is rare"
+    source = _RareDark(40)
+    plan = plan_training(source, Recipe().with_settings(**RECIPE))
+    masks = np.stack([source.annotation(row).mask for row in plan.splits.train.tolist()])
+    pixels = np.bincount(masks.ravel(), minlength=256)[:3]  # not those that count for nothing
+    assert plan.loss.balance == "inverse_sqrt"
+    assert plan.loss.counts == tuple(pixels)
+    objective = find_task("segment").objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
+    assert isinstance(objective, SegmentationObjective)
+    assert objective.loss.weights is not None
+    weights = objective.loss.weights.double().numpy()
+    np.testing.assert_allclose(weights**2 * pixels, weights[0] ** 2 * pixels[0], rtol=1e-5)
+    assert weights @ pixels == pytest.approx(pixels.sum())
+    assert any("rare classes" in note for note in plan.notes)
+
+
+def test_the_head_takes_larger_steps_than_a_pretrained_backbone() -> None:
+    network = build_model("unet", num_classes=3, input_size=(32, 32), options={"backbone": "resnet20", "widths": "16"})
+    optimizer = make_optimizer(network, OptimizerSettings(name="adamw", lr=0.01, backbone_lr=0.1))
+    assert isinstance(network, DenseNetwork)
+    head = {id(p) for p in network.head.parameters()}
+    for group in optimizer.param_groups:
+        assert {group["lr_scale"]} == {1.0 if id(p) in head else 0.1 for p in group["params"]}
 
 
 def test_the_numbers_are_those_of_the_masks(run: hubel.RunResult) -> None:

@@ -158,6 +158,28 @@ def test_as_many_epochs_as_there_is_time_for(run_of: MakeRun, monkeypatch: pytes
     assert rates[-1] == pytest.approx(0.1 * factor("onecycle", (20 - 0.5) / 20, 0.2))
 
 
+@pytest.mark.parametrize(("later", "epochs"), [(0.5, 8), (1.0, 4), (2.0, 2)])
+def test_the_first_epoch_is_not_the_pace_of_all(
+    run_of: MakeRun, monkeypatch: pytest.MonkeyPatch, later: float, epochs: int
+) -> None:
+    clock = Clock(1.0)
+    monkeypatch.setattr(module, "time", clock)
+    run = run_of(epochs=50, max_minutes=0.45)
+
+    def slower(row: dict[str, float]) -> None:
+        if row["epoch"] == 1:
+            clock.ticks = itertools.count(next(clock.ticks), later)
+
+    run.loop._tell = slower
+    assert run.go()
+    progress = run.loop.progress
+    assert progress.epochs == progress.epoch == epochs  # 27 seconds: one epoch of 6, the others of 3, 6 or 12
+    assert 0.29 < progress.minutes <= 0.46
+    if later <= 1:  # time does not run out before the rate has fallen
+        rate = 0.1 * factor("onecycle", (5 * epochs - 0.5) / (5 * epochs), 0.2)
+        assert progress.history[-1]["learning_rate"] == pytest.approx(rate)
+
+
 def test_time_is_up_within_the_first_epoch(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "time", Clock(1.0))
     run = run_of(epochs=50, max_minutes=0.05)

@@ -29,7 +29,7 @@ def preview(
     Args:
         source: images, as for hubel train; labels are not needed.
         policy: augmentation policy, as for hubel train --augment: none, shift, light, standard, strong, scene,
-            trivialaugment, randaugment, auto, or a file of settings that ends in .toml.
+            pose, trivialaugment, randaugment, auto, or a file of settings that ends in .toml.
         root: folder that the paths of a table start at.
         out: PNG file for the variants, FILE.png; the operations are drawn to FILE-operations.png.
             runs/preview-DATA-1/augmentation.png, -2, ... if not given.

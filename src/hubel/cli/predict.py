@@ -56,7 +56,7 @@ def predict(
 
     Unreadable files are listed with the reason; the others are classified. A model that knows how new an image may be
     (hubel train --reject) says the novelty, about 0 for a typical image, and calls images above its threshold unknown:
-    the class is then only the nearest one.
+    the class is then only the nearest one. Key points are those of one object an image.
 
     Exit codes: 0 success, 2 wrong usage, 3 some files unreadable.
 
@@ -88,8 +88,8 @@ def predict(
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
             least expected cost comes first, whatever its score. none ignores the costs that the model has.
         draw: folder for the images with what is found drawn on them: boxes, masks, key points.
-        labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes as text in YOLO's
-            form.
+        labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes and key points as text
+            in YOLO's form.
         root: folder that the paths of a table start at.
     """
     import sys
@@ -131,6 +131,8 @@ def predict(
     classifier = job.load()
     if classifier.card.costs is not None:
         say("the class of least expected cost comes first; scores are probabilities all the same")
+    if (skeleton := classifier.card.skeleton) is not None and skeleton.crops:
+        say(f"each image is taken for one {skeleton.object} that fills it: cut out each {skeleton.object} before")
     layout = job.layout(classifier)
     skip = PassedOver()
     inputs = job.share(collect(with_root(sources, root), sys.stdin.buffer, skip))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -54,6 +54,20 @@ class Annotation:
     crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0, 3)))
     mask: NDArray[np.uint8] | None = None
+
+    def object(self, number: int) -> Annotation:
+        """Return the annotation of one object alone."""
+        row = slice(number, number + 1)
+        return Annotation(
+            classes=self.classes[row], boxes=self.boxes[row], crowd=self.crowd[row], points=self.points[row]
+        )
+
+    def moved(self, right: float, down: float) -> Annotation:
+        """Return the objects at other places, so many pixels away."""
+        shift = np.array([right, down])
+        given = self.points[..., 2:] > 0
+        points = np.concatenate([np.where(given, self.points[..., :2] + shift, 0), self.points[..., 2:]], -1)
+        return replace(self, boxes=self.boxes + np.tile(shift, 2), points=points)
 
     def resized(self, size: tuple[int, int], to: tuple[int, int]) -> Annotation:
         """Return the annotation of the image at another size.

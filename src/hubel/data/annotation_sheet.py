@@ -24,7 +24,7 @@ from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["annotation_sheet", "draw_augmented", "save_annotation_sheet"]
+__all__ = ["annotation_sheet", "draw_augmented", "draw_marks", "save_annotation_sheet"]
 
 _COLUMNS, _ROWS = 4, 3
 _TILE = 2.7  # inches
@@ -54,7 +54,14 @@ def draw_augmented(
     """
     mirror = source.point_mirror
     moved = transform_annotation(source.annotation(row), preprocess, augmentation, image_size, point_mirror=mirror)
-    return draw_annotation(pixels, moved, source.names, mask_names=source.mask_names, limbs=source.limbs, legend=legend)
+    return draw_marks(pixels, moved, source, legend=legend)
+
+
+def draw_marks(
+    pixels: NDArray[np.uint8], found: Annotation, source: AnnotatedSource, *, legend: bool = False
+) -> NDArray[np.uint8]:
+    """Return an image with an annotation in its own pixels, named as in a source, uint8 `(h, w, 3)`."""
+    return draw_annotation(pixels, found, source.names, mask_names=source.mask_names, limbs=source.limbs, legend=legend)
 
 
 def annotation_sheet(dataset: Dataset, *, seed: int = 0) -> Figure:

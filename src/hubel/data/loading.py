@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -22,9 +22,11 @@ from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.annotation import MASKS, AnnotatedSource, Annotation
 from hubel.data.augment import (
+    PlacedImage,
     Policy,
     augment_batch,
-    draw_augmentations,
+    draw_placed_images,
+    join_annotations,
     mix_batch,
     principal_axes,
     transform_annotation,
@@ -57,6 +59,8 @@ _COLOUR_SAMPLE = 4096
 _AXES_SAMPLE = 256  # images, whose every pixel counts
 _CHUNK = 64  # images that one task decodes for the memory, or for the colours
 _PLAIN = Policy()
+
+_MARGIN = 0.125  # of an object's box, on each side of it
 
 Step = TypeVar("Step")
 
@@ -167,6 +171,32 @@ def steps_per_epoch(n: int, batch_size: int) -> int:
     return -(-n // batch_size)
 
 
+def around_object(
+    box: NDArray[np.float64], image_size: tuple[int, int], preprocess: Preprocess
+) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the part of an image that shows an object, in whole pixels.
+
+    It has a margin around the box. Where the input is padded, it has the input's shape as far as the image goes, so
+    that the image's own surroundings stand there.
+
+    Args:
+        box: left, top, right, bottom in pixels of the image.
+        image_size: height and width.
+        preprocess: size of the input, and how images are brought into it.
+
+    >>> around_object(np.array([40.0, 10, 60, 90]), (100, 200), Preprocess(64, 64, resize="pad"))
+    (0, 0, 100, 100)
+    """
+    sides = (box[2:] - box[:2]) * (1 + 2 * _MARGIN)
+    if preprocess.resize == "pad":
+        shape = np.array([preprocess.width, preprocess.height], np.float64)
+        sides = np.maximum(sides, shape * (sides / shape).max())
+    centre, size = (box[:2] + box[2:]) / 2, np.array(image_size[::-1])
+    low = np.clip(np.floor(centre - sides / 2), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(centre + sides / 2), low + 1, size).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
 class Images:
     """Images of a dataset at the network's size; made by `Dataset.images`.
 
@@ -178,6 +208,7 @@ class Images:
         threads: number of decoding threads; 0 decodes in the calling thread, None uses every core.
         cache: where decoded images are cached between epochs; see `hubel.data.decode_cache.plan_cache`.
         annotations: the kind of annotations that batches have, see `hubel.data.annotation`; "" for none.
+        objects: of each row the number of the object that is cut out of the image, int64 `(n,)`; see `of_objects`.
     """
 
     def __init__(
@@ -190,8 +221,9 @@ class Images:
         threads: int | None = None,
         cache: CacheMode = "off",
         annotations: str = "",
+        objects: NDArray[np.int64] | None = None,
     ) -> None:
-        self.annotations = annotations
+        self.annotations, self.objects = annotations, objects
         self.source, self.index, self.rows, self.preprocess = source, index, rows, preprocess
         self.threads = usable_cores() if threads is None else threads
         self.decoded_images = DecodedImages(source, index, rows, cache)
@@ -242,7 +274,21 @@ class Images:
             threads=self.threads,
             cache=cache,
             annotations=self.annotations,
+            objects=None if self.objects is None else self.objects[positions],
         )
+
+    def of_objects(self, positions: NDArray[np.int64], objects: NDArray[np.int64]) -> Images:
+        """Return one image for each of some objects: the part of its image around its box, with a margin.
+
+        They are decoded again in each epoch, and each has the annotation of its object alone.
+
+        Args:
+            positions: of the objects' images, int64 `(m,)`; one may stand there several times.
+            objects: number of the object in the annotation of its image, int64 `(m,)`.
+        """
+        cut = self.subset(positions)
+        cut.objects = objects
+        return cut
 
     def upright(self, position: int, min_size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return an image in its own shape and colours, `(h, w)` or `(h, w, 3)`.
@@ -254,7 +300,7 @@ class Images:
         Raises:
             DecodeError: a file that the index lists as readable can no longer be read.
         """
-        return self.decoded_images.decoded(position, min_size).pixels
+        return self._seen(position, min_size)
 
     def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation of each channel, in units of full scale, over at most 4,096 images."""
@@ -319,12 +365,12 @@ class Images:
             positions = order[slots]
             pixels = self.augmented(positions, policy, seed, epochs[slots])
             mixed, others, share = mix_batch(pixels, policy, seed, epoch, number)
-            annotations = self._annotations(positions, policy, seed, epochs[slots])
+            annotations = self.augmented_annotations(positions, policy, seed, epochs[slots])
             return Batch(positions, mixed, None if others is None else positions[others], share, annotations)
 
         if policy.keeps_pixels:
             self._decode_all()
-        else:
+        elif self.objects is None:
             self.decoded_images.covering(covering_size(self.preprocess, policy))  # here, not in several threads at once
         yield from self._batches(load, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
         self.decoded_images.publish()
@@ -332,7 +378,7 @@ class Images:
     def augmented(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
-        """Return images, each augmented with the draws of its epoch, uint8 `(n, h, w, c)`, before mixing.
+        """Return images, each augmented with the draws of its epoch, uint8 `(n, h, w, c)`, before mixup and CutMix.
 
         Raises:
             DecodeError: a file that the index lists as readable can no longer be read.
@@ -341,9 +387,15 @@ class Images:
         if policy.keeps_pixels:
             return augment_batch(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples)
         out = self._empty(len(positions))
-        picture = self.decoded_images.covering(covering_size(self.preprocess, policy))
-        for place, augmentation in enumerate(draw_augmentations(policy, seed, epochs, samples)):
-            out[place] = transform_image(picture(int(positions[place])), self.preprocess, augmentation)
+        cover = covering_size(self.preprocess, policy)
+        picture = self.decoded_images.covering(cover) if self.objects is None else partial(self._seen, min_size=cover)
+        drawn = draw_placed_images(policy, self.preprocess, seed, epochs, positions, self.rows)
+        for pixels, tiles in zip(out, drawn, strict=True):
+            for tile in tiles:
+                left, top, right, bottom = tile.place
+                pixels[top:bottom, left:right] = transform_image(
+                    picture(tile.position), tile.preprocess, tile.augmentation
+                )
         return out
 
     def annotation(self, position: int) -> Annotation:
@@ -353,30 +405,69 @@ class Images:
             DecodeError: its mask can no longer be read.
         """
         assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
-        return self.source.annotation(int(self.rows[position]), masks=self.annotations == MASKS)
+        whole = self.source.annotation(int(self.rows[position]), masks=self.annotations == MASKS)
+        if self.objects is None:
+            return whole
+        left, top, _, _ = self._part(position)
+        return whole.object(int(self.objects[position])).moved(-left, -top)
 
     def shape(self, position: int) -> tuple[int, int]:
         """Return height and width of an upright image."""
+        if self.objects is not None:
+            left, top, right, bottom = self._part(position)
+            return bottom - top, right - left
         row = int(self.rows[position])
         return int(self.index.height[row]), int(self.index.width[row])
 
-    def _annotations(
+    def _part(self, position: int) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom of the part of an image that shows its object, in whole pixels."""
+        assert self.objects is not None
+        assert isinstance(self.source, AnnotatedSource)
+        row = int(self.rows[position])
+        box = self.source.annotation(row, masks=False).boxes[int(self.objects[position])]
+        return around_object(box, (int(self.index.height[row]), int(self.index.width[row])), self.preprocess)
+
+    def _seen(self, position: int, min_size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return the decoded image, or the part of it that shows its object, large enough for a width and height."""
+        if self.objects is None:
+            return self.decoded_images.decoded(position, min_size).pixels
+        left, top, right, bottom = self._part(position)
+        row = int(self.rows[position])
+        size = int(self.index.width[row]), int(self.index.height[row])
+        whole = tuple(
+            -(-least * side // part)
+            for least, side, part in zip(min_size, size, (right - left, bottom - top), strict=True)
+        )
+        pixels = self.decoded_images.decoded(position, (whole[0], whole[1])).pixels
+        across, down = pixels.shape[1] / size[0], pixels.shape[0] / size[1]
+        rows = slice(int(top * down), max(int(top * down) + 1, round(bottom * down)))
+        columns = slice(int(left * across), max(int(left * across) + 1, round(right * across)))
+        return np.ascontiguousarray(pixels[rows, columns])
+
+    def augmented_annotations(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
     ) -> tuple[Annotation, ...]:
-        """Return the annotations of images with the draws of `augmented`; none where none are wanted."""
+        """Return the annotations of images with the draws of `augmented`; none where none are wanted.
+
+        Raises:
+            DecodeError: a mask can no longer be read.
+        """
         if not self.annotations:
             return ()
-        assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
-        draws = draw_augmentations(policy, seed, epochs, self.rows[positions])
+        drawn = draw_placed_images(policy, self.preprocess, seed, epochs, positions, self.rows)
         return tuple(
-            transform_annotation(
-                self.annotation(at),
-                self.preprocess,
-                drawn,
-                self.shape(at),
-                point_mirror=self.source.point_mirror,
-            )
-            for at, drawn in zip(positions.tolist(), draws, strict=True)
+            join_annotations([(self._placed_annotation(tile), tile.place) for tile in tiles], self.preprocess)
+            for tiles in drawn
+        )
+
+    def _placed_annotation(self, tile: PlacedImage) -> Annotation:
+        assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
+        return transform_annotation(
+            self.annotation(tile.position),
+            tile.preprocess,
+            tile.augmentation,
+            self.shape(tile.position),
+            point_mirror=self.source.point_mirror,
         )
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
@@ -388,7 +479,9 @@ class Images:
         steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
 
         def load(step: NDArray[np.int64]) -> Batch:
-            return Batch(step, self.pixels(step), annotations=self._annotations(step, _PLAIN, 0, np.zeros_like(step)))
+            return Batch(
+                step, self.pixels(step), annotations=self.augmented_annotations(step, _PLAIN, 0, np.zeros_like(step))
+            )
 
         return self._batches(load, steps, at_once=True)
 
@@ -411,7 +504,7 @@ class Images:
 
         Not before the first batch is asked for: training on cached features decodes no image.
         """
-        if self._resident is None:
+        if self._resident is None and self.objects is None:
             self._resident = self.decoded_images.resized(self.preprocess, self.threads)
 
     def decoded(self, position: int) -> NDArray[np.uint8]:
@@ -420,7 +513,7 @@ class Images:
         Raises:
             DecodeError: a file that the index lists as readable can no longer be read.
         """
-        return self.decoded_images.decoded(position, self.preprocess.min_size).pixels
+        return self._seen(position, self.preprocess.min_size)
 
     def _decode(self, position: int) -> NDArray[np.uint8]:
         return self.preprocess.apply(self.decoded(position))

@@ -129,8 +129,8 @@ def evaluate_file(
     )
     chosen = dataset.evaluation_rows(card.provenance, split)
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
-    images = dataset.images(card.preprocess, rows, annotations=task.annotations)
-    evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, rows))
+    images = task.samples(dataset.images(card.preprocess, rows, annotations=task.annotations), card)
+    evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, images.rows))
     if sure is not None:
         evaluation = measure_sure(evaluation, card, sure)
     if coverage is not None:
@@ -207,5 +207,5 @@ def _open_rival(other: str | Path, task: str, device: str, engine: str, *, tta: 
 def _evaluate_rival(rival: Model, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
     """Measure a model on the very rows that another one was measured on."""
     task = find_task(rival.card.task)
-    images = dataset.images(rival.card.preprocess, rows, annotations=task.annotations)
-    return task.evaluate(rival, images, task.targets(dataset, rival.card.classes, rows))
+    images = task.samples(dataset.images(rival.card.preprocess, rows, annotations=task.annotations), rival.card)
+    return task.evaluate(rival, images, task.targets(dataset, rival.card.classes, images.rows))

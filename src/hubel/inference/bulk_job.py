@@ -150,7 +150,7 @@ def local_rows(
 ) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
     if isinstance(classifier, DenseModel):
-        files = PredictionFiles(classifier.classes, drawings=job.draw, labels=job.labels)
+        files = PredictionFiles(classifier.classes, drawings=job.draw, labels=job.labels, limbs=classifier.limbs)
         for item, found in classifier.stream(inputs):
             if found.width:
                 files.write(item, found)

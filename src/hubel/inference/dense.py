@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from hubel.core.errors import DecodeError, ModelFileError
 from hubel.data.annotation import Annotation
 from hubel.data.inputs import Input, as_inputs
-from hubel.data.preprocess import Preprocess
 from hubel.inference.box_decoding import annotate_boxes
 from hubel.inference.maps import decode_maps
+from hubel.inference.point_decoding import annotate_points
 from hubel.inference.stream import stream
 from hubel.weights.card import ModelCard
 
@@ -45,8 +45,9 @@ class Found:
 
 
 # By the kind of output: from the outputs of one image, preprocessing and size (height, width) to annotation and scores.
-Decode = Callable[[NDArray[np.float32], Preprocess, tuple[int, int]], tuple[Annotation, NDArray[np.float64]]]
-DECODERS: dict[str, Decode] = {"boxes": annotate_boxes, "maps": decode_maps}
+# A score from which on objects are shown, if the card has one, is a keyword.
+Decode = Callable[..., tuple[Annotation, NDArray[np.float64]]]
+DECODERS: dict[str, Decode] = {"boxes": annotate_boxes, "maps": decode_maps, "points": annotate_points}
 
 
 class DenseModel(abc.ABC):
@@ -62,7 +63,12 @@ class DenseModel(abc.ABC):
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names, in the order of the annotation's class numbers."""
-        return self.card.classes
+        return self.card.objects
+
+    @property
+    def limbs(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of key points that a line joins where they are drawn."""
+        return self.card.skeleton.limbs if self.card.skeleton else ()
 
     @abc.abstractmethod
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -81,7 +87,8 @@ class DenseModel(abc.ABC):
 
     def decode(self, output: NDArray[np.float32], size: tuple[int, int]) -> tuple[Annotation, NDArray[np.float64]]:
         """Return annotation and scores from the outputs of one image of this height and width."""
-        return DECODERS[self.card.output](output, self.card.preprocess, size)
+        chosen = {"shown_score": self.card.shown_score} if self.card.shown_score else {}
+        return DECODERS[self.card.output](output, self.card.preprocess, size, **chosen)
 
     def predict(self, images: Any) -> list[Found]:
         """Annotate images: paths, folders, patterns, arrays, PIL images and more; see `hubel.data.inputs.as_inputs`.

@@ -37,7 +37,8 @@ class DenseLayout:
     @classmethod
     def of(cls, card: ModelCard, *, no_formulas: bool = False) -> DenseLayout:
         """Return the form of the rows of a model."""
-        return cls(card.classes, card.dense, no_formulas=no_formulas)
+        points = card.classes if card.dense == "points" else ()
+        return cls(card.objects, card.dense, points, no_formulas=no_formulas)
 
     def columns(self) -> list[str]:
         """Return the names of the columns of a CSV file: shares of classes, or a line for each object."""

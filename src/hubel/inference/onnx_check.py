@@ -70,16 +70,23 @@ def check_graph(model: memoryview, card: ModelCard) -> None:
     for shape in [constants[name].tolist() for name in filled if name in constants]:
         if math.prod(shape) > _MAX_FILLED:
             raise ValueError(f"an operator that fills a map of shape {shape}")
-    p = card.preprocess
+    p, stated = card.preprocess, outputs.get("scores", (0, list[int]()))[1]
     of_image = {
         "vector": (len(card.classes),),
         "image": (p.channels, p.height, p.width),
         "maps": (len(card.classes), p.height, p.width),
-        "boxes": (1 if outputs.get("scores", (0, []))[1][1:2] == [1] else _points(card), 5 + len(card.classes)),
+        "points": (len(card.classes), *_heat_map(stated, card)),
+        "boxes": (1 if stated[1:2] == [1] else _points(card), 5 + len(card.classes)),
     }[card.output]
     _compare("input", inputs, {INPUT: (_UINT8, (p.height, p.width, p.channels))})
     expected: dict[str, tuple[int, tuple[int, ...]]] = dict.fromkeys(OUTPUTS, (_FLOAT32, of_image))
     _compare("output", outputs, expected if card.novelty is None else {**expected, NOVELTY: (_FLOAT32, ())})
+
+
+def _heat_map(stated: list[int], card: ModelCard) -> tuple[int, ...]:
+    """Return rows and columns of a heat map: those that the file states, but no more than the input's pixels."""
+    sides = stated[2:4] if len(stated) == 4 else [1, 1]
+    return tuple(min(pair) for pair in zip(sides, (card.preprocess.height, card.preprocess.width), strict=True))
 
 
 def _points(card: ModelCard) -> int:

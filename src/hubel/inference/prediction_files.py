@@ -14,6 +14,7 @@ from hubel.core.outputs import make_folder
 from hubel.data.annotation import Annotation
 from hubel.data.inputs import Input
 from hubel.inference.dense import Found
+from hubel.inference.point_decoding import with_visibility
 
 __all__ = ["PredictionFiles"]
 
@@ -27,12 +28,15 @@ class PredictionFiles:
     Attributes:
         classes: names of the classes.
         drawings: folder of the images with their annotations; None for no drawings.
-        labels: folder of the labels: masks as PNG of class numbers, boxes as text in YOLO's form; None for none.
+        labels: folder of the labels: masks as PNG of class numbers, boxes and key points as text in YOLO's form; None
+            for none.
+        limbs: pairs of key points that a line joins.
     """
 
     classes: tuple[str, ...]
     drawings: Path | None = None
     labels: Path | None = None
+    limbs: tuple[tuple[int, int], ...] = ()
     _used: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -45,7 +49,7 @@ class PredictionFiles:
         self._used[stem] = number = self._used.get(stem, 0) + 1
         name = stem if number == 1 else f"{stem}-{number}"
         if self.drawings is not None:
-            write_atomic(self.drawings / f"{name}.jpg", _drawing(item, found, self.classes))
+            write_atomic(self.drawings / f"{name}.jpg", _drawing(item, found, self.classes, self.limbs))
         if self.labels is not None:
             write_atomic(*_label_file(self.labels / name, found))
 
@@ -60,16 +64,21 @@ def _label_file(path: Path, found: Found) -> tuple[Path, bytes | str]:
 
 
 def yolo_text(annotation: Annotation, width: int, height: int) -> str:
-    """Return boxes in YOLO's form: a line of class number, centre x and y, width and height, as shares of the image."""
+    """Return boxes in YOLO's form: a line of class number, centre x and y, width and height, as shares of the image.
+
+    Behind them x, y and visibility of each key point.
+    """
     left, top, right, bottom = annotation.boxes.T
     shares = np.stack(
         [(left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height]
     )
-    lines = zip(annotation.classes.tolist(), shares.T.tolist(), strict=True)
-    return "".join(f"{number} {' '.join(f'{value:.6f}' for value in box)}\n" for number, box in lines)
+    points = with_visibility(annotation).points / (width, height, 1) if annotation.points.size else None
+    numbers = shares.T if points is None else np.concatenate([shares.T, points.reshape(len(points), -1)], axis=1)
+    lines = zip(annotation.classes.tolist(), numbers.tolist(), strict=True)
+    return "".join(f"{number} {' '.join(f'{value:.6f}' for value in line)}\n" for number, line in lines)
 
 
-def _drawing(item: Input, found: Found, classes: tuple[str, ...]) -> bytes:
+def _drawing(item: Input, found: Found, classes: tuple[str, ...], limbs: tuple[tuple[int, int], ...]) -> bytes:
     from hubel.plots.annotations import draw_annotation  # only where something is drawn
 
     pixels = item.decode().pixels
@@ -77,9 +86,8 @@ def _drawing(item: Input, found: Found, classes: tuple[str, ...]) -> bytes:
     scale = min(1.0, _LONGEST / max(image.size))
     width, height = max(1, round(found.width * scale)), max(1, round(found.height * scale))
     photo = np.asarray(image.resize((width, height)))
-    annotation = found.annotation.resized((found.height, found.width), (height, width))
+    annotation = with_visibility(found.annotation).resized((found.height, found.width), (height, width))
+    drawn = draw_annotation(photo, annotation, classes, scores=found.scores.tolist(), limbs=limbs)
     file = io.BytesIO()
-    Image.fromarray(draw_annotation(photo, annotation, classes, scores=found.scores.tolist())).save(
-        file, "JPEG", quality=92
-    )
+    Image.fromarray(drawn).save(file, "JPEG", quality=92)
     return file.getvalue()

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from hubel.metrics.keypoints import torso_diagonals as torso_diagonals
     from hubel.metrics.novelty import NoveltyMetrics as NoveltyMetrics
     from hubel.metrics.novelty import measure_novelty as measure_novelty
+    from hubel.metrics.pose import PoseMetrics as PoseMetrics
+    from hubel.metrics.pose import measure_pose as measure_pose
     from hubel.metrics.prediction_sets import SetMetrics as SetMetrics
     from hubel.metrics.prediction_sets import aps_scores as aps_scores
     from hubel.metrics.prediction_sets import conformal_quantile as conformal_quantile
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from hubel.metrics.segmentation import measure_segmentation as measure_segmentation
     from hubel.metrics.segmentation import pixel_confusion as pixel_confusion
     from hubel.metrics.segmentation import segmentation_intervals as segmentation_intervals
+    from hubel.metrics.shown_score import choose_shown_score as choose_shown_score
     from hubel.metrics.tables import confusion_csv as confusion_csv
     from hubel.metrics.tables import per_class_csv as per_class_csv
 
@@ -92,6 +95,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ),
         "hubel.metrics.keypoints": ("COCO_SIGMAS", "correct_points", "point_rules", "share_correct", "torso_diagonals"),
         "hubel.metrics.novelty": ("NoveltyMetrics", "measure_novelty"),
+        "hubel.metrics.pose": ("PoseMetrics", "measure_pose"),
         "hubel.metrics.prediction_sets": (
             "SetMetrics",
             "aps_scores",
@@ -109,6 +113,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "pixel_confusion",
             "segmentation_intervals",
         ),
+        "hubel.metrics.shown_score": ("choose_shown_score",),
         "hubel.metrics.tables": ("confusion_csv", "per_class_csv"),
     },
 )

@@ -1,4 +1,4 @@
-"""Unequal classes: their weights, their prior, and how unequal they are. Pure NumPy, of counts of training images.
+"""Unequal classes: their weights, their prior, and how unequal they are. Pure NumPy, of counts of training labels.
 
 Let class c have n_c of N images. Training on them as they are learns p(c | x) under the prior n_c / N, by which a rare
 class is hardly ever predicted. Each method makes the scores those of another prior, mostly that of equal classes:
@@ -6,6 +6,8 @@ class is hardly ever predicted. Each method makes the scores those of another pr
 - `inverse`: the loss of an image has the weight N / (C n_c) (King & Zeng 2001).
 - `effective`: N_e / E_c, with the effective number of samples E_c = (1 - b^n_c) / (1 - b), b = (N - 1) / N (Cui et al.
   2019, arXiv:1901.05555, Eq. 2 to 4).
+- `inverse_sqrt`: in proportion to 1 / sqrt(n_c), half way to equal classes (Mahajan et al. 2018, arXiv:1805.00932, who
+  sample so).
 - `sampling`: an epoch shows each class equally often; see `hubel.data.balanced_order`.
 - `logit_adjustment`: the loss is that of f(x) + log(n_c / N) (Menon et al. 2021, arXiv:2007.07314, Eq. 10, tau = 1). Of
   a linear head, whose biases have no penalty, this is the fit as it is with log(n_c / N) taken from the biases (Eq. 9).
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 #: Ways to treat unequal classes.
-METHODS = ("none", "inverse", "effective", "sampling", "logit_adjustment")
+METHODS = ("none", "inverse", "effective", "inverse_sqrt", "sampling", "logit_adjustment")
 
 
 def class_counts(targets: NDArray[Any], classes: int) -> NDArray[np.int64]:
@@ -70,6 +72,8 @@ def method_weights(counts: NDArray[np.int64], method: str) -> NDArray[np.float64
     some = n > 0
     if method == "inverse":
         weights = np.divide(1.0, n, out=np.zeros_like(n), where=some)
+    elif method == "inverse_sqrt":
+        weights = np.divide(1.0, np.sqrt(n), out=np.zeros_like(n), where=some)
     elif method == "effective":
         rest = 1 - 1 / max(n.sum(), 1.0)  # b
         weights = np.divide(1 - rest, 1 - rest**n, out=np.zeros_like(n), where=some)
@@ -128,7 +132,7 @@ def prior_fact(provenance: Mapping[str, Any]) -> dict[str, str]:
     """
     record = provenance.get("balance")
     method = record.get("method") if isinstance(record, Mapping) else None
-    texts = {"effective": "classes between equal and as frequent as in training"}
+    texts = dict.fromkeys(("effective", "inverse_sqrt"), "classes between equal and as frequent as in training")
     if not isinstance(method, str) or method not in METHODS or method == "none":
         return {}
     return {"Scores assume": f"{texts.get(method, 'equally frequent classes')} ({method.replace('_', ' ')})"}

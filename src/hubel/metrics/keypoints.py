@@ -18,15 +18,21 @@ __all__ = [
     "COCO_SIGMAS",
     "correct_points",
     "point_rules",
+    "point_sigmas",
     "point_similarity",
     "share_correct",
     "torso_diagonals",
+    "torso_of",
 ]
 
 #: Standard deviation of each of the 17 key points of COCO that annotators give, in roots of an object's area.
 COCO_SIGMAS = (
     np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000  # nose, eyes, ..., ankles
 )
+_SIGMAS = {"nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062} | {
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089
+}  # fmt: skip
+_USUAL = 0.07  # about the mean of COCO's
 
 
 def point_rules(sigmas: ArrayLike) -> Rules:
@@ -114,3 +120,30 @@ def torso_diagonals(truth: NDArray[np.float64], shoulder: Sequence[int], hip: Se
     given = np.stack([(truth[:, a, 2] > 0) & (truth[:, b, 2] > 0) for a, b in pairs], axis=1)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(given, lengths, 0).sum(1) / given.sum(1))
+
+
+def point_sigmas(names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the standard deviation of each key point in roots of an object's area: COCO's by name, 0.07 for others.
+
+    >>> point_sigmas(["left_ankle", "R-Wrist", "neck"]).tolist()
+    [0.089, 0.062, 0.07]
+    """
+    return np.array([next((s for part, s in _SIGMAS.items() if part in name.lower()), _USUAL) for name in names])
+
+
+def torso_of(names: Sequence[str], mirror: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return the numbers of both shoulders and of both hips, those of one side first; None where one is missing.
+
+    Args:
+        names: of the key points.
+        mirror: for each one, the number of the one that it becomes in a mirrored image.
+
+    >>> torso_of(["left_hip", "right_hip", "right_shoulder", "left_shoulder"], [1, 0, 3, 2])
+    ((2, 3), (1, 0))
+    """
+    lower = [name.lower() for name in names]
+    for i, name in enumerate(lower):
+        hip = name.replace("shoulder", "hip")
+        if hip != name and hip in lower and mirror[i] != i:
+            return (i, mirror[i]), (lower.index(hip), mirror[lower.index(hip)])
+    return None

@@ -37,7 +37,7 @@ class UNetLayout:
     backbone_options: tuple[str, ...] = ()  # each as name=value
     widths: tuple[int, ...] = (128, 64, 32)  # maps of each step, the coarsest first
     upsample: str = "nearest"  # nearest, bilinear, or transposed (2x2 with weights, as in the paper)
-    dropout: float = 0.1  # probability that a map is left out before the scores
+    dropout: float = 0.0  # probability that a map is left out before the scores
 
 
 @dataclass(frozen=True)

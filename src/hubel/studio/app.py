@@ -286,6 +286,7 @@ def _prediction(
 
 def _described(model: ServedModel) -> dict[str, Any]:
     card, preprocess = model.model.card, model.model.card.preprocess
+    limbs = card.skeleton.limbs if card.skeleton else ()
     return {
         "name": model.name,
         "network": card.model,
@@ -293,7 +294,8 @@ def _described(model: ServedModel) -> dict[str, Any]:
         "output": card.output,
         "scores": card.scores,
         "explains": model.explainer is not None,
-        "classes": list(card.classes),
+        "classes": list(card.objects),
+        **({"points": list(card.classes), "limbs": [list(limb) for limb in limbs]} if card.dense == "points" else {}),
     }
 
 

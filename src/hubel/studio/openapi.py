@@ -145,7 +145,15 @@ _SCHEMAS: _Json = {
             "scores": {"enum": list(SCORES)},
             "explains": {"type": "boolean", "description": "whether /v1/explain is available"},
             "classes": {"type": "array", "items": _TEXT, "minItems": 1},
-        }
+            "points": {"type": "array", "items": _TEXT, "description": "names of the key points of an object"},
+            "limbs": {
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2},
+                "description": "pairs of key points, by number, that a line joins",
+            },
+        },
+        "points",
+        "limbs",
     ),
     "Models": _object({"models": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}, "minItems": 1}}),
     "Health": _object({"status": {"const": "ok"}}),

@@ -93,7 +93,7 @@ async function classify() {
     hideMap();
     const [found] = images;
     if (found.top) showClasses(found.top, explains);
-    else await showAnnotation(found, state.models.find((one) => one.name === model).classes);
+    else await showAnnotation(found, state.models.find((one) => one.name === model));
     $("damage").textContent = `Parts of this photo are lost, so the prediction may be wrong: ${images[0].damaged}.`;
     $("damage").hidden = !images[0].damaged;
     $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
@@ -131,7 +131,7 @@ function drawn(kind, attributes) {
 }
 
 // Draw what is found over the photo: boxes and points as vectors in its pixels, a mask as pixels of its own.
-async function showAnnotation({ width, height, objects, shares, mask }, classes) {
+async function showAnnotation({ width, height, objects, shares, mask }, { classes, limbs = [] }) {
   const colour = (name) => colourOf(classes.indexOf(name));
   if (shares) {
     await showMask(mask, classes.length);
@@ -145,7 +145,14 @@ async function showAnnotation({ width, height, objects, shares, mask }, classes)
     drawn("rect", {
       x, y, width: right - x, height: bottom - y, fill: "none", stroke: colour(name), "stroke-width": line,
     }),
-    ...points.map(([cx, cy]) => drawn("circle", { cx, cy, r: 1.5 * line, fill: colour(name) })),
+    ...(points.length ? limbs : []).map(([one, other], number) => drawn("line", {
+      x1: points[one][0], y1: points[one][1], x2: points[other][0], y2: points[other][1],
+      stroke: colourOf(number), "stroke-width": 1.5 * line,
+    })),
+    // A point that is not sure is hollow.
+    ...points.map(([cx, cy, score]) => drawn("circle", {
+      cx, cy, r: 1.5 * line, fill: score < 0.5 ? "none" : "white", stroke: "black", "stroke-width": line / 3,
+    })),
   ]));
   showClasses(objects.map((one) => ({ ...one, colour: colour(one.class) })), false);
 }

@@ -35,6 +35,7 @@ def annotation_sheets(
     name: str,
     classes: tuple[str, ...],
     scores: Callable[[int], Sequence[float]] = lambda at: (),
+    limbs: Sequence[tuple[int, int]] = (),
 ) -> list[Drawing]:
     """Return the worst, the median and the best images, each with its labels and beside it with what is found.
 
@@ -45,6 +46,7 @@ def annotation_sheets(
         name: of the quality.
         classes: names of the classes.
         scores: returns those of the objects that are found on the image at a position.
+        limbs: pairs of key points that a line joins.
     """
     sheets = []
     for kind, positions in shown_positions(quality).items():
@@ -52,8 +54,8 @@ def annotation_sheets(
         for at in positions.tolist():
             photo, size = images.upright(at, (_SIDE, _SIDE)), images.shape(at)
             truth, found = (one.resized(size, (photo.shape[0], photo.shape[1])) for one in marks(at))
-            drawn.append(draw_annotation(photo, truth, classes))
-            drawn.append(draw_annotation(photo, found, classes, scores=scores(at)))
+            drawn.append(draw_annotation(photo, truth, classes, limbs=limbs))
+            drawn.append(draw_annotation(photo, found, classes, scores=scores(at), limbs=limbs))
             captions += ["label", f"prediction\n{name} {percent(quality[at])}%"]
         title = f"{kind.capitalize()} images"
         sheets.append(

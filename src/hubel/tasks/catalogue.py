@@ -5,6 +5,8 @@ from __future__ import annotations
 from hubel.core.errors import UnknownNameError
 from hubel.tasks.classify import Classification
 from hubel.tasks.detect import Detection
+from hubel.tasks.key_points import KeyPoints
+from hubel.tasks.key_points_in_boxes import KeyPointsInBoxes
 from hubel.tasks.localise import Localisation
 from hubel.tasks.multi_label import MultiLabel
 from hubel.tasks.reconstruct import Reconstruction
@@ -23,6 +25,8 @@ TASKS: tuple[Task, ...] = (
     Detection(),
     Localisation(),
     Segmentation(),
+    KeyPoints(),
+    KeyPointsInBoxes(),
 )
 
 

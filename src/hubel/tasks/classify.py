@@ -129,6 +129,7 @@ class Classification(Task):
     summary: ClassVar[str] = "predict one class for each image"
     pipeline_tag: ClassVar[str] = "image-classification"
     exclusive: ClassVar[bool] = True
+    balance: ClassVar[str] = "logit_adjustment"
     knows_novelty: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "bce", "mse")
     metrics: ClassVar[Mapping[str, Metric]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,6 +30,7 @@ from hubel.metrics.detection_figures import precision_recall
 from hubel.metrics.figures import MOST_COUNTS, confusion_matrix
 from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import Drawing, PredictionTable, ReportTable, Tile
+from hubel.metrics.shown_score import choose_shown_score
 from hubel.metrics.tables import percent, percent_range
 from hubel.tasks.annotated import AnnotatedTask, outputs_on
 from hubel.tasks.annotation_sheets import box_sheets
@@ -38,7 +39,7 @@ from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hubel.tasks.losses import LossSettings
 
@@ -109,11 +110,17 @@ def _objects(rows: NDArray[np.float64], size: NDArray[np.float64]) -> Annotation
 
 
 def image_precision(found: Detections, truth: Annotation) -> float:
-    """Return average precision over the objects of one image, 0 to 1; without objects, 1 if none is shown either."""
-    numbers = np.unique(truth.classes[~truth.crowd]).tolist()
-    if not numbers:
-        return float(not (found.scores >= SHOWN_SCORE).any())
-    return float(np.mean([precisions(class_matches([found], [truth], number))[0].mean() for number in numbers]))
+    """Return average precision on one image, 0 to 1: the mean over the classes that are on it or shown.
+
+    That of a class that is shown, and of which there is no object, is 0. An image without objects on which nothing is
+    shown has 1.
+    """
+    true = np.unique(truth.classes[~truth.crowd])
+    made_up = np.setdiff1d(found.classes[found.scores >= SHOWN_SCORE], truth.classes)
+    if not len(true) + len(made_up):
+        return 1.0
+    of_true = [precisions(class_matches([found], [truth], number))[0].mean() for number in true.tolist()]
+    return float(np.sum(of_true)) / (len(true) + len(made_up))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -126,17 +133,19 @@ class DetectionEvaluation(Evaluation):
         confusions: shown objects of each image by true and found class, int64 `(n, c + 1, c + 1)`; see
             `detection_confusion`.
         found: what is shown on each image.
+        shown_score: from which on it is shown.
     """
 
     metrics: DetectionMetrics
     matches: tuple[Matches, ...]
     confusions: NDArray[np.int64]
     found: tuple[Detections, ...]
+    shown_score: float = SHOWN_SCORE
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers as plain JSON values."""
         right, shown, objects = self._counts
-        kept = {"score": SHOWN_SCORE, "precision": _plain(right / shown), "recall": _plain(right / objects)}
+        kept = {"score": self.shown_score, "precision": _plain(right / shown), "recall": _plain(right / objects)}
         return self.metrics.to_json() | {"shown": kept}
 
     @cached_property
@@ -180,8 +189,8 @@ class DetectionEvaluation(Evaluation):
             (f"AP50 ({split})", _share(m.ap50), self._range("ap50")),
             ("AP", _share(m.ap), self._range("ap")),
             *((f"AP of {name} objects", _share(value)) for name, value in m.by_size.items() if not math.isnan(value)),
-            (f"recall at a score of {SHOWN_SCORE}", _share(float(right / objects))),
-            (f"precision at a score of {SHOWN_SCORE}", _share(float(right / shown))),
+            (f"recall at a score of {self.shown_score:.2f}", _share(float(right / objects))),
+            (f"precision at a score of {self.shown_score:.2f}", _share(float(right / shown))),
             ("objects", f"{m.objects.sum():,}"),
             ("images", f"{m.n:,}"),
         ]
@@ -236,7 +245,8 @@ class DetectionEvaluation(Evaluation):
         return (
             "An object is found if its box and that of a detection of its class have an intersection over union of at "
             "least the overlap. AP: mean precision over 101 recalls, mean over overlaps of 0.50 to 0.95 and classes "
-            f"(Lin et al. 2014). Recall and precision: at an overlap of 0.50, with scores of at least {SHOWN_SCORE}."
+            "(Lin et al. 2014). Recall and precision: at an overlap of 0.50, with scores of at least "
+            f"{self.shown_score:.2f}."
         )
 
     def files(self) -> dict[str, str]:
@@ -298,8 +308,8 @@ def found_boxes(model: DenseModel, images: Images) -> list[Detections]:
 def evaluate_boxes(model: DenseModel, images: Images) -> DetectionEvaluation:
     """Compare the boxes that a model finds with the true ones, in pixels of the images."""
     found, truth = found_boxes(model, images), [images.annotation(at) for at in range(len(images))]
-    classes = model.classes
-    shown = tuple(one.part(one.scores >= SHOWN_SCORE) for one in found)
+    classes, shown_score = model.classes, model.card.shown_score or SHOWN_SCORE
+    shown = tuple(one.part(one.scores >= shown_score) for one in found)
     matches = tuple(class_matches(found, truth, number) for number in range(len(classes)))
     confusions = [detection_confusion(one, two, len(classes)) for one, two in zip(shown, truth, strict=True)]
     return DetectionEvaluation(
@@ -308,6 +318,7 @@ def evaluate_boxes(model: DenseModel, images: Images) -> DetectionEvaluation:
         matches=matches,
         confusions=np.stack(confusions),
         found=shown,
+        shown_score=shown_score,
     )
 
 
@@ -324,6 +335,7 @@ class Detection(AnnotatedTask):
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "fcos"
     most_pixels: ClassVar[int] = 384 * 320
+    mosaics: ClassVar[bool] = True
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
 
     def scores(self, loss: str) -> str:
@@ -342,6 +354,14 @@ class Detection(AnnotatedTask):
         points, strides = (torch.from_numpy(values).to(device) for values in pyramid_points(height, width))
         size = torch.tensor([width, height, width, height], dtype=torch.float32, device=device)
         return DetectionObjective(points=points, strides=strides, size=size)
+
+    def choose_shown(self, network: nn.Module, card: ModelCard, held_out: Images) -> ModelCard:
+        """Return the card with the score of the best F1; see `choose_shown_score`."""
+        model = self.model(network, card)
+        assert isinstance(model, DenseModel)
+        found, truth = found_boxes(model, held_out), [held_out.annotation(at) for at in range(len(held_out))]
+        score = choose_shown_score([class_matches(found, truth, number) for number in range(len(card.classes))])
+        return card if score is None else replace(card, shown_score=score)
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> Evaluation:
         """Compare the boxes that are found with the true ones."""

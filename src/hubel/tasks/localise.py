@@ -26,7 +26,7 @@ from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hubel.tasks.losses import LossSettings
 
@@ -199,6 +199,7 @@ class Localisation(Detection):
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy_giou",)
     metrics: ClassVar[Mapping[str, Metric]] = {"localised": Metric("localised"), "mean_iou": Metric("mean_iou")}
     default_model: ClassVar[str | None] = "localiser"
+    mosaics: ClassVar[bool] = False
     most_pixels: ClassVar[int] = 224 * 224
     largest_batch: ClassVar[int] = 16
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
@@ -211,6 +212,10 @@ class Localisation(Detection):
 
         height, width = card.preprocess.height, card.preprocess.width
         return LocalisationObjective(size=torch.tensor([width, height] * 2, dtype=torch.float32, device=device))
+
+    def choose_shown(self, network: nn.Module, card: ModelCard, held_out: Images) -> ModelCard:
+        """Return the card: the one object is always shown."""
+        return card
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> LocalisationEvaluation:
         """Compare class and box with those of the largest object; images without an object are left out.

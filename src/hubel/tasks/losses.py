@@ -24,11 +24,13 @@ class LossSettings:
         name: a key of `LOSSES`.
         label_smoothing: share of the target that is spread over all classes, 0 to 1.
         balance: how unequal classes are treated, one of `hubel.metrics.imbalance.METHODS`.
+        counts: training labels of each class; empty where they are not counted.
     """
 
     name: str
     label_smoothing: float = 0.0
     balance: str = "none"
+    counts: tuple[int, ...] = ()
 
 
 def _one_hot(targets: Tensor, logits: Tensor, smoothing: float) -> Tensor:

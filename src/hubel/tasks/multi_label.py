@@ -126,6 +126,7 @@ class MultiLabel(Classification):
     exclusive: ClassVar[bool] = False
     knows_novelty: ClassVar[bool] = False  # an image may well have none of the classes
     unused: ClassVar[tuple[str, ...]] = ("reject",)
+    balance: ClassVar[str] = "none"
     losses: ClassVar[tuple[str, ...]] = ("bce",)
     metrics: ClassVar[Mapping[str, Metric]] = {
         "accuracy": Metric("subset_accuracy"),

@@ -15,6 +15,7 @@ from hubel.core.csv_text import csv_text
 from hubel.data.annotation import IGNORED, MASKS, Annotation
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.dense import DenseModel
+from hubel.metrics.imbalance import method_weights
 from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import Drawing, PredictionTable, ReportTable, Tile
 from hubel.metrics.segmentation import (
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from hubel.tasks.segmentation_losses import PixelLoss
 
 __all__ = ["Segmentation", "SegmentationEvaluation", "SegmentationObjective"]
+
+_MOST_COUNTED = 500  # masks, for the shares of the classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,18 +249,37 @@ class Segmentation(AnnotatedTask):
         "mean_iou": Metric("mean_iou"),
         "pixel_accuracy": Metric("pixel_accuracy"),
     }
-    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "balance", "reject")
+    unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "reject")
+    balance: ClassVar[str] = "inverse_sqrt"
     default_model: ClassVar[str | None] = "unet"
+    mosaics: ClassVar[bool] = True
     most_pixels: ClassVar[int] = 480 * 384
+    largest_batch: ClassVar[int] = 4
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
+    backbone_lr: ClassVar[float] = 0.1
+
+    def label_counts(self, data: Labelled[Images], classes: int) -> NDArray[np.int64]:
+        """Return the number of pixels of each class, on at most 500 images that are evenly spread."""
+        counts = np.zeros(256, np.int64)
+        for at in range(0, len(data.images), -(-len(data.images) // _MOST_COUNTED)):
+            mask = data.images.annotation(at).mask
+            assert mask is not None
+            counts += np.bincount(mask.ravel(), minlength=256)
+        return counts[:classes]
 
     def objective(
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
     ) -> SegmentationObjective:
-        """Return the loss of pixels."""
-        from hubel.tasks.segmentation_losses import PixelLoss  # what only evaluates does without torch
+        """Return the loss of pixels, those of each class weighted as the settings balance them."""
+        import torch  # what only evaluates exported files does without
 
-        return SegmentationObjective(loss=PixelLoss(settings.name))
+        from hubel.tasks.segmentation_losses import PixelLoss
+
+        weights = None
+        if settings.balance != "none":
+            of_class = method_weights(np.array(settings.counts), settings.balance)
+            weights = torch.from_numpy(of_class.astype(np.float32)).to(device)
+        return SegmentationObjective(loss=PixelLoss(settings.name, weights))
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> SegmentationEvaluation:
         """Compare predicted masks with the true ones, at the resolution of the images."""

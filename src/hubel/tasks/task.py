@@ -18,6 +18,7 @@ from hubel.core.errors import OptionError
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.metrics.classification import ClassMetrics
+from hubel.metrics.imbalance import class_counts
 from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import Drawing, FileGroup, PredictionTable, ReportTable, Tile
 from hubel.weights.card import ModelCard
@@ -240,13 +241,17 @@ class Task(abc.ABC):
         losses: names of losses; the first one is the default.
         metrics: what settings can be chosen by, by name; the first one is the default. Empty where nothing can.
         unused: settings of a recipe that have no meaning.
+        balance: how unequal classes are treated by default, one of `hubel.metrics.imbalance.METHODS`.
         default_model: the network where nobody names one; None where it depends on the images.
         augment: the default augmentation policy; "" for that of the network.
         most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
             0 where it has the latter.
+        mosaics: several images may share an input, as each may have any number of objects.
+        resize: how images are brought into that shape where nobody says it, see `Preprocess.resize`.
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
+        backbone_lr: that of a pretrained backbone as a share of the head's, which is higher by as much.
     """
 
     name: ClassVar[str]
@@ -262,12 +267,16 @@ class Task(abc.ABC):
     losses: ClassVar[tuple[str, ...]]
     metrics: ClassVar[Mapping[str, Metric]] = {}
     unused: ClassVar[tuple[str, ...]] = ()
+    balance: ClassVar[str] = "none"
     default_model: ClassVar[str | None] = None
     augment: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 0
+    mosaics: ClassVar[bool] = False
+    resize: ClassVar[str] = "squash"
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
+    backbone_lr: ClassVar[float] = 1.0
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the names of the network's outputs, in order: the classes; empty for images.
@@ -284,6 +293,19 @@ class Task(abc.ABC):
             DataError: a label is none of the outputs.
         """
         return dataset.targets(outputs, rows)
+
+    def label_counts(self, data: Labelled[Images], classes: int) -> NDArray[np.int64]:
+        """Return the number of labels of each class; empty for a task that does not count them."""
+        return class_counts(data.targets, classes) if self.stratify else np.zeros(0, np.int64)
+
+    def samples(self, images: Images, card: ModelCard) -> Images:
+        """Return the samples of images, of which one may show several: these images themselves, by default.
+
+        Args:
+            images: of a dataset.
+            card: of the model, which in training lacks what `finish_card` adds.
+        """
+        return images
 
     def scores(self, loss: str) -> str:
         """Return how outputs become scores in prediction and in the exported file, see `ModelCard.scores`."""
@@ -338,6 +360,10 @@ class Task(abc.ABC):
 
     def calibrate_sets(self, held_out: LabelledOutputs, card: ModelCard) -> ModelCard:
         """Return the card, whose scores are calibrated, with thresholds of prediction sets, if the task has these."""
+        return card
+
+    def choose_shown(self, network: nn.Module, card: ModelCard, held_out: Images) -> ModelCard:
+        """Return the card with the score from which on objects are shown, chosen on images that have not taught."""
         return card
 
     @abc.abstractmethod

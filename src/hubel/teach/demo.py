@@ -11,7 +11,7 @@ from hubel.inference.predictor import load_predictor
 from hubel.training.recipe import Recipe
 from hubel.training.train import RunResult, train
 
-__all__ = ["digits_demo", "xo_demo"]
+__all__ = ["digits_demo", "shapes_demo", "xo_demo"]
 
 _MODELS = ("linear", "knn", "lenet5_modern")
 _SHOWN = 8
@@ -58,3 +58,9 @@ def xo_demo(folder: Path) -> RunResult:
         epochs=10,
     )
     return train("xo", recipe, out=folder / "xo")
+
+
+def shapes_demo(folder: Path) -> RunResult:
+    """Train a detector on small canvases with circles, crosses, squares and triangles, for a few epochs."""
+    recipe = Recipe(task="detect", epochs=6, lr=0.002)
+    return train("shapes:count=240,size=64,clutter=1", recipe, out=folder / "shapes")

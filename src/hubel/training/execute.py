@@ -275,6 +275,8 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
         logits = unseen.logits
     if task.calibrates(card):
         card = _calibrated(card, plan, trained, logits)
+    if plan.val is not None:
+        card = task.choose_shown(network, card, plan.val.images)
     measured = time.monotonic()
     card, sentence = add_novelty(network, card, task, unseen, reject=reject, seed=plan.loop.seed)
     if sentence:

@@ -26,6 +26,8 @@ from hubel.training.trainer import StepResult, Trainer
 __all__ = ["EpochSelection", "Loop"]
 
 
+_LACKING = 0.1  # of the last epoch, for which there may be no time
+_LEAST_PACE = 1e-9  # minutes
 _UNMEASURED = (0.0, 0.0)  # score and negative loss of an epoch without validation
 
 
@@ -220,10 +222,22 @@ class Loop:
         return validation_mean(torch.cat(losses), weights), validation_mean(torch.cat(correct), weights)
 
     def _fit_into_time(self) -> None:
-        """Plan as many epochs as there is time for, after the first one: the learning rate still falls to its end."""
-        if math.isfinite(self.settings.max_minutes) and self.progress.epoch == 1:
-            affordable = int((self.settings.max_minutes - self._minutes_after) / self.progress.minutes)
-            self.progress.epochs = max(1, min(self.progress.epochs, affordable))
+        """Plan as many epochs as there is time for, so that the learning rate falls to its end when time is up.
+
+        The first epoch decodes and fills caches, and programs come and go: what the later ones took counts. Epochs are
+        added in the first half only, where the learning rate is high in any case. A last epoch may lack its last tenth.
+        """
+        progress, settings = self.progress, self.settings
+        if not math.isfinite(settings.max_minutes):
+            return
+        if progress.epoch == 1:
+            progress.first_minutes = progress.minutes
+        later = progress.epoch - 1
+        pace = (progress.minutes - progress.first_minutes) / later if later else progress.minutes
+        left = settings.max_minutes - self._minutes_after - progress.minutes
+        affordable = progress.epoch + max(0, int(left / max(pace, _LEAST_PACE) + _LACKING))
+        most = settings.epochs if 2 * progress.epoch < progress.epochs or later < 2 else progress.epochs
+        progress.epochs = max(1, min(most, affordable))
 
     def _over(self) -> bool:
         """Return whether all is done; an epoch that has begun is brought to its end, in a resumed run, too."""

@@ -40,12 +40,13 @@ def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.opt
     (Howard & Ruder 2018, arXiv:1801.06146, Sections 3.2 and 3.3): each group has its "lr_scale", and the share of the
     steps at which it "starts".
     """
+    dense = isinstance(network, DenseNetwork)
     levels = network.levels() if isinstance(network, Tuned | DenseNetwork) else [list(network.parameters())]
     groups: list[dict[str, Any]] = []
     for depth, level in enumerate(levels):
         trained = [p for p in level if p.requires_grad]
         shared = {
-            "lr_scale": settings.layer_decay**depth,
+            "lr_scale": settings.layer_decay**depth * (settings.backbone_lr if dense and depth else 1.0),
             "starts": min(depth * settings.gradual_unfreeze, 0.9),
         }
         groups += [

@@ -37,6 +37,7 @@ class OptimizerSettings:
         momentum: of sgd.
         weight_decay: of weights; never of norms and biases.
         layer_decay: learning rate of each stage as a share of that of the part above it.
+        backbone_lr: learning rate of the backbone of a dense network as a share of that of its head.
         gradual_unfreeze: share of the steps by which each stage starts to train later than the part above it.
         clip: largest norm of the gradient; infinite for no clipping.
         ema: decay of the moving average of the weights; 0 for none.
@@ -47,6 +48,7 @@ class OptimizerSettings:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     layer_decay: float = 1.0
+    backbone_lr: float = 1.0
     gradual_unfreeze: float = 0.0
     clip: float = math.inf
     ema: float = 0.0

@@ -24,6 +24,7 @@ class TrainingProgress:
         seen: images of the epoch under way.
         seconds: time spent on the epoch under way.
         minutes: time spent on the whole run.
+        first_minutes: of these, until the first epoch was finished.
         best: validation score and negative loss of the best epoch.
         best_epoch: its number, from 1; 0 before there is one.
         history: a row of numbers for each finished epoch.
@@ -38,6 +39,7 @@ class TrainingProgress:
     seen: int = 0
     seconds: float = 0.0
     minutes: float = 0.0
+    first_minutes: float = 0.0
     best: tuple[float, float] | None = None
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)

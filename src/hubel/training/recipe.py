@@ -101,10 +101,12 @@ class DataSettings(_Settings):
         size: height and width of the network's input in pixels, such as 64 or 48x64. Default: that of the pretraining,
             or of the images.
         resize: how an image gets that size: squash it, pad it with black, or crop its centre. Default: crop for a
-            network that is pretrained so; pad where images are nearly of the size; otherwise squash.
+            network that is pretrained so; pad where images are nearly of the size, and for key points; otherwise
+            squash.
         augment: augmentation policy: none, shift, light (and mirrored), standard (crops, rotation, colour), strong,
-            scene (crops, mirrored, colour), trivialaugment, randaugment, or a file of settings that ends in .toml.
-            Default: standard for photos, light for small colour images, shift for grey ones, scene for boxes and masks.
+            scene (crops, mirrored, colour), pose (rotation, mirrored, colour), trivialaugment, randaugment, or a file
+            of settings that ends in .toml. Default: standard for photos, light for small colour images, shift for grey
+            ones, scene for boxes and masks, pose for key points.
         val_share: share of the training images that selects the best epoch, when the data has no split for it.
         images: train on so many of the training images, drawn by the seed and in the proportions of the classes.
             Default: all of them.
@@ -210,9 +212,11 @@ class OptimizationSettings(_Settings):
             or cross_entropy_dice, their sum. Default: the task's.
         label_smoothing: share of the target that is spread over all classes. Default: 0.1 in fine-tuning, otherwise 0.
         balance: how unequal classes are treated, in the linear head, too: none; inverse (the loss is weighted by the
-            inverse of the class's frequency); effective (by that of its effective number of images); sampling (an epoch
+            inverse of the class's frequency); effective (by that of its effective number of images);
+            inverse_sqrt (by the inverse of the frequency's square root; for masks, that of pixels); sampling (an epoch
             shows each class equally often); logit_adjustment (the logits carry the classes' frequencies in training,
-            and not afterwards). Default: logit_adjustment where the classes are very unequal, otherwise none.
+            and not afterwards). Default: logit_adjustment where the classes are very unequal, inverse_sqrt for masks,
+            otherwise none.
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row). The model keeps
             them and predicts the class of least expected cost. Default: all errors cost the same.
         ema: decay of the moving average of the weights; 0 uses the weights themselves. Default: 0.9 in fine-tuning,
@@ -233,7 +237,7 @@ class OptimizationSettings(_Settings):
     warmup: float = _number(0.2, 0, 0.9)
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse", "dice", "cross_entropy_dice")
     label_smoothing: float | None = _number(None, 0, 0.99)
-    balance: str | None = _choice(None, "none", "inverse", "effective", "sampling", "logit_adjustment")
+    balance: str | None = _choice(None, "none", "inverse", "effective", "inverse_sqrt", "sampling", "logit_adjustment")
     costs: str | None = None
     ema: float | None = _number(None, 0, 0.99999)
     clip: float | None = _number(None, 1e-30, 1e6)

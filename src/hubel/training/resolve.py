@@ -34,7 +34,7 @@ from hubel.inference.costs import with_costs
 from hubel.inference.device import pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
-from hubel.metrics.imbalance import balance_record, class_counts, inequality
+from hubel.metrics.imbalance import balance_record, inequality
 from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
 from hubel.models.neighbours import NeighboursLayout
@@ -72,6 +72,7 @@ _ENOUGH_TO_SELECT = 50  # validation images; the accuracy on fewer is mostly noi
 _UNEQUAL = (
     2.0  # times as many images as the rarest class has; adjusted from there on, macro recall gained 1 to 28 points
 )
+_UNEQUAL_PIXELS = 20.0  # likewise; squares on noise (18) lost 5 points of IoU, CamVid (110) gained 15
 _MOST_NAMES = 20  # of networks in a message
 
 
@@ -124,7 +125,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     loss = _loss(recipe.optimization, task, tuned=tuned)
     splits, val_taught = _splits(recipe, dataset, task, initial)
     taught = Taught.of(dataset.digests(splits.train))
-    preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, most_pixels=task.most_pixels)
+    preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, task=task)
     card = ModelCard(
         name,
         outputs,
@@ -159,11 +160,10 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         everything = np.concatenate([splits.train, splits.val, splits.test])
         targets = task.targets(dataset, outputs, everything)
         assign_folds(dataset.digests(everything), targets, recipe.data.folds, stratify=task.stratify)
-    loop = _loop(recipe, policy, len(splits.train), _LARGEST_TUNING_BATCH if tuned else task.largest_batch, tuned=tuned)
     if task.annotations and (policy.mixup or policy.cutmix):
         raise OptionError(f"mixup and CutMix mix labels of whole images, which the task {task.name} has none of")
-    if not tuned or not holds_norms(len(splits.train)):
-        _check_smallest_batch(network, preprocess, len(splits.train), loop.batch_size)
+    if policy.mosaic and not task.mosaics:
+        raise OptionError(f"a mosaic shows several images at once, of which the task {task.name} has one answer each")
 
     def labelled(rows: NDArray[np.int64], cache: str) -> Labelled[Images]:
         images = dataset.images(
@@ -173,18 +173,22 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             cache=cast(CacheMode, cache),
             annotations=task.annotations,
         )
-        return Labelled(images, task.targets(dataset, outputs, rows))
+        samples = task.samples(images, card)
+        return Labelled(samples, task.targets(dataset, outputs, samples.rows))
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
+    loop = _loop(recipe, policy, len(train.images), _LARGEST_TUNING_BATCH if tuned else task.largest_batch, tuned=tuned)
+    if not tuned or not holds_norms(len(train.images)):
+        _check_smallest_batch(network, preprocess, len(train.images), loop.batch_size)
     # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
     if outputs and initial.preprocess is None:
         mean, std = train.images.colours()
         card = replace(card, preprocess=replace(card.preprocess, mean=mean, std=std))
         train = replace(train, images=train.images.normalised_by(card.preprocess))
-    counts = class_counts(train.targets, len(outputs)) if task.stratify else np.zeros(0, np.int64)
+    counts = task.label_counts(train, len(outputs))
     balance, unequal = _balance(recipe.optimization.balance, loss, task, variant, outputs, counts)
-    loss, loop = _balanced(loss, recipe, balance), replace(loop, sampling=balance == "sampling")
+    loss, loop = _balanced(loss, recipe, balance, counts), replace(loop, sampling=balance == "sampling")
     if task.exclusive:
         card = replace(card, provenance={**card.provenance, **balance_record(counts, balance)})
     card = task.finish_card(_with_parents(with_costs(card, recipe.optimization.costs), recipe, dataset, task), train)
@@ -193,7 +197,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
 
     device = pick_device(recipe.machine.device or "auto")
     threads = recipe.machine.threads or probe_threads()
-    optimizer = _optimizer(recipe, task, network, tuned=tuned)
+    optimizer = _optimizer(recipe, task, network, tuned=tuned, backbone=backbone is not None)
     busy = [] if recipe.machine.threads else _busy_cores(threads)
     return Plan(
         recipe=recipe,
@@ -375,6 +379,7 @@ def _balance(
         OptionError: the method cannot be used with this task or loss.
     """
     softmax = task.exclusive and loss.name == "cross_entropy"
+    usual = task.balance if softmax or task.balance != "logit_adjustment" else "none"
     if wanted is not None:
         if wanted == "logit_adjustment" and not softmax:
             raise OptionError("balance logit_adjustment needs one class an image, and the loss cross_entropy")
@@ -382,30 +387,38 @@ def _balance(
             raise OptionError("balance sampling needs one class an image; inverse and effective do not")
         return wanted, []
     learns = not isinstance(variant.layout, NeighboursLayout)
-    if not softmax or not learns or inequality(counts) < _UNEQUAL:
+    least_unequal = _UNEQUAL_PIXELS if usual == "inverse_sqrt" else _UNEQUAL
+    if usual == "none" or not learns or inequality(counts) < least_unequal:
         return "none", []
     most, least = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
-    return "logit_adjustment", [
+    if usual == "inverse_sqrt":
+        shares = counts / counts.sum()
+        return usual, [
+            f"the classes are unequal, from {classes[least]} with {shares[least]:.2%} of the pixels to {classes[most]} "
+            f"with {shares[most]:.0%}: errors on rare classes count more (--balance none leaves it out)"
+        ]
+    return usual, [
         f"the classes are unequal, from {counted(int(counts[least]), 'training image')} of {classes[least]} to "
         f"{int(counts[most]):,} of {classes[most]}: their logits are adjusted, so that none is favoured for being "
         "frequent (--balance none leaves it out)"
     ]
 
 
-def _balanced(loss: LossSettings, recipe: Recipe, balance: str) -> LossSettings:
+def _balanced(loss: LossSettings, recipe: Recipe, balance: str, counts: NDArray[np.int64]) -> LossSettings:
     """Return the loss with the treatment of unequal classes.
 
     Smoothed labels would make a rare class more frequent than it is, and the adjustment assumes that it is not.
     """
     if balance == "logit_adjustment" and recipe.optimization.label_smoothing is None:
-        return replace(loss, balance=balance, label_smoothing=0.0)
-    return replace(loss, balance=balance)
+        loss = replace(loss, label_smoothing=0.0)
+    return replace(loss, balance=balance, counts=tuple(counts.tolist()))
 
 
-def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool) -> OptimizerSettings:
+def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool, backbone: bool) -> OptimizerSettings:
     wanted, transfer = recipe.optimization, recipe.transfer
     name = wanted.optimizer or (_TUNING_OPTIMIZER if tuned else task.optimizer)
-    usual = _TUNING_LR[name] if tuned else task.lr[name]
+    backbone_lr = task.backbone_lr if backbone else 1.0
+    usual = _TUNING_LR[name] if tuned else task.lr[name] / backbone_lr
     if not tuned and name == "sgd" and needs_small_steps(network):
         usual = _SMALL_STEPS_LR
     ema = wanted.ema
@@ -417,6 +430,7 @@ def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool) -
         momentum=wanted.momentum,
         weight_decay=wanted.weight_decay,
         layer_decay=transfer.layer_decay,
+        backbone_lr=backbone_lr,
         gradual_unfreeze=transfer.gradual_unfreeze,
         clip=wanted.clip or math.inf,
         ema=ema,
@@ -504,7 +518,7 @@ def _below_last_stages(network: nn.Module, preprocess: Preprocess) -> str:
 
 
 def choose_preprocess(
-    recipe: Recipe, variant: Variant, dataset: Dataset, like: Preprocess | None = None, *, most_pixels: int = 0
+    recipe: Recipe, variant: Variant, dataset: Dataset, like: Preprocess | None = None, *, task: Task = TASKS[0]
 ) -> Preprocess:
     """Return the network's input: what the recipe says, and otherwise what suits the network and the images.
 
@@ -514,15 +528,15 @@ def choose_preprocess(
     network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all others are squashed. Grey images
     stay grey. Mean and deviation are not set yet, unless they come with the weights.
 
-    With `most_pixels`, the input has the shape of the images: see `_shape_of_images`.
+    Where the task has `most_pixels`, the input has the shape of the images: see `_shape_of_images`.
     """
     size = parse_size(recipe.data.size) if recipe.data.size else None
-    if most_pixels:
-        height, width = size or _shape_of_images(dataset, most_pixels)
-        squash: Any = recipe.data.resize or "squash"
+    if task.most_pixels:
+        height, width = size or _shape_of_images(dataset, task.most_pixels)
+        shaped: Any = recipe.data.resize or task.resize
         channels = like.channels if like else int(dataset.index.channels[dataset.rows()].max())
         plain = like or Preprocess(height, width, channels, mean=(0.0,) * channels, std=(1.0,) * channels)
-        return replace(plain, height=height, width=width, resize=squash, crop=1.0)
+        return replace(plain, height=height, width=width, resize=shaped, crop=1.0)
     if like is not None:
         height, width = size or enlarged_size(dataset, like, variant)
         resize: Any = recipe.data.resize or like.resize

@@ -47,6 +47,9 @@ _METRICS = {
     "mse": ("mse", "mean squared error"),
     "mean_iou": ("mean_iou", "mean IoU"),
     "pixel_accuracy": ("accuracy", "pixel accuracy"),
+    "pck": ("pck", "share of correct key points (PCK)"),
+    "pck_mean_pose": ("pck", "PCK of the mean pose of the training images"),
+    "oks_ap": ("mean_average_precision", "average precision at OKS 0.50 to 0.95"),
     "ap": ("mean_average_precision", "average precision at IoU 0.50 to 0.95"),
     "ap50": ("mean_average_precision", "average precision at IoU 0.50"),
 }

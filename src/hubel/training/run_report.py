@@ -166,7 +166,7 @@ def _drawings(plan: Plan, trained: TrainedModel) -> list[Drawing]:
         batch = next(images.epoch(seed, 0, min(_SHOWN, plan.loop.batch_size), plan.loop.policy))
         positions, pixels = batch.positions, list(batch.pixels)
         for at, annotation in enumerate(batch.annotations):
-            pixels[at] = draw_annotation(pixels[at], annotation, plan.card.classes, limbs=_limbs(plan))
+            pixels[at] = draw_annotation(pixels[at], annotation, plan.card.objects, limbs=_limbs(plan))
     index = plan.dataset.index
     labels = [index.labels[code] for code in index.label[images.rows[positions]]]
     names = [""] * len(labels) if plan.task.annotations else labels  # which are drawn

@@ -14,6 +14,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.weights.class_tree import ClassTree
 from hubel.weights.coverage import CoverageTable
 from hubel.weights.novelty_rule import NoveltyRule
+from hubel.weights.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,9 +27,11 @@ SCORES = ("softmax", "sigmoid", "identity")
 DENSE = ("maps", "boxes", "points")
 
 # Fields that files have only where they say something, so that other files stay as they were.
-_ONLY_IF_SET = ("tta", "dense", "novelty", "reference", "coverage", "costs", "parents")
+_ONLY_IF_SET = (
+    "tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "shown_score", "skeleton"
+)  # fmt: skip
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
-_OF_SCORES = ("novelty", "coverage", "reference")
+_OF_SCORES = ("novelty", "coverage", "reference", "shown_score")
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -55,6 +58,8 @@ class ModelCard:
             `hubel.audit.drifting.reference`. Empty where there are none.
         coverage: thresholds of prediction sets; None where the model has none.
         dense: the kind of output of a network that annotates images, see `DENSE`; "" for all others.
+        shown_score: from which on objects are shown to users, 0 to 1; 0 where nothing has chosen it.
+        skeleton: what the key points, whose names are the classes, are on, and their limbs; None without any.
         parents: the parent of a class, or of another parent, by name; empty where the classes have no hierarchy.
 
     Raises:
@@ -78,6 +83,8 @@ class ModelCard:
     coverage: CoverageTable | None = None
     dense: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
+    shown_score: float = 0.0
+    skeleton: Skeleton | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in self.classes):
@@ -96,6 +103,8 @@ class ModelCard:
             raise OptionError(f"the offset is a number, not {self.offset!r}")
         if isinstance(self.temperature, bool) or not 0 < self.temperature < math.inf:
             raise OptionError(f"the temperature is a positive number, not {self.temperature!r}")
+        if isinstance(self.shown_score, bool) or not 0 <= self.shown_score <= 1:
+            raise OptionError(f"the score from which on objects are shown is 0 to 1, not {self.shown_score!r}")
         if not isinstance(self.tta, bool):
             raise OptionError(f"tta is true or false, not {self.tta!r}")
         if self.costs is not None:
@@ -104,6 +113,8 @@ class ModelCard:
             raise OptionError("a model without classes has no rule for images of none of them")
         if self.coverage is not None and len(self.coverage.class_thresholds) not in (0, len(self.classes)):
             raise OptionError(f"thresholds of coverage are those of {len(self.classes)} classes")
+        if self.skeleton is not None and len(self.skeleton.mean) != len(self.classes):
+            raise OptionError(f"a skeleton of {len(self.skeleton.mean)} points, where there are {len(self.classes)}")
         if self.parents:
             self.class_tree()  # which refuses what is no hierarchy
         if (pixels := math.prod(self.preprocess.min_size)) > _MAX_PIXELS:
@@ -121,6 +132,13 @@ class ModelCard:
         from hubel.models.catalogue import find
 
         return find(self.model)[1].output
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of the classes of what is found: those of the outputs, which of key points are parts of one object."""
+        if self.dense != "points":
+            return self.classes
+        return (self.skeleton.object if self.skeleton else "object",)
 
     def _derived_task(self) -> str:
         """Return the task of a card without one: 0.1.0 knew three, and did not write them down."""
@@ -211,7 +229,9 @@ class ModelCard:
         costs = {"costs": tuple(map(tuple, values["costs"]))} if values.get("costs") is not None else {}
         coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
         rule = {"novelty": NoveltyRule.from_json(values["novelty"])} if values.get("novelty") is not None else {}
-        return cls(**{**values, "preprocess": preprocess, "classes": classes, "coverage": coverage, **costs, **rule})
+        form = {"skeleton": Skeleton.from_json(values["skeleton"])} if values.get("skeleton") is not None else {}
+        fixed = {"preprocess": preprocess, "classes": classes, "coverage": coverage}
+        return cls(**{**values, **fixed, **costs, **rule, **form})
 
 
 def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:

@@ -22,6 +22,7 @@ DRAWS = {
     "perspective": (37, 38, 39, 40, 41, 42, 43, 44),
     "solarize_add": (45,),
     "automatic": tuple(range(1000, 1048)), "warp": tuple(range(2000, 2072)), "mixup": (), "cutmix": (),
+    "mosaic": (46, 47, 48, 49, 50, 51),  # since 0.2
 }  # fmt: skip
 ALL = Policy(
     mirror=True, flip=True, shift=0.1, crop=0.5, aspect=1.3, rotate=10, shear=5, scale=1.2, perspective=0.1, warp=0.02,
@@ -38,6 +39,7 @@ DIGESTS = {
     "trivialaugment": "fed3887c438ec1a6",
     "randaugment": "755149583a9573b6",
     "scene": "ae7f50b0228eaf2d",  # since 0.2
+    "pose": "09b8a0431c4985a1",  # since 0.2
     "all": "f5ffddd973469f70",
 }
 
@@ -86,5 +88,5 @@ def test_defaults_switch_an_operation_off(operation: Any) -> None:
 
 def test_every_operation_that_an_image_draws_has_extremes() -> None:
     for operation in OPERATIONS:
-        shown = operation.name not in ("automatic", "mixup", "cutmix")
+        shown = operation.name not in ("automatic", "mosaic", "mixup", "cutmix")
         assert all((setting.extremes is not None) == shown for setting in operation.settings)

@@ -92,6 +92,35 @@ def test_255_is_no_class_beside_others(tmp_path: Path) -> None:
     assert (source.annotation(0).mask == values).all()
 
 
+def numbered(root: Path, counts: list[int]) -> None:
+    """Masks with so many upright stripes each, numbered from 1."""
+    for i, count in enumerate(counts):
+        image(root / "images" / f"{i}.png")
+        mask(root / "masks" / f"{i}.png", np.repeat((np.arange(40)[None] * (count + 1)) // 40, 30, 0))
+
+
+def test_numbers_of_objects_are_no_classes(tmp_path: Path) -> None:
+    numbered(tmp_path, [1, 1, 2, 3, 1, 2, 5, 4])
+    source, notes = opened(tmp_path)
+    assert source.names == ("background", "foreground")
+    found = source.annotation(6).mask
+    assert found is not None
+    assert (found == (np.arange(40)[None] * 6 // 40 > 0)).all()
+    assert len(notes) == 1
+    assert "number the objects of each image, 1 to 5" in notes[0]
+    assert "classes.txt" in notes[0]
+    (tmp_path / "masks" / "classes.txt").write_text("nothing\na\nb\nc\nd\ne\n")
+    assert opened(tmp_path)[0].names == ("nothing", "a", "b", "c", "d", "e")
+
+
+@pytest.mark.parametrize("counts", [[1, 2, 3, 1, 2, 3, 1], [1, 2] * 5, [3] * 9])
+def test_too_little_to_take_numbers_for_those_of_objects(tmp_path: Path, counts: list[int]) -> None:
+    numbered(tmp_path, counts)
+    source, notes = opened(tmp_path)
+    assert source.names == tuple(map(str, range(max(counts) + 1)))
+    assert notes == []
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_black_and_white(tmp_path: Path, ending: str) -> None:
     for i in range(3):

@@ -17,6 +17,7 @@ from hubel.data.augment.apply import (
 from hubel.data.augment.batch import augment_batch, mix_batch
 from hubel.data.augment.colour import principal_axes
 from hubel.data.augment.draws import Augmentation, draw_augmentations
+from hubel.data.augment.mosaic import PlacedImage, draw_placed_images, join_annotations
 from hubel.data.augment.named import POLICIES, VIEWS, find_policy
 from hubel.data.augment.policy import Policy
 
@@ -24,10 +25,13 @@ __all__ = [
     "POLICIES",
     "VIEWS",
     "Augmentation",
+    "PlacedImage",
     "Policy",
     "augment_batch",
     "draw_augmentations",
+    "draw_placed_images",
     "find_policy",
+    "join_annotations",
     "mix_batch",
     "principal_axes",
     "transform_annotation",

@@ -27,6 +27,9 @@ POLICIES = {
         noise=0.03, jpeg=40, erase=0.35, erase_odds=0.5,
     ),
     "scene": Policy(mirror=True, crop=0.3, aspect=1.2, brightness=0.2, contrast=0.2, saturation=0.2, hue=5),
+    "pose": Policy(
+        mirror=True, rotate=40, scale=1.3, shift=0.05, brightness=0.2, contrast=0.2, saturation=0.2, hue=5
+    ),
     "trivialaugment": Policy(mirror=True, crop=0.35, aspect=4 / 3, automatic="trivialaugment"),
     "randaugment": Policy(mirror=True, crop=0.35, aspect=4 / 3, automatic="randaugment", operations=2, strength=9),
 }  # fmt: skip

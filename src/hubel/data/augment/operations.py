@@ -10,13 +10,14 @@ from hubel.data.augment.effects import EFFECTS
 from hubel.data.augment.erase import ERASE
 from hubel.data.augment.geometry import CROP, TRANSFORMS, WARP
 from hubel.data.augment.mixing import MIXING
+from hubel.data.augment.mosaic_operation import MOSAIC
 from hubel.data.augment.operation import ColourMatrix, Operation, PixelEffect, Stage
 
 __all__ = ["COLOUR", "OPERATIONS", "settings_of"]
 
 # In the order in which they happen.
 COLOUR: tuple[ColourMatrix | PixelEffect, ...] = (*COLOUR_MATRICES, *EFFECTS)
-OPERATIONS: tuple[Operation[Any], ...] = (CROP, *TRANSFORMS, WARP, *COLOUR, ERASE, AUTOMATIC, *MIXING)
+OPERATIONS: tuple[Operation[Any], ...] = (CROP, *TRANSFORMS, WARP, *COLOUR, ERASE, AUTOMATIC, MOSAIC, *MIXING)
 
 
 def settings_of(*stages: Stage) -> tuple[str, ...]:

@@ -87,6 +87,8 @@ class Policy:
             never.
         cutmix: likewise, of a pasted rectangle (Yun et al. 2019, arXiv:1905.04899). With both, each gets half of the
             batches.
+        mosaic: the share of images that are shown beside three others, each in its part of the input (Bochkovskiy et
+            al. 2020, arXiv:2004.10934); for boxes and masks.
         repeats: how often an image appears in an epoch, each time with other draws, while other images wait for the
             next epoch (Hoffer et al. 2019, arXiv:1901.09335).
     """
@@ -124,6 +126,7 @@ class Policy:
     strength: float = 9.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    mosaic: float = 0.0
     repeats: int = 1
 
     def __post_init__(self) -> None:

@@ -13,9 +13,9 @@ from hubel.core.errors import DataError, OptionError
 from hubel.core.outputs import make_folder, output_file
 from hubel.core.random import permutation
 from hubel.core.ranges import check_range
-from hubel.data.annotation import AnnotatedSource
-from hubel.data.annotation_sheet import draw_augmented
-from hubel.data.augment import Augmentation, Policy, draw_augmentations, find_policy, transform_image
+from hubel.data.annotation import MASKS, AnnotatedSource
+from hubel.data.annotation_sheet import draw_augmented, draw_marks
+from hubel.data.augment import Augmentation, Policy, find_policy, transform_image
 from hubel.data.augment.automatic import AUTOMATIC_LISTS, automatic_level
 from hubel.data.augment.draws import single
 from hubel.data.augment.named import SMALL
@@ -81,17 +81,19 @@ def preview_policy(data: Any, name: str, out: Path | None = None, *, size: int =
     preprocess = _input(index, size, annotated=isinstance(dataset.source, AnnotatedSource))
     policy = find_policy(name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
     policy = with_principal_axes(policy, dataset.images(preprocess))
-    images = dataset.images(preprocess, rows)
+    source = dataset.source if isinstance(dataset.source, AnnotatedSource) else None
+    images = dataset.images(preprocess, rows, annotations=MASKS if source else "")
     shown = []
     for position, row in enumerate(rows.tolist()):
         positions = np.full(VARIANTS, position)
         variants = images.augmented(positions, policy, seed, np.arange(VARIANTS))
         tiles = [*images.pixels(positions[:1]), *variants]
-        draws = draw_augmentations(policy, seed, np.arange(VARIANTS), np.full(VARIANTS, row))
-        tiles = _marked(tiles, dataset, row, preprocess, [Augmentation(), *draws])
-        marked = isinstance(dataset.source, AnnotatedSource)
-        name = Path(index.paths[row]).name if marked else _title(index, row)
-        shown.append(PreviewRow(name=name, tiles=tiles))
+        if source is not None:
+            plain = images.augmented_annotations(positions[:1], Policy(), seed, positions[:1])
+            moved = images.augmented_annotations(positions, policy, seed, np.arange(VARIANTS))
+            tiles = [draw_marks(*pair, source) for pair in zip(tiles, (*plain, *moved), strict=True)]
+        title = Path(index.paths[row]).name if source else _title(index, row)
+        shown.append(PreviewRow(name=title, tiles=tiles))
     heads = ["unchanged", *(f"epoch {epoch + 1}" for epoch in range(VARIANTS))]
     out = out or make_folder(None, verb="preview", name=f"preview-{dataset.name}") / "augmentation.png"
     save_figure(draw_preview_sheet(shown, heads, f"Augmentation: {_policy_title(name)}", gap_after=1), out)

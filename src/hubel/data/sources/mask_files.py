@@ -47,6 +47,7 @@ MASK_SUFFIXES = frozenset({".png", ".bmp", ".gif", ".tif", ".tiff", ".jpg", ".jp
 COLOUR = 1 << 24
 _MOST_VALUES = 256  # in one mask; a photo has thousands of colours
 _WHITE = 255
+_ENOUGH_MASKS, _KINDS_OF_COUNTS = 8, 3  # before numbers without gaps are taken for those of objects
 _MANIFEST, _VERSION = "manifest.json", 1
 _CHUNK = 16
 
@@ -213,6 +214,18 @@ class MaskFiles:
             self._save()
         found = {value for facts in self._facts for value in facts.values.tolist()}
         return sorted(found)
+
+    def most_objects(self) -> int:
+        """Return the highest number of an object where the masks number the objects of each image; 0 where not.
+
+        Then the values of each mask run from 0 to their number without a gap, and images have different numbers of
+        them, some of them several. Classes leave gaps: an image with the class 3 need not have 1 and 2.
+        """
+        masks = [one.values.tolist() for one in self._facts if one.width and not one.reason]
+        counts = {len(values) - 1 for values in masks}
+        alike = all(values == list(range(len(values))) for values in masks)
+        several = len(masks) >= _ENOUGH_MASKS and len(counts) >= _KINDS_OF_COUNTS and max(counts) >= _KINDS_OF_COUNTS
+        return max(counts) if alike and several else 0
 
     def checked(self, sizes: Sequence[tuple[int, int]], orientations: NDArray[np.uint8]) -> CheckedMasks:
         """Compare the masks with the sizes of their images, width and height, and count the classes."""

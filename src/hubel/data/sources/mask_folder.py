@@ -17,7 +17,7 @@ from hubel.data.sources.annotated import AnnotatedFiles, data_root
 from hubel.data.sources.class_files import named_classes, named_colours
 from hubel.data.sources.kind import SourceKind, SourceRequest
 from hubel.data.sources.listing import ListingBuilder, PassedOver, split_code
-from hubel.data.sources.mask_files import MASK_SUFFIXES, MaskFiles, coding_of, mask_values
+from hubel.data.sources.mask_files import MASK_SUFFIXES, MaskCoding, MaskFiles, coding_of, mask_values
 from hubel.data.sources.objects import Flaws, MarkedImage
 from hubel.data.sources.walk import image_files, is_folder, visible_entries
 
@@ -143,8 +143,12 @@ class MaskFolder(AnnotatedFiles):
         )
         found = self._masks.scan()
         places = self._places(marked)
-        self._masks.coding = coding_of(
-            found, names=named_classes(places), colours=named_colours(places), void=self._void, where=self.location
+        names = named_classes(places)
+        most = self._masks.most_objects() if not names and self._void is None else 0
+        self._masks.coding = (
+            _objects_coding(most)
+            if most
+            else coding_of(found, names=names, colours=named_colours(places), void=self._void, where=self.location)
         )
         self.names = self.mask_names = self._masks.coding.names
         return marked
@@ -154,6 +158,15 @@ class MaskFolder(AnnotatedFiles):
         folders = dict.fromkeys(self.root / Path(image.mask).parent for image in images if image.mask)
         above = dict.fromkeys(folder.parent for folder in folders)
         return list(dict.fromkeys([self.root, *above, *folders]))[:20]
+
+
+def _objects_coding(most: int) -> MaskCoding:
+    """Return the coding of masks that number the objects of each image, up to so many."""
+    note = (
+        f"the masks number the objects of each image, 1 to {most} without a gap, and name no classes: every object is "
+        "foreground; a file classes.txt beside them, with a name a line from 0 on, makes the numbers classes"
+    )
+    return MaskCoding(names=("background", "foreground"), classes={0: 0}, others=1, notes=(note,))
 
 
 def _split_of(folder: str) -> int | None:
