@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hubel.data.preprocess import Preprocess
+from hubel.inference.answers import box_rows
 from hubel.inference.box_decoding import decode_boxes, network_boxes
 from hubel.inference.box_overlap import box_areas, box_iou
 from hubel.inference.suppression import suppress
@@ -92,8 +93,8 @@ def test_boxes_come_back_in_pixels_of_the_image(resize: str) -> None:
         middle = (shares * (np.arange(len(shares)) + 0.5)).sum() / shares.sum()
         corners.append((middle - shares.sum() / 2, middle + shares.sum() / 2))
     (left, right), (top, bottom) = corners
-    output = np.array([[left / 96, top / 64, right / 96, bottom / 64, 20, 20]], np.float32)
-    found = decode_boxes(output, preprocess, (height, width))
+    rows = np.array([[left / 96, top / 64, right / 96, bottom / 64, 1, 0]], np.float32)
+    found = decode_boxes(rows, preprocess, (height, width))
     assert found.boxes[0] == pytest.approx(shown, abs=2.0)
     assert found.scores[0] == pytest.approx(1)
 
@@ -101,4 +102,4 @@ def test_boxes_come_back_in_pixels_of_the_image(resize: str) -> None:
 def test_boxes_are_cut_at_the_edges_of_the_image() -> None:
     preprocess = Preprocess(100, 100, 3, "squash", **PLAIN)
     output = np.array([[-0.5, 0.2, 0.5, 1.7, 20, 20], [1.1, 0.2, 1.4, 0.4, 20, 20]], np.float32)
-    assert decode_boxes(output, preprocess, (50, 200)).boxes.round(3).tolist() == [[0, 10, 100, 50]]
+    assert decode_boxes(box_rows(output), preprocess, (50, 200)).boxes.round(3).tolist() == [[0, 10, 100, 50]]

@@ -18,6 +18,7 @@ from hubel.data.annotation import Annotation
 from hubel.data.index import scan
 from hubel.data.loading import Images, Labelled
 from hubel.data.preprocess import Preprocess
+from hubel.inference.answers import answers
 from hubel.inference.dense import DenseModel
 from hubel.inference.detections import Detections
 from hubel.nn.points import pyramid_points
@@ -62,11 +63,11 @@ class Known(DenseModel):
 
     def __init__(self, card: ModelCard, outputs: NDArray[np.float32]) -> None:
         super().__init__(card)
-        self.answers = outputs
+        self.known = outputs
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        now, self.answers = self.answers[: len(pixels)], self.answers[len(pixels) :]
-        return now
+        now, self.known = self.known[: len(pixels)], self.known[len(pixels) :]
+        return answers(now, self.card)
 
 
 def test_the_data_has_what_is_tried() -> None:
@@ -148,8 +149,8 @@ def test_a_model_shows_from_its_own_score_on() -> None:
     usual = evaluate(Known(_card("detect", "fcos"), outputs), IMAGES, np.arange(12)).to_json()["shown"]
     assert usual["precision"] < 0.7
     for card, more in ((sure, 0), (_card("detect", "fcos"), 1)):
-        answers = [Known(card, outputs).decode(output, (SIDE, SIDE)) for output in outputs]
-        assert [len(one.boxes) for one, _ in answers] == [len(one.boxes) + more for one in TRUTH]
+        found = [Known(card, outputs).decode(rows, (SIDE, SIDE)) for rows in answers(outputs, card)]
+        assert [len(one.boxes) for one, _ in found] == [len(one.boxes) + more for one in TRUTH]
     assert ModelCard.from_json(json.loads(json.dumps(sure.to_json()))).shown_score == 0.95
     assert "shown_score" not in _card("detect", "fcos").to_json()
     with pytest.raises(OptionError, match=r"0 to 1, not 1\.5"):

@@ -180,8 +180,6 @@ def test_the_labels_say_what_the_task_is(run: hubel.RunResult) -> None:
     numbers = json.loads((run.folder / "metrics.json").read_text())
     assert numbers["pck"] > 0.9, "dots are learnt"
     assert numbers["pck_mean_pose"] < 0.2
-    assert run.evaluation is not None
-    assert "worst_images" in {drawing.name for drawing in run.evaluation.drawings()}
     card = hubel.load(run.model).card
     assert (card.classes, card.objects, card.task) == (Dots.point_names, ("figure",), "key_points")
     assert card.skeleton is not None

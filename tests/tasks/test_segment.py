@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 import hubel
+from hubel.core.errors import OptionError
 from hubel.data.annotation import IGNORED, MASKS, Annotation
 from hubel.data.augment import Policy
 from hubel.data.dataset import open_dataset
@@ -22,9 +24,13 @@ from hubel.data.preprocess import Preprocess
 from hubel.evaluation import evaluate_file
 from hubel.explain import explain
 from hubel.explain.dense_scores import PixelMeans, load_explained
-from hubel.export import export
+from hubel.export import OnnxQuantiser, export, quantise
+from hubel.export.annotated_cost import AnnotatedCheck
+from hubel.export.onnx_graph import onnx_network
 from hubel.inference.bulk_job import BulkJob, local_rows
 from hubel.inference.dense import DenseModel
+from hubel.inference.dense_predictor import DensePredictor
+from hubel.inference.predictor import load_network
 from hubel.metrics.segmentation import measure_segmentation, pixel_confusion
 from hubel.models.catalogue import build_model
 from hubel.nn.dense import DenseNetwork
@@ -35,6 +41,7 @@ from hubel.training.optimizer import make_optimizer
 from hubel.training.plan import OptimizerSettings
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
+from hubel.weights.model_file import read_card, save_model
 from squares import SIDE, Squares
 
 RECIPE = {
@@ -123,6 +130,51 @@ def test_an_exported_file_answers_alike(run: hubel.RunResult, tmp_path: Path) ->
         assert other.annotation.mask is not None
         assert (one.annotation.mask == other.annotation.mask).mean() > 0.999
         assert one.scores == pytest.approx(other.scores, abs=1e-4)
+    # A stranger needs the file and ONNX Runtime alone.
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    classes, scores = session.run(["classes", "scores"], {"images": np.stack(images)})
+    assert classes.dtype == np.uint8
+    assert (classes[0] == mine.predict(images)[0].annotation.mask).mean() > 0.999
+    assert scores.mean((1, 2)) == pytest.approx([one.scores[0] for one in mine.predict(images)], abs=1e-4)
+
+
+def test_int8_costs_what_the_masks_say(run: hubel.RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, card = load_network(run.model)
+    images = open_dataset(Squares(16, seed=3)).images(card.preprocess, annotations=MASKS)
+    check = AnnotatedCheck(card=card, images=images, targets=np.arange(16))
+    graph, pixels = onnx_network(network, card), images.pixels(np.arange(16))
+    done = OnnxQuantiser(max_drop=0.05, check=check).quantise_with_cost(graph, pixels)
+    others = images.subset(np.arange(1, 16, 2))
+    before = find_task("segment").evaluate(DensePredictor(network, card), others, others.rows).to_json()["mean_iou"]
+    assert (done.cost.images, done.cost.measure) == (8, "mean_iou")
+    assert done.cost.accuracy_before == pytest.approx(before, abs=1e-3)
+    assert done.cost.drop < 0.05
+    assert done.cost.agreement is None
+    assert str(done).startswith(f"mean_iou {before:.1%} before, ")
+    assert len(done.model) < len(graph) / 2
+    monkeypatch.setattr(quantise, "_most_sensitive_first", lambda *_: [])  # no layer may return to float
+    with pytest.raises(OptionError, match=r"int8 costs too much.*mean_iou .*% before"):
+        OnnxQuantiser(max_drop=-0.5, check=check).quantise_with_cost(graph, pixels)
+
+
+def test_int8_without_masks_is_refused(run: hubel.RunResult, tmp_path: Path) -> None:
+    Image.fromarray(Squares(1).read(0, "")).save(tmp_path / "photo.png")
+    with pytest.raises(OptionError, match=r"--int8 of unet needs images with labels.*no masks to learn from"):
+        export(run.model, tmp_path / "m.onnx", int8=True, data=str(tmp_path))
+
+
+def test_a_stage_that_is_tapped_inside_is_explained(run: hubel.RunResult, tmp_path: Path) -> None:
+    """The head of LR-ASPP reads a block within a stage of the backbone, which then never runs as a whole."""
+    options = {"backbone_options": "width=0.25"}
+    card = replace(read_card(run.model), model="lraspp_mobilenet_v3_large", options=options)
+    network = card.create()
+    assert any(".block" in tap for tap in network.taps)  # type: ignore[union-attr]
+    save_model(tmp_path / "m.safetensors", network.state_dict(), card)
+    predictor = load_explained(tmp_path / "m.safetensors")
+    for layer in (None, "network.backbone.stages.2.0"):
+        (found,) = explain(predictor, Squares(1).read(0, ""), method="gradcam", layer=layer, label="bright")
+        assert found.map.shape == (SIDE, SIDE)
+        assert np.isfinite(found.map).all()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from hubel.models.catalogue import build_model, list_models
 from hubel.weights.convert import convert_file
 from hubel.weights.create import create_model
 from hubel.weights.foreign import Varying, fit_weights, renamed
+from hubel.weights.hub_card import hub_card
 from hubel.weights.keymaps import MAPS, key_maps
 from hubel.weights.model_file import load_model
 from hubel.weights.weight_file import read_weights
@@ -312,5 +313,8 @@ def test_a_segmenter_is_converted(tmp_path: Path) -> None:
     converted = convert_file(tmp_path / "file.pth", "lraspp_mobilenet_v3_large", options=options)
     assert (converted.card.dense, converted.card.task) == ("maps", "segment")
     assert converted.card.classes == tuple("0123456789")
+    page = hub_card(converted.card)
+    assert "pipeline_tag: image-segmentation" in page
+    assert "Predict the class of each pixel: 0, 1," in page
     loaded = load_model(converted.path)[0]
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())

@@ -34,7 +34,8 @@ def export(
     """Export a model as one file that hubel predict runs without torch and any ONNX tool opens.
 
     The file takes images of the network's size as bytes, (n, height, width, channels), and contains normalisation,
-    temperature and softmax. Its output is compared with the model's before it is written.
+    temperature and softmax; of detectors, suppression, and of segmenters, the choice of a class. Its output is compared
+    with the model's before it is written.
 
     Args:
         model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
@@ -42,7 +43,8 @@ def export(
         format: onnx; torchscript (for libtorch), openvino (.xml and .bin), or the weights alone under the names of timm
             or torchvision.
         int8: quantise to int8, which is two to four times as fast on most processors; needs --data.
-        data: images for the comparison and for the calibration of int8. With labels, the loss of accuracy is measured.
+        data: images for the comparison and for the calibration of int8. With labels, the loss of accuracy is measured:
+            of average precision for boxes, of mean IoU for masks, which need them.
         root: folder that the paths of a table start at.
         max_drop: largest loss of accuracy (without labels: of agreement) by int8, in percentage points; if it is
             larger, nothing is written.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -68,6 +69,21 @@ class Annotation:
         given = self.points[..., 2:] > 0
         points = np.concatenate([np.where(given, self.points[..., :2] + shift, 0), self.points[..., 2:]], -1)
         return replace(self, boxes=self.boxes + np.tile(shift, 2), points=points)
+
+    def mirrored(self, width: int, point_mirror: Sequence[int] = ()) -> Annotation:
+        """Return the annotation of the mirror image.
+
+        Args:
+            width: of the image, in pixels.
+            point_mirror: for each key point, the position of the one that it becomes; none change places if empty.
+        """
+        boxes, points = self.boxes.copy(), self.points.copy()
+        boxes[:, [0, 2]] = width - self.boxes[:, [2, 0]]
+        points[..., 0] = np.where(points[..., 2] > 0, width - points[..., 0], 0)
+        if points.size and len(point_mirror):
+            points = points[:, list(point_mirror)]
+        mask = None if self.mask is None else np.ascontiguousarray(self.mask[:, ::-1])
+        return replace(self, boxes=boxes, points=points, mask=mask)
 
     def resized(self, size: tuple[int, int], to: tuple[int, int]) -> Annotation:
         """Return the annotation of the image at another size.

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.export.onnx_graph import OPSET
+from hubel.export.graph_builder import GraphBuilder, GraphOutput
 from hubel.inference.onnx_file import INPUT, NOVELTY, OUTPUTS
 from hubel.inference.quiet import undisturbed
 from hubel.inference.tta import view_indices
@@ -21,7 +20,6 @@ from hubel.weights.card import ModelCard
 
 with undisturbed():
     import onnx
-    from onnx import helper, numpy_helper
 
 __all__ = ["mean_of_graphs", "with_views"]
 
@@ -76,7 +74,7 @@ def with_views(model: bytes, card: ModelCard) -> bytes:
     return graph.finished(mean, *unchanged)
 
 
-class _Graph:
+class _Graph(GraphBuilder):
     """A graph from images to scores, while it is put together.
 
     Args:
@@ -84,46 +82,8 @@ class _Graph:
     """
 
     def __init__(self, card: ModelCard) -> None:
+        super().__init__()
         self._card = card
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
-        self._versions = {"": OPSET}
-        self._format = 0
-
-    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node and return the name of its output."""
-        name = output or f"{operator} {len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
-        return name
-
-    def constant(self, value: Any) -> str:
-        """Add a constant and return its name."""
-        name = f"constant {len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def include(self, model: bytes, prefix: str, images: str, outputs: Sequence[str]) -> list[str]:
-        """Add what a graph computes some outputs with, under names with a prefix, and return the outputs' names."""
-        part = onnx.ModelProto.FromString(model)
-        for opset in part.opset_import:
-            self._versions[opset.domain] = max(opset.version, self._versions.get(opset.domain, 0))
-        self._format = max(self._format, part.ir_version)
-        needed = set[str]().union(*(_ancestors(part.graph, output) for output in outputs))
-
-        def renamed(name: str) -> str:
-            return images if name == INPUT else prefix + name if name else ""
-
-        for node in part.graph.node:
-            if needed.intersection(node.output):
-                node.name = renamed(node.name)
-                node.input[:], node.output[:] = map(renamed, node.input), map(renamed, node.output)
-                self._nodes.append(node)
-        # Shapes that the part states are left out: of several views of each image, its batch is not the input's.
-        for constant in part.graph.initializer:
-            if constant.name in needed:
-                constant.name = renamed(constant.name)
-                self._constants.append(constant)
-        return [renamed(output) for output in outputs]
 
     def view(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> str:
         """Add what shows these rows and columns of the images, enlarged if they are fewer; return its name."""
@@ -159,18 +119,14 @@ class _Graph:
 
     def finished(self, scores: str, novelty: str = "") -> bytes:
         """Return the serialised graph with these scores, the logits that they would come from, and novelty if any."""
-        card, p = self._card, self._card.preprocess
+        card = self._card
         self.add("Identity", scores, output=OUTPUTS[0])
         self.add("Identity", self._logits(scores), output=OUTPUTS[1])
-        images = helper.make_tensor_value_info(INPUT, onnx.TensorProto.UINT8, ["n", p.height, p.width, p.channels])
-        outputs = [helper.make_tensor_value_info(o, onnx.TensorProto.FLOAT, ["n", len(card.classes)]) for o in OUTPUTS]
+        outputs: list[GraphOutput] = [(name, onnx.TensorProto.FLOAT, ["n", len(card.classes)]) for name in OUTPUTS]
         if novelty:
             self.add("Identity", novelty, output=NOVELTY)
-            outputs.append(helper.make_tensor_value_info(NOVELTY, onnx.TensorProto.FLOAT, ["n"]))
-        graph = helper.make_graph(self._nodes, "hubel", [images], outputs, initializer=self._constants)
-        opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(self._versions.items())]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=self._format, producer_name="hubel")
-        return model.SerializeToString()  # type: ignore[no-any-return]
+            outputs.append((NOVELTY, onnx.TensorProto.FLOAT, ["n"]))
+        return self.serialised(card.preprocess, outputs)
 
     def _logits(self, scores: str) -> str:
         card = self._card
@@ -184,18 +140,6 @@ class _Graph:
             return self.add("Mul", logs, self.constant(np.float32(card.temperature)))
         others = self.add("Sub", self.constant(np.float32(1)), bounded)
         return self.add("Sub", logs, self.add("Log", others))
-
-
-def _ancestors(graph: Any, output: str) -> set[str]:
-    """Return the names of all values that an output depends on, its own included."""
-    makers = {name: node for node in graph.node for name in node.output}
-    needed, open_names = set[str](), [output]
-    while open_names:
-        name = open_names.pop()
-        if name not in needed:
-            needed.add(name)
-            open_names += makers[name].input if name in makers else []
-    return needed - {""}
 
 
 def _bilinear(source: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

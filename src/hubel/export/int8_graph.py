@@ -39,7 +39,8 @@ __all__ = ["Int8Graph", "run_batches"]
 Pixels = NDArray[np.uint8]
 
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
-_INT8_OPERATORS = sorted({*QDQRegistry, *QLinearOpsRegistry})  # the operators that are computed in 8 bits
+# The operators that are computed in 8 bits. No engine has this norm in 8 bits, and rounding its scale gains nothing.
+_INT8_OPERATORS = sorted({*QDQRegistry, *QLinearOpsRegistry} - {"InstanceNormalization"})
 _BATCH = 8  # images; the maps of more do not stay in the caches
 
 
@@ -49,16 +50,21 @@ class Int8Graph:
     Args:
         model: output of `onnx_network` for a classifier.
         images: calibration images, uint8 `(n, height, width, channels)`.
+        float_ends: leave the last products in float32: a map with 256 steps of a box's sides, or of the scores of
+            pixels, is too coarse, and they are a hundredth of the work.
 
     Attributes:
         layers: names of the nodes of each layer, by the name of its first node.
     """
 
-    def __init__(self, model: bytes, images: Pixels) -> None:
+    def __init__(self, model: bytes, images: Pixels, *, float_ends: bool = False) -> None:
         self._graph = _simplified(model)
         self._weights = {weight.name: weight for weight in self._graph.graph.initializer}
         self._nodes = {node.name: node for node in self._graph.graph.node}
         self.layers = self._find_layers()
+        self._tail = self._find_tail()
+        ends = {layer for layer in self.layers if {*self._nodes[layer].output} <= self._tail}
+        self._ends = ends if float_ends and ends != self.layers.keys() else set[str]()
         self._statistics = self._measure(images)
 
     def _find_layers(self) -> dict[str, list[str]]:
@@ -76,6 +82,14 @@ class Int8Graph:
                 needed |= {*node.input}
                 nodes.append(node)
         return nodes[::-1]
+
+    def _find_tail(self) -> set[str]:
+        """Return the values that no product depends on."""
+        read = set[str]()
+        for node in reversed(self._for_logits()):
+            if node.op_type in _PRODUCTS or read & {*node.output}:
+                read |= {*node.input}
+        return {name for node in self._nodes.values() for name in node.output} - read
 
     def _measure(self, images: Pixels) -> dict[tuple[str, str], Any]:
         """Measure the maps: extremes, channel means and shapes, by operator and name; no map is stored."""
@@ -137,6 +151,7 @@ class Int8Graph:
 
     def quantised(self, float_layers: Collection[str]) -> bytes:
         """Return the graph in int8, serialised, with `float_layers` left in float32."""
+        float_layers = {*float_layers, *self._ends}
         graph = onnx.ModelProto()
         graph.CopyFrom(self._graph)
         for node in graph.graph.node:
@@ -182,8 +197,14 @@ class Int8Graph:
         """Return a model with quantised nodes in the place of those that are not left in float32."""
         nodes = {name for layer, names in self.layers.items() if layer not in float_layers for name in names}
         # A mean after the last product outputs the logits: in 256 steps, the best two would often be equal.
-        last = list(self.layers.values())[-1][1:]
-        nodes -= {name for name in last if self._nodes[name].op_type not in ("Relu", "Clip")}
+        products = {name for layer in self.layers for name in self._nodes[layer].output}
+        nodes -= {
+            name
+            for name, node in self._nodes.items()
+            if {*node.output} <= self._tail
+            and name not in self.layers
+            and not (node.op_type in ("Relu", "Clip") and node.input[0] in products)
+        }
         with undisturbed():
             quantizer = QDQQuantizer(
                 graph,

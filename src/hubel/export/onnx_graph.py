@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
+from hubel.inference.box_decoding import SHOWN_SCORE
+from hubel.inference.box_overlap import box_iou
+from hubel.inference.dense_predictor import DensePredictor
 from hubel.inference.engines.registry import open_onnx
 from hubel.inference.fold import folded
 from hubel.inference.onnx_file import INPUT, NOVELTY, OUTPUTS
@@ -34,6 +38,7 @@ __all__ = [
     "TOLERANCE",
     "FromBytes",
     "Parity",
+    "check_answers",
     "check_parity",
     "check_scores",
     "example_images",
@@ -44,6 +49,8 @@ OPSET = 17
 TOLERANCE = 1e-3  # the largest difference of a score that rounding explains
 NOVELTY_TOLERANCE = 1e-2  # likewise of the novelty, of which the threshold is 1; logits are not bounded as scores are
 _EQUAL = 0.999  # share of the places of an image whose best class is the same: at edges, two are equally good
+_SAME_BOX = 0.999  # intersection over union
+_MOST_OTHER = 0.02  # share of images whose boxes may be others: which of two overlapping ones stays may turn on a bit
 
 
 class FromBytes(nn.Module):
@@ -160,7 +167,8 @@ class Parity:
         top1_equal: number of images whose highest score is at the same index.
         largest_difference: largest absolute difference of a score.
         largest_novelty_difference: largest absolute difference of the novelty; None for a file without it.
-        dense: there is an answer at each place of an image; those of an image are equal if 99.9 % of them are.
+        dense: the kind of answer of a network that annotates images: those of an image are the same if 99.9 % of its
+            places have the same class, or if the boxes that are shown have the same classes and overlap by 99.9 %.
     """
 
     engine: str
@@ -168,11 +176,10 @@ class Parity:
     top1_equal: int
     largest_difference: float
     largest_novelty_difference: float | None = None
-
-    dense: bool = False
+    dense: str = ""
 
     def __str__(self) -> str:
-        best = "best class" if not self.dense else "answer at 99.9% of all places"
+        best = {"": "best class", "boxes": "boxes"}.get(self.dense, "answer at 99.9% of all places")
         same = f"{self.top1_equal} of {self.images} images have the same {best} as in torch"
         novelty = self.largest_novelty_difference
         newer = "" if novelty is None else f", novelty by at most {novelty:.1g}"
@@ -258,7 +265,7 @@ def check_scores(compute: Compute, card: ModelCard, model: bytes, pixels: NDArra
         top1_equal=int(((exact.argmax(1) == found.argmax(1)).reshape(len(pixels), -1).mean(1) >= _EQUAL).sum()),
         largest_difference=float(np.abs(exact - found).max()),
         largest_novelty_difference=novelty_difference,
-        dense=bool(card.dense),
+        dense=card.dense,
     )
     if novelty_difference is not None and not novelty_difference <= NOVELTY_TOLERANCE:
         raise OptionError(
@@ -270,3 +277,49 @@ def check_scores(compute: Compute, card: ModelCard, model: bytes, pixels: NDArra
             f"best class, and scores differ by up to {parity.largest_difference:.2g}"
         )
     return parity
+
+
+def check_answers(network: nn.Module, card: ModelCard, model: bytes, pixels: NDArray[np.uint8]) -> Parity:
+    """Compare the answers of an exported file with those of torch, on resized images uint8 `(n, h, w, c)`.
+
+    Args:
+        network: annotates images.
+        card: its card.
+        model: graph that answers; see `hubel.export.decoded`.
+        pixels: images.
+
+    Raises:
+        OptionError: they differ by more than rounding explains.
+    """
+    run, mine, size = open_onnx("onnxruntime", model, lanes=1), DensePredictor(network, card), exported_batch_size(card)
+    compare = partial(_same_boxes, shown=card.shown_score or SHOWN_SCORE) if card.dense == "boxes" else _same_places
+    found: list[tuple[bool, float]] = []
+    for start in range(0, len(pixels), size):
+        batch = pixels[start : start + size]
+        found += map(compare, mine.outputs(batch), run(batch))
+    parity = Parity(
+        engine=f"onnxruntime {version('onnxruntime')}",
+        images=len(pixels),
+        top1_equal=sum(same for same, _ in found),
+        largest_difference=max(difference for _, difference in found),
+        dense=card.dense,
+    )
+    most = _MOST_OTHER * len(pixels) if card.dense == "boxes" else 0
+    if len(pixels) - parity.top1_equal > most or not parity.largest_difference <= TOLERANCE:
+        raise OptionError(f"the exported file differs from the network: {parity}")
+    return parity
+
+
+def _same_places(mine: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[bool, float]:
+    """Compare class and score of each place, `(2, h, w)`."""
+    same = mine[0] == other[0]
+    return bool(same.mean() >= _EQUAL), float(np.abs(mine[1] - other[1])[same].max(initial=0.0))
+
+
+def _same_boxes(mine: NDArray[np.float32], other: NDArray[np.float32], *, shown: float) -> tuple[bool, float]:
+    """Compare the objects with a score of `shown`, `(k, 6)`; those within rounding of it may lack in one."""
+    one, two = (rows[rows[:, 4] >= shown - TOLERANCE].astype(np.float64) for rows in (mine, other))
+    same = (box_iou(one[:, :4], two[:, :4]) > _SAME_BOX) & (one[:, None, 5] == two[None, :, 5])
+    alone = [*one[~same.any(1), 4], *two[~same.any(0), 4]]
+    differences = np.abs(one[:, None, 4] - two[None, :, 4])[same]
+    return not any(score > shown + TOLERANCE for score in alone), float(differences.max(initial=0.0))

@@ -1,11 +1,11 @@
-"""Quantisation of exported classifiers to int8, with the layers that lose too much left in float32."""
+"""Quantisation of exported networks to int8, with the layers that lose too much left in float32."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from hubel.core.errors import OptionError
 from hubel.export.int8_graph import Int8Graph, run_batches
 from hubel.inference.onnx_file import OUTPUTS
 
-__all__ = ["OnnxQuantiser", "QuantisationCost", "Quantised", "measure_cost"]
+__all__ = ["Check", "FloatReference", "OnnxQuantiser", "QuantisationCost", "Quantised", "measure_cost", "outputs_of"]
 
 Pixels = NDArray[np.uint8]
 Targets = NDArray[np.integer[Any]]
@@ -30,35 +30,39 @@ class QuantisationCost:
 
     Attributes:
         images: number of images compared.
-        agreement: share of the images with the same best class as in float32, 0 to 1.
+        agreement: share of the images with the same best class as in float32, 0 to 1; None where an image has more
+            than one class.
         accuracy_before: accuracy in float32, 0 to 1; None without labels.
         accuracy_after: accuracy in int8, 0 to 1; None without labels.
         standard_error: of `drop`, for other images of the same kind.
+        measure: name of the accuracy.
     """
 
     images: int
-    agreement: float
+    agreement: float | None = None
     accuracy_before: float | None = None
     accuracy_after: float | None = None
     standard_error: float = 0.0
+    measure: str = "accuracy"
 
     @property
     def drop(self) -> float:
         """Loss as a share of the images: of accuracy with labels, of agreement without."""
         if self.accuracy_before is None or self.accuracy_after is None:
-            return 1 - self.agreement
+            return 1 - (self.agreement or 0.0)
         return self.accuracy_before - self.accuracy_after
 
     def __str__(self) -> str:
-        same = f"{self.agreement:.1%} of {self.images:,} images have the same best class"
+        same = f"{self.agreement or 0.0:.1%} of {self.images:,} images have the same best class"
         if self.accuracy_before is None or self.accuracy_after is None:
             return same
-        return f"accuracy {self.accuracy_before:.1%} before, {self.accuracy_after:.1%} after; {same}"
+        change = f"{self.measure} {self.accuracy_before:.1%} before, {self.accuracy_after:.1%} after"
+        return f"{change} on {self.images:,} images" if self.agreement is None else f"{change}; {same}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantised:
-    """An exported classifier in int8.
+    """An exported network in int8.
 
     Attributes:
         model: serialised ONNX graph, with unchanged inputs and outputs.
@@ -86,9 +90,26 @@ class Quantised:
         return f"{self.cost}; {len(self.float_layers)} of {self.layers} layers stay float{names}"
 
 
+class FloatReference(Protocol):
+    """A network in float32, with images on which quantised ones are compared with it."""
+
+    def cost(self, quantised: bytes) -> QuantisationCost:
+        """Measure the cost of a quantised model."""
+
+    def probes(self, count: int) -> Pixels:
+        """Return so many of the images at most, uint8 `(n, height, width, channels)`."""
+
+
+class Check(Protocol):
+    """Images that measure another cost than that of a classifier."""
+
+    def halves(self, model: bytes) -> tuple[FloatReference, FloatReference]:
+        """Return a network in float32 with every other image, and with those between."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OnnxQuantiser:
-    """Quantiser of exported classifiers; see `hubel.inference.engines.quantiser.Quantiser`.
+    """Quantiser of exported networks; see `hubel.inference.engines.quantiser.Quantiser`.
 
     All layers are quantised first. While the cost is too high, the layers that change the logits most when quantised
     alone return to float32: first one, then 2, 4, 8 of them. The result runs on ONNX Runtime and on OpenVINO. Equal
@@ -100,22 +121,23 @@ class OnnxQuantiser:
 
     Attributes:
         max_drop: largest cost allowed on the images that choose the layers, 0 to 1; see `QuantisationCost.drop`.
-        check: images for both, uint8 `(n, height, width, channels)`, and their class numbers. None takes the samples,
-            of which only those that choose the layers then calibrate.
+        check: images for both, uint8 `(n, height, width, channels)`, and their class numbers, or what measures other
+            networks than classifiers. None takes the samples, of which only those that choose the layers then
+            calibrate.
     """
 
     max_drop: float = 0.01
-    check: tuple[Pixels, Targets] | None = None
+    check: tuple[Pixels, Targets] | Check | None = None
 
     def quantise(self, model: bytes, samples: Pixels) -> bytes:
-        """Return a classifier in int8, serialised; see `quantise_with_cost`."""
+        """Return a network in int8, serialised; see `quantise_with_cost`."""
         return self.quantise_with_cost(model, samples).model
 
     def quantise_with_cost(self, model: bytes, samples: Pixels) -> Quantised:
-        """Return a classifier in int8, the cost, and the layers that stay in float32.
+        """Return a network in int8, the cost, and the layers that stay in float32.
 
         Args:
-            model: output of `onnx_network` for a classifier.
+            model: output of `onnx_network`.
             samples: calibration images, uint8 `(n, height, width, channels)`, of the kind that the model is for; a
                 hundred are plenty.
 
@@ -124,18 +146,20 @@ class OnnxQuantiser:
                 half of its multiply-adds would stay in float32, or the cost on the other images is above the limit.
         """
         started = time.perf_counter()
-        if not len(samples) or (self.check and not len(self.check[0])):
+        is_classifier = self.check is None or isinstance(self.check, tuple)
+        if not len(samples) or (isinstance(self.check, tuple) and not len(self.check[0])):
             raise OptionError("int8 needs images to calibrate and to compare with, and there are none")
-        reference, others = _halves(model, *(self.check or (samples, None)))
-        graph = Int8Graph(model, samples if self.check else reference.images)
+        reference, others = self._references(model, samples)
+        calibration = samples if self.check else reference.probes(len(samples))
+        graph = Int8Graph(model, calibration, float_ends=not is_classifier)
         if not graph.layers:
             raise OptionError("this network has no convolution and no linear layer to quantise to int8")
-        if reference.logits.ndim != 2:
+        if is_classifier and outputs_of(model, reference.probes(1)).ndim != 2:
             raise OptionError("int8 is for classifiers: the cost for other networks cannot be measured")
         by_sensitivity: list[str] = []
         float_layers: list[str] = []
         while (cost := reference.cost(quantised := graph.quantised(float_layers))).drop > self.max_drop + 1e-9:
-            by_sensitivity = by_sensitivity or _most_sensitive_first(graph, reference)
+            by_sensitivity = by_sensitivity or _most_sensitive_first(graph, model, reference.probes(_PROBES))
             most = sum(share <= _MAX_FLOAT_SHARE for share in graph.cumulative_shares(by_sensitivity))
             if len(float_layers) == most:
                 raise OptionError(
@@ -154,6 +178,11 @@ class OnnxQuantiser:
             float_macs=graph.cumulative_shares(float_layers)[-1] if float_layers else 0.0,
             seconds=time.perf_counter() - started,
         )
+
+    def _references(self, model: bytes, samples: Pixels) -> tuple[FloatReference, FloatReference]:
+        if self.check is None or isinstance(self.check, tuple):
+            return _halves(model, *(self.check or (samples, None)))
+        return self.check.halves(model)
 
 
 def measure_cost(
@@ -195,11 +224,15 @@ class _Reference:
     @cached_property
     def logits(self) -> Logits:
         """Logits in float32."""
-        return _logits(self.model, self.images)
+        return outputs_of(self.model, self.images)
+
+    def probes(self, count: int) -> Pixels:
+        """Return images that are spread over all."""
+        return self.images[np.unique(np.linspace(0, len(self.images) - 1, count).astype(np.int64))]
 
     def cost(self, quantised: bytes) -> QuantisationCost:
         """Measure the cost of a quantised model."""
-        before, after = self.logits.argmax(1), _logits(quantised, self.images).argmax(1)
+        before, after = self.logits.argmax(1), outputs_of(quantised, self.images).argmax(1)
         agreement, n = float((before == after).mean()), len(self.images)
         if self.targets is None:
             lost = (before != after).astype(float)
@@ -222,17 +255,17 @@ def _halves(model: bytes, images: Pixels, targets: Targets | None) -> tuple[_Ref
     )
 
 
-def _most_sensitive_first(graph: Int8Graph, reference: _Reference) -> list[str]:
+def _most_sensitive_first(graph: Int8Graph, model: bytes, probes: Pixels) -> list[str]:
     """Sort the layers by the change of the logits when one layer alone is quantised, the largest first."""
-    probes = np.unique(np.linspace(0, len(reference.images) - 1, _PROBES).astype(np.int64))
+    exact = outputs_of(model, probes)
 
     def change(layer: str) -> float:
         alone = graph.quantised(graph.layers.keys() - {layer})
-        return float(np.square(_logits(alone, reference.images[probes]) - reference.logits[probes]).sum())
+        return float(np.square(outputs_of(alone, probes) - exact).sum())
 
     return sorted(graph.layers, key=change, reverse=True)
 
 
-def _logits(model: bytes, images: Pixels) -> Logits:
-    """Return the logits `(n, ...)` of images."""
+def outputs_of(model: bytes, images: Pixels) -> Logits:
+    """Return the logits `(n, ...)` of a graph for images."""
     return np.concatenate([logits for (logits,) in run_batches(model, images, [OUTPUTS[1]])])

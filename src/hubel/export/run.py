@@ -14,8 +14,9 @@ from hubel.core.shell import shell_command
 from hubel.core.version import __version__
 from hubel.data.sources.kind import Rooted
 from hubel.export.compose import with_views
+from hubel.export.decoded import DECODED, decoded
 from hubel.export.formats import FORMATS, ExportFormat
-from hubel.export.onnx_graph import OPSET, Parity, check_parity, check_scores, onnx_network
+from hubel.export.onnx_graph import OPSET, Parity, check_answers, check_parity, check_scores, onnx_network
 from hubel.export.quantise import OnnxQuantiser, Quantised
 from hubel.export.sample import sample_images
 from hubel.inference.classifier import Classifier
@@ -81,7 +82,8 @@ def export(
         output: path of the file. If None, MODEL with another ending, beside it, or NAME.onnx in the working directory
             for a network by its name.
         form: name of the format, a key of `hubel.export.formats.FORMATS`.
-        int8: True to compute in int8 where that costs little; needs `data` and the format "onnx".
+        int8: True to compute in int8 where that costs little; needs `data` and the format "onnx". For networks that
+            annotate images, the data has annotations of their kind.
         data: images to compare and to calibrate with, see `open_dataset`. With labels of the model's classes, the cost
             of int8 is measured on those that the training held out. Parts of two photos, to compare on, if None.
         max_drop: largest cost of int8, as a share of all images, 0 to 1; measured on the image alone.
@@ -105,12 +107,18 @@ def export(
     sample = sample_images(data, card)
     averaging = find_task(card.task).model(network, card, tta=True) if tta else None
     exact = onnx_network(network, card)
-    parity = check_parity(network, card, exact, sample.check[:PARITY_IMAGES])
+    compared = sample.check[:PARITY_IMAGES]
+    if card.dense in DECODED:
+        parity = check_answers(network, card, decoded(exact, card), compared)
+    else:
+        parity = check_parity(network, card, exact, compared)
     quantised = None
     if int8:
-        labelled = None if sample.targets is None else (sample.check, sample.targets)
-        quantised = OnnxQuantiser(max_drop=max_drop, check=labelled).quantise_with_cost(exact, sample.calibration)
+        quantiser = OnnxQuantiser(max_drop=max_drop, check=sample.measuring(card))
+        quantised = quantiser.quantise_with_cost(exact, sample.calibration)
     whole = quantised.model if quantised else exact
+    if card.dense in DECODED:
+        whole = decoded(whole, card)
     if isinstance(averaging, Classifier):
         card = card.rescored(tta=True, novelty=card.novelty)
         views, whole = with_views(exact, card), with_views(whole, card)

@@ -19,19 +19,22 @@ from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
 from hubel.core.errors import OptionError
 from hubel.core.progress import bar
 from hubel.core.random import permutation, uniform
+from hubel.data.annotation import Annotation
 from hubel.data.augment import VIEWS, Policy
 from hubel.data.balanced_order import draw_epochs
 from hubel.data.loading import Batch, Images, blank_input, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
 from hubel.features.store import ACTIVATIONS, PARTS, FeatureStore, StoredFeatures
-from hubel.features.views import image_key, view, view_name
+from hubel.features.views import annotation_view, image_key, view, view_name
 from hubel.inference.device import device_of
 from hubel.inference.engines.engine import Precision
 from hubel.inference.engines.frozen import OpenedEngine, open_frozen
 from hubel.inference.engines.registry import EngineChoice
 from hubel.inference.fold import folded
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.evaluating import evaluating
 from hubel.nn.freezing import ALL, frozen_part
+from hubel.nn.frozen_backbone import FrozenMaps
 from hubel.nn.network import Network
 from hubel.weights.card import ModelCard
 
@@ -60,11 +63,13 @@ class Features:
         images: from which they were computed.
         views: the maps of each view; view 0 is the image as evaluation sees it.
         precision: in which they were computed.
+        policy: that the views are drawn from.
     """
 
     images: Images
     views: Sequence[StoredFeatures]
     precision: Precision
+    policy: Policy = VIEWS
 
     @property
     def preprocess(self) -> Preprocess:
@@ -103,13 +108,21 @@ class Features:
             for number in np.unique(chosen).tolist():
                 in_view = chosen == number
                 out[in_view] = self.take(positions[in_view], number)
-            yield Batch(positions, out)
+            yield Batch(positions, out, annotations=self._annotations(positions, chosen))
 
     def in_sequence(self, batch_size: int) -> Iterator[Batch]:
         """Yield all images in order, in view 0."""
         for start in range(0, len(self), batch_size):
             positions = np.arange(start, min(start + batch_size, len(self)))
-            yield Batch(positions, self.take(positions))
+            annotations = self._annotations(positions, np.zeros_like(positions))
+            yield Batch(positions, self.take(positions), annotations=annotations)
+
+    def _annotations(self, positions: NDArray[np.int64], views: NDArray[np.int64]) -> tuple[Annotation, ...]:
+        """Return what is marked on views of images; nothing where no annotations are wanted."""
+        if not self.images.annotations:
+            return ()
+        pairs = zip(positions.tolist(), views.tolist(), strict=True)
+        return tuple(annotation_view(self.images, at, number, self.policy) for at, number in pairs)
 
     def network_input(self, pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
         """Return maps as the input of the part above the boundary: float32 `(n, c, h, w)`, or `(n, d)`."""
@@ -143,21 +156,24 @@ class FeatureExtractor:
     Args:
         network: of which it is a part; with the weights that are frozen.
         card: of the network.
-        boundary: where the part ends; see `hubel.nn.freezing.boundaries`.
+        boundary: where the part ends; see `hubel.nn.freezing.boundaries`. Of a dense network, "all" of its backbone.
         settings: engine, threads, views, type of the values.
         tell: takes a sentence that the user should read.
     """
 
     def __init__(
         self,
-        network: Network,
+        network: Network | DenseNetwork,
         card: ModelCard,
         boundary: str,
         *,
         settings: ExtractorSettings | None = None,
         tell: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.part = frozen_part(network, boundary)
+        dense = isinstance(network, DenseNetwork)
+        self.part = FrozenMaps(network) if isinstance(network, DenseNetwork) else frozen_part(network, boundary)
+        # A linear head is trained on the rounding of its features; deeper ones on rounded maps meet exact ones later.
+        self._int8 = boundary == ALL and not dense
         self.preprocess, self.boundary = card.preprocess, boundary
         self.settings, self._tell = settings or ExtractorSettings(), tell
         self._threads = self.settings.threads or torch.get_num_threads()
@@ -198,7 +214,7 @@ class FeatureExtractor:
             if len(_missing(found)):  # no other process has stored them while the engine was opened
                 self._compute(engine, images, found, stores)
                 found = [store.find(hashes) for store in stores]
-        return Features(images, found, precision or Precision.FLOAT32)  # of no images at all
+        return Features(images, found, precision or Precision.FLOAT32, self.settings.views)  # of no images at all
 
     def maps_above(self, below: Features, layers: nn.Module) -> Features:
         """Return the maps of view 0 of images, computed by the upper layers from maps of a boundary below; cached, too.
@@ -220,7 +236,7 @@ class FeatureExtractor:
             make_room(ACTIVATIONS, PARTS, len(missing) * self.bytes_per_view, found.folders)
             store.add(hashes[missing], np.concatenate(parts))
             found = store.find(hashes)
-        return Features(below.images, [found], below.precision)
+        return Features(below.images, [found], below.precision, below.policy)
 
     def room_for(self, images: Sequence[Images], views: int) -> bool:
         """Return whether the cache may take so many views of images; the oldest values of others make room."""
@@ -266,9 +282,7 @@ class FeatureExtractor:
                 images=count,
                 threads=self._threads,
                 choice=asked,
-                # A head is trained on the rounding of its features; layers that are tuned on rounded maps meet exact
-                # ones later.
-                int8=self.boundary == ALL or asked is not None,
+                int8=self._int8 or asked is not None,
             )
             self._tell(f"{self.boundary} frozen, run by {self._engine.choice}: {self._engine.note}")
         return self._engine

@@ -13,11 +13,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.data.annotation import AnnotatedSource, Annotation
 from hubel.data.augment import VIEWS, Policy, draw_augmentations, find_policy, transform_image
+from hubel.data.augment.apply import transform_annotation
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 
-__all__ = ["image_key", "image_view", "view", "view_name", "views_policy"]
+__all__ = ["annotation_view", "image_key", "image_view", "view", "view_name", "views_policy"]
+
+_PLAIN = Policy()
 
 
 def image_key(digest: NDArray[np.void]) -> int:
@@ -66,3 +70,23 @@ def view_name(number: int, policy: Policy = VIEWS) -> str:
 def image_view(images: Images, position: int, number: int, policy: Policy = VIEWS) -> NDArray[np.uint8]:
     """Return one view of an image of a dataset, uint8 `(height, width, channels)`."""
     return view(images.decoded(position), images.preprocess, number, image_key(images.digests[position]), policy)
+
+
+def annotation_view(images: Images, position: int, number: int, policy: Policy = VIEWS) -> Annotation:
+    """Return what is marked on one view of an image of a dataset, in pixels of the network's input.
+
+    Raises:
+        DecodeError: its mask can no longer be read.
+    """
+    source, preprocess = images.source, images.preprocess
+    assert isinstance(source, AnnotatedSource), "the data has no annotations"
+    mirrored = number == 1 and policy.mirror and preprocess.channels != 1
+    drawn = _PLAIN if number == 0 or mirrored else policy
+    moved = transform_annotation(
+        images.annotation(position),
+        preprocess,
+        draw_augmentations(drawn, image_key(images.digests[position]), number)[0],
+        images.shape(position),
+        point_mirror=source.point_mirror,
+    )
+    return moved.mirrored(preprocess.width, source.point_mirror) if mirrored else moved

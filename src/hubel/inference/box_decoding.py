@@ -10,9 +10,17 @@ from hubel.data.augment.geometry import resize_matrix
 from hubel.data.preprocess import Preprocess
 from hubel.inference.detections import Detections
 from hubel.inference.scores import sigmoid, softmax
-from hubel.inference.suppression import suppress
+from hubel.inference.suppression import OVERLAP, suppress
 
-__all__ = ["LEAST_SCORE", "SHOWN_SCORE", "annotate_boxes", "decode_boxes", "network_boxes"]
+__all__ = [
+    "CANDIDATES",
+    "LEAST_SCORE",
+    "MOST_OBJECTS",
+    "SHOWN_SCORE",
+    "annotate_boxes",
+    "decode_boxes",
+    "network_boxes",
+]
 
 #: The score below which an object is never reported; average precision counts the unsure ones, too.
 LEAST_SCORE = 0.05
@@ -20,7 +28,10 @@ LEAST_SCORE = 0.05
 #: after 14 epochs, precision and recall were 0.38 and 0.98 with 0.3, 0.90 and 0.92 with 0.5, 0.99 and 0.78 with 0.65.
 SHOWN_SCORE = 0.5
 
-_CANDIDATES = 1000  # the surest pairs of a point and a class, from which overlapping boxes are removed
+#: The surest pairs of a point and a class, from which overlapping boxes are removed.
+CANDIDATES = 1000
+#: The most objects of an image.
+MOST_OBJECTS = 100
 
 
 def network_boxes(output: NDArray[np.float32], *, least_score: float = LEAST_SCORE) -> Detections:
@@ -40,11 +51,11 @@ def network_boxes(output: NDArray[np.float32], *, least_score: float = LEAST_SCO
     scores = np.sqrt(sigmoid(output[:, 5:]) * sigmoid(output[:, 4:5]))
     points, classes = np.nonzero(scores >= least_score)
     found = scores[points, classes]
-    if len(found) > _CANDIDATES:
-        best = np.argsort(-found, kind="stable")[:_CANDIDATES]
+    if len(found) > CANDIDATES:
+        best = np.argsort(-found, kind="stable")[:CANDIDATES]
         points, classes, found = points[best], classes[best], found[best]
     boxes = output[points, :4].astype(np.float64)
-    kept = suppress(boxes, found, classes)
+    kept = suppress(boxes, found, classes, overlap=OVERLAP, most=MOST_OBJECTS)
     return Detections(scores=found[kept], classes=classes[kept], boxes=boxes[kept])
 
 
@@ -57,7 +68,7 @@ def _one_object(output: NDArray[np.float32]) -> Detections:
 
 
 def decode_boxes(
-    output: NDArray[np.float32],
+    rows: NDArray[np.float32],
     preprocess: Preprocess,
     size: tuple[int, int],
     *,
@@ -66,24 +77,24 @@ def decode_boxes(
     """Return the objects of an image, in pixels of the upright image, cut at its edges; the surest first.
 
     Args:
-        output: see `network_boxes`.
+        rows: the objects in shares of the input, see `hubel.inference.answers`.
         preprocess: how the image became the input.
         size: height and width of the upright image.
         least_score: of what is returned.
     """
     height, width = size
-    found = network_boxes(output, least_score=least_score)
+    chosen = rows[rows[:, 4] >= least_score].astype(np.float64)
     to_image = resize_matrix(preprocess, 0, 0, width, height)
-    inputs = found.boxes.reshape(-1, 2, 2) * (preprocess.width, preprocess.height)
+    inputs = chosen[:, :4].reshape(-1, 2, 2) * (preprocess.width, preprocess.height)
     corners = inputs * np.diagonal(to_image)[:2] + to_image[:2, 2]
     boxes = np.clip(corners, 0, (width, height)).reshape(-1, 4)
     inside = np.asarray((boxes[:, 2:] > boxes[:, :2]).all(1))  # a centre crop hides what is beyond
-    return Detections(scores=found.scores, classes=found.classes, boxes=boxes).part(inside)
+    return Detections(scores=chosen[:, 4], classes=chosen[:, 5].astype(np.int64), boxes=boxes).part(inside)
 
 
 def annotate_boxes(
-    output: NDArray[np.float32], preprocess: Preprocess, size: tuple[int, int], *, shown_score: float = SHOWN_SCORE
+    rows: NDArray[np.float32], preprocess: Preprocess, size: tuple[int, int], *, shown_score: float = SHOWN_SCORE
 ) -> tuple[Annotation, NDArray[np.float64]]:
     """Return the objects of an image that are shown to users, and their scores; see `decode_boxes`."""
-    found = decode_boxes(output, preprocess, size, least_score=shown_score)
+    found = decode_boxes(rows, preprocess, size, least_score=shown_score)
     return Annotation(classes=found.classes, boxes=found.boxes, crowd=np.zeros(len(found), bool)), found.scores

@@ -44,7 +44,7 @@ class Found:
     reason: str | None = None
 
 
-# By the kind of output: from the outputs of one image, preprocessing and size (height, width) to annotation and scores.
+# By the kind of output: from the answer to one image, preprocessing and size (height, width) to annotation and scores.
 # A score from which on objects are shown, if the card has one, is a keyword.
 Decode = Callable[..., tuple[Annotation, NDArray[np.float64]]]
 DECODERS: dict[str, Decode] = {"boxes": annotate_boxes, "maps": decode_maps, "points": annotate_points}
@@ -72,10 +72,12 @@ class DenseModel(abc.ABC):
 
     @abc.abstractmethod
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute outputs `(n, ...)`, scores from 0 to 1, of resized images uint8 `(n, h, w, c)`."""
+        """Compute answers `(n, ...)`, see `hubel.inference.answers`, to resized images uint8 `(n, h, w, c)`."""
 
     def outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute outputs `(n, ...)` of images uint8 `(n, h, w, c)` that `card.preprocess` has resized.
+        """Compute answers `(n, ...)` to images uint8 `(n, h, w, c)` that `card.preprocess` has resized.
+
+        See `hubel.inference.answers`.
 
         Raises:
             ModelFileError: they are not finite.
@@ -86,7 +88,7 @@ class DenseModel(abc.ABC):
         return found
 
     def decode(self, output: NDArray[np.float32], size: tuple[int, int]) -> tuple[Annotation, NDArray[np.float64]]:
-        """Return annotation and scores from the outputs of one image of this height and width."""
+        """Return annotation and scores from the answer to one image of this height and width."""
         chosen = {"shown_score": self.card.shown_score} if self.card.shown_score else {}
         return DECODERS[self.card.output](output, self.card.preprocess, size, **chosen)
 

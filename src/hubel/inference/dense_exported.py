@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.inference.answers import answers
 from hubel.inference.dense import DenseModel
 from hubel.inference.exported_engine import ExportedEngine
 from hubel.inference.onnx_file import OnnxFile
@@ -27,10 +28,12 @@ class DenseExported(DenseModel):
     def __init__(self, file: OnnxFile, *, engine: str = "auto") -> None:
         super().__init__(file.card)
         self._engine = ExportedEngine(file, engine)
+        self._answers = file.answers
 
     def use_fastest(self) -> None:
         """Run few images on the fastest engine, too, rather than on the one that starts soonest."""
         self._engine.use(self._engine.fastest())
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._engine.one_lane(pixels)
+        found = self._engine.one_lane(pixels)
+        return found if self._answers else answers(found, self.card)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from hubel.inference.answers import answers
 from hubel.inference.dense import DenseModel
 from hubel.inference.fold import folded
 from hubel.inference.forward import forward
@@ -29,4 +30,4 @@ class DensePredictor(DenseModel):
         self.network = channels_last(folded(network))
 
     def _outputs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return network_scores(forward(self.network, pixels, self.card.preprocess), self.card)
+        return answers(network_scores(forward(self.network, pixels, self.card.preprocess), self.card), self.card)

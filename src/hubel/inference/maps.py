@@ -1,6 +1,8 @@
-"""The class of each pixel of an image, from a network's scores of each pixel of its input."""
+"""The class of each pixel of an image, from the class and the score of each pixel of a network's input."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,43 +13,69 @@ from hubel.data.preprocess import Preprocess
 
 __all__ = ["decode_maps"]
 
-_VALUES_AT_ONCE = 2**22  # scores; a large photo is decoded in bands of rows, so that its scores need little memory
+_PIXELS_AT_ONCE = 2**22  # a large photo is decoded in bands of rows, so that it needs little memory
 
 
 def decode_maps(
-    scores: NDArray[np.float32], preprocess: Preprocess, size: tuple[int, int]
+    answer: NDArray[np.float32], preprocess: Preprocess, size: tuple[int, int]
 ) -> tuple[Annotation, NDArray[np.float64]]:
     """Return the class of each pixel of an image, as an annotation with a mask, and the mean score of these classes.
 
-    The scores are interpolated between the centres of the input's pixels, and the highest wins: edges are smoother than
-    if classes were enlarged. Pixels that the input does not show, beyond a centre crop, are `IGNORED`.
+    The four pixels of the input around a pixel of the image vote for their classes, each with its score and its share
+    of a bilinear interpolation: edges are smoother than if classes were enlarged. Pixels that the input does not show,
+    beyond a centre crop, are `IGNORED`.
 
     Args:
-        scores: of each class and pixel of the input, `(classes, h, w)`.
+        answer: class and score of each pixel of the input, `(2, h, w)`.
         preprocess: how the image became the input.
         size: height and width of the upright image.
     """
     height, width = size
     matrix = resize_matrix(preprocess, 0, 0, width, height)
-    top, bottom, down, rows_shown = _neighbours(height, matrix[1, 1], matrix[1, 2], scores.shape[1])
-    left, right, across, columns_shown = _neighbours(width, matrix[0, 0], matrix[0, 2], scores.shape[2])
+    numbers, scores = answer[0].astype(np.uint8), answer[1]
+    down = _neighbours(height, matrix[1, 1], matrix[1, 2], numbers.shape[0])
+    across = _neighbours(width, matrix[0, 0], matrix[0, 2], numbers.shape[1])
     mask = np.empty(size, np.uint8)
-    total, band = 0.0, max(1, _VALUES_AT_ONCE // (len(scores) * width))
+    band = max(1, _PIXELS_AT_ONCE // width)
     for start in range(0, height, band):
         rows = slice(start, start + band)
-        part = scores[:, top[rows]] * (1 - down[rows, None]) + scores[:, bottom[rows]] * down[rows, None]
-        part = part[:, :, left] * (1 - across) + part[:, :, right] * across
-        mask[rows] = part.argmax(0)
-        total += float(part.max(0)[np.ix_(rows_shown[rows], columns_shown)].sum(dtype=np.float64))
-    mask[~rows_shown], mask[:, ~columns_shown] = IGNORED, IGNORED
-    shown = rows_shown.sum() * columns_shown.sum()
-    return Annotation(mask=mask), np.array([total / max(1, shown)])
+        mask[rows] = _voted(numbers, scores, down.part(rows), across)
+    mask[~down.shown], mask[:, ~across.shown] = IGNORED, IGNORED
+    seen, seen_across = down.counts(), across.counts()
+    total = float(seen @ scores.astype(np.float64) @ seen_across)
+    return Annotation(mask=mask), np.array([total / max(1.0, seen.sum() * seen_across.sum())])
 
 
-def _neighbours(
-    side: int, scale: float, offset: float, inputs: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
-    """Return for each pixel of a side the two nearest pixels of the input, the share of the second, and if it is shown.
+@dataclass(frozen=True, eq=False)
+class _Neighbours:
+    """The pixels of the input around each pixel of one side of an image.
+
+    Attributes:
+        first: the nearer one to the start, `(side,)`.
+        second: the next one, or the same one where it has no share, `(side,)`.
+        share: of the second, 0 to 1, `(side,)`.
+        shown: the input shows the pixel, `(side,)`.
+        inputs: pixels of the input.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    share: NDArray[np.float32]
+    shown: NDArray[np.bool_]
+    inputs: int
+
+    def part(self, rows: slice) -> _Neighbours:
+        """Return those of some pixels."""
+        return _Neighbours(self.first[rows], self.second[rows], self.share[rows], self.shown[rows], self.inputs)
+
+    def counts(self) -> NDArray[np.float64]:
+        """Return how often each pixel of the input is the nearest one, `(inputs,)`."""
+        nearest = np.where(self.share < 0.5, self.first, self.second)[self.shown]
+        return np.bincount(nearest, minlength=self.inputs).astype(np.float64)
+
+
+def _neighbours(side: int, scale: float, offset: float, inputs: int) -> _Neighbours:
+    """Return the neighbours of each pixel of a side.
 
     Args:
         side: pixels of the image.
@@ -59,4 +87,22 @@ def _neighbours(
     shown = (place >= 0) & (place <= inputs)
     place = np.clip(place - 0.5, 0, inputs - 1)
     first = np.minimum(place.astype(np.int64), max(0, inputs - 2))
-    return first, np.minimum(first + 1, inputs - 1), (place - first).astype(np.float32), shown
+    share = (place - first).astype(np.float32)
+    second = np.where(share > 0, np.minimum(first + 1, inputs - 1), first)
+    return _Neighbours(first, second, share, shown, inputs)
+
+
+def _voted(
+    numbers: NDArray[np.uint8], scores: NDArray[np.float32], down: _Neighbours, across: _Neighbours
+) -> NDArray[np.uint8]:
+    """Return the class of most votes at each pixel; the four agree at most pixels, so the others alone are counted."""
+    rows, columns = (down.first, down.second), (across.first, across.second)
+    four = [numbers[y][:, x] for y in rows for x in columns]
+    mask = four[0]
+    at, to = np.nonzero((four[1] != mask) | (four[2] != mask) | (four[3] != mask))
+    classes = np.stack([part[at, to] for part in four])
+    shares = [w * v for w in (1 - down.share[at], down.share[at]) for v in (1 - across.share[to], across.share[to])]
+    weights = np.stack(shares) * np.stack([scores[y[at], x[to]] for y in rows for x in columns])
+    votes = [(weights * (classes == own)).sum(0) for own in classes]
+    mask[at, to] = np.take_along_axis(classes, np.argmax(votes, axis=0)[None], 0)[0]
+    return mask

@@ -17,10 +17,12 @@ from hubel.inference.protobuf import fields, varints
 from hubel.nn.points import STRIDES
 from hubel.weights.card import ModelCard
 
-__all__ = ["INPUT", "NOVELTY", "OUTPUTS", "check_graph"]
+__all__ = ["ANSWERS", "INPUT", "NOVELTY", "OUTPUTS", "check_graph"]
 
 # Images uint8 `(n, height, width, channels)`; scores from 0 to 1 and the logits that they come from, `(n, classes)`.
 INPUT, OUTPUTS = "images", ("scores", "logits")
+# The outputs instead of these where the graph decodes them, by kind of output; see `hubel.inference.answers`.
+ANSWERS = {"boxes": ("boxes", "scores", "classes"), "maps": ("classes", "scores")}
 NOVELTY = "novelty"  # output `(n,)` of a classifier that has a rule for images of none of its classes
 
 # The fields of each message that are allowed. Missing are training, functions, graphs in attributes, sparse tensors,
@@ -32,21 +34,22 @@ _ATTRIBUTE = (1, 2, 3, 4, 5, 7, 8, 9, 13, 20)
 _TENSOR = (1, 2, 4, 5, 7, 8, 9, 10, 11, 12)
 
 _OPERATORS = {
-    "Abs", "Add", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape",
-    "Conv", "ConvTranspose", "DequantizeLinear", "Div", "Elu", "Erf", "Exp", "Flatten", "Floor", "Gather", "Gemm",
-    "GlobalAveragePool", "GlobalMaxPool", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LRN",
-    "LSTM", "LeakyRelu", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "OneHot", "PRelu", "Pad",
-    "Pow", "QuantizeLinear", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize", "Selu",
-    "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Tanh", "TopK",
-    "Transpose", "Unsqueeze",
+    "Abs", "Add", "ArgMax", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "Constant",
+    "ConstantOfShape", "Conv", "ConvTranspose", "DequantizeLinear", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten",
+    "Floor", "Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Greater",
+    "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LRN", "LSTM", "LeakyRelu", "Log",
+    "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "NonMaxSuppression", "OneHot", "PRelu", "Pad",
+    "Pow", "QuantizeLinear", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape",
+    "Resize", "ScatterND", "Selu", "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Softsign", "Sqrt",
+    "Squeeze", "Sub", "Tanh", "TopK", "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
 _DOMAINS = (b"", b"ai.onnx")
 _MAX_FILLED = 2**20  # elements that one node makes of nothing
 _FLOAT32, _UINT8, _INT64 = 1, 2, 7  # types of elements
 
 
-def check_graph(model: memoryview, card: ModelCard) -> None:
-    """Compare a serialised ONNX model with what hubel exports for a card.
+def check_graph(model: memoryview, card: ModelCard) -> tuple[str, ...]:
+    """Compare a serialised ONNX model with what hubel exports for a card, and return the names of its outputs.
 
     Raises:
         ValueError, LookupError: it contains something else, or has other inputs and outputs.
@@ -80,7 +83,18 @@ def check_graph(model: memoryview, card: ModelCard) -> None:
     }[card.output]
     _compare("input", inputs, {INPUT: (_UINT8, (p.height, p.width, p.channels))})
     expected: dict[str, tuple[int, tuple[int, ...]]] = dict.fromkeys(OUTPUTS, (_FLOAT32, of_image))
+    if outputs.keys() == set(ANSWERS.get(card.dense, ())):
+        expected = _answers(card)
     _compare("output", outputs, expected if card.novelty is None else {**expected, NOVELTY: (_FLOAT32, ())})
+    return tuple(outputs)
+
+
+def _answers(card: ModelCard) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Return type and shape of each output of a graph that decodes what the network says; 0 for any size."""
+    if card.dense == "boxes":
+        return {"boxes": (_FLOAT32, (0, 4)), "scores": (_FLOAT32, (0,)), "classes": (_INT64, (0,))}
+    size = card.preprocess.height, card.preprocess.width
+    return {"classes": (_UINT8, size), "scores": (_FLOAT32, size)}
 
 
 def _heat_map(stated: list[int], card: ModelCard) -> tuple[int, ...]:
@@ -169,5 +183,5 @@ def _compare(
     for name, (elements, of_image) in expected.items():
         got, (_, *shape) = found[name][0], found[name][1] or [0]
         sizes = zip(shape, of_image, strict=False)
-        if got != elements or (shape and (len(shape) != len(of_image) or any(a and a != b for a, b in sizes))):
+        if got != elements or (shape and (len(shape) != len(of_image) or any(a and b and a != b for a, b in sizes))):
             raise ValueError(f"an {kind} {name} of type {got} and shape {shape}, where its card has {list(of_image)}")

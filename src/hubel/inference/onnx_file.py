@@ -18,7 +18,7 @@ from typing import Any
 
 from hubel.core.errors import HubelError, ModelFileError
 from hubel.data.reading import one_line
-from hubel.inference.onnx_check import INPUT, NOVELTY, OUTPUTS, check_graph
+from hubel.inference.onnx_check import ANSWERS, INPUT, NOVELTY, OUTPUTS, check_graph
 from hubel.inference.protobuf import bytes_field, fields
 from hubel.weights.bounded_json import parse_json
 from hubel.weights.card import ModelCard
@@ -40,12 +40,14 @@ class OnnxFile:
         card: classes, preprocessing, kind of scores, provenance.
         facts: what was measured when it was made; plain JSON values.
         digest: SHA-256 of all before it, in hexadecimal.
+        answers: its outputs are answers rather than scores of everything; see `hubel.inference.answers`.
     """
 
     model: bytes
     card: ModelCard
     facts: Mapping[str, Any]
     digest: str
+    answers: bool = False
 
 
 def is_exported(model: str | Path) -> bool:
@@ -98,23 +100,22 @@ def read_onnx(path: Path) -> OnnxFile:
     # Hashing takes 0.75 ms a MB, and runs beside Python: of a small network, as long as the check of its graph.
     with ThreadPoolExecutor(1) as pool:
         content = pool.submit(hashlib.sha256, memoryview(data)[:end])
-        other_graph = _graph_error(data, card)
+        outputs, other_graph = _outputs(data, card)
     if content.result().hexdigest() != digest:
         raise ModelFileError(f"{path} is damaged: its content does not match the checksum in it")
     if written == _FORMAT and len(data) != end + len(_entry("sha256", digest)):
         raise ModelFileError(f"{path} is damaged: something follows its checksum")
     if other_graph:
         raise ModelFileError(f"{path} is no graph that hubel exports: {other_graph}")
-    return OnnxFile(data, card, facts, digest)
+    return OnnxFile(data, card, facts, digest, answers=set(outputs) == set(ANSWERS.get(card.dense, ())))
 
 
-def _graph_error(data: bytes, card: ModelCard) -> str:
-    """Return why a graph is none that hubel exports for this card; "" if it is one."""
+def _outputs(data: bytes, card: ModelCard) -> tuple[tuple[str, ...], str]:
+    """Return the outputs of a graph, and why it is none that hubel exports for this card; "" if it is one."""
     try:
-        check_graph(memoryview(data), card)
+        return check_graph(memoryview(data), card), ""
     except (LookupError, ValueError, TypeError) as error:
-        return one_line(error) or type(error).__name__
-    return ""
+        return (), one_line(error) or type(error).__name__
 
 
 def _entries(path: Path, data: bytes) -> tuple[dict[str, str], dict[str, int]]:

@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 from hubel.inference.box_overlap import box_areas
 
-__all__ = ["suppress"]
+__all__ = ["OVERLAP", "suppress"]
+
+#: Intersection over union above which the box with the lower score is removed.
+OVERLAP = 0.6
 
 
 def suppress(
@@ -15,7 +18,7 @@ def suppress(
     scores: NDArray[np.float64],
     classes: NDArray[np.int64],
     *,
-    overlap: float = 0.6,
+    overlap: float = OVERLAP,
     most: int = 100,
 ) -> NDArray[np.int64]:
     """Return which boxes stay, the highest score first: greedy non-maximum suppression within each class.

@@ -254,6 +254,8 @@ class KeyPoints(AnnotatedTask):
     augment: ClassVar[str] = "pose"
     most_pixels: ClassVar[int] = 128 * 128
     resize: ClassVar[str] = "pad"
+    backbone_lr: ClassVar[float] = 0.1
+    longer: ClassVar[int] = 2
     largest_batch: ClassVar[int] = 16
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
 

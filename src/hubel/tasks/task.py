@@ -248,6 +248,7 @@ class Task(abc.ABC):
             0 where it has the latter.
         mosaics: several images may share an input, as each may have any number of objects.
         resize: how images are brought into that shape where nobody says it, see `Preprocess.resize`.
+        longer: times as many epochs as others need to learn from scratch.
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
@@ -273,6 +274,7 @@ class Task(abc.ABC):
     most_pixels: ClassVar[int] = 0
     mosaics: ClassVar[bool] = False
     resize: ClassVar[str] = "squash"
+    longer: ClassVar[int] = 1
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}

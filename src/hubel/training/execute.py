@@ -24,9 +24,11 @@ from hubel.data.loading import Images, Labelled, Samples, network_input
 from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.models.neighbours import Neighbours
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE
 from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
+from hubel.training.frozen_backbone import freeze_backbone
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.novelty import Unseen, add_novelty, unseen_by
 from hubel.training.plan import Plan, TransferPlan
@@ -43,6 +45,7 @@ __all__ = ["OnEpoch", "TrainedModel", "build_trainer", "execute", "training_cont
 OnEpoch = Callable[[Mapping[str, float]], object]
 
 _LEAST_MINUTES = 1e-9
+_PART = "network."  # before the names of weights of what is tuned as a part of a network
 _ENOUGH_TO_COMPARE = 1000  # validation images that can tell one epoch of fine-tuning from the next
 
 
@@ -143,6 +146,8 @@ def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None)
     if plan.backbone is not None:
         load_backbone(network, plan.backbone.name, plan.backbone.weights, card.preprocess)
     network = network.to(plan.device)
+    if isinstance(network, DenseNetwork) and plan.backbone is not None and plan.backbone.freeze != NONE:
+        return _train_above_backbone(plan, network, folder, on_epoch)
     if isinstance(network, Neighbours):
         card = dataclasses.replace(card, options=_memorise(network, plan.train))
         save_model(folder.model, network.state_dict(), card)
@@ -162,6 +167,33 @@ def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None)
     )
 
 
+def _train_above_backbone(
+    plan: Plan, network: DenseNetwork, folder: RunFolder, on_epoch: OnEpoch | None
+) -> TrainedModel:
+    """Train a dense network above the part of its backbone that stays frozen."""
+    started = time.monotonic()
+    frozen = freeze_backbone(plan, network)
+    folder.tell(frozen.plan.reason)
+    minutes = (time.monotonic() - started) / 60
+
+    def keep(weights: Mapping[str, Tensor]) -> None:
+        save_model(folder.model, {name.removeprefix(_PART): value for name, value in weights.items()}, plan.card)
+
+    left = _with_minutes(plan, plan.loop.max_minutes - minutes)
+    selection = EpochSelection(val=frozen.val)
+    loop = _open_loop(left, folder, frozen.tuned, frozen.train, selection, keep, on_epoch)
+    with listening() as stop:
+        finished = loop.run(stop)
+    return TrainedModel(
+        path=folder.model,
+        history=loop.progress.history,
+        minutes=minutes + loop.progress.minutes,
+        stopped_by=0 if finished else stop.asked,
+        seconds={"frozen part": minutes * 60},
+        tuning=frozen.plan,
+    )
+
+
 def _memorise(network: Neighbours, train: Labelled[Images]) -> dict[str, int]:
     """Show the network every training image once; return the options of what results."""
     pixels = train.images.pixels(np.arange(len(train.images)))
@@ -172,11 +204,10 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
     """Fit a head to pretrained features; then tune the stages that are freed, if they make it better."""
 
     def keep(weights: Mapping[str, Tensor], frozen: str) -> None:
-        prefix = "network."  # of what is tuned as a part
         # The weights of a file may have learned from these images themselves.
         known = {} if isinstance(transfer.weights, Path) else {"frozen": frozen}
         card = dataclasses.replace(plan.card, provenance={**plan.card.provenance, **known})
-        save_model(folder.model, {name.removeprefix(prefix): value for name, value in weights.items()}, card)
+        save_model(folder.model, {name.removeprefix(_PART): value for name, value in weights.items()}, card)
 
     begun = load_newest(folder.checkpoints) is not None
 

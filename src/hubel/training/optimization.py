@@ -138,9 +138,8 @@ def choose_optimizer(
 def choose_loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool) -> LoopSettings:
     """Return batch size, epochs, and when training ends, for so many images that train."""
     wanted = recipe.optimization
-    largest = _LARGEST_TUNING_BATCH if tuned else task.largest_batch
-    batch_size = wanted.batch_size or _batch_size(images, largest)
-    usual = tuning_epochs(images) if tuned else _scratch_epochs(steps_per_epoch(images, batch_size))
+    batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
+    usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps_per_epoch(images, batch_size))
     return LoopSettings(
         epochs=wanted.epochs or usual,
         batch_size=batch_size,

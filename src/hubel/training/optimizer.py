@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hubel.core.errors import CheckpointError
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import Tuned
+from hubel.nn.frozen_backbone import TunedDense
 from hubel.training.plan import OptimizerSettings
 
 __all__ = ["OPTIMIZERS", "load_tensors", "make_optimizer", "tensors"]
@@ -40,8 +41,9 @@ def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.opt
     (Howard & Ruder 2018, arXiv:1801.06146, Sections 3.2 and 3.3): each group has its "lr_scale", and the share of the
     steps at which it "starts".
     """
-    dense = isinstance(network, DenseNetwork)
-    levels = network.levels() if isinstance(network, Tuned | DenseNetwork) else [list(network.parameters())]
+    dense = isinstance(network, DenseNetwork | TunedDense)
+    whole = [list(network.parameters())]
+    levels = network.levels() if isinstance(network, Tuned | DenseNetwork | TunedDense) else whole
     groups: list[dict[str, Any]] = []
     for depth, level in enumerate(levels):
         trained = [p for p in level if p.requires_grad]

@@ -117,10 +117,14 @@ class InitialBackbone:
     Attributes:
         name: of the backbone in the catalogue.
         weights: a tag of pretrained weights, or a file.
+        freeze: the boundary up to which it stays frozen; "none" where all of it is trained.
+        views: of each image whose maps are stored, if all of it is frozen.
     """
 
     name: str
     weights: str | Path
+    freeze: str = "none"
+    views: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
 from hubel.data.annotation import AnnotatedSource
-from hubel.data.augment import find_policy
+from hubel.data.augment import Policy, find_policy
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.decode_cache import CacheMode
 from hubel.data.loading import Images, Labelled, blank_input, steps_per_epoch
@@ -36,11 +36,14 @@ from hubel.inference.threads import probe_threads
 from hubel.metrics.imbalance import balance_record
 from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
+from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
+from hubel.nn.frozen_backbone import backbone_boundaries
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.task import Task
 from hubel.training.freeze_policy import holds_norms, views_for
+from hubel.training.frozen_backbone import check_frozen_backbone
 from hubel.training.initial_weights import (
     InitialWeights,
     default_network,
@@ -97,8 +100,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     options = options_of(name) | recipe.network.options
     trunk = find(options["backbone"])[0] if "backbone" in options else ""
     initial = find_initial_weights(recipe.transfer, *find(trunk or name))
-    if trunk and recipe.transfer.freeze not in (None, NONE):
-        raise OptionError(f"all of {name} is trained, its backbone {trunk} included: leave out --freeze")
+    freeze = recipe.transfer.freeze or NONE
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
         needed = {"backbone_options": backbone_options(initial.options)} if initial.options else {}
@@ -169,6 +171,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         mean, std = train.images.colours()
         card = replace(card, preprocess=replace(card.preprocess, mean=mean, std=std))
         train = replace(train, images=train.images.normalised_by(card.preprocess))
+    if backbone is not None and freeze != NONE:
+        backbone = _frozen_backbone(recipe, backbone, network, policy, policy_name, train.images)
     counts = task.label_counts(train, len(outputs))
     balance, unequal = choose_balance(recipe.optimization.balance, loss, task, variant, outputs, counts)
     loss, loop = balanced_loss(loss, recipe, balance, counts), replace(loop, sampling=balance == "sampling")
@@ -215,6 +219,24 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         threads=threads,
         notes=(*dataset.index.notes(), *splits.notes, *initial.notes, *unequal, *busy),
     )
+
+
+def _frozen_backbone(
+    recipe: Recipe, backbone: InitialBackbone, network: nn.Module, policy: Policy, policy_name: str, images: Images
+) -> InitialBackbone:
+    """Return what a backbone starts from with the part of it that stays frozen.
+
+    Raises:
+        UnknownNameError: the backbone has no such part.
+        OptionError: what is to be stored changes with the epoch.
+    """
+    assert isinstance(network, DenseNetwork), "only these have a backbone"
+    freeze = recipe.transfer.freeze or NONE
+    if freeze not in (known := backbone_boundaries(network)):
+        raise UnknownNameError("part to freeze", freeze, ("auto", *known))
+    check_frozen_backbone(freeze, policy, images)
+    views = recipe.transfer.views or (1 if policy_name == "none" else views_for(len(images)))
+    return replace(backbone, freeze=freeze, views=views)
 
 
 def _task(recipe: Recipe) -> Task:

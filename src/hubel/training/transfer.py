@@ -39,7 +39,7 @@ from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
-__all__ = ["Tuning", "TuningPlan", "check_weights", "prepare_tuning", "pretrained_network"]
+__all__ = ["Tuning", "TuningPlan", "check_weights", "prepare_tuning", "pretrained_network", "stored_maps"]
 
 _BATCH = 256  # maps that are averaged at once
 _WARM_UP, _TIMED = 32, 160  # images: the engine is chosen with the first ones, and timed on those up to the second
@@ -219,7 +219,7 @@ def prepare_tuning(
     views = 1 if decision.boundary == ALL else 0
     if decision.boundary not in (ALL, NONE):
         with _clock(seconds, "frozen part"):
-            train, val, views = _maps(plan, lower, _affordable_views(plan, transfer, budget))
+            train, val, views = stored_maps(plan, lower, _affordable_views(plan, transfer, budget))
     few, from_maps = holds_norms(len(plan.train.images)), train is not plan.train
     made = TuningPlan(
         boundary=decision.boundary,
@@ -427,7 +427,9 @@ def _validation_score(logits: NDArray[np.float32], plan: Plan, val: Labelled[Ima
     return validation_mean(objective.correct(predicted, targets), weights), -loss
 
 
-def _maps(plan: Plan, lower: FeatureExtractor, most: int) -> tuple[Labelled[Samples], Labelled[Samples] | None, int]:
+def stored_maps(
+    plan: Plan, lower: FeatureExtractor, most: int
+) -> tuple[Labelled[Samples], Labelled[Samples] | None, int]:
     """Return maps of the boundary and their number of views, as many as the cache has room for; else images and 0."""
     images = _learning_images(plan)
     views = next((number for number in range(most, 0, -1) if lower.room_for(images, number)), 0)

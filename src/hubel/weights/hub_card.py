@@ -21,6 +21,13 @@ _FEW = 10  # test images of a class, below which its numbers are hardly more tha
 _MOST_CLASSES = 100  # in a table; of more, only the number
 _MOST_NAMES = 20
 _ROLES = {"validation": "did not teach, but selected the best epoch"}
+# Of models without a record of their training, such as converted ones: the Hub's name of what they do, and a sentence.
+_BY_OUTPUT = {
+    "vector": ("image-classification", "predict one of its classes for each image"),
+    "maps": ("image-segmentation", "predict the class of each pixel"),
+    "boxes": ("object-detection", "find objects: a box and a class for each"),
+    "points": ("keypoint-detection", "find key points"),
+}
 _MARKUP = re.compile(r"([\\`*\[\]<|])")
 
 
@@ -48,7 +55,8 @@ def _title(card: ModelCard) -> str:
 def _front_matter(card: ModelCard) -> Iterator[str]:
     """Yield the lines for programs. Texts are quoted as in JSON, which is YAML."""
     run, data = card.provenance.get("run", {}), str(card.provenance.get("data", ""))
-    kind = run.get("pipeline_tag", "image-classification" if card.classes and card.scores != "identity" else "")
+    is_numbers = not card.dense and (not card.classes or card.scores == "identity")
+    kind = run.get("pipeline_tag", "" if is_numbers else _BY_OUTPUT[card.output][0])
     results = run.get("results")
     yield "---"
     yield f"license: {json.dumps(_licence(card) or 'unknown')}"
@@ -87,7 +95,7 @@ def _page(card: ModelCard, circumstances: Mapping[str, str]) -> Iterator[str]:
     yield f"# {_plain(_title(card))}"
     yield ""
     names = ", ".join(map(_plain, card.classes[:_MOST_NAMES])) + (", ..." if len(card.classes) > _MOST_NAMES else "")
-    what = str(run.get("task", "")) or ("predict one of its classes for each image" if card.classes else "")
+    what = str(run.get("task", "")) or (_BY_OUTPUT[card.output][1] if card.classes else "")
     if what:
         yield f"{what[:1].upper()}{what[1:]}{f': {names}' if names else ''}."
         yield ""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import ModelFileError
 from hubel.core.resources import available_memory, usable_cores
 from hubel.data.reading import one_line
+from hubel.inference.answers import one_array, read_outputs
 from hubel.inference.engines.engine import (
     MAPS_A_LANE,
     ConversionStep,
@@ -26,7 +27,7 @@ from hubel.inference.engines.engine import (
     OnnxRunner,
     Precision,
 )
-from hubel.inference.onnx_file import INPUT, NOVELTY, OUTPUTS
+from hubel.inference.onnx_file import INPUT
 from hubel.inference.quiet import undisturbed
 
 if TYPE_CHECKING:
@@ -60,14 +61,14 @@ def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
     options = session_options(ort, max(1, threads // lanes))
     options.add_session_config_entry("session.use_env_allocators", "1")
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    wanted = [OUTPUTS[0], *(output.name for output in session.get_outputs() if output.name == NOVELTY)]
+    wanted = read_outputs([output.name for output in session.get_outputs()])
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            scores, *novelty = session.run(wanted, {INPUT: images})
+            found = session.run(wanted, {INPUT: images})
         except Exception as error:  # it has errors of its own
             raise ModelFileError(f"onnxruntime cannot run this file: {one_line(error)}") from error
-        return np.column_stack([scores, *novelty]) if novelty else scores
+        return one_array(dict(zip(wanted, found, strict=True)))
 
     return run
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import ModelFileError
 from hubel.core.resources import available_memory
 from hubel.data.reading import one_line
+from hubel.inference.answers import ALL_OUTPUTS, one_array, read_outputs
 from hubel.inference.engines.engine import (
     MAPS_A_LANE,
     ConversionStep,
@@ -27,7 +28,6 @@ from hubel.inference.engines.engine import (
     Precision,
 )
 from hubel.inference.engines.nncf_quantiser import NncfQuantiser
-from hubel.inference.onnx_file import NOVELTY
 from hubel.inference.quiet import undisturbed
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def maps_of_one_image(graph: Any) -> int:
         graph: of one input, `(n, height, width, channels)`; it is left as it is.
 
     Raises:
-        ModelFileError: the size of a map depends on the content of an image.
+        ModelFileError: the size of a map depends on the content of an image, and has no bound.
     """
     graph = graph.clone()
     graph.reshape([1, *(dimension.get_length() for dimension in list(graph.input().get_partial_shape())[1:])])
@@ -114,9 +114,10 @@ def maps_of_one_image(graph: Any) -> int:
     alive = most = 0
     for place, node in enumerate(nodes):
         for output in node.outputs():
-            if output.get_partial_shape().is_dynamic:
+            longest = [dimension.get_max_length() for dimension in _dimensions(output.get_partial_shape())]
+            if min(longest, default=0) < 0:
                 raise ModelFileError(f"the size of {one_line(node.get_friendly_name())} depends on the image")
-            size = math.prod(output.get_shape()) * output.get_element_type().size
+            size = math.prod(longest) * output.get_element_type().size
             last = max((places[reader.get_node().get_name()] for reader in output.get_target_inputs()), default=place)
             freed[last] = freed.get(last, 0) + size
             alive += size
@@ -125,17 +126,24 @@ def maps_of_one_image(graph: Any) -> int:
     return most
 
 
+def _dimensions(shape: Any) -> list[Any]:
+    """Return the sizes of a partial shape; one without a bound, if not even their number is known."""
+    return list(shape) if shape.rank.is_static else [importlib.import_module("openvino").Dimension()]
+
+
 def _open(graph: Any, precision: Precision, threads: int, *, lanes: int, settings: dict[str, str]) -> Any:
     """Compile a graph and return its runner for `lanes` callers at once.
 
-    It computes the first output, and behind it the novelty as one more column, if this is an output of the graph.
+    It computes the outputs that `read_outputs` names, as one array; the first one of a graph without names.
     """
     openvino = importlib.import_module("openvino")
     settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "INFERENCE_NUM_THREADS": str(threads), **settings}
     compiled = openvino.Core().compile_model(graph, "CPU", settings)
     # Its first array looks numpy up, for which two threads would wait for each other for ever.
     openvino.Tensor(np.zeros(1, np.uint8))
-    wanted = [0, *(place for place, output in enumerate(compiled.outputs) if NOVELTY in output.get_names())]
+    places = {name: place for place, output in enumerate(compiled.outputs) for name in output.get_names()}
+    read = read_outputs([name for name in places if name in ALL_OUTPUTS])
+    wanted = {name: places.get(name, 0) for name in read}
     requests: queue.LifoQueue[Any] = queue.LifoQueue()
     for _ in range(lanes):
         requests.put(compiled.create_infer_request())
@@ -144,8 +152,8 @@ def _open(graph: Any, precision: Precision, threads: int, *, lanes: int, setting
         request = requests.get()
         try:
             request.infer([np.ascontiguousarray(images)], share_inputs=True)
-            first, *novelty = (np.array(request.get_output_tensor(place).data, np.float32) for place in wanted)
-            return np.column_stack([first, *novelty]) if novelty else first
+            found = {name: request.get_output_tensor(place).data for name, place in wanted.items()}
+            return one_array({name: np.array(values) for name, values in found.items()})
         finally:
             requests.put(request)
 
