@@ -174,8 +174,8 @@ class TransferSettings(_Settings):
         weights: initial weights: a name of pretrained weights, as hubel models NAME lists them, or default, or a file
             of weights; none trains from scratch. Default: pretrained ones where they need no download.
         freeze: the part of a pretrained network that stays frozen: all (only a new last layer is trained), stage1 ...
-            stageN (what is above is trained), or none. Default: what suits the number of images and their features; none
-            for boxes, masks and key points, where all freezes the backbone.
+            stageN (what is above is trained), or none. Default: what suits the number of images and their features;
+            none for boxes, masks and key points, where all freezes the backbone.
         views: how many views of each image the frozen part processes: the image, its mirror image, crops.
         engine: what runs the frozen part: torch, "torch bfloat16", openvino, "openvino bfloat16", "openvino int8" or
             onnxruntime. Default: the fastest.
