@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hubel.core.errors import UnknownNameError as UnknownNameError
     from hubel.core.errors import WeightsError as WeightsError
     from hubel.core.version import __version__ as __version__
+    from hubel.inference.generator import generate as generate
     from hubel.inference.load import load as load
     from hubel.inference.predictor import Predictor as Predictor
     from hubel.models.catalogue import list_models as list_models
@@ -52,6 +53,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "WeightsError",
         ),
         "hubel.core.version": ("__version__",),
+        "hubel.inference.generator": ("generate",),
         "hubel.inference.load": ("load",),
         "hubel.inference.predictor": ("Predictor",),
         "hubel.models.catalogue": ("list_models",),

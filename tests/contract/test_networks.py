@@ -32,6 +32,7 @@ from hubel.models.catalogue import (
 from hubel.models.neighbours import Neighbours
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.features import FeatureNetwork
+from hubel.nn.generative import GenerativeNetwork
 from hubel.nn.network import Network
 from hubel.nn.points import pyramid_points
 from hubel.weights.card import DENSE, ModelCard
@@ -125,6 +126,7 @@ def output_shape(name: str, classes: int, channels: int) -> tuple[int, ...]:
     return {
         "vector": (classes,),
         "image": (channels, height, width),
+        "samples": (1,) if name == "cgan" else (channels, height, width),
         "maps": (classes, height, width),
         "points": (classes, -(-height // 32) * 8, -(-width // 32) * 8),
         "boxes": (len(pyramid_points(height, width)[0]) if name == "fcos" else 1, 5 + classes),
@@ -132,7 +134,7 @@ def output_shape(name: str, classes: int, channels: int) -> tuple[int, ...]:
 
 
 def has_classes(name: str) -> bool:
-    return find(name)[1].output != "image"
+    return find(name)[1].output not in ("image", "samples")
 
 
 def one_line(error: Exception) -> None:
@@ -203,7 +205,9 @@ def test_every_parameter_has_a_finite_gradient(name: str) -> None:
     network = made(name).train()
     assert isinstance(network, Network | DenseNetwork)
     outputs = network.outputs(images(name, 4))
-    if classifies(name):
+    if isinstance(network, GenerativeNetwork):  # whose loss needs more than the output for an image
+        losses = [network.training_outputs(torch.sigmoid(images(name, 4)), torch.arange(4)).square().sum()]
+    elif classifies(name):
         targets = torch.arange(4)
         losses = [
             nn.functional.cross_entropy(logits, targets) for logits in (outputs.logits, *outputs.auxiliary.values())
@@ -246,7 +250,8 @@ def test_save_and_load(name: str, tmp_path: Path) -> None:
     options = {"samples": 8} if isinstance(network, Neighbours) else NARROW.get(name, {})
     c, (h, w) = find(name)[1].shape.channels, size_of(name)
     classes = ("a", "b", "c") if has_classes(name) else ()
-    card = ModelCard(name, classes, Preprocess(h, w, c, mean=(0.4,) * c, std=(0.2,) * c), options)
+    preprocess, asked = Preprocess(h, w, c, mean=(0.4,) * c, std=(0.2,) * c), tuple("abc" * find(name)[1].conditional)
+    card = ModelCard(name, classes, preprocess, options, conditions=asked)
     save_model(tmp_path / "model.safetensors", network.state_dict(), card)
     loaded, read = load_model(tmp_path / "model.safetensors")
     assert read == card
@@ -264,11 +269,12 @@ def test_other_classes_and_channels_keep_all_other_weights(name: str) -> None:
 
     varying = Varying(make)
     weights = {key: torch.rand_like(value.float()).to(value.dtype) for key, value in make(5, 3).state_dict().items()}
-    # Layers that see all pixels at once, or make them, cannot be adapted.
+    # Layers that see all pixels at once, or make them, cannot be adapted; the first convolution of an encoder can.
+    first = "stages.0.0.weight" if family_of(name) in ("vae", "gan") else "stages.0.0.conv"
     fresh = {
         key
         for key in varying.channels
-        if family_of(name) in ("baselines", "autoencoder") and "stages.0.0.conv" not in key
+        if family_of(name) in ("baselines", "autoencoder", "vae", "gan") and first not in key
     }
     for classes, channels in ((7, 3), (5, 1), (5, 4)):
         network = make(classes, channels)
@@ -277,7 +283,7 @@ def test_other_classes_and_channels_keep_all_other_weights(name: str) -> None:
         for key, value in network.state_dict().items():
             if key not in kept and not (key in varying.channels and channels != 3):
                 assert torch.equal(value, weights[key]), key
-    assert bool(varying.classes) == has_classes(name)
+    assert bool(varying.classes) == (has_classes(name) or find(name)[1].conditional)
     assert varying.channels
 
 
@@ -342,7 +348,7 @@ def test_mistakes_are_named(name: str) -> None:
             with pytest.raises(OptionError, match=option) as caught:
                 build_model(name, options={option: "many"})
             assert "\n" not in str(caught.value)
-    if has_classes(name):
+    if has_classes(name) or find(name)[1].conditional:
         with pytest.raises(OptionError, match="at least one"):
             build_model(name, num_classes=0)
     for settings in ({"in_channels": 0}, {"input_size": (0, 4)}, {"input_size": (4, -1)}):
@@ -395,7 +401,10 @@ def ready_for_export(name: str) -> tuple[nn.Module, ModelCard]:
     classes = tuple(map(str, range(network(pixels[:2]).shape[1]))) if has_classes(name) else ()
     preprocess = Preprocess(height, width, channels, mean=(0.5,) * channels, std=(0.3,) * channels)
     options, dense = NARROW.get(name, {}), variant.output if variant.output in DENSE else ""
-    return network.eval(), ModelCard(name, classes, preprocess, options, "softmax", temperature=1.5, dense=dense)
+    asked = tuple(map(str, range(variant.num_classes))) if variant.conditional else ()
+    return network.eval(), ModelCard(
+        name, classes, preprocess, options, "softmax", temperature=1.5, dense=dense, conditions=asked
+    )
 
 
 def exported_as_it_is(name: str) -> None:

@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 def test_networks_of_other_makers_have_one_output() -> None:
     x = torch.randn(3, 4)
-    ((weight, outputs),) = weighted_outputs(nn.Identity(), x)
+    ((weight, outputs),) = weighted_outputs(nn.Identity(), x, torch.zeros(3))
     assert (weight, outputs is x) == (1.0, True)
 
 

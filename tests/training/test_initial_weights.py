@@ -194,5 +194,5 @@ def test_names_that_nobody_knows() -> None:
 def test_what_makes_images_has_no_weights(tmp_path: Path) -> None:
     (path := tmp_path / "mine.pth").touch()
     for weights in ("default", str(path)):
-        with pytest.raises(OptionError, match="autoencoder_28 reconstructs images; it has no pretrained weights"):
+        with pytest.raises(OptionError, match="autoencoder_28 predicts no classes; it has no pretrained weights"):
             start("autoencoder_28", weights=weights)

@@ -21,6 +21,7 @@ EXAMPLES = (
     "hubel evaluate model.onnx PHOTOS --no-worse-than runs/PHOTOS-efficientnet_lite0-1",
     "hubel evaluate model.onnx PHOTOS --coverage 0.95",
     "hubel evaluate efficientnet_lite0 PHOTOS --folds 5",
+    "hubel evaluate runs/fashion-mnist-cvae-1 fashion-mnist --judge runs/fashion-mnist-convnet-1",
 )
 
 
@@ -43,11 +44,13 @@ def evaluate(
     sure: float | None = None,
     folds: int | None = None,
     unknown: Path | None = None,
+    judge: str | None = None,
     json: bool = False,
 ) -> int:
     """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
 
-    An autoencoder's output is compared with the images themselves.
+    An autoencoder's output is compared with the images themselves; a generative model is measured by its bound, or its
+    discriminator, and by a classifier that judges what it makes.
 
     Exit codes: 0 success, 2 wrong usage, 4 a limit (--min-accuracy, --min-recall, --no-worse-than) is not kept.
 
@@ -77,6 +80,8 @@ def evaluate(
             of a --split that the data itself has), fitted to the features of the others.
         unknown: images of none of the model's classes, labelled or not: measure how well the model tells them from
             the others.
+        judge: a classifier, named as MODEL, that judges the images that a generative model makes: how many it names as
+            they were asked for, and how far their features are from those of real images.
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.results import print_numbers
@@ -93,12 +98,12 @@ def evaluate(
     if folds is None:
         result = evaluate_file(
             model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, costs=costs,
-            gates=gates, coverage=coverage, sure=sure, unknown=unknown,
+            gates=gates, coverage=coverage, sure=sure, unknown=unknown, judge=judge,
         )  # fmt: skip
-    elif (coverage, sure, unknown) != (None,) * 3 or tta or engine != "auto" or gates != Gates() or costs:
+    elif (coverage, sure, unknown, judge) != (None,) * 4 or tta or engine != "auto" or gates != Gates() or costs:
         raise OptionError(
             "--folds measures new last layers, not the model: leave out --tta, --engine, --coverage, --sure, --costs, "
-            "--unknown and limits"
+            "--unknown, --judge and limits"
         )
     else:
         result = evaluate_folds(model, data, folds, split=split, root=root, out=out, device=device)

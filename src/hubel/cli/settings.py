@@ -29,8 +29,8 @@ class RecipeFlags:
     """Settings of a recipe; those that are not given are decided from the data.
 
     Attributes:
-        task: classify, multi_label (labels of a table name several classes, separated by "|") or reconstruct.
-            Default: the network's own task.
+        task: classify, multi_label (labels of a table name several classes, separated by "|"), reconstruct,
+            generate or another one that hubel info lists. Default: the network's own task.
         seed: seed of the initial weights, the order of the images, the augmentation and the split.
     """
 

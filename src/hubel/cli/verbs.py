@@ -64,6 +64,7 @@ VERBS = (
     Verb("tune", "Train"),
     Verb("evaluate", "Train"),
     Verb("predict", "Train"),
+    Verb("generate", "Train"),
     Verb("lr-find", "Train"),
     Verb("runs", "Train"),
     Verb("models", "Understand"),

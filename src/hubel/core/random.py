@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bits", "fractions", "permutation", "scalar", "uniform"]
+__all__ = ["bits", "fractions", "normal", "permutation", "scalar", "uniform"]
 
 Keys = int | NDArray[Any]
 
@@ -47,6 +47,16 @@ def uniform(*keys: Keys) -> NDArray[np.float64]:
 def fractions(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Return a number in [0, 1) from the upper 53 of each word's 64 bits."""
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def normal(*keys: Keys) -> NDArray[np.float64]:
+    """Return a standard normal number for each combination of keys, from two uniform ones (Box & Muller 1958).
+
+    >>> normal(0, np.arange(3)).round(3).tolist()
+    [-1.128, 0.989, -0.656]
+    """
+    radius = np.sqrt(-2 * np.log1p(-uniform(*keys, 0)))
+    return np.asarray(radius * np.cos(2 * np.pi * uniform(*keys, 1)))
 
 
 def permutation(n: int, *keys: int) -> NDArray[np.int64]:

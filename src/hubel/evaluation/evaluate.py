@@ -24,6 +24,7 @@ from hubel.inference.tta import VIEWS
 from hubel.metrics.imbalance import prior_fact
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.classify_evaluation import measure_sure
+from hubel.tasks.generation_judge import measure_judged
 from hubel.tasks.prediction_sets import measure_coverage
 from hubel.tasks.task import Evaluation, Model
 
@@ -80,6 +81,7 @@ def evaluate_file(
     unknown: str | Path | None = None,
     coverage: float | None = None,
     sure: float | None = None,
+    judge: str | Path | None = None,
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
 
@@ -100,6 +102,7 @@ def evaluate_file(
             measured, too.
         coverage: measure prediction sets of this coverage, too; see `hubel.inference.Classifier.rank`.
         sure: measure the answers of which the model is as sure as this, too; likewise.
+        judge: a classifier that is to judge the images that a generative model makes; see `hubel.load`.
 
     Raises:
         HubelError: the model or the data cannot be used together, or a gate does not suit the model.
@@ -120,6 +123,8 @@ def evaluate_file(
         )
     if coverage is not None:
         card.coverage_table().at(coverage)
+    if judge is not None and task.output != "samples":
+        raise OptionError(f"--judge judges the images that a model makes; {model} makes none (its task is {task.name})")
     void = card.provenance.get("void")  # masks are read as in training
     if sure is not None:
         card.class_tree().check(sure)
@@ -131,6 +136,8 @@ def evaluate_file(
     rows, which, taught = chosen.rows, chosen.name, Taught.read(card.provenance)
     images = task.samples(dataset.images(card.preprocess, rows, annotations=task.annotations), card)
     evaluation = task.evaluate(opened, images, task.targets(dataset, card.classes, images.rows))
+    if judge is not None:
+        evaluation = measure_judged(evaluation, opened, judge, images, device=device)
     if sure is not None:
         evaluation = measure_sure(evaluation, card, sure)
     if coverage is not None:

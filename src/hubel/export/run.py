@@ -23,6 +23,7 @@ from hubel.inference.classifier import Classifier
 from hubel.inference.onnx_file import described, is_exported
 from hubel.inference.predictor import load_network
 from hubel.inference.tta import VIEWS
+from hubel.nn.generative import EncodingNetwork, GenerativeNetwork
 from hubel.tasks.catalogue import find_task
 from hubel.weights.create import means_a_file
 from hubel.weights.model_file import model_path
@@ -103,6 +104,11 @@ def export(
         raise OptionError("--tta needs the format onnx")
     check_range("--max-drop", 100 * max_drop, 0, 100, unit="percentage points")
     network, card = load_network(model)
+    if isinstance(network, GenerativeNetwork) and not isinstance(network, EncodingNetwork):
+        raise OptionError(
+            f"{card.model} has no encoder, and what is exported of a network that makes images is what it makes of an "
+            "image: its reconstruction; vae and cvae have one"
+        )
     path = _output_path(model, output, FORMATS[form], made=".int8" * int8 + ".tta" * tta, data=data)
     sample = sample_images(data, card)
     averaging = find_task(card.task).model(network, card, tta=True) if tta else None

@@ -77,6 +77,7 @@ def check_graph(model: memoryview, card: ModelCard) -> tuple[str, ...]:
     of_image = {
         "vector": (len(card.classes),),
         "image": (p.channels, p.height, p.width),
+        "samples": (p.channels, p.height, p.width),
         "maps": (len(card.classes), p.height, p.width),
         "points": (len(card.classes), *_heat_map(stated, card)),
         "boxes": (1 if stated[1:2] == [1] else _points(card), 5 + len(card.classes)),

@@ -42,8 +42,10 @@ class Predictor(Classifier):
 
     def __init__(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> None:
         if not card.classes:
+            makes = "hubel generate MODEL shows them, " if card.output == "samples" else ""
             raise OptionError(
-                f"{card.model} reconstructs images and predicts no classes; hubel evaluate MODEL DATA measures it"
+                f"{card.model} {card.without_classes} and predicts no classes; {makes}"
+                "hubel evaluate MODEL DATA measures it"
             )
         if card.dense:
             raise OptionError(

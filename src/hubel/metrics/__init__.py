@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from hubel.metrics.classification import measure_multilabel as measure_multilabel
     from hubel.metrics.classification_intervals import classification_intervals as classification_intervals
     from hubel.metrics.classification_intervals import multi_label_intervals as multi_label_intervals
+    from hubel.metrics.frechet import frechet_distance as frechet_distance
+    from hubel.metrics.generation import JudgedImages as JudgedImages
+    from hubel.metrics.generation import SampleMetrics as SampleMetrics
+    from hubel.metrics.generation import measure_samples as measure_samples
     from hubel.metrics.hierarchy import HierarchyMetrics as HierarchyMetrics
     from hubel.metrics.hierarchy import LevelMetrics as LevelMetrics
     from hubel.metrics.hierarchy import SureMetrics as SureMetrics
@@ -82,6 +86,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "measure_multilabel",
         ),
         "hubel.metrics.classification_intervals": ("classification_intervals", "multi_label_intervals"),
+        "hubel.metrics.frechet": ("frechet_distance",),
+        "hubel.metrics.generation": ("JudgedImages", "SampleMetrics", "measure_samples"),
         "hubel.metrics.hierarchy": ("HierarchyMetrics", "LevelMetrics", "SureMetrics", "measure_hierarchy"),
         "hubel.metrics.intervals": (
             "Interval",

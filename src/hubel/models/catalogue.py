@@ -50,6 +50,8 @@ FAMILIES = (
     "densenet",
     "efficientnet",
     "autoencoder",
+    "vae",
+    "gan",
     "fcos",
     "localiser",
     "unet",
@@ -142,8 +144,9 @@ def build_model(
         expected = "x".join(map(str, variant.shape[1:]))
         raise OptionError(f"{exact} takes images of {expected} pixels, not {height}x{width}")
     outputs = num_classes if num_classes is not None else variant.num_classes
-    if outputs < 1 and variant.output in _NEEDS:
-        raise OptionError(f"{_NEEDS[variant.output]}, not {outputs}")
+    needs = "a conditional network needs at least one class" if variant.conditional else _NEEDS.get(variant.output)
+    if outputs < 1 and needs:
+        raise OptionError(f"{needs}, not {outputs}")
     layout = _with_options(exact, variant.layout, options or {})
     try:
         network: nn.Module = family.build(layout, shape, outputs)

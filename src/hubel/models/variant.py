@@ -181,8 +181,8 @@ class Variant:
         fixed_size: whether height and width must be those of `shape`.
         augment: default augmentation policy; "none" for networks that are too small to profit from augmentation.
         output: "vector" (one number per class), "image" (the reconstructed image), "maps" (one number per class
-            for each pixel), "points" (a heat map for each point, at a lower resolution) or "boxes" (a box and its class
-            for each of many points).
+            for each pixel), "points" (a heat map for each point, at a lower resolution), "boxes" (a box and its class
+            for each of many points) or "samples" (images made from random codes).
     """
 
     layout: Any
@@ -194,3 +194,8 @@ class Variant:
     fixed_size: bool = False
     augment: str = "auto"
     output: str = "vector"
+
+    @property
+    def conditional(self) -> bool:
+        """The class of an image is an input of the network."""
+        return bool(getattr(self.layout, "conditional", False))

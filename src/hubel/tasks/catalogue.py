@@ -5,6 +5,7 @@ from __future__ import annotations
 from hubel.core.errors import UnknownNameError
 from hubel.tasks.classify import Classification
 from hubel.tasks.detect import Detection
+from hubel.tasks.generate import Generation
 from hubel.tasks.key_points import KeyPoints
 from hubel.tasks.key_points_in_boxes import KeyPointsInBoxes
 from hubel.tasks.localise import Localisation
@@ -21,6 +22,7 @@ TASKS: tuple[Task, ...] = (
     Classification(),
     MultiLabel(),
     Reconstruction(),
+    Generation(),
     Regression(),
     Detection(),
     Localisation(),

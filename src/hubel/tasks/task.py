@@ -233,6 +233,8 @@ class Task(abc.ABC):
         pipeline_tag: the name of such models on the Hugging Face Hub; "" where it has none.
         output: the kind of network it needs, see `Variant.output`.
         annotations: the kind of annotations that are its labels, see `hubel.data.annotation`; "" for label texts.
+        compared: outputs are compared with targets: validation images select the best epoch. Otherwise the last one is
+            kept.
         labelled: every image needs a label.
         multi_label: a label may name several classes, separated by "|".
         exclusive: each image has exactly one of the classes.
@@ -252,6 +254,7 @@ class Task(abc.ABC):
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
+        ema: the default decay of the moving average of the weights, likewise; 0 for none.
         backbone_lr: that of a pretrained backbone as a share of the head's, which is higher by as much.
     """
 
@@ -260,6 +263,7 @@ class Task(abc.ABC):
     pipeline_tag: ClassVar[str] = ""
     output: ClassVar[str] = "vector"
     annotations: ClassVar[str] = ""
+    compared: ClassVar[bool] = True
     labelled: ClassVar[bool] = True
     multi_label: ClassVar[bool] = False
     exclusive: ClassVar[bool] = False
@@ -278,6 +282,7 @@ class Task(abc.ABC):
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
+    ema: ClassVar[float] = 0.0
     backbone_lr: ClassVar[float] = 1.0
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:
@@ -415,11 +420,17 @@ def validation_mean(values: Tensor, weights: NDArray[np.float64] | None) -> floa
     return float(np.average(values.double().numpy(), weights=weights))
 
 
-def weighted_outputs(network: nn.Module, x: Tensor) -> list[tuple[float, Tensor]]:
-    """Return the outputs for images `(n, c, h, w)` with their weights in the loss, auxiliary classifiers last."""
+def weighted_outputs(network: nn.Module, x: Tensor, targets: Tensor) -> list[tuple[float, Tensor]]:
+    """Return the outputs for images `(n, c, h, w)` with their weights in the loss, auxiliary classifiers last.
+
+    Only a generative network looks at the targets: the class of an image is one of its inputs.
+    """
     from hubel.nn.dense import DenseNetwork  # what only evaluates exported files does without
+    from hubel.nn.generative import GenerativeNetwork
     from hubel.nn.network import Network
 
+    if isinstance(network, GenerativeNetwork):
+        return [(1.0, network.training_outputs(x, targets))]
     if not isinstance(network, Network | DenseNetwork):
         return [(1.0, network(x))]
     outputs = network.outputs(x)

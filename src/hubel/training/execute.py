@@ -156,7 +156,9 @@ def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None)
     def keep(weights: Mapping[str, Tensor]) -> None:
         save_model(folder.model, weights, card)
 
-    loop = _open_loop(plan, folder, network, plan.train, EpochSelection(val=plan.val), keep, on_epoch)
+    loop = _open_loop(
+        plan, folder, network, plan.train, EpochSelection(val=plan.val if plan.task.compared else None), keep, on_epoch
+    )
     with listening() as stop:
         finished = loop.run(stop)
     return TrainedModel(

@@ -115,7 +115,7 @@ def find_initial_weights(settings: TransferSettings, name: str, variant: Variant
         note = f"{name} starts from scratch; --weights default starts from pretrained ones (a download)"
         return InitialWeights(notes=(note,) if rows and settings.weights is None else ())
     if variant.output != "vector":
-        raise OptionError(f"{name} reconstructs images; it has no pretrained weights to start from")
+        raise OptionError(f"{name} predicts no classes; it has no pretrained weights to start from")
     # Auxiliary classifiers help a fresh network to learn; a pretrained one has no use for them.
     options = {"auxiliary": False} if "auxiliary" in options_of(name) else {}
     if is_file_name(wanted) and not is_tag(name, wanted):

@@ -25,16 +25,18 @@ def did_not_learn(plan: Plan, trained: TrainedModel, network: nn.Module) -> str:
     A network whose activations have died, or whose learning rate is far too large or too small, gives the same outputs
     for every image. The best of its epochs may look better than that on a few validation images.
     """
-    if not trained.history or plan.task.annotations:  # of which no constant is an answer for all images
+    # No constant is an answer for all images of a task with annotations, or without targets.
+    if not trained.history or plan.task.annotations or not plan.task.compared:
         return ""
     last = trained.history[-1]["train_loss"]
     network = network.cpu().eval()
     with torch.no_grad():
-        outputs = weighted_outputs(network, blank_input(plan.preprocess))
+        objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
+        targets = _samples(plan, objective)
+        outputs = weighted_outputs(network, blank_input(plan.preprocess), targets[:1])
     weight, shape = sum(share for share, _ in outputs), outputs[0][1].shape[1:]
     with training_context(plan):
-        objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
-        limit = weight * constant_loss(objective, _samples(plan, objective), shape)
+        limit = weight * constant_loss(objective, targets, shape)
     if last < _NOTHING * limit:
         return ""
     lr = plan.optimizer.lr

@@ -16,6 +16,7 @@ from hubel.data.loading import steps_per_epoch
 from hubel.metrics.imbalance import inequality
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
+from hubel.nn.generative import GenerativeNetwork
 from hubel.nn.layers import needs_small_steps
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
@@ -121,11 +122,12 @@ def choose_optimizer(
         usual = _SMALL_STEPS_LR
     ema = wanted.ema
     if ema is None:
-        ema = _TUNING_EMA if tuned else 0.0
+        ema = _TUNING_EMA if tuned else task.ema
     return OptimizerSettings(
         name=name,
         lr=wanted.lr or usual,
         momentum=wanted.momentum,
+        betas=network.betas if isinstance(network, GenerativeNetwork) else OptimizerSettings.betas,
         weight_decay=wanted.weight_decay,
         layer_decay=transfer.layer_decay,
         backbone_lr=backbone_lr,

@@ -28,8 +28,8 @@ def _sgd(groups: _Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
 #: 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980) and Adadelta (Zeiler 2012, arXiv:1212.5701).
 OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimizer]] = {
     "sgd": _sgd,
-    "adamw": lambda groups, settings: torch.optim.AdamW(groups, settings.lr, fused=True),
-    "adam": lambda groups, settings: torch.optim.Adam(groups, settings.lr, fused=True),
+    "adamw": lambda groups, settings: torch.optim.AdamW(groups, settings.lr, settings.betas, fused=True),
+    "adam": lambda groups, settings: torch.optim.Adam(groups, settings.lr, settings.betas, fused=True),
     "adadelta": lambda groups, settings: torch.optim.Adadelta(groups, settings.lr),
 }
 

@@ -41,11 +41,13 @@ class OptimizerSettings:
         gradual_unfreeze: share of the steps by which each stage starts to train later than the part above it.
         clip: largest norm of the gradient; infinite for no clipping.
         ema: decay of the moving average of the weights; 0 for none.
+        betas: decays of the moving averages of Adam and AdamW.
     """
 
     name: str
     lr: float
     momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 5e-4
     layer_decay: float = 1.0
     backbone_lr: float = 1.0

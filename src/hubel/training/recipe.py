@@ -155,7 +155,7 @@ class NetworkSettings(_Settings):
 
     Attributes:
         model: name of the network; `hubel models` lists them. Default: efficientnet_lite0, convnet for many small
-            images, and autoencoder_28 to reconstruct.
+            images, autoencoder_28 to reconstruct, and cvae to generate.
         options: options of the network, such as --options.filters 16,32; `hubel models NAME` lists them.
         reject: share of the images of the classes that a classifier may take for images of none of them, so that it
             can answer "unknown" to those that are; 0 for a model that never does.
@@ -199,9 +199,9 @@ class OptimizationSettings(_Settings):
     Attributes:
         epochs: passes over the training images. Default: 15, and more of a small set.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out. Default: a power of
-            two up to 128 (32 in fine-tuning, 8 for boxes and masks) that leaves at least 16 steps an epoch.
+            two up to 128 (64 to generate, 32 in fine-tuning, 8 for boxes and masks) that leaves at least 16 steps.
         optimizer: sgd (with Nesterov momentum), adamw, adam or adadelta. Default: sgd from scratch, adamw in
-            fine-tuning, to reconstruct, and for boxes and masks.
+            fine-tuning, to reconstruct, and for boxes and masks; adam to generate.
         lr: the highest learning rate. Default: 0.1 for sgd (0.01 for deep networks without batch norm), 0.002 for
             adam and adamw (0.02 to reconstruct, 0.001 for boxes and masks), 1 for adadelta; in fine-tuning 0.002,
             0.0005 and 0.1.

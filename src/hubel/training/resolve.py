@@ -134,6 +134,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         },
         task=task.name,
         dense=variant.output if task.annotations else "",
+        conditions=dataset.classes() if variant.conditional else (),
     )
     policy_name = recipe.data.augment or task.augment or variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))

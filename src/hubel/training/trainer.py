@@ -89,7 +89,7 @@ class Trainer:
             x = data.images.network_input(part.pixels, self.device)
             targets = [(share, t.to(self.device)) for share, t in weighted_targets(self.objective, data, part)]
             with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-                outputs = weighted_outputs(self.network, x)
+                outputs = weighted_outputs(self.network, x, targets[0][1])
             losses = [weight * share * self.objective.losses(o, t) for weight, o in outputs for share, t in targets]
             loss = torch.stack(losses).sum()
             (loss / n).backward()  # type: ignore[no-untyped-call]

@@ -28,7 +28,7 @@ DENSE = ("maps", "boxes", "points")
 
 # Fields that files have only where they say something, so that other files stay as they were.
 _ONLY_IF_SET = (
-    "tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "shown_score", "skeleton"
+    "tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "shown_score", "skeleton", "conditions"
 )  # fmt: skip
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference", "shown_score")
@@ -61,6 +61,8 @@ class ModelCard:
         shown_score: from which on objects are shown to users, 0 to 1; 0 where nothing has chosen it.
         skeleton: what the key points, whose names are the classes, are on, and their limbs; None without any.
         parents: the parent of a class, or of another parent, by name; empty where the classes have no hierarchy.
+        conditions: names of the classes that an image can be asked for, in the order in which the network takes them;
+            empty where it takes none.
 
     Raises:
         OptionError: a value is invalid.
@@ -83,17 +85,18 @@ class ModelCard:
     coverage: CoverageTable | None = None
     dense: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[str, ...] = ()
     shown_score: float = 0.0
     skeleton: Skeleton | None = None
 
     def __post_init__(self) -> None:
-        if not all(isinstance(name, str) for name in self.classes):
+        if not all(isinstance(name, str) for name in (*self.classes, *self.conditions)):
             raise OptionError("class names are text")
         if not self.classes and self.output == "vector":
             raise OptionError("a model has at least one class")
         if not self.task:
             object.__setattr__(self, "task", self._derived_task())
-        if len(set(self.classes)) != len(self.classes):
+        if any(len(set(names)) != len(names) for names in (self.classes, self.conditions)):
             raise OptionError("two classes have the same name")
         if self.dense not in ("", *DENSE):
             raise OptionError(f"the output is {', '.join(DENSE)}, not {self.dense!r}")
@@ -134,6 +137,11 @@ class ModelCard:
         return find(self.model)[1].output
 
     @property
+    def without_classes(self) -> str:
+        """The purpose of a model without classes, in two words, for messages."""
+        return "makes images" if self.output == "samples" else "reconstructs images"
+
+    @property
     def objects(self) -> tuple[str, ...]:
         """Names of the classes of what is found: those of the outputs, which of key points are parts of one object."""
         if self.dense != "points":
@@ -159,7 +167,7 @@ class ModelCard:
 
         network = build_model(
             self.model,
-            num_classes=len(self.classes),
+            num_classes=len(self.classes or self.conditions),
             in_channels=self.preprocess.channels,
             input_size=(self.preprocess.height, self.preprocess.width),
             options=self.options,
@@ -229,9 +237,10 @@ class ModelCard:
         costs = {"costs": tuple(map(tuple, values["costs"]))} if values.get("costs") is not None else {}
         coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
         rule = {"novelty": NoveltyRule.from_json(values["novelty"])} if values.get("novelty") is not None else {}
+        asked = {"conditions": tuple(values["conditions"])} if values.get("conditions") else {}
         form = {"skeleton": Skeleton.from_json(values["skeleton"])} if values.get("skeleton") is not None else {}
         fixed = {"preprocess": preprocess, "classes": classes, "coverage": coverage}
-        return cls(**{**values, **fixed, **costs, **rule, **form})
+        return cls(**{**values, **fixed, **costs, **rule, **form, **asked})
 
 
 def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:
