@@ -143,6 +143,7 @@ def test_a_perfect_model_of_key_points() -> None:
     evaluation = task.evaluate(Known(CARD, np.delete(outputs.numpy(), 3, 0)), images, np.arange(12))
     numbers = evaluation.to_json()
     assert (numbers["n"], numbers["pck"], numbers["oks_ap50"], numbers["left_out"]) == (11, 1, 1, 0)
+    assert {"oks", "oks_ap"} <= numbers.keys()
     assert numbers["pck_mean_pose"] < 0.3
     assert numbers["of"] == "0.1 box"
     assert (evaluation.quality().values == 0).all()

@@ -15,8 +15,8 @@ from hubel.data.sources import ArraySource
 from hubel.data.sources.listing import SPLITS
 from hubel.models.catalogue import find, list_models
 from hubel.training.initial_weights import InitialWeights, default_network, enlarged_size, find_initial_weights
+from hubel.training.network_input import choose_preprocess
 from hubel.training.recipe import Recipe, TransferSettings
-from hubel.training.resolve import choose_preprocess
 from hubel.weights import pretrained
 from hubel.weights.pretrained import Pretrained, find_weights
 

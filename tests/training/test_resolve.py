@@ -263,6 +263,7 @@ REGIMES: dict[str, tuple[dict[str, Any], TrainingInput, set[int]]] = {
 }
 
 
+@pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize(("settings", "expected", "views"), REGIMES.values(), ids=REGIMES)
 def test_the_caption_says_what_the_frozen_part_saw(
     settings: dict[str, Any],

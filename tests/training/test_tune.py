@@ -30,6 +30,7 @@ from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import read_settings
 from hubel.training.resolve import plan_training
+from hubel.training.search import trials
 from hubel.training.search import tune as search
 from hubel.training.search.compare import compare
 from hubel.training.search.folds import Folds
@@ -203,6 +204,8 @@ def test_every_metric_is_in_the_evaluation() -> None:
     localised = dict.fromkeys(("localised", "mean_iou"))  # read in tests/tasks/test_detect.py
     known = {"classify": one, "multi_label": several, "regress": number, "segment": pixels, "localise": localised}
     known["detect"] = boxes.to_json()
+    points = dict.fromkeys(("oks", "oks_ap", "pck"))  # read in tests/tasks/test_key_points.py
+    known |= {"key_points": points, "key_points_in_boxes": points}
     for task in TASKS:
         assert {metric.key for metric in task.metrics.values()} <= known.get(task.name, {}).keys()
     assert sum(bool(task.metrics) for task in TASKS) == len(known)
@@ -283,7 +286,7 @@ def test_the_search_sees_no_test_image(quick: Recipe, monkeypatch: pytest.Monkey
 
 def stop_at(number: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     """Let the trial of a number end by an error."""
-    made, run_trial = [], search.run_trial
+    made, run_trial = [], trials.run_trial
 
     def running(*words: Any, **named: Any) -> Any:
         made.append(True)
@@ -291,7 +294,7 @@ def stop_at(number: int, monkeypatch: pytest.MonkeyPatch, error: BaseException) 
             raise error
         return run_trial(*words, **named)
 
-    monkeypatch.setattr(search, "run_trial", running)
+    monkeypatch.setattr(trials, "run_trial", running)
 
 
 def test_ctrl_c_leaves_the_best_so_far(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

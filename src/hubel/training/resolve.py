@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -34,49 +33,32 @@ from hubel.inference.costs import with_costs
 from hubel.inference.device import pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
-from hubel.metrics.imbalance import balance_record, inequality
+from hubel.metrics.imbalance import balance_record
 from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
-from hubel.models.neighbours import NeighboursLayout
-from hubel.models.variant import Variant
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
 from hubel.nn.frozen_backbone import backbone_boundaries
-from hubel.nn.generative import GenerativeNetwork
-from hubel.nn.layers import needs_small_steps
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
-from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
-from hubel.training.freeze_policy import holds_norms, tuning_epochs, views_for
+from hubel.training.freeze_policy import holds_norms, views_for
 from hubel.training.frozen_backbone import check_frozen_backbone
 from hubel.training.initial_weights import (
-    SMALL_PIXELS,
     InitialWeights,
     default_network,
-    enlarged_size,
     find_initial_weights,
 )
-from hubel.training.plan import InitialBackbone, LoopSettings, OptimizerSettings, Plan, TransferPlan
-from hubel.training.recipe import OptimizationSettings, Recipe, parse_size
+from hubel.training.network_input import choose_preprocess
+from hubel.training.optimization import balanced_loss, choose_balance, choose_loop, choose_loss, choose_optimizer
+from hubel.training.plan import InitialBackbone, Plan, TransferPlan
+from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
 from hubel.weights.class_tree import parents_of
 
 __all__ = ["plan_training", "resolve"]
 
-# Fine-tuning takes smaller steps than training from scratch, smooths labels and averages weights.
-_TUNING_LR = {"adam": 5e-4, "adamw": 5e-4, "sgd": 0.002, "adadelta": 0.1}
-_TUNING_OPTIMIZER, _TUNING_EMA, _TUNING_SMOOTHING = "adamw", 0.9, 0.1
-_SMALL_STEPS_LR = 0.01  # of SGD, from scratch
-_LARGEST_TUNING_BATCH, _SMALLEST_BATCH = 32, 8
-_MULTIPLE = 32  # of which the sides of a dense network's input are: the largest stride of its maps
-_EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
-_STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
 _ENOUGH_TO_SELECT = 50  # validation images; the accuracy on fewer is mostly noise
-_UNEQUAL = (
-    2.0  # times as many images as the rarest class has; adjusted from there on, macro recall gained 1 to 28 points
-)
-_UNEQUAL_PIXELS = 20.0  # likewise; squares on noise (18) lost 5 points of IoU, CamVid (110) gained 15
 _MOST_NAMES = 20  # of networks in a message
 
 
@@ -125,7 +107,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         initial = replace(initial, weights=None, options=needed)
     tuned = initial.weights is not None
     outputs = task.outputs(dataset)
-    loss = _loss(recipe.optimization, task, tuned=tuned)
+    loss = choose_loss(recipe.optimization, task, tuned=tuned)
     splits, val_taught = _splits(recipe, dataset, task, initial)
     taught = Taught.of(dataset.digests(splits.train))
     preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, task=task)
@@ -184,7 +166,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
-    loop = _loop(recipe, task, policy, len(train.images), tuned=tuned)
+    loop = choose_loop(recipe, task, policy, len(train.images), tuned=tuned)
     if not tuned or not holds_norms(len(train.images)):
         _check_smallest_batch(network, preprocess, len(train.images), loop.batch_size)
     # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
@@ -195,8 +177,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     if backbone is not None and freeze != NONE:
         backbone = _frozen_backbone(recipe, backbone, network, policy, policy_name, train.images)
     counts = task.label_counts(train, len(outputs))
-    balance, unequal = _balance(recipe.optimization.balance, loss, task, variant, outputs, counts)
-    loss, loop = _balanced(loss, recipe, balance, counts), replace(loop, sampling=balance == "sampling")
+    balance, unequal = choose_balance(recipe.optimization.balance, loss, task, variant, outputs, counts)
+    loss, loop = balanced_loss(loss, recipe, balance, counts), replace(loop, sampling=balance == "sampling")
     if task.exclusive:
         card = replace(card, provenance={**card.provenance, **balance_record(counts, balance)})
     card = task.finish_card(_with_parents(with_costs(card, recipe.optimization.costs), recipe, dataset, task), train)
@@ -205,7 +187,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
 
     device = pick_device(recipe.machine.device or "auto")
     threads = recipe.machine.threads or probe_threads()
-    optimizer = _optimizer(recipe, task, network, tuned=tuned, backbone=backbone is not None)
+    optimizer = choose_optimizer(recipe, task, network, tuned=tuned, backbone=backbone is not None)
     busy = [] if recipe.machine.threads else _busy_cores(threads)
     return Plan(
         recipe=recipe,
@@ -373,114 +355,6 @@ def _check_folds(folds: int, recipe: Recipe, card: ModelCard, network: nn.Module
         raise OptionError("--folds computes the features of all images, however long it takes: no --max-minutes")
 
 
-def _loss(wanted: OptimizationSettings, task: Task, *, tuned: bool) -> LossSettings:
-    name = wanted.loss or task.losses[0]
-    if name not in task.losses:
-        raise OptionError(f"the task {task.name} has the loss {' or '.join(task.losses)}, not {name}")
-    smoothing = wanted.label_smoothing
-    if smoothing is None:
-        smoothing = _TUNING_SMOOTHING if tuned and name == "cross_entropy" else 0.0
-    return LossSettings(name=name, label_smoothing=smoothing)
-
-
-def _balance(
-    wanted: str | None,
-    loss: LossSettings,
-    task: Task,
-    variant: Variant,
-    classes: tuple[str, ...],
-    counts: NDArray[np.int64],
-) -> tuple[str, list[str]]:
-    """Return how unequal classes are treated, and a note where that is decided from their counts.
-
-    Args:
-        wanted: by the recipe; None to decide.
-        loss: of training.
-        task: of which some have no classes, or several an image.
-        variant: of the network; one that stores the images has no loss to adjust.
-        classes: their names.
-        counts: training images of each.
-
-    Raises:
-        OptionError: the method cannot be used with this task or loss.
-    """
-    softmax = task.exclusive and loss.name == "cross_entropy"
-    usual = task.balance if softmax or task.balance != "logit_adjustment" else "none"
-    if wanted is not None:
-        if wanted == "logit_adjustment" and not softmax:
-            raise OptionError("balance logit_adjustment needs one class an image, and the loss cross_entropy")
-        if wanted == "sampling" and not task.exclusive:
-            raise OptionError("balance sampling needs one class an image; inverse and effective do not")
-        return wanted, []
-    learns = not isinstance(variant.layout, NeighboursLayout)
-    least_unequal = _UNEQUAL_PIXELS if usual == "inverse_sqrt" else _UNEQUAL
-    if usual == "none" or not learns or inequality(counts) < least_unequal:
-        return "none", []
-    most, least = int(counts.argmax()), int(np.where(counts > 0, counts, counts.max() + 1).argmin())
-    if usual == "inverse_sqrt":
-        shares = counts / counts.sum()
-        return usual, [
-            f"the classes are unequal, from {classes[least]} with {shares[least]:.2%} of the pixels to {classes[most]} "
-            f"with {shares[most]:.0%}: errors on rare classes count more (--balance none leaves it out)"
-        ]
-    return usual, [
-        f"the classes are unequal, from {counted(int(counts[least]), 'training image')} of {classes[least]} to "
-        f"{int(counts[most]):,} of {classes[most]}: their logits are adjusted, so that none is favoured for being "
-        "frequent (--balance none leaves it out)"
-    ]
-
-
-def _balanced(loss: LossSettings, recipe: Recipe, balance: str, counts: NDArray[np.int64]) -> LossSettings:
-    """Return the loss with the treatment of unequal classes.
-
-    Smoothed labels would make a rare class more frequent than it is, and the adjustment assumes that it is not.
-    """
-    if balance == "logit_adjustment" and recipe.optimization.label_smoothing is None:
-        loss = replace(loss, label_smoothing=0.0)
-    return replace(loss, balance=balance, counts=tuple(counts.tolist()))
-
-
-def _optimizer(recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool, backbone: bool) -> OptimizerSettings:
-    wanted, transfer = recipe.optimization, recipe.transfer
-    name = wanted.optimizer or (_TUNING_OPTIMIZER if tuned else task.optimizer)
-    backbone_lr = task.backbone_lr if backbone else 1.0
-    usual = _TUNING_LR[name] if tuned else task.lr[name] / backbone_lr
-    if not tuned and name == "sgd" and needs_small_steps(network):
-        usual = _SMALL_STEPS_LR
-    ema = wanted.ema
-    if ema is None:
-        ema = _TUNING_EMA if tuned else task.ema
-    return OptimizerSettings(
-        name=name,
-        lr=wanted.lr or usual,
-        momentum=wanted.momentum,
-        betas=network.betas if isinstance(network, GenerativeNetwork) else OptimizerSettings.betas,
-        weight_decay=wanted.weight_decay,
-        layer_decay=transfer.layer_decay,
-        backbone_lr=backbone_lr,
-        gradual_unfreeze=transfer.gradual_unfreeze,
-        clip=wanted.clip or math.inf,
-        ema=ema,
-    )
-
-
-def _loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool) -> LoopSettings:
-    wanted = recipe.optimization
-    batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
-    usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps_per_epoch(images, batch_size))
-    return LoopSettings(
-        epochs=wanted.epochs or usual,
-        batch_size=batch_size,
-        policy=policy,
-        schedule=wanted.schedule,
-        warmup=wanted.warmup,
-        patience=wanted.patience or math.inf,
-        max_minutes=wanted.max_minutes or math.inf,
-        checkpoint_minutes=recipe.machine.checkpoint_minutes,
-        seed=recipe.seed,
-    )
-
-
 def _check_smallest_batch(network: nn.Module, preprocess: Preprocess, images: int, batch_size: int) -> None:
     """Refuse steps of one image where a batch norm would see one value a channel, which has no variance.
 
@@ -542,72 +416,6 @@ def _below_last_stages(network: nn.Module, preprocess: Preprocess) -> str:
     assert isinstance(network, Network)
     with torch.no_grad():
         return last_stages(network.eval(), blank_input(preprocess, "meta"))
-
-
-def choose_preprocess(
-    recipe: Recipe, variant: Variant, dataset: Dataset, like: Preprocess | None = None, *, task: Task = TASKS[0]
-) -> Preprocess:
-    """Return the network's input: what the recipe says, and otherwise what suits the network and the images.
-
-    Pretrained weights see images as they were trained: in colour, with their mean and deviation, and undistorted. So
-    the largest centre crop of the input's shape is taken. Many small images are enlarged no further than to 128
-    pixels, where the network takes other sizes than that of its training. Images of one size that is nearly the
-    network's are padded, as LeCun et al. 1998 do with 28x28 digits on 32x32; all others are squashed. Grey images
-    stay grey. Mean and deviation are not set yet, unless they come with the weights.
-
-    Where the task has `most_pixels`, the input has the shape of the images: see `_shape_of_images`.
-    """
-    size = parse_size(recipe.data.size) if recipe.data.size else None
-    if task.most_pixels:
-        height, width = size or _shape_of_images(dataset, task.most_pixels)
-        shaped: Any = recipe.data.resize or task.resize
-        channels = like.channels if like else int(dataset.index.channels[dataset.rows()].max())
-        plain = like or Preprocess(height, width, channels, mean=(0.0,) * channels, std=(1.0,) * channels)
-        return replace(plain, height=height, width=width, resize=shaped, crop=1.0)
-    if like is not None:
-        height, width = size or enlarged_size(dataset, like, variant)
-        resize: Any = recipe.data.resize or like.resize
-        crop = like.crop if resize == like.resize else 1.0
-        return replace(like, height=height, width=width, resize=resize, crop=crop)
-    index, rows = dataset.index, dataset.rows()
-    heights, widths = index.height[rows], index.width[rows]
-    native = (int(heights.max()), int(widths.max()))
-    uniform = bool((heights == native[0]).all() and (widths == native[1]).all())
-    if size:
-        height, width = size
-    elif variant.fixed_size:
-        height, width = variant.shape.height, variant.shape.width
-    else:
-        sides = native if uniform and max(native) <= SMALL_PIXELS else (SMALL_PIXELS, SMALL_PIXELS)
-        height, width = (max(side, variant.smallest) for side in sides)
-    nearly = uniform and all(0.75 * s <= n <= s for n, s in zip(native, (height, width), strict=True))
-    resize = recipe.data.resize or ("pad" if nearly else "squash")
-    channels = int(index.channels[rows].max())
-    return Preprocess(height, width, channels, resize, mean=(0.0,) * channels, std=(1.0,) * channels)
-
-
-def _shape_of_images(dataset: Dataset, most_pixels: int) -> tuple[int, int]:
-    """Return the median height and width of the images, shrunk to so many pixels, in multiples of 32."""
-    index, rows = dataset.index, dataset.rows()
-    height, width = float(np.median(index.height[rows])), float(np.median(index.width[rows]))
-    scale = min(1.0, math.sqrt(most_pixels / (height * width)))
-    return (
-        max(_MULTIPLE, _MULTIPLE * round(height * scale / _MULTIPLE)),
-        max(_MULTIPLE, _MULTIPLE * round(width * scale / _MULTIPLE)),
-    )
-
-
-def _batch_size(n: int, most: int) -> int:
-    """Return the largest power of two, from 8 to `most`, that leaves enough steps in an epoch."""
-    size = most
-    while size > _SMALLEST_BATCH and n / size < _STEPS_AT_LEAST:
-        size //= 2
-    return size
-
-
-def _scratch_epochs(steps: int) -> int:
-    """Return 15; of a small set as many as make enough steps, up to 60."""
-    return min(_EPOCHS_AT_MOST, max(_EPOCHS, -(-_STEPS_IN_ALL // steps)))
 
 
 def _busy_cores(threads: int) -> list[str]:

@@ -33,14 +33,11 @@ from hubel.training.resolve import plan_training, resolve
 from hubel.training.run_folder import RunFolder
 from hubel.training.search.clock import Clock
 from hubel.training.search.compare import Confirmation
-from hubel.training.search.cost import Costs
 from hubel.training.search.decision import Decider, Decision
-from hubel.training.search.folds import Folds
-from hubel.training.search.forecast import SLOWER, Forecast
 from hubel.training.search.record import SearchFolder, newest_unfinished_search, settings_text
-from hubel.training.search.space import START, Space, make_space
-from hubel.training.search.study import SKIPPED, Study, TrialRow, check_optuna
-from hubel.training.search.trial import GiveUp, Measured, run_trial
+from hubel.training.search.space import Space, make_space
+from hubel.training.search.study import SKIPPED, TrialRow, check_optuna
+from hubel.training.search.trials import Trials
 from hubel.training.train import RunResult, data_location, train_planned
 
 __all__ = ["MINUTES", "TuneResult", "resume_tuning", "tune"]
@@ -49,11 +46,6 @@ MINUTES = 20.0  # where nobody says how long
 
 _SIGINT = 2
 _LEAST_MINUTES, _MOST = 0.01, 1_000_000  # minutes; minutes and trials
-_DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the default recipe may take
-_CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
-_LOOKED = 0.25  # share of its time after which a trial is judged by its speed
-_SLACK = 1.3  # a trial may take so many times as long as was predicted
-_NOTHING_NEW = 25  # suggestions in a row that were tried already, or take too long
 _SAVE = 5.0  # seconds between two records of the time that is spent
 
 
@@ -231,14 +223,20 @@ class _Search:
         self.xo = xo
         self.metric_name, self.metric = _metric(plan, state["metric"])
         self.run_folder = RunFolder(folder.path)
-        self.folds, self.costs = Folds.of(plan), Costs()
-        self.forecast = Forecast(space=space, folds=self.folds, costs=self.costs, measured=len(plan.measured.images))
-        self.study = Study(folder.journal, space, plan.loop.seed)
         self._earlier = float(state["spent"])
         self._saved = -math.inf
-        self._sample = self.folds.fit_images
-        for row in self.study.rows:
-            self._remember(row)
+        self.trials = Trials(
+            plan=plan,
+            space=space,
+            folder=folder,
+            clock=clock,
+            metric=self.metric,
+            most=state["trials"],
+            sample=state["sample"] or 0,
+            save=self._save,
+            made=self._made,
+        )
+        self.study, self.folds, self.forecast = self.trials.study, self.trials.folds, self.trials.forecast
 
     def run(self) -> TuneResult:
         """Search, confirm, train, measure."""
@@ -246,7 +244,7 @@ class _Search:
         self._save(force=True)
         try:
             if self.state.get("decision") is None:
-                self._try_settings()
+                self.trials.make()
                 self.state["decision"] = self._decide().to_json()
                 self._save(force=True)
         except KeyboardInterrupt:
@@ -257,11 +255,11 @@ class _Search:
         decider = Decider(
             study=self.study,
             default=self.space.default.params(),
-            sample=self._sample,
+            sample=self.trials.sample,
             folds=self.folds,
             forecast=self.forecast,
             clock=self.clock,
-            measure=self._measure,
+            measure=self.trials.measure,
             tell=self.run_folder.tell,
             save=self._save,
             metric=self._metric_text,
@@ -270,153 +268,6 @@ class _Search:
         decision = decider.decide()
         shutil.rmtree(self.folder.trials, ignore_errors=True)
         return decision
-
-    # Trials ---------------------------------------------------------------------------------------------------
-
-    def _try_settings(self) -> None:
-        self._sample = self.state["sample"] = self.state["sample"] or self._first_sample()
-        self.run_folder.tell(
-            f"trials learn on {self._sample:,} images and are compared on {self.folds.measured(self._sample):,} others"
-        )
-        self._save(force=True)
-        vain = 0
-        while vain < _NOTHING_NEW and not self._enough():
-            params = self.study.ask()
-            if reason := self._not_worth(params):
-                self.study.tell(params, SKIPPED, note=reason)
-                vain += 1
-                continue
-            vain = 0
-            if not self._try(params):
-                return
-
-    def _enough(self) -> bool:
-        """Return whether the search is over: by number, by time, or because nothing is left to be won."""
-        made = [row for row in self.study.rows if row.state != SKIPPED]
-        if not made:
-            return False
-        best = self.study.complete[0].score if self.study.complete else None
-        perfect = best is not None and best == self.metric.best
-        return perfect or len(made) == self.state["trials"] or not self._room(self.space.default.params())
-
-    def _first_sample(self) -> int:
-        """Return how many images teach in the trials, so that there is time for several."""
-        params = self.space.default.params()
-        most = _DEFAULT_SHARE * self.clock.seconds
-        for size in self.folds.samples():
-            if self.forecast.trial(params, size) <= most:
-                break
-        return size
-
-    def _not_worth(self, params: Mapping[str, Any]) -> str:
-        rows = self.study.rows
-        if any(row.params == params and row.state != SKIPPED for row in rows):
-            return "tried already"
-        return "" if not rows or self._room(params) else "no time"
-
-    def _room(self, params: Mapping[str, Any]) -> bool:
-        """Return whether there is time for a trial, and for what follows if it is the best one."""
-        return self._needed(params) <= self.clock.left
-
-    def _needed(self, params: Mapping[str, Any]) -> float:
-        default, sample, times = self.space.default.params(), self._sample, self.forecast
-        confirming = self._confirming * (times.confirmation(params, sample) + times.confirmation(default, sample))
-        return times.trial(params, sample) + confirming + max(times.final(params), times.final(default))
-
-    @property
-    def _confirming(self) -> int:
-        return 1 if len(self.study.complete) < _FEW else _CONFIRMING
-
-    def _try(self, params: Mapping[str, Any]) -> bool:
-        """Make a trial; return whether the search can go on."""
-        number = len([row for row in self.study.rows if row.state != SKIPPED])
-        first = number == 0
-        began = time.monotonic()
-        latest = self._latest(params, first=first)
-        first_ended = 0.0
-
-        def on_epoch(row: Mapping[str, float], epochs: int) -> None:
-            self._save()
-            nonlocal first_ended
-            now, done = time.monotonic(), row["epoch"] / epochs
-            # The first epoch takes longer than the others: images are decoded, memory is allocated.
-            first_ended = first_ended or now
-            needed = (now - began) + (epochs - row["epoch"]) * (now - first_ended) / max(1, row["epoch"] - 1)
-            # What a short time shows is the load of the machine.
-            if done < 1 and began + needed > latest and now - began > _LOOKED * (latest - began):
-                raise GiveUp("pruned", f"would have taken {duration(needed)}")
-            if self.study.prune(_epoch_score(row, self.metric), done):
-                raise GiveUp("pruned", f"behind the others after {row['epoch']:.0f} of {epochs} epochs")
-
-        def keep(model: Path, score: float) -> None:
-            complete = self.study.complete
-            if not complete or score > (complete[0].score or 0.0):
-                shutil.copyfile(model, self.run_folder.model)
-
-        state, score, note, measuring = "complete", None, "", 0.0
-        try:
-            measured = self._measure(params, 0, self._sample, f"{number}", on_epoch, keep)
-            score = measured.score()
-            measuring = measured.measuring
-        except GiveUp as error:
-            state, note = error.state, error.note
-            if first and self._smaller_sample(time.monotonic() - began):
-                return self._try(params)
-        except (HubelError, RuntimeError, MemoryError) as error:
-            if first:
-                raise
-            state, note = "failed", " ".join(str(error).split())
-        seconds = time.monotonic() - began
-        row = self.study.tell(
-            params, state, score=score, seconds=seconds, note=note, sample=self._sample, measuring=measuring
-        )
-        self._remember(row)
-        shutil.rmtree(self.folder.trials, ignore_errors=True)
-        self._tell_of(row)
-        self._write_leaderboard()
-        self._save(force=True)
-        return not first or state == "complete"
-
-    def _remember(self, row: TrialRow) -> None:
-        if row.state == "complete":
-            start, held = self.space.starts[row.params[START]], self.folds.measured(row.sample)
-            self.costs.record(start, row.params, row.sample, held, row.seconds, row.measuring)
-
-    def _latest(self, params: Mapping[str, Any], *, first: bool) -> float:
-        """Return the time at which a trial has to be over, in seconds of the monotonic clock."""
-        now = time.monotonic()
-        if first:
-            return now + _DEFAULT_AT_MOST * self.clock.seconds
-        default = self.space.default.params()
-        share = 1 + self._confirming + SLOWER * len(self.folds.rows) / max(1, self._sample)
-        confirming = self._confirming * self.forecast.confirmation(default, self._sample)
-        left = self.clock.left - self.forecast.after_training(params) - confirming
-        # It was said to fit in; that it takes a little longer is no reason to waste what was done.
-        return now + max(0.0, left / share, _SLACK * self.forecast.trial(params, self._sample))
-
-    def _smaller_sample(self, seconds: float) -> bool:
-        """Choose fewer images for the trials, where those of now take too long; return whether there are any."""
-        smaller = [size for size in self.folds.samples() if size < self._sample]
-        if not smaller:
-            return False
-        self._sample = self.state["sample"] = smaller[0]
-        self._save(force=True)
-        shutil.rmtree(self.folder.trials, ignore_errors=True)
-        self.run_folder.tell(f"the default recipe takes too long: trials learn on {self._sample:,} images")
-        return True
-
-    def _measure(
-        self, params: Mapping[str, Any], fold: int, sample: int, name: str, on_epoch: Any, keep: Any = None
-    ) -> Measured:
-        return run_trial(
-            self.space.recipe(params),
-            self.folds.data(fold, sample),
-            self.plan.task,
-            self.metric,
-            self.folder.trials / name,
-            on_epoch=on_epoch,
-            **({"keep": keep} if keep else {}),
-        )
 
     # End ------------------------------------------------------------------------------------------------------
 
@@ -508,22 +359,17 @@ class _Search:
     def _write_leaderboard(self) -> None:
         self.folder.write_leaderboard(self.study.rows, self._settings())
 
-    def _tell_of(self, row: TrialRow) -> None:
+    def _made(self, row: TrialRow) -> None:
         score = row.note if row.score is None else f"{self._metric_text} {row.score:.4f}"
         settings = settings_text(self.space.settings(row.params))
         self.run_folder.tell(f"trial {row.number}: {score}, {duration(row.seconds)}; {settings}")
+        self._write_leaderboard()
+        self._save(force=True)
 
     def _save(self, *, force: bool = False) -> None:
         """Record how much of the time is spent."""
         if force or time.monotonic() - self._saved > _SAVE:
             self.state["spent"] = round(self._earlier + self.clock.spent, 1)
+            self.state["sample"] = self.trials.sample or None
             self.folder.write(self.state)
             self._saved = time.monotonic()
-
-
-def _epoch_score(row: Mapping[str, float], metric: Metric) -> float:
-    """Return what an epoch is compared by: the share that is right on the validation images, or their loss."""
-    shares = [value for name, value in row.items() if name.startswith("val_") and name != "val_loss"]
-    if shares and not metric.lower:
-        return shares[0]
-    return -row["val_loss"] if "val_loss" in row else -row["train_loss"]

@@ -1,0 +1,238 @@
+"""Make the trials of a search: settings that the study asks for, as many as there is time for."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from hubel.core.errors import HubelError
+from hubel.core.progress import duration
+from hubel.tasks.task import Metric
+from hubel.training.plan import Plan
+from hubel.training.run_folder import RunFolder
+from hubel.training.search.clock import Clock
+from hubel.training.search.cost import Costs
+from hubel.training.search.folds import Folds
+from hubel.training.search.forecast import SLOWER, Forecast
+from hubel.training.search.record import SearchFolder
+from hubel.training.search.space import START, Space
+from hubel.training.search.study import SKIPPED, Study, TrialRow
+from hubel.training.search.trial import GiveUp, Measured, run_trial
+
+__all__ = ["Trials"]
+
+_DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the default recipe may take
+_CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
+_LOOKED = 0.25  # share of its time after which a trial is judged by its speed
+_SLACK = 1.3  # a trial may take so many times as long as was predicted
+_NOTHING_NEW = 25  # suggestions in a row that were tried already, or take too long
+
+
+class Save(Protocol):
+    """Records how far the search is."""
+
+    def __call__(self, *, force: bool = False) -> None:
+        """Do so; without `force` only now and then."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Trials:
+    """The trials of a search that were made, and those that are still to be made.
+
+    Attributes:
+        plan: of the default recipe.
+        space: of the settings.
+        folder: of the search.
+        clock: the time.
+        metric: chooses between models.
+        most: number of trials; as many as there is time for if None.
+        sample: number of images that teach in them; 0 as long as that is open.
+        save: called now and then.
+        made: called with each trial that was made.
+        folds: of the images.
+        costs: what trials have taken.
+        forecast: how long others take.
+        study: the records, from which the next settings follow.
+    """
+
+    plan: Plan
+    space: Space
+    folder: SearchFolder
+    clock: Clock
+    metric: Metric
+    most: int | None
+    sample: int
+    save: Save
+    made: Callable[[TrialRow], object]
+    folds: Folds = field(init=False)
+    costs: Costs = field(init=False)
+    forecast: Forecast = field(init=False)
+    study: Study = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folds, self.costs = Folds.of(self.plan), Costs()
+        self.forecast = Forecast(
+            space=self.space, folds=self.folds, costs=self.costs, measured=len(self.plan.measured.images)
+        )
+        self.study = Study(self.folder.journal, self.space, self.plan.loop.seed)
+        self.run_folder = RunFolder(self.folder.path)
+        for row in self.study.rows:
+            self.remember(row)
+
+    def make(self) -> None:
+        """Try settings as long as that is worth it."""
+        self.sample = self.sample or self._first_sample()
+        self.run_folder.tell(
+            f"trials learn on {self.sample:,} images and are compared on {self.folds.measured(self.sample):,} others"
+        )
+        self.save(force=True)
+        vain = 0
+        while vain < _NOTHING_NEW and not self._enough():
+            params = self.study.ask()
+            if reason := self._not_worth(params):
+                self.study.tell(params, SKIPPED, note=reason)
+                vain += 1
+                continue
+            vain = 0
+            if not self._try(params):
+                return
+
+    def _enough(self) -> bool:
+        """Return whether the search is over: by number, by time, or because nothing is left to be won."""
+        made = [row for row in self.study.rows if row.state != SKIPPED]
+        if not made:
+            return False
+        best = self.study.complete[0].score if self.study.complete else None
+        perfect = best is not None and best == self.metric.best
+        return perfect or len(made) == self.most or not self._room(self.space.default.params())
+
+    def _first_sample(self) -> int:
+        """Return how many images teach in the trials, so that there is time for several."""
+        params = self.space.default.params()
+        most = _DEFAULT_SHARE * self.clock.seconds
+        for size in self.folds.samples():
+            if self.forecast.trial(params, size) <= most:
+                break
+        return size
+
+    def _not_worth(self, params: Mapping[str, Any]) -> str:
+        rows = self.study.rows
+        if any(row.params == params and row.state != SKIPPED for row in rows):
+            return "tried already"
+        return "" if not rows or self._room(params) else "no time"
+
+    def _room(self, params: Mapping[str, Any]) -> bool:
+        """Return whether there is time for a trial, and for what follows if it is the best one."""
+        return self._needed(params) <= self.clock.left
+
+    def _needed(self, params: Mapping[str, Any]) -> float:
+        default, sample, times = self.space.default.params(), self.sample, self.forecast
+        confirming = self._confirming * (times.confirmation(params, sample) + times.confirmation(default, sample))
+        return times.trial(params, sample) + confirming + max(times.final(params), times.final(default))
+
+    @property
+    def _confirming(self) -> int:
+        return 1 if len(self.study.complete) < _FEW else _CONFIRMING
+
+    def _try(self, params: Mapping[str, Any]) -> bool:
+        """Make a trial; return whether the search can go on."""
+        number = len([row for row in self.study.rows if row.state != SKIPPED])
+        first = number == 0
+        began = time.monotonic()
+        latest = self._latest(params, first=first)
+        first_ended = 0.0
+
+        def on_epoch(row: Mapping[str, float], epochs: int) -> None:
+            self.save()
+            nonlocal first_ended
+            now, done = time.monotonic(), row["epoch"] / epochs
+            # The first epoch takes longer than the others: images are decoded, memory is allocated.
+            first_ended = first_ended or now
+            needed = (now - began) + (epochs - row["epoch"]) * (now - first_ended) / max(1, row["epoch"] - 1)
+            # What a short time shows is the load of the machine.
+            if done < 1 and began + needed > latest and now - began > _LOOKED * (latest - began):
+                raise GiveUp("pruned", f"would have taken {duration(needed)}")
+            if self.study.prune(_epoch_score(row, self.metric), done):
+                raise GiveUp("pruned", f"behind the others after {row['epoch']:.0f} of {epochs} epochs")
+
+        def keep(model: Path, score: float) -> None:
+            complete = self.study.complete
+            if not complete or score > (complete[0].score or 0.0):
+                shutil.copyfile(model, self.run_folder.model)
+
+        state, score, note, measuring = "complete", None, "", 0.0
+        try:
+            measured = self.measure(params, 0, self.sample, f"{number}", on_epoch, keep)
+            score = measured.score()
+            measuring = measured.measuring
+        except GiveUp as error:
+            state, note = error.state, error.note
+            if first and self._smaller_sample(time.monotonic() - began):
+                return self._try(params)
+        except (HubelError, RuntimeError, MemoryError) as error:
+            if first:
+                raise
+            state, note = "failed", " ".join(str(error).split())
+        seconds = time.monotonic() - began
+        row = self.study.tell(
+            params, state, score=score, seconds=seconds, note=note, sample=self.sample, measuring=measuring
+        )
+        self.remember(row)
+        shutil.rmtree(self.folder.trials, ignore_errors=True)
+        self.made(row)
+        return not first or state == "complete"
+
+    def remember(self, row: TrialRow) -> None:
+        """Learn from a trial how long others take."""
+        if row.state == "complete":
+            start, held = self.space.starts[row.params[START]], self.folds.measured(row.sample)
+            self.costs.record(start, row.params, row.sample, held, row.seconds, row.measuring)
+
+    def _latest(self, params: Mapping[str, Any], *, first: bool) -> float:
+        """Return the time at which a trial has to be over, in seconds of the monotonic clock."""
+        now = time.monotonic()
+        if first:
+            return now + _DEFAULT_AT_MOST * self.clock.seconds
+        default = self.space.default.params()
+        share = 1 + self._confirming + SLOWER * len(self.folds.rows) / max(1, self.sample)
+        confirming = self._confirming * self.forecast.confirmation(default, self.sample)
+        left = self.clock.left - self.forecast.after_training(params) - confirming
+        # It was said to fit in; that it takes a little longer is no reason to waste what was done.
+        return now + max(0.0, left / share, _SLACK * self.forecast.trial(params, self.sample))
+
+    def _smaller_sample(self, seconds: float) -> bool:
+        """Choose fewer images for the trials, where those of now take too long; return whether there are any."""
+        smaller = [size for size in self.folds.samples() if size < self.sample]
+        if not smaller:
+            return False
+        self.sample = smaller[0]
+        self.save(force=True)
+        shutil.rmtree(self.folder.trials, ignore_errors=True)
+        self.run_folder.tell(f"the default recipe takes too long: trials learn on {self.sample:,} images")
+        return True
+
+    def measure(
+        self, params: Mapping[str, Any], fold: int, sample: int, name: str, on_epoch: Any, keep: Any = None
+    ) -> Measured:
+        """Make a trial of settings on a fold; see `run_trial`."""
+        return run_trial(
+            self.space.recipe(params),
+            self.folds.data(fold, sample),
+            self.plan.task,
+            self.metric,
+            self.folder.trials / name,
+            on_epoch=on_epoch,
+            **({"keep": keep} if keep else {}),
+        )
+
+
+def _epoch_score(row: Mapping[str, float], metric: Metric) -> float:
+    """Return what an epoch is compared by: the share that is right on the validation images, or their loss."""
+    shares = [value for name, value in row.items() if name.startswith("val_") and name != "val_loss"]
+    if shares and not metric.lower:
+        return shares[0]
+    return -row["val_loss"] if "val_loss" in row else -row["train_loss"]
