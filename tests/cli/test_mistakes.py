@@ -60,11 +60,11 @@ COMMAND_LINES = {
     "train digits --lr -1": "lr is at least 1e-30, not -1.0",
     "train digits --size 64x": "size is a number of pixels such as 64, or HEIGHTxWIDTH such as 48x64, not '64x'",
     "train digits --model resnet21": "no model is called 'resnet21'; did you mean resnet",
-    "train digits --task paint": "no task is called 'paint'; the known ones are: classify, detect, key_points",
+    "train digits --task paint": "no task is called 'paint'; the known ones are: classify, detect, generate, ",
     "tune shapes:count=9": "hubel tune searches settings of classifiers and regressions, not of the task detect",
     "train digits --task segment": "digits has labels of whole images, and no masks to learn from",
     "train digits --model pose": "digits has labels of whole images, and no points to learn from",
-    "train shapes:count=9 --model unet --freeze stage2": "all of unet is trained, its backbone efficientnet_lite0",
+    "train shapes:count=9 --model unet --freeze stage9": "no part to freeze is called 'stage9'",
     "train shapes:count=9 --augment strong --balance sampling": "balance has no meaning for the task detect",
     "train digits --task reconstruct --model resnet20": "resnet20 is not for the task reconstruct; networks that are: "
     "autoencoder_28, autoencoder_28_transposed",

@@ -32,6 +32,7 @@ WORDS = {
     "summary": "lenet5",
     "robust": "RUN nowhere",
     "drift": "RUN nowhere",
+    "generate": "nowhere",
     "ensemble": "nowhere elsewhere",
     "conv": "8x8x4",
     "export": "RUN --int8 --data nowhere",
@@ -39,7 +40,7 @@ WORDS = {
     "serve": "nowhere",
 }
 # Numbers without an end: a seed is taken modulo 2**64 where it is one, depths and widths of exact arithmetic are free.
-UNBOUNDED = {"data preview --seed", "robust --seed", "drift --seed", "summary --depth"}
+UNBOUNDED = {"data preview --seed", "robust --seed", "drift --seed", "generate --seed", "summary --depth"}
 UNBOUNDED |= {f"conv --{name}" for name in ("out-channels", "groups", "bottleneck")}
 
 

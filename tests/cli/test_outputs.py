@@ -27,6 +27,7 @@ FILES = {
     "weights convert": ("weights convert mine.pth --model resnet20", "--out", "mine.pth", "photo.jpg"),
     "data": ("data shapes:count=3", "--out", None, "photo.png"),
     "data preview": ("data preview photos", "--out", PHOTO, "photo.png"),
+    "generate": ("generate RUN", "--out", None, "photo.jpg"),
     "predict": ("predict RUN list.csv", "--output", "list.csv", "photo.csv"),
 }
 FOLDERS = {

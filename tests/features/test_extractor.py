@@ -714,7 +714,8 @@ def test_views_that_come_later_have_the_precision_of_the_first(tmp_path: Path, e
 def numbered(n: int = 60, views: int = 3, rows: NDArray[np.int64] | None = None) -> Features:
     """Maps 2x2x2 that are full of 100 * the row + the view."""
     rows = np.arange(n) + 7 if rows is None else rows
-    images = type("Some", (), {"rows": rows, "preprocess": PREPROCESS, "__len__": lambda _: len(rows)})()
+    facts = {"rows": rows, "preprocess": PREPROCESS, "annotations": ""}
+    images = type("Some", (), {**facts, "__len__": lambda _: len(rows)})()
     made = [
         StoredFeatures([np.tile((100 * rows + v)[:, None, None, None], (1, 2, 2, 2)).astype(np.float32)], 0 * rows,
               np.arange(len(rows)), [])

@@ -194,9 +194,10 @@ class Generation(Task):
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject", "patience")
     default_model: ClassVar[str | None] = "cvae"
     augment: ClassVar[str] = "none"
-    largest_batch: ClassVar[int] = 64
+    largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "adam"
-    lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adam": 0.002, "adamw": 0.002}
+    lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adam": 0.004, "adamw": 0.004}
+    weight_decay: ClassVar[float] = 0.0  # it outweighs the bound, a mean over pixels: 19 % of images were as asked
     ema: ClassVar[float] = 0.99
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:

@@ -255,6 +255,7 @@ class Task(abc.ABC):
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
         ema: the default decay of the moving average of the weights, likewise; 0 for none.
+        weight_decay: of weights where nobody says how much.
         backbone_lr: that of a pretrained backbone as a share of the head's, which is higher by as much.
     """
 
@@ -283,6 +284,7 @@ class Task(abc.ABC):
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}
     ema: ClassVar[float] = 0.0
+    weight_decay: ClassVar[float] = 5e-4
     backbone_lr: ClassVar[float] = 1.0
 
     def outputs(self, dataset: Dataset) -> tuple[str, ...]:

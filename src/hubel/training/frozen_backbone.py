@@ -23,7 +23,7 @@ __all__ = ["FrozenBackbone", "check_frozen_backbone", "freeze_backbone"]
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenBackbone:
-    """What is trained above a frozen part of a backbone.
+    """The part of a dense network that trains above a frozen part of its backbone, and its samples.
 
     Attributes:
         tuned: the part that trains, for the samples below.

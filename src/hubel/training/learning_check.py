@@ -30,12 +30,12 @@ def did_not_learn(plan: Plan, trained: TrainedModel, network: nn.Module) -> str:
         return ""
     last = trained.history[-1]["train_loss"]
     network = network.cpu().eval()
-    with torch.no_grad():
+    with training_context(plan):
         objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
         targets = _samples(plan, objective)
-        outputs = weighted_outputs(network, blank_input(plan.preprocess), targets[:1])
-    weight, shape = sum(share for share, _ in outputs), outputs[0][1].shape[1:]
-    with training_context(plan):
+        with torch.no_grad():
+            outputs = weighted_outputs(network, blank_input(plan.preprocess), targets[:1])
+        weight, shape = sum(share for share, _ in outputs), outputs[0][1].shape[1:]
         limit = weight * constant_loss(objective, targets, shape)
     if last < _NOTHING * limit:
         return ""

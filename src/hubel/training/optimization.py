@@ -128,7 +128,7 @@ def choose_optimizer(
         lr=wanted.lr or usual,
         momentum=wanted.momentum,
         betas=network.betas if isinstance(network, GenerativeNetwork) else OptimizerSettings.betas,
-        weight_decay=wanted.weight_decay,
+        weight_decay=task.weight_decay if wanted.weight_decay is None else wanted.weight_decay,
         layer_decay=transfer.layer_decay,
         backbone_lr=backbone_lr,
         gradual_unfreeze=transfer.gradual_unfreeze,

@@ -206,7 +206,7 @@ class OptimizationSettings(_Settings):
             adam and adamw (0.02 to reconstruct, 0.001 for boxes and masks), 1 for adadelta; in fine-tuning 0.002,
             0.0005 and 0.1.
         momentum: of sgd.
-        weight_decay: of weights; never of norms and biases.
+        weight_decay: of weights; never of norms and biases. Default: 0.0005; none to generate.
         schedule: of the learning rate: onecycle, cosine, step or constant.
         warmup: share of the steps in which the learning rate rises.
         loss: cross_entropy (of softmax), bce (binary cross-entropy of each class) or mse; for masks cross_entropy, dice
@@ -233,7 +233,7 @@ class OptimizationSettings(_Settings):
     optimizer: str | None = _choice(None, "sgd", "adamw", "adam", "adadelta")
     lr: float | None = _number(None, 1e-30, 1e12)
     momentum: float = _number(0.9, 0, 0.9999)
-    weight_decay: float = _number(5e-4, 0, 1e6)
+    weight_decay: float | None = _number(None, 0, 1e6)
     schedule: str = _choice("onecycle", "onecycle", "cosine", "step", "constant")
     warmup: float = _number(0.2, 0, 0.9)
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse", "dice", "cross_entropy_dice")

@@ -201,6 +201,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
             optimizer=optimizer.name,
             lr=optimizer.lr,
             ema=optimizer.ema,
+            weight_decay=optimizer.weight_decay,
             threads=threads,
             **({} if "loss" in task.unused else {"loss": loss.name, "label_smoothing": loss.label_smoothing}),
             **({} if "balance" in task.unused else {"balance": balance}),

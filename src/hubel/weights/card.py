@@ -237,7 +237,7 @@ class ModelCard:
         costs = {"costs": tuple(map(tuple, values["costs"]))} if values.get("costs") is not None else {}
         coverage = CoverageTable.from_json(values["coverage"]) if values.get("coverage") else None
         rule = {"novelty": NoveltyRule.from_json(values["novelty"])} if values.get("novelty") is not None else {}
-        asked = {"conditions": tuple(values["conditions"])} if values.get("conditions") else {}
+        asked = {"conditions": tuple(values.get("conditions", ()))}
         form = {"skeleton": Skeleton.from_json(values["skeleton"])} if values.get("skeleton") is not None else {}
         fixed = {"preprocess": preprocess, "classes": classes, "coverage": coverage}
         return cls(**{**values, **fixed, **costs, **rule, **form, **asked})
