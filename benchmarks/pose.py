@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--task", default="key_points_in_boxes", choices=("key_points_in_boxes", "key_points"))
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--size")
     parser.add_argument("--lr", type=float)
     parser.add_argument("--augment")

@@ -128,7 +128,8 @@ def output_shape(name: str, classes: int, channels: int) -> tuple[int, ...]:
         "image": (channels, height, width),
         "samples": (1,) if name == "cgan" else (channels, height, width),
         "maps": (classes, height, width),
-        "points": (classes, -(-height // 32) * 8, -(-width // 32) * 8),
+        # Without the backbone's finer maps beside them, enlarged maps of odd sides are larger than these.
+        "points": (classes, *(-(-side // 4) if name == "pose" else -(-side // 32) * 8 for side in (height, width))),
         "boxes": (len(pyramid_points(height, width)[0]) if name == "fcos" else 1, 5 + classes),
     }[find(name)[1].output]
 

@@ -2,6 +2,9 @@
 
 A backbone, three transposed convolutions, each followed by batch norm and ReLU, and a 1x1 convolution to one heat map
 for each point. `pose_resnet50` is the paper's; `pose` has fewer maps, on a backbone that is fast on processors.
+Deviation of `pose`: beside each enlarged map lies the backbone's own of that size, as in a U-Net (Ronneberger et al.
+2015, arXiv:1505.04597), and a 3x3 convolution joins them. Few images teach more so: of 240 photos of athletes,
+PCK@0.2 of the others after 20 epochs is 35.5 instead of 17.9 %.
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError
 from hubel.models.backbone import build_backbone
 from hubel.models.variant import InputShape, Rounded, Variant, computed, paper
+from hubel.nn.blocks import ConvNorm, Style
 from hubel.nn.dense import DenseHead, DenseNetwork, Size, initialise_scores
 from hubel.nn.layers import check_positive, he_initialise
 from hubel.nn.taps import find_taps
@@ -28,36 +33,46 @@ class PoseLayout:
     backbone_options: tuple[str, ...] = ()  # each as name=value
     widths: tuple[int, ...] = (128, 64, 64)  # maps of each transposed convolution
     kernel: int = 4  # 4, 3 or 2 pixels, as in the authors' code
+    skips: bool = False  # whether the maps of the backbone are put beside the enlarged ones
 
 
 class PoseHead(DenseHead):
     """Transposed convolutions of stride 2, and a heat map for each point.
 
     Args:
-        channels: channels of the last map of the backbone.
+        channels: channels of the maps of the backbone, the finest first: the last one, and those beside enlarged ones.
         widths: maps of each transposed convolution.
         kernel: their kernel size in pixels: 4, 3 or 2.
         points: number of points.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int], kernel: int, points: int) -> None:
+    def __init__(self, channels: Sequence[int], widths: Sequence[int], kernel: int, points: int) -> None:
         super().__init__()
         padding, output_padding = _PADDINGS[kernel]
+        *skips, below = channels
         ups = []
         for width in widths:
-            up = nn.ConvTranspose2d(channels, width, kernel, 2, padding, output_padding, bias=False)
+            up = nn.ConvTranspose2d(below, width, kernel, 2, padding, output_padding, bias=False)
             ups.append(nn.Sequential(OrderedDict(conv=up, norm=nn.BatchNorm2d(width), act=nn.ReLU(inplace=True))))
-            channels = width
+            below = width
         self.ups = nn.Sequential(*ups)
-        self.points = nn.Conv2d(channels, points, 1)
+        self.joins = nn.ModuleList(
+            ConvNorm(skip + width, width, 3, padding=1, style=Style())
+            for skip, width in zip(reversed(skips), widths, strict=False)
+        )
+        self.points = nn.Conv2d(below, points, 1)
         he_initialise(self)
         initialise_scores(self.points)
 
     def walk(self, maps: Sequence[Tensor], size: Size) -> Iterator[tuple[str, Tensor]]:
         """Yield the map of each transposed convolution, and the heat maps `(n, points, h, w)`, of a finer stride."""
-        (x,) = maps
+        *skips, x = maps
         for number, up in enumerate(self.ups, start=1):
             x = up(x)
+            if skips:
+                skip = skips.pop()
+                x = x[:, :, : int(skip.shape[2]), : int(skip.shape[3])]  # of odd sides, half is rounded up
+                x = self.joins[number - 1](torch.cat([skip, x], 1))
             yield f"up{number}", x
         yield "heat_maps", self.points(x)
 
@@ -71,8 +86,13 @@ def build(layout: PoseLayout, shape: InputShape, num_classes: int) -> DenseNetwo
     if layout.kernel not in _PADDINGS:
         raise OptionError(f"kernel is one of {', '.join(map(str, _PADDINGS))}, not {layout.kernel}")
     backbone = build_backbone(layout.backbone, shape.channels, layout.backbone_options, input_size=shape[1:])
-    last = find_taps(backbone)[-1]
-    return DenseNetwork(backbone, [last.map], PoseHead(last.channels, layout.widths, layout.kernel, num_classes))
+    taps = find_taps(backbone)
+    beside = len(layout.widths) if layout.skips else 0
+    if beside >= len(taps):
+        raise OptionError(f"{layout.backbone} has {len(taps)} maps, so widths are at most {len(taps) - 1} numbers")
+    taps = taps[-1 - beside :]
+    head = PoseHead([tap.channels for tap in taps], layout.widths, layout.kernel, num_classes)
+    return DenseNetwork(backbone, [tap.map for tap in taps], head)
 
 
 _COUNT = (
@@ -81,14 +101,14 @@ _COUNT = (
 
 VARIANTS = {
     "pose": Variant(
-        PoseLayout(),
+        PoseLayout(skips=True),
         "heat maps of key points, on a backbone",
         InputShape(3, 256, 192),
         17,
         computed(
             "efficientnet_lite0 without its head, and the head",
-            params=3_812_433,
-            macs=466_708_992,
+            params=4_200_017,
+            macs=721_512_960,
             maps={
                 "stage7": (320, 8, 6),
                 "head.up1": (128, 16, 12),
