@@ -11,7 +11,7 @@ from hubel.data.annotation import MASKS, AnnotatedSource
 from hubel.data.dataset import Dataset
 from hubel.data.sources.listing import SPLITS
 
-__all__ = ["SIZES", "AnnotationCounts", "count_annotations"]
+__all__ = ["SIZES", "AnnotationCounts", "count_annotations", "count_pixels"]
 
 #: Areas of boxes in pixels, as COCO divides them: small below the first, large from the second on.
 SIZES = (32**2, 96**2)
@@ -80,14 +80,8 @@ def count_annotations(dataset: Dataset) -> AnnotationCounts:
         on_image[at], crowds = len(found.classes), crowds + int(found.crowd.sum())
         for one in found.points[(found.points[..., 2] > 0).any(1)]:
             np.add.at(points, (np.arange(len(points)), one[:, 2].astype(np.int64)), 1)
-    with_masks = rows[:: max(1, -(-len(rows) // _MOST_MASKS))] if MASKS in source.annotated else rows[:0]
-    pixels, mask_images = np.zeros(256, np.int64), np.zeros(256, np.int64)
-    for row in with_masks.tolist():
-        mask = source.annotation(row).mask
-        if mask is not None:
-            counts = np.bincount(mask.ravel(), minlength=256)
-            pixels += counts
-            mask_images += counts > 0
+    counts = count_pixels(source, rows if MASKS in source.annotated else rows[:0])
+    pixels, mask_images = counts.sum(0), (counts > 0).sum(0)
     n = len(source.mask_names)
     return AnnotationCounts(
         kinds=source.annotated,
@@ -101,8 +95,23 @@ def count_annotations(dataset: Dataset) -> AnnotationCounts:
         mask_names=source.mask_names,
         pixels=pixels[:n] / max(1, int(pixels[:n].sum())),
         mask_images=mask_images[:n],
-        masks=len(with_masks),
+        masks=len(counts),
         ignored=float(1 - pixels[:n].sum() / max(1, int(pixels.sum()))),
         point_names=source.point_names,
         points=points,
     )
+
+
+def count_pixels(source: AnnotatedSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the pixels of each value in the masks of at most 500 of some rows, evenly spread, `(masks, 256)`.
+
+    Raises:
+        DecodeError: a mask can no longer be read.
+    """
+    spread = rows[:: max(1, -(-len(rows) // _MOST_MASKS))]
+    counts = np.zeros((len(spread), 256), np.int64)
+    for found, row in zip(counts, spread.tolist(), strict=True):
+        mask = source.annotation(row).mask
+        if mask is not None:
+            found += np.bincount(mask.ravel(), minlength=256)
+    return counts

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.csv_text import csv_text
-from hubel.data.annotation import IGNORED, MASKS, Annotation
+from hubel.data.annotation import IGNORED, MASKS, AnnotatedSource, Annotation
+from hubel.data.annotation_counts import count_pixels
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.dense import DenseModel
 from hubel.metrics.imbalance import method_weights
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from hubel.tasks.segmentation_losses import PixelLoss
 
 __all__ = ["Segmentation", "SegmentationEvaluation", "SegmentationObjective"]
-
-_MOST_COUNTED = 500  # masks, for the shares of the classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,13 +258,10 @@ class Segmentation(AnnotatedTask):
     backbone_lr: ClassVar[float] = 0.1
 
     def label_counts(self, data: Labelled[Images], classes: int) -> NDArray[np.int64]:
-        """Return the number of pixels of each class, on at most 500 images that are evenly spread."""
-        counts = np.zeros(256, np.int64)
-        for at in range(0, len(data.images), -(-len(data.images) // _MOST_COUNTED)):
-            mask = data.images.annotation(at).mask
-            assert mask is not None
-            counts += np.bincount(mask.ravel(), minlength=256)
-        return counts[:classes]
+        """Return the number of pixels of each class; see `count_pixels`."""
+        source = data.images.source
+        assert isinstance(source, AnnotatedSource), "the task refuses other data"
+        return np.asarray(count_pixels(source, data.images.rows).sum(0)[:classes])
 
     def objective(
         self, settings: LossSettings, card: ModelCard, targets: NDArray[Any], device: torch.device
