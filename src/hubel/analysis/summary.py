@@ -18,6 +18,7 @@ from hubel.core.errors import OptionError
 from hubel.models.catalogue import build_model, find
 from hubel.weights.create import is_file_name
 from hubel.weights.model_file import model_path, read_card
+from hubel.weights.own_class import OwnModel
 
 __all__ = ["PAGE", "Layer", "Summary", "summarise", "summary"]
 
@@ -168,7 +169,7 @@ class Summary:
         return found
 
 
-def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summary:
+def summary(model: nn.Module | str | os.PathLike[str], *input_shapes: Sequence[int]) -> Summary:
     """Summarise the layers of a network for one input, without computing it.
 
     Args:
@@ -196,15 +197,16 @@ def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summ
     with torch.device("meta"):
         if is_file_name(model):
             card = read_card(model_path(Path(model)))
-            network, p = card.create(), card.preprocess
+            network, p = card.create(model.module if isinstance(model, OwnModel) else None), card.preprocess
             title, shape = f"{card.model} in {model}", (p.channels, p.height, p.width)
-            variant = find(card.model)[1]
+            described = f"the class {card.own.place}" if card.own else find(card.model)[1].summary
         else:
             title, variant = find(str(model))
+            described = variant.summary
             channels, height, width = input_shapes[0] if input_shapes else variant.shape
             network = build_model(title, in_channels=channels, input_size=(height, width))
             shape = (channels, height, width)
-    return replace(summarise(network, title, input_shapes or (shape,)), description=variant.summary)
+    return replace(summarise(network, title, input_shapes or (shape,)), description=described)
 
 
 def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[int]]) -> Summary:
