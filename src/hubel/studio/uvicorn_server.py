@@ -27,7 +27,7 @@ _BACKLOG = 128
 
 
 class Application(Protocol):
-    """What is served.
+    """Program behind a server.
 
     Attributes:
         stopping: the server is stopping; set by `Server`.
