@@ -12,7 +12,14 @@ from hubel.core import random
 from hubel.core.errors import OptionError
 from hubel.teach.convolution.stack import StackLayer, stack_fields
 
-__all__ = ["LARGEST_GRADIENT", "effective_field", "effective_size", "pixel_gradient", "random_weights"]
+__all__ = [
+    "LARGEST_GRADIENT",
+    "effective_field",
+    "effective_size",
+    "mean_squared_gradient",
+    "pixel_gradient",
+    "random_weights",
+]
 
 Floats = NDArray[np.float64]
 LARGEST_GRADIENT = 129  # pixels along an axis of a field whose gradient is computed: beyond, it takes seconds
@@ -35,13 +42,19 @@ def effective_field(layers: Sequence[StackLayer], *, channels: int = 8, draws: i
     Raises:
         OptionError: the field is larger than 129 pixels along an axis.
     """
+    field = np.sqrt(mean_squared_gradient(layers, channels=channels, draws=draws, seed=seed))
+    return np.asarray(field / max(field.max(), np.finfo(float).tiny))
+
+
+def mean_squared_gradient(layers: Sequence[StackLayer], *, channels: int, draws: int, seed: int) -> Floats:
+    """Return the mean square of the gradient with respect to each pixel, as for `effective_field`."""
     rows, columns = stack_fields(layers)[-1].size
     if max(rows, columns) > LARGEST_GRADIENT:
         raise OptionError(f"the gradient is computed for fields up to {LARGEST_GRADIENT} pixels, not {rows}x{columns}")
     shape = draws, 1, rows, columns
     images = random.normal(seed, np.arange(math.prod(shape))).reshape(shape)
-    field = np.sqrt((pixel_gradient(layers, random_weights(layers, channels, draws, seed), images) ** 2).sum((0, 1)))
-    return np.asarray(field / max(field.max(), np.finfo(float).tiny))
+    gradient = pixel_gradient(layers, random_weights(layers, channels, draws, seed), images)
+    return np.asarray((gradient**2).mean((0, 1)))
 
 
 def effective_size(field: Floats) -> float:
