@@ -103,7 +103,8 @@ def check_answer(own: OwnClass, network: nn.Module, preprocess: Preprocess) -> N
 def _numbers(network: nn.Module, preprocess: Preprocess) -> NDArray[np.float64]:
     answer = _answer(network, preprocess)
     flat = answer.detach().cpu().double().flatten() if isinstance(answer, Tensor) else torch.zeros(0)
-    return np.nan_to_num(flat[:_NUMBERS].double().numpy())
+    numbers: NDArray[np.float64] = flat[:_NUMBERS].double().numpy()
+    return np.nan_to_num(numbers)
 
 
 def _answer(network: nn.Module, preprocess: Preprocess) -> object:
