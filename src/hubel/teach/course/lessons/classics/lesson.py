@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -113,7 +114,7 @@ def _norm() -> Mapping[str, Any]:
 def _stages(layers: list[DrawnLayer]) -> list[Mapping[str, Any]]:
     """Return one 3x3 convolution within each stage of VGG-16: as many maps out of it as into it."""
     inside = {}
-    for before, layer in zip(layers, layers[1:], strict=False):
+    for before, layer in pairwise(layers):
         if layer.kind == "conv" and before.shape[0] == layer.shape[0]:
             inside[layer.shape] = layer
     return [

@@ -1,1 +1,0 @@
-"""The lesson `residual`: shortcuts, gradients and depth."""
