@@ -9,7 +9,7 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.teach.course.lesson import lesson_data
-from hubel.teach.course.lessons.pooling.lesson import LESSON, field
+from hubel.teach.course.lessons.pooling.lesson import LESSON, measure_field
 
 
 def test_pooling() -> None:
@@ -80,11 +80,11 @@ def test_effective_field_falls_behind() -> None:
 
 
 def test_live_field() -> None:
-    rows = list(field({"stack": "3x3,pool2"}))
+    rows = list(measure_field({"stack": "3x3,pool2"}))
     assert [row["networks"] for row in rows] == list(range(8, 65, 8))
     assert rows[-1]["field"] == 4
     assert np.array(rows[-1]["gradient"]).max() == 1
     for asked, message in (({}, "the request names its layers"), ({"stack": "3x3,y"}, "layers such as"),
                            ({"stack": "131"}, "up to 129 pixels")):  # fmt: skip
         with pytest.raises(OptionError, match=message):
-            next(field(asked))
+            next(measure_field(asked))

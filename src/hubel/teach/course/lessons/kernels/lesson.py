@@ -13,13 +13,13 @@ from hubel.teach.convolution.steps import convolve
 from hubel.teach.course.lesson import Lesson
 from hubel.teach.course.lessons.kernels.scene import draw_scene
 
-__all__ = ["LESSON", "data"]
+__all__ = ["LESSON", "compute_kernels"]
 
 _ROW, _KERNEL = (0, 1, 2, 3, 4), (-1, 0, 1)
 _EDGE = np.array([[0, 0, 0, 10, 10, 10]] * 5)  # a dark half beside a bright one
 
 
-def data() -> Mapping[str, Any]:
+def compute_kernels() -> Mapping[str, Any]:
     """Compute what the page shows without a server."""
     return {
         "row": _ROW,
@@ -43,4 +43,4 @@ def _convolve(values: np.ndarray, kernel: np.ndarray, padding: str) -> np.ndarra
     return convolve(layer, values, kernel)
 
 
-LESSON = Lesson(name="kernels", data=data)
+LESSON = Lesson(name="kernels", data=compute_kernels)

@@ -24,7 +24,7 @@ from hubel.teach.convolution.stack import (
 from hubel.teach.course.lesson import Lesson, lesson_facts
 from hubel.teach.course.lessons.kernels.scene import draw_scene
 
-__all__ = ["LESSON", "data", "field"]
+__all__ = ["LESSON", "compute_pooling", "measure_field"]
 
 _MEANS = (7, 4, 8, 6, 3, 5)  # of the six maps of the note
 _CLASSES = 10
@@ -34,7 +34,7 @@ _VGG16 = ",".join(["3x3,3x3,pool2"] * 2 + ["3x3,3x3,3x3,pool2"] * 3)  # Simonyan
 _BATCHES, _BATCH = 8, 8  # random networks of a live computation
 
 
-def data() -> Mapping[str, Any]:
+def compute_pooling() -> Mapping[str, Any]:
     """Compute what the page shows without a server."""
     values = np.floor(10 * random.uniform(3, np.arange(16))).reshape(4, 4)
     layer = make_pooling(1, (4, 4), ConvolutionSettings((2,), (2,)))
@@ -60,7 +60,7 @@ def data() -> Mapping[str, Any]:
     }
 
 
-def field(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def measure_field(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Measure the effective field of a stack; yield the mean over more and more random networks."""
     text = asked.get("stack")
     if not isinstance(text, str):
@@ -108,4 +108,4 @@ def _effective(depth: int) -> Mapping[str, Any]:
     }
 
 
-LESSON = Lesson(name="pooling", data=data, live={"field": field})
+LESSON = Lesson(name="pooling", data=compute_pooling, live={"field": measure_field})

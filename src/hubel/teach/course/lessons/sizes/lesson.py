@@ -12,7 +12,7 @@ from hubel.teach.convolution.arithmetic import ConvolutionSettings, make_convolu
 from hubel.teach.convolution.maps import convolve_maps, example_kernels, example_maps
 from hubel.teach.course.lesson import Lesson, lesson_facts
 
-__all__ = ["LESSON", "data"]
+__all__ = ["LESSON", "compute_sizes"]
 
 _CHANNELS, _FILTERS, _SIDE, _KERNEL = 3, 3, 4, 3
 _BIASES = (1, 0, -1)
@@ -22,7 +22,7 @@ _LAYER = {"side": 28, "channels": 16, "filters": 32, "kernel": 5}
 _SLIDING = {"length": 7, "kernel": 3, "stride": 2, "padding": 0, "dilation": 1}
 
 
-def data() -> Mapping[str, Any]:
+def compute_sizes() -> Mapping[str, Any]:
     """Compute what the page shows without a server."""
     maps = example_maps(_CHANNELS, (_SIDE, _SIDE), seed=_SEED)
     kernels = example_kernels(_FILTERS, _CHANNELS, (_KERNEL, _KERNEL), seed=_SEED)
@@ -72,4 +72,4 @@ def _settings(kernel: int, stride: int, padding: int) -> ConvolutionSettings:
     return ConvolutionSettings((kernel,), (stride,), (padding,))
 
 
-LESSON = Lesson(name="sizes", data=data)
+LESSON = Lesson(name="sizes", data=compute_sizes)
