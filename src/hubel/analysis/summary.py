@@ -163,7 +163,7 @@ class Summary:
         return found
 
 
-def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summary:
+def summary(model: nn.Module | str | os.PathLike[str], *input_shapes: Sequence[int]) -> Summary:
     """Summarise the layers of a network for one input, without computing it.
 
     Args:
