@@ -35,7 +35,9 @@ class Untrained(NamedTuple):
     description: str
 
 
-def untrained(model: nn.Module | str | Path, input_shapes: Sequence[Sequence[int]], *, verb: str) -> Untrained:
+def untrained(
+    model: nn.Module | str | os.PathLike[str], input_shapes: Sequence[Sequence[int]], *, verb: str
+) -> Untrained:
     """Build a network without weights, or take a module as it is.
 
     Args:
