@@ -2,8 +2,8 @@
 
 Claim: the new map of a kernel on the lesson's photo is drawn within 50 ms of the key.
 
-Headless Chromium changes one of the nine numbers 50 times, as the keyboard does, and waits each time until the picture is
-drawn. Run: python benchmarks/course_edit.py (needs Chromium)
+Headless Chromium changes one of the nine numbers 50 times, as the keyboard does, and waits each time until the picture
+is drawn. Run: python benchmarks/course_edit.py (needs Chromium)
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
         browser(Path(profile)) as tab,
     ):
         tab.open(f"{address}/learn/kernels?lang=en", 1280)
-        tab.wait("document.querySelector('[data-id=\"photo-after\"]')")
+        tab.wait("document.querySelector('[data-id=\"photo-after\"]') !== null")
         tab.run(EDITS)
         tab.wait("window.took")
         took = tab.run("window.took")
