@@ -71,8 +71,8 @@ def untrained(
             p = card.preprocess
             shape: tuple[int, ...] = (p.channels, p.height, p.width)
             network = card.create(model.module if isinstance(model, OwnModel) else None)
-            description = f"the class {card.own.place}" if card.own else find(card.model)[1].summary
-            return Untrained(network, f"{card.model} in {model}", given or (shape,), description)
+            described = f"the class {card.own.place}" if card.own else find(card.model)[1].summary
+            return Untrained(network, f"{card.model} in {model}", given or (shape,), described)
         title, variant = find(str(model))
         channels, height, width = given[0] if given else variant.shape
         network = build_model(title, in_channels=channels, input_size=(height, width))

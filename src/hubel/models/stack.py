@@ -48,7 +48,7 @@ class StackAutoencoderLayout:
     layers: str = _AUTOENCODER  # table of layers, TOML or JSON
 
 
-class Residual(nn.Module):
+class Added(nn.Module):
     """residual(x) + shortcut(x)."""
 
     def __init__(self, residual: nn.Module, shortcut: nn.Module) -> None:
@@ -84,7 +84,7 @@ def build(layout: StackLayout | StackAutoencoderLayout, shape: InputShape, num_c
     kinds = {layer.kind for layer in _all_layers(table)}
     he_initialise(network, "sigmoid" if "sigmoid" in kinds and "relu" not in kinds else "relu")
     for block in network.modules():
-        if isinstance(block, Residual):
+        if isinstance(block, Added):
             _start_as_identity(block)
     return network
 
@@ -158,7 +158,7 @@ def _batch_norm(cost: LayerCost) -> nn.Module:
 
 
 def _residual(cost: LayerCost) -> nn.Module:
-    return Residual(_branch(cost.within[0]), _branch(cost.within[1]) if len(cost.within) > 1 else nn.Identity())
+    return Added(_branch(cost.within[0]), _branch(cost.within[1]) if len(cost.within) > 1 else nn.Identity())
 
 
 def _upsample(cost: LayerCost) -> nn.Module:
@@ -184,7 +184,7 @@ _MODULES: dict[str, Callable[[LayerCost], nn.Module]] = {
 
 
 @torch.no_grad()
-def _start_as_identity(block: Residual) -> None:
+def _start_as_identity(block: Added) -> None:
     """Set the last layer of a residual branch to zero, unless a batch norm keeps its scale."""
     if any(isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d) for layer in block.residual.modules()):
         return

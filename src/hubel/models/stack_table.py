@@ -37,8 +37,8 @@ from hubel.core.errors import HubelError, OptionError, UnknownNameError
 __all__ = [
     "KINDS",
     "LayerCost",
-    "StackLayer",
     "StackTable",
+    "TableLayer",
     "is_stack_file",
     "measure_stack",
     "padding_of",
@@ -54,7 +54,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StackLayer:
+class TableLayer:
     """One layer of a table.
 
     Attributes:
@@ -71,7 +71,7 @@ class StackLayer:
     kind: str
     line: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-    branches: tuple[tuple[StackLayer, ...], ...] = ()
+    branches: tuple[tuple[TableLayer, ...], ...] = ()
 
     def refuse(self, reason: str) -> NoReturn:
         """Refuse the layer; the message names it and its line.
@@ -90,7 +90,7 @@ class StackTable:
         layers: in order.
     """
 
-    layers: tuple[StackLayer, ...]
+    layers: tuple[TableLayer, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class LayerCost:
         within: costs of the layers within it, a tuple for each branch.
     """
 
-    layer: StackLayer
+    layer: TableLayer
     before: Shape
     after: Shape
     params: int
@@ -128,11 +128,11 @@ class _Kind:
     """A kind of layer: its settings, and the cost of it."""
 
     settings: Mapping[str, _Setting]
-    cost: Callable[[StackLayer, Shape, int | None], tuple[Shape, int, int]]
+    cost: Callable[[TableLayer, Shape, int | None], tuple[Shape, int, int]]
     nested: tuple[str, ...] = ()
 
 
-def _maps(layer: StackLayer, shape: Shape) -> tuple[int, int, int]:
+def _maps(layer: TableLayer, shape: Shape) -> tuple[int, int, int]:
     if len(shape) != 3:
         layer.refuse(f"takes maps (channels, height, width), and gets {_shown(shape)}; put it before flatten")
     return shape[0], shape[1], shape[2]
@@ -146,7 +146,7 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
-def padding_of(layer: StackLayer) -> tuple[int, int]:
+def padding_of(layer: TableLayer) -> tuple[int, int]:
     """Return the rows and columns of zeros on each side of a convolution's or a pooling's input."""
     kernel, padding = _pair(layer.settings["kernel"]), layer.settings["padding"]
     if padding == "valid":
@@ -159,7 +159,7 @@ def padding_of(layer: StackLayer) -> tuple[int, int]:
     return dilation * (kernel[0] // 2), dilation * (kernel[1] // 2)
 
 
-def _windows(layer: StackLayer, sides: tuple[int, int], *, up: bool = False) -> tuple[int, int]:
+def _windows(layer: TableLayer, sides: tuple[int, int], *, up: bool = False) -> tuple[int, int]:
     """Return the rows and columns that a window makes of so many, rounded down or `up`."""
     s = layer.settings
     kernel, stride, padding = _pair(s["kernel"]), _pair(s["stride"] or s["kernel"]), padding_of(layer)
@@ -175,7 +175,7 @@ def _windows(layer: StackLayer, sides: tuple[int, int], *, up: bool = False) -> 
     return found[0], found[1]
 
 
-def _outputs(layer: StackLayer, name: str, classes: int | None) -> int:
+def _outputs(layer: TableLayer, name: str, classes: int | None) -> int:
     wanted = layer.settings[name]
     if wanted is not None:
         return int(wanted)
@@ -184,7 +184,7 @@ def _outputs(layer: StackLayer, name: str, classes: int | None) -> int:
     return classes
 
 
-def _conv(layer: StackLayer, shape: Shape, classes: int | None) -> tuple[Shape, int, int]:
+def _conv(layer: TableLayer, shape: Shape, classes: int | None) -> tuple[Shape, int, int]:
     channels, *sides = _maps(layer, shape)
     filters, groups = _outputs(layer, "filters", classes), layer.settings["groups"]
     if channels % groups or filters % groups:
@@ -194,7 +194,7 @@ def _conv(layer: StackLayer, shape: Shape, classes: int | None) -> tuple[Shape, 
     return (filters, rows, columns), weights + filters * layer.settings["bias"], weights * rows * columns
 
 
-def _transposed_conv(layer: StackLayer, shape: Shape, classes: int | None) -> tuple[Shape, int, int]:
+def _transposed_conv(layer: TableLayer, shape: Shape, classes: int | None) -> tuple[Shape, int, int]:
     channels, *sides = _maps(layer, shape)
     s, filters = layer.settings, _outputs(layer, "filters", classes)
     kernel, stride = _pair(s["kernel"]), _pair(s["stride"])
@@ -210,43 +210,43 @@ def _transposed_conv(layer: StackLayer, shape: Shape, classes: int | None) -> tu
     return (filters, after[0], after[1]), weights + filters * s["bias"], weights * math.prod(sides)
 
 
-def _pool(layer: StackLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
+def _pool(layer: TableLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
     channels, height, width = _maps(layer, shape)
     if any(2 * pad > side for pad, side in zip(padding_of(layer), _pair(layer.settings["kernel"]), strict=True)):
         layer.refuse("a padding of more than half the window makes windows without any pixel")
     return (channels, *_windows(layer, (height, width), up=layer.settings["round_up"])), 0, 0
 
 
-def _same(layer: StackLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
+def _same(layer: TableLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
     return shape, 0, 0
 
 
-def _flatten(layer: StackLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
+def _flatten(layer: TableLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
     return (math.prod(shape),), 0, 0
 
 
-def _dense(layer: StackLayer, shape: Shape, classes: int | None) -> tuple[Shape, int, int]:
+def _dense(layer: TableLayer, shape: Shape, classes: int | None) -> tuple[Shape, int, int]:
     if len(shape) != 1:
         layer.refuse(f"takes numbers in a row, and gets {_shown(shape)}; put flatten or global_average_pool before it")
     units = _outputs(layer, "units", classes)
     return (units,), units * shape[0] + units * layer.settings["bias"], units * shape[0]
 
 
-def _batch_norm(layer: StackLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
+def _batch_norm(layer: TableLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
     return shape, 2 * shape[0], 0
 
 
-def _global_average_pool(layer: StackLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
+def _global_average_pool(layer: TableLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
     return (_maps(layer, shape)[0],), 0, 0
 
 
-def _upsample(layer: StackLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
+def _upsample(layer: TableLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
     channels, height, width = _maps(layer, shape)
     factor = layer.settings["factor"]
     return (channels, height * factor, width * factor), 0, 0
 
 
-def _branches(layer: StackLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
+def _branches(layer: TableLayer, shape: Shape, _: int | None) -> tuple[Shape, int, int]:
     raise AssertionError("the costs of branches are those of their layers")
 
 
@@ -399,13 +399,13 @@ def _kind_comes_first(entry: Mapping[str, Any]) -> bool:
     return names[:1] == ["kind"]
 
 
-def _layers(entries: Any, prefix: str, lines: Iterator[int]) -> tuple[StackLayer, ...]:
+def _layers(entries: Any, prefix: str, lines: Iterator[int]) -> tuple[TableLayer, ...]:
     return tuple(
         _layer(entry, f"{prefix}{number}", next(lines), lines) for number, entry in enumerate(entries, start=1)
     )
 
 
-def _layer(entry: Mapping[str, Any], number: str, line: int, lines: Iterator[int]) -> StackLayer:
+def _layer(entry: Mapping[str, Any], number: str, line: int, lines: Iterator[int]) -> TableLayer:
     at = f"layer {number}{f', line {line}' if line else ''}"
     kind = entry.get("kind")
     if not isinstance(kind, str):
@@ -417,7 +417,7 @@ def _layer(entry: Mapping[str, Any], number: str, line: int, lines: Iterator[int
     for name in entry:
         if name not in known:
             raise _located(at, UnknownNameError(f"setting of {kind}", name, known - {"kind"}))
-    shell = StackLayer(name=f"{number} ({kind})", key=f"{kind}{number.rpartition('.')[2]}", kind=kind, line=line)
+    shell = TableLayer(name=f"{number} ({kind})", key=f"{kind}{number.rpartition('.')[2]}", kind=kind, line=line)
     settings = {name: _value(shell, name, one, entry.get(name)) for name, one in description.settings.items()}
     inner = _inner(entry)
     for name in description.nested[:1]:
@@ -429,7 +429,7 @@ def _layer(entry: Mapping[str, Any], number: str, line: int, lines: Iterator[int
         for name, branch in inner.items()  # in the order of the text, which is that of the lines
     }
     ordered = tuple(branches[name] for name in sorted(branches, key=_place_of_branch))
-    return StackLayer(name=shell.name, key=shell.key, kind=kind, line=line, settings=settings, branches=ordered)
+    return TableLayer(name=shell.name, key=shell.key, kind=kind, line=line, settings=settings, branches=ordered)
 
 
 def _place_of_branch(name: str) -> tuple[bool, int]:
@@ -441,7 +441,7 @@ def _located(at: str, error: UnknownNameError) -> UnknownNameError:
     return error
 
 
-def _value(layer: StackLayer, name: str, setting: _Setting, value: Any) -> Any:
+def _value(layer: TableLayer, name: str, setting: _Setting, value: Any) -> Any:
     """Return a setting's value, or its default."""
     if value is None:
         return setting.default
@@ -511,7 +511,7 @@ def measure_stack(
     return costs
 
 
-def _measured(layers: Sequence[StackLayer], shape: Shape, classes: int | None) -> tuple[LayerCost, ...]:
+def _measured(layers: Sequence[TableLayer], shape: Shape, classes: int | None) -> tuple[LayerCost, ...]:
     costs: list[LayerCost] = []
     for number, layer in enumerate(layers):
         # Only the last layer with weights has as many outputs as there are classes.
@@ -524,7 +524,7 @@ def _measured(layers: Sequence[StackLayer], shape: Shape, classes: int | None) -
     return tuple(costs)
 
 
-def _cost(layer: StackLayer, shape: Shape, classes: int | None) -> LayerCost:
+def _cost(layer: TableLayer, shape: Shape, classes: int | None) -> LayerCost:
     if not layer.branches:
         after, params, macs = KINDS[layer.kind].cost(layer, shape, classes)
         return LayerCost(layer=layer, before=shape, after=after, params=params, macs=macs)
@@ -542,7 +542,7 @@ def _cost(layer: StackLayer, shape: Shape, classes: int | None) -> LayerCost:
     )
 
 
-def _added(layer: StackLayer, shape: Shape, ends: Sequence[Shape]) -> Shape:
+def _added(layer: TableLayer, shape: Shape, ends: Sequence[Shape]) -> Shape:
     shortcut = ends[1] if len(ends) > 1 else shape
     if ends[0] != shortcut:
         layer.refuse(
@@ -552,7 +552,7 @@ def _added(layer: StackLayer, shape: Shape, ends: Sequence[Shape]) -> Shape:
     return ends[0]
 
 
-def _joined(layer: StackLayer, ends: Sequence[Shape]) -> Shape:
+def _joined(layer: TableLayer, ends: Sequence[Shape]) -> Shape:
     if len({(len(end), end[1:]) for end in ends}) > 1:
         layer.refuse(f"joins {' and '.join(map(_shown, ends))}; only channels may differ")
     return (sum(end[0] for end in ends), *ends[0][1:])
