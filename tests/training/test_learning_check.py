@@ -15,7 +15,7 @@ from hubel.metrics.advice import advice
 from hubel.metrics.classification import measure_classification
 from hubel.models.catalogue import build_model
 from hubel.nn.layers import needs_small_steps
-from hubel.training.execute import execute
+from hubel.training.execute import build_trainer, execute
 from hubel.training.learning_check import constant_loss, did_not_learn
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
@@ -108,3 +108,27 @@ def test_labels_are_doubted_where_the_network_is_good_enough_to_judge_them(right
     lines = [line for line in advice(metrics, {"a": 10, "b": 10}) if "is predicted as" in line]
     assert len(lines) == 2
     assert all(("check the labels" in line) == labels for line in lines)
+
+
+def test_the_rate_of_deep_networks_falls_with_the_batch() -> None:
+    def lr(model: str, batch_size: int) -> float:
+        return small_plan(model=model, batch_size=batch_size, size="32").optimizer.lr
+
+    assert [lr("resnet18", size) for size in (16, 64, 256)] == [0.0125, 0.05, 0.1]
+    assert [lr("mobilenet_v2", 16), lr("convnet", 16), lr("vgg11_bn", 16)] == [0.0125, 0.1, 0.01]
+
+
+def test_running_statistics_of_a_few_steps_are_their_means() -> None:
+    plan = small_plan(batch_size=16, epochs=1, options={"filters": "4"})
+    network = plan.create()
+    trainer = build_trainer(plan, network)
+    norm = next(module for module in network.modules() if isinstance(module, nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().mean((0, 2, 3))))
+    for batch in list(plan.train.images.epoch(0, 0, 16, plan.loop.policy))[:3]:
+        trainer.step(plan.train, batch, 0.1, 0)
+    torch.testing.assert_close(norm.running_mean, torch.stack(seen).mean(0))
+    norm.num_batches_tracked.fill_(50)  # as in a run that goes on
+    before = norm.running_mean.clone()
+    build_trainer(plan, network).step(plan.train, batch, 0.0, 0)
+    torch.testing.assert_close(norm.running_mean, 0.9 * before + 0.1 * seen[-1])

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from hubel.analysis.summary import Summary, summary
+from hubel.core.errors import HubelError
+from hubel.core.progress import say
 from hubel.models.catalogue import build_model, find, list_models
 from hubel.nn.evaluating import evaluating
 from hubel.weights.create import is_file_name
@@ -66,28 +68,37 @@ def expand_patterns(names: Sequence[str]) -> list[str]:
 
 
 def compare_networks(names: Sequence[str], *, timed: bool = False) -> list[ComparedNetwork]:
-    """Summarise networks, in the order of their names.
+    """Summarise networks, in the order of their names; one that cannot be summarised is left out, with a line.
 
     Args:
         names: networks of the catalogue, model files, folders of runs.
         timed: measure the latency of one image, with torch's current number of threads and random weights.
 
     Raises:
-        UnknownNameError: there is no such network.
-        ModelFileError: a file is missing or damaged.
+        HubelError: none of the networks can be summarised; the first of the reasons.
     """
     rows = []
+    faults: list[HubelError] = []
     for name in names:
-        costs = summary(name)
+        try:
+            costs = summary(name)
+            latency_ms = _latency_ms(name, costs) if timed else None
+        except HubelError as error:  # one network that cannot be summarised leaves the others
+            faults.append(error)
+            continue
         weights = [] if is_file_name(name) else list_weights(find(name)[0])
         rows.append(
             ComparedNetwork(
                 name=name,
                 summary=costs,
                 top1=weights[0].top1 if weights else None,
-                latency_ms=_latency_ms(name, costs) if timed else None,
+                latency_ms=latency_ms,
             )
         )
+    if faults and not rows:
+        raise faults[0]
+    for fault in faults:
+        say(f"left out: {fault}")
     return rows
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from hubel.analysis.receptive import Field
 from hubel.analysis.tracing import Call, trace
 from hubel.analysis.untrained import untrained
+from hubel.models.gan import AdversarialNetwork
 
 __all__ = ["PAGE", "Layer", "Summary", "summarise", "summary"]
 
@@ -191,7 +192,7 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
     counted: set[int] = set()
     ends: dict[str, int] = {}  # number of rows when the call of a module returned
     not_counted: dict[str, list[str]] = {}
-    for call in trace(network, *input_shapes):
+    for call in trace(network, *input_shapes, run=_both_parts(network)):
         # Submodules return before their module, so their rows are the last ones.
         start = len(rows)
         while start > ends.get(call.name, 0) and rows[start - 1].name.startswith(f"{call.name}." if call.name else ""):
@@ -221,6 +222,19 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
         bytes=sum(t.numel() * t.element_size() for t in [*everything, *network.buffers()]),
         not_counted={operator: tuple(dict.fromkeys(names)) for operator, names in not_counted.items()},
     )
+
+
+def _both_parts(network: nn.Module) -> Callable[[Tensor], object] | None:
+    """Return what runs generator and discriminator of an adversarial network, which each work by themselves."""
+    if not isinstance(network, AdversarialNetwork):
+        return None
+
+    def run(x: Tensor) -> object:
+        classes = x.new_zeros(1, network.num_classes)
+        network.make(x.new_zeros(1, network.code_size), classes)
+        return network.judge(x, classes)
+
+    return run
 
 
 def _layer(call: Call, params: int, macs: int, memory: int) -> Layer:

@@ -24,6 +24,7 @@ __all__ = [
     "check_share",
     "contiguous",
     "he_initialise",
+    "is_deep",
     "needs_small_steps",
     "response_norm",
     "round_channels",
@@ -195,6 +196,7 @@ _SATURATING = (nn.Tanh, nn.Sigmoid, nn.Softsign, nn.Hardsigmoid, nn.Hardtanh, Sc
 _RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
 _WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 _SHALLOW = 3  # layers with weights that a rectified network may have without a norm, and still take large steps
+_DEEP = 16  # layers with weights
 _TAIL = 3  # layers with weights behind the last norm that take small steps
 
 
@@ -243,6 +245,11 @@ def contiguous(network: nn.Module) -> nn.Module:
 
 def _is_contiguous(network: nn.Module) -> bool:
     return any(isinstance(hook, _ContiguousInput) for hook in network._forward_pre_hooks.values())
+
+
+def is_deep(network: nn.Module) -> bool:
+    """Return whether a network has more layers with weights than one whose steps may be large in small batches."""
+    return sum(isinstance(layer, _WEIGHTED) for layer in network.modules()) > _DEEP
 
 
 def channels_last(network: nn.Module) -> nn.Module:

@@ -138,7 +138,8 @@ def training_context(plan: Plan) -> Iterator[None]:
 def build_trainer(plan: Plan, network: nn.Module) -> Trainer:
     """Return the trainer of a plan for a network on its device."""
     objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, plan.device)
-    return Trainer(network, objective, plan.optimizer, plan.precision)
+    fresh = plan.transfer is None and plan.backbone is None and plan.module is None  # whose weights may be pretrained
+    return Trainer(network, objective, plan.optimizer, plan.precision, fresh=fresh)
 
 
 def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:

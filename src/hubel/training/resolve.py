@@ -207,7 +207,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
 
     device = pick_device(recipe.machine.device or "auto")
     threads = recipe.machine.threads or probe_threads()
-    optimizer = choose_optimizer(recipe, task, network, tuned=tuned, backbone=backbone is not None)
+    optimizer = choose_optimizer(
+        recipe, task, network, tuned=tuned, backbone=backbone is not None, batch_size=loop.batch_size
+    )
     busy = [] if recipe.machine.threads else _busy_cores(threads)
     return Plan(
         recipe=recipe,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hubel.core.random import scalar
@@ -44,10 +45,17 @@ class Trainer:
         objective: loss and score.
         settings: of the optimizer.
         precision: of convolutions.
+        fresh: the network starts from random weights: its batch norms know no statistics yet.
     """
 
     def __init__(
-        self, network: nn.Module, objective: Objective, settings: OptimizerSettings, precision: torch.dtype
+        self,
+        network: nn.Module,
+        objective: Objective,
+        settings: OptimizerSettings,
+        precision: torch.dtype,
+        *,
+        fresh: bool = False,
     ) -> None:
         self.device = device_of(network)
         self.network = channels_last(network)
@@ -58,6 +66,8 @@ class Trainer:
             if settings.ema > 0
             else None
         )
+        norms = [module for module in self.network.modules() if isinstance(module, _BatchNorm)]
+        self._fresh_norms = [(norm, norm.momentum) for norm in norms if fresh and norm.momentum]
         self.parts = 1  # into which a batch is divided; grows when memory runs out
 
     def step(self, data: Labelled[Samples], batch: Batch, lr: float, *key: int) -> StepResult:
@@ -82,6 +92,7 @@ class Trainer:
             group["lr"] = lr * group["lr_scale"]
         torch.manual_seed(scalar(*key))
         self.network.train()
+        self._settle_norms()
         self.optimizer.zero_grad()
         n, loss_sum, correct = len(batch.positions), 0.0, 0.0
         for rows in np.array_split(np.arange(n), self.parts):
@@ -97,10 +108,22 @@ class Trainer:
             correct += float(self.objective.correct(outputs[0][1].detach(), targets[0][1]).sum())
         if math.isfinite(self.settings.clip):
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        for norm, momentum in self._fresh_norms:
+            norm.momentum = momentum
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
         return StepResult(loss_sum=loss_sum, correct=correct, samples=n)
+
+    def _settle_norms(self) -> None:
+        """Let the running statistics of the first steps be means of these, as if nothing had been known before.
+
+        They start at mean 0 and variance 1. After 21 steps, an epoch of a small set, 11 % of that are left, which the
+        layers of a deep network multiply: ResNet-18 classified 11 % of the digits after such an epoch.
+        """
+        for norm, momentum in self._fresh_norms:
+            seen = 0 if norm.num_batches_tracked is None else int(norm.num_batches_tracked)
+            norm.momentum = max(momentum, 1 / (seen + 1))
 
     def unfreeze(self, done: float) -> None:
         """Let the stages train whose turn has come, at a share of all steps; the others need no gradients yet."""
