@@ -141,7 +141,8 @@ export function descend(samples: Samples, start: Weights, options: DescentOption
 /** How many steps a path takes until it stays within a share of its first excess over the lowest loss; -1 if never. */
 export function stepsUntil(losses: number[], lowest: number, share = 0.01): number {
   const bound = lowest + share * (losses[0]! - lowest);
-  const late = losses.findLastIndex((loss) => !(loss <= bound));
+  let late = losses.length - 1; // the last loss that is not low
+  while (late >= 0 && losses[late]! <= bound) late--;
   return late === losses.length - 1 ? -1 : late + 1;
 }
 

@@ -5,13 +5,6 @@ export interface Pictures {
   labels: string;
 }
 
-/** Read a picture of one character a pixel: 0 to 9, then A for 10 to G for 16. */
-export function unpack(text: string, side: number): Matrix {
-  return Array.from({ length: side }, (_, row) =>
-    Array.from({ length: side }, (_, column) => parseInt(text[row * side + column]!, 17)),
-  );
-}
-
 /** Place a picture on a black canvas, moved from the centre. */
 export function onCanvas(picture: Matrix, canvas: number, down = 0, right = 0): Matrix {
   const margin = (canvas - picture.length) / 2;
@@ -74,13 +67,16 @@ export function largest(values: number[]): number {
   return values.indexOf(Math.max(...values));
 }
 
-/** Draw weights as colours: blue where positive, red where negative, white at zero. */
+const PLUS = [0.247, 0.525, 0.91];
+const MINUS = [0.941, 0.541, 0.141];
+
+/** Draw weights as colours: blue where positive, orange where negative, white at zero. */
 export function signed(weights: Matrix): number[][][] {
   const full = Math.max(1e-12, ...weights.flat().map(Math.abs));
   return weights.map((row) =>
     row.map((value) => {
       const share = Math.abs(value) / full;
-      return value >= 0 ? [1 - 0.87 * share, 1 - 0.6 * share, 1 - 0.2 * share] : [1 - 0.2 * share, 1 - 0.8 * share, 1 - 0.75 * share];
+      return (value >= 0 ? PLUS : MINUS).map((channel) => 1 - share * (1 - channel));
     }),
   );
 }

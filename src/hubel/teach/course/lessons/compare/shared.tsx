@@ -1,7 +1,7 @@
 import { Button, Picture, Row, useCourse } from "@parts";
 import { useMemo } from "preact/hooks";
-import type { Matrix } from "@math";
-import { grey, unpack } from "./digits";
+import { unpack, type Matrix } from "@math";
+import { grey } from "./digits";
 
 /** The stored and the test pictures, unpacked once. */
 export function usePictures() {

@@ -63,7 +63,7 @@ export function Sharing() {
 /** Move a drawing, and its map moves with it. */
 function Equivariance() {
   const { t } = useCourse();
-  const [drawn, setDrawn] = useState(() =>
+  const [drawn, setDrawn] = useState<number[][]>(() =>
     Array.from({ length: PAD }, (_, row) => Array.from({ length: PAD }, (_, column) => (STROKE.includes(row) && column === FARTHEST ? 1 : 0))),
   );
   const [kernel, setKernel] = useState(EDGE);

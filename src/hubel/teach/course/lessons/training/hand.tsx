@@ -1,7 +1,6 @@
 import { Button, DataTable, Figure, Grid, Result, Row, Slider, Step, n, useCourse } from "@parts";
-import { outputs, squaredLoss, squaredLossGradient, type Weights } from "@math";
+import { outputs, squaredLoss, squaredLossGradient, unpack, type Weights } from "@math";
 import { useState } from "preact/hooks";
-import { unpack } from "../../../../../../web/src/math/pictures";
 import { byFactors, useSamples } from "./shared";
 
 const RATES = byFactors(0.01, 5);

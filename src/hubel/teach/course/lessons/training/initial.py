@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from hubel.core.random import normal
 
-__all__ = ["LAYERS", "UNITS", "root_mean_squares"]
+__all__ = ["LARGE", "LAYERS", "SMALL", "UNITS", "root_mean_squares"]
 
 LAYERS, UNITS = 10, 64
+SMALL, LARGE = 0.01, 4.0  # standard deviation of small weights; factor of large ones over those of He et al.
 _SEED = 3
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hubel.core.random import permutation
 from hubel.teach.course.digit_pictures import LEVELS, SIDE, digit_pictures, packed
 from hubel.teach.course.lesson import Lesson
-from hubel.teach.course.lessons.training.initial import LAYERS, UNITS, root_mean_squares
+from hubel.teach.course.lessons.training.initial import LARGE, LAYERS, UNITS, root_mean_squares
 from hubel.teach.course.lessons.training.two_weights import BLOCK_SIDE, BLOCKS, CLASSES, bowl, inputs
 
 __all__ = ["LESSON", "compute"]
@@ -43,6 +43,7 @@ def compute() -> dict[str, Any]:
         "sizes": root_mean_squares((flat - flat.mean()) / flat.std()),
         "pictures": {"train": len(train.labels), "test": len(test.labels), "classes": len(np.unique(train.labels))},
         "grey_mean": flat.mean(),
+        "large": LARGE,
         "guess_loss": np.log(len(np.unique(train.labels))),
     }
 

@@ -16,6 +16,7 @@ from hubel.core.ranges import check_range
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import build_model
 from hubel.teach.course.digit_pictures import SIDE
+from hubel.teach.course.lessons.training.initial import LARGE, SMALL
 from hubel.teach.course.small_runs import labelled, run_epochs
 from hubel.training.optimizer import OPTIMIZERS
 from hubel.training.plan import OptimizerSettings
@@ -29,7 +30,6 @@ NETWORK = "convnet"
 FILTERS, DENSE = (8, 16), (32,)
 _BATCH, _SEED = 50, 0
 _MOST_RUNS, _MOST_EPOCHS, _LEAST_PICTURES = 4, 40, 50
-_SMALL, _LARGE = 0.01, 4.0  # standard deviation of small weights; factor of large ones
 
 
 def _zeros(layer: nn.Conv2d | nn.Linear) -> None:
@@ -37,7 +37,7 @@ def _zeros(layer: nn.Conv2d | nn.Linear) -> None:
 
 
 def _small(layer: nn.Conv2d | nn.Linear) -> None:
-    nn.init.normal_(layer.weight, std=_SMALL)
+    nn.init.normal_(layer.weight, std=SMALL)
 
 
 def _keep(layer: nn.Conv2d | nn.Linear) -> None:
@@ -47,7 +47,7 @@ def _keep(layer: nn.Conv2d | nn.Linear) -> None:
 def _large(layer: nn.Conv2d | nn.Linear) -> None:
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     with torch.no_grad():
-        layer.weight *= _LARGE
+        layer.weight *= LARGE
 
 
 INITIAL = {"zeros": _zeros, "small": _small, "he": _keep, "large": _large}

@@ -38,7 +38,7 @@ interface Props {
 export function Runs({ id, runs, epochs, pictures, both }: Props) {
   const { t, data, live } = useCourse();
   const { rows, running, error, start, stop } = useLive<RunRow>(live, "train");
-  const latest = runs.map((_, run) => rows.findLast((row) => row.run === run));
+  const latest = runs.map((_, run) => rows.filter((row) => row.run === run).at(-1));
   return (
     <LiveOnly live={live} t={t}>
       <LiveControls
