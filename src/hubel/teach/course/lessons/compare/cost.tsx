@@ -135,7 +135,8 @@ function ImageNet() {
     <p>
       {t("cost.imagenet", {
         pictures: <Fact name="imagenet_pictures" />,
-        side: <Fact name="imagenet_side" />,
+        side,
+        same: <Fact name="imagenet_side" />,
         numbers,
         gib: <span data-id="imagenet-gib" data-value={(numbers * data.number_bytes) / GIBI}>{n((numbers * data.number_bytes) / GIBI, 0)}</span>,
       })}

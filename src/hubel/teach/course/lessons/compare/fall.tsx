@@ -70,18 +70,23 @@ export function Fall() {
         </Row>
       </Figure>
       <Row align="top">
-        <Figure title={t("fall.scores_linear")}>
-          <Bars id="fall-linear" label={t.text("fall.scores_linear")} digits={1} bars={linear.map((value, digit) => ({ label: String(digit), value }))} />
-        </Figure>
-        {deep && (
-          <Figure title={t("fall.scores_cnn")}>
-            <Bars id="fall-cnn" label={t.text("fall.scores_cnn")} digits={1} bars={deep.map((value, digit) => ({ label: String(digit), value }))} />
-          </Figure>
-        )}
+        <Scores id="fall-linear" title={t.text("fall.scores_linear")} scores={linear} />
+        {deep && <Scores id="fall-cnn" title={t.text("fall.scores_cnn")} scores={deep} />}
       </Row>
       <Views rows={training.rows} tests={test.length} />
       <p>{t("fall.text")}</p>
     </Step>
+  );
+}
+
+/** Scores of all digits as bars. */
+function Scores({ id, title, scores }: { id: string; title: string; scores: number[] }) {
+  return (
+    <div style={{ flex: "1 1 260px" }}>
+      <Figure title={title}>
+        <Bars id={id} label={title} digits={1} bars={scores.map((value, digit) => ({ label: String(digit), value }))} />
+      </Figure>
+    </div>
   );
 }
 

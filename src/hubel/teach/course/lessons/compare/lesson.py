@@ -1,4 +1,4 @@
-"""Why not simply compare, or connect everything? k-NN and its cost, templates of a linear classifier, shared weights."""
+"""Compare pictures, or connect everything: k-NN and its cost, templates of a linear classifier, shared weights."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def compute() -> dict[str, Any]:
         "test": _packed(test),
         "moved": _moved_example(others, test.labels),
         "voters": _VOTERS,
+        "contested": int(np.flatnonzero(np.ptp(train.labels[order[:, :_VOTERS]], axis=1))[0]),
         "votes": [{"k": k, "accuracy": _share(classify(order, train.labels, k), test.labels)} for k in _K],
         "growth": [
             {"n": n, "accuracy": _share(train.labels[distances[:, :n].argmin(1)], test.labels)} for n in _STORED

@@ -76,9 +76,9 @@ function MovedDigit() {
   return (
     <>
       <Row>
-        <Digit levels={place(picture)} digit={Number(testLabels[picture])} />
-        <Digit levels={place(picture, 1)} digit={Number(testLabels[picture])} />
-        <Digit levels={place(other)} digit={Number(testLabels[other])} />
+        <Digit levels={place(picture)} digit={Number(testLabels[picture])} zoom={9} />
+        <Digit levels={place(picture, 1)} digit={Number(testLabels[picture])} zoom={9} />
+        <Digit levels={place(other)} digit={Number(testLabels[other])} zoom={9} />
       </Row>
       <Predict
         id="predict-moved"

@@ -40,12 +40,12 @@ export function TestPicture({ index, onChange, id }: { index: number; onChange: 
       <Button id={`${id}-previous`} quiet onClick={() => by(-1)}>
         {t("controls.previous")}
       </Button>
-      <span data-id={`${id}-number`} data-value={index}>
-        {t("controls.number", { number: index + 1, n: test.length, digit: testLabels[index] })}
-      </span>
       <Button id={`${id}-next`} quiet onClick={() => by(1)}>
         {t("controls.next")}
       </Button>
+      <span data-id={`${id}-number`} data-value={index}>
+        {t("controls.number", { number: index + 1, n: test.length, digit: testLabels[index] })}
+      </span>
     </Row>
   );
 }

@@ -42,7 +42,7 @@ export function Templates() {
         <Row>
           {templates.weights.map((template, digit) => (
             <Figure key={digit} caption={String(digit)}>
-              <Picture pixels={signed(inner(template, data.margin))} zoom={8} label={t.text("templates.template", { digit })} />
+              <Picture pixels={signed(inner(template, data.margin))} zoom={6} label={t.text("templates.template", { digit })} />
             </Figure>
           ))}
         </Row>
@@ -53,7 +53,7 @@ export function Templates() {
         <Row>
           {(data.averages.weights as number[][][]).map((average, digit) => (
             <Figure key={digit} caption={String(digit)}>
-              <Picture pixels={inner(average, data.margin)} zoom={8} label={t.text("templates.average", { digit })} />
+              <Picture pixels={inner(average, data.margin)} zoom={6} label={t.text("templates.average", { digit })} />
             </Figure>
           ))}
         </Row>

@@ -12,7 +12,7 @@ export function Vote() {
   const { train, test, trainLabels, testLabels } = usePictures();
   const blank = useMemo(() => test[0]!.map((row) => row.map(() => 0)), [test]);
   const [source, setSource] = useState<"test" | "own">("test");
-  const [index, setIndex] = useState(0);
+  const [index, setIndex] = useState<number>(data.contested);
   const [drawn, setDrawn] = useState(blank);
   const [k, setK] = useState<number>(data.voters);
   const query = source === "test" ? test[index]! : drawn.map((row) => row.map((value) => value * data.levels));
@@ -70,6 +70,7 @@ export function Vote() {
         <Plot
           lines={[{ label: t.text("vote.accuracy"), points: data.votes.map((row: { k: number; accuracy: number }) => [row.k, 100 * row.accuracy]) }]}
           logX
+          xRange={[1, Math.max(...data.votes.map((row: { k: number }) => row.k))]}
           xLabel="k"
           yLabel={t.text("vote.accuracy")}
           label={t.text("vote.curve", { n: test.length })}

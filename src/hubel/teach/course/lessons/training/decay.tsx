@@ -8,7 +8,7 @@ import { Surface } from "./surface";
 const RATE = 1;
 const STEPS = 150;
 const START: Weights = [0, 0];
-const LIVE_DECAYS = [0, 0.01, 0.05];
+const LIVE_DECAYS = [0, 0.01, 0.02];
 const LIVE_RATE = 0.02;
 const LIVE_PICTURES = 100;
 const LIVE_EPOCHS = 40;
@@ -35,7 +35,7 @@ export function Decay() {
             [t("decay.length"), Math.hypot(...shape.minimum)],
             [t("decay.error"), squaredLoss(samples, shape.minimum)],
             [t("decay.factor"), 1 - RATE * decay],
-            [t("mean.condition"), shape.eigenvalues[0] / shape.eigenvalues[1]],
+            [t("decay.condition"), shape.eigenvalues[0] / shape.eigenvalues[1]],
           ]}
         />
       </Row>

@@ -4,8 +4,8 @@ import { Runs } from "./runs";
 
 const VALUES = [0.4, 1.2, 0, 0.7, 2.1, 0.3, 1.5, 0.8];
 const MANY = 1000;
-const LIVE_SHARES = [0, 0.5];
-const LIVE_RATE = 0.02;
+const LIVE_SHARES = [0, 0.2, 0.5];
+const LIVE_RATE = 0.05;
 const LIVE_PICTURES = 100;
 const LIVE_EPOCHS = 40;
 
@@ -73,6 +73,7 @@ export function Dropout() {
         pictures={LIVE_PICTURES}
         runs={LIVE_SHARES.map((value) => ({ label: t.text("dropout.run", { p: value }), setting: { dropout: value, rate: LIVE_RATE } }))}
       />
+      <p>{t("dropout.honest")}</p>
     </Step>
   );
 }

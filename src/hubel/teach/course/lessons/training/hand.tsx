@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { byFactors, useSamples } from "./shared";
 
 const RATES = byFactors(0.01, 5);
+const MARKS = ["window", "result"] as const;
 
 /** One step of gradient descent by hand. */
 export function Hand() {
@@ -47,7 +48,7 @@ export function Hand() {
               max={data.levels}
               colour="grey"
               size="small"
-              mark={(row, column) => (marked(data.blocks, data.block_side, row, column) ? "window" : undefined)}
+              mark={(row, column) => MARKS[block(data.blocks, data.block_side, row, column)]}
               label={t.text("hand.picture", { digit: data.classes[i] })}
             />
           </Figure>
@@ -69,7 +70,7 @@ export function Hand() {
       <DataTable
         id="hand-weights"
         label={t.text("hand.weights")}
-        head={[t("hand.weight"), t("hand.weight"), t("hand.gradient"), t("hand.new")]}
+        head={[t("hand.weight"), t("hand.now"), t("hand.gradient"), t("hand.new")]}
         rows={[0, 1].map((i) => [term("w", i + 1), w[i as 0 | 1], gradient[i as 0 | 1], w[i as 0 | 1] - rate * gradient[i as 0 | 1]])}
       />
       <Row>
@@ -100,17 +101,18 @@ export function Hand() {
 }
 
 /** Properties of a slider that moves by factors. */
-export function slider(scale: ReturnType<typeof byFactors>, value: number, onChange: (value: number) => void) {
+export function slider(scale: number[], value: number, onChange: (value: number) => void) {
   return {
-    min: scale.min,
-    max: scale.max,
-    step: scale.step,
-    value: scale.position(value),
-    format: (position: number) => n(scale.value(position)),
-    onChange: (position: number) => onChange(scale.value(position)),
+    min: 0,
+    max: scale.length - 1,
+    step: 1,
+    value: scale.indexOf(value),
+    format: (position: number) => n(scale[position]!),
+    onChange: (position: number) => onChange(scale[position]!),
   };
 }
 
-function marked(blocks: [number, number][], side: number, row: number, column: number): boolean {
-  return blocks.some(([top, left]) => row >= top && row < top + side && column >= left && column < left + side);
+/** The number of the marked square that a pixel lies in; -1 if in none. */
+function block(blocks: [number, number][], side: number, row: number, column: number): number {
+  return blocks.findIndex(([top, left]) => row >= top && row < top + side && column >= left && column < left + side);
 }

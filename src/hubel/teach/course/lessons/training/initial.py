@@ -1,4 +1,4 @@
-"""How the size of the initial weights changes the values from layer to layer."""
+"""Size of the values from layer to layer, for initial weights of a size."""
 
 from __future__ import annotations
 

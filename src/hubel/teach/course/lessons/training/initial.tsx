@@ -1,10 +1,10 @@
-import { Plot, Predict, Result, Row, Slider, Step, useCourse } from "@parts";
+import { Figure, Plot, Predict, Result, Row, Slider, Step, useCourse } from "@parts";
 import { useState } from "preact/hooks";
 import { slider } from "./hand";
 import { Runs } from "./runs";
 import { byFactors } from "./shared";
 
-const GAINS = byFactors(0.1, 10, 80);
+const GAINS = byFactors(0.1, 10);
 const HALF = 0.5;
 const LIVE_RATE = 0.02;
 const LIVE_EPOCHS = 10;
@@ -25,7 +25,8 @@ export function Initial() {
         <Result id="initial-sigma" label={t.text("initial.sigma")} value={sigma} />
         <Result id="initial-last" label={t.text("initial.last")} value={scaled.at(-1)!} />
       </Row>
-      <Plot
+      <Figure>
+        <Plot
         id="initial-plot"
         logY
         lines={[
@@ -35,7 +36,8 @@ export function Initial() {
         xLabel={t.text("initial.layer")}
         yLabel={t.text("initial.size")}
         label={t.text("initial.curve")}
-      />
+        />
+      </Figure>
       <p>{t("initial.text", { factor: HALF })}</p>
       <Predict
         id="predict-initial"
@@ -45,8 +47,14 @@ export function Initial() {
       >
         <p>{t("initial.seen")}</p>
       </Predict>
-      <p>{t("initial.live", { sigma: facts.alexnet_sigma!.value, large: data.large })}</p>
-      <Runs id="initial-live" epochs={LIVE_EPOCHS} runs={NAMES.map((initial) => ({ label: t.text(`initial.${initial}`), setting: { initial, rate: LIVE_RATE } }))} />
+      <p>{t("initial.live", { sigma: facts.alexnet_sigma!.value, large: data.large, inputs: Math.round(2 / facts.alexnet_sigma!.value ** 2) })}</p>
+      <Figure caption={t("live.guess", { classes: data.pictures.classes, loss: data.guess_loss })}>
+        <Runs
+          id="initial-live"
+          epochs={LIVE_EPOCHS}
+          runs={NAMES.map((initial) => ({ label: t.text(`initial.${initial}`), setting: { initial, rate: LIVE_RATE } }))}
+        />
+      </Figure>
     </Step>
   );
 }

@@ -16,7 +16,7 @@ const START: Weights = [0, 0];
 export function Mean() {
   const { t } = useCourse();
   const [subtract, setSubtract] = useState(false);
-  const [white, setWhite] = useState(0);
+  const [white, setWhite] = useState(0.3);
   const [share, setShare] = useState(0.9);
   const raw = useSamples(white);
   const samples = useMemo(() => (subtract ? centred(raw) : raw), [raw, subtract]);

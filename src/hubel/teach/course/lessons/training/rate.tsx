@@ -6,7 +6,7 @@ import { Runs } from "./runs";
 import { ARRIVED, byFactors, useSamples } from "./shared";
 import { Surface, pathLosses } from "./surface";
 
-const RATES = byFactors(0.02, 5, 200);
+const RATES = byFactors(0.02, 5);
 const STEPS = 100;
 const LIVE_RATES = [0.002, 0.1, 2];
 const LIVE_EPOCHS = 10;

@@ -1,4 +1,4 @@
-import { DataTable, Figure, LiveControls, LiveOnly, Plot, Row, n, useCourse, useLive } from "@parts";
+import { DataTable, LiveControls, LiveOnly, Plot, Row, n, useCourse, useLive } from "@parts";
 
 /** Settings of a run, as `settings_of` in networks.py takes them; what is left out is usual. */
 export interface Setting {
@@ -93,9 +93,16 @@ function Curves({ id, of, runs, rows, title }: CurvesProps) {
       .map((row): [number, number] => [row.epoch, row[of].loss ?? Infinity])
       .filter(([, value]) => value < most),
   }));
+  const highest = Math.max(0.1, ...lines.flatMap((line) => line.points.map(([, y]) => y)));
   return (
-    <Figure title={title} id={id}>
-      <Plot lines={lines} xRange={[0, rows[0]!.epochs]} yRange={[0, Math.max(...lines.flatMap((line) => line.points.map(([, y]) => y)), 0.1)]} xLabel={t.text("live.epoch")} yLabel={t.text("rate.loss")} label={title} />
-    </Figure>
+    <Plot
+      id={id}
+      lines={lines}
+      xRange={[0, rows[0]!.epochs]}
+      yRange={[0, highest]}
+      xLabel={t.text("live.epoch")}
+      yLabel={title}
+      label={title}
+    />
   );
 }

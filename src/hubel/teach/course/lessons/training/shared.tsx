@@ -17,13 +17,15 @@ export function useSamples(white = 0): Samples {
   );
 }
 
-/** A number whose slider moves by equal factors: `low` to `high`. */
-export function byFactors(low: number, high: number, steps = 100) {
-  return {
-    min: 0,
-    max: steps,
-    step: 1,
-    position: (value: number) => Math.round((steps * Math.log(value / low)) / Math.log(high / low)),
-    value: (position: number) => Number((low * (high / low) ** (position / steps)).toPrecision(3)),
-  };
+const MANTISSAS = [1, 1.25, 1.6, 2, 2.5, 3, 4, 5, 6.5, 8];
+
+/** The scale of a slider that moves by nearly equal factors over round numbers, from `low` to `high`. */
+export function byFactors(low: number, high: number) {
+  const values: number[] = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+    for (const mantissa of MANTISSAS) {
+      const value = Number((mantissa * 10 ** power).toPrecision(4));
+      if (value >= low && value <= high) values.push(value);
+    }
+  return values;
 }

@@ -84,10 +84,10 @@ export function Surface({ shape, paths, label, onStart, id }: Props) {
             </g>
           );
         })}
-        <text class="tick" x={SIDE - 8} y={SIDE - 8} text-anchor="end">
+        <text class="tick" fill="currentColor" x={SIDE - 8} y={SIDE - 8} text-anchor="end">
           {t.text("hand.weight")} 1 →
         </text>
-        <text class="tick" x={8} y={16}>
+        <text class="tick" fill="currentColor" x={8} y={16}>
           ↑ {t.text("hand.weight")} 2
         </text>
       </svg>
