@@ -16,7 +16,7 @@ from hubel.teach.course.page import exported_page
 def open_exported(page: Browser, name: str, lang: str, folder: Path) -> None:
     """Write the lesson as a file, and open it: wide in English, narrow in Korean."""
     file = folder / f"{name}-{lang}.html"
-    file.write_bytes(exported_page(name, lang, read_bundle()))
+    file.write_text(exported_page(name, lang, read_bundle()), encoding="utf-8")
     page.open(file.as_uri(), 390 if lang == "ko" else 1280)
     page.wait("document.querySelectorAll('.step').length > 0")
 
