@@ -22,7 +22,7 @@ def open_exported(page: Browser, name: str, lang: str, folder: Path) -> None:
 
 
 def at(name: str) -> str:
-    return f'document.querySelector(\'[data-id="{name}"]\')'
+    return f"document.querySelector('[data-id=\"{name}\"]')"
 
 
 def set_input(page: Browser, name: str, value: float, number: int = 0) -> None:
@@ -60,9 +60,7 @@ def value(page: Browser, name: str) -> float:
 
 def values(page: Browser, name: str) -> list[float]:
     """Return the numbers inside an element."""
-    found: list[float] = page.run(
-        f"[...{at(name)}.querySelectorAll('[data-value]')].map(e => Number(e.dataset.value))"
-    )
+    found: list[float] = page.run(f"[...{at(name)}.querySelectorAll('[data-value]')].map(e => Number(e.dataset.value))")
     return found
 
 

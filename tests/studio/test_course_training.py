@@ -141,6 +141,6 @@ def test_live(page: Browser) -> None:
         page.wait(f"{at('rate-live-start')} !== null")
         press(page, "rate-live-start")
         page.wait(f"{at('rate-live-table')} !== null", 120)
-        losses = page.run(f"[...{at('rate-live-table')}.querySelectorAll('tbody tr td:nth-child(2)')].map(e => e.innerText)")
-        slow, right, _ = losses
+        second = f"{at('rate-live-table')}.querySelectorAll('tbody tr td:nth-child(2)')"
+        slow, right, _ = page.run(f"[...{second}].map(e => e.innerText)")
         assert float(right) < 0.5 < 2 < float(slow)

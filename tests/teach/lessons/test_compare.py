@@ -162,6 +162,7 @@ def test_what_the_page_says_of_the_cnn() -> None:
     accuracy = {row["view"]: row["accuracy"] for row in rows if "view" in row}
     assert accuracy["as_is"] > 0.94
     assert min(accuracy["right2"], accuracy["down2"]) > 0.7  # where the others guess
-    assert accuracy["right1"] < accuracy["right2"] and accuracy["down1"] < accuracy["down2"]
-    assert accuracy["upside_down"] < 0.75 * accuracy["as_is"] and accuracy["cropped"] < 0.75 * accuracy["as_is"]
+    assert accuracy["right1"] < accuracy["right2"]
+    assert accuracy["down1"] < accuracy["down2"]
+    assert max(accuracy["upside_down"], accuracy["cropped"]) < 0.75 * accuracy["as_is"]
     assert set(rows[-1]) == {"network"}

@@ -21,13 +21,13 @@ from hubel.tasks.losses import LossSettings
 from hubel.training.plan import OptimizerSettings
 from hubel.training.trainer import Trainer
 
-__all__ = ["EpochRow", "Measured", "Pictures", "labelled", "measure", "run_epochs"]
+__all__ = ["EpochRow", "Pictures", "Score", "labelled", "measure", "run_epochs"]
 
 _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Score:
     """A network on pictures.
 
     Attributes:
@@ -52,8 +52,8 @@ class EpochRow:
 
     run: int
     epoch: int
-    train: Measured
-    test: Measured
+    train: Score
+    test: Score
 
 
 class Pictures:
@@ -102,14 +102,14 @@ def labelled(pictures: NDArray[np.float64], labels: NDArray[np.int64], preproces
 
 
 @torch.no_grad()
-def measure(network: nn.Module, data: Labelled[Pictures]) -> Measured:
+def measure(network: nn.Module, data: Labelled[Pictures]) -> Score:
     """Measure a network, which is left in the mode for evaluation."""
     network.eval()
     logits = network(data.images.network_input(data.images.pixels))
     targets = torch.from_numpy(data.targets)
     loss = float(nn.functional.cross_entropy(logits, targets))
     right = float((logits.argmax(1) == targets).float().mean())
-    return Measured(loss=loss if math.isfinite(loss) else None, accuracy=right)
+    return Score(loss=loss if math.isfinite(loss) else None, accuracy=right)
 
 
 def run_epochs(

@@ -17,14 +17,14 @@ from hubel.models.neighbours import Neighbours
 from hubel.teach.course.lessons.compare.network import build_network
 from hubel.teach.course.lessons.compare.views import CANVAS
 
-__all__ = ["SIZES", "measure_cost"]
+__all__ = ["SIZES", "measure_answers"]
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)  # pictures stored
 _SECONDS, _LEAST = 0.1, 5  # time of one measurement, and its answers at least
 _SEED = 5
 
 
-def measure_cost(pictures: NDArray[np.float64], labels: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+def measure_answers(pictures: NDArray[np.float64], labels: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
     """Yield what one answer takes: a row for each number of stored pictures, and one for the CNN first.
 
     Beyond the real pictures, more are made of them by changing grey values a little: what they show does not matter

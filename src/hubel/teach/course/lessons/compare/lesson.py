@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from hubel.teach.course.digit_pictures import LEVELS, SIDE, Digits, digit_pictures, packed
 from hubel.teach.course.lesson import Lesson
-from hubel.teach.course.lessons.compare.neighbours import classify, in_order, squared_distances
+from hubel.teach.course.lessons.compare.neighbours import classify, nearest_first, squared_distances
 from hubel.teach.course.lessons.compare.settings import FILTERS, parameters
 from hubel.teach.course.lessons.compare.templates import class_averages, learn_templates
 from hubel.teach.course.lessons.compare.views import CANVAS, MARGIN, VIEWS, on_canvas
 
-__all__ = ["LESSON", "compute"]
+__all__ = ["LESSON", "compute_compare"]
 
 Floats = NDArray[np.float64]
 
@@ -26,13 +26,13 @@ _SIDES = (8, 12, 28, 32, 64, 224)  # of pictures whose cost is computed
 _CLEARLY = 1.2  # times as far away
 
 
-def compute() -> dict[str, Any]:
+def compute_compare() -> dict[str, Any]:
     """Compute all numbers of the page that need no server."""
     train, test = digit_pictures()
     pictures, others = train.levels / LEVELS, test.levels / LEVELS
     classes = len(np.unique(train.labels))
     distances = squared_distances(others, pictures)
-    order = in_order(distances)
+    order = nearest_first(distances)
     canvases = on_canvas(pictures)
     templates, averages = learn_templates(canvases, train.labels), class_averages(canvases, train.labels)
     return {
@@ -59,7 +59,8 @@ def compute() -> dict[str, Any]:
             {
                 "name": name,
                 "knn": _share(
-                    classify(in_order(squared_distances(view(others), canvases)), train.labels, _VOTERS), test.labels
+                    classify(nearest_first(squared_distances(view(others), canvases)), train.labels, _VOTERS),
+                    test.labels,
                 ),
                 "templates": _share(templates.classify(view(others)), test.labels),
                 "averages": _share(averages.classify(view(others)), test.labels),
@@ -93,10 +94,10 @@ def _moved_example(others: Floats, labels: NDArray[np.int64]) -> dict[str, int]:
 
 
 def _cost(_: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    from hubel.teach.course.lessons.compare.cost import measure_cost  # imports torch
+    from hubel.teach.course.lessons.compare.cost import measure_answers  # imports torch
 
     train, _test = digit_pictures()
-    yield from measure_cost(on_canvas(train.levels / LEVELS), train.labels)
+    yield from measure_answers(on_canvas(train.levels / LEVELS), train.labels)
 
 
 def _network(_: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -106,4 +107,4 @@ def _network(_: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from train_network((train.levels / LEVELS, train.labels), (test.levels / LEVELS, test.labels))
 
 
-LESSON = Lesson(name="compare", data=compute, live={"cost": _cost, "network": _network})
+LESSON = Lesson(name="compare", data=compute_compare, live={"cost": _cost, "network": _network})

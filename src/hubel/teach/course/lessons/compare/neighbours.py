@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["classify", "in_order", "squared_distances"]
+__all__ = ["classify", "nearest_first", "squared_distances"]
 
 
 def squared_distances(queries: NDArray[np.float64], stored: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -14,7 +14,7 @@ def squared_distances(queries: NDArray[np.float64], stored: NDArray[np.float64])
     return np.asarray((a * a).sum(1)[:, None] - 2 * a @ b.T + (b * b).sum(1))
 
 
-def in_order(distances: NDArray[np.float64]) -> NDArray[np.int64]:
+def nearest_first(distances: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the positions of the stored pictures, nearest first, `(q, n)`; of equally near ones, the first."""
     return np.argsort(distances, axis=1, kind="stable")
 

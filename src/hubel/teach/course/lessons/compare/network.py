@@ -58,8 +58,10 @@ def _weights(network: nn.Module) -> dict[str, Any]:
     convolutions = []
     for block in (module for module in network.modules() if isinstance(module, ConvBlock)):
         convolution, norm = block[0], block[1]
-        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_mean is not None and norm.running_var is not None
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         weights = convolution.weight * scale[:, None, None, None]
         convolutions.append({"weights": weights.tolist(), "bias": (norm.bias - norm.running_mean * scale).tolist()})

@@ -28,7 +28,7 @@ export function Decay() {
         <Surface id="decay-surface" shape={shape} paths={[{ label: t.text("optimizers.sgd"), points: path }]} label={t.text("decay.surface")} />
         <DataTable
           id="decay-table"
-          label={t.text("decay.title")}
+          label={t.text("decay.numbers")}
           head={[t("mean.what"), t("mean.value")]}
           rows={[
             [t("decay.minimum"), shape.minimum.map((w) => n(w, 2)).join(", ")],

@@ -28,12 +28,10 @@ export function Hand() {
   };
   const [seven, eight] = data.classes as [number, number];
   const term = (letter: string, number: number) => (
-    <math>
-      <msub>
-        <mi>{letter}</mi>
-        <mn>{number}</mn>
-      </msub>
-    </math>
+    <>
+      <i>{letter}</i>
+      <sub>{number}</sub>
+    </>
   );
   return (
     <Step id="hand" title={t.text("hand.title")}>

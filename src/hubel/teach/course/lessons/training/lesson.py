@@ -13,12 +13,12 @@ from hubel.teach.course.lesson import Lesson
 from hubel.teach.course.lessons.training.initial import LARGE, LAYERS, UNITS, root_mean_squares
 from hubel.teach.course.lessons.training.two_weights import BLOCK_SIDE, BLOCKS, CLASSES, bowl, inputs
 
-__all__ = ["LESSON", "compute"]
+__all__ = ["LESSON", "compute_training"]
 
 _ORDERS = 40  # epochs of the order in which the pictures come
 
 
-def compute() -> dict[str, Any]:
+def compute_training() -> dict[str, Any]:
     """Compute all numbers of the page that need no server."""
     train, test = digit_pictures()
     x, targets, chosen = inputs(train)
@@ -65,9 +65,9 @@ def _bowl_json(found: Any) -> dict[str, Any]:
 
 
 def _train(request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    from hubel.teach.course.lessons.training.networks import settings_of, train_side_by_side  # imports torch
+    from hubel.teach.course.lessons.training.networks import read_runs, train_side_by_side  # imports torch
 
-    settings, epochs, pictures = settings_of(request)
+    settings, epochs, pictures = read_runs(request)
     train, test = digit_pictures()
     chosen = slice(pictures)
     yield from train_side_by_side(
@@ -78,4 +78,4 @@ def _train(request: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     )
 
 
-LESSON = Lesson(name="training", data=compute, live={"train": _train})
+LESSON = Lesson(name="training", data=compute_training, live={"train": _train})

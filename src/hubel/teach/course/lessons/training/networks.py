@@ -21,7 +21,7 @@ from hubel.teach.course.small_runs import labelled, run_epochs
 from hubel.training.optimizer import OPTIMIZERS
 from hubel.training.plan import OptimizerSettings
 
-__all__ = ["INITIAL", "Setting", "settings_of", "train_side_by_side"]
+__all__ = ["INITIAL", "SmallRun", "read_runs", "train_side_by_side"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,7 +54,7 @@ INITIAL = {"zeros": _zeros, "small": _small, "he": _keep, "large": _large}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class SmallRun:
     """One run.
 
     Attributes:
@@ -94,14 +94,14 @@ _OPTIMIZERS = {"sgd": ("sgd", 0.0), "momentum": ("sgd", 0.9), "adam": ("adam", 0
 assert {name for name, _ in _OPTIMIZERS.values()} <= OPTIMIZERS.keys()
 
 
-def settings_of(request: Mapping[str, Any]) -> tuple[list[Setting], int, int | None]:
+def read_runs(request: Mapping[str, Any]) -> tuple[list[SmallRun], int, int | None]:
     """Return the runs, the epochs and the number of pictures of a request.
 
     Raises:
         OptionError: a value is out of range, or of another type.
         UnknownNameError: there is no such setting.
     """
-    usual = asdict(Setting())
+    usual = asdict(SmallRun())
     runs = request.get("runs")
     if not isinstance(runs, list) or not 1 <= len(runs) <= _MOST_RUNS or not all(isinstance(run, dict) for run in runs):
         raise OptionError(f"runs is a list of 1 to {_MOST_RUNS} tables of settings, not {runs!r:.80}")
@@ -117,11 +117,11 @@ def settings_of(request: Mapping[str, Any]) -> tuple[list[Setting], int, int | N
     check_range("epochs", epochs, 1, _MOST_EPOCHS, whole=True)
     if pictures is not None:
         check_range("pictures", pictures, _LEAST_PICTURES, 1_000_000, whole=True)
-    return [Setting(**run) for run in runs], epochs, pictures
+    return [SmallRun(**run) for run in runs], epochs, pictures
 
 
 def train_side_by_side(
-    settings: list[Setting], train: tuple[Floats, Ints], test: tuple[Floats, Ints], *, epochs: int
+    settings: list[SmallRun], train: tuple[Floats, Ints], test: tuple[Floats, Ints], *, epochs: int
 ) -> Iterator[dict[str, Any]]:
     """Train a network for each setting, all from the same random numbers; yield a row a network and epoch.
 
@@ -149,7 +149,7 @@ def train_side_by_side(
         yield {**asdict(row), "epochs": epochs}
 
 
-def _network(setting: Setting) -> nn.Module:
+def _network(setting: SmallRun) -> nn.Module:
     options = {
         "filters": FILTERS,
         "repeat": 1,

@@ -1,6 +1,6 @@
 import { DataTable, LiveControls, LiveOnly, Plot, Row, n, useCourse, useLive } from "@parts";
 
-/** Settings of a run, as `settings_of` in networks.py takes them; what is left out is usual. */
+/** Settings of a run, as `read_runs` in networks.py takes them; what is left out is usual. */
 export interface Setting {
   optimizer?: "sgd" | "momentum" | "adam" | "adadelta";
   rate?: number;

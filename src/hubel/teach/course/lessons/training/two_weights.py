@@ -61,10 +61,10 @@ def bowl(x: Floats, targets: Floats, decay: float = 0.0) -> Bowl:
     """Return the loss of inputs `(n, 2)` and targets `(n,)`, with weight decay `decay` |w|^2 / 2."""
     curvature = x.T @ x / len(x) + decay * np.eye(2)
     pull = targets @ x / len(x)
-    minimum = np.linalg.solve(curvature, pull)
+    minimum = np.asarray(np.linalg.solve(curvature, pull), np.float64)
     return Bowl(
         curvature=curvature,
         minimum=minimum,
         lowest=float((targets**2).mean() / 2 - pull @ minimum / 2),
-        eigenvalues=np.linalg.eigvalsh(curvature)[::-1],
+        eigenvalues=np.asarray(np.linalg.eigvalsh(curvature)[::-1], np.float64),
     )
