@@ -98,7 +98,7 @@ def test_each_figure_says_how_to_read_it() -> None:
 def test_legends_stay_within_their_figure(language: str) -> None:
     rows = [TileRow([ImageTile(np.zeros((4, 4), np.uint8))])]
     for method in METHODS:
-        figure = draw_tiles(rows, "title", legend=legend(method, "evidence", language))
+        figure = draw_tiles(rows, "title", legend=legend(method, "evidence", language=language))
         figure.canvas.draw()
         boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
         width, height = figure.get_size_inches() * figure.dpi

@@ -62,8 +62,8 @@ def draw_activation_maps(
         tiles = [ImageTile(_coloured(values[unit], values), f"{name}:{unit}", image.aspect) for unit in order.tolist()]
         for start in range(0, len(tiles), _PER_ROW):
             rows.append(TileRow(tiles[start : start + _PER_ROW], "" if start else label))
-    signed = any(values.min() < 0 for values in maps.values())
-    shown = legend("maps_signed", "signed", language) if signed else legend("maps", "activation", language)
+    scales = sorted({"signed" if values.min() < 0 else "activation" for values in maps.values()})
+    shown = legend("maps_signed" if "signed" in scales else "maps", *scales, language=language)
     return draw_tiles(rows, words("maps.title", language), size=1.0, legend=shown)
 
 

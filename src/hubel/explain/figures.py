@@ -57,7 +57,7 @@ def draw_methods(
         tiles += [_tile(one, one.method + (areas.get(one.method, "") if last else "")) for one in group]
         rows.append(TileRow(tiles))
     aside = words("methods.aside", language) if faithfulness else ""
-    return draw_tiles(rows, title, size=1.45, aside=aside, legend=legend("methods", "evidence", language))
+    return draw_tiles(rows, title, size=1.45, aside=aside, legend=legend("methods", "evidence", language=language))
 
 
 def draw_sheet(explanations: Sequence[Explanation], *, language: str = "en") -> Figure:
@@ -70,7 +70,7 @@ def draw_sheet(explanations: Sequence[Explanation], *, language: str = "en") -> 
 
 
 def _legend(method: str, language: str) -> Legend:
-    return legend(method, "sensitivity" if method in _FINE else "evidence", language)
+    return legend(method, "sensitivity" if method in _FINE else "evidence", language=language)
 
 
 def _tile(explanation: Explanation, caption: str) -> ImageTile:

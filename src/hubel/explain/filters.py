@@ -80,7 +80,7 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
         label = words("filters.units", language, layer=name, shown=len(sample), all=channels)
         rows += _rows(tiles, label, per_row=units)
     title = words("filters.title", language)
-    return draw_tiles(rows, title, size=1.1, legend=legend("filters", "weight", language))
+    return draw_tiles(rows, title, size=1.1, legend=legend("filters", "weight", language=language))
 
 
 def _rows(tiles: list[ImageTile], label: str, *, per_row: int, scale: float = 1.0) -> list[TileRow]:

@@ -28,10 +28,13 @@ def words(key: str, language: str = "en", **values: object) -> str:
     return sentences("hubel.explain", language)[key].format(**values)
 
 
-def legend(reading: str, scale: str = "", language: str = "en") -> Legend:
-    """Return the legend of a figure: how to read it, and the meaning of its colours if `scale` names one."""
-    low, high = (words(f"scale.{scale}.{end}", language) if scale else "" for end in ("low", "high"))
-    return Legend(words(f"read.{reading}", language), ColourScale(_COLOURS[scale], low, high) if scale else None)
+def legend(reading: str, *scales: str, language: str = "en") -> Legend:
+    """Return the legend of a figure: how to read it, and the meanings of its colours by the names of the scales."""
+    bars = [
+        ColourScale(_COLOURS[scale], *(words(f"scale.{scale}.{end}", language) for end in ("low", "high")))
+        for scale in scales
+    ]
+    return Legend(words(f"read.{reading}", language), tuple(bars))
 
 
 def drawn_language(language: str) -> str:

@@ -36,15 +36,15 @@ class ColourScale:
 
 @dataclass(frozen=True)
 class Legend:
-    """A colour scale, and how to read a figure.
+    """Colour scales, and how to read a figure.
 
     Attributes:
         reading: how to read it; "" for a figure that needs no words.
-        scale: meaning of its colours; None where they are those of the images.
+        scales: meanings of its colours; none where they are those of the images.
     """
 
     reading: str = ""
-    scale: ColourScale | None = None
+    scales: tuple[ColourScale, ...] = ()
 
 
 def legend_height(legend: Legend | None, width: float) -> float:
@@ -52,15 +52,14 @@ def legend_height(legend: Legend | None, width: float) -> float:
     if legend is None:
         return 0.0
     lines = len(list(wrapped(legend.reading, _line_ems(width))))
-    return GAP + (LINE + GAP if legend.scale else 0) + LINE * lines
+    return GAP + (LINE + GAP) * len(legend.scales) + LINE * lines
 
 
 def draw_legend(axes: Axes, legend: Legend, x: float, y: float, width: float) -> None:
     """Draw a legend with its upper left corner at (x, y), on axes whose unit is an inch and whose y points down."""
     text: dict[str, Any] = {"size": TYPE, "color": MUTED, "va": "center"}
     y += GAP + LINE / 2
-    if legend.scale:
-        scale = legend.scale
+    for scale in legend.scales:
         low, high = drawable(scale.low), drawable(scale.high)
         left = x + (ems(low) * TYPE) / 72 + GAP
         axes.text(left - GAP, y, low, ha="right", **text)
