@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.name)  # test_readme.py runs that of README.md
+@pytest.mark.parametrize("page", PAGES[2:], ids=lambda page: page.name)  # test_readme.py runs that of both READMEs
 def test_examples(page, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
