@@ -143,7 +143,7 @@ class ModelCard:
 
     @property
     def no_scores(self) -> str:
-        """Why a model without classes gives no scores, and the verbs for it, for messages."""
+        """The reason that a model without classes gives no scores, and the verbs for it, for messages."""
         shows = "generate MODEL" if self.output == "samples" else "predict MODEL IMAGE --draw FOLDER"
         return (
             f"{self.model} {self.without_classes} and predicts no classes; hubel {shows} shows them, "
