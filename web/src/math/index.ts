@@ -4,3 +4,4 @@ export * from "./sizes";
 export * from "./activations";
 export * from "./losses";
 export * from "./matching";
+export * from "./upsampling";
