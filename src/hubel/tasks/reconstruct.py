@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hubel.tasks.losses import LossSettings
 
-__all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionObjective", "ReconstructionModel"]
+__all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionModel", "ReconstructionObjective"]
 
 _SHOWN = 10  # images that are drawn above their reconstructions
 
