@@ -139,7 +139,7 @@ def train_autoencoder(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         network.train()
         order = torch.from_numpy(permutation(len(training), seed, epoch))
         losses = []
-        for batch in order.split(_BATCH):
+        for batch in torch.split(order, _BATCH):
             loss = F.binary_cross_entropy_with_logits(network(training[batch]), training[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

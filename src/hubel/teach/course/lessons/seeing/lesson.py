@@ -27,7 +27,7 @@ MODEL = "efficientnet_lite0"
 _TOP = 5
 _MAPS = 6  # of each layer, those of the highest variance
 _SIDE = 56  # of attribution maps on the page
-_CANVAS = Shapes(size=192, objects=3, clutter=2)
+_CANVAS = Shapes(size=192, objects=4, clutter=2)
 
 
 def seeing_numbers() -> Mapping[str, Any]:
@@ -39,7 +39,7 @@ def seeing_numbers() -> Mapping[str, Any]:
         "o": o,
         "weights": asdict(training.weights),
         "accuracy": training.accuracy("drawn", "network"),
-        "canvas": pack(draw_shapes(_CANVAS, 3)[0]),
+        "canvas": pack(draw_shapes(_CANVAS, 8)[0]),
         "model": MODEL,
     }
 
@@ -48,8 +48,8 @@ def look_into(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Look into a pretrained network with the learner's photo, one kind of picture after the other.
 
     Args:
-        asked: `photo`, see `read_photo`; `label`, a class to explain, the predicted one if empty; `twice`, to set the
-            photo beside itself.
+        asked: `photo`, see `read_photo`; `label`, a class to explain, the predicted one if empty; `tiled`, to show
+            the photo four times, in two rows of two.
 
     Raises:
         OptionError: a value is of another kind.
@@ -59,8 +59,8 @@ def look_into(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     photo, label = read_photo(asked.get("photo")), asked.get("label") or None
     if label is not None and not isinstance(label, str):
         raise OptionError("a label is the name of a class")
-    if asked.get("twice"):
-        photo = np.concatenate([photo, photo], axis=1)
+    if asked.get("tiled"):
+        photo = np.tile(photo, (2, 2, 1))
     from hubel.explain import activation_maps, explain, first_filters, prepare_images
     from hubel.explain.filters import weights_to_image
 
@@ -111,7 +111,7 @@ def _at_most(values: NDArray[Any], side: int) -> NDArray[Any]:
     """Return a square map as means of blocks, at most `side` pixels wide; smaller ones as they are."""
     block = -(-len(values) // side)
     rows = len(values) // block * block
-    return values[:rows, :rows].reshape(rows // block, block, rows // block, block).mean((1, 3))
+    return np.asarray(values[:rows, :rows].reshape(rows // block, block, rows // block, block).mean((1, 3)))
 
 
 LESSON = Lesson(name="seeing", data=seeing_numbers, live={"look": look_into})

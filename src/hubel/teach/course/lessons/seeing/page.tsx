@@ -181,7 +181,7 @@ type Event =
 function Photo({ data, t, live }: { data: any; t: T; live: LessonProps["live"] }) {
   const [photo, setPhoto] = useState<number[][][]>(() => unpack(data.canvas));
   const [label, setLabel] = useState("");
-  const [twice, setTwice] = useState(false);
+  const [tiled, setTiled] = useState(false);
   const looking = useLive<Event>(live, "look");
   const rows = looking.rows;
   const classes = rows.find((row) => row.kind === "classes");
@@ -190,7 +190,7 @@ function Photo({ data, t, live }: { data: any; t: T; live: LessonProps["live"] }
   const layers = rows.filter((row) => row.kind === "maps");
   const found = rows.filter((row): row is Extract<Event, { kind: "gradcam" | "occlusion" }> => row.kind === "gradcam" || row.kind === "occlusion");
   const grey = input?.kind === "input" ? unpack(input.picture).map((row) => row.map(([r, g, b]) => (r! + g! + b!) / 3)) : null;
-  const start = () => looking.start({ photo: jpegOf(photo), label: label.trim(), twice });
+  const start = () => looking.start({ photo: jpegOf(photo), label: label.trim(), tiled });
   return (
     <Step id="photo" title={t.text("photo.title")}>
       <p>{t("photo.text", { model: <code>{data.model}</code> })}</p>
@@ -205,7 +205,7 @@ function Photo({ data, t, live }: { data: any; t: T; live: LessonProps["live"] }
               </label>
               <datalist id="classes">{classes?.kind === "classes" && classes.names.map((name) => <option key={name} value={name} />)}</datalist>
               <p>
-                <Toggle id="twice" label={t.text("photo.twice")} value={twice} onChange={setTwice} />
+                <Toggle id="tiled" label={t.text("photo.tiled")} value={tiled} onChange={setTiled} />
               </p>
             </div>
           </Row>

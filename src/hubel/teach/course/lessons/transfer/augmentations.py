@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def augmented_steps(image: NDArray[np.uint8], side: int) -> Iterator[dict[str, A
         steps = [(weakest, Augmentation())]
         for share in (1.0,) if once else _SHARES:
             value = strongest if once else type(weakest)(weakest + share * (strongest - weakest))
-            policy = Policy(**{name: value}, **({"erase_odds": 1.0} if name == "erase" else {}))
+            policy = replace(Policy(erase_odds=1.0), **{name: value})
             assert setting.extremes is not None
             low, high = setting.extremes(*policy.values_of(operation))
             steps.append((value, single(operation, high.parameters)))

@@ -157,7 +157,7 @@ def _train(name: str, photos: FewPhotos, preprocess: Preprocess, epochs: int) ->
         tuned.train()
         order = torch.from_numpy(permutation(len(x), 0, epoch))
         losses = []
-        for batch in order.split(_BATCH):
+        for batch in torch.split(order, _BATCH):
             loss = F.cross_entropy(tuned(x[batch]), targets[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
