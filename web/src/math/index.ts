@@ -4,3 +4,5 @@ export * from "./sizes";
 export * from "./activations";
 export * from "./losses";
 export * from "./matching";
+export * from "./descent";
+export * from "./pictures";
