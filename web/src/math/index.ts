@@ -6,3 +6,4 @@ export * from "./losses";
 export * from "./matching";
 export * from "./descent";
 export * from "./pictures";
+export * from "./upsampling";
