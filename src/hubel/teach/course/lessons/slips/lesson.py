@@ -7,6 +7,7 @@ torch; the tests compare it with the networks of the catalogue. A slip is a func
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -183,7 +184,7 @@ def _vgg_costs(depths: Sequence[int]) -> dict[str, int]:
             parameters, macs = parameters + layer.parameters, macs + layer.multiplications(_square(size))
             channels = width
     units = (7 * 7 * 512, 4096, 4096, 1000)
-    dense = sum(below * above for below, above in zip(units, units[1:], strict=False))
+    dense = sum(below * above for below, above in itertools.pairwise(units))
     return {"parameters": parameters, "macs": macs, "dense_parameters": dense + sum(units[1:]), "dense_macs": dense}
 
 
