@@ -75,6 +75,7 @@ VERBS = (
     Verb("drift", "Understand"),
     Verb("conv", "Understand"),
     Verb("walkthrough", "Understand"),
+    Verb("learn", "Understand"),
     Verb("verify", "Understand"),
     Verb("export", "Ship"),
     Verb("bench", "Ship"),

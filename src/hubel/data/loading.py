@@ -22,7 +22,7 @@ from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.annotation import MASKS, AnnotatedSource, Annotation
 from hubel.data.augment import (
-    PlacedImage,
+    Augmentation,
     Policy,
     augment_batch,
     draw_placed_images,
@@ -36,6 +36,7 @@ from hubel.data.balanced_order import draw_epochs
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import DecodedImages, covering_size
 from hubel.data.index import Index
+from hubel.data.object_parts import Part, around_object, cut_out, size_of_whole
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import Source
 
@@ -59,8 +60,6 @@ _COLOUR_SAMPLE = 4096
 _AXES_SAMPLE = 256  # images, whose every pixel counts
 _CHUNK = 64  # images that one task decodes for the memory, or for the colours
 _PLAIN = Policy()
-
-_MARGIN = 0.125  # of an object's box, on each side of it
 
 Step = TypeVar("Step")
 
@@ -169,32 +168,6 @@ def with_principal_axes(policy: Policy, images: Samples) -> Policy:
 def steps_per_epoch(n: int, batch_size: int) -> int:
     """Return the number of batches of nearly equal size, none larger than `batch_size`, that hold n samples."""
     return -(-n // batch_size)
-
-
-def around_object(
-    box: NDArray[np.float64], image_size: tuple[int, int], preprocess: Preprocess
-) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of the part of an image that shows an object, in whole pixels.
-
-    It has a margin around the box. Where the input is padded, it has the input's shape as far as the image goes, so
-    that the image's own surroundings stand there.
-
-    Args:
-        box: left, top, right, bottom in pixels of the image.
-        image_size: height and width.
-        preprocess: size of the input, and how images are brought into it.
-
-    >>> around_object(np.array([40.0, 10, 60, 90]), (100, 200), Preprocess(64, 64, resize="pad"))
-    (0, 0, 100, 100)
-    """
-    sides = (box[2:] - box[:2]) * (1 + 2 * _MARGIN)
-    if preprocess.resize == "pad":
-        shape = np.array([preprocess.width, preprocess.height], np.float64)
-        sides = np.maximum(sides, shape * (sides / shape).max())
-    centre, size = (box[:2] + box[2:]) / 2, np.array(image_size[::-1])
-    low = np.clip(np.floor(centre - sides / 2), 0, size - 1).astype(int)
-    high = np.clip(np.ceil(centre + sides / 2), low + 1, size).astype(int)
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
 class Images:
@@ -419,8 +392,8 @@ class Images:
         row = int(self.rows[position])
         return int(self.index.height[row]), int(self.index.width[row])
 
-    def _part(self, position: int) -> tuple[int, int, int, int]:
-        """Return left, top, right and bottom of the part of an image that shows its object, in whole pixels."""
+    def _part(self, position: int) -> Part:
+        """Return the part of an image that shows its object."""
         assert self.objects is not None
         assert isinstance(self.source, AnnotatedSource)
         row = int(self.rows[position])
@@ -431,18 +404,9 @@ class Images:
         """Return the decoded image, or the part of it that shows its object, large enough for a width and height."""
         if self.objects is None:
             return self.decoded_images.decoded(position, min_size).pixels
-        left, top, right, bottom = self._part(position)
-        row = int(self.rows[position])
+        part, row = self._part(position), int(self.rows[position])
         size = int(self.index.width[row]), int(self.index.height[row])
-        whole = tuple(
-            -(-least * side // part)
-            for least, side, part in zip(min_size, size, (right - left, bottom - top), strict=True)
-        )
-        pixels = self.decoded_images.decoded(position, (whole[0], whole[1])).pixels
-        across, down = pixels.shape[1] / size[0], pixels.shape[0] / size[1]
-        rows = slice(int(top * down), max(int(top * down) + 1, round(bottom * down)))
-        columns = slice(int(left * across), max(int(left * across) + 1, round(right * across)))
-        return np.ascontiguousarray(pixels[rows, columns])
+        return cut_out(self.decoded_images.decoded(position, size_of_whole(part, size, min_size)).pixels, part, size)
 
     def augmented_annotations(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]
@@ -456,17 +420,30 @@ class Images:
             return ()
         drawn = draw_placed_images(policy, self.preprocess, seed, epochs, positions, self.rows)
         return tuple(
-            join_annotations([(self._placed_annotation(tile), tile.place) for tile in tiles], self.preprocess)
+            join_annotations(
+                [(self.transformed_annotation(t.position, t.preprocess, t.augmentation), t.place) for t in tiles],
+                self.preprocess,
+            )
             for tiles in drawn
         )
 
-    def _placed_annotation(self, tile: PlacedImage) -> Annotation:
+    def transformed_annotation(self, position: int, preprocess: Preprocess, augmentation: Augmentation) -> Annotation:
+        """Return the annotation of an image, moved as `transform_image` moves its pixels.
+
+        Args:
+            position: which image.
+            preprocess: size of what the image becomes.
+            augmentation: its draws.
+
+        Raises:
+            DecodeError: its mask can no longer be read.
+        """
         assert isinstance(self.source, AnnotatedSource), "the data has no annotations"
         return transform_annotation(
-            self.annotation(tile.position),
-            tile.preprocess,
-            tile.augmentation,
-            self.shape(tile.position),
+            self.annotation(position),
+            preprocess,
+            augmentation,
+            self.shape(position),
             point_mirror=self.source.point_mirror,
         )
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from hubel.data.annotation import AnnotatedSource, Annotation
 from hubel.data.augment import VIEWS, Policy, draw_augmentations, find_policy, transform_image
-from hubel.data.augment.apply import transform_annotation
 from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
 
@@ -78,15 +77,10 @@ def annotation_view(images: Images, position: int, number: int, policy: Policy =
     Raises:
         DecodeError: its mask can no longer be read.
     """
-    source, preprocess = images.source, images.preprocess
-    assert isinstance(source, AnnotatedSource), "the data has no annotations"
+    assert isinstance(images.source, AnnotatedSource), "the data has no annotations"
+    preprocess = images.preprocess
     mirrored = number == 1 and policy.mirror and preprocess.channels != 1
-    drawn = _PLAIN if number == 0 or mirrored else policy
-    moved = transform_annotation(
-        images.annotation(position),
-        preprocess,
-        draw_augmentations(drawn, image_key(images.digests[position]), number)[0],
-        images.shape(position),
-        point_mirror=source.point_mirror,
-    )
-    return moved.mirrored(preprocess.width, source.point_mirror) if mirrored else moved
+    drawn_from = _PLAIN if number == 0 or mirrored else policy
+    augmentation = draw_augmentations(drawn_from, image_key(images.digests[position]), number)[0]
+    moved = images.transformed_annotation(position, preprocess, augmentation)
+    return moved.mirrored(preprocess.width, images.source.point_mirror) if mirrored else moved

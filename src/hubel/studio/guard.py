@@ -7,7 +7,7 @@ import contextlib
 import hmac
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from hubel.studio.metrics import ServerMetrics
@@ -34,6 +34,7 @@ _HEADERS = {
     "x-frame-options": "DENY",
 }
 SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+_WITH_CAMERA = {**_HEADERS, "permissions-policy": "camera=(self), geolocation=(), microphone=()"}
 TOO_MANY_CONNECTIONS = "too_many_connections"  # key of a request's state, set by the protocol
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::[0-9]{1,5})?", re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://(.+)", re.IGNORECASE)
@@ -63,6 +64,7 @@ class Guard:
         paths: paths that the metrics name; all others are counted as "other".
         free: paths that need no token.
         probes: paths that have nothing to protect, and are answered whatever Host says.
+        camera: pages may ask the user for a frame of the camera.
     """
 
     def __init__(
@@ -74,18 +76,21 @@ class Guard:
         paths: Collection[str],
         free: Collection[str],
         probes: Collection[str],
+        camera: bool = False,
     ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
         self._paths, self._free, self._probes = paths, free, probes
+        headers = _WITH_CAMERA if camera else _HEADERS
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         began = time.monotonic()
         scope = {**scope, "path": self._below_root(scope["path"])}
         too_many = scope.get("state", {}).get(TOO_MANY_CONNECTIONS, False)
-        exchange = _Exchange(scope, receive, send, self._settings.linger, last=too_many)
+        exchange = _Exchange(scope, receive, send, self._settings.linger, self._headers, last=too_many)
         refusal = busy("too many connections") if too_many else self._refusal(scope)
         app = refusal.response() if refusal else self._app
         try:
@@ -135,8 +140,18 @@ class _Exchange:
     see a connection reset instead of the response.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, linger: float, *, last: bool) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        linger: float,
+        security: Sequence[tuple[bytes, bytes]],
+        *,
+        last: bool,
+    ) -> None:
         self._receive, self._send, self._linger, self._last = receive, send, linger, last
+        self._security = security
         headers = dict(scope["headers"])
         self._unread = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         self.status = 0
@@ -150,7 +165,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             closing = [(b"connection", b"close")] if self._unread or self._last else []
-            message = {**message, "headers": [*message["headers"], *SECURITY_HEADERS, *closing]}
+            message = {**message, "headers": [*message["headers"], *self._security, *closing]}
         elif self._unread and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             with contextlib.suppress(TimeoutError):

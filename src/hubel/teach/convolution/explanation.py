@@ -23,11 +23,16 @@ from hubel.teach.convolution.steps import ConvolutionStep, convolution_steps, co
 
 __all__ = [
     "ConvolutionExplanation",
+    "check_printable",
     "explain_arithmetic",
     "explain_filtered_image",
     "explain_steps",
+    "format_grid",
     "format_numbers",
+    "format_position",
     "parse_map_shape",
+    "step_cells",
+    "transposed_step_cells",
 ]
 
 Floats = NDArray[np.float64]
@@ -145,8 +150,7 @@ def explain_steps(values: Floats, kernel: Floats, settings: ConvolutionSettings)
     layer = make_convolution(1, 1, values.shape, settings)
     padded = [length + sum(sides) for length, sides in zip(values.shape, layer.padding, strict=True)]
     most = max(math.prod(sides) for sides in (padded, layer.output_size(values.shape)))
-    if most > _MOST_NUMBERS:
-        raise OptionError(f"--show prints every number, and {most:,} are more than {_MOST_NUMBERS}; give fewer")
+    check_printable(most)
     after = format_numbers("output", convolve(layer, values, kernel))
     if layer.transposed:
         after.append(
@@ -163,9 +167,15 @@ def explain_steps(values: Floats, kernel: Floats, settings: ConvolutionSettings)
             if layer.transposed
             else ("at", "under the window", "products", "sum")
         ),
-        rows=tuple(_transposed_cells(step) if layer.transposed else _cells(step, kernel) for step in steps),
+        rows=tuple(transposed_step_cells(step) if layer.transposed else step_cells(step, kernel) for step in steps),
         after=tuple(after),
     )
+
+
+def check_printable(numbers: int) -> None:
+    """Raise an `OptionError` where a map, or a table, has more numbers than anyone reads."""
+    if numbers > _MOST_NUMBERS:
+        raise OptionError(f"--show prints every number, and {numbers:,} are more than {_MOST_NUMBERS}; give fewer")
 
 
 def explain_filtered_image(filtered: FilteredImage) -> list[str]:
@@ -191,25 +201,28 @@ def _format_ratio(ratio: float) -> str:
     return f"{ratio:,.0%}" if ratio >= 10 else f"{ratio:.1%}"
 
 
-def _cells(step: ConvolutionStep, kernel: Floats) -> tuple[str, ...]:
-    """Format a step as cells of the table; a window of several rows has as many lines."""
+def step_cells(step: ConvolutionStep, kernel: Floats) -> tuple[str, ...]:
+    """Format a step: position, values, products and sum; a window of several rows has as many lines."""
     terms = [
         [f"{weight:.4g}*{_bracketed(value)}" for weight, value in zip(weights, values, strict=True)]
         for weights, values in zip(np.atleast_2d(kernel), np.atleast_2d(step.seen), strict=True)
     ]
     products = " +\n".join(map(" + ".join, terms))
-    return _format_position(step.position), _format_grid(step.seen), products, f"{step.sum:.4g}"
+    return format_position(step.position), format_grid(step.seen), products, f"{step.sum:.4g}"
 
 
-def _transposed_cells(step: ConvolutionStep) -> tuple[str, ...]:
-    return _format_position(step.position), f"{float(step.seen):.4g}", _format_grid(step.products)
+def transposed_step_cells(step: ConvolutionStep) -> tuple[str, ...]:
+    """Format a step of a transposed convolution: position, value, products."""
+    return format_position(step.position), f"{float(step.seen):.4g}", format_grid(step.products)
 
 
-def _format_position(position: Sequence[int]) -> str:
+def format_position(position: Sequence[int]) -> str:
+    """Format a position, row before column."""
     return ", ".join(map(str, position))
 
 
-def _format_grid(grid: Floats) -> str:
+def format_grid(grid: Floats) -> str:
+    """Format numbers `(w,)` or `(h, w)` as lines."""
     return "\n".join(" ".join(f"{value:.4g}" for value in row) for row in np.atleast_2d(grid))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError
 from hubel.teach.convolution.arithmetic import Convolution
 
-__all__ = ["ConvolutionStep", "convolution_steps", "convolve", "parse_numbers"]
+__all__ = ["ConvolutionStep", "convolution_steps", "convolve", "parse_numbers", "window_slices"]
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def convolution_steps(layer: Convolution, values: Floats, kernel: Floats) -> Ite
     for position in itertools.product(
         *map(range, values.shape if layer.transposed else layer.output_size(values.shape))
     ):
-        seen = padded[position] if layer.transposed else padded[_window(layer, position, kernel.shape)]
+        seen = padded[position] if layer.transposed else padded[window_slices(layer, position, kernel.shape)]
         yield ConvolutionStep(position=position, seen=np.asarray(seen), products=seen * kernel)
 
 
@@ -91,11 +91,12 @@ def _transposed_output(layer: Convolution, values: Floats, kernel: Floats) -> Fl
     size = layer.output_size(values.shape)
     whole = np.zeros([b + side + a for b, side, a in zip(before, size, after, strict=True)])
     for step in convolution_steps(layer, values, kernel):
-        whole[_window(layer, step.position, kernel.shape)] += step.products
+        whole[window_slices(layer, step.position, kernel.shape)] += step.products
     return whole[tuple(slice(b, b + side) for b, side in zip(before, size, strict=True))]
 
 
-def _window(layer: Convolution, position: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+def window_slices(layer: Convolution, position: tuple[int, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the place of a window of `shape` at `position` on the padded map."""
     return tuple(
         slice(index * stride, index * stride + dilation * (length - 1) + 1, dilation)
         for index, stride, dilation, length in zip(position, layer.stride, layer.dilation, shape, strict=True)

@@ -1,0 +1,1 @@
+"""The HTTP side of `hubel learn`: pages, their script and style sheet, live computations."""

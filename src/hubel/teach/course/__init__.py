@@ -1,0 +1,1 @@
+"""The course: interactive lessons on convolutional networks, in English and Korean."""

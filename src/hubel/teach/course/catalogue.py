@@ -1,0 +1,43 @@
+"""The lessons in their order: a lesson is its folder in `lessons/` and its line here."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.resources import files
+
+from hubel.core.errors import UnknownNameError
+from hubel.teach.course.lesson import Lesson
+
+__all__ = ["LESSONS", "find_lesson"]
+
+_ORDER = (
+    "xo",
+    "kernels",
+    "sizes",
+    "pooling",
+    "compare",
+    "training",
+    "classics",
+    "residual",
+    "modules",
+    "transfer",
+    "autoencoder",
+    "seeing",
+    "history",
+    "slips",
+)
+LESSONS = tuple(name for name in _ORDER if files("hubel.teach.course").joinpath("lessons", name, "lesson.py").is_file())
+
+
+@cache
+def find_lesson(name: str) -> Lesson:
+    """Return a lesson by its name.
+
+    Raises:
+        UnknownNameError: there is no such lesson.
+    """
+    if name not in LESSONS:
+        raise UnknownNameError("lesson", name, LESSONS)
+    lesson: Lesson = import_module(f"hubel.teach.course.lessons.{name}.lesson").LESSON
+    return lesson

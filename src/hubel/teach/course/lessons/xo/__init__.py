@@ -1,0 +1,1 @@
+"""Lesson `xo`: how a small network tells an X from an O."""

@@ -1,0 +1,128 @@
+"""HTML of a page of the course: its sentences and numbers as JSON, drawn by one script.
+
+A page asks for nothing but its script and its style sheet; in an exported file these stand inside, and its content
+policy names them by their hashes, so that nothing else can run there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from hubel.teach.course.catalogue import LESSONS, find_lesson
+from hubel.teach.course.lesson import LANGUAGES, lesson_data, lesson_facts, lesson_strings, shared_strings
+
+__all__ = ["MARK", "Bundle", "exported_page", "served_page"]
+
+MARK = '<meta name="generator" content="hubel course">'
+_SLIPS = "slips"  # lesson whose boxes stand in the others
+_SERVED = {"index": "/learn/", "lesson": "/learn/{name}"}
+_EXPORTED = {"index": "index.html", "lesson": "{name}.html"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """Script and style sheet of all pages.
+
+    Attributes:
+        script: JavaScript.
+        style: CSS.
+    """
+
+    script: str
+    style: str
+
+
+def served_page(name: str | None, lang: str | None) -> str:
+    """Return the page of a lesson, or the list of lessons if None, for the server of `hubel learn`.
+
+    Args:
+        name: name of the lesson.
+        lang: language of the page, "en" or "ko"; that of the browser if None.
+
+    Raises:
+        UnknownNameError: there is no such lesson.
+    """
+    head = '<link rel="stylesheet" href="/app.css">\n<script defer src="/app.js"></script>'
+    return _html(name, lang, head, _payload(name, lang, live=True))
+
+
+def exported_page(name: str | None, lang: str | None, bundle: Bundle) -> str:
+    """Return the same page as one self-contained file, without live computations."""
+    policy = (
+        f"default-src 'none'; script-src '{_hash(bundle.script)}'; style-src '{_hash(bundle.style)}'; "
+        "img-src data: blob:; media-src blob:; base-uri 'none'; form-action 'none'"
+    )
+    # A module runs when the page is there, and needs no file of its own for that, as `defer` would.
+    head = (
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{bundle.style}</style>\n'
+        f'<script type="module">{bundle.script}</script>'
+    )
+    return _html(name, lang, head, _payload(name, lang, live=False))
+
+
+def _payload(name: str | None, lang: str | None, *, live: bool) -> dict[str, Any]:
+    lesson = find_lesson(name) if name else None
+    own = lesson_strings(name) if name else {key: {} for key in LANGUAGES}
+    return {
+        "lesson": name,
+        "lang": lang,
+        "live": live,
+        "links": _SERVED if live else _EXPORTED,
+        "lessons": [{"name": other, **{key: _heading(other, key) for key in LANGUAGES}} for other in LESSONS],
+        "strings": {key: shared_strings()[key] | own[key] for key in LANGUAGES},
+        "slips": _slips() if name else None,
+        "data": lesson_data(lesson) if lesson else {},
+        "facts": lesson_facts(name) if name else {},
+    }
+
+
+def _heading(name: str, lang: str) -> dict[str, str]:
+    strings = lesson_strings(name)[lang]
+    return {"title": strings["title"], "summary": strings["summary"]}
+
+
+def _slips() -> dict[str, Any] | None:
+    """Return what the boxes "what notes get wrong" say: sentences of the lesson `slips`, and their values by box."""
+    if _SLIPS not in LESSONS:
+        return None
+    strings = lesson_strings(_SLIPS)
+    return {
+        "strings": {
+            lang: {key: text for key, text in strings[lang].items() if key.startswith("slip.")} for lang in LANGUAGES
+        },
+        "values": lesson_data(find_lesson(_SLIPS)).get("slips", {}),
+    }
+
+
+def _html(name: str | None, lang: str | None, head: str, payload: dict[str, Any]) -> str:
+    written = lang or "en"
+    strings = payload["strings"][written]
+    title = f"{_heading(name, written)['title']} · hubel" if name else f"{strings['course.title']} · hubel"
+    # "<" alone could end the element, or begin a comment in it.
+    data = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return f"""<!doctype html>
+<html lang="{written}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+{MARK}
+<title>{html.escape(title)}</title>
+{head}
+</head>
+<body>
+<div id="app"></div>
+<noscript>{html.escape(strings["course.noscript"])}</noscript>
+<script type="application/json" id="payload">{data}</script>
+</body>
+</html>
+"""
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -1,0 +1,9 @@
+import type { Payload } from "./payload";
+
+export const lessonLink = (payload: Payload, name: string) => payload.links.lesson.replace("{name}", name);
+
+/** The lessons before and after that of the page. */
+export function neighbours(payload: Payload) {
+  const at = payload.lessons.findIndex((lesson) => lesson.name === payload.lesson);
+  return { before: payload.lessons[at - 1], after: payload.lessons[at + 1] };
+}

@@ -1,0 +1,154 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { n } from "../app/numbers";
+
+export type Mark = "window" | "wrong" | "result" | undefined;
+
+interface Props {
+  values: number[][];
+  /** Makes the cells editable. */
+  onChange?: (values: number[][]) => void;
+  /** Lets the reader point at a cell, by mouse, touch or arrow keys. */
+  onPoint?: (row: number, column: number) => void;
+  pointed?: [number, number];
+  min?: number;
+  max?: number;
+  step?: number;
+  /** Digits after the decimal point; as many as needed if not given. */
+  digits?: number;
+  /** diverging: blue above zero, orange below. grey: `min` black, `max` white. ink: above zero drawn in ink. */
+  colour?: "diverging" | "grey" | "ink" | "none";
+  /** Absolute value of the full colour, for diverging; the largest one if not given. */
+  full?: number;
+  mark?: (row: number, column: number) => Mark;
+  label: string;
+  size?: "small" | "medium" | "large";
+  id?: string;
+}
+
+/** Numbers in cells. */
+export function Grid(props: Props) {
+  const { values, onPoint, pointed, label, id, size = "medium" } = props;
+  const full = props.full ?? Math.max(1e-9, ...values.flat().map(Math.abs));
+  const [row, column] = pointed ?? [0, 0];
+  const onKey = (event: KeyboardEvent) => {
+    const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!by || !onPoint) return;
+    event.preventDefault();
+    onPoint(within(row + by[0]!, values.length), within(column + by[1]!, values[0]!.length));
+  };
+  const shown = onPoint && values[row]?.[column];
+  return (
+    <div
+      class={`grid ${size}${onPoint ? " pointing" : ""}`}
+      data-id={id}
+      data-keys={onPoint ? "" : undefined}
+      tabIndex={onPoint ? 0 : undefined}
+      role={onPoint ? "application" : undefined}
+      aria-label={onPoint ? label : undefined}
+      onKeyDown={onPoint ? onKey : undefined}
+    >
+      <table aria-label={label}>
+        <tbody>
+          {values.map((line, r) => (
+            <tr key={r}>
+              {line.map((value, c) => (
+                <Cell key={c} {...props} value={value} row={r} column={c} full={full} />
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {shown !== undefined && (
+        <span class="hidden" aria-live="polite">
+          {`${row + 1}, ${column + 1}: ${n(shown)}`}
+        </span>
+      )}
+    </div>
+  );
+}
+
+type CellProps = Props & { value: number; row: number; column: number; full: number };
+
+function Cell(props: CellProps) {
+  const { value, row, column, values, onChange, onPoint, mark } = props;
+  const own = mark?.(row, column);
+  const edge = (r: number, c: number) => own !== undefined && mark?.(r, c) !== own;
+  const edges = own && [
+    ...(edge(row - 1, column) ? ["t"] : []),
+    ...(edge(row + 1, column) ? ["b"] : []),
+    ...(edge(row, column - 1) ? ["l"] : []),
+    ...(edge(row, column + 1) ? ["r"] : []),
+  ];
+  const look = cellLook(props);
+  return (
+    <td
+      class={[look.name, own, ...(edges || []).map((side) => `edge-${side}`)].filter(Boolean).join(" ") || undefined}
+      style={look.style}
+      data-value={value}
+      onPointerEnter={onPoint && (() => onPoint(row, column))}
+      onPointerDown={onPoint && (() => onPoint(row, column))}
+    >
+      {onChange ? (
+        <CellInput {...props} onValue={(to) => onChange(replaced(values, row, column, to))} />
+      ) : (
+        n(value, props.digits)
+      )}
+    </td>
+  );
+}
+
+function CellInput(props: CellProps & { onValue: (value: number) => void }) {
+  const { value, row, column, label, min = -Infinity, max = Infinity, step = 1, onValue } = props;
+  const [text, setText] = useState(String(value));
+  const written = useRef(value);
+  useEffect(() => {
+    if (written.current !== value) setText(String(value));
+    written.current = value;
+  }, [value]);
+  const send = (to: number) => {
+    const inside = Math.min(max, Math.max(min, to));
+    written.current = inside;
+    onValue(inside);
+    return inside;
+  };
+  const onInput = (raw: string) => {
+    setText(raw);
+    const to = Number(raw.replace("\u2212", "-").replace(",", "."));
+    if (raw.trim() !== "" && Number.isFinite(to)) send(to);
+  };
+  const onKey = (event: KeyboardEvent) => {
+    const by = { ArrowUp: step, ArrowDown: -step }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    setText(String(send(Math.round((value + by) * 1e6) / 1e6)));
+  };
+  return (
+    <input
+      value={text}
+      inputMode="decimal"
+      aria-label={`${label}: ${row + 1}, ${column + 1}`}
+      onInput={(event) => onInput(event.currentTarget.value)}
+      onFocus={(event) => event.currentTarget.select()}
+      onBlur={() => setText(String(value))}
+      onKeyDown={onKey}
+    />
+  );
+}
+
+function cellLook({ value, colour = "diverging", full, min = 0, max = 1 }: CellProps) {
+  if (colour === "none") return { name: undefined, style: undefined };
+  if (colour === "ink") return { name: value > 0 ? "ink" : "paper", style: undefined };
+  if (colour === "grey") {
+    const level = Math.round((255 * (Math.min(max, Math.max(min, value)) - min)) / (max - min || 1));
+    return { name: undefined, style: { background: `rgb(${level} ${level} ${level})`, color: level > 127 ? "#000" : "#fff" } };
+  }
+  const strength = Math.round(60 * Math.min(1, Math.abs(value) / full));
+  const from = value >= 0 ? "var(--plus)" : "var(--minus)";
+  return { name: undefined, style: { background: `color-mix(in srgb, ${from} ${strength}%, var(--cell))` } };
+}
+
+function replaced(values: number[][], row: number, column: number, to: number): number[][] {
+  return values.map((line, r) => (r === row ? line.map((value, c) => (c === column ? to : value)) : line));
+}
+
+const within = (index: number, length: number) => Math.min(Math.max(index, 0), length - 1);

@@ -1,0 +1,48 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { ask, type Live } from "../app/live";
+
+/** Run a live computation: its events as rows, one after another. It stops when the part disappears. */
+export function useLive<Row = any>(live: Live, action: string) {
+  const [rows, setRows] = useState<Row[]>([]);
+  const [running, setRunning] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const current = useRef<AbortController | null>(null);
+  const frame = useRef(0);
+
+  const stop = () => {
+    current.current?.abort();
+    current.current = null;
+    setRunning(false);
+  };
+  const start = (body: unknown = {}) => {
+    stop();
+    const controller = (current.current = new AbortController());
+    const collected: Row[] = [];
+    const show = () => {
+      frame.current = 0;
+      if (current.current === controller || current.current === null) setRows(collected.slice());
+    };
+    setRows([]);
+    setError(null);
+    setRunning(true);
+    ask(live, action, body, controller.signal, (event) => {
+      if (current.current !== controller) return;
+      if (event.kind === "row") {
+        collected.push(event.data as Row);
+        frame.current ||= requestAnimationFrame(show); // events may come faster than the screen shows them
+      }
+      if (event.kind === "error") setError(event.data.message);
+    })
+      .catch((problem: Error) => {
+        if (current.current === controller) setError(problem.message);
+      })
+      .finally(() => {
+        if (current.current !== controller) return;
+        current.current = null;
+        setRows(collected.slice());
+        setRunning(false);
+      });
+  };
+  useEffect(() => stop, []);
+  return { rows, running, error, start, stop };
+}
