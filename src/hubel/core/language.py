@@ -36,6 +36,7 @@ class Sentence(str):
     values: Mapping[str, Any]
 
     def __new__(cls, text: str, key: str, values: Mapping[str, Any]) -> Sentence:
+        """Return the text with its key and its values."""
         found = super().__new__(cls, text)
         found.key, found.values = key, values
         return found

@@ -157,7 +157,7 @@ def evaluate_file(
         notes = (*notes, *others.index.notes())
     failed = failed_gates(gates, evaluation, comparison)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
-    facts = {
+    facts: dict[str, str] = {
         sentence("fact.model"): str(model),
         sentence("fact.network"): card.model,
         sentence("fact.data"): sentence("run.evaluated", data=dataset.name, n=len(rows), split=split_name(which)),

@@ -257,7 +257,7 @@ def evaluate_folds(
     labelled = Labelled(images, task.targets(dataset, card.classes, rows))
     result = measure_folds(task, features, labelled, card, folds, seed=seed)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
-    facts = {
+    facts: dict[str, str] = {
         sentence("fact.features"): sentence("run.features_of", network=card.model, model=model),
         sentence("fact.data"): plural("run.left_out", len(rows), data=dataset.name),
         sentence("fact.left_out"): sentence("run.unreadable", n=len(dataset.index.reasons)),

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from hubel.core.language import joined
 from hubel.core.errors import OptionError
+from hubel.core.language import joined
 from hubel.metrics.prediction_sets import SetMetrics, measure_sets
 from hubel.metrics.report_items import PredictionTable, ReportTable, Tile
 from hubel.metrics.set_report import SETS_FOOTNOTE, set_column, set_rows, set_table, set_tiles

@@ -48,7 +48,7 @@ def measure_run_in_folds(folder: Path, plan: Plan, trained: TrainedModel) -> Fol
         seed=plan.loop.seed,
         strength=trained.strength,
     )
-    facts = {
+    facts: dict[str, str] = {
         sentence("fact.features"): sentence("run.features", network=plan.card.model, weights=transfer.weights),
         sentence("fact.data"): plural("run.left_out", len(rows), data=plan.dataset.name),
     }

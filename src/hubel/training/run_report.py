@@ -104,7 +104,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     licence = card.provenance["run"].get("licence")
     params = sum(p.numel() for p in network.parameters())
     p = card.preprocess
-    facts = {
+    facts: dict[str, str] = {
         sentence("fact.data"): _data(plan),
         sentence("fact.images"): sentence(
             "run.images", train=len(splits.train), val=len(splits.val), test=len(splits.test)

@@ -22,13 +22,22 @@ const GROUPS: Record<string, string[]> = {
   ],
   claims: ["ensemble", "human"],
 };
-// Published numbers that a box names, and whose sources stand below it.
+// Published numbers whose sources stand below the box.
 const FACTS: Record<string, string[]> = {
+  conv1d: ["convolution.year"],
+  maps: ["alexnet.input"],
+  cost: ["inception.reduced"],
   flops: ["vgg16.flops"],
+  lenet_layers: ["lenet5.parameters"],
+  lenet_pooling: ["lenet5.parameters"],
   alexnet_input: ["alexnet.input"],
   neurons: ["alexnet.neurons", "alexnet.neurons_proceedings"],
-  flatten: ["vgg16.parameters"],
+  flatten: ["vgg16.columns"],
+  vgg_dense: ["vgg16.parameters"],
   googlenet_stem: ["googlenet.stem"],
+  residual: ["resnet.layers"],
+  ensemble: ["alexnet.members", "googlenet.members"],
+  human: ["human.images"],
 };
 
 export default function Page(props: LessonProps) {
@@ -54,7 +63,7 @@ export default function Page(props: LessonProps) {
 /** One slip: what notes say stands open; the right value, its reason and its sources unfold. */
 function Box({ k, t, data, facts }: LessonProps & { k: string }) {
   const values = data.slips[k];
-  const sources = FACTS[k] ?? [];
+  const sources = FACTS[k]!.map((name) => facts[name]!.source);
   return (
     <aside class="slip" data-id={`box-${k}`} data-value={values.right} aria-labelledby={`slip-${k}`}>
       <h3 id={`slip-${k}`}>{t(`slip.${k}.title`)}</h3>
@@ -70,7 +79,7 @@ function Box({ k, t, data, facts }: LessonProps & { k: string }) {
             <em>{t("more.differ")}:</em> {t(`slip.${k}.differ`, values)}
           </p>
         )}
-        {sources.length > 0 && <p class="hint">{sources.map((name) => facts[name]!.source).join("; ")}.</p>}
+        <p class="hint">{sources.join("; ")}.</p>
       </details>
     </aside>
   );
