@@ -29,7 +29,7 @@ def test_each_language_has_every_sentence_with_the_same_values() -> None:
 
 def test_korean_is_korean() -> None:
     for key, text in table("ko").items():
-        named = re.sub(r"\{[^}]*\}|F1 %|Top-\d", "", text)
+        named = re.sub(r"\{[^}]*\}|F1 %|AUROC|FPR|TPR|Top-\d", "", text)
         assert re.search("[가-힣]", named) or not re.search("[A-Za-z]{2}", named), key
         assert not re.search(r"(?:요|[습입합됩]니다)[.!)]?$", text), f"{key} is colloquial"
 
@@ -57,7 +57,17 @@ def test_keys_in_the_sources_exist_and_all_are_used() -> None:
         used |= set(re.findall(r'(?:sentence\(|t\(|")"?((?:page|report|advice)\.[\w.]+)"', text)) & table("en").keys()
         used |= set(re.findall(r"\{(page\.[\w.]+)\}", text))
     assert used <= table("en").keys()
-    composed = ("split.", "tile.", "column.", "page.error.", "page.maps", "page.boxes", "page.points", "page.vector")
+    composed = (
+        "split.",
+        "tile.",
+        "row.",
+        "column.",
+        "page.error.",
+        "page.maps",
+        "page.boxes",
+        "page.points",
+        "page.vector",
+    )
     assert [key for key in table("en") if key not in used and not key.startswith(composed)] == []
 
 

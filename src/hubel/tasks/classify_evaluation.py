@@ -139,44 +139,43 @@ class ClassificationEvaluation(ScoresEvaluation):
         return [
             (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%", percent_range(intervals["top1"])),
             *([] if self.hierarchy is None else hierarchy_rows(self.hierarchy)),
-            *self._cost_rows(),
+            *((sentence(f"row.{key}", **values), value) for key, value, values in self._cost_rows()),
             *top5,
             ("macro precision", f"{m.macro_precision:.4f}", value_range(intervals["macro_precision"])),
             ("macro recall", f"{m.macro_recall:.4f}", value_range(intervals["macro_recall"])),
             (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}", value_range(intervals["macro_f1"])),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
-            *((name, value) for name, value, _ in self._novelty_rows()),
+            *((sentence(f"row.{key}"), value) for key, value, _ in self._novelty_rows()),
         ]
 
     def _novelty_rows(self) -> list[tuple[str, str, str]]:
-        """Return name, value and meaning of the numbers on novelty."""
+        """Return key, value and meaning of the numbers on novelty."""
         found = self.novelty_metrics
         if found is None:
             return []
-        rows = [("called unknown", f"{percent(found.rejected, 2)}%", "of the images of the classes; wrongly")]
+        rows: list[tuple[str, str, str]] = [
+            ("called_unknown", f"{percent(found.rejected, 2)}%", sentence("tile.called_unknown.means"))
+        ]
         if found.found is None or found.auroc is None or found.fpr95 is None:
             return rows
-        which = f"of {found.unknown_images:,} unknown images"
+        n = found.unknown_images
         return [
             *rows,
-            ("unknown found", f"{percent(found.found, 2)}%", f"{which} are called unknown"),
-            (
-                "unknown AUROC",
-                f"{found.auroc:.4f}",
-                "probability that an unknown image is newer than a known one",
-            ),
-            ("unknown FPR at 95% TPR", f"{percent(found.fpr95, 2)}%", f"{which} pass where 95% of the others do"),
+            ("unknown_found", f"{percent(found.found, 2)}%", sentence("tile.unknown_found.means", n=n)),
+            ("unknown_auroc", f"{found.auroc:.4f}", sentence("tile.unknown_auroc.means")),
+            ("unknown_fpr95", f"{percent(found.fpr95, 2)}%", sentence("tile.unknown_fpr95.means", n=n)),
         ]
 
-    def _cost_rows(self) -> list[tuple[str, str]]:
+    def _cost_rows(self) -> list[tuple[str, str, dict[str, str]]]:
+        """Return key, value, and the values of the sentence, of each mean cost."""
         found = self.cost_metrics
         if found is None:
             return []
         return [
-            ("mean cost", f"{found.mean:.4g}"),
-            ("mean cost of the most probable class", f"{found.of_most_probable:.4g}"),
-            (f"mean cost of always {found.constant}", f"{found.of_constant:.4g}"),
+            ("cost", f"{found.mean:.4g}", {}),
+            ("cost_most_probable", f"{found.of_most_probable:.4g}", {}),
+            ("cost_constant", f"{found.of_constant:.4g}", {"name": found.constant}),
         ]
 
     def tiles(self) -> list[Tile]:
@@ -187,13 +186,19 @@ class ClassificationEvaluation(ScoresEvaluation):
             top5 = [_tile("top5", m.top5, intervals["top5"])]
         return [
             _tile("top1", m.top1, intervals["top1"]),
-            *(Tile(name=name.capitalize(), value=value, meaning="per image") for name, value in self._cost_rows()),
+            *(
+                Tile(name=sentence(f"tile.{key}", **values), value=value, meaning=sentence("tile.cost.means"))
+                for key, value, values in self._cost_rows()
+            ),
             *top5,
             *([_tile("macro_recall", m.macro_recall, intervals["macro_recall"])] if self._unequal else []),
             share_tile(sentence("tile.macro_f1"), m.macro_f1, self._macro_meaning(), intervals["macro_f1"]),
             Tile(name=sentence("tile.loss"), value=f"{m.nll:.3f}", meaning=sentence("tile.loss.means")),
             _tile("ece", m.ece),
-            *(Tile(name=name.capitalize(), value=value, meaning=text) for name, value, text in self._novelty_rows()),
+            *(
+                Tile(name=sentence(f"tile.{key}"), value=value, meaning=text)
+                for key, value, text in self._novelty_rows()
+            ),
         ]
 
     @property
