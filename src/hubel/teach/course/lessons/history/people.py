@@ -1,4 +1,4 @@
-"""How often people err on ImageNet: the counts of Russakovsky et al. 2015, Table 9, with their 95 % intervals."""
+"""Errors of people on ImageNet: the counts of Russakovsky et al. 2015, Table 9, with their 95 % intervals."""
 
 from __future__ import annotations
 
