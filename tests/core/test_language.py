@@ -53,8 +53,8 @@ def test_keys_in_the_sources_exist_and_all_are_used() -> None:
                 ends = ("",) if ast.unparse(node.func) == "sentence" else (".one", ".other")
                 if isinstance(key := node.args[0], ast.Constant):
                     stated |= {f"{key.value}{end}" for end in ends}
-                elif isinstance(key, ast.JoinedStr):
-                    starts += (ast.literal_eval(key.values[0]),)
+                elif isinstance(key, ast.JoinedStr) and isinstance(start := key.values[0], ast.Constant):
+                    starts += (str(start.value),)
     for name in ("evaluation/report.html.jinja", "studio/page.html", "studio/page.js"):
         text = (SOURCE / name).read_text(encoding="utf-8")
         stated |= {f"{key}.{end}" for key in re.findall(r'plural\("([\w.]+)"', text) for end in ("one", "other")}
