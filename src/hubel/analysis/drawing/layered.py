@@ -301,7 +301,7 @@ def _straighten(
         for column in columns:
             shift, shifts = 0.0, [0.0]
             for a, b in pairwise(column):
-                shift += next(link.offset for link in links.below[a] if link.node == b)
+                shift -= next(link.offset for link in links.below[a] if link.node == b)
                 shifts.append(shift)
             low, high, wanted, weights = -inf, inf, 0.0, 0.0
             own = set(column)
