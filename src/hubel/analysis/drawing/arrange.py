@@ -319,7 +319,7 @@ def _framed(node: Node, costs: bool, *, upward: bool) -> Arranged:
     """Return a frame around a picture, with its title at the left of the line that crosses, its costs at the right."""
     assert node.inner is not None
     inner = arrange(node.inner, costs=costs, shared=node.shared, upward=upward)
-    title = node.title or node.name
+    title = node.title
     title = f"{title} x{node.times}" if node.times > 1 else title
     if node.shared > 1:
         title = f"{title}, shared by {node.shared} maps"
