@@ -16,6 +16,9 @@ export function n(x: number, digits?: number): string {
   return /^-[0.,]*$/.test(text) ? text.slice(1) : text.replace("-", MINUS);
 }
 
+/** Format a share, 0 to 1, as a percentage. */
+export const percent = (share: number, digits = 1) => `${n(100 * share, digits)}%`;
+
 function fractionDigits(size: number): number {
   if (size >= 1000) return 0;
   if (size >= 100) return 1;

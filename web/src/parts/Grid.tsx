@@ -21,7 +21,9 @@ interface Props {
   full?: number;
   mark?: (row: number, column: number) => Mark;
   label: string;
-  size?: "small" | "medium" | "large";
+  size?: "tiny" | "small" | "medium" | "large";
+  /** Leave out the numbers. */
+  bare?: boolean;
   id?: string;
 }
 
@@ -91,7 +93,7 @@ function Cell(props: CellProps) {
       {onChange ? (
         <CellInput {...props} onValue={(to) => onChange(replaced(values, row, column, to))} />
       ) : (
-        n(value, props.digits)
+        !props.bare && n(value, props.digits)
       )}
     </td>
   );

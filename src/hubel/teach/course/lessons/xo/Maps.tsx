@@ -1,0 +1,52 @@
+import { Figure, Grid, Panel, Predict, Row, Step } from "@parts";
+import { ImageChoice, NAMES, useLab } from "./state";
+
+const PERFECT = 0.999;
+
+export function Maps() {
+  const { t, trace, patterns, image } = useLab();
+  const side = patterns[0]!.length;
+  return (
+    <Step id="maps" title={t.text("maps.title")}>
+      <p>{t("maps.text", { filters: patterns.length })}</p>
+      <Predict
+        id="maps-predict"
+        ask={t("maps.ask")}
+        options={[t("maps.likeX"), t("maps.turned"), t("maps.nowhere")]}
+        answer={1}
+      >
+        <p>{t("maps.see")}</p>
+      </Predict>
+      <Panel>
+        <ImageChoice id="maps-image" />
+        {NAMES.map((name, k) => {
+          const map = trace.matches[k]!;
+          const perfect = map.flatMap((row, r) => row.flatMap((value, c) => (value > PERFECT ? [[r, c] as const] : [])));
+          const framed = (r: number, c: number) =>
+            perfect.some(([top, left]) => r >= top && r < top + side && c >= left && c < left + side);
+          return (
+            <Row key={name}>
+              <Figure title={t(`pattern.${name}`)}>
+                <Grid size="small" values={patterns[k]!} full={1.6} label={t.text(`pattern.${name}`)} />
+              </Figure>
+              <Figure caption={t("maps.perfect", { count: perfect.length })}>
+                <Grid
+                  size="tiny"
+                  values={image}
+                  bare
+                  colour="ink"
+                  label={t.text("maps.where", { count: perfect.length })}
+                  mark={(r, c) => (framed(r, c) ? "window" : undefined)}
+                />
+              </Figure>
+              <Figure title={t("slide.map")}>
+                <Grid id={`map-${name}`} values={map} digits={2} full={1} label={`${t.text("slide.map")}: ${t.text(`pattern.${name}`)}`} />
+              </Figure>
+            </Row>
+          );
+        })}
+      </Panel>
+      <p>{t("maps.colours")}</p>
+    </Step>
+  );
+}
