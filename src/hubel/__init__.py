@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from hubel.analysis.drawing.draw import draw as draw
     from hubel.analysis.summary import summary as summary
     from hubel.core.errors import CheckpointError as CheckpointError
     from hubel.core.errors import DataError as DataError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "hubel.analysis.drawing.draw": ("draw",),
         "hubel.analysis.summary": ("summary",),
         "hubel.core.errors": (
             "CheckpointError",

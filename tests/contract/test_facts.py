@@ -46,7 +46,7 @@ TABLES: dict[str, tuple[ModuleType, str, tuple[str, ...]]] = {
     "mobilenet_v1": (mobilenet, "_V1", ("mobilenet_v1",)),
     "mobilenet_v2": (mobilenet, "_V2", ("mobilenet_v2",)),
     "mobilenet_v3": (mobilenet, "_V3", ("mobilenet_v3_large", "mobilenet_v3_small")),
-    "efficientnet": (efficientnet, "_TABLE_1", ("efficientnet_b0",)),
+    "efficientnet": (efficientnet, "TABLE_1", ("efficientnet_b0",)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Analysis of networks: parameters, multiply-adds, shapes, receptive fields, published facts."""
+"""Analysis of networks: parameters, multiply-adds, shapes, receptive fields, data flow, drawings, published facts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from hubel.core.lazy import lazy_exports
 if TYPE_CHECKING:
     from hubel.analysis.compare import ComparedNetwork as ComparedNetwork
     from hubel.analysis.compare import compare_networks as compare_networks
+    from hubel.analysis.dataflow import DataFlow as DataFlow
+    from hubel.analysis.dataflow import Flow as Flow
+    from hubel.analysis.dataflow import Step as Step
+    from hubel.analysis.dataflow import follow as follow
+    from hubel.analysis.drawing.draw import NetworkDrawing as NetworkDrawing
+    from hubel.analysis.drawing.svg import DRAWING_STYLE as DRAWING_STYLE
     from hubel.analysis.listing import to_csv as to_csv
     from hubel.analysis.listing import to_json as to_json
     from hubel.analysis.listing import to_markdown as to_markdown
@@ -23,6 +29,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "hubel.analysis.compare": ("ComparedNetwork", "compare_networks"),
+        "hubel.analysis.dataflow": ("DataFlow", "Flow", "Step", "follow"),
+        "hubel.analysis.drawing.draw": ("NetworkDrawing",),
+        "hubel.analysis.drawing.svg": ("DRAWING_STYLE",),
         "hubel.analysis.listing": ("to_csv", "to_json", "to_markdown"),
         "hubel.analysis.receptive": ("Field",),
         "hubel.analysis.summary": ("Layer", "Summary"),

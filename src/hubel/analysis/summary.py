@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from hubel.analysis.receptive import Field
 from hubel.analysis.tracing import Call, trace
-from hubel.core.errors import OptionError
-from hubel.models.catalogue import build_model, find
-from hubel.weights.create import is_file_name
-from hubel.weights.model_file import model_path, read_card
+from hubel.analysis.untrained import untrained
 
 __all__ = ["PAGE", "Layer", "Summary", "summarise", "summary"]
 
@@ -186,25 +181,8 @@ def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summ
     >>> found.params, found.macs, found.field.rows.size
     (25557032, 4089184256, 427)
     """
-    if isinstance(model, nn.Module):
-        if not input_shapes:
-            raise OptionError("give the shape of the input, such as summary(module, (3, 224, 224))")
-        return summarise(model, type(model).__name__, input_shapes)
-    if not isinstance(model, str | os.PathLike):
-        part = "; its network is .network" if isinstance(getattr(model, "network", None), nn.Module) else ""
-        raise OptionError(f"a model is a module, a name or a path, not {type(model).__name__}{part}")
-    with torch.device("meta"):
-        if is_file_name(model):
-            card = read_card(model_path(Path(model)))
-            network, p = card.create(), card.preprocess
-            title, shape = f"{card.model} in {model}", (p.channels, p.height, p.width)
-            variant = find(card.model)[1]
-        else:
-            title, variant = find(str(model))
-            channels, height, width = input_shapes[0] if input_shapes else variant.shape
-            network = build_model(title, in_channels=channels, input_size=(height, width))
-            shape = (channels, height, width)
-    return replace(summarise(network, title, input_shapes or (shape,)), description=variant.summary)
+    found = untrained(model, input_shapes, verb="summary")
+    return replace(summarise(found.network, found.title, found.input_shapes), description=found.description)
 
 
 def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[int]]) -> Summary:

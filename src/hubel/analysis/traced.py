@@ -32,6 +32,7 @@ class Call:
         field: receptive field of the output; None where each value depends on the whole image and has no position.
         macs: multiply-adds of convolutions and matrix products in this module, without those of its submodules.
         not_counted: products in this module whose multiply-adds are not known, such as "aten._fft_r2c".
+        parent: the call of the module that made this one; None for the first.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Call:
     field: Field | None = None
     macs: int = 0
     not_counted: set[str] = dataclasses.field(default_factory=set)
+    parent: Call | None = None
 
 
 class Traced(Tensor):

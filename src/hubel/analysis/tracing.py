@@ -8,7 +8,7 @@ operators are counted one by one. The network is left unchanged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,13 +27,19 @@ __all__ = ["Call", "trace"]
 RULES.update(rules.OF_TORCH)
 
 
-def trace(network: nn.Module, *shapes: Sequence[int], run: Callable[..., object] | None = None) -> list[Call]:
+def trace(
+    network: nn.Module,
+    *shapes: Sequence[int],
+    run: Callable[..., object] | None = None,
+    during: Callable[[list[Call], list[Traced]], AbstractContextManager[object]] | None = None,
+) -> list[Call]:
     """Return every call of every module, in the order in which the calls return.
 
     Args:
         network: any module; its mode, gradients, buffers and hooks are left unchanged.
         shapes: input shapes without the batch, such as `(3, 224, 224)`.
         run: function to call instead of the network, such as one of its methods.
+        during: makes a context to run in, from the calls under way, which change, and the inputs.
 
     Raises:
         OptionError: the network cannot take such images, or its control flow depends on their values.
@@ -42,7 +48,8 @@ def trace(network: nn.Module, *shapes: Sequence[int], run: Callable[..., object]
     done: list[Call] = []
     inputs = [traced((1, *shape), receptive.of_image(), running) for shape in shapes]
     names = {id(module): name for name, module in network.named_modules()}
-    with _recording(names, running, done), evaluating(network), OperatorCounter(running):
+    watched = during(running, inputs) if during else nullcontext()
+    with _recording(names, running, done), evaluating(network), OperatorCounter(running), watched:
         try:
             (run or network)(*inputs)
         except OptionError:
@@ -61,7 +68,7 @@ def _recording(names: dict[int, str], running: list[Call], done: list[Call]) -> 
 
     def before(module: nn.Module, inputs: Any) -> None:
         if id(module) in names:
-            running.append(Call(names[id(module)], module))
+            running.append(Call(names[id(module)], module, parent=running[-1] if running else None))
 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
         if id(module) in names:

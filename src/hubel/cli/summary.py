@@ -39,16 +39,14 @@ def summary(
     from hubel.analysis import listing
     from hubel.analysis.summary import PAGE
     from hubel.analysis.summary import summary as summarise
+    from hubel.analysis.untrained import parse_input_shape
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
 
     chosen = [name for name, wanted in (("csv", csv), ("json", json), ("markdown", markdown)) if wanted]
     if len(chosen) > 1:
         raise OptionError(f"choose one of --{' and --'.join(chosen)}")
-    sides = input_shape.lower().split("x") if input_shape else []
-    if sides and (len(sides) != 3 or not all(side.isdecimal() and int(side) for side in sides)):
-        raise OptionError(f"--input is CHANNELSxHEIGHTxWIDTH such as 3x224x224, not {input_shape!r}")
-    found = summarise(model, *([tuple(map(int, sides))] if sides else []))
+    found = summarise(model, *parse_input_shape(input_shape))
     # CSV, JSON and Markdown list every layer.
     layers = found.at_depth(depth if depth >= 0 else 0 if chosen else found.fitting(PAGE))
     if json:

@@ -69,6 +69,7 @@ VERBS = (
     Verb("runs", "Train"),
     Verb("models", "Understand"),
     Verb("summary", "Understand"),
+    Verb("draw", "Understand"),
     Verb("compare", "Understand"),
     Verb("explain", "Understand"),
     Verb("robust", "Understand"),

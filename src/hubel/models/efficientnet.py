@@ -32,7 +32,7 @@ class MBConvRow(NamedTuple):
     layers: int
 
 
-_TABLE_1 = (
+TABLE_1 = (
     MBConvRow(1, 3, 1, 16, 1),
     MBConvRow(6, 3, 2, 24, 2),
     MBConvRow(6, 5, 2, 40, 2),
@@ -41,7 +41,7 @@ _TABLE_1 = (
     MBConvRow(6, 5, 2, 192, 4),
     MBConvRow(6, 3, 1, 320, 1),
 )
-_STEM, _HEAD = 32, 1280
+STEM, HEAD = 32, 1280
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def build(layout: EfficientNetLayout, shape: InputShape, num_classes: int) -> Ne
     check_share(dropout=layout.dropout, drop_path=layout.drop_path)
     style = Style("relu6" if layout.lite else "silu", norm_eps=layout.norm_eps, same_padding=layout.same_padding)
     repeats = _repeats(layout)
-    stem_channels, head_channels = (c if layout.lite else round_channels(c * layout.width) for c in (_STEM, _HEAD))
+    stem_channels, head_channels = (c if layout.lite else round_channels(c * layout.width) for c in (STEM, HEAD))
     stem = nn.Sequential(ConvNorm(shape.channels, stem_channels, 3, 2, style=style))
     stages, channels, number = [], stem_channels, 0
-    for row, layers in zip(_TABLE_1, repeats, strict=True):
+    for row, layers in zip(TABLE_1, repeats, strict=True):
         blocks = []
         for layer in range(layers):
             out = round_channels(row.channels * layout.width)
@@ -91,9 +91,9 @@ def build(layout: EfficientNetLayout, shape: InputShape, num_classes: int) -> Ne
 
 def _repeats(layout: EfficientNetLayout) -> list[int]:
     """Return the layers of each row, scaled and rounded up; Lite does not scale the first and the last row."""
-    repeats = [math.ceil(row.layers * layout.depth) for row in _TABLE_1]
+    repeats = [math.ceil(row.layers * layout.depth) for row in TABLE_1]
     if layout.lite:
-        repeats[0], repeats[-1] = _TABLE_1[0].layers, _TABLE_1[-1].layers
+        repeats[0], repeats[-1] = TABLE_1[0].layers, TABLE_1[-1].layers
     check_depth(repeats)
     return repeats
 

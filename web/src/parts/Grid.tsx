@@ -74,7 +74,7 @@ type CellProps = Props & { value: number; row: number; column: number; full: num
 function Cell(props: CellProps) {
   const { value, row, column, values, onChange, onPoint, mark } = props;
   const own = mark?.(row, column);
-  const edge = (r: number, c: number) => own !== undefined && mark?.(r, c) !== own;
+  const edge = (r: number, c: number) => values[r]?.[c] === undefined || mark?.(r, c) !== own;
   const edges = own && [
     ...(edge(row - 1, column) ? ["t"] : []),
     ...(edge(row + 1, column) ? ["b"] : []),

@@ -1,21 +1,24 @@
-import { Figure, Grid, Panel, Predict, Row, Step } from "@parts";
+import { Figure, Grid, Panel, Predict, Row, Step, n } from "@parts";
+import { matchMap } from "@math";
 import { ImageChoice, NAMES, useLab } from "./state";
 
 const PERFECT = 0.999;
 
 export function Maps() {
-  const { t, trace, patterns, image } = useLab();
+  const { t, data, trace, patterns, image } = useLab();
   const side = patterns[0]!.length;
+  const [onX, onO] = [data.x, data.o].map((letter) => matchMap(letter, data.weights.patterns[0]).flat()) as [number[], number[]];
+  const best = Math.max(...onO);
   return (
     <Step id="maps" title={t.text("maps.title")}>
       <p>{t("maps.text", { filters: patterns.length })}</p>
       <Predict
         id="maps-predict"
-        ask={t("maps.ask")}
-        options={[t("maps.likeX"), t("maps.turned"), t("maps.nowhere")]}
-        answer={1}
+        ask={t("maps.ask", { count: atLeast(onX, PERFECT) })}
+        options={[t("maps.same"), t("maps.fewer"), t("maps.none")]}
+        answer={2}
       >
-        <p>{t("maps.see")}</p>
+        <p>{t("maps.see", { best: n(best, 2), count: atLeast(onO, best) })}</p>
       </Predict>
       <Panel>
         <ImageChoice id="maps-image" />
@@ -50,3 +53,5 @@ export function Maps() {
     </Step>
   );
 }
+
+const atLeast = (values: number[], least: number) => values.filter((value) => value > least - 1e-9).length;

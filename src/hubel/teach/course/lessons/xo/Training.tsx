@@ -44,7 +44,7 @@ export function Training({ live }: { live: Live }) {
           <Slider id="train-rate" label={t.text("step.rate")} value={rate} min={0.25} max={8} step={0.25} onChange={setRate} format={(value) => n(value, 2)} />
           <Slider id="train-noise" label={t.text("train.noise")} value={noise} min={0} max={0.1} step={0.01} onChange={setNoise} format={(value) => percent(value, 0)} />
           <Choice
-            id="train-start"
+            id="train-from"
             label={t.text("train.from")}
             options={(["chosen", "random"] as const).map((value) => ({ value, label: t.text(`train.${value}`) }))}
             value={start}
@@ -52,7 +52,7 @@ export function Training({ live }: { live: Live }) {
           />
           {start === "random" && <Slider id="train-seed" label={t.text("train.seed")} value={seed} min={0} max={9} step={1} onChange={setSeed} />}
           <LiveControls
-            id="train"
+            id="training"
             running={run.running}
             error={run.error}
             onStart={() => run.start({ rate, noise, start, seed })}

@@ -19,13 +19,13 @@ from hubel.teach.course.lessons.xo.training import (
     chosen_weights,
     confusions,
     gradient_step,
-    random_weights,
+    drawn_weights,
     references,
     train_drawings,
     xo_images,
 )
 
-__all__ = ["LESSON", "data", "train"]
+__all__ = ["LESSON", "train_xo", "xo_data"]
 
 _SAMPLES = 12  # drawings that the page shows
 _RATES, _NOISES = (0.01, 10.0), (0.0, 0.1)
@@ -33,7 +33,7 @@ _STARTS = ("chosen", "random")
 _SEEDS = (0.0, 9.0)
 
 
-def data() -> Mapping[str, Any]:
+def xo_data() -> Mapping[str, Any]:
     """Compute what the page shows without a server."""
     x, o = references()
     weights = chosen_weights()
@@ -57,7 +57,7 @@ def data() -> Mapping[str, Any]:
     }
 
 
-def train(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def train_xo(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Train the network of the lesson live.
 
     Args:
@@ -76,7 +76,7 @@ def train(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     start = asked.get("start", "chosen")
     if start not in _STARTS:
         raise OptionError(f"start is one of {', '.join(_STARTS)}, not {start!r}")
-    weights = chosen_weights() if start == "chosen" else random_weights(int(_number(asked, "seed", 0.0, _SEEDS)))
+    weights = chosen_weights() if start == "chosen" else drawn_weights(int(_number(asked, "seed", 0.0, _SEEDS)))
     spec = replace(DRAWINGS, noise=noise)
     yield {"samples": _samples(noise)}
     for progress in train_drawings(weights, spec, rate):
@@ -108,4 +108,4 @@ def _json(weights: Weights) -> dict[str, Any]:
     }
 
 
-LESSON = Lesson(name="xo", data=data, live={"train": train})
+LESSON = Lesson(name="xo", data=xo_data, live={"train": train_xo})

@@ -29,7 +29,7 @@ __all__ = [
     "chosen_weights",
     "confusions",
     "gradient_step",
-    "random_weights",
+    "drawn_weights",
     "references",
     "train_drawings",
     "xo_images",
@@ -107,7 +107,7 @@ def chosen_weights() -> Weights:
     return Weights(patterns, np.stack([in_x, -in_x]), _small(_WEIGHTS_SEED, 0, (2, 8)) * 0.5, np.zeros(2))
 
 
-def random_weights(seed: int) -> Weights:
+def drawn_weights(seed: int) -> Weights:
     """Return random weights from -1 to 1, those of the outputs within 0.5."""
     return Weights(
         _small(seed, 16, (3, 1, 3, 3)), _small(seed, 43, (2, 3, 3, 3)), _small(seed, 0, (2, 8)) * 0.5, np.zeros(2)

@@ -1,0 +1,1 @@
+"""Drawings of architectures, from the data flow that is traced."""

@@ -1,0 +1,80 @@
+"""Build the network that a user names, without its weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from hubel.core.errors import OptionError
+from hubel.models.catalogue import build_model, find
+from hubel.weights.create import is_file_name
+from hubel.weights.model_file import model_path, read_card
+
+__all__ = ["Untrained", "parse_input_shape", "untrained"]
+
+
+class Untrained(NamedTuple):
+    """A network on the `meta` device, or a module that was given.
+
+    Attributes:
+        network: the network.
+        title: its name, and the file.
+        input_shapes: shape of each input without the batch.
+        description: what it is, in one line; empty for a module.
+    """
+
+    network: nn.Module
+    title: str
+    input_shapes: tuple[tuple[int, ...], ...]
+    description: str
+
+
+def untrained(model: nn.Module | str | Path, input_shapes: Sequence[Sequence[int]], *, verb: str) -> Untrained:
+    """Build a network without weights, or take a module as it is.
+
+    Args:
+        model: a module; or the name of a network in the catalogue, a model file, or the folder of a run.
+        input_shapes: shape of each input without the batch; required for a module, otherwise by default the input shape
+            of the network.
+        verb: function that was called, for the messages.
+
+    Raises:
+        OptionError: the shape is missing, or the network cannot take it.
+        UnknownNameError: there is no such network.
+        ModelFileError: the file is missing or damaged.
+    """
+    given = tuple(tuple(shape) for shape in input_shapes)
+    if isinstance(model, nn.Module):
+        if not given:
+            raise OptionError(f"give the shape of the input, such as {verb}(module, (3, 224, 224))")
+        return Untrained(model, type(model).__name__, given, "")
+    if not isinstance(model, str | os.PathLike):
+        part = "; its network is .network" if isinstance(getattr(model, "network", None), nn.Module) else ""
+        raise OptionError(f"a model is a module, a name or a path, not {type(model).__name__}{part}")
+    with torch.device("meta"):
+        if is_file_name(model):
+            card = read_card(model_path(Path(model)))
+            p = card.preprocess
+            shape: tuple[int, ...] = (p.channels, p.height, p.width)
+            return Untrained(card.create(), f"{card.model} in {model}", given or (shape,), find(card.model)[1].summary)
+        title, variant = find(str(model))
+        channels, height, width = given[0] if given else variant.shape
+        network = build_model(title, in_channels=channels, input_size=(height, width))
+    return Untrained(network, title, given or ((channels, height, width),), variant.summary)
+
+
+def parse_input_shape(text: str) -> list[tuple[int, ...]]:
+    """Return the shape that "3x224x224" stands for, in a list; an empty list for an empty text.
+
+    Raises:
+        OptionError: the text is no shape.
+    """
+    sides = text.lower().split("x") if text else []
+    if sides and (len(sides) != 3 or not all(side.isdecimal() and int(side) for side in sides)):
+        raise OptionError(f"--input is CHANNELSxHEIGHTxWIDTH such as 3x224x224, not {text!r}")
+    return [tuple(map(int, sides))] if sides else []

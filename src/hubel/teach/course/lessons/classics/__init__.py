@@ -1,0 +1,1 @@
+"""The lesson `classics`: LeNet-5, AlexNet and VGG."""

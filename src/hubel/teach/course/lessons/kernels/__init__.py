@@ -1,0 +1,1 @@
+"""Kernels on photos: one dimension first, then nine numbers that sharpen, blur and find edges."""

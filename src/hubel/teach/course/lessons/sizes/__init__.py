@@ -1,0 +1,1 @@
+"""Size arithmetic: stride, padding, dilation, several channels, and what a layer costs."""

@@ -1,0 +1,278 @@
+"""Drawings: text that is legible, edges that are the traced data flow, files that are valid."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import hubel
+from hubel.analysis import DRAWING_STYLE, NetworkDrawing, follow
+from hubel.analysis.drawing.layered import Edge, Extent, lay_out
+from hubel.analysis.drawing.picture import Picture
+from hubel.analysis.drawing.shapes import Box, Circle, Curve, Text
+from hubel.analysis.drawing.text import text_width
+from hubel.core.errors import OptionError, UnknownNameError
+from hubel.models.catalogue import build_model, find
+
+QUICK = ["lenet5", "convnet", "googlenet", "resnet18", "mobilenet_v2", "unet_2015", "fcos", "knn"]
+OPENED = [
+    "lenet5_modern", "alexnet", "vgg16", "nin", "inception_v3", "resnet18", "resnet50", "mobilenet_v3_small",
+    "densenet121", "efficientnet_b0", "unet", "fcos",
+]  # fmt: skip
+FONT = get_font(findfont(FontProperties(family=["DejaVu Sans"])))
+
+
+def real_box(text: Text) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a line of text, as the font itself has them."""
+    FONT.set_size(1000.0, 72)
+    advance = sum(FONT.load_char(ord(character)).linearHoriAdvance / 65536 for character in text.text)
+    width = advance * text.size / 1000
+    left = text.x - {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
+    return left, text.y - 0.76 * text.size, left + width, text.y + 0.24 * text.size
+
+
+def assert_legible(drawing: NetworkDrawing) -> None:
+    texts = [real_box(shape) for shape in drawing.shapes if isinstance(shape, Text)]
+    boxes = [shape for shape in drawing.shapes if isinstance(shape, Box)]
+    rounds = [shape for shape in drawing.shapes if isinstance(shape, Circle)]
+    frames = [(b.x, b.y, b.x + b.width, b.y + b.height) for b in boxes]
+    frames += [(c.x - c.radius, c.y - c.radius, c.x + c.radius, c.y + c.radius) for c in rounds]
+    a, b = np.array(texts), np.array(frames)
+    assert a[:, :2].min() >= 0
+    assert a[:, 2].max() <= drawing.width
+    assert a[:, 3].max() <= drawing.height
+
+    def meet(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        lows, highs = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
+        found: np.ndarray = (highs > lows).all(2)
+        return found
+
+    assert not np.triu(meet(a, a), 1).any()
+    within = ((a[:, None, :2] >= b[None, :, :2]) & (a[:, None, 2:] <= b[None, :, 2:])).all(2)
+    assert not (meet(a, b) & ~within).any()
+    inside = ((b[:, None, :2] >= b[None, :, :2] - 0.01) & (b[:, None, 2:] <= b[None, :, 2:] + 0.01)).all(2)
+    assert not (meet(b, b) & ~inside & ~inside.T).any()  # a box is within a frame, or beside it
+    points = np.array([p for shape in drawing.shapes if isinstance(shape, Curve) for p in sampled(shape)])
+    for left, top, right, bottom in texts:
+        x, y = points[:, 0], points[:, 1]
+        assert not ((x > left) & (x < right) & (y > top + 1) & (y < bottom - 1)).any()
+
+
+def sampled(curve: Curve) -> list[tuple[float, float]]:
+    found = []
+    start = np.array(curve.points[0])
+    for first, second, end in zip(*(map(np.array, curve.points[k::3]) for k in (1, 2, 3)), strict=True):
+        for t in np.linspace(0, 1, 12):
+            point = (1 - t) ** 3 * start + 3 * t * (1 - t) ** 2 * first + 3 * t * t * (1 - t) * second + t**3 * end
+            found.append((float(point[0]), float(point[1])))
+        start = end
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in hubel.list_models()]
+)
+def test_each_network_is_drawn_legibly(name: str) -> None:
+    drawing = hubel.draw(name)
+    assert_legible(drawing)
+    root = ElementTree.fromstring(drawing.svg())
+    assert root.get("viewBox") == f"0 0 {root.get('width')} {root.get('height')}"
+    shown = sorted("".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text"))
+    assert shown == sorted(shape.text for shape in drawing.shapes if isinstance(shape, Text))
+
+
+@pytest.mark.parametrize("costs", [False, True])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "fcos" else pytest.mark.slow) for name in OPENED]
+)
+def test_layers_are_drawn_legibly(name: str, costs: bool) -> None:
+    assert_legible(hubel.draw(name, depth="block", costs=costs))
+
+
+def everything(picture: Picture) -> tuple[int, int, set[int]]:
+    """Parameters, multiply-adds and steps in a picture."""
+    steps = {step for node in picture.nodes for step in node.steps}
+    return sum(node.params for node in picture.nodes), sum(node.macs for node in picture.nodes), steps
+
+
+@pytest.mark.parametrize("name", ["lenet5", "googlenet_bn_tv", "densenet_bc_100", "mobilenet_v3_small", "unet", "fcos"])
+def test_costs_are_those_of_the_summary(name: str) -> None:
+    found = hubel.summary(name)
+    with torch.device("meta"):
+        network = build_model(name)
+    flow = follow(network, find(name)[1].shape)
+    for depth in ("network", "block"):
+        params, macs, steps = everything(hubel.draw(name, depth=depth).picture)
+        auxiliary = found.unused if name.startswith("googlenet") else 0
+        assert params == found.params - found.unused + auxiliary
+        assert macs == sum(step.macs for step in flow.steps)
+        assert steps == set(range(len(flow.steps)))
+        assert macs == found.macs or auxiliary
+
+
+@pytest.mark.parametrize(
+    ("name", "additions", "concatenations"),
+    [
+        ("resnet18", 8, 0),
+        ("resnet50", 16, 0),
+        ("plain18", 0, 0),
+        ("googlenet", 0, 9),
+        ("inception_v3", 0, 11 + 4),  # modules, and the pairs of 1x3 and 3x1 in the last two
+        ("densenet121", 0, 58),
+        ("mobilenet_v2", 10, 0),
+        ("unet_2015", 0, 4),
+    ],
+)
+def test_additions_and_concatenations_are_those_of_the_paper(name: str, additions: int, concatenations: int) -> None:
+    with torch.device("meta"):
+        flow = follow(build_model(name), find(name)[1].shape)
+    assert (flow.count("add"), flow.count("cat")) == (additions, concatenations)
+    drawn = hubel.draw(name, depth="block", fold=False).picture
+
+    def count(picture: Picture, kind: str) -> int:
+        return sum((node.kind == kind) + (count(node.inner, kind) if node.inner else 0) for node in picture.nodes)
+
+    assert (count(drawn, "add"), count(drawn, "concat")) == (additions, concatenations)
+
+
+class Branching(nn.Module):
+    """In-place functions, a tensor taken twice, weights shared in a row and side by side, a constant, two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.shared = nn.Conv2d(4, 4, 3, padding=1)
+        self.head = nn.Linear(4, 2)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        x, y = self.relu(self.first(x)), self.first(y)
+        y = F.relu(y)
+        a, b = self.shared(x), self.shared(y)
+        a += b
+        squared = a * a
+        return {"map": squared + torch.ones_like(squared), "scores": self.head(squared.mean((2, 3)))}
+
+
+def test_data_flow_of_a_module() -> None:
+    network = Branching()
+    flow = follow(network, (3, 8, 8), (3, 8, 8))
+    told = [(step.function, [source for source, _ in step.inputs]) for step in flow.steps]
+    assert told == [
+        ("conv2d", [-1]), ("relu", [0]), ("conv2d", [-2]), ("relu", [2]), ("conv2d", [1]), ("conv2d", [3]),
+        ("add", [4, 5]), ("mul", [6, 6]), ("add", [7]), ("mean", [7]), ("linear", [9]),
+    ]  # fmt: skip
+    assert [flow.steps[number].shape for number in (6, 9, 10)] == [(4, 8, 8), (4,), (2,)]
+    assert [source for source, _ in flow.outputs] == [8, 10]
+    assert network.training
+    drawing = hubel.draw(network, (3, 8, 8), (3, 8, 8), depth="block")
+    assert_legible(drawing)
+    assert [text.text for text in drawing.shapes if isinstance(text, Text) and "input" in text.text] == [
+        "input 1",
+        "input 2",
+    ]
+
+
+def test_blocks_in_a_row_are_drawn_once() -> None:
+    text = hubel.draw("resnet110").svg()
+    assert ">Residual x18<" in text
+    opened = hubel.draw("resnet20", depth="block", fold=False).svg()
+    assert opened.count(">Residual<") == 9
+    folded = hubel.draw("densenet121", part="stage1", depth="block").svg()
+    assert ">Dense layer x6<" in folded
+
+
+def test_part_and_label() -> None:
+    drawing = hubel.draw("googlenet", part="stage1.block2", depth="block")
+    assert hubel.draw("googlenet", part="stages.0.1", depth="block").shapes == drawing.shapes
+    kinds = [node.kind for node in drawing.picture.nodes]
+    assert sorted(kinds) == ["concat", "conv", "conv", "conv", "conv", "conv", "conv", "pool"]
+    root = ElementTree.fromstring(drawing.svg("An Inception module & its <branches>", style=False))
+    assert root.get("aria-label") == "An Inception module & its <branches>"
+    assert root.get("role") == "img"
+    assert "<style>" not in drawing.svg(style=False)
+    assert DRAWING_STYLE in drawing.svg()
+    assert "prefers-color-scheme:dark" in DRAWING_STYLE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"depth": "blok"}, UnknownNameError, "no depth is called 'blok'; did you mean block"),
+        ({"part": "stage9"}, UnknownNameError, "no part is called 'stage9'; did you mean stage"),
+    ],
+)
+def test_mistakes_are_named(arguments: dict[str, str], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        hubel.draw("resnet18", **arguments)
+
+
+def test_values_cannot_decide() -> None:
+    class Deciding(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(OptionError, match="cannot be traced"):
+        hubel.draw(Deciding(), (3, 8, 8))
+    with pytest.raises(OptionError, match=r"such as draw\(module, \(3, 224, 224\)\)"):
+        hubel.draw(nn.Conv2d(3, 4, 3))
+
+
+def test_files(tmp_path: Path) -> None:
+    drawing = hubel.draw("lenet5_modern")
+    for name, start in (("a.svg", b"<svg"), ("a.pdf", b"%PDF"), ("a.png", b"\x89PNG")):
+        assert drawing.save(tmp_path / name).read_bytes().startswith(start)
+        first = (tmp_path / name).read_bytes()
+        assert drawing.save(tmp_path / name).read_bytes() == first  # its own file may be replaced
+    (tmp_path / "b.svg").write_text("<svg>mine</svg>", encoding="utf-8")
+    with pytest.raises(OptionError, match=r"b\.svg exists, and is no earlier result"):
+        drawing.save(tmp_path / "b.svg")
+    with pytest.raises(OptionError, match=r"a drawing is a \.svg, \.pdf or \.png file, not 'a\.gif'"):
+        drawing.save(tmp_path / "a.gif")
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30))
+@settings(max_examples=30)
+def test_width_is_that_of_the_font(text: str) -> None:
+    shape = Text(kind="line", x=0.0, y=0.0, text=text, size=12.0)
+    assert math.isclose(text_width(text, 12.0), real_box(shape)[2], abs_tol=0.01 * (1 + len(text)))
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[list[Extent], list[Edge]]:
+    count = draw(st.integers(1, 12))
+    sides = st.floats(1, 80)
+    nodes = [Extent(draw(sides), draw(sides), draw(sides)) for _ in range(count)]
+    pairs = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda pair: pair[0] < pair[1])
+    edges = [Edge(*pair) for pair in draw(st.lists(pairs, max_size=20))] if count > 1 else []
+    return nodes, edges
+
+
+@given(graphs())
+@settings(max_examples=40, deadline=None)
+def test_nodes_of_any_graph_do_not_overlap(graph: tuple[list[Extent], list[Edge]]) -> None:
+    nodes, edges = graph
+    layout = lay_out(nodes, edges)
+    boxes = [
+        (x - node.left, top, x + node.right, top + node.height)
+        for node, x, top in zip(nodes, layout.x, layout.top, strict=True)
+    ]
+    for a, b in itertools.combinations(boxes, 2):
+        assert a[2] <= b[0] + 1e-6 or b[2] <= a[0] + 1e-6 or a[3] <= b[1] + 1e-6 or b[3] <= a[1] + 1e-6
+    for edge, points in zip(edges, layout.edges, strict=True):
+        source, target = nodes[edge.source], edge.target
+        assert points[0] == (layout.x[edge.source], layout.top[edge.source] + source.height)
+        assert points[-1] == (layout.x[target], layout.top[target])
+        assert np.diff([y for _, y in points]).min() > -1e-6
