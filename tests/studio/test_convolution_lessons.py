@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -170,14 +171,16 @@ def test_sizes(page: LessonPage) -> None:
 
 def test_pooling(page: LessonPage) -> None:
     page.open("pooling", width=390)
+    start = np.array(page.grid("pool-map"))
     page.type("pool-map", "9", 5)
     values = np.array(page.grid("pool-map"))
     assert values[1, 1] == 9
     blocks = values.reshape(2, 2, 2, 2)
     assert page.grid("pool-result") == blocks.max((1, 3)).tolist()
-    shifted = np.pad(values, ((0, 0), (1, 0)))[:, :4].reshape(2, 2, 2, 2).max((1, 3))
+    page.slide("pool-shift", 1)
+    shifted = np.pad(start, ((0, 0), (2, 0)))[:, :4].reshape(2, 2, 2, 2).max((1, 3))
     assert page.grid("pool-shifted") == shifted.tolist()
-    assert page.value("pool-same") == (shifted == blocks.max((1, 3))).sum()
+    assert page.value("pool-same") == (shifted == start.reshape(2, 2, 2, 2).max((1, 3))).sum()
     page.choose("pool-kind", "average")
     assert page.grid("pool-result") == blocks.mean((1, 3)).tolist()
 
@@ -221,24 +224,6 @@ def test_every_language_and_width(page: LessonPage, lesson: str) -> None:
                 page.tab.run("JSON.stringify(performance.getEntriesByType('resource').map(e => e.name))")
             )
             assert all(url.startswith((page.address, "data:", "blob:")) for url in asked)
-
-
-@pytest.mark.slow
-def test_an_edited_kernel_shows_at_once(page: LessonPage) -> None:
-    """From the input to the drawn picture, within 50 ms: the median of 20 edits."""
-    page.open("kernels")
-    page.tab.run("""(async () => {
-      const field = document.querySelectorAll('[data-id="photo-numbers"] input')[4], took = [];
-      for (let edit = 0; edit < 20; edit++) {
-        const start = performance.now();
-        field.value = String(5 + edit % 3);
-        field.dispatchEvent(new InputEvent('input', {bubbles: true}));
-        await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
-        took.push(performance.now() - start);
-      }
-      window.took = took.sort((a, b) => a - b);
-    })()""")
-    page.tab.wait("window.took")
-    took = page.tab.run("window.took")
-    print(f"\nedit to picture: median {took[10]:.1f} ms, worst {took[-1]:.1f} ms")
-    assert took[10] < 50
+    steps = page.tab.run("document.querySelectorAll('section.step').length")
+    printed = base64.b64decode(page.tab.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"])
+    assert len(re.findall(rb"/Type /Page\b", printed)) == 1 + steps  # the title, and a slide for each step

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -163,7 +163,7 @@ class Summary:
         return found
 
 
-def summary(model: nn.Module | str | Path, *input_shapes: Sequence[int]) -> Summary:
+def summary(model: nn.Module | str | os.PathLike[str], *input_shapes: Sequence[int]) -> Summary:
     """Summarise the layers of a network for one input, without computing it.
 
     Args:

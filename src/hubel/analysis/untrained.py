@@ -14,6 +14,7 @@ from hubel.core.errors import OptionError
 from hubel.models.catalogue import build_model, find
 from hubel.weights.create import is_file_name
 from hubel.weights.model_file import model_path, read_card
+from hubel.weights.own_class import OwnModel
 
 __all__ = ["Untrained", "parse_input_shape", "untrained"]
 
@@ -34,7 +35,9 @@ class Untrained(NamedTuple):
     description: str
 
 
-def untrained(model: nn.Module | str | Path, input_shapes: Sequence[Sequence[int]], *, verb: str) -> Untrained:
+def untrained(
+    model: nn.Module | str | os.PathLike[str], input_shapes: Sequence[Sequence[int]], *, verb: str
+) -> Untrained:
     """Build a network without weights, or take a module as it is.
 
     Args:
@@ -61,7 +64,9 @@ def untrained(model: nn.Module | str | Path, input_shapes: Sequence[Sequence[int
             card = read_card(model_path(Path(model)))
             p = card.preprocess
             shape: tuple[int, ...] = (p.channels, p.height, p.width)
-            return Untrained(card.create(), f"{card.model} in {model}", given or (shape,), find(card.model)[1].summary)
+            network = card.create(model.module if isinstance(model, OwnModel) else None)
+            described = f"the class {card.own.place}" if card.own else find(card.model)[1].summary
+            return Untrained(network, f"{card.model} in {model}", given or (shape,), described)
         title, variant = find(str(model))
         channels, height, width = given[0] if given else variant.shape
         network = build_model(title, in_channels=channels, input_size=(height, width))

@@ -67,7 +67,7 @@ def _gate_numbers(comparison: ModelComparison | None, failed: tuple[str, ...]) -
 
 
 def evaluate_file(
-    model: str | Path,
+    model: str | os.PathLike[str],
     data: str,
     *,
     split: str = "auto",
@@ -186,7 +186,9 @@ def evaluate_file(
     )
 
 
-def _open(model: str | Path, device: str, engine: str, *, tta: bool, costs: str | Path | None = None) -> Model:
+def _open(
+    model: str | os.PathLike[str], device: str, engine: str, *, tta: bool, costs: str | Path | None = None
+) -> Model:
     """Return a model of any kind, ready for `Task.evaluate`."""
     if is_exported(model) or engine != "auto":  # which `load` refuses for all others
         return load(model, device=device, tta=tta, engine=engine, costs=costs)

@@ -8,6 +8,7 @@ chosen once, which makes all heads together cheaper than the first.
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ class FoldsEvaluation(EvaluationResult):
 
 
 def evaluate_folds(
-    model: str | Path,
+    model: str | os.PathLike[str],
     data: str,
     folds: int = 5,
     *,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +80,7 @@ _WHOLE: dict[str, tuple[type[_PlaceScores], str | None]] = {
 }
 
 
-def load_explained(model: str | Path, *, device: str = "auto") -> Predictor:
+def load_explained(model: str | os.PathLike[str], *, device: str = "auto") -> Predictor:
     """Load a model to be explained: a classifier, or one that gives each pixel a class, or finds key points.
 
     Raises:

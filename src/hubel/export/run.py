@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hubel.export.compose import with_views
 from hubel.export.decoded import DECODED, decoded
 from hubel.export.formats import FORMATS, ExportFormat
 from hubel.export.onnx_graph import OPSET, Parity, check_answers, check_parity, check_scores, onnx_network
+from hubel.export.own_graph import check_own_graph
 from hubel.export.quantise import OnnxQuantiser, Quantised
 from hubel.export.sample import sample_images
 from hubel.inference.classifier import Classifier
@@ -67,7 +69,7 @@ class Export:
 
 
 def export(
-    model: str | Path,
+    model: str | os.PathLike[str],
     output: str | Path | None = None,
     *,
     form: str = "onnx",
@@ -114,6 +116,8 @@ def export(
     averaging = find_task(card.task).model(network, card, tta=True) if tta else None
     exact = onnx_network(network, card)
     compared = sample.check[:PARITY_IMAGES]
+    if card.own is not None:
+        check_own_graph(exact, card, compared)
     if card.dense in DECODED:
         parity = check_answers(network, card, decoded(exact, card), compared)
     else:
@@ -151,7 +155,12 @@ def export(
 
 
 def _output_path(
-    model: str | Path, output: str | Path | None, form: ExportFormat, *, made: str, data: str | Rooted | None
+    model: str | os.PathLike[str],
+    output: str | Path | None,
+    form: ExportFormat,
+    *,
+    made: str,
+    data: str | Rooted | None,
 ) -> Path:
     inputs = [model, data, *([model_path(Path(model))] if means_a_file(model) else [])]
     wanted = _default_path(model, made + form.suffix) if output is None else output
@@ -162,7 +171,7 @@ def _output_path(
     return path
 
 
-def _default_path(model: str | Path, suffix: str) -> Path:
+def _default_path(model: str | os.PathLike[str], suffix: str) -> Path:
     """Return the path beside a model file, or in the working directory for a network by its name."""
     if means_a_file(model):
         file = model_path(Path(model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hubel.core.errors import OptionError
 from hubel.core.packages import missing_package
@@ -15,13 +16,19 @@ from hubel.inference.dense_exported import DenseExported
 from hubel.inference.exported import Exported
 from hubel.inference.onnx_file import is_exported, read_onnx
 from hubel.weights.card import ModelCard
+from hubel.weights.own_class import OwnModel
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["load", "load_classifier", "read_any_card"]
 
 
 def load(
-    model: str | Path,
+    file: str | os.PathLike[str],
+    /,
     *,
+    model: nn.Module | None = None,
     device: str = "auto",
     tta: bool = False,
     engine: str = "auto",
@@ -30,9 +37,11 @@ def load(
     """Load a model for prediction.
 
     Args:
-        model: a model file, the folder of a run, or a file made by `hubel export`, which needs no torch; or a network
+        file: a model file, the folder of a run, or a file made by `hubel export`, which needs no torch; or a network
             with pretrained weights by its name, such as "efficientnet_lite0", or "resnet50.a1_in1k" for other weights
             than its default ones.
+        model: a module of the class that was trained, for a network of one's own: hubel imports no code that a file
+            names.
         device: cpu, cuda, mps or auto, for models that are not exported.
         tta: see `hubel.inference.tta`.
         engine: for exported files, one of `hubel.inference.engines.registry.ONNX_ENGINES`; "auto" is the fastest here.
@@ -46,27 +55,30 @@ def load(
         MissingPackageError: the model needs torch, and it is not installed.
         OptionError: the model names no classes, or an option does not suit it.
     """
-    if not isinstance(model, str | os.PathLike):
-        raise OptionError(f"model is a path or a name, not {model!r}")
-    if is_exported(model):
+    if not isinstance(file, str | os.PathLike):
+        raise OptionError(f"a model is a path or a name, not {file!r:.80}")
+    if model is not None:
+        file = OwnModel(file, model)
+    if is_exported(file):
+        if isinstance(file, OwnModel):
+            raise OptionError(f"{file} is an exported file, which needs no module; leave model= out")
         if device not in ("auto", "cpu"):
             raise OptionError(f"exported files run on the processor; --device {device} is for model files")
-        file = read_onnx(Path(model))
-        if file.card.dense:
-            _check_dense(file.card, tta=tta, costs=costs)
-            return DenseExported(file, engine=engine)
-        return _priced(Exported(file, engine=engine, tta=tta), costs)
+        exported = read_onnx(Path(file))
+        if exported.card.dense:
+            _check_dense(exported.card, tta=tta, costs=costs)
+            return DenseExported(exported, engine=engine)
+        return _priced(Exported(exported, engine=engine, tta=tta), costs)
     if engine != "auto":
-        raise OptionError(
-            f"engines are for exported files: {shell_command('hubel', 'export', model)}; models of torch have --device"
-        )
+        command = shell_command("hubel", "export", str(file))
+        raise OptionError(f"engines are for exported files: {command}; models of torch have --device")
     try:
         from hubel.inference.dense_predictor import DensePredictor  # brings torch, which exported files do without
         from hubel.inference.device import pick_device
         from hubel.inference.predictor import Predictor, load_network
     except ModuleNotFoundError as error:
         raise missing_package(error) from error
-    network, card = load_network(model)
+    network, card = load_network(file)
     network = network.to(pick_device(device))
     if card.dense:
         _check_dense(card, tta=tta, costs=costs)
@@ -75,7 +87,7 @@ def load(
 
 
 def load_classifier(
-    model: str | Path,
+    model: str | os.PathLike[str],
     *,
     device: str = "auto",
     tta: bool = False,
@@ -104,7 +116,7 @@ def _priced(classifier: Classifier, costs: str | Path | None) -> Classifier:
     return classifier
 
 
-def read_any_card(model: str | Path) -> ModelCard:
+def read_any_card(model: str | os.PathLike[str]) -> ModelCard:
     """Return the card of any model, named as for `load`, without its weights.
 
     Raises:

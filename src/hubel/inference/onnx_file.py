@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class OnnxFile:
     answers: bool = False
 
 
-def is_exported(model: str | Path) -> bool:
+def is_exported(model: str | os.PathLike[str]) -> bool:
     """Return whether a model is named by the ending of exported files."""
     return Path(model).suffix.lower() == ".onnx"
 

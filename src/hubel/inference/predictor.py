@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from hubel.nn.layers import channels_last
 from hubel.weights.card import ModelCard
 from hubel.weights.create import load_pretrained, means_a_file
 from hubel.weights.model_file import load_model, model_path
+from hubel.weights.own_class import OwnModel
 
 __all__ = ["Predictor", "known_network", "load_network", "load_predictor"]
 
@@ -67,17 +69,18 @@ class Predictor(Classifier):
         return rows(forward(network, pixels, self.card.preprocess), self.card)
 
 
-def load_predictor(model: str | Path, *, device: str = "auto", tta: bool = False) -> Predictor:
+def load_predictor(model: str | os.PathLike[str], *, device: str = "auto", tta: bool = False) -> Predictor:
     """Load a model as a network of torch; arguments and errors as in `hubel.load`, engines apart."""
     network, card = load_network(model)
     return Predictor(network.to(pick_device(device)), card, tta=tta)
 
 
-def load_network(model: str | Path) -> tuple[nn.Module, ModelCard]:
+def load_network(model: str | os.PathLike[str]) -> tuple[nn.Module, ModelCard]:
     """Return the network that a user names, on the CPU and in evaluation mode, and its card.
 
     Args:
-        model: a model file, or the folder of a run; or a name such as "resnet50" or "resnet50.a1_in1k".
+        model: a model file, or the folder of a run; or a name such as "resnet50" or "resnet50.a1_in1k"; or a file of a
+            network of one's own, with its module.
 
     Raises:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
@@ -87,6 +90,8 @@ def load_network(model: str | Path) -> tuple[nn.Module, ModelCard]:
     """
     if is_exported(model):
         raise OptionError(f"{model} is an exported file; this needs the model file that it was made from")
+    if isinstance(model, OwnModel):
+        return load_model(model_path(Path(model)), model=model.module)
     if means_a_file(model):
         return load_model(model_path(Path(model)))
     return load_pretrained(*known_network(str(model)))

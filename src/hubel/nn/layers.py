@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ __all__ = [
     "check_depth",
     "check_positive",
     "check_share",
+    "contiguous",
     "he_initialise",
     "needs_small_steps",
     "response_norm",
@@ -189,6 +191,7 @@ def _fit_to_sigmoids(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, *, first
 
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+_SATURATING = (nn.Tanh, nn.Sigmoid, nn.Softsign, nn.Hardsigmoid, nn.Hardtanh, ScaledTanh)
 _RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish)
 _WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 _SHALLOW = 3  # layers with weights that a rectified network may have without a norm, and still take large steps
@@ -207,7 +210,9 @@ def needs_small_steps(network: nn.Module) -> bool:
     layers = [layer for layer in network.modules() if isinstance(layer, (*_WEIGHTED, *_NORMS, *_RECTIFIERS))]
     if any(isinstance(layer, QuadraticOutput) for layer in network.modules()):
         return True
-    if not any(isinstance(layer, _RECTIFIERS) for layer in layers):
+    # A network without any layer for its activations calls functions, which are rectifiers more often than not.
+    saturating = any(isinstance(layer, _SATURATING) for layer in network.modules())
+    if saturating and not any(isinstance(layer, _RECTIFIERS) for layer in layers):
         return False
     norms = [place for place, layer in enumerate(layers) if isinstance(layer, _NORMS)]
     tail = [layer for layer in layers[norms[-1] if norms else 0 :] if isinstance(layer, _WEIGHTED)]
@@ -216,6 +221,35 @@ def needs_small_steps(network: nn.Module) -> bool:
     return len(tail) >= _TAIL
 
 
+class _ContiguousInput:
+    """A hook that hands a module its input in torch's default memory order."""
+
+    def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        # Not .contiguous(), for which images of one channel are in both orders; convolutions take theirs from strides.
+        default = torch.contiguous_format
+        return tuple(x.clone(memory_format=default) if isinstance(x, Tensor) else x for x in inputs)
+
+
+def contiguous(network: nn.Module) -> nn.Module:
+    """Let a network work in torch's default memory order, now and in its copies: `.view()` in its code may need that.
+
+    Args:
+        network: gets a hook.
+    """
+    if not _is_contiguous(network):
+        network.register_forward_pre_hook(_ContiguousInput())
+    return network
+
+
+def _is_contiguous(network: nn.Module) -> bool:
+    return any(isinstance(hook, _ContiguousInput) for hook in network._forward_pre_hooks.values())
+
+
 def channels_last(network: nn.Module) -> nn.Module:
-    """Convert a network's weights to channels-last memory order, in which convolutions run fastest."""
+    """Convert a network's weights to channels-last memory order, in which convolutions run fastest.
+
+    One that is `contiguous` stays as it is.
+    """
+    if _is_contiguous(network):
+        return network
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

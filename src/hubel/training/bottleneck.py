@@ -93,7 +93,7 @@ def measure_loading(data: Any, recipe: Recipe | None = None, *, seconds: float =
     check_range("--seconds", seconds, 0.001, 3600)
     plan = plan_training(data, recipe or Recipe())
     with training_context(plan):
-        network = plan.card.create().to(plan.device)
+        network = plan.create().to(plan.device)
         if isinstance(network, Neighbours):
             raise OptionError(f"{plan.card.model} is not trained by steps: it stores the images")
         trainer = build_trainer(plan, network)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hubel.core.errors import CheckpointError
 from hubel.core.files import is_whole, publish_folder, remove_leftovers, write_atomic
+from hubel.weights.model_file import unshared
 
 __all__ = ["Checkpoint", "load_newest", "save"]
 
@@ -56,7 +57,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
 
 def _files(checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
     for group, named in checkpoint.tensors.items():
-        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
+        plain = unshared({name: tensor.detach().cpu().contiguous() for name, tensor in named.items()})
         yield f"{group}.safetensors", to_bytes(plain)
     yield "progress.json", json.dumps(checkpoint.progress).encode()
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
+from torch import nn
 
 from hubel.core.errors import DataError
 from hubel.data.sources import Source
@@ -18,8 +19,10 @@ from hubel.data.sources.arrays import column_of, memory_source
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.models.catalogue import option_text
 from hubel.training.execute import execute
+from hubel.training.own_network import with_network
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
+from hubel.weights.own_class import OwnModel
 
 __all__ = ["ImageClassifier"]
 
@@ -28,7 +31,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An image classifier that works in `cross_val_score`, `GridSearchCV` and pipelines.
 
     Args:
-        model: name of the network. Default: a pretrained one for photos, convnet for many small images.
+        model: name of the network, or a network of one's own: any `nn.Module` that gives `(n, classes)`, of which a
+            copy is trained. Default: a pretrained one for photos, convnet for many small images.
         epochs: passes over the training images. Default: 15, and more of a small set.
         lr: the highest learning rate. Default: the optimizer's usual one.
         augment: augmentation policy: its name, or a .toml file. Default: what suits the images.
@@ -49,7 +53,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | nn.Module | None = None,
         *,
         epochs: int | None = None,
         lr: float | None = None,
@@ -78,9 +82,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: the images or labels cannot be used.
             KeyboardInterrupt: training was stopped by Ctrl-C or SIGTERM.
         """
-        recipe = Recipe.of(self.recipe).with_settings(
+        recipe, module = with_network(Recipe.of(self.recipe), self.model)
+        recipe = recipe.with_settings(
             task="classify",
-            model=self.model,
             epochs=self.epochs,
             lr=self.lr,
             augment=self.augment,
@@ -90,11 +94,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         source, values = _source(X, y)
         with tempfile.TemporaryDirectory(prefix="hubel-") as folder:
-            trained = execute(plan_training(source, recipe), Path(folder))
+            trained = execute(plan_training(source, recipe, module=module), Path(folder))
             if trained.stopped_by:
                 raise KeyboardInterrupt
             device = recipe.machine.device or "auto"
-            self.predictor_: Predictor = load_predictor(trained.path, device=device)
+            self.predictor_: Predictor = load_predictor(
+                trained.path if module is None else OwnModel(trained.path, module), device=device
+            )
         names = self.predictor_.classes
         self.classes_, first = _sorted([values.get(name, name) for name in names])
         self._order = first.tolist()

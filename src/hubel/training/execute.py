@@ -38,6 +38,7 @@ from hubel.training.transfer import TuningPlan, prepare_tuning
 from hubel.weights.card import ModelCard
 from hubel.weights.create import load_backbone
 from hubel.weights.model_file import load_model, save_model
+from hubel.weights.own_module import with_answer
 
 __all__ = ["OnEpoch", "TrainedModel", "build_trainer", "execute", "training_context"]
 
@@ -142,7 +143,7 @@ def build_trainer(plan: Plan, network: nn.Module) -> Trainer:
 
 def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:
     card, started = plan.card, time.monotonic()
-    network = card.create()
+    network = plan.create()
     if plan.backbone is not None:
         load_backbone(network, plan.backbone.name, plan.backbone.weights, card.preprocess)
     network = network.to(plan.device)
@@ -299,7 +300,7 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     cross-validation where only a head was trained.
     """
     started, task = time.monotonic(), plan.task
-    network, card = load_model(trained.path)
+    network, card = load_model(trained.path, model=plan.module)
     network = network.to(plan.device)
     logits, unseen, reject = trained.logits, trained.unseen, plan.recipe.network.reject
     own = None  # of the validation images, by the network itself; an engine of the frozen part may have rounded
@@ -316,6 +317,8 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
         folder.tell(sentence)
     seconds = {"calibration": measured - started, "novelty": time.monotonic() - measured}
     card = dataclasses.replace(card, reference=_reference(network, card, plan, own))
+    if card.own is not None:
+        card = dataclasses.replace(card, own=with_answer(card.own, network, card.preprocess))
     save_model(trained.path, network.state_dict(), card)
     notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
     return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})

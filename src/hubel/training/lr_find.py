@@ -199,7 +199,7 @@ def _start(plan: Plan) -> tuple[nn.Module, Labelled[Samples]]:
     """Return the network as training starts with it, and what it trains on."""
     torch.manual_seed(scalar(plan.loop.seed))
     if plan.transfer is None:
-        return plan.card.create().to(plan.device), plan.train
+        return plan.create().to(plan.device), plan.train
     tuning = prepare_tuning(plan, plan.transfer, lambda network: None, say)
     if tuning.tuned is None:
         raise OptionError(

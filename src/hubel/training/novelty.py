@@ -62,7 +62,8 @@ def add_novelty(
     if not reject or not task.knows_novelty:
         return card, ""
     if not isinstance(network, Network) or last_linear(network) is None:
-        return card, f"{card.model} ends in no linear layer, so that it never answers unknown"
+        reason = "is a class of your own" if card.own else "ends in no linear layer"
+        return card, f"{card.model} {reason}, so that it never answers unknown"
     held_out = 0 if unseen is None else len(unseen.features)
     fitted = None if unseen is None else fit_novelty(unseen.features, unseen.logits, reject=reject, seed=seed)
     if fitted is None:

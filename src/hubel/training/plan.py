@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from hubel.data.augment import Policy
 from hubel.data.balanced_order import balanced_order
@@ -152,6 +153,7 @@ class Plan:
         precision: of convolutions.
         threads: of the computation.
         notes: what a person should know.
+        module: the network as a user has built it; None for one of the catalogue.
     """
 
     recipe: Recipe
@@ -172,6 +174,11 @@ class Plan:
     precision: torch.dtype
     threads: int
     notes: tuple[str, ...]
+    module: nn.Module | None = field(default=None, repr=False)
+
+    def create(self) -> nn.Module:
+        """Build the network as training starts with it, but for pretrained weights; a copy of a user's own."""
+        return self.card.create(self.module)
 
     @property
     def preprocess(self) -> Preprocess:
@@ -186,4 +193,4 @@ class Plan:
     @property
     def learns(self) -> bool:
         """The network is trained by steps, rather than storing the images."""
-        return not isinstance(find(self.card.model)[1].layout, NeighboursLayout)
+        return self.module is not None or not isinstance(find(self.card.model)[1].layout, NeighboursLayout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +32,7 @@ from hubel.data.taught import Taught
 from hubel.evaluation.folds import assign_folds
 from hubel.features.views import views_policy
 from hubel.inference.costs import with_costs
-from hubel.inference.device import pick_device, pick_precision
+from hubel.inference.device import device_of, pick_device, pick_precision
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.inference.threads import probe_threads
 from hubel.metrics.imbalance import balance_record
@@ -51,10 +53,13 @@ from hubel.training.initial_weights import (
 )
 from hubel.training.network_input import choose_preprocess
 from hubel.training.optimization import balanced_loss, choose_balance, choose_loop, choose_loss, choose_optimizer
+from hubel.training.own_network import check_own_settings, own_preprocess, own_variant
 from hubel.training.plan import InitialBackbone, Plan, TransferPlan
 from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
 from hubel.weights.class_tree import parents_of
+from hubel.weights.own_class import OwnClass
+from hubel.weights.own_module import check_outputs
 
 __all__ = ["plan_training", "resolve"]
 
@@ -62,20 +67,24 @@ _ENOUGH_TO_SELECT = 50  # validation images; the accuracy on fewer is mostly noi
 _MOST_NAMES = 20  # of networks in a message
 
 
-def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
+def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None, module: nn.Module | None = None) -> Plan:
     """Open and index the data, and resolve the recipe. Whatever cannot work is refused here, before a run has a folder.
 
     Args:
         data: see `hubel.data.open_dataset`.
         recipe: the request.
         xo: settings of the built-in dataset "xo".
+        module: a network of a user's own, which is copied; None for one of the catalogue.
 
     Raises:
         DataError: the data cannot be used.
         UnknownNameError: there is no such network, option, policy, task or engine.
         OptionError: settings contradict each other, or the device is not there.
     """
-    task, named = _task(recipe), recipe.task is not None or recipe.network.model is not None
+    if module is not None:
+        check_own_settings(recipe, module)
+    task = _task(recipe) if module is None else find_task(recipe.task) if recipe.task else TASKS[0]
+    named = recipe.task is not None or recipe.network.model is not None
     _check_settings(task, recipe)
     pick_precision(recipe.machine.precision or "auto", pick_device(recipe.machine.device or "auto"))
     threads = recipe.data.loading_threads
@@ -91,15 +100,19 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None) -> Plan:
     )
     if not named and (found := _task_of_data(dataset, task)) != task:
         _check_settings(task := found, recipe)
-    return resolve(recipe, dataset, task)
+    return resolve(recipe, dataset, task, module)
 
 
-def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
+def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | None = None) -> Plan:
     """Decide everything that the recipe leaves open. Arguments and errors as for `plan_training`."""
-    name, variant = find(recipe.network.model or task.default_model or default_network(dataset, recipe))
-    options = options_of(name) | recipe.network.options
-    trunk = find(options["backbone"])[0] if "backbone" in options else ""
-    initial = find_initial_weights(recipe.transfer, *find(trunk or name))
+    trunk, initial = "", InitialWeights()
+    if module is not None:
+        name, variant = type(module).__name__, own_variant(task)
+    else:
+        name, variant = find(recipe.network.model or task.default_model or default_network(dataset, recipe))
+        options = options_of(name) | recipe.network.options
+        trunk = find(options["backbone"])[0] if "backbone" in options else ""
+        initial = find_initial_weights(recipe.transfer, *find(trunk or name))
     freeze = recipe.transfer.freeze or NONE
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
@@ -111,6 +124,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
     splits, val_taught = _splits(recipe, dataset, task, initial)
     taught = Taught.of(dataset.digests(splits.train))
     preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, task=task)
+    if module is not None:
+        preprocess = own_preprocess(module, preprocess)
     card = ModelCard(
         name,
         outputs,
@@ -135,11 +150,15 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         task=task.name,
         dense=variant.output if task.annotations else "",
         conditions=dataset.classes() if variant.conditional else (),
+        own=None if module is None else OwnClass.of(module),
     )
     policy_name = recipe.data.augment or task.augment or variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
-    with torch.device("meta"):
-        network = card.create()  # refuses options that cannot be built
+    with torch.device("meta") if module is None else nullcontext():
+        network = card.create(module)  # refuses options that cannot be built
+    if module is not None:
+        check_outputs(network, preprocess, len(outputs))
+        module = network
     transfer = _transfer(recipe, card, network, initial.weights, len(splits.train), policy_name)
     if recipe.data.folds is not None:
         _check_folds(recipe.data.folds, recipe, card, network, tuned=tuned)
@@ -193,7 +212,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         recipe=recipe,
         pinned=recipe.with_settings(
             task=task.name,
-            model=name,
+            model=name if card.own is None else card.own.place,
             weights=str(initial.weights or (backbone.weights if backbone else "none")),
             augment=policy.to_text() if policy_name.lower().endswith(".toml") else policy_name,
             epochs=loop.epochs,
@@ -222,6 +241,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task) -> Plan:
         precision=pick_precision(recipe.machine.precision or "auto", device),
         threads=threads,
         notes=(*dataset.index.notes(), *splits.notes, *initial.notes, *unequal, *busy),
+        module=module,
     )
 
 
@@ -254,6 +274,9 @@ def _task(recipe: Recipe) -> Task:
     if model is None:
         task = find_task(name) if name else TASKS[0]
     else:
+        if ":" in model:
+            own = model.rpartition(":")[2].rpartition(".")[2]
+            raise OptionError(f"{model} is a class of your own: hubel.train(data, model={own}(...)) in Python")
         exact, variant = find(model)
         fitting = [task for task in TASKS if task.output == variant.output]
         if not fitting:
@@ -360,7 +383,7 @@ def _check_smallest_batch(network: nn.Module, preprocess: Preprocess, images: in
     """Refuse steps of one image where a batch norm would see one value a channel, which has no variance.
 
     Args:
-        network: on the meta device.
+        network: left as it is.
         preprocess: of its input.
         images: that train.
         batch_size: images a step at most.
@@ -371,7 +394,7 @@ def _check_smallest_batch(network: nn.Module, preprocess: Preprocess, images: in
     if images // steps_per_epoch(images, batch_size) > 1 or not any(map(_is_batch_norm, network.modules())):
         return
     try:
-        network.train()(blank_input(preprocess, "meta"))
+        copy.deepcopy(network).train()(blank_input(preprocess, device_of(network)))
     except ValueError:
         raise OptionError(
             f"{counted(images, 'image')} in batches of {batch_size} make a step of one image, whose smallest maps have "

@@ -88,7 +88,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     Raises:
         DataError: one of these images taught the model: no result is written.
     """
-    network, card = load_model(trained.path)
+    network, card = load_model(trained.path, model=plan.module)
     network = network.to(plan.device)
     task, measured, splits = plan.task, plan.measured, plan.splits
     taught = Taught.read(card.provenance)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from hubel.core.errors import CheckpointError, HubelError, OptionError
 from hubel.core.files import remove_leftovers, user_path
@@ -25,6 +26,7 @@ from hubel.evaluation.folds import FoldsResult
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
 from hubel.training.folds import measure_run_in_folds
+from hubel.training.own_network import with_network
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
@@ -83,6 +85,7 @@ def train(
     data: Any,
     recipe: Recipe | Mapping[str, Any] | None = None,
     *,
+    model: str | nn.Module | None = None,
     out: str | Path | None = None,
     xo: XO | None = None,
     quiet: bool = False,
@@ -94,6 +97,8 @@ def train(
     Args:
         data: a folder, table, built-in dataset, or a pair (images, labels); see `hubel.data.open_dataset`.
         recipe: the settings, as a `Recipe` or a dict; what they leave open is decided from the data.
+        model: a network of one's own, any `nn.Module` that gives `(n, classes)`: a copy of it is trained, from the
+            weights that it has. Or the name of a network, as in the recipe.
         out: the folder of the run; a new one below `runs/` if not given.
         xo: settings of the images when `data` is "xo".
         quiet: print nothing; `log.txt` in the folder has all lines.
@@ -108,16 +113,24 @@ def train(
         raise OptionError(f"on_epoch is a function of one row of metrics, not {on_epoch!r:.80}")
     with silence() if quiet else nullcontext():
         target = None if out is None else _path("out", out)
-        return _train(data, Recipe.of(recipe), target, xo, on_epoch, time.monotonic() if started is None else started)
+        request, module = with_network(Recipe.of(recipe), model)
+        started = time.monotonic() if started is None else started
+        return _train(data, request, module, target, xo, on_epoch, started)
 
 
 def _train(
-    data: Any, recipe: Recipe, out: Path | None, xo: XO | None, on_epoch: OnEpoch | None, started: float
+    data: Any,
+    recipe: Recipe,
+    module: nn.Module | None,
+    out: Path | None,
+    xo: XO | None,
+    on_epoch: OnEpoch | None,
+    started: float,
 ) -> RunResult:
     if out is not None:
         _check_new(out)  # before the images are indexed
     out = output_folder(out, verb="train", inputs=(data,))
-    plan = plan_training(data, recipe, xo=xo)
+    plan = plan_training(data, recipe, xo=xo, module=module)
     check_weights(plan)
     seconds = {"indexing the images": time.monotonic() - started}
     name = f"{plan.dataset.source.name}-{plan.card.model}"
@@ -184,39 +197,47 @@ def data_location(data: Any, plan: Plan) -> str | None:
     return str(data) if "://" in str(data) else source.location or str(data)
 
 
-def resume(folder: str | Path | None = None, *, started: float | None = None) -> RunResult:
+def resume(
+    folder: str | Path | None = None, *, model: nn.Module | None = None, started: float | None = None
+) -> RunResult:
     """Go on with an unfinished run: the one in `folder`, or the newest one below `runs/`.
 
     Args:
         folder: of the run.
+        model: a module of the class that is trained, for a network of one's own.
         started: see `train`.
 
     Raises:
-        CheckpointError: there is no such run, it is finished, or its data has changed.
+        CheckpointError: there is no such run, it is finished, or its data has changed; or it trains a network of one's
+            own, and the module is missing or another one.
     """
     run = RunFolder(newest_unfinished() if folder is None else _path("folder", folder))
     run.config()  # before a lock is put where no run is
     with run.lock():
-        return _go_on(run, run.config(), time.monotonic() if started is None else started)
+        return _go_on(run, run.config(), model, time.monotonic() if started is None else started)
 
 
-def _go_on(run: RunFolder, config: Mapping[str, Any], started: float) -> RunResult:
+def _go_on(run: RunFolder, config: Mapping[str, Any], module: nn.Module | None, started: float) -> RunResult:
     if run.finished:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
-    plan = plan_of_run(run, config)
+    plan = plan_of_run(run, config, module)
     return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
 
 
-def plan_of_run(run: RunFolder, config: Mapping[str, Any]) -> Plan:
-    """Return the plan of a run, from its `config.json`.
+def plan_of_run(run: RunFolder, config: Mapping[str, Any], module: nn.Module | None = None) -> Plan:
+    """Return the plan of a run, from its `config.json`, and the module that it trains if that is a user's own.
 
     Raises:
-        CheckpointError: its data is gone or has changed, or its config.json has been edited.
+        CheckpointError: its data is gone or has changed, or its config.json has been edited; or the module is missing.
     """
     if config["data"] is None:
         raise CheckpointError(f"{run.path} was trained on arrays, which are gone; only runs on files can be resumed")
     recipe, xo = _request(run, config)
-    plan = plan_training(config["data"], recipe, xo=xo)
+    place = recipe.network.model or ""
+    if (":" in place) != (module is not None):
+        bring = f"your class {place}; in Python, bring a module of it: hubel.resume({str(run.path)!r}, model=...)"
+        raise CheckpointError(f"{run.path} trains {bring if ':' in place else f'{place} of the catalogue: no model='}")
+    plan = plan_training(config["data"], recipe, xo=xo, module=module)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
     return plan

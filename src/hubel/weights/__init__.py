@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hubel.weights.model_file import read_card as read_card
     from hubel.weights.model_file import save_model as save_model
     from hubel.weights.novelty_rule import NoveltyRule as NoveltyRule
+    from hubel.weights.own_class import OwnClass as OwnClass
+    from hubel.weights.own_class import OwnModel as OwnModel
     from hubel.weights.pretrained import Pretrained as Pretrained
     from hubel.weights.pretrained import find_weights as find_weights
     from hubel.weights.pretrained import list_weights as list_weights
@@ -34,6 +36,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.weights.imagenet": ("imagenet_classes", "imagenet_synsets"),
         "hubel.weights.model_file": ("load_model", "read_card", "save_model"),
         "hubel.weights.novelty_rule": ("NoveltyRule",),
+        "hubel.weights.own_class": ("OwnClass", "OwnModel"),
         "hubel.weights.pretrained": ("Pretrained", "find_weights", "list_weights"),
     },
 )

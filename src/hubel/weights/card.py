@@ -14,6 +14,7 @@ from hubel.data.preprocess import Preprocess
 from hubel.weights.class_tree import ClassTree
 from hubel.weights.coverage import CoverageTable
 from hubel.weights.novelty_rule import NoveltyRule
+from hubel.weights.own_class import OwnClass
 from hubel.weights.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ DENSE = ("maps", "boxes", "points")
 
 # Fields that files have only where they say something, so that other files stay as they were.
 _ONLY_IF_SET = (
-    "tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "shown_score", "skeleton", "conditions"
+    "tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "shown_score", "skeleton", "conditions",
+    "own",
 )  # fmt: skip
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference", "shown_score")
@@ -40,7 +42,7 @@ class ModelCard:
     """Description of a model.
 
     Attributes:
-        model: name of the network in the catalogue.
+        model: name of the network in the catalogue; of the class where `own` is set.
         classes: class names in the order of the outputs; empty if the outputs are images.
         preprocess: preprocessing of images to network inputs.
         options: options of the network that differ from the catalogue's.
@@ -63,6 +65,7 @@ class ModelCard:
         parents: the parent of a class, or of another parent, by name; empty where the classes have no hierarchy.
         conditions: names of the classes that an image can be asked for, in the order in which the network takes them;
             empty where it takes none.
+        own: class of the network, where it is not of the catalogue; None for all others.
 
     Raises:
         OptionError: a value is invalid.
@@ -88,6 +91,7 @@ class ModelCard:
     conditions: tuple[str, ...] = ()
     shown_score: float = 0.0
     skeleton: Skeleton | None = None
+    own: OwnClass | None = None
 
     def __post_init__(self) -> None:
         if not all(isinstance(name, str) for name in (*self.classes, *self.conditions)):
@@ -154,12 +158,22 @@ class ModelCard:
             return "multi_label" if self.provenance.get("multi_label") else "classify"
         return "reconstruct"
 
-    def create(self) -> nn.Module:
-        """Build the network with random weights.
+    def create(self, module: nn.Module | None = None) -> nn.Module:
+        """Build the network with random weights; one of a user's own class is a copy of the module, with its weights.
+
+        Args:
+            module: of that class; None for a network of the catalogue.
 
         Raises:
-            OptionError: it has no such options, or nothing that the rule of novelty could be computed from.
+            OptionError: it has no such options, or nothing that the rule of novelty could be computed from; or the
+                module is missing, or cannot take the images.
         """
+        if self.own is not None:
+            if module is None:
+                raise OptionError(f"{self.own.place} is a class of your own, which hubel never imports: give a module")
+            from hubel.weights.own_module import own_copy
+
+            return own_copy(module, self.preprocess)
         from hubel.models.catalogue import build_model
         from hubel.nn.freezing import last_linear
         from hubel.nn.network import Network
@@ -239,8 +253,9 @@ class ModelCard:
         rule = {"novelty": NoveltyRule.from_json(values["novelty"])} if values.get("novelty") is not None else {}
         asked = {"conditions": tuple(values.get("conditions", ()))}
         form = {"skeleton": Skeleton.from_json(values["skeleton"])} if values.get("skeleton") is not None else {}
+        own = {"own": OwnClass.from_json(values["own"])} if values.get("own") is not None else {}
         fixed = {"preprocess": preprocess, "classes": classes, "coverage": coverage}
-        return cls(**{**values, **fixed, **costs, **rule, **form, **asked})
+        return cls(**{**values, **fixed, **costs, **rule, **form, **asked, **own})
 
 
 def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -125,11 +126,11 @@ def is_tag(model: str, weights: str | Path) -> bool:
     return isinstance(weights, str) and weights in ("default", *(row.tag for row in list_weights(model)))
 
 
-def means_a_file(model: str | Path) -> bool:
+def means_a_file(model: str | os.PathLike[str]) -> bool:
     """Tell whether `model` is the path of a model file or a run folder, existing or not, rather than a network."""
     return is_file_name(model) or bool(set(str(model)) & {"/", "\\"})
 
 
-def is_file_name(weights: str | Path) -> bool:
+def is_file_name(weights: str | os.PathLike[str]) -> bool:
     """Tell whether `weights` is the path of a file, rather than a name from the catalogue."""
-    return isinstance(weights, Path) or weights.endswith(_FILES) or Path(weights).exists()
+    return isinstance(weights, os.PathLike) or weights.endswith(_FILES) or Path(weights).exists()

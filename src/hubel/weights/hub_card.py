@@ -103,6 +103,7 @@ def _page(card: ModelCard, circumstances: Mapping[str, str]) -> Iterator[str]:
         ("", "value"),
         [
             ("Network", card.model),
+            *([("Class", f"{card.own.place}, which the weights need and hubel never imports")] if card.own else []),
             ("Input", f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}"),
             *([("Classes", f"{len(card.classes):,}")] if card.classes else []),
             *([("Groups of classes", _groups(card))] if card.parents else []),

@@ -26,9 +26,10 @@ from hubel.core.files import write_atomic
 from hubel.core.shell import shell_command
 from hubel.weights.bounded_json import parse_json
 from hubel.weights.card import ModelCard
+from hubel.weights.own_module import check_answer
 from hubel.weights.safetensors_header import read_header
 
-__all__ = ["first_not_finite", "is_model_file", "load_model", "model_path", "read_card", "save_model"]
+__all__ = ["first_not_finite", "is_model_file", "load_model", "model_path", "read_card", "save_model", "unshared"]
 
 _FORMAT = 1
 _NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, like the digest
@@ -44,10 +45,20 @@ def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> No
     """Write a model file atomically. Equal weights and cards give equal bytes."""
     described = {**card.to_json(), "format": _FORMAT, "sha256": _NO_DIGEST}
     # Contiguous copies: the memory order of channels-last tensors would be stored, but not restored.
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())}
+    plain = unshared({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
     data = save(plain, {"hubel": json.dumps(described, sort_keys=True, allow_nan=False)})
     digest = hashlib.sha256(data).hexdigest()
     write_atomic(path, data.replace(_as_stored(_NO_DIGEST), _as_stored(digest), 1))
+
+
+def unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of which no two lie in the same memory, which safetensors refuses: layers may share weights."""
+    seen, apart = set[int](), dict[str, Tensor]()
+    for name, tensor in tensors.items():
+        memory = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return apart
 
 
 def model_path(path: Path) -> Path:
@@ -81,15 +92,24 @@ def is_model_file(path: Path) -> bool:
     return True
 
 
-def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
+def load_model(path: Path, *, model: nn.Module | None = None) -> tuple[nn.Module, ModelCard]:
     """Load the network of a model file, in evaluation mode, and its card.
 
+    Args:
+        path: of the file.
+        model: a module of the class that was trained, for a network of one's own: hubel imports no code that a file
+            names. It is copied; its weights do not matter.
+
     Raises:
-        ModelFileError: the file is missing, damaged, or was not written by hubel.
+        ModelFileError: the file is missing, damaged, or was not written by hubel; or its network is of a class of its
+            user's and the module is missing, or another one.
     """
     header = _header(path)
     card = _card(path, header)
+    _check_brought(path, card, model)
     try:
+        if model is not None:
+            return _own_network(path, header, card, model), card
         with torch.device("meta"):
             network = card.create().eval()
         if problem := _misfit(network.state_dict(), header) or _too_large(network, card):
@@ -104,6 +124,33 @@ def load_model(path: Path) -> tuple[nn.Module, ModelCard]:
         first = str(error).splitlines()[0]
         raise ModelFileError(f"{path} does not match its network {card.model!r}: {first}") from None
     return network, card
+
+
+def _check_brought(path: Path, card: ModelCard, model: nn.Module | None) -> None:
+    """Refuse a file of a user's own class without a module, and a module where none is needed."""
+    if card.own is not None and model is None:
+        raise ModelFileError(
+            f"{path} holds weights of a class of its user's, {card.own.name} of the module {card.own.module}, which "
+            f"hubel never imports; in Python, bring a module of it: hubel.load({str(path)!r}, "
+            f"model={card.own.short}(...)); an exported file needs none"
+        )
+    if card.own is None and model is not None:
+        raise ModelFileError(f"{path} holds the network {card.model!r} of the catalogue; leave model= out")
+
+
+def _own_network(path: Path, header: Mapping[str, Any], card: ModelCard, model: nn.Module) -> nn.Module:
+    """Return a copy of a user's module with the weights of a file, in evaluation mode."""
+    assert card.own is not None, "whoever calls has looked"
+    network = card.create(model).eval()
+    if problem := _misfit(network.state_dict(), header):
+        raise OptionError(problem)
+    tensors = load(_verified(path, header))
+    # Its buffers may be infinite on purpose, as masks are.
+    if name := first_not_finite({name: tensors[name] for name, _ in network.named_parameters()}):
+        raise OptionError(f"{name!r} contains NaN or infinite numbers")
+    network.load_state_dict(tensors)  # copied, so that weights that layers share stay shared
+    check_answer(card.own, network, card.preprocess)
+    return network
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:

@@ -1,4 +1,4 @@
-"""Numbers of the lesson on X and O against loops, its gradient against autograd, its training against what it claims."""
+"""Numbers of the lesson on X and O against loops, its gradient against autograd, its training against its claims."""
 
 from __future__ import annotations
 

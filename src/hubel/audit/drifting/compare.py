@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -130,7 +131,7 @@ class Drift:
 
 
 def drift(
-    model: str | Path,
+    model: str | os.PathLike[str],
     images: Any,
     *,
     data: str | Path | Rooted | None = None,
@@ -209,12 +210,12 @@ def compare_samples(
     )
 
 
-def _reference(model: str | Path, opened: Classifier, data: str | Path | Rooted | None) -> Reference:
+def _reference(model: str | os.PathLike[str], opened: Classifier, data: str | Path | Rooted | None) -> Reference:
     """Return the reference in the card, or that of the images that a user names."""
     card = opened.card
     if data is None:
         if not card.reference:
-            command = shell_command("hubel", "drift", model, "FOLDER", "--data", "DATA")
+            command = shell_command("hubel", "drift", str(model), "FOLDER", "--data", "DATA")
             raise OptionError(f"{model} keeps no statistics of its training images; name these: {command}")
         return read_reference(card.reference, len(card.classes))
     dataset = open_dataset(data, labelled=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ class MeasuredRobustness:
 
 
 def robustness_files(
-    model: str | Path,
+    model: str | os.PathLike[str],
     data: str | Rooted,
     *,
     baseline: str | Path | None = None,

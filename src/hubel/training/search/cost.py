@@ -115,7 +115,7 @@ def _median(ratios: list[float]) -> float:
 
 def _forward_seconds(plan: Plan) -> float:
     with training_context(plan):
-        network = plan.card.create().to(plan.device).eval()
+        network = plan.create().to(plan.device).eval()
         images = max(1, min(_MOST, _PIXELS // (plan.preprocess.height * plan.preprocess.width)))
         x = torch.cat([blank_input(plan.preprocess, plan.device)] * images)
         with evaluating(network):

@@ -206,7 +206,7 @@ def _tuned_values(plan: Plan) -> dict[str, Values]:
     transfer, loop, optimizer = plan.transfer, plan.loop, plan.optimizer
     assert transfer is not None
     with torch.device("meta"):
-        network = plan.card.create()
+        network = plan.create()
     known = boundaries(network) if isinstance(network, Network) else []
     place = known.index(transfer.lower) if transfer.lower in known else 0
     earlier = (known[place - 1],) if place > 1 else ()

@@ -16,11 +16,13 @@ export default function Page({ data, t, live }: LessonProps) {
   return (
     <>
       <Pooling t={t} start={data.map} />
+      <Shift t={t} start={data.map} />
       <Global t={t} start={data.maps} classes={data.classes} />
       <Threes t={t} threes={data.threes} />
       <Equal t={t} equal={data.equal} />
       <Stack t={t} text={text} onText={setText} scene={scene} />
-      <Effective t={t} data={data} live={live} text={text} />
+      <Effective t={t} data={data} />
+      <OwnField t={t} live={live} text={text} />
       <Depth t={t} vgg={data.vgg} />
     </>
   );
@@ -36,15 +38,12 @@ function Pooling({ t, start }: { t: T; start: Matrix }) {
   const [kind, setKind] = useState<Kind>("max");
   const [stride, setStride] = useState(2);
   const [place, setPlace] = useState<[number, number]>([0, 0]);
-  const [shift, setShift] = useState(1);
   const size = 2;
   const pooled = POOL[kind](map, { size, stride });
   const [row, column] = [Math.min(place[0], pooled.length - 1), Math.min(place[1], pooled[0]!.length - 1)];
   const seen = map.slice(row * stride, row * stride + size).flatMap((line) => line.slice(column * stride, column * stride + size));
   const first = start.slice(0, size).flatMap((line) => line.slice(0, size));
   const firstMean = mean([first]);
-  const after = POOL[kind](shifted(map, shift), { size, stride });
-  const same = after.flat().filter((value, index) => value === pooled.flat()[index]).length;
   return (
     <Step id="pool" title={t.text("pool.title")}>
       <p>{t("pool.text")}</p>
@@ -100,23 +99,38 @@ function Pooling({ t, start }: { t: T; start: Matrix }) {
           })}
         </p>
       </Panel>
+      <Slip k="lenet_pooling" />
+    </Step>
+  );
+}
+
+function Shift({ t, start }: { t: T; start: Matrix }) {
+  const [shift, setShift] = useState(1);
+  const pooled = maxPool(start);
+  const after = maxPool(shifted(start, shift));
+  const same = after.flat().filter((value, index) => value === pooled.flat()[index]).length;
+  return (
+    <Step id="shift" title={t.text("shift.title")}>
       <p>{t("pool.shift")}</p>
       <Panel id="pool-shifting">
         <Slider id="pool-shift" label={t.text("pool.by")} value={shift} min={0} max={2} step={1} onChange={setShift} />
         <Row>
-          <Grid values={shifted(map, shift)} label={t.text("pool.shifted")} />
+          <Figure caption={t("pool.shifted")}>
+            <Grid values={shifted(start, shift)} label={t.text("pool.shifted")} />
+          </Figure>
           <Sign>→</Sign>
-          <Grid
-            id="pool-shifted"
-            values={after}
-            mark={(r, c) => (after[r]?.[c] === pooled[r]?.[c] ? "result" : undefined)}
-            label={t.text("pool.result")}
-          />
+          <Figure caption={t("shift.pooled")}>
+            <Grid
+              id="pool-shifted"
+              values={after}
+              mark={(r, c) => (after[r]?.[c] !== undefined && after[r][c] === pooled[r]?.[c] ? "result" : undefined)}
+              label={t.text("shift.pooled")}
+            />
+          </Figure>
           <Result id="pool-same" label={t.text("pool.same", { of: after.flat().length })} value={same} />
         </Row>
         <p>{t("pool.tolerant")}</p>
       </Panel>
-      <Slip k="lenet_pooling" />
     </Step>
   );
 }
@@ -290,12 +304,10 @@ interface Measured {
   gradient: Matrix;
 }
 
-function Effective({ t, data, live, text }: { t: T; data: any; live: Live; text: string }) {
+function Effective({ t, data }: { t: T; data: any }) {
   const effective: Measured[] = data.effective;
   const [depth, setDepth] = useState(effective.at(-1)!.depth);
   const shown = effective.find((one) => one.depth === depth)!;
-  const own = useLive<{ networks: number; field: number; size: number; gradient: Matrix }>(live, "field");
-  const latest = own.rows.at(-1);
   return (
     <Step id="effective" title={t.text("effective.title")}>
       <p>{t("effective.text")}</p>
@@ -320,20 +332,28 @@ function Effective({ t, data, live, text }: { t: T; data: any; live: Live; text:
             <br />
             <Result id="effective-size" label={t.text("effective.size")} value={shown.size} digits={1} />
           </div>
+          <Plot
+            id="effective-plot"
+            label={t.text("effective.plot")}
+            xLabel={t.text("effective.depth")}
+            yLabel={t.text("effective.pixels")}
+            lines={[
+              { label: t.text("effective.theory"), points: effective.map((one) => [one.depth, one.field]) },
+              { label: t.text("effective.size"), points: effective.map((one) => [one.depth, one.size]) },
+            ]}
+          />
         </Row>
-        <Plot
-          id="effective-plot"
-          label={t.text("effective.plot")}
-          xLabel={t.text("effective.depth")}
-          yLabel={t.text("effective.pixels")}
-          lines={[
-            { label: t.text("effective.theory"), points: effective.map((one) => [one.depth, one.field]) },
-            { label: t.text("effective.size"), points: effective.map((one) => [one.depth, one.size]) },
-          ]}
-        />
         <p>{t("effective.root")}</p>
       </Panel>
-      <h3>{t("effective.own")}</h3>
+    </Step>
+  );
+}
+
+function OwnField({ t, live, text }: { t: T; live: Live; text: string }) {
+  const own = useLive<{ networks: number; field: number; size: number; gradient: Matrix }>(live, "field");
+  const latest = own.rows.at(-1);
+  return (
+    <Step id="own-stack" title={t.text("effective.own")}>
       <LiveOnly live={live} t={t}>
         <p>{t("effective.own_text", { stack: <code>{text}</code> })}</p>
         <LiveControls
