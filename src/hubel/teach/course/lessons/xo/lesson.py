@@ -61,8 +61,8 @@ def train_xo(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Train the network of the lesson live.
 
     Args:
-        asked: `rate`, 0.01 to 10; `noise`, the share of inverted pixels, 0 to 0.1; `start`, chosen or random, the latter with a
-            `seed`, 0 to 9.
+        asked: `rate`, 0.01 to 10; `noise`, the share of inverted pixels, 0 to 0.1; `start`, chosen or random,
+            the latter with a `seed`, 0 to 9.
 
     Yields:
         `step`, `loss`, and now and then `right`, the number of training drawings that are classified correctly, with
