@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser, browser
-from lesson_page import AXE, LessonPage
+from served_lesson import AXE, LessonPage
 
 from hubel.studio.course.server import running_course
 from hubel.studio.settings import ServerSettings

@@ -57,8 +57,6 @@ def test_both_languages_say_the_same(lesson: str) -> None:
         assert text.strip(), key
         assert korean[key].strip(), key
         assert placeholders(text) == placeholders(korean[key]), f"{lesson}: {key}"
-        formulas = [set(re.findall(r"\$([^$]*)\$", one)) for one in (text, korean[key])]
-        assert formulas[0] == formulas[1], f"{lesson}: {key} has other formulas in Korean"
     if lesson != "(shared)":
         assert {"title", "summary"} <= set(english)
 

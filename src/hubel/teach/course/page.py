@@ -52,7 +52,7 @@ def served_page(name: str | None, lang: str | None) -> str:
     return _html(name, lang, head, _payload(name, lang, LESSONS, live=True))
 
 
-def exported_page(name: str | None, lang: str | None, bundle: Bundle, beside: Sequence[str]) -> str:
+def exported_page(name: str | None, lang: str | None, bundle: Bundle, beside: Sequence[str] = LESSONS) -> str:
     """Return the same page as one self-contained file, without live computations.
 
     Args:
