@@ -62,7 +62,7 @@ export default function Page({ data, t, live }: LessonProps) {
         </Panel>
         <Question id="floor" ask={t("floor.ask")}>
           <p>{t("floor.answer", { floor: n(data.floor, 3) })}</p>
-          <Formula tex={"H = -\\frac{1}{n} \\sum_i ( x_i \\log x_i + (1 - x_i) \\log (1 - x_i) )"} />
+          <Formula tex={"h(x) = -x \\log x - (1 - x) \\log (1 - x)"} />
         </Question>
       </Step>
       <Draw data={data} t={t} live={live} weights={latest?.weights} decoder={trained} />

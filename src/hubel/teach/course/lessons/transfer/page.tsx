@@ -145,6 +145,8 @@ function Training({ data, t, live }: { data: any; t: T; live: LessonProps["live"
   );
 }
 
+const BILLION = 1e9;
+
 function Stored({ data, t }: { data: any; t: T }) {
   const [images, setImages] = useState(300);
   const [epochs, setEpochs] = useState(20);
@@ -159,7 +161,14 @@ function Stored({ data, t }: { data: any; t: T }) {
       <Panel>
         <Slider id="images" label={t.text("stored.images")} value={images} min={30} max={3000} step={10} onChange={setImages} />
         <Slider id="epochs" label={t.text("stored.epochs")} value={epochs} min={1} max={100} step={1} onChange={setEpochs} />
-        <Bars id="costs" label={t.text("stored.title")} bars={[{ label: t.text("stored.each"), value: each }, { label: t.text("stored.once"), value: once }]} />
+        <Figure caption={t("stored.unit")}>
+          <Bars
+            id="costs"
+            label={t.text("stored.title")}
+            bars={[{ label: t.text("stored.each"), value: each }, { label: t.text("stored.once"), value: once }]}
+            format={(value) => n(value / BILLION, 1)}
+          />
+        </Figure>
         <Row>
           <Result id="saved" label={t.text("stored.ratio")} value={each / once} digits={1} />
           <Result id="stored-bytes" label={t.text("stored.bytes")} value={(images * data.features * 4) / 2 ** 20} digits={2} />
