@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from hubel.tasks.losses import LossSettings
 
-__all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionObjective", "Reconstructor"]
+__all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionModel", "ReconstructionObjective"]
 
 _SHOWN = 10  # images that are drawn above their reconstructions
 
@@ -145,7 +145,7 @@ class ReconstructionEvaluation(Evaluation):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reconstructor:
+class ReconstructionModel:
     """An autoencoder with its card.
 
     Attributes:
@@ -193,13 +193,13 @@ class Reconstruction(Task):
         """
         if tta:
             raise OptionError(f"{card.model} reconstructs images and has no scores to average; leave out --tta")
-        return Reconstructor(network=network, card=card)
+        return ReconstructionModel(network=network, card=card)
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> ReconstructionEvaluation:
         """Measure an autoencoder: each reconstruction is compared with its image."""
         from hubel.inference.forward import forward, output_batches  # what only evaluates exported files does without
 
-        assert isinstance(model, Reconstructor)
+        assert isinstance(model, ReconstructionModel)
         preprocess, network = images.preprocess, model.network
         errors = reconstruction_errors(
             (preprocess.normalise(batch.pixels), logits) for batch, logits in output_batches(network, images)
