@@ -17,6 +17,7 @@ from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.taught import Taught
 from hubel.evaluation.gates import Gates, ModelComparison, compare_evaluations, failed_gates
+from hubel.evaluation.notebook import evaluation_html
 from hubel.evaluation.write import evaluation_json, write_evaluation
 from hubel.inference.costs import with_costs
 from hubel.inference.load import load
@@ -61,6 +62,10 @@ class EvaluationResult:
         """Return the content of `metrics.json`."""
         numbers = evaluation_json(self.evaluation, split=self.split, taught=self.taught)
         return numbers | _gate_numbers(self.comparison, self.failed)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the numbers, the confusion matrix, and notes."""
+        return evaluation_html(self.evaluation, self.split, self.folder, [*self.failed, *self.notes])
 
 
 def _gate_numbers(comparison: ModelComparison | None, failed: tuple[str, ...]) -> dict[str, Any]:
