@@ -13,7 +13,7 @@ export function texFormula(source: string, block = false): VNode {
 }
 
 const SIGNS: Record<string, string> = {
-  times: "×", cdot: "·", le: "≤", ge: "≥", ne: "≠", approx: "≈", to: "→", partial: "∂", nabla: "∇", infty: "∞",
+  times: "×", cdot: "·", le: "≤", ge: "≥", ne: "≠", approx: "≈", to: "→", leftarrow: "←", partial: "∂", nabla: "∇", infty: "∞",
   pm: "±", lfloor: "⌊", rfloor: "⌋", lceil: "⌈", rceil: "⌉", dots: "…", odot: "⊙", oplus: "⊕", in: "∈", mid: "|",
 };
 const LETTERS: Record<string, string> = {
@@ -84,6 +84,7 @@ class Reader {
       return <mo>{BIG[name]}</mo>;
     }
     if (name === "," || name === ";" || name === " ") return <mspace width="0.25em" />;
+    if (name === "quad") return <mspace width="1em" />;
     if (name === "left" || name === "right") return null;
     return <mo stretchy={false}>{name}</mo>;
   }

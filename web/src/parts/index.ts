@@ -1,4 +1,4 @@
-export { n } from "../app/numbers";
+export { n, percent } from "../app/numbers";
 export { useCourse, type Facts, type LessonProps } from "../app/context";
 export type { Live } from "../app/live";
 export type { Lang, T } from "../app/translate";

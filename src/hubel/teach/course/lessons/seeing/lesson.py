@@ -14,8 +14,15 @@ from hubel.core.errors import OptionError
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.shapes import Shapes, draw_shapes
 from hubel.teach.course.lesson import Lesson
+from hubel.teach.course.lessons.xo.training import (
+    DRAWINGS,
+    RATE,
+    chosen_weights,
+    confusions,
+    references,
+    train_drawings,
+)
 from hubel.teach.course.photos import pack, read_photo
-from hubel.teach.walkthrough.lesson import REFERENCES, chosen_weights, train_drawings, xo_images
 
 if TYPE_CHECKING:
     from hubel.inference.predictor import Predictor
@@ -32,13 +39,14 @@ _CANVAS = Shapes(size=192, objects=4, clutter=2)
 
 def seeing_numbers() -> Mapping[str, Any]:
     """Compute what the page shows without a server."""
-    (x, o), _ = xo_images(REFERENCES)
-    training = train_drawings(chosen_weights())
+    x, o = references()
+    *_, trained = train_drawings(chosen_weights(), DRAWINGS, RATE)
+    counts = confusions(trained.weights, DRAWINGS)["drawn"]["network"]
     return {
         "x": x,
         "o": o,
-        "weights": asdict(training.weights),
-        "accuracy": training.accuracy("drawn", "network"),
+        "weights": asdict(trained.weights),
+        "accuracy": counts.trace() / counts.sum(),
         "canvas": pack(draw_shapes(_CANVAS, 8)[0]),
         "model": MODEL,
     }

@@ -1,4 +1,4 @@
-"""Small network of the walkthrough in plain numpy: forward pass, loss, and the gradient by the formulas on the page.
+"""Small network of the lesson in plain numpy: forward pass, loss, and the gradient by the formulas on the page.
 
 Two convolutions: 3 patterns of 3x3 pixels, ReLU, 2x2 max pooling, 2 arrangements of 3x3x3 values, ReLU, flatten, two
 sigmoid outputs. A match is the sum of products divided by the number of pixels under the pattern.
