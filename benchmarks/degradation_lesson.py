@@ -1,7 +1,7 @@
 """The live experiment of the lesson `residual`, timed: four networks learn the digits within two minutes on two cores.
 
-Claim: the plain network of 56 layers ends with a training error at least 15 points above that of 20 layers, the residual
-one within 2 points; all four together take less than 120 seconds on two cores.
+Claim: the plain network of 56 layers ends with a training error at least 15 points above that of 20 layers, the
+residual one within 2 points; all four together take less than 120 seconds on two cores.
 Run: python benchmarks/degradation_lesson.py
 """
 
