@@ -193,6 +193,28 @@ def test_data_flow_of_a_module() -> None:
     ]
 
 
+class ToAndFro(nn.Module):
+    """Two modules that are called twice each, in both orders, and two lists whose layers alternate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        self.left = nn.ModuleDict({"a": nn.Conv2d(3, 3, 1), "b": nn.Conv2d(3, 3, 1)})
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.two(self.one(x)) + self.one(self.two(x))
+        x = self.blocks[0](self.left["a"](x))
+        return self.blocks[1](self.left["b"](x))
+
+
+@pytest.mark.parametrize("depth", ["network", "stage", "block"])
+def test_data_that_goes_to_and_fro(depth: str) -> None:
+    drawing = hubel.draw(ToAndFro(), (3, 8, 8), depth=depth)
+    assert_legible(drawing)
+    assert everything(drawing.picture)[2] == set(range(len(follow(ToAndFro(), (3, 8, 8)).steps)))
+
+
 def test_masks_keep_their_type() -> None:
     """Of a comparison, shape inference needs the type: masks are true or false, as those of shifted windows."""
 
@@ -275,6 +297,7 @@ def test_part_and_label() -> None:
     [
         ({"depth": "blok"}, UnknownNameError, "no depth is called 'blok'; did you mean block"),
         ({"part": "stage9"}, UnknownNameError, "no part is called 'stage9'; did you mean stage"),
+        ({"part": "stem.0.conv"}, OptionError, "stem.0.conv is a single layer, or no image passes it"),
     ],
 )
 def test_mistakes_are_named(arguments: dict[str, str], error: type[Exception], message: str) -> None:
