@@ -271,11 +271,12 @@ def test_other_classes_and_channels_keep_all_other_weights(name: str) -> None:
     varying = Varying(make)
     weights = {key: torch.rand_like(value.float()).to(value.dtype) for key, value in make(5, 3).state_dict().items()}
     # Layers that see all pixels at once, or make them, cannot be adapted; the first convolution of an encoder can.
-    first = "stages.0.0.weight" if family_of(name) in ("vae", "gan") else "stages.0.0.conv"
+    firsts = {"vae": "stages.0.0.weight", "gan": "stages.0.0.weight", "stack": "stages.0.conv1"}
+    first = firsts.get(family_of(name), "stages.0.0.conv")
     fresh = {
         key
         for key in varying.channels
-        if family_of(name) in ("baselines", "autoencoder", "vae", "gan") and first not in key
+        if family_of(name) in ("baselines", "autoencoder", "vae", "gan", "stack") and first not in key
     }
     for classes, channels in ((7, 3), (5, 1), (5, 4)):
         network = make(classes, channels)

@@ -12,6 +12,7 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.models.catalogue import build_model, find
+from hubel.models.stack_table import is_stack_file, read_stack_file
 from hubel.weights.create import is_file_name
 from hubel.weights.model_file import model_path, read_card
 from hubel.weights.own_class import OwnModel
@@ -60,6 +61,11 @@ def untrained(
         part = "; its network is .network" if isinstance(getattr(model, "network", None), nn.Module) else ""
         raise OptionError(f"a model is a module, a name or a path, not {type(model).__name__}{part}")
     with torch.device("meta"):
+        if is_stack_file(model):
+            channels, height, width = given[0] if given else find("stack")[1].shape
+            text, size = read_stack_file(Path(model)), (height, width)
+            network = build_model("stack", in_channels=channels, input_size=size, options={"layers": text})
+            return Untrained(network, str(model), given or ((channels, height, width),), "a table of layers")
         if is_file_name(model):
             card = read_card(model_path(Path(model)))
             p = card.preprocess

@@ -15,6 +15,7 @@ EXAMPLES = (
     "hubel train photos.csv --model resnet20 --max-minutes 10",
     "hubel train digits --model lenet5",
     "hubel train PHOTOS --model convnet --options.filters 16,32,64 --options.dense 128",
+    "hubel train xo --model net.toml",
     "hubel train xo --xo.size 15 --xo.noise 0.05 --loss bce",
     "hubel train PHOTOS --task reconstruct",
     "hubel train PHOTOS --config runs/PHOTOS-efficientnet_lite0-1/config.json --epochs 50",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import re
 import types
 import typing
@@ -40,6 +41,7 @@ FAMILIES = (
     "neighbours",
     "lenet",
     "convnet",
+    "stack",
     "alexnet",
     "vgg",
     "nin",
@@ -198,6 +200,8 @@ def option_text(value: Any) -> str:
     >>> option_text((16, 32)), option_text(0.5)
     ('16,32', '0.5')
     """
+    if isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value)):
+        return json.dumps(value)  # a table of layers
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -227,6 +231,8 @@ def _parse(option: str, kind: Any, value: Any) -> Any:
             return booleans[str(value).lower()]
     else:
         try:
+            if kind is str:
+                return option_text(value)
             if kind is not int or float(value) == int(value):
                 return kind(value)
         except (TypeError, ValueError, OverflowError):

@@ -7,12 +7,14 @@ from dataclasses import replace
 from torch import nn
 
 from hubel.core.errors import OptionError
+from hubel.core.files import user_path
 from hubel.data.preprocess import Preprocess
+from hubel.models.stack_table import is_stack_file, read_stack_file
 from hubel.models.variant import InputShape, Variant
 from hubel.tasks.task import Task
 from hubel.training.recipe import Recipe
 
-__all__ = ["check_own_settings", "own_preprocess", "own_variant", "with_network"]
+__all__ = ["check_own_settings", "own_preprocess", "own_variant", "with_network", "with_table"]
 
 _CHANNELS = (1, 3)  # grey and colour
 
@@ -29,6 +31,21 @@ def with_network(recipe: Recipe, model: object) -> tuple[Recipe, nn.Module | Non
         what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise OptionError(f"model is a name, or a module such as MyNet(); not {what}")
     return recipe.with_settings(model=model), None
+
+
+def with_table(recipe: Recipe) -> Recipe:
+    """Return the recipe with the table of layers itself, where it names a file of one.
+
+    Raises:
+        OptionError: the file cannot be read, or is no table of layers.
+    """
+    if not is_stack_file(path := recipe.network.model):
+        return recipe
+    assert path is not None, "None is no file"
+    if recipe.network.options:
+        raise OptionError(f"options are of networks of the catalogue; write them into {path}")
+    name = "stack_autoencoder" if recipe.task == "reconstruct" else "stack"
+    return recipe.with_settings(model=name, options={"layers": read_stack_file(user_path(path))})
 
 
 def check_own_settings(recipe: Recipe, module: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import user_path
+from hubel.core.language import LANGUAGES
 from hubel.core.ranges import check_range
 
 __all__ = [
@@ -78,9 +80,16 @@ def _plain(name: str, value: Any, kind: str) -> Any:
     if kind.startswith("str") and isinstance(value, str | os.PathLike):
         return os.fspath(value)
     if kind.startswith("dict") and isinstance(value, Mapping):
-        return {str(key): ",".join(map(str, v)) if isinstance(v, list | tuple) else str(v) for key, v in value.items()}
+        return {str(key): _option_text(option) for key, option in value.items()}
     wanted = next(word for start, word in _WORDS.items() if kind.startswith(start))
     raise OptionError(f"{name} is {wanted}, not {value!r}")
+
+
+def _option_text(value: Any) -> str:
+    """Return an option of a network as text; a table of layers as JSON."""
+    if isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value)):
+        return json.dumps(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 _WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a name", "dict": "a table"}
@@ -154,8 +163,9 @@ class NetworkSettings(_Settings):
     """The network.
 
     Attributes:
-        model: name of the network; `hubel models` lists them. Default: efficientnet_lite0, convnet for many small
-            images, autoencoder_28 to reconstruct, and cvae to generate.
+        model: name of the network; `hubel models` lists them; or a file with a table of layers, .toml or .json.
+            Default: efficientnet_lite0, convnet for many small images, autoencoder_28 to reconstruct, and cvae to
+            generate.
         options: options of the network, such as --options.filters 16,32; `hubel models NAME` lists them.
         reject: share of the images of the classes that a classifier may take for images of none of them, so that it
             can answer "unknown" to those that are; 0 for a model that never does.
@@ -248,19 +258,21 @@ class OptimizationSettings(_Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSettings(_Settings):
-    """The computer: device, precision, threads, checkpoints.
+    """The computer: device, precision, threads, checkpoints, and the language that it reports in.
 
     Attributes:
         device: cpu, cuda or mps. Default: the fastest one that is there.
         precision: of convolutions: float32 or bfloat16. Default: bfloat16 where the hardware has units for it.
         threads: of the computation. Default: every core that no other program uses.
         checkpoint_minutes: time between two checkpoints inside an epoch; 0 makes one at every step.
+        lang: language of the report: en or ko.
     """
 
     device: str | None = None
     precision: str | None = _choice(None, "float32", "bfloat16")
     threads: int | None = _number(None, 1, 1024)
     checkpoint_minutes: float = _number(5.0, 0, _MOST)
+    lang: str = _choice("en", *LANGUAGES)
 
 
 @dataclass(frozen=True, init=False)

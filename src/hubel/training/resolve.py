@@ -53,7 +53,7 @@ from hubel.training.initial_weights import (
 )
 from hubel.training.network_input import choose_preprocess
 from hubel.training.optimization import balanced_loss, choose_balance, choose_loop, choose_loss, choose_optimizer
-from hubel.training.own_network import check_own_settings, own_preprocess, own_variant
+from hubel.training.own_network import check_own_settings, own_preprocess, own_variant, with_table
 from hubel.training.plan import InitialBackbone, Plan, TransferPlan
 from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
@@ -81,6 +81,7 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None, module: nn
         UnknownNameError: there is no such network, option, policy, task or engine.
         OptionError: settings contradict each other, or the device is not there.
     """
+    recipe = with_table(recipe)
     if module is not None:
         check_own_settings(recipe, module)
     task = _task(recipe) if module is None else find_task(recipe.task) if recipe.task else TASKS[0]

@@ -22,6 +22,7 @@ from hubel.training.recipe_file import modern
 
 __all__ = ["RunFolder", "RunSummary", "differing_settings", "newest_unfinished", "summarise_runs"]
 
+_LONGEST = 40  # letters of an option
 _EVENTS = "events.out.tfevents.*"
 _CONFIG = {"hubel", "data", "xo", "recipe", "fingerprint"}  # what a run's config.json has at least
 
@@ -196,8 +197,14 @@ def differing_settings(runs: Sequence[RunSummary]) -> list[str]:
 
 def _short(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"{name}={text}" for name, text in value.items()) or "none"
+        return " ".join(f"{name}={_cut(str(text))}" for name, text in value.items()) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _cut(text: str) -> str:
+    """Return the start of an option's text, in one line: a table of layers is a page."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def _runs(configs: Iterable[Path]) -> Iterator[tuple[RunFolder, dict[str, Any]]]:

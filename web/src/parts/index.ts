@@ -22,4 +22,5 @@ export * from "./Slider";
 export * from "./Slip";
 export * from "./Step";
 export * from "./Toggle";
+export * from "./packed";
 export * from "./useLive";
