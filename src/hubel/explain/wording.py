@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from hubel.core.language import find_language, table
 from hubel.core.progress import say_notes
-from hubel.core.sentences import sentences
 from hubel.plots.legend import ColourScale, Legend
 from hubel.plots.style import MISSING, drawable
 
 __all__ = ["drawn_language", "legend", "words"]
 
+_PREFIX = "explain."  # of the keys in the tables of sentences
 # Colour maps by the meaning of the colours.
 _COLOURS = {
     "evidence": "inferno",
@@ -25,7 +26,7 @@ def words(key: str, language: str = "en", **values: object) -> str:
     >>> words("unit.field", w=7, h=5)
     'receptive field 7x5'
     """
-    return sentences("hubel.explain", language)[key].format(**values)
+    return table(language)[f"{_PREFIX}{key}"].format(**values)
 
 
 def legend(reading: str, *scales: str, language: str = "en") -> Legend:
@@ -43,7 +44,8 @@ def drawn_language(language: str) -> str:
     Raises:
         UnknownNameError: there is no such language.
     """
-    if MISSING not in drawable("".join(sentences("hubel.explain", language).values())):
+    ours = [text for key, text in table(find_language(language)).items() if key.startswith(_PREFIX)]
+    if MISSING not in drawable("".join(ours)):
         return language
     say_notes(["no font of this machine has Korean letters: the figures are in English; install Noto Sans CJK"])
     return "en"

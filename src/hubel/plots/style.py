@@ -37,10 +37,10 @@ MISSING = "\N{WHITE SQUARE}"
 
 
 def canvas(width: float, height: float, layout: Layout | None = "constrained") -> Figure:
-    """Return an empty figure of `width` by `height` inches, not registered with pyplot."""
-    from matplotlib.figure import Figure
+    """Return an empty figure of `width` by `height` inches, not registered with pyplot; notebooks show it."""
+    from hubel.plots.figure import ShownFigure
 
-    return Figure((width, height), dpi=DPI, facecolor="white", layout=layout)
+    return ShownFigure((width, height), dpi=DPI, facecolor="white", layout=layout)
 
 
 def drawable(text: str, *, limit: float = 1000.0) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
+from hubel.core.language import sentence, split_name
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.data.sources.listing import natural_key
@@ -100,7 +101,7 @@ class ReconstructionEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return the error in one sentence."""
         m = self.metrics
-        return f"{m.n:,} {split} images are reconstructed with a mean squared error of {m.mse:.4f} a pixel."
+        return sentence("reconstruct.headline", n=m.n, split=split_name(split), mse=m.mse)
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""
@@ -117,13 +118,13 @@ class ReconstructionEvaluation(Evaluation):
         m = self.metrics
         return [
             Tile(
-                name="Squared error",
+                name=sentence("tile.mse"),
                 value=f"{m.mse:.4f}",
-                meaning="mean of a pixel from 0 to 1",
+                meaning=sentence("tile.mse.means"),
                 interval=value_range(self.intervals["mse"]),
             ),
-            Tile(name="Cross-entropy", value=f"{m.bce:.4f}", meaning="mean of a pixel, nats"),
-            Tile(name="of a perfect copy", value=f"{m.entropy:.4f}", meaning="the lowest possible cross-entropy"),
+            Tile(name=sentence("tile.bce"), value=f"{m.bce:.4f}", meaning=sentence("tile.bce.means")),
+            Tile(name=sentence("tile.entropy"), value=f"{m.entropy:.4f}", meaning=sentence("tile.entropy.means")),
         ]
 
     def prediction_table(self) -> PredictionTable:
@@ -137,8 +138,8 @@ class ReconstructionEvaluation(Evaluation):
         return [
             Drawing(
                 name="reconstructions",
-                heading="Reconstructions",
-                caption="Above: images. Below: their reconstructions.",
+                heading=sentence("figure.reconstructions"),
+                caption=sentence("figure.reconstructions.text"),
                 figure=draw_reconstructions(originals, list(self.reconstructions), names),
             )
         ]

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bowl, centred, descend, squaredLoss, squaredLossGradient, stepsUntil, type Samples, type Weights } from "./descent";
+import { bowl, bowlGradient, bowlLoss, centred, descend, squaredLoss, squaredLossGradient, stepsUntil, type Samples, type Weights } from "./descent";
 
 const samples: Samples = {
   x: [[0.9, 0.2], [0.4, 0.6], [0.7, 0.7], [0.1, 0.5]],
@@ -9,9 +9,10 @@ const w: Weights = [0.3, -0.8];
 
 describe("the loss of two weights", () => {
   it("is quadratic, with its minimum where the gradient is zero", () => {
-    const { curvature: [a, b, d], minimum, lowest } = bowl(samples, 0.1);
-    const [u, v] = [w[0] - minimum[0], w[1] - minimum[1]];
-    expect(squaredLoss(samples, w, 0.1)).toBeCloseTo(lowest + (a * u * u + 2 * b * u * v + d * v * v) / 2, 12);
+    const shape = bowl(samples, 0.1);
+    const { minimum } = shape;
+    expect(bowlLoss(shape, w)).toBeCloseTo(squaredLoss(samples, w, 0.1), 12);
+    squaredLossGradient(samples, w, 0.1).forEach((part, i) => expect(bowlGradient(shape, w)[i]).toBeCloseTo(part, 12));
     for (const part of squaredLossGradient(samples, minimum, 0.1)) expect(part).toBeCloseTo(0, 12);
   });
   it("has the gradient of finite differences", () => {

@@ -60,6 +60,18 @@ export function bowl({ x, targets }: Samples, decay = 0): Bowl {
   };
 }
 
+/** The loss of a bowl: the same as `squaredLoss`, at a cost that does not depend on the number of samples. */
+export function bowlLoss({ curvature: [a, b, d], minimum, lowest }: Bowl, w: Weights): number {
+  const [u, v] = [w[0] - minimum[0], w[1] - minimum[1]];
+  return lowest + (a * u * u + 2 * b * u * v + d * v * v) / 2;
+}
+
+/** The gradient of a bowl: the same as `squaredLossGradient` over all samples. */
+export function bowlGradient({ curvature: [a, b, d], minimum }: Bowl, w: Weights): Weights {
+  const [u, v] = [w[0] - minimum[0], w[1] - minimum[1]];
+  return [a * u + b * v, b * u + d * v];
+}
+
 /** Subtract from each input its mean. */
 export function centred({ x, targets }: Samples): Samples {
   const [m1, m2] = [mean(x.map(([x1]) => x1)), mean(x.map(([, x2]) => x2))];
@@ -126,11 +138,12 @@ export interface DescentOptions extends OptimizerOptions {
 export function descend(samples: Samples, start: Weights, options: DescentOptions): Weights[] {
   const { optimizer, steps, decay = 0, batch, order } = options;
   const step = OPTIMIZERS[optimizer](options);
+  const shape = bowl(samples, decay);
   const path: Weights[] = [start];
   for (let i = 0; i < steps; i++) {
     const w = path.at(-1)!;
     const rows = batch && order ? Array.from({ length: batch }, (_, j) => order[(i * batch + j) % order.length]!) : undefined;
-    const by = step(squaredLossGradient(samples, w, decay, rows));
+    const by = step(rows ? squaredLossGradient(samples, w, decay, rows) : bowlGradient(shape, w));
     const next: Weights = [w[0] + by[0], w[1] + by[1]];
     if (!next.every((value) => Math.abs(value) < 1e6)) break;
     path.push(next);

@@ -257,4 +257,5 @@ class _Paths:
             return "auxiliary classifier"
         if first and not last.isdigit():
             return last.replace("_", " ")
-        return class_words(type(module).__name__)
+        words = class_words(type(module).__name__)
+        return words or (f"{parent.rpartition('.')[2]}.{last}".strip(".") if first else "")

@@ -22,7 +22,7 @@ export function Batches() {
     () => descend(samples, START, { optimizer: "sgd", rate, steps: STEPS, batch: batch < count ? batch : undefined, order: data.orders }),
     [samples, rate, batch, count, data],
   );
-  const losses = pathLosses(samples, path);
+  const losses = pathLosses(shape, path);
   const late = losses.slice(losses.length >> 1).map((loss) => loss - shape.lowest);
   return (
     <Step id="batches" title={t.text("batches.title")}>

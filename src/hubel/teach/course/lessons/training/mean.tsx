@@ -23,7 +23,7 @@ export function Mean() {
   const shape = useMemo(() => bowl(samples), [samples]);
   const rate = (share * 2) / shape.eigenvalues[0];
   const path = useMemo(() => descend(samples, START, { optimizer: "sgd", rate, steps: STEPS }), [samples, rate]);
-  const losses = useMemo(() => pathLosses(samples, path), [samples, path]);
+  const losses = useMemo(() => pathLosses(shape, path), [shape, path]);
   const steps = stepsUntil(losses, shape.lowest, ARRIVED);
   const errors = outputs(samples, START).map((y, i) => y - samples.targets[i]!);
   const same = samples.x.filter(([x1, x2], i) => errors[i]! * x1 * errors[i]! * x2 >= 0).length;

@@ -46,7 +46,7 @@ export function Optimizers() {
     () =>
       NAMES.map((name) => {
         const points = descend(samples, START, { optimizer: name, rate: rates[name], steps: STEPS });
-        const losses = pathLosses(samples, points);
+        const losses = pathLosses(shape, points);
         return { name, points, losses, steps: stepsUntil(losses, shape.lowest, ARRIVED) };
       }),
     [samples, shape, rates],

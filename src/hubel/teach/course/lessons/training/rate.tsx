@@ -19,7 +19,7 @@ export function Rate() {
   const [rate, setRate] = useState(0.1);
   const [start, setStart] = useState<Weights>([0, 0]);
   const path = useMemo(() => descend(samples, start, { optimizer: "sgd", rate, steps: STEPS }), [samples, start, rate]);
-  const losses = pathLosses(samples, path);
+  const losses = pathLosses(shape, path);
   const limit = 2 / shape.eigenvalues[0];
   const steps = stepsUntil(losses, shape.lowest, ARRIVED);
   const state = rate > limit ? "large" : steps < 0 ? "small" : rate * shape.eigenvalues[0] > 1 ? "zigzag" : "right";

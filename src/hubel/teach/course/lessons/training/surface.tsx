@@ -1,5 +1,5 @@
 import { useCourse } from "@parts";
-import { squaredLoss, type Bowl, type Samples, type Weights } from "@math";
+import { bowlLoss, type Bowl, type Weights } from "@math";
 
 interface Path {
   label: string;
@@ -96,8 +96,8 @@ export function Surface({ shape, paths, label, onStart, id }: Props) {
 }
 
 /** The losses along a path. */
-export function pathLosses(samples: Samples, path: Weights[], decay = 0): number[] {
-  return path.map((w) => squaredLoss(samples, w, decay));
+export function pathLosses(shape: Bowl, path: Weights[]): number[] {
+  return path.map((w) => bowlLoss(shape, w));
 }
 
 function clamp(value: number, low: number, high: number): number {

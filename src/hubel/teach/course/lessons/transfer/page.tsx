@@ -134,7 +134,7 @@ function Training({ data, t, live }: { data: any; t: T; live: LessonProps["live"
               head={[t("regime"), t("trainable"), t("frozen"), t("train.accuracy"), t("train.seconds")]}
               rows={counts.map((row) => {
                 const last = epochs.filter((epoch) => epoch.regime === row.regime).at(-1);
-                return [t(`regime.${row.regime}`), row.trainable, row.frozen, last ? 100 * last.accuracy : "", last ? Number(last.seconds.toPrecision(2)) : ""];
+                return [t(`regime.${row.regime}`), row.trainable, row.frozen, last ? Number((100 * last.accuracy).toFixed(1)) : "", last ? Number(last.seconds.toPrecision(2)) : ""];
               })}
             />
           )}
