@@ -84,7 +84,7 @@ def test_both_languages_have_the_same_commands_sections_and_links() -> None:
 def test_the_korean_is_korean() -> None:
     """Prose is Korean throughout and ends as a textbook's does, never in the colloquial polite form."""
     prose = re.sub(r"```.*?```|`[^`]*`|\[[^\]]*\]\([^)]*\)", "", KOREAN, flags=re.DOTALL)
-    assert not re.search(r"(?:요|니다)[.)\n]", prose)
+    assert not re.search(r"(?:요|[습입합됩]니다)[.)\n]", prose)
     for paragraph in re.split(r"\n{2,}", prose):
         if len(words := re.findall(r"[A-Za-z가-힣]+", paragraph)) > 4:
             assert sum(bool(re.search("[가-힣]", word)) for word in words) > len(words) / 2, paragraph

@@ -13,7 +13,7 @@ export default defineConfig({
   build: {
     outDir: here("../src/hubel/studio/course/assets"),
     emptyOutDir: true,
-    target: "es2022",
+    target: "es2023",
     modulePreload: false,
     cssCodeSplit: false,
     cssTarget: ["chrome123", "firefox120", "safari17.5"],

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from hubel.core.language import LANGUAGES, table
+from hubel.explain import METHODS
+from hubel.explain.wording import legend
+from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
 Call = Callable[..., Any]
 
@@ -62,6 +69,39 @@ def test_maps_units_filters_templates(hubel: Call, model: Path, photos: Path) ->
     assert pictures(Path("templates")) == {"templates.png"}
 
 
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_vector_formats_in_korean(hubel: Call, model: Path, photos: Path, form: str) -> None:
+    photo = photos / "red" / "1.png"
+    for folder in ("first", "again"):
+        assert hubel("explain", model, photo, "--format", form, "--lang", "ko", "--out", folder).code == 0
+    data = Path(f"first/1-gradcam.{form}").read_bytes()
+    assert data == Path(f"again/1-gradcam.{form}").read_bytes()
+    assert not pictures(Path("first"))
+    if form == "svg":
+        assert ElementTree.fromstring(data).tag.endswith("svg")
+    else:
+        assert data.startswith(b"%PDF-")
+
+
+def test_each_figure_says_how_to_read_it() -> None:
+    for language in LANGUAGES:
+        assert {f"explain.read.{name}" for name in METHODS} < set(table(language))
+    ours = {key for key in table("ko") if key.startswith("explain.read.")}
+    assert all(re.search("[가-힣]", table("ko")[key]) for key in ours)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_legends_stay_within_their_figure(language: str) -> None:
+    rows = [TileRow([ImageTile(np.zeros((4, 4), np.uint8))])]
+    for method in METHODS:
+        figure = draw_tiles(rows, "title", legend=legend(method, "evidence", language=language))
+        figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
+        width, height = figure.get_size_inches() * figure.dpi
+        assert all(box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height for box in boxes)
+        assert not any(a.overlaps(b) for number, a in enumerate(boxes) for b in boxes[:number])
+
+
 def test_embedding(hubel: Call, model: Path, photos: Path) -> None:
     answer = hubel("embed", model, photos)
     assert answer.code == 0
@@ -83,6 +123,7 @@ MISTAKES = {
     "RUN photos/red/1.png --patches photos": "--patches needs a unit, such as --unit stage3:17",
     "RUN photos/red/1.png --maps --compare": "choose one of --compare and --maps",
     "RUN --templates --class rad": "no class is called 'rad'; did you mean red?",
+    "RUN photos/red/1.png --lang fr": "--lang",
     "nowhere photos/red/1.png": "nowhere",
 }
 

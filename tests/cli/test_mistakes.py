@@ -174,10 +174,20 @@ def test_weights_that_are_finite_and_far_too_large(hubel: Call, photos: Path, mo
 def test_a_model_that_makes_images(hubel: Call, photos: Path) -> None:
     words = ["--task", "reconstruct", "--epochs", 1, "--threads", 1, "--out", "made"]
     assert hubel("train", photos, *words).code == 0
-    for words in (["predict", "made", photos / "red" / "1.png"], ["predict", "made/model.safetensors", photos]):
-        assert line(hubel(*words)) == (
-            "autoencoder_28 reconstructs images and predicts no classes; hubel evaluate MODEL DATA measures it"
-        )
+    photo = photos / "red" / "1.png"
+    assert line(hubel("explain", "made", photo)) == (
+        "autoencoder_28 reconstructs images and predicts no classes; hubel predict MODEL IMAGE --draw FOLDER shows "
+        "them, hubel evaluate MODEL DATA measures it"
+    )
+    assert line(hubel("predict", "made", photo, "--tta")).endswith(
+        "reconstructs images (its task is reconstruct): no --tta"
+    )
+    assert line(hubel("predict", "made", photo, "--labels", "x")) == (
+        "--labels is for models that find objects, pixels or points; made reconstructs images"
+    )
+    assert (
+        line(hubel("predict", "made", photo, "--sure", "0.9")) == "--sure is for classifiers; made reconstructs images"
+    )
 
 
 def test_missing_images(hubel: Call, model: Path, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from typing import cast
 import numpy as np
 import pytest
 
+from hubel.core.language import LANGUAGES, sentence
 from hubel.data.loading import Images
 from hubel.evaluation.report import Report, write_report
 from hubel.metrics.classification import measure_classification, measure_multilabel
 from hubel.metrics.figures import confusion_matrix
 from hubel.metrics.reconstruction import ReconstructionMetrics
+from hubel.metrics.report_items import FileGroup
 from hubel.plots.png import to_png
 from hubel.tasks.classify_evaluation import ClassificationEvaluation
 from hubel.tasks.multi_label import MultiLabelEvaluation
@@ -126,3 +128,54 @@ def test_leaves_out_what_is_not_there(tmp_path):
 
 def test_the_same_report_gives_the_same_bytes(tmp_path):
     assert read(tmp_path, metrics=single()) == read(tmp_path, metrics=single())
+
+
+def test_says_the_same_in_korean(tmp_path):
+    """Every sentence of a classifier's report is Korean; names of classes stay as they are, and the page stays safe."""
+    metrics = single()
+    parts = {"tiles": metrics.tiles(), "tables": metrics.report_tables(), "footnote": metrics.footnote()}
+    group = FileGroup(label=HOSTILE, prediction="猫", files=[("a.jpg", "62%")])
+    report = Report(
+        title=sentence("report.title", network="lenet5", data=HOSTILE),
+        headline=metrics.headline("test"),
+        facts=[(sentence("fact.seed"), "0")],
+        notes=[f"image {i}.jpg" for i in range(9)],
+        mistakes=[group],
+        **parts,
+    )
+    for language in LANGUAGES:
+        write_report(tmp_path / f"{language}.html", report, language=language)
+    english, korean = (Page((tmp_path / f"{name}.html").read_text(encoding="utf-8")) for name in LANGUAGES)
+    text = " ".join(" ".join(korean.text).split())
+    for said in (
+        "테스트 이미지 7장 가운데 57.1%를 바르게 분류했다",
+        "클래스별 성적",
+        "재현율 %",
+        "정밀도(precision)",
+        "시드(seed)",
+        "틀린 사진 1장",
+    ):
+        assert said in text
+    assert HOSTILE in text
+    assert not {tag for tag, _ in korean.elements} & {"script"}
+    named = {
+        *NAMES,
+        "bad",
+        "Top-1",
+        "Top-5",
+        "F1",
+        "Wilson",
+        "Guo",
+        "et",
+        "al.",
+        "nat",
+        "a.jpg",
+        "predictions.csv",
+        "image",
+    }
+    left = [
+        line
+        for line in korean.text
+        if re.search("[A-Za-z]{3}", line) and line in english.text and not any(one in line for one in named)
+    ]
+    assert left == []

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def slide_over(image: Any, kernel: Any, stride: int = 1) -> np.ndarray:
     )
 
 
-def test_kernels(page: LessonPage) -> None:
+def test_kernels(page: LessonPage, tmp_path: Path) -> None:
     page.open("kernels")
     page.type("row-kernel", "-2")
     page.type("row-values", "7", 4)
@@ -121,7 +122,14 @@ def test_kernels(page: LessonPage) -> None:
     page.slide("photo-divisor", 2)
     same_picture(page, numbers / 18, scene)
 
-    grey = np.rint(scene.mean(2))
+    own = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)  # as large as the page shows it
+    Image.fromarray(own).save(tmp_path / "own.png")
+    field = page.tab.call("Runtime.evaluate", expression=page.part("photo-own", "input"))["result"]["objectId"]
+    page.tab.call("DOM.setFileInputFiles", files=[str(tmp_path / "own.png")], objectId=field)
+    page.tab.wait(f"{page.part('photo-after')}.width === 160")
+    same_picture(page, numbers / 18, own)
+
+    grey = np.rint(own.mean(2))
     row, column = int(page.value("pixel-row")) + 3, int(page.value("pixel-column"))
     page.slide("pixel-row", 3)
     seen = grey[row - 1 : row + 2, column - 1 : column + 2]

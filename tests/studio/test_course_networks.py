@@ -1,4 +1,7 @@
-"""The lessons on networks in a browser, opened from disk: what they ask to do, and the numbers that come of it."""
+"""The lessons on networks in a browser: what they ask to do, and the numbers that come of it.
+
+They are opened from disk; what is computed live is asked of the server.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import pytest
 from browser import CHROMIUM, Browser, browser
 
 from hubel.studio.course.bundle import read_bundle
+from hubel.studio.course.server import running_course
+from hubel.studio.settings import ServerSettings
 from hubel.teach.course.page import exported_page
 
 Open = Callable[[str, str], Browser]
@@ -97,3 +102,88 @@ def test_classics(open_lesson: Open, lang: str) -> None:
 
     set_input(page, "[data-id=stack-layers]", 2)
     becomes(page, lambda: values(page, "[data-id=stack-weights]"), [18 * 64 * 64, 25 * 64 * 64])
+
+
+@pytest.mark.parametrize("lang", ["en", pytest.param("ko", marks=pytest.mark.slow)])
+def test_residual(open_lesson: Open, lang: str) -> None:
+    page = open_lesson("residual", lang)
+    a, w1 = np.array([3.0, 0, 1]), np.array([[1.0, -1, 0], [0, 2, 1], [-1, 0, 1]])
+    b1, w2, b2 = np.array([0.0, -1, 0]), np.array([[1.0, 0, 1], [0, -1, 0], [-1, -1, 0]]), np.array([0.0, 0, 1])
+    set_input(page, "[data-id=block-a]", 3)
+    set_input(page, "[data-id=block-a]", 1, 2)
+    set_input(page, "[data-id=block-w1]", 2, 4)
+    for scale in (1.0, 0.5, 0.0):
+        set_input(page, "[data-id=scale]", scale)
+        z2 = scale * (w2 @ np.maximum(scale * (w1 @ a + b1), 0) + b2)
+        becomes(page, lambda: values(page, "[data-id=block-z2]"), z2)
+        becomes(page, lambda: values(page, "[data-id=block-plain]"), np.maximum(z2, 0))
+        becomes(page, lambda: values(page, "[data-id=block-residual]"), np.maximum(z2 + a, 0))
+    assert values(page, "[data-id=block-residual]") == a.tolist()  # weights of zero: the identity
+
+    choose(page, "[data-id=blocks]", 2)
+    set_input(page, "[data-id=slope]", 0.1)
+    becomes(page, lambda: value(page, "[data-id=chain-plain]"), 0.1**54)
+    becomes(page, lambda: value(page, "[data-id=chain-residual]"), 1.1**54)
+    choose(page, "[data-id=vanish]", 2)
+    page.wait("document.querySelectorAll('[data-id=vanish] .verdict.right').length === 1")
+    choose(page, "[data-id=batch-norm]", 0)
+    assert page.run("document.querySelectorAll('.live-only').length") == 2
+
+
+@pytest.mark.parametrize("lang", ["en", pytest.param("ko", marks=pytest.mark.slow)])
+def test_modules(open_lesson: Open, lang: str) -> None:
+    page = open_lesson("modules", lang)
+    set_input(page, "[data-id=mix-map-1]", -5)
+    set_input(page, "[data-id=mix-filters]", 3, 1)
+    maps = np.array([[[1, 2], [0, 3]], [[-5, 0], [1, 1]], [[2, 2], [5, 0]]])
+    for number, weights in enumerate(([1, 3, 1], [2, -1, 0])):
+        expected = np.tensordot(weights, maps, 1)
+        becomes(page, lambda number=number: values(page, f"[data-id=mix-result-{number}]"), expected.ravel())
+
+    becomes(page, lambda: values(page, "[data-id=squeezed]"), [120_422_400, 12_443_648])
+    set_input(page, "[data-id=narrow]", 32)
+    becomes(page, lambda: values(page, "[data-id=squeezed]"), [120_422_400, 28 * 28 * 32 * (192 + 25 * 32)])
+
+    page.run("document.querySelector('[data-id=module] input[value=\"5b\"]').click()")
+    reduced = 832 * (384 + 192 + 48 + 128) + 9 * 192 * 384 + 25 * 48 * 128
+    direct = 832 * (384 + 9 * 384 + 25 * 128)
+    becomes(page, lambda: values(page, "[data-id=module-macs]"), [reduced * 49, direct * 49])
+
+    for key, loss in (("main", 0.5), ("one", 3), ("two", 1)):
+        set_input(page, f"[data-id=loss-{key}]", loss)
+    becomes(page, lambda: value(page, "[data-id=loss-total]"), 0.5 + 0.3 * (3 + 1))
+
+    set_input(page, "[data-id=outside]", 512)
+    becomes(page, lambda: values(page, "[data-id=bottleneck-weights]"), [18 * 512**2, 2 * 512 * 128 + 9 * 128**2])
+
+    set_input(page, "[data-id=kernel]", 5)
+    set_input(page, "[data-id=filters]", 256)
+    becomes(page, lambda: value(page, "[data-id=separable-ratio]"), 100 * (1 / 256 + 1 / 25))
+
+    set_input(page, "[data-id=dense-layers]", 3)
+    set_input(page, "[data-id=dense-growth]", 5)
+    becomes(page, lambda: value(page, "[data-id=dense-maps]"), 3 + 3 * 5)
+
+    set_input(page, "[data-id=phi]", 2.5)
+    becomes(page, lambda: value(page, "[data-id=phi-depth]"), 1.2**2.5, rtol=1e-5)
+    becomes(page, lambda: value(page, "[data-id=phi-resolution]"), round(224 * 1.15**2.5))
+
+
+@pytest.mark.slow
+def test_live_gradients_and_degradation(tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with running_course(ServerSettings(port=0)) as address, browser(tmp_path) as page:
+        page.open(f"{address}/learn/residual?lang=en", 1280)
+        page.wait("document.querySelectorAll('[data-id=gradients-start]').length === 1", 60)
+        page.run("document.querySelector('[data-id=gradients-start]').click()")
+        page.wait("document.querySelectorAll('[data-id=training-norms] .series').length === 2", 60)
+        page.run("document.querySelector('[data-id=gradients-stop]').click()")
+        page.wait("document.querySelector('[data-id=gradients]').dataset.value === 'idle'")
+        page.wait("(document.querySelector('[data-id=degradation-start]').click(), true)")
+        page.wait("document.querySelectorAll('[data-id=gap-plain]').length === 1", 120)
+        page.wait("document.querySelector('[data-id=degradation]').dataset.value === 'idle'", 500)
+        assert page.run("document.querySelectorAll('.problem').length") == 0
+        assert value(page, "[data-id=gap-plain]") > 15
+        assert value(page, "[data-id=gap-residual]") < 2
+        assert page.said == []

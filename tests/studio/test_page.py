@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from browser import CHROMIUM, Browser, browser
 from colours import Client, Colours, picture
 from PIL import Image
 
+from hubel.core.errors import UnknownNameError
 from hubel.data.preprocess import Preprocess
 from hubel.inference.predictor import Predictor
 from hubel.models.catalogue import build_model
@@ -108,3 +110,39 @@ def test_a_damaged_photo_is_marked(page: Browser, url: str, tmp_path: Path) -> N
     page.drop(whole, "#drop")
     page.wait("document.getElementById('name').textContent === 'whole.jpg'")
     assert page.run("document.getElementById('damage').hidden")
+
+
+def test_page_speaks_korean_where_the_browser_does(page: Browser, url: str, tmp_path: Path) -> None:
+    client = Client(int(url.rpartition(":")[2]))
+    for wished, lang, title in (("ko-KR,en;q=0.5", "ko", "사진 분류하기"), ("de", "en", "Classify a photo")):
+        text = client("GET", "/", headers={"Accept-Language": wished}).body.decode()
+        assert f'<html lang="{lang}">' in text
+        assert f"<h1>{title}</h1>" in text
+    page.call("Emulation.setUserAgentOverride", userAgent="test", acceptLanguage="ko")
+    try:
+        page.said.clear()
+        page.open(url, 390)
+        page.wait("state.models.length === 2")
+        (photo := tmp_path / "photo.png").write_bytes(picture(size=(90, 60)))
+        page.drop(photo, "#drop")
+        page.wait(MAP)
+        assert page.run("document.title") == "사진 분류하기 · hubel"
+        assert page.run("document.getElementById('map-caption').textContent").startswith("신경망의 입력에서 “")
+        said = page.run("document.querySelector('main').innerText")
+        assert not re.search(
+            "[A-Za-z]{4}", re.sub(r"hubel|class \d|<img.*?>|photo.png|colours|onerror|alert|net", "", said)
+        ), said
+        assert page.said == []
+        photo.write_bytes(b"no image")
+        page.drop(photo, "#drop")
+        page.wait("document.getElementById('problem').textContent === '읽을 수 있는 이미지가 아니다.'")
+    finally:
+        page.call("Emulation.setUserAgentOverride", userAgent="test", acceptLanguage="en")
+
+
+def test_server_decides_the_language_if_asked_to() -> None:
+    with running_server({"colours": Colours()}, ServerSettings(port=0, lang="ko")) as url:
+        text = Client(int(url.rpartition(":")[2]))("GET", "/", headers={"Accept-Language": "en"}).body.decode()
+    assert '<html lang="ko">' in text
+    with pytest.raises(UnknownNameError, match="no language is called 'fr'"):
+        ServerSettings(lang="fr")

@@ -158,7 +158,7 @@ def test_one_place_resolves() -> None:
     calls = [line for line in found.stdout.splitlines() if "def resolve(" not in line and ".py:" in line]
     lines = [line for line in calls if not line.startswith("src/hubel/training/search/")]
     assert len(lines) == 1, lines
-    assert "return resolve(recipe, dataset, task)" in lines[0]
+    assert "return resolve(recipe, dataset, task, module)" in lines[0]
 
 
 def test_the_network_and_its_optimizer_suit_the_images() -> None:

@@ -8,6 +8,7 @@ from hubel.core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from hubel.analysis.compare import ComparedNetwork as ComparedNetwork
+    from hubel.analysis.compare import NetworkComparison as NetworkComparison
     from hubel.analysis.compare import compare_networks as compare_networks
     from hubel.analysis.dataflow import DataFlow as DataFlow
     from hubel.analysis.dataflow import Flow as Flow
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "hubel.analysis.compare": ("ComparedNetwork", "compare_networks"),
+        "hubel.analysis.compare": ("ComparedNetwork", "NetworkComparison", "compare_networks"),
         "hubel.analysis.dataflow": ("DataFlow", "Flow", "Step", "follow"),
         "hubel.analysis.drawing.draw": ("NetworkDrawing",),
         "hubel.analysis.drawing.svg": ("DRAWING_STYLE",),

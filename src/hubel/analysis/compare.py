@@ -16,11 +16,12 @@ from hubel.core.errors import HubelError
 from hubel.core.progress import say
 from hubel.models.catalogue import build_model, find, list_models
 from hubel.nn.evaluating import evaluating
+from hubel.plots.notebook import table_html
 from hubel.weights.create import is_file_name
 from hubel.weights.model_file import load_model, model_path
 from hubel.weights.pretrained import list_weights
 
-__all__ = ["ComparedNetwork", "compare_networks", "expand_patterns"]
+__all__ = ["ComparedNetwork", "NetworkComparison", "compare_networks", "expand_patterns"]
 
 _WARM_UP, _TIMED = 3, 15  # passes
 
@@ -58,6 +59,29 @@ class ComparedNetwork:
         }
 
 
+class NetworkComparison(list[ComparedNetwork]):
+    """Compared networks; at the end of a notebook's cell, a table of them."""
+
+    def _repr_html_(self) -> str:
+        return table_html(
+            ["network", "input", "parameters", "MACs", "weights (MiB)", "ImageNet top-1 (%)", "latency (ms)"],
+            [_cells(network) for network in self],
+        )
+
+
+def _cells(network: ComparedNetwork) -> list[str]:
+    costs = network.summary
+    return [
+        network.name,
+        "x".join(map(str, costs.inputs[0])),
+        f"{costs.params:,}",
+        f"{costs.macs:,}",
+        f"{costs.bytes / 2**20:.1f}",
+        "" if network.top1 is None else f"{network.top1:.1f}",
+        "" if network.latency_ms is None else f"{network.latency_ms:.1f}",
+    ]
+
+
 def expand_patterns(names: Sequence[str]) -> list[str]:
     """Replace patterns such as "vgg*" by the names of the networks that match."""
     expanded = []
@@ -67,7 +91,7 @@ def expand_patterns(names: Sequence[str]) -> list[str]:
     return expanded
 
 
-def compare_networks(names: Sequence[str], *, timed: bool = False) -> list[ComparedNetwork]:
+def compare_networks(names: Sequence[str], *, timed: bool = False) -> NetworkComparison:
     """Summarise networks, in the order of their names; one that cannot be summarised is left out, with a line.
 
     Args:
@@ -77,7 +101,7 @@ def compare_networks(names: Sequence[str], *, timed: bool = False) -> list[Compa
     Raises:
         HubelError: none of the networks can be summarised; the first of the reasons.
     """
-    rows = []
+    rows = NetworkComparison()
     faults: list[HubelError] = []
     for name in names:
         try:

@@ -61,10 +61,10 @@ class Traced(Tensor):
         return inferred(func, args, kwargs or {})
 
 
-def traced(shape: Sequence[int], field: Field | None, calls: list[Call]) -> Traced:
+def traced(shape: Sequence[int], field: Field | None, calls: list[Call], dtype: torch.dtype = torch.float32) -> Traced:
     """Create a traced tensor; no operator of the network, so none is counted."""
     with torch._C._DisableTorchDispatch():  # a quarter of the time that it takes under a dispatch mode
-        tensor = torch.empty(tuple(shape), device="meta").as_subclass(Traced)
+        tensor = torch.empty(tuple(shape), dtype=dtype, device="meta").as_subclass(Traced)
     tensor.field, tensor.calls = field, calls
     return tensor
 
@@ -96,7 +96,7 @@ def inferred(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
             return value
         if isinstance(value, Traced) and any(value is x for x in inputs):
             return value
-        return traced(value.shape, joint_field(value.shape, inputs), inputs[0].calls)
+        return traced(value.shape, joint_field(value.shape, inputs), inputs[0].calls, value.dtype)
 
     with torch._C.DisableTorchFunctionSubclass():
         args, kwargs = tree_map(unwrap, (tuple(args), dict(kwargs)))

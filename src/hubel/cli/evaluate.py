@@ -45,6 +45,7 @@ def evaluate(
     folds: int | None = None,
     unknown: Path | None = None,
     judge: str | None = None,
+    lang: Literal["en", "ko"] = "en",
     json: bool = False,
 ) -> int:
     """Evaluate a model on labelled images: accuracy overall and per class, confusions, calibration, highest losses.
@@ -82,6 +83,7 @@ def evaluate(
             the others.
         judge: a classifier, named as MODEL, that judges the images that a generative model makes: how many it names as
             they were asked for, and how far their features are from those of real images.
+        lang: language of the report.
         json: print the results as JSON instead of tables.
     """
     from hubel.cli.results import print_numbers
@@ -99,6 +101,7 @@ def evaluate(
         result = evaluate_file(
             model, data, split=split, root=root, out=out, device=device, tta=tta, engine=engine, costs=costs,
             gates=gates, coverage=coverage, sure=sure, unknown=unknown, judge=judge,
+            lang=lang,
         )  # fmt: skip
     elif (coverage, sure, unknown, judge) != (None,) * 4 or tta or engine != "auto" or gates != Gates() or costs:
         raise OptionError(
@@ -106,7 +109,7 @@ def evaluate(
             "--unknown, --judge and limits"
         )
     else:
-        result = evaluate_folds(model, data, folds, split=split, root=root, out=out, device=device)
+        result = evaluate_folds(model, data, folds, split=split, root=root, out=out, device=device, lang=lang)
     evaluation = result.evaluation
     if json:
         say_notes(result.notes)

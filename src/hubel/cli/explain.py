@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,7 +16,7 @@ EXAMPLES = (
     "hubel explain model.safetensors photo.jpg --maps",
     "hubel explain model.safetensors photo.jpg --maps --layer stage2.block1",
     "hubel explain model.safetensors photo.jpg --unit stage3:17 --patches PHOTOS",
-    "hubel explain model.safetensors --filters",
+    "hubel explain model.safetensors --filters --format svg --lang ko",
     "hubel explain runs/digits-linear-1 --templates --beside runs/digits-lenet5-1",
 )
 
@@ -37,6 +37,8 @@ def explain(
     beside: str | None = None,
     root: Root = None,
     out: Path | None = None,
+    form: Annotated[Literal["png", "svg", "pdf"], Parameter(name="--format")] = "png",
+    lang: Literal["en", "ko"] = "en",
     device: str = "auto",
 ) -> int:
     """Explain predictions and units: class-activation maps, feature maps, filters, patches, class templates.
@@ -57,7 +59,9 @@ def explain(
         templates: draw a template of each class: weights of a linear model, or images that maximise the class's output.
         beside: another model of the same classes, whose templates are drawn beside.
         root: folder that the paths of a table start at.
-        out: folder for figures (PNG) and arrays (.npy); runs/explain-MODEL-1, -2, ... if not given.
+        out: folder for figures and arrays (.npy); runs/explain-MODEL-1, -2, ... if not given.
+        form: file format of the figures.
+        lang: language of the figures' captions and legends, which say how to read them.
         device: cpu, cuda, mps or auto.
     """
     from hubel.cli.results import print_figures
@@ -77,13 +81,16 @@ def explain(
     predictor = load_explained(model, device=device)
     *shown, searched = with_root([*images, patches or ""], root)
     labels = [class_] if class_ else []
+    style = output.FigureStyle(form=form, language=lang)
     others = [load_explained(beside, device=device)] if beside else []
     actions = {
-        "compare": lambda: output.write_comparison(predictor, shown, out, label=class_, layer=layer),
-        "maps": lambda: output.write_activation_maps(predictor, shown, out, layer=layer),
-        "unit": lambda: output.write_unit(predictor, shown, unit or "", out, patches=searched or None),
-        "filters": lambda: output.write_filters(predictor, out, layer=layer),
-        "templates": lambda: output.write_templates([predictor, *others], labels, out),
-        "": lambda: output.write_explanations(predictor, shown, out, method=method, label=class_, layer=layer),
+        "compare": lambda: output.write_comparison(predictor, shown, out, label=class_, layer=layer, style=style),
+        "maps": lambda: output.write_activation_maps(predictor, shown, out, layer=layer, style=style),
+        "unit": lambda: output.write_unit(predictor, shown, unit or "", out, patches=searched or None, style=style),
+        "filters": lambda: output.write_filters(predictor, out, layer=layer, style=style),
+        "templates": lambda: output.write_templates([predictor, *others], labels, out, style=style),
+        "": lambda: output.write_explanations(
+            predictor, shown, out, method=method, label=class_, layer=layer, style=style
+        ),
     }
     return print_figures(actions["".join(chosen)]())

@@ -24,6 +24,7 @@ EXAMPLES = (
     "hubel predict model.onnx holiday/ --coverage 0.95",
     "hubel predict model.onnx holiday/ --sure 0.9",
     "hubel predict model.onnx holiday/ --shard 1/3 -o answers-1.csv",
+    "hubel predict runs/digits-autoencoder_28-1 drawing.png --draw reconstructed",
     "cat photo.jpg | hubel predict model.safetensors -",
     'find . -name "*.png" | hubel predict model.safetensors - --jsonl',
 )
@@ -52,7 +53,7 @@ def predict(
     labels: Path | None = None,
     root: Root = None,
 ) -> int:
-    """Predict the class of images, or the boxes, pixels or key points on them, as the model has learned it.
+    """Predict the class of images, or the boxes, pixels or key points on them, or reconstruct them, as the model does.
 
     Unreadable files are listed with the reason; the others are classified. A model that knows how new an image may be
     (hubel train --reject) says the novelty, about 0 for a typical image, and calls images above its threshold unknown:
@@ -87,7 +88,8 @@ def predict(
             pixels, 0 to 255).
         costs: CSV or TOML of what it costs to predict a class (column) where another one is true (row): the class of
             least expected cost comes first, whatever its score. none ignores the costs that the model has.
-        draw: folder for the images with what is found drawn on them: boxes, masks, key points.
+        draw: folder for the images with what is found drawn on them: boxes, masks, key points; of an autoencoder, for
+            each image beside its reconstruction.
         labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes and key points as text
             in YOLO's form.
         root: folder that the paths of a table start at.

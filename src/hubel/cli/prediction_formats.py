@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from hubel.cli.printing import csv_output, print_json
+from hubel.inference.reconstructor import ReconstructionLayout
 from hubel.inference.row_files import Layout, Row, RowLayout, write_csv
 
 __all__ = ["FORMATS"]
@@ -27,6 +28,9 @@ def _table(rows: Iterable[Row], layout: Layout) -> None:
     from hubel.cli.tables import print_table
     from hubel.core.progress import say
 
+    if isinstance(layout, ReconstructionLayout):
+        _reconstruction_table(rows)
+        return
     if not isinstance(layout, RowLayout):
         _dense_table(rows, layout)
         return
@@ -75,6 +79,23 @@ def _dense_table(rows: Iterable[Row], layout: Layout) -> None:
         shown.append((row["path"], f"{row['width']}x{row['height']}", found))
     if shown:
         print_table(["image", "size", "found"], shown)
+    for problem in problems:
+        say(problem)
+
+
+def _reconstruction_table(rows: Iterable[Row]) -> None:
+    """Print the error of each image's reconstruction."""
+    from hubel.cli.tables import print_table
+    from hubel.core.progress import say
+
+    shown, problems = [], []
+    for row in rows:
+        if row["error"] is not None:
+            problems.append(f"{'unreadable' if row['mse'] is None else 'damaged'}: {row['path']}: {row['error']}")
+        if row["mse"] is not None:
+            shown.append((row["path"], f"{row['mse']:.4f}"))
+    if shown:
+        print_table(["image", "mean squared error of a pixel"], shown)
     for problem in problems:
         say(problem)
 

@@ -11,6 +11,7 @@ from hubel.cli.printing import print_json, print_line, print_notes
 EXAMPLES = (
     "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS",
     "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS --quick",
+    "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS --only rotation,turn",
     "hubel robust runs/PHOTOS-efficientnet_lite0-1 PHOTOS --baseline runs/PHOTOS-linear-1",
 )
 
@@ -31,7 +32,7 @@ def robust(
     device: str = "auto",
     json: bool = False,
 ) -> int:
-    """Measure a model's robustness to noise, blur, weather, compression, shifts, crops and rotations.
+    """Measure a model's robustness to noise, blur, weather, compression, shifts, crops, rotations and turns.
 
     Apply the 15 corruptions of ImageNet-C at 5 severities, and simple corruptions with strengths in plain units.
 
@@ -39,7 +40,8 @@ def robust(
         model: a model file, the folder of a run, or a pretrained network by its name, as for hubel predict.
         data: labelled images, as for hubel train.
         baseline: another model to compare with on the same images (first / baseline).
-        only: corruptions to apply, such as shift,rotation,fog; all if not given.
+        only: corruptions to apply, such as shift,rotation,fog; all if not given. A turn is a
+            rotation by 60 to 180 degrees, upside down at the end.
         split: split of the images, as for hubel evaluate.
         images: largest number of images; 1,000 if not given, or 100 with --quick.
         quick: use fewer images, and three strengths of each corruption instead of five.

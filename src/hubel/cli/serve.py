@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -27,6 +27,7 @@ def serve(
     max_body_mib: int = 32,
     decode_mib: int = 160,
     watch: bool = False,
+    lang: Literal["en", "ko"] | None = None,
     engine: str = "auto",
     device: str = "auto",
 ) -> int:
@@ -53,6 +54,7 @@ def serve(
         decode_mib: largest memory for decoding one image, in MiB; it limits the number of pixels.
         watch: count predicted classes and confidence in /metrics, and raise an alarm there when the images no longer
             look like those of the training.
+        lang: language of the page; that of the browser if not given.
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
         device: cpu, cuda, mps or auto, for models that are not exported.
     """
@@ -80,6 +82,7 @@ def serve(
         max_bodies=max(max_body_mib * 2**20, ServerSettings.max_bodies),
         decode_memory=decode_mib * 2**20,
         watch=watch,
+        lang=lang or "",
     )
     give_back()
     loaded = load_models(models, device=device, engine=engine)

@@ -13,18 +13,18 @@ EXAMPLES = (
 
 
 def walkthrough(lesson: str = "xo", /, *, out: Path | None = None) -> int:
-    """Write a page that explains image classification from first principles, with every number computed.
+    """Write one lesson of the course as a page, a self-contained file that works without a connection.
 
-    It is one self-contained file about comparing pixels, matching patterns, ReLU, pooling, stacking, the loss, a
-    gradient step, and training.
+    The lesson xo explains image classification from first principles, with every number computed: comparing pixels,
+    matching patterns, ReLU, pooling, stacking, the loss, a gradient step, and training.
 
     Args:
-        lesson: xo, images of X and O.
-        out: HTML file to write; walkthrough-xo.html in this folder if not given.
+        lesson: lesson of the course; hubel learn lists them.
+        out: HTML file to write; walkthrough-LESSON.html in this folder if not given.
     """
-    from hubel.teach.walkthrough.page import write_walkthrough
+    from hubel.studio.course.bundle import read_bundle
+    from hubel.teach.course.export import export_lesson
 
     target = out or Path(f"walkthrough-{lesson}.html")
-    write_walkthrough(lesson, target)
-    print_line(f"page  {target}  (open it in any browser)")
+    print_line(f"page  {export_lesson(target, lesson, None, read_bundle())}  (open it in any browser)")
     return 0

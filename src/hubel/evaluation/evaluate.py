@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
+from hubel.core.language import find_language, sentence, split_name
 from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.taught import Taught
 from hubel.evaluation.gates import Gates, ModelComparison, compare_evaluations, failed_gates
+from hubel.evaluation.notebook import evaluation_html
 from hubel.evaluation.write import evaluation_json, write_evaluation
 from hubel.inference.costs import with_costs
 from hubel.inference.load import load
@@ -27,6 +29,7 @@ from hubel.tasks.classify_evaluation import measure_sure
 from hubel.tasks.generation_judge import measure_judged
 from hubel.tasks.prediction_sets import measure_coverage
 from hubel.tasks.task import Evaluation, Model
+from hubel.weights.card import ModelCard
 
 __all__ = ["EvaluationResult", "evaluate_file"]
 
@@ -60,6 +63,10 @@ class EvaluationResult:
         numbers = evaluation_json(self.evaluation, split=self.split, taught=self.taught)
         return numbers | _gate_numbers(self.comparison, self.failed)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the numbers, the confusion matrix, and notes."""
+        return evaluation_html(self.evaluation, self.split, self.folder, [*self.failed, *self.notes])
+
 
 def _gate_numbers(comparison: ModelComparison | None, failed: tuple[str, ...]) -> dict[str, Any]:
     compared = {"compared_with": comparison.to_json()} if comparison else {}
@@ -82,6 +89,7 @@ def evaluate_file(
     coverage: float | None = None,
     sure: float | None = None,
     judge: str | Path | None = None,
+    lang: str = "en",
 ) -> EvaluationResult:
     """Evaluate a model on a dataset and write a report.
 
@@ -103,13 +111,14 @@ def evaluate_file(
         coverage: measure prediction sets of this coverage, too; see `hubel.inference.Classifier.rank`.
         sure: measure the answers of which the model is as sure as this, too; likewise.
         judge: a classifier that is to judge the images that a generative model makes; see `hubel.load`.
+        lang: language of the report, "en" or "ko".
 
     Raises:
         HubelError: the model or the data cannot be used together, or a gate does not suit the model.
     """
     if not isinstance(model, str | os.PathLike):
         raise OptionError(f"model is a path or a name, not {type(model).__name__}")
-    gates = gates or Gates()
+    gates, lang = gates or Gates(), find_language(lang)
     out = output_folder(out, verb="evaluate", inputs=(model, data, unknown))  # first: nobody waits for what is refused
     opened = _open(model, device, engine, tta=tta, costs=costs)
     card, task = opened.card, find_task(opened.card.task)
@@ -153,26 +162,27 @@ def evaluate_file(
         notes = (*notes, *others.index.notes())
     failed = failed_gates(gates, evaluation, comparison)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
-    facts = {
-        "Model": str(model),
-        "Network": card.model,
-        "Data": f"{dataset.name}: {len(rows):,} {which} images",
-        **({} if others is None else {"Unknown images": f"{others.name}: {len(others.rows()):,} images"}),
-        "Left out": f"{len(dataset.index.reasons):,} unreadable",
-        **({"Temperature": f"{card.temperature:.3f}"} if card.classes else {}),
+    facts: dict[str, str] = {
+        sentence("fact.model"): str(model),
+        sentence("fact.network"): card.model,
+        sentence("fact.data"): sentence("run.evaluated", data=dataset.name, n=len(rows), split=split_name(which)),
+        **({} if others is None else {sentence("fact.unknown"): _counted(others)}),
+        sentence("fact.left_out"): sentence("run.unreadable", n=len(dataset.index.reasons)),
+        **({sentence("fact.temperature"): f"{card.temperature:.3f}"} if card.classes else {}),
         **prior_fact(card.provenance),
-        **({"Scores": f"mean over {VIEWS[card.preprocess.channels]}"} if tta or card.tta else {}),
-        **({"Compared": comparison.sentence()} if comparison else {}),
+        **({sentence("fact.scores"): _views(card)} if tta or card.tta else {}),
+        **({sentence("fact.compared"): comparison.sentence()} if comparison else {}),
     }
     report = write_evaluation(
         folder,
         evaluation,
-        title=f"{card.model} on {dataset.name}",
+        title=sentence("report.title", network=card.model, data=dataset.name),
         split=which,
         taught=taught,
         facts=facts,
         notes=[*(f"failed: {line}" for line in failed), *notes],
         numbers=_gate_numbers(comparison, failed),
+        language=lang,
     )
     return EvaluationResult(
         evaluation=evaluation,
@@ -184,6 +194,15 @@ def evaluate_file(
         comparison=comparison,
         failed=failed,
     )
+
+
+def _counted(dataset: Dataset) -> str:
+    return sentence("run.unknown", data=dataset.name, n=len(dataset.rows()))
+
+
+def _views(card: ModelCard) -> str:
+    """Return the views of an image over which scores are averaged."""
+    return sentence("run.scores", views=VIEWS[card.preprocess.channels])
 
 
 def _open(

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
+from hubel.core.language import find_language, plural, sentence
 from hubel.core.outputs import make_folder, output_folder
-from hubel.core.progress import counted
 from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
@@ -170,7 +170,13 @@ def measure_folds(
 
 
 def write_folds(
-    folder: Path, result: FoldsResult, *, title: str, facts: Mapping[str, str], notes: Sequence[str]
+    folder: Path,
+    result: FoldsResult,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    notes: Sequence[str],
+    language: str = "en",
 ) -> Path:
     """Write an evaluation in folds, as `write_evaluation` does; `predictions.csv` names the fold of each image."""
     return write_evaluation(
@@ -179,10 +185,11 @@ def write_folds(
         title=title,
         split=_SPLIT,
         taught=_NOBODY,
-        facts={**facts, "Folds": result.sentence()},
+        facts={**facts, sentence("fact.folds"): result.sentence()},
         notes=notes,
         columns={"split": [f"fold {number}" for number in result.fold.tolist()]},
         numbers=result.to_json(),
+        language=language,
     )
 
 
@@ -211,6 +218,7 @@ def evaluate_folds(
     out: Path | None = None,
     device: str = "auto",
     seed: int = 0,
+    lang: str = "en",
 ) -> FoldsEvaluation:
     """Cross-validate a last layer on the features of a network, and write a report with every image in it.
 
@@ -223,6 +231,7 @@ def evaluate_folds(
         out: a new folder below `runs/` if not given.
         device: where to compute the features.
         seed: another one divides the images otherwise.
+        lang: language of the report, "en" or "ko".
 
     Raises:
         OptionError: there are too few images, or layers below the head have learned from some of them.
@@ -233,6 +242,7 @@ def evaluate_folds(
     from hubel.inference.predictor import load_network
 
     check_range("folds", folds, 2, MOST_FOLDS, whole=True)
+    lang = find_language(lang)
     out = output_folder(out, verb="evaluate", inputs=(model, data))
     network, card = load_network(model)
     task = find_task(card.task)
@@ -248,14 +258,14 @@ def evaluate_folds(
     labelled = Labelled(images, task.targets(dataset, card.classes, rows))
     result = measure_folds(task, features, labelled, card, folds, seed=seed)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
-    facts = {
-        "Features": f"{card.model} of {model}",
-        "Data": f"{dataset.name}: {counted(len(rows), 'image')}, each by a head that has not seen it",
-        "Left out": f"{len(dataset.index.reasons):,} unreadable",
+    facts: dict[str, str] = {
+        sentence("fact.features"): sentence("run.features_of", network=card.model, model=model),
+        sentence("fact.data"): plural("run.left_out", len(rows), data=dataset.name),
+        sentence("fact.left_out"): sentence("run.unreadable", n=len(dataset.index.reasons)),
     }
     notes = tuple(dataset.index.notes())
-    title = f"{folds} folds of {dataset.name}"
-    report = write_folds(folder, result, title=title, facts=facts, notes=notes)
+    title = sentence("run.folds", n=folds, data=dataset.name)
+    report = write_folds(folder, result, title=title, facts=facts, notes=notes, language=lang)
     return FoldsEvaluation(
         evaluation=result.evaluation,
         split=_SPLIT,

@@ -9,10 +9,12 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 from hubel.core.files import write_atomic
+from hubel.core.language import in_language, plural, sentence
 from hubel.core.notes import Caution
 from hubel.metrics.report_items import FileGroup, ReportTable, Tile
 from hubel.metrics.tables import percent
@@ -51,12 +53,19 @@ class Report:
     footnote: str = ""
 
 
-def write_report(path: Path, report: Report) -> None:
-    """Write the report to `path`, atomically. The same report gives the same bytes."""
+def write_report(path: Path, report: Report, *, language: str = "en") -> None:
+    """Write the report to `path`, atomically. The same report gives the same bytes.
+
+    Args:
+        path: of the page.
+        report: its contents; each `Sentence` in it is written in `language`, all other text as it is.
+        language: one of `hubel.core.language.LANGUAGES`.
+    """
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent}
+    environment.filters |= {"percent": percent, "said": partial(in_language, language=language)}
+    environment.globals |= {"language": language, "sentence": sentence, "plural": plural}
     environment.tests["warning"] = lambda note: isinstance(note, Caution)
     source = files("hubel.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
     wrong = sum(len(group.files) for group in report.mistakes)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hubel.core.files import write_atomic, write_json
+from hubel.core.language import sentence
 from hubel.data.taught import Taught
 from hubel.evaluation.predictions import predictions_csv
 from hubel.evaluation.report import Report, write_report
@@ -33,6 +34,7 @@ def write_evaluation(
     drawings: Sequence[Drawing] = (),
     columns: Mapping[str, Sequence[Any]] | None = None,
     numbers: Mapping[str, Any] | None = None,
+    language: str = "en",
 ) -> Path:
     """Write metrics, tables, figures and a self-contained `report.html` into `folder`; return the report's path.
 
@@ -48,6 +50,7 @@ def write_evaluation(
         drawings: more figures, above those of the evaluation.
         columns: more columns of `predictions.csv`, by name, a value for each image.
         numbers: more entries of `metrics.json`.
+        language: of the report, one of `hubel.core.language.LANGUAGES`; the figures and the tables stay English.
     """
     for name, table in evaluation.files().items():
         write_atomic(folder / name, table)
@@ -58,7 +61,7 @@ def write_evaluation(
     report = Report(
         title=title,
         headline=headline or evaluation.headline(split),
-        facts=[*facts.items(), *([("Used in training", f"{seen:,} of these images")] if seen else [])],
+        facts=[*facts.items(), *([(sentence("fact.taught"), sentence("run.taught", n=seen))] if seen else [])],
         notes=[*notes, *evaluation.remarks(split)],
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
@@ -66,7 +69,7 @@ def write_evaluation(
         mistakes=evaluation.mistakes(),
         footnote=evaluation.footnote(),
     )
-    write_report(folder / "report.html", report)
+    write_report(folder / "report.html", report, language=language)
     # Last: a folder with metrics.json is a finished one.
     write_json(folder / "metrics.json", content)
     return folder / "report.html"

@@ -22,6 +22,7 @@ from hubel.inference.forward import reportable
 from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.inference.stream import batch_size
+from hubel.plots.png import to_png
 
 __all__ = ["Explanation", "TargetBatch", "explain", "method_for", "target_batches"]
 
@@ -43,6 +44,12 @@ class Explanation:
     label: str
     score: float
     map: NDArray[np.float32] = field(repr=False)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows: the image beside its overlay."""
+        from hubel.explain.figures import draw_explanation
+
+        return to_png(draw_explanation(self))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

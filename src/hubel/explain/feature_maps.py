@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hubel.explain.images import PreparedImage, to_input
 from hubel.explain.layers import maps_at, section_names
 from hubel.explain.untouched import untouched
+from hubel.explain.wording import legend, words
 from hubel.inference.predictor import Predictor
 from hubel.plots.colour_maps import apply_colour_map, apply_diverging_colour_map
 from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
@@ -46,7 +47,9 @@ def activation_maps(
         return {name: maps[0].float().cpu().numpy() for name, maps in maps_at(frozen, x, names).items()}
 
 
-def draw_activation_maps(image: PreparedImage, maps: Mapping[str, NDArray[np.float32]]) -> Figure:
+def draw_activation_maps(
+    image: PreparedImage, maps: Mapping[str, NDArray[np.float32]], *, language: str = "en"
+) -> Figure:
     """Draw each layer's maps, those of the highest variance first, with one colour scale per layer.
 
     Ten maps of each layer are drawn, or 60 of a single layer.
@@ -55,11 +58,13 @@ def draw_activation_maps(image: PreparedImage, maps: Mapping[str, NDArray[np.flo
     for name, values in maps.items():
         k, h, w = values.shape
         order = np.argsort(-values.std((1, 2)), kind="stable")[: _MOST if len(maps) == 1 else _PER_ROW]
-        label = f"{name}: {k} map{'s' if k > 1 else ''} of {w}x{h}" + (", highest variance first" if k > 1 else "")
+        label = words("maps.many" if k > 1 else "maps.one", language, layer=name, k=k, w=w, h=h)
         tiles = [ImageTile(_coloured(values[unit], values), f"{name}:{unit}", image.aspect) for unit in order.tolist()]
         for start in range(0, len(tiles), _PER_ROW):
             rows.append(TileRow(tiles[start : start + _PER_ROW], "" if start else label))
-    return draw_tiles(rows, "Activation maps", size=1.0)
+    scales = sorted({"signed" if values.min() < 0 else "activation" for values in maps.values()})
+    shown = legend("maps_signed" if "signed" in scales else "maps", *scales, language=language)
+    return draw_tiles(rows, words("maps.title", language), size=1.0, legend=shown)
 
 
 def _coloured(values: NDArray[Any], layer: NDArray[Any]) -> NDArray[np.uint8]:

@@ -13,7 +13,9 @@ from hubel.explain.comparison import MethodFaithfulness
 from hubel.explain.explanation import Explanation
 from hubel.explain.faithfulness import gaussian_blur
 from hubel.explain.heat_map import overlay
+from hubel.explain.wording import legend, words
 from hubel.plots.contact_sheet import contact_sheet
+from hubel.plots.legend import Legend
 from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
 if TYPE_CHECKING:
@@ -26,22 +28,25 @@ _FINE = ("integrated_gradients", "smoothgrad")
 _BLUR = 100  # the blur's sigma is this part of the shorter side
 
 
-def draw_explanation(explanation: Explanation) -> Figure:
-    """Draw the image beside its overlay, with the class and its score."""
-    image = explanation.image
+def draw_explanation(explanation: Explanation, *, language: str = "en") -> Figure:
+    """Draw the image beside its overlay, with the class and its score, and how to read it in a language."""
+    image, method = explanation.image, explanation.method
     row = TileRow(
         [
-            ImageTile(image.pixels, "network input", image.aspect),
-            _tile(explanation, f"{explanation.method}: evidence for “{explanation.label}”"),
+            ImageTile(image.pixels, words("explanation.input", language), image.aspect),
+            _tile(explanation, words("explanation.map", language, method=method, label=explanation.label)),
         ]
     )
-    return draw_tiles([row], f"{explanation.label}  {explanation.score:.1%}", size=3.0)
+    title = f"{explanation.label}  {explanation.score:.1%}"
+    return draw_tiles([row], title, size=3.0, legend=_legend(method, language))
 
 
 def draw_methods(
     explanations: Sequence[Sequence[Explanation]],
     faithfulness: Sequence[MethodFaithfulness] = (),
     title: str = "Methods",
+    *,
+    language: str = "en",
 ) -> Figure:
     """Draw one row per image: the image, then its overlay by each method, with the method's mean areas if given."""
     areas = {row.method: f"\n↑{row.insertion:.2f}  ↓{row.deletion:.2f}" for row in faithfulness}
@@ -51,15 +56,21 @@ def draw_methods(
         tiles = [ImageTile(first.image.pixels, f"{first.label} {first.score:.0%}", first.image.aspect)]
         tiles += [_tile(one, one.method + (areas.get(one.method, "") if last else "")) for one in group]
         rows.append(TileRow(tiles))
-    aside = "means over the images: ↑ insertion, higher is better; ↓ deletion, lower is better" if faithfulness else ""
-    return draw_tiles(rows, title, size=1.45, aside=aside)
+    aside = words("methods.aside", language) if faithfulness else ""
+    return draw_tiles(rows, title, size=1.45, aside=aside, legend=legend("methods", "evidence", language=language))
 
 
-def draw_sheet(explanations: Sequence[Explanation]) -> Figure:
-    """Draw a contact sheet of overlays."""
+def draw_sheet(explanations: Sequence[Explanation], *, language: str = "en") -> Figure:
+    """Draw a contact sheet of overlays, and how to read them."""
     captions = [f"{one.label}\n{one.score:.1%}" for one in explanations]
     images = [_overlay(one) for one in explanations]
-    return contact_sheet(images, captions, f"{explanations[0].method}: evidence for the class")
+    method = explanations[0].method
+    title = words("sheet.title", language, method=method)
+    return contact_sheet(images, captions, title, legend=_legend(method, language))
+
+
+def _legend(method: str, language: str) -> Legend:
+    return legend(method, "sensitivity" if method in _FINE else "evidence", language=language)
 
 
 def _tile(explanation: Explanation, caption: str) -> ImageTile:

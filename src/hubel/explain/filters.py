@@ -15,6 +15,7 @@ from hubel.data.loading import blank_input
 from hubel.explain.activation_maximisation import maximise_activation
 from hubel.explain.layers import maps_at, section_names
 from hubel.explain.untouched import untouched
+from hubel.explain.wording import legend, words
 from hubel.inference.device import device_of
 from hubel.inference.predictor import Predictor
 from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
@@ -51,13 +52,14 @@ def weights_to_image(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(np.rint(127.5 * (1 + values / largest)), np.uint8)
 
 
-def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int = 6) -> Figure:
+def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int = 6, language: str = "en") -> Figure:
     """Draw the first layer's filters, and for each section images that maximise a sample of its units.
 
     Args:
         predictor: a trained model, which is left unchanged.
         layer: a name among `layer_names`, to draw three times as many units of this layer only.
         units: units of each section, a random sample that is the same each time.
+        language: of the captions, en or ko.
     """
     network, preprocess = predictor.network, predictor.card.preprocess
     x = blank_input(preprocess, device_of(network))
@@ -66,7 +68,7 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
     if layer is None:
         tiles = [ImageTile(weights_to_image(weights)) for weights in filters[:_MOST]]
         shape = "x".join(map(str, filters.shape[:0:-1]))
-        label = f"first convolution: weights of {len(tiles)} of {len(filters)} filters of {shape}"
+        label = words("filters.first", language, shown=len(tiles), all=len(filters), shape=shape)
         rows = _rows(tiles, label, per_row=_PER_ROW, scale=_SMALL)
     with untouched(network) as frozen, torch.no_grad():
         names = [layer] if layer else section_names(frozen, x)
@@ -75,8 +77,10 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
         sample = sorted(permutation(channels, 0)[: 3 * units if layer else units].tolist())
         images = maximise_activation(network, preprocess, sample, name, steps=_STEPS)
         tiles = [ImageTile(image, f"{name}:{unit}") for image, unit in zip(images, sample, strict=True)]
-        rows += _rows(tiles, f"{name}: images that maximise {len(sample)} of {channels} units", per_row=units)
-    return draw_tiles(rows, "Filters and activation maximisation", size=1.1)
+        label = words("filters.units", language, layer=name, shown=len(sample), all=channels)
+        rows += _rows(tiles, label, per_row=units)
+    title = words("filters.title", language)
+    return draw_tiles(rows, title, size=1.1, legend=legend("filters", "weight", language=language))
 
 
 def _rows(tiles: list[ImageTile], label: str, *, per_row: int, scale: float = 1.0) -> list[TileRow]:

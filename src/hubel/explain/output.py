@@ -1,4 +1,4 @@
-"""Write explanations to a folder: figures as PNG, maps as arrays, embeddings as CSV."""
+"""Write explanations to a folder: figures as PNG, SVG or PDF, maps as arrays, embeddings as CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hubel.core.errors import DataError, DecodeError
+from hubel.core.errors import DataError, DecodeError, UnknownNameError
 from hubel.core.files import short_name, write_atomic
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import say_notes
@@ -29,13 +29,15 @@ from hubel.explain.filters import draw_filters
 from hubel.explain.images import PreparedImage, prepare_readable_images
 from hubel.explain.templates import draw_templates
 from hubel.explain.units import Unit, draw_unit, peak_activations, top_patches
+from hubel.explain.wording import drawn_language, words
 from hubel.inference.predictor import Predictor
-from hubel.plots.png import save_figure
+from hubel.plots.png import FIGURE_FORMATS, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "FigureStyle",
     "OutputFolder",
     "write_activation_maps",
     "write_comparison",
@@ -50,26 +52,57 @@ _ON_A_SHEET = 48
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True, kw_only=True)
+class FigureStyle:
+    """Form and language of figures.
+
+    Attributes:
+        form: png, svg or pdf.
+        language: of captions and legends, en or ko; English where no font has the letters.
+
+    Raises:
+        UnknownNameError: there is no such form or language.
+    """
+
+    form: str = "png"
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        if self.form not in FIGURE_FORMATS:
+            raise UnknownNameError("figure format", self.form, FIGURE_FORMATS)
+        object.__setattr__(self, "language", drawn_language(self.language))
+
+
+_PNG = FigureStyle()
+
+
 @dataclass(kw_only=True)
 class OutputFolder:
     """A folder of results, with a table of its files for the user.
 
     Attributes:
         folder: the folder's path.
+        form: of the figures, see `FigureStyle`.
         columns: headings of the table.
         rows: rows of the table.
         problems: errors of the images that could not be read.
     """
 
     folder: Path
+    form: str = "png"
     columns: Sequence[str] = ("file", "shows")
     rows: list[tuple[str, ...]] = field(default_factory=list)
     problems: list[DecodeError] = field(default_factory=list)
 
     def add(self, name: str, figure: Figure, *shows: str) -> None:
-        """Write a figure as `name`.png, and add a row to the table."""
-        save_figure(figure, self.folder / f"{name}.png")
-        self.rows.append((f"{name}.png", *shows))
+        """Write a figure, and add a row to the table."""
+        self.rows.append((self.draw(name, figure), *shows))
+
+    def draw(self, name: str, figure: Figure) -> str:
+        """Write a figure; return the name of its file."""
+        file = f"{name}.{self.form}"
+        save_figure(figure, self.folder / file)
+        return file
 
     def add_array(self, name: str, values: ArrayLike) -> None:
         """Write an array as `name`.npy."""
@@ -86,22 +119,23 @@ def write_explanations(
     method: str = "gradcam",
     label: str | None = None,
     layer: str | None = None,
+    style: FigureStyle = _PNG,
 ) -> OutputFolder:
-    """Write each image's overlay (PNG) and map (.npy), and a contact sheet of several images. See `explain`."""
+    """Write each image's overlay and map (.npy), and a contact sheet of several images. See `explain`."""
     out = output_folder(out, verb="explain", inputs=sources)
     problems: list[DecodeError] = []
     images = _readable_images(predictor, sources, problems)
     explanations = _require_first(explain(predictor, images, method=method, label=label, layer=layer), problems)
-    output = _output_folder(predictor, out, problems, ("image", "class", "score", "file"))
+    output = _output_folder(predictor, out, problems, style, ("image", "class", "score", "file"))
     names, shown = _FileNames(), list[Explanation]()
     for explanation in explanations:
         name = f"{names.of(explanation.image)}-{method}"
-        save_figure(draw_explanation(explanation), output.folder / f"{name}.png")
+        file = output.draw(name, draw_explanation(explanation, language=style.language))
         output.add_array(name, explanation.map)
-        output.rows.append((explanation.image.name, explanation.label, f"{explanation.score:.1%}", f"{name}.png"))
+        output.rows.append((explanation.image.name, explanation.label, f"{explanation.score:.1%}", file))
         shown += [explanation] if len(shown) < _ON_A_SHEET else []
     if len(shown) > 1:
-        save_figure(draw_sheet(shown), output.folder / "sheet.png")
+        output.draw("sheet", draw_sheet(shown, language=style.language))
     return output
 
 
@@ -112,32 +146,39 @@ def write_comparison(
     *,
     label: str | None = None,
     layer: str | None = None,
+    style: FigureStyle = _PNG,
 ) -> OutputFolder:
     """Write a figure of all methods on the same images, with their faithfulness. See `compare_methods`."""
     out = output_folder(out, verb="explain", inputs=sources)
     problems: list[DecodeError] = []
     images = _require_first(_readable_images(predictor, sources, problems), problems)
     methods = compare_methods(predictor, images, label=label, layer=layer)
-    output = _output_folder(predictor, out, problems, ("method", "insertion", "deletion", "time per map"))
+    output = _output_folder(predictor, out, problems, style, ("method", "insertion", "deletion", "time per map"))
     explanations = list(zip(*(row.shown for row in methods), strict=True))
-    figure = draw_methods(explanations, methods, f"{predictor.card.model}: methods")
-    save_figure(figure, output.folder / "methods.png")
+    title = words("methods.title", style.language, model=predictor.card.model)
+    output.draw("methods", draw_methods(explanations, methods, title, language=style.language))
     output.rows += [(r.method, f"{r.insertion:.3f}", f"{r.deletion:.3f}", f"{r.ms:,.0f} ms") for r in methods]
     return output
 
 
 def write_activation_maps(
-    predictor: Predictor, sources: Sequence[str | Path | Rooted], out: Path | None = None, *, layer: str | None = None
+    predictor: Predictor,
+    sources: Sequence[str | Path | Rooted],
+    out: Path | None = None,
+    *,
+    layer: str | None = None,
+    style: FigureStyle = _PNG,
 ) -> OutputFolder:
     """Write each image's activation maps as a figure, and as one array per layer. See `activation_maps`."""
     out = output_folder(out, verb="explain", inputs=sources)
     problems: list[DecodeError] = []
     images = _readable_images(predictor, sources, problems)
     maps_of_images = _require_first(((image, activation_maps(predictor, image, layer)) for image in images), problems)
-    output, names = _output_folder(predictor, out, problems), _FileNames()
+    output, names = _output_folder(predictor, out, problems, style), _FileNames()
     for image, maps in maps_of_images:
         name = names.of(image)
-        output.add(f"{name}-maps", draw_activation_maps(image, maps), f"{', '.join(maps)} of {image.name}")
+        figure = draw_activation_maps(image, maps, language=style.language)
+        output.add(f"{name}-maps", figure, f"{', '.join(maps)} of {image.name}")
         for layer_name, values in maps.items():
             output.add_array(f"{name}-{layer_name}", values)
     return output
@@ -150,6 +191,7 @@ def write_unit(
     out: Path | None = None,
     *,
     patches: str | Path | Rooted | None = None,
+    style: FigureStyle = _PNG,
 ) -> OutputFolder:
     """Draw a unit's receptive field on each image, and the patches of a folder or table that activate it most.
 
@@ -162,27 +204,34 @@ def write_unit(
     best = top_patches(predictor, _readable_images(predictor, [patches], problems), parsed) if patches else []
     if not peaks and not best:
         raise problems[0] if problems else DataError("name an image, or a folder with --patches")
-    output = _output_folder(predictor, out, problems)
-    output.add(unit.replace(":", "-"), draw_unit(parsed, peaks, best), f"receptive field and top patches of {unit}")
+    output = _output_folder(predictor, out, problems, style)
+    figure = draw_unit(parsed, peaks, best, language=style.language)
+    output.add(unit.replace(":", "-"), figure, f"receptive field and top patches of {unit}")
     return output
 
 
-def write_filters(predictor: Predictor, out: Path | None = None, *, layer: str | None = None) -> OutputFolder:
+def write_filters(
+    predictor: Predictor, out: Path | None = None, *, layer: str | None = None, style: FigureStyle = _PNG
+) -> OutputFolder:
     """Draw filters, and images that maximise units. See `draw_filters`."""
     out = output_folder(out, verb="explain")
-    figure = draw_filters(predictor, layer)
-    output = _output_folder(predictor, out, [])
+    figure = draw_filters(predictor, layer, language=style.language)
+    output = _output_folder(predictor, out, [], style)
     output.add("filters", figure, "filters, and images that maximise units")
     return output
 
 
 def write_templates(
-    predictors: Sequence[Predictor], labels: Sequence[str] = (), out: Path | None = None
+    predictors: Sequence[Predictor],
+    labels: Sequence[str] = (),
+    out: Path | None = None,
+    *,
+    style: FigureStyle = _PNG,
 ) -> OutputFolder:
     """Draw the class templates of one or more models. See `draw_templates`."""
     out = output_folder(out, verb="explain")
-    figure = draw_templates(predictors, labels)
-    output = _output_folder(predictors[0], out, [])
+    figure = draw_templates(predictors, labels, language=style.language)
+    output = _output_folder(predictors[0], out, [], style)
     output.add("templates", figure, "class templates")
     return output
 
@@ -194,7 +243,7 @@ def write_embedding(
     out = output_folder(out, verb="embed", inputs=(data,))
     dataset = open_dataset(data, parents=predictor.card.parents or None)
     embedding = embed(predictor.network, dataset.images(predictor.card.preprocess), layer=layer)
-    output = _output_folder(predictor, out, [], verb="embed")
+    output = _output_folder(predictor, out, [], _PNG, verb="embed")
     output.add("embedding", draw_embedding(embedding, f"{predictor.card.model} on {dataset.name}"), "PCA and t-SNE")
     write_atomic(output.folder / "embedding.csv", embedding.to_csv())
     output.rows.append(("embedding.csv", f"{len(embedding.paths):,} images"))
@@ -237,9 +286,10 @@ def _output_folder(
     predictor: Predictor,
     out: Path | None,
     problems: list[DecodeError],
+    style: FigureStyle,
     columns: Sequence[str] = ("file", "shows"),
     *,
     verb: str = "explain",
 ) -> OutputFolder:
     folder = make_folder(out, verb=verb, name=f"{verb}-{predictor.card.model}")
-    return OutputFolder(folder=folder, columns=columns, problems=problems)
+    return OutputFolder(folder=folder, form=style.form, columns=columns, problems=problems)

@@ -13,6 +13,7 @@ from hubel.core.errors import UnknownNameError
 from hubel.data.preprocess import Preprocess
 from hubel.explain.activation_maximisation import maximise_activation
 from hubel.explain.filters import weights_to_image
+from hubel.explain.wording import legend, words
 from hubel.inference.predictor import Predictor
 from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
@@ -57,17 +58,16 @@ def class_templates(predictor: Predictor, labels: Sequence[str] = ()) -> dict[st
     return dict(zip(chosen, maximise_activation(predictor.network, preprocess, numbers), strict=True))
 
 
-def draw_templates(predictors: Sequence[Predictor], labels: Sequence[str] = ()) -> Figure:
+def draw_templates(predictors: Sequence[Predictor], labels: Sequence[str] = (), *, language: str = "en") -> Figure:
     """Draw the class templates of each model, one row per model."""
     rows = []
     for predictor in predictors:
         templates = class_templates(predictor, labels)
         linear = linear_weights(predictor.network, _input_shape(predictor.card.preprocess)) is not None
-        kind = "weights, grey at zero" if linear else "images that maximise the class's logit"
-        rows.append(
-            TileRow([ImageTile(image, label) for label, image in templates.items()], f"{predictor.card.model}: {kind}")
-        )
-    return draw_tiles(rows, "Class templates", size=1.2)
+        kind = words("templates.linear" if linear else "templates.ascent", language, model=predictor.card.model)
+        rows.append(TileRow([ImageTile(image, label) for label, image in templates.items()], kind))
+    title = words("templates.title", language)
+    return draw_tiles(rows, title, size=1.2, legend=legend("templates", language=language))
 
 
 def _input_shape(preprocess: Preprocess) -> tuple[int, int, int]:

@@ -17,6 +17,7 @@ from hubel.explain.heat_map import overlay
 from hubel.explain.images import PreparedImage, prepare_images, to_input
 from hubel.explain.layers import maps_at
 from hubel.explain.untouched import untouched
+from hubel.explain.wording import legend, words
 from hubel.inference.predictor import Predictor
 from hubel.inference.stream import batch_size
 from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
@@ -152,19 +153,23 @@ def top_patches(predictor: Predictor, images: Any, unit: Unit, *, count: int = 1
     return best
 
 
-def draw_unit(unit: Unit, peaks: Iterable[PeakActivation], patches: Sequence[PeakActivation] = ()) -> Figure:
+def draw_unit(
+    unit: Unit, peaks: Iterable[PeakActivation], patches: Sequence[PeakActivation] = (), *, language: str = "en"
+) -> Figure:
     """Draw images with the unit's receptive field at its maximum, and the patches that activate it most."""
     rows = []
     for peak in peaks:
         image, (left, upper, right, lower) = peak.image, peak.box
-        caption = f"receptive field {right - left}x{lower - upper}"
+        caption = words("unit.field", language, w=right - left, h=lower - upper)
         field = ImageTile(image.pixels, caption, image.aspect, peak.box)
-        heat = ImageTile(overlay(image.pixels, _resized(peak.map, image)), f"activation of {unit}", image.aspect)
+        activation = words("unit.activation", language, unit=unit)
+        heat = ImageTile(overlay(image.pixels, _resized(peak.map, image)), activation, image.aspect)
         rows.append(TileRow([field, heat, peak.patch()], image.name))
     shown = [peak.patch() for peak in patches]
     for start in range(0, len(shown), _PER_ROW):
-        rows.append(TileRow(shown[start : start + _PER_ROW], "" if start else "patches with the highest activation"))
-    return draw_tiles(rows, f"Unit {unit}", size=1.5)
+        rows.append(TileRow(shown[start : start + _PER_ROW], "" if start else words("unit.patches", language)))
+    title = words("unit.title", language, unit=unit)
+    return draw_tiles(rows, title, size=1.5, legend=legend("unit", language=language))
 
 
 def _resized(values: Tensor, image: PreparedImage) -> NDArray[np.float32]:

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from hubel.inference.classifier import Prediction as Prediction
     from hubel.inference.detections import Detections as Detections
     from hubel.inference.exported import Exported as Exported
+    from hubel.inference.load import load_reconstructor as load_reconstructor
     from hubel.inference.onnx_file import OnnxFile as OnnxFile
     from hubel.inference.onnx_file import read_onnx as read_onnx
     from hubel.inference.predictor import load_network as load_network
+    from hubel.inference.reconstructor import Reconstructed as Reconstructed
+    from hubel.inference.reconstructor import Reconstructor as Reconstructor
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -26,7 +29,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.inference.classifier": ("Classifier", "Prediction"),
         "hubel.inference.detections": ("Detections",),
         "hubel.inference.exported": ("Exported",),
+        "hubel.inference.load": ("load_reconstructor",),
         "hubel.inference.onnx_file": ("OnnxFile", "read_onnx"),
         "hubel.inference.predictor": ("load_network",),
+        "hubel.inference.reconstructor": ("Reconstructed", "Reconstructor"),
     },
 )

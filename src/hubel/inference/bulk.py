@@ -36,6 +36,7 @@ from hubel.inference.stream import MANY, batch_size
 if TYPE_CHECKING:
     from hubel.inference.classifier import Classifier
     from hubel.inference.dense import DenseModel
+    from hubel.inference.reconstructor import Reconstructor
 
 __all__ = ["BulkJob", "BulkResult", "is_finished", "partial_of", "predicted_rows", "with_progress", "write"]
 
@@ -61,7 +62,7 @@ class BulkResult:
 
 
 def predicted_rows(
-    job: BulkJob, classifier: Classifier | DenseModel, inputs: Sequence[Input]
+    job: BulkJob, classifier: Classifier | DenseModel | Reconstructor, inputs: Sequence[Input]
 ) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as they are predicted."""
     if job.engine == "ray":
@@ -107,7 +108,12 @@ def is_finished(output: Path, *, resume: bool) -> bool:
 
 
 def write(
-    job: BulkJob, classifier: Classifier | DenseModel, inputs: Sequence[Input], output: Path, *, resume: bool = False
+    job: BulkJob,
+    classifier: Classifier | DenseModel | Reconstructor,
+    inputs: Sequence[Input],
+    output: Path,
+    *,
+    resume: bool = False,
 ) -> BulkResult:
     """Write the rows of all inputs into a file; the first Ctrl-C, SIGTERM or SIGHUP stops it in good order.
 

@@ -16,7 +16,8 @@ from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
 from hubel.inference.dense import DenseModel
 from hubel.inference.dense_rows import DenseLayout, dense_row
-from hubel.inference.prediction_files import PredictionFiles
+from hubel.inference.prediction_files import PredictionFiles, ReconstructionFiles
+from hubel.inference.reconstructor import ReconstructionLayout, Reconstructor, reconstruction_row
 from hubel.inference.row_files import Layout, Row, RowLayout, row_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class BulkJob:
         no_formulas: see `RowLayout`.
         costs: as for `hubel.inference.load.load`; "" for the model's own.
         coverage: adds prediction sets, see `Classifier.rank`.
-        draw: folder for the images with what is found drawn on them; None for no drawings.
+        draw: folder for the images with what is found drawn on them, or their reconstructions beside; None for none.
         labels: folder for what is found as files of labels, see `PredictionFiles`; None for none.
         sure: adds ancestors, see `Classifier.rank`.
 
@@ -80,37 +81,45 @@ class BulkJob:
         part, parts = self._shard()
         return list(itertools.islice(inputs, part - 1, None, parts))
 
-    def load(self) -> Classifier | DenseModel:
+    def load(self) -> Classifier | DenseModel | Reconstructor:
         """Load the model; for Ray, whose workers load their own, it only describes itself.
 
         Raises:
             HubelError: there is none; see `hubel.inference.load.load`.
         """
-        from hubel.inference.load import load
+        from hubel.inference.load import load, load_any
 
         if self.engine != "ray":
-            model = load(self.model, device=self.device, tta=self.tta, engine=self.engine, costs=self.costs)
+            model = load_any(self.model, device=self.device, tta=self.tta, engine=self.engine, costs=self.costs)
+            if isinstance(model, Reconstructor) and not self.labels:
+                return model
             if not isinstance(model, DenseModel) and (self.draw or self.labels):
                 raise OptionError(
-                    f"--draw and --labels are for models that find objects, pixels or points; {self.model} classifies "
-                    "whole images, and hubel explain draws what it looks at"
+                    f"--labels is for models that find objects, pixels or points; {self.model} reconstructs images"
+                    if isinstance(model, Reconstructor)
+                    else "--draw and --labels are for models that find objects, pixels or points; "
+                    f"{self.model} classifies whole images, and hubel explain draws what it looks at"
                 )
             return model
         if self.device not in ("auto", "cpu"):
             raise OptionError(f"--engine ray computes on processors, not on {self.device}")
         return load(self.model, device="cpu", tta=self.tta, costs=self.costs)
 
-    def layout(self, classifier: Classifier | DenseModel) -> Layout:
+    def layout(self, classifier: Classifier | DenseModel | Reconstructor) -> Layout:
         """Return the columns of the rows.
 
         Raises:
             OptionError: there are no prediction sets of the coverage, or no ancestors.
         """
-        if isinstance(classifier, DenseModel):
+        if isinstance(classifier, DenseModel | Reconstructor):
             asked = {"--coverage": self.coverage, "--sure": self.sure, "--debug-decode": self.decoded or None}
+            does = "annotates" if isinstance(classifier, DenseModel) else "reconstructs"
             for flag, value in asked.items():
                 if value is not None:
-                    raise OptionError(f"{flag} is for classifiers; {self.model} annotates images")
+                    raise OptionError(f"{flag} is for classifiers; {self.model} {does} images")
+        if isinstance(classifier, Reconstructor):
+            return ReconstructionLayout(no_formulas=self.no_formulas)
+        if isinstance(classifier, DenseModel):
             return DenseLayout.of(classifier.card, no_formulas=self.no_formulas)
         if self.sure is not None:
             classifier.card.class_tree().check(self.sure)
@@ -146,9 +155,16 @@ def _digest(path: Path) -> str:
 
 
 def local_rows(
-    job: BulkJob, classifier: Classifier | DenseModel, inputs: Sequence[Input]
+    job: BulkJob, classifier: Classifier | DenseModel | Reconstructor, inputs: Sequence[Input]
 ) -> Generator[Row, None, None]:
     """Yield the row of each input, in order, as predicted on this machine."""
+    if isinstance(classifier, Reconstructor):
+        figures = ReconstructionFiles(job.draw) if job.draw else None
+        for item, made in classifier.stream(inputs):
+            if figures and made.pixels is not None:
+                figures.write(item, made)
+            yield reconstruction_row(made)
+        return
     if isinstance(classifier, DenseModel):
         files = PredictionFiles(classifier.classes, drawings=job.draw, labels=job.labels, limbs=classifier.limbs)
         for item, found in classifier.stream(inputs):

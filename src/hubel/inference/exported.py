@@ -37,7 +37,7 @@ class Exported(Classifier):
     def __init__(self, path: Path | OnnxFile, *, engine: str = "auto", tta: bool = False) -> None:
         self.file = path if isinstance(path, OnnxFile) else read_onnx(path)
         if not self.file.card.classes:
-            raise OptionError(f"{path} {self.file.card.without_classes} and predicts no classes")
+            raise OptionError(self.file.card.no_scores)
         super().__init__(self.file.card, tta=tta)
         self._engine = ExportedEngine(self.file, engine)
 

@@ -14,14 +14,17 @@ from hubel.inference.costs import with_costs
 from hubel.inference.dense import DenseModel
 from hubel.inference.dense_exported import DenseExported
 from hubel.inference.exported import Exported
+from hubel.inference.exported_engine import ExportedEngine
 from hubel.inference.onnx_file import is_exported, read_onnx
+from hubel.inference.reconstructor import Reconstructor
+from hubel.inference.scores import sigmoid
 from hubel.weights.card import ModelCard
 from hubel.weights.own_class import OwnModel
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["load", "load_classifier", "read_any_card"]
+__all__ = ["load", "load_any", "load_classifier", "load_reconstructor", "read_any_card"]
 
 
 def load(
@@ -55,6 +58,22 @@ def load(
         MissingPackageError: the model needs torch, and it is not installed.
         OptionError: the model names no classes, or an option does not suit it.
     """
+    loaded = load_any(file, model=model, device=device, tta=tta, engine=engine, costs=costs)
+    if isinstance(loaded, Reconstructor):
+        raise OptionError(loaded.card.no_scores)
+    return loaded
+
+
+def load_any(
+    file: str | os.PathLike[str],
+    *,
+    model: nn.Module | None = None,
+    device: str = "auto",
+    tta: bool = False,
+    engine: str = "auto",
+    costs: str | Path | None = None,
+) -> Classifier | DenseModel | Reconstructor:
+    """Load a model for prediction, an autoencoder included; arguments and errors as for `load`."""
     if not isinstance(file, str | os.PathLike):
         raise OptionError(f"a model is a path or a name, not {file!r:.80}")
     if model is not None:
@@ -68,6 +87,9 @@ def load(
         if exported.card.dense:
             _check_dense(exported.card, tta=tta, costs=costs)
             return DenseExported(exported, engine=engine)
+        if exported.card.output == "image":
+            _check_dense(exported.card, tta=tta, costs=costs)
+            return Reconstructor(exported.card, ExportedEngine(exported, engine).one_lane)
         return _priced(Exported(exported, engine=engine, tta=tta), costs)
     if engine != "auto":
         command = shell_command("hubel", "export", str(file))
@@ -75,6 +97,7 @@ def load(
     try:
         from hubel.inference.dense_predictor import DensePredictor  # brings torch, which exported files do without
         from hubel.inference.device import pick_device
+        from hubel.inference.forward import forward
         from hubel.inference.predictor import Predictor, load_network
     except ModuleNotFoundError as error:
         raise missing_package(error) from error
@@ -83,6 +106,9 @@ def load(
     if card.dense:
         _check_dense(card, tta=tta, costs=costs)
         return DensePredictor(network, card)
+    if card.output == "image":
+        _check_dense(card, tta=tta, costs=costs)
+        return Reconstructor(card, lambda pixels: sigmoid(forward(network, pixels, card.preprocess)))
     return _priced(Predictor(network, card, tta=tta), costs)
 
 
@@ -105,10 +131,22 @@ def load_classifier(
     return loaded
 
 
+def load_reconstructor(model: str | Path, *, device: str = "auto", engine: str = "auto") -> Reconstructor:
+    """Load an autoencoder; arguments and errors as for `load`.
+
+    Raises:
+        OptionError: the model is none.
+    """
+    loaded = load_any(model, device=device, engine=engine)
+    if not isinstance(loaded, Reconstructor):
+        raise OptionError(f"{model} reconstructs no images (its task is {loaded.card.task}); autoencoder_28 does")
+    return loaded
+
+
 def _check_dense(card: ModelCard, *, tta: bool, costs: str | Path | None) -> None:
     if tta or costs:
-        flag = "--tta" if tta else "--costs"
-        raise OptionError(f"{card.model} annotates images (its task is {card.task}): no {flag}")
+        flag, does = "--tta" if tta else "--costs", "annotates" if card.dense else "reconstructs"
+        raise OptionError(f"{card.model} {does} images (its task is {card.task}): no {flag}")
 
 
 def _priced(classifier: Classifier, costs: str | Path | None) -> Classifier:

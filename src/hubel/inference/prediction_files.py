@@ -1,4 +1,4 @@
-"""Files of predictions: each image with its annotation drawn on it, and labels in the form of the training data."""
+"""Files of predictions: each image with what is found drawn on it or beside it, and labels as in training data."""
 
 from __future__ import annotations
 
@@ -15,15 +15,29 @@ from hubel.data.annotation import Annotation
 from hubel.data.inputs import Input
 from hubel.inference.dense import Found
 from hubel.inference.point_decoding import with_visibility
+from hubel.inference.reconstructor import Reconstructed
 
-__all__ = ["PredictionFiles"]
+__all__ = ["FileNames", "PredictionFiles", "ReconstructionFiles"]
 
 _LONGEST = 1600  # pixels of the longer side of a drawing, on which lines and letters are still seen
 
 
+class FileNames:
+    """Names of files, without their endings: each like its image; a second one of a name gets a number."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, int] = {}
+
+    def of(self, item: Input) -> str:
+        """Return the name of an image's file."""
+        stem = Path(item.name).stem if item.data is None else "image"
+        self._used[stem] = number = self._used.get(stem, 0) + 1
+        return stem if number == 1 else f"{stem}-{number}"
+
+
 @dataclass
 class PredictionFiles:
-    """Folders that take a file for each image, named like the image; a second one of a name gets a number.
+    """Folders that take a file for each image.
 
     Attributes:
         classes: names of the classes.
@@ -37,7 +51,7 @@ class PredictionFiles:
     drawings: Path | None = None
     labels: Path | None = None
     limbs: tuple[tuple[int, int], ...] = ()
-    _used: dict[str, int] = field(default_factory=dict)
+    _names: FileNames = field(default_factory=FileNames)
 
     def __post_init__(self) -> None:
         for folder in filter(None, (self.drawings, self.labels)):
@@ -45,13 +59,43 @@ class PredictionFiles:
 
     def write(self, item: Input, found: Found) -> None:
         """Write the files of one image that could be read."""
-        stem = Path(item.name).stem if item.data is None else "image"
-        self._used[stem] = number = self._used.get(stem, 0) + 1
-        name = stem if number == 1 else f"{stem}-{number}"
+        name = self._names.of(item)
         if self.drawings is not None:
             write_atomic(self.drawings / f"{name}.jpg", _drawing(item, found, self.classes, self.limbs))
         if self.labels is not None:
             write_atomic(*_label_file(self.labels / name, found))
+
+
+@dataclass
+class ReconstructionFiles:
+    """A folder that takes a figure for each image: the image, its reconstruction, and the difference.
+
+    Attributes:
+        folder: where the figures go.
+    """
+
+    folder: Path
+    _names: FileNames = field(default_factory=FileNames)
+
+    def __post_init__(self) -> None:
+        make_folder(self.folder, verb="predict", name="")
+
+    def write(self, item: Input, found: Reconstructed) -> None:
+        """Write the figure of one image that could be read."""
+        from hubel.plots.colour_maps import apply_diverging_colour_map  # only where something is drawn
+        from hubel.plots.png import save_figure
+        from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
+
+        assert found.original is not None
+        assert found.pixels is not None
+        difference = (found.pixels.astype(np.float64) - found.original).mean(2)
+        tiles = [
+            ImageTile(found.original, "as the network sees it"),
+            ImageTile(found.pixels, "its reconstruction"),
+            ImageTile(apply_diverging_colour_map(difference, 255.0), "difference: red lighter,\nblue darker"),
+        ]
+        title = f"{Path(found.path).name}: mean squared error {found.mse:.4f} a pixel"
+        save_figure(draw_tiles([TileRow(tiles)], title, size=2.0), self.folder / f"{self._names.of(item)}.png")
 
 
 def _label_file(path: Path, found: Found) -> tuple[Path, bytes | str]:

@@ -44,11 +44,7 @@ class Predictor(Classifier):
 
     def __init__(self, network: nn.Module, card: ModelCard, *, tta: bool = False) -> None:
         if not card.classes:
-            makes = "hubel generate MODEL shows them, " if card.output == "samples" else ""
-            raise OptionError(
-                f"{card.model} {card.without_classes} and predicts no classes; {makes}"
-                "hubel evaluate MODEL DATA measures it"
-            )
+            raise OptionError(card.no_scores)
         if card.dense:
             raise OptionError(
                 f"{card.model} annotates images (its task is {card.task}): it gives no scores of a whole image"

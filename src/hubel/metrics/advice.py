@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hubel.core.language import sentence
 from hubel.metrics.classification import Metrics
 from hubel.metrics.tables import percent
 
@@ -27,18 +28,12 @@ def advice(metrics: Metrics, training_images: Mapping[str, int]) -> list[str]:
         for one in metrics.per_class
         if one.recall < metrics.macro_recall - _BELOW and round(one.support * (1 - one.recall)) >= _LEAST_MISSED
     ]
-    lines = []
+    lines: list[str] = []
     for recall, one in sorted(weak, key=lambda pair: pair[0])[:_SENTENCES]:
         trained = training_images.get(one.name, 0)
-        lines.append(
-            f"more images of {one.name} would help most: its recall is {percent(recall)}%, "
-            f"with {trained:,} training images"
-        )
+        lines.append(sentence("advice.weak", name=one.name, recall=percent(recall), n=trained))
     for true_class, predicted, count in metrics.most_confused(_SENTENCES):
         if count >= _LEAST_MISSED:
-            labels = "check the labels of these images (hubel data check finds label errors), or "
-            lines.append(
-                f"{true_class} is predicted as {predicted} {count} times: "
-                f"{labels if metrics.top1 >= _GOOD_FIT else ''}add images that show the difference"
-            )
+            key = "advice.confused_labels" if metrics.top1 >= _GOOD_FIT else "advice.confused"
+            lines.append(sentence(key, true=true_class, predicted=predicted, n=count))
     return lines

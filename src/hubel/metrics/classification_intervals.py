@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.language import plural, split_name
 from hubel.metrics.classification import ClassMetrics, Metrics, MultiLabelMetrics
 from hubel.metrics.intervals import Interval, bootstrap, score_interval, wilson
 from hubel.metrics.tables import percent
@@ -168,9 +169,16 @@ def few_images(per_class: Sequence[ClassMetrics], split: str) -> list[str]:
         return []
     named = ", ".join(f"{one.name} {one.support}" for one in few[:_NAMED])
     more = ", ..." if len(few) > _NAMED else ""
-    classes = "1 class has" if len(few) == 1 else f"{len(few):,} classes have"
     worst = few[0]
     return [
-        f"{classes} fewer than {FEW} {split} images ({named}{more}), which say little: the recall of {worst.name} may "
-        f"be anything from {percent(worst.recall_low, 0)} to {percent(worst.recall_high, 0)}%"
+        plural(
+            "remark.few",
+            len(few),
+            few=FEW,
+            split=split_name(split),
+            named=f"{named}{more}",
+            worst=worst.name,
+            low=percent(worst.recall_low, 0),
+            high=percent(worst.recall_high, 0),
+        )
     ]

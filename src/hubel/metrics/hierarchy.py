@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.language import sentence
 from hubel.metrics.intervals import Interval, wilson
 from hubel.metrics.report_items import ReportTable
 from hubel.metrics.tables import percent, percent_range
@@ -165,8 +166,8 @@ def hierarchy_rows(found: HierarchyMetrics) -> list[tuple[str, ...]]:
 def level_table(levels: Sequence[LevelMetrics]) -> ReportTable:
     """Return the accuracy of each level for the report, with a bar for it."""
     return ReportTable(
-        heading="Levels of the hierarchy",
-        columns=("Level", "Classes or groups", "Accuracy %", "95% interval"),
+        heading=sentence("table.levels"),
+        columns=[sentence(f"column.{name}") for name in ("level", "groups", "accuracy", "interval")],
         rows=[(str(one.level), f"{one.names:,}", percent(one.accuracy), percent_range(one.interval)) for one in levels],
         bars=[one.accuracy for one in levels],
     )

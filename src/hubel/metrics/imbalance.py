@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
+from hubel.core.language import sentence
 
 __all__ = [
     "METHODS",
@@ -135,7 +136,7 @@ def prior_fact(provenance: Mapping[str, Any]) -> dict[str, str]:
     texts = dict.fromkeys(("effective", "inverse_sqrt"), "classes between equal and as frequent as in training")
     if not isinstance(method, str) or method not in METHODS or method == "none":
         return {}
-    return {"Scores assume": f"{texts.get(method, 'equally frequent classes')} ({method.replace('_', ' ')})"}
+    return {sentence("fact.assume"): f"{texts.get(method, 'equally frequent classes')} ({method.replace('_', ' ')})"}
 
 
 def recall_weights(targets: NDArray[Any]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import astuple, fields
 
 from hubel.core.csv_text import csv_text
+from hubel.core.language import sentence
 from hubel.metrics.classification import Metrics, MultiLabelMetrics
 from hubel.metrics.intervals import Interval
 
@@ -39,7 +40,7 @@ def percent_range(interval: Interval, digits: int = 1) -> str:
     >>> percent_range(Interval(0.685, 0.987))
     '68.5 to 98.7%'
     """
-    return f"{percent(interval.low, digits)} to {percent(interval.high, digits)}%"
+    return sentence("text.range", low=percent(interval.low, digits), high=percent(interval.high, digits))
 
 
 def value_range(interval: Interval, form: Callable[[float], str] = "{:.4f}".format) -> str:

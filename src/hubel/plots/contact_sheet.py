@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.plots.legend import Legend, draw_legend, legend_height
 from hubel.plots.style import DPI, INK, canvas, drawable, finish
 
 if TYPE_CHECKING:
@@ -21,13 +22,16 @@ __all__ = ["contact_sheet"]
 TILE, GAP, HEAD, LINE, TYPE = 1.5, 0.22, 0.45, 0.14, 7.5
 
 
-def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], title: str) -> Figure:
-    """Draw images in a grid, each above its caption. Images with few pixels are not smoothed.
+def contact_sheet(
+    images: Sequence[NDArray[np.uint8]], captions: Sequence[str], title: str, *, legend: Legend | None = None
+) -> Figure:
+    """Draw images in a grid, each above its caption, a legend below. Images with few pixels are not smoothed.
 
     Args:
         images: uint8, each (h, w), (h, w, 1) or RGB (h, w, 3), of any size.
         captions: one per image, up to three lines.
         title: text above the sheet.
+        legend: what its colours mean, and how to read it.
 
     Raises:
         DataError: there is no image, one has another shape or dtype, or the number of captions differs.
@@ -47,7 +51,8 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
     ]
     pitch = TILE + GAP + LINE * max(map(len, texts))
     width = max(columns * (TILE + GAP) + GAP, 5.0)
-    height = ceil(len(images) / columns) * pitch + HEAD
+    bottom = ceil(len(images) / columns) * pitch + HEAD
+    height = bottom + legend_height(legend, width - 2 * GAP)
 
     figure = canvas(width, height, None)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
@@ -77,5 +82,7 @@ def contact_sheet(images: Sequence[NDArray[np.uint8]], captions: Sequence[str], 
             aspect="auto",
         )
         axes.text(x + TILE / 2, y + TILE + 0.06, "\n".join(text), size=TYPE, color=INK, ha="center", va="top")
+    if legend:
+        draw_legend(axes, legend, GAP, bottom, width - 2 * GAP)
     axes.set(xlim=(0, width), ylim=(height, 0))
     return finish(figure)

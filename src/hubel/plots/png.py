@@ -1,18 +1,22 @@
-"""Figures as PNG files, byte for byte reproducible, and recognisable as made by hubel."""
+"""Figures as files: PNG (recognisable as made by hubel), SVG and PDF, byte for byte reproducible."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hubel.core.errors import UnknownNameError
 from hubel.core.files import write_atomic
 from hubel.plots.style import DPI
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PNG_TEXT", "is_figure", "save_figure", "to_png"]
+__all__ = ["FIGURE_FORMATS", "PNG_TEXT", "is_figure", "save_figure", "to_png"]
+
+#: Formats of figures.
+FIGURE_FORMATS = ("png", "svg", "pdf")
 
 #: Text in the PNG files of hubel, by which `is_figure` knows them.
 PNG_TEXT = {"Software": "hubel"}
@@ -42,5 +46,23 @@ def is_figure(path: Path) -> bool:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write the figure to `path` as a PNG file, atomically."""
-    write_atomic(path, to_png(figure))
+    """Write the figure to `path`, atomically, as the ending of its name says: .png, .svg or .pdf.
+
+    Raises:
+        UnknownNameError: it has another ending.
+    """
+    form = path.suffix.removeprefix(".")
+    if form not in FIGURE_FORMATS:
+        raise UnknownNameError("figure format", form, FIGURE_FORMATS)
+    write_atomic(path, to_png(figure) if form == "png" else _to_vector(figure, form))
+
+
+def _to_vector(figure: Figure, form: str) -> bytes:
+    """Return the figure as an SVG or PDF file: letters are outlines in SVG, so that it looks the same everywhere."""
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None} if form == "svg" else {"CreationDate": None, "Creator": "hubel"}
+    with rc_context({"svg.hashsalt": "hubel", "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=form, dpi=DPI, bbox_inches="tight", pad_inches=0.15, metadata=metadata)
+    return buffer.getvalue()

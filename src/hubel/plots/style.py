@@ -27,19 +27,20 @@ Grid = Literal["x", "y"]
 
 # Matplotlib ships DejaVu Sans, which lacks East Asian scripts and emoji. Systems usually have one of these.
 FALLBACK_FAMILIES = (
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
-    "Droid Sans Fallback", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC", "Hiragino Sans",
-    "Arial Unicode MS", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Nirmala UI",
-    "Leelawadee UI", "Noto Emoji", "Segoe UI Symbol", "Segoe UI Emoji",
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Source Han Sans",
+    "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Microsoft YaHei", "Yu Gothic",
+    "Malgun Gothic", "PingFang SC", "Apple SD Gothic Neo", "Hiragino Sans", "Arial Unicode MS",
+    "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Nirmala UI", "Leelawadee UI", "Noto Emoji",
+    "Segoe UI Symbol", "Segoe UI Emoji",
 )  # fmt: skip
 MISSING = "\N{WHITE SQUARE}"
 
 
 def canvas(width: float, height: float, layout: Layout | None = "constrained") -> Figure:
-    """Return an empty figure of `width` by `height` inches, not registered with pyplot."""
-    from matplotlib.figure import Figure
+    """Return an empty figure of `width` by `height` inches, not registered with pyplot; notebooks show it."""
+    from hubel.plots.figure import ShownFigure
 
-    return Figure((width, height), dpi=DPI, facecolor="white", layout=layout)
+    return ShownFigure((width, height), dpi=DPI, facecolor="white", layout=layout)
 
 
 def drawable(text: str, *, limit: float = 1000.0) -> str:

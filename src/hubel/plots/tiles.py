@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.plots.legend import Legend, draw_legend, legend_height
 from hubel.plots.style import DPI, FAINT, INK, MUTED, canvas, drawable, finish
 
 if TYPE_CHECKING:
@@ -59,8 +60,10 @@ class TileRow:
     scale: float = 1.0
 
 
-def draw_tiles(rows: Sequence[TileRow], title: str, *, size: float = 1.3, aside: str = "") -> Figure:
-    """Draw rows of images in squares of `size` inches; images with few pixels are not smoothed.
+def draw_tiles(
+    rows: Sequence[TileRow], title: str, *, size: float = 1.3, aside: str = "", legend: Legend | None = None
+) -> Figure:
+    """Draw rows of images in squares of `size` inches, a legend below; images with few pixels are not smoothed.
 
     Raises:
         DataError: there is no tile.
@@ -71,7 +74,7 @@ def draw_tiles(rows: Sequence[TileRow], title: str, *, size: float = 1.3, aside:
     width = max(widest - GAP + 2 * MARGIN, 4.2)
     heights = [_height(row, size) for row in rows]
     head = HEAD + (0.12 if aside else 0)
-    height = head + sum(heights)
+    height = head + sum(heights) + legend_height(legend, width - 2 * MARGIN)
     figure = canvas(width, height, None)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
@@ -90,6 +93,8 @@ def draw_tiles(rows: Sequence[TileRow], title: str, *, size: float = 1.3, aside:
             x, top = MARGIN + column * (side + GAP), y + (0.2 if row.label else 0)
             _draw(axes, tile, x, top, side, _tallest(row) * side)
         y += room
+    if legend:
+        draw_legend(axes, legend, MARGIN, y, width - 2 * MARGIN)
     axes.set(xlim=(0, width), ylim=(height, 0))
     return finish(figure)
 

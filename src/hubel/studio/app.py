@@ -15,11 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hubel.core.errors import DecodeError, OptionError, UnknownNameError
+from hubel.core.language import preferred
 from hubel.inference.classifier import Classifier
 from hubel.inference.dense import DenseModel
 from hubel.studio.annotated import annotated
 from hubel.studio.batching import ScoredImage
 from hubel.studio.body import BodyBudget, BodyLease, read_body
+from hubel.studio.classify_page import classify_page
 from hubel.studio.guard import Guard
 from hubel.studio.metrics import ServerMetrics, gauge
 from hubel.studio.multipart import FormPart, parse_boundary, parse_parts
@@ -36,12 +38,11 @@ __all__ = ["Api"]
 
 Result = TypeVar("Result")
 _PAGE = {
-    "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
 _PROBES = ("/healthz", "/readyz", "/metrics")  # asked by address, by programs that know no name of this server
-_FREE = ("/healthz", "/readyz", *_PAGE)  # no token needed: the page asks for it
+_FREE = ("/healthz", "/readyz", "/", *_PAGE)  # no token needed: the page asks for it
 
 
 class Api:
@@ -67,6 +68,7 @@ class Api:
     def application(self) -> ASGIApp:
         """Return the ASGI application: the endpoints behind the guard."""
         endpoints = {
+            "/": self.page,
             "/v1/models": self.models,
             "/healthz": self.health,
             "/readyz": self.ready,
@@ -76,7 +78,7 @@ class Api:
         posts = {"/v1/predict": self.predict, "/v1/explain": self.explain}
         routes = [Route(path, endpoint) for path, endpoint in endpoints.items()]
         routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()]
-        routes += [Route(path, _static(*file, self._settings.root_path)) for path, file in _PAGE.items()]
+        routes += [Route(path, _static(*file)) for path, file in _PAGE.items()]
         handlers: dict[Any, Any] = {
             RequestError: _request_error,
             HTTPException: _http_exception,
@@ -125,6 +127,12 @@ class Api:
         if isinstance(png, Exception):
             raise png
         return Response(png, media_type="image/png")
+
+    async def page(self, request: Request) -> Response:
+        """Return the page for a photo, in the language of the server or that which the browser prefers."""
+        language = self._settings.lang or preferred(request.headers.get("accept-language", ""))
+        content = classify_page(language, self._settings.root_path)
+        return Response(content, headers={"content-type": "text/html; charset=utf-8", "vary": "Accept-Language"})
 
     async def models(self, request: Request) -> Response:
         """List the models."""
@@ -200,10 +208,8 @@ def _retrieve_exception(results: asyncio.Future[Any]) -> None:
         results.exception()
 
 
-def _static(name: str, kind: str, root_path: str) -> Any:
+def _static(name: str, kind: str) -> Any:
     content = files("hubel.studio").joinpath(name).read_bytes()
-    if name == "page.html":  # its links are relative: a proxy that removes its prefix need not tell us of it
-        content = content.replace(b'="page.', f'="{root_path}/page.'.encode()) if root_path else content
 
     async def endpoint(request: Request) -> Response:
         return Response(content, headers={"content-type": kind})

@@ -5,13 +5,12 @@ const root = new URL(".", document.currentScript.src); // a proxy may publish th
 const $ = (id) => document.getElementById(id);
 const state = { token: "", models: [], file: null, turn: 0, chosen: "" };
 
-// What a model does with a photo, and what its list shows, by its kind of output.
-const KINDS = {
-  vector: ["Classify a photo", "Predictions"],
-  maps: ["Segment a photo", "Share of the photo"],
-  boxes: ["Find objects in a photo", "Objects"],
-  points: ["Find key points in a photo", "Objects"],
-};
+const sentences = JSON.parse($("sentences").textContent);
+
+// Return the sentence of a key, in the language of the page, with its values.
+function t(key, values = {}) {
+  return sentences[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
 
 function make(tag, name, text) {
   const element = document.createElement(tag);
@@ -28,15 +27,21 @@ async function request(path, options = {}) {
   try {
     response = await fetch(new URL(path, root), { ...options, headers });
   } catch {
-    throw new Error("The server cannot be reached.");
+    throw new Error(t("page.unreachable"));
   }
   if (response.ok) return response;
   if (response.status === 401) {
     $("access").hidden = false;
-    throw new Error(state.token && "The token is wrong.");
+    throw new Error(state.token && t("page.wrong_token"));
   }
   const body = await response.json().catch(() => ({}));
-  throw new Error(body.error ? sentence(body.error.message) : `The server returned status ${response.status}.`);
+  throw new Error(body.error ? problem(body.error) : t("page.status", { status: response.status }));
+}
+
+// The server explains its errors in English; in another language the page says what kind of error it is.
+function problem({ code, message }) {
+  const known = document.documentElement.lang !== "en" && sentences[`page.error.${code}`];
+  return known || sentence(message);
 }
 
 function sentence(text) {
@@ -72,7 +77,8 @@ async function loadModels() {
 
 function showKind() {
   const model = state.models.find((one) => one.name === $("model").value) || state.models[0];
-  const [title, list] = KINDS[model.output];
+  // What a model does with a photo, and what its list shows, depends on its kind of output.
+  const title = t(`page.${model.output}`), list = t(`page.${model.output}.list`);
   document.querySelector("h1").textContent = title;
   document.title = `${title} · hubel`;
   $("classes-title").textContent = list;
@@ -81,7 +87,7 @@ function showKind() {
 async function classify() {
   const turn = ++state.turn, model = $("model").value;
   $("problem").hidden = $("damage").hidden = true;
-  $("state").textContent = "Classifying …";
+  $("state").textContent = t("page.working");
   $("result").classList.add("waiting");
   const began = performance.now();
   try {
@@ -94,7 +100,7 @@ async function classify() {
     const [found] = images;
     if (found.top) showClasses(found.top, explains);
     else await showAnnotation(found, state.models.find((one) => one.name === model));
-    $("damage").textContent = `Parts of this photo are lost, so the prediction may be wrong: ${images[0].damaged}.`;
+    $("damage").textContent = t("page.damaged", { damage: images[0].damaged });
     $("damage").hidden = !images[0].damaged;
     $("state").textContent = `${model}, ${Math.round(performance.now() - began)} ms`;
     if (explains && found.top) showMap(found.top[0].class);
@@ -214,8 +220,8 @@ async function showMap(name) {
     if (turn !== state.turn || state.chosen !== name) return;
     URL.revokeObjectURL($("map").src);
     $("map").src = URL.createObjectURL(overlay);
-    $("map").alt = `Evidence for ${name}`;
-    $("map-caption").textContent = `Evidence for “${name}” in the network’s input: the brighter, the stronger.`;
+    $("map").alt = t("page.evidence", { name });
+    $("map-caption").textContent = t("page.evidence_text", { name });
     $("map-figure").hidden = false;
     $("result").classList.add("mapped");
   } catch (error) {

@@ -15,7 +15,7 @@ from hubel.studio.app import Api
 from hubel.studio.metrics import ServerMetrics
 from hubel.studio.served_models import serving
 from hubel.studio.settings import LOOPBACK, ServerSettings
-from hubel.studio.uvicorn_server import Server, address, listening, url
+from hubel.studio.uvicorn_server import Server, address, bound_socket, url
 
 __all__ = ["running_server", "serve"]
 
@@ -31,7 +31,7 @@ def serve(models: Mapping[str, Classifier | DenseModel], settings: ServerSetting
     Raises:
         OptionError: the address is not available.
     """
-    with listening(settings) as bound, serving(models, settings, metrics := ServerMetrics()) as served:
+    with bound_socket(settings) as bound, serving(models, settings, metrics := ServerMetrics()) as served:
         api = Api(served, settings, metrics)
         if settings.host not in LOOPBACK and settings.token is None:
             say(f"warning: {settings.host} is open to other computers, and no token is required (--token)")
@@ -46,7 +46,7 @@ def serve(models: Mapping[str, Classifier | DenseModel], settings: ServerSetting
 @contextmanager
 def running_server(models: Mapping[str, Classifier | DenseModel], settings: ServerSettings) -> Iterator[str]:
     """Run a server in a background thread; yield its address, such as `http://127.0.0.1:8000`. Errors as in `serve`."""
-    with listening(settings) as bound, serving(models, settings, metrics := ServerMetrics()) as served:
+    with bound_socket(settings) as bound, serving(models, settings, metrics := ServerMetrics()) as served:
         server = Server(Api(served, settings, metrics), settings)
         thread = threading.Thread(target=server.run, args=([bound],), name="hubel-serve")
         thread.start()

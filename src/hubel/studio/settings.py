@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, fields
 
 from hubel.core.errors import OptionError
+from hubel.core.language import find_language
 from hubel.core.ranges import check_range
 
 __all__ = ["LOOPBACK", "ServerSettings"]
@@ -44,10 +45,12 @@ class ServerSettings:
         idle_timeout: longest idle time of a connection between requests; whole seconds.
         write_timeout: longest time that a client may take to receive its response.
         watch: count predictions and watch for drift, in `/metrics`; see `hubel.studio.watch`.
+        lang: language of the page, "en" or "ko"; that which the browser prefers if empty.
         linger: time during which the rest of a refused body is read, so that the client gets the response.
 
     Raises:
         OptionError: a value is out of its range, or two contradict each other.
+        UnknownNameError: there is no page in this language.
     """
 
     host: str = "127.0.0.1"
@@ -71,6 +74,7 @@ class ServerSettings:
     write_timeout: float = 10.0
     linger: float = 1.0
     watch: bool = False
+    lang: str = ""
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -79,6 +83,8 @@ class ServerSettings:
                 if not value > 0:
                     raise OptionError(f"{setting.name} is above 0, not {value}")
                 check_range(setting.name, value, 0, _MOST)
+        if self.lang:
+            find_language(self.lang)
         if not 0 <= self.port < 2**16:
             raise OptionError(f"a port is a number from 0 to 65535, not {self.port}")
         if self.max_parts > self.queue:

@@ -20,7 +20,7 @@ from hubel.studio.settings import ServerSettings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-__all__ = ["Application", "Server", "address", "listening", "url"]
+__all__ = ["Application", "Server", "address", "bound_socket", "url"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _BACKLOG = 128
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def listening(settings: ServerSettings) -> Iterator[socket.socket]:
+def bound_socket(settings: ServerSettings) -> Iterator[socket.socket]:
     """Yield a socket that listens at the address of the settings.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.language import joined, plural, sentence, split_name
 from hubel.inference.costs import cheapest
 from hubel.metrics import figures
 from hubel.metrics.advice import advice
@@ -72,7 +73,7 @@ class ScoresEvaluation(Evaluation):
 
     def footnote(self) -> str:
         """Return the definitions of the numbers."""
-        return f"{PER_CLASS_FOOTNOTE} {INTERVAL_FOOTNOTE}"
+        return joined(PER_CLASS_FOOTNOTE, INTERVAL_FOOTNOTE)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,11 +124,11 @@ class ClassificationEvaluation(ScoresEvaluation):
     def headline(self, split: str) -> str:
         """Return the accuracy in one sentence, with the mean recall of the classes where these are unequal."""
         m = self.metrics
-        balanced = f", {percent(m.macro_recall)}% of a class in the mean" if self._unequal else ""
-        return (
-            f"{percent(m.top1)}% of {m.n:,} {split} images are classified correctly "
-            f"(95% interval {percent_range(self.intervals['top1'])}){balanced}."
-        )
+        values = {"share": percent(m.top1), "n": m.n, "interval": percent_range(self.intervals["top1"])}
+        if not self._unequal:
+            return sentence("classify.headline", split=split_name(split), **values)
+        recall = percent(m.macro_recall)
+        return sentence("classify.headline_unequal", split=split_name(split), recall=recall, **values)
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""
@@ -138,44 +139,43 @@ class ClassificationEvaluation(ScoresEvaluation):
         return [
             (f"top-1 accuracy ({split})", f"{percent(m.top1, 2)}%", percent_range(intervals["top1"])),
             *([] if self.hierarchy is None else hierarchy_rows(self.hierarchy)),
-            *self._cost_rows(),
+            *((sentence(f"row.{key}", **values), value) for key, value, values in self._cost_rows()),
             *top5,
             ("macro precision", f"{m.macro_precision:.4f}", value_range(intervals["macro_precision"])),
             ("macro recall", f"{m.macro_recall:.4f}", value_range(intervals["macro_recall"])),
             (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}", value_range(intervals["macro_f1"])),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
-            *((name, value) for name, value, _ in self._novelty_rows()),
+            *((sentence(f"row.{key}"), value) for key, value, _ in self._novelty_rows()),
         ]
 
     def _novelty_rows(self) -> list[tuple[str, str, str]]:
-        """Return name, value and meaning of the numbers on novelty."""
+        """Return key, value and meaning of the numbers on novelty."""
         found = self.novelty_metrics
         if found is None:
             return []
-        rows = [("called unknown", f"{percent(found.rejected, 2)}%", "of the images of the classes; wrongly")]
+        rows: list[tuple[str, str, str]] = [
+            ("called_unknown", f"{percent(found.rejected, 2)}%", sentence("tile.called_unknown.means"))
+        ]
         if found.found is None or found.auroc is None or found.fpr95 is None:
             return rows
-        which = f"of {found.unknown_images:,} unknown images"
+        n = found.unknown_images
         return [
             *rows,
-            ("unknown found", f"{percent(found.found, 2)}%", f"{which} are called unknown"),
-            (
-                "unknown AUROC",
-                f"{found.auroc:.4f}",
-                "probability that an unknown image is newer than a known one",
-            ),
-            ("unknown FPR at 95% TPR", f"{percent(found.fpr95, 2)}%", f"{which} pass where 95% of the others do"),
+            ("unknown_found", f"{percent(found.found, 2)}%", sentence("tile.unknown_found.means", n=n)),
+            ("unknown_auroc", f"{found.auroc:.4f}", sentence("tile.unknown_auroc.means")),
+            ("unknown_fpr95", f"{percent(found.fpr95, 2)}%", sentence("tile.unknown_fpr95.means", n=n)),
         ]
 
-    def _cost_rows(self) -> list[tuple[str, str]]:
+    def _cost_rows(self) -> list[tuple[str, str, dict[str, str]]]:
+        """Return key, value, and the values of the sentence, of each mean cost."""
         found = self.cost_metrics
         if found is None:
             return []
         return [
-            ("mean cost", f"{found.mean:.4g}"),
-            ("mean cost of the most probable class", f"{found.of_most_probable:.4g}"),
-            (f"mean cost of always {found.constant}", f"{found.of_constant:.4g}"),
+            ("cost", f"{found.mean:.4g}", {}),
+            ("cost_most_probable", f"{found.of_most_probable:.4g}", {}),
+            ("cost_constant", f"{found.of_constant:.4g}", {"name": found.constant}),
         ]
 
     def tiles(self) -> list[Tile]:
@@ -183,26 +183,33 @@ class ClassificationEvaluation(ScoresEvaluation):
         m, intervals = self.metrics, self.intervals
         top5 = []
         if m.top5 is not None:
-            top5 = [share_tile("Top-5", m.top5, "true class among the five most probable", intervals["top5"])]
+            top5 = [_tile("top5", m.top5, intervals["top5"])]
         return [
-            share_tile("Top-1", m.top1, "most probable class is the true one", intervals["top1"]),
-            *(Tile(name=name.capitalize(), value=value, meaning="per image") for name, value in self._cost_rows()),
-            *top5,
+            _tile("top1", m.top1, intervals["top1"]),
             *(
-                [share_tile("Macro recall", m.macro_recall, "mean over classes", intervals["macro_recall"])]
-                if self._unequal
-                else []
+                Tile(name=sentence(f"tile.{key}", **values), value=value, meaning=sentence("tile.cost.means"))
+                for key, value, values in self._cost_rows()
             ),
-            share_tile("Macro F1", m.macro_f1, f"mean over classes{self._left_out()}", intervals["macro_f1"]),
-            Tile(name="Loss", value=f"{m.nll:.3f}", meaning="mean negative log-likelihood, nats"),
-            share_tile("Calibration error", m.ece, "mean gap between confidence and accuracy"),
-            *(Tile(name=name.capitalize(), value=value, meaning=text) for name, value, text in self._novelty_rows()),
+            *top5,
+            *([_tile("macro_recall", m.macro_recall, intervals["macro_recall"])] if self._unequal else []),
+            share_tile(sentence("tile.macro_f1"), m.macro_f1, self._macro_meaning(), intervals["macro_f1"]),
+            Tile(name=sentence("tile.loss"), value=f"{m.nll:.3f}", meaning=sentence("tile.loss.means")),
+            _tile("ece", m.ece),
+            *(
+                Tile(name=sentence(f"tile.{key}"), value=value, meaning=text)
+                for key, value, text in self._novelty_rows()
+            ),
         ]
 
     @property
     def _unequal(self) -> bool:
         """Some class has so many more images than another that accuracy says little of the rare ones."""
         return inequality(self.metrics.confusion.sum(1)) >= _UNEQUAL
+
+    def _macro_meaning(self) -> str:
+        """Return what the macro F1 is a mean over."""
+        n = self.metrics.predicted_without_images
+        return plural("tile.macro_f1.means_without", n) if n else sentence("tile.macro_recall.means")
 
     def _left_out(self) -> str:
         """Return how many classes macro numbers leave out although they are predicted; "" for none."""
@@ -216,16 +223,14 @@ class ClassificationEvaluation(ScoresEvaluation):
         confused = [(true, predicted, f"{n:,}") for true, predicted, n in self.metrics.most_confused()]
         if not confused:
             return tables
-        columns = ("Label", "Predicted", "Images")
-        table = ReportTable(heading="Most confused", columns=columns, rows=confused, text_columns=2, above_figures=True)
+        columns = [sentence(f"column.{name}") for name in ("label", "predicted", "images")]
+        heading = sentence("table.confused")
+        table = ReportTable(heading=heading, columns=columns, rows=confused, text_columns=2, above_figures=True)
         return [table, *tables]
 
     def footnote(self) -> str:
         """Return the definitions of the numbers."""
-        return (
-            f"{super().footnote()} Calibration error: over 15 equal bins of confidence, the mean distance between "
-            "confidence and accuracy (Guo et al. 2017)."
-        )
+        return joined(super().footnote(), sentence("footnote.calibration"))
 
     def files(self) -> dict[str, str]:
         """Return the confusion matrix and the classes as CSV."""
@@ -289,35 +294,35 @@ class ClassificationEvaluation(ScoresEvaluation):
             histogram.append(
                 Drawing(
                     name="novelty",
-                    heading="Unknown images",
-                    caption="Images right of the threshold are called unknown.",
+                    heading=sentence("figure.unknown"),
+                    caption=sentence("figure.unknown.text"),
                     figure=figures.novelty_histogram(self.novelty, self.unknown, self.novelty_metrics.threshold),
                 )
             )
         return [
             Drawing(
                 name="confusion",
-                heading="Confusion matrix",
-                caption="Rows: labels. Columns: predictions.",
+                heading=sentence("figure.confusion"),
+                caption=sentence("figure.confusion.text"),
                 figure=figures.confusion_matrix(m.confusion, classes),
             ),
             Drawing(
                 name="classes",
-                heading="Classes",
-                caption="F1 of each class, with precision and recall.",
+                heading=sentence("figure.classes"),
+                caption=sentence("figure.classes.text"),
                 figure=figures.class_bars(m),
             ),
             Drawing(
                 name="reliability",
-                heading="Confidence",
-                caption="Accuracy of the predictions of each confidence.",
+                heading=sentence("figure.confidence"),
+                caption=sentence("figure.confidence.text"),
                 figure=figures.reliability(self.probabilities, self.targets),
             ),
             *histogram,
             Drawing(
                 name="worst",
-                heading="Highest losses",
-                caption="The prediction with its confidence, and the label.",
+                heading=sentence("figure.losses"),
+                caption=sentence("figure.losses.text"),
                 figure=contact_sheet(list(self.images.pixels(hardest)), captions, "Highest losses"),
             ),
         ]
@@ -340,23 +345,12 @@ def measure_sure(evaluation: Evaluation, card: ModelCard, sure: float) -> Evalua
     return dataclasses.replace(evaluation, hierarchy=found)
 
 
-PER_CLASS_FOOTNOTE = (
-    "Precision: of the images that are predicted to have a class, the share that have it. Recall: of the images that "
-    "have a class, the share that are predicted to have it. F1: the harmonic mean of the two. Macro numbers are means "
-    "over the classes that have images; a class that is predicted but has none counts in none of them."
-)
-
-
-INTERVAL_FOOTNOTE = (
-    "95% interval: of the intervals of many sets of such images, 95 in 100 contain the number that endless images "
-    "would give (shares: Wilson 1927; other numbers: bootstrap)."
-)
+PER_CLASS_FOOTNOTE, INTERVAL_FOOTNOTE = sentence("footnote.per_class"), sentence("footnote.interval")
 
 
 def per_class_table(per_class: Sequence[ClassMetrics]) -> ReportTable:
     """Return the table of the classes for the report, with a bar for F1; classes without images are greyed out."""
     shares = ["precision", "recall", *(["average_precision"] if isinstance(per_class[0], LabelMetrics) else []), "f1"]
-    names = {"f1": "F1 %"}
     rows = [
         (
             one.name,
@@ -366,13 +360,18 @@ def per_class_table(per_class: Sequence[ClassMetrics]) -> ReportTable:
         )
         for one in per_class
     ]
-    columns = [names.get(share, f"{share.replace('_', ' ').capitalize()} %") for share in shares]
+    columns = ("class", "images", *shares, "recall_interval")
     return ReportTable(
-        heading="Each class",
-        columns=("Class", "Images", *columns, "95% interval of recall"),
+        heading=sentence("table.classes"),
+        columns=[sentence(f"column.{name}") for name in columns],
         rows=rows,
         bars=[one.f1 if one.support else None for one in per_class],
     )
+
+
+def _tile(name: str, share: float, interval: Interval | None = None) -> Tile:
+    """Return the tile of a share whose name and meaning the table of sentences has."""
+    return share_tile(sentence(f"tile.{name}"), share, sentence(f"tile.{name}.means"), interval)
 
 
 def share_tile(name: str, share: float, meaning: str, interval: Interval | None = None) -> Tile:

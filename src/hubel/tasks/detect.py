@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.csv_text import csv_text
+from hubel.core.language import sentence, split_name
 from hubel.data.annotation import BOXES, Annotation
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.box_decoding import SHOWN_SCORE, decode_boxes, network_boxes
@@ -59,6 +60,9 @@ def box_targets(batch: Batch) -> Tensor:
     for row, one in zip(targets, batch.annotations, strict=True):
         row[: len(one.boxes)] = np.column_stack([one.boxes, one.classes, one.crowd])
     return torch.from_numpy(targets)
+
+
+_COLUMNS = ("class", "objects", "ap50", "ap", "recall_share", "precision_share")  # of the table of classes
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -175,10 +179,14 @@ class DetectionEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return average precision in one sentence."""
         m, sure = self.metrics, self._range("ap50")
-        interval = f" (95% interval {sure})" if sure else ""
-        return (
-            f"AP50 is {_share(m.ap50)}{interval} and AP {_share(m.ap)} on {m.n:,} {split} images with "
-            f"{m.objects.sum():,} objects."
+        return sentence(
+            "detect.headline_sure" if sure else "detect.headline",
+            ap50=_share(m.ap50),
+            interval=sure,
+            ap=_share(m.ap),
+            n=m.n,
+            split=split_name(split),
+            objects=int(m.objects.sum()),
         )
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
@@ -200,10 +208,10 @@ class DetectionEvaluation(Evaluation):
         m = self.metrics
         right, shown, objects = self._counts
         return [
-            Tile(name="AP50", value=_share(m.ap50), meaning="overlaps of one half", interval=self._range("ap50")),
-            Tile(name="AP", value=_share(m.ap), meaning="overlaps of 0.50 to 0.95", interval=self._range("ap")),
-            Tile(name="Recall", value=_share(float(right / objects)), meaning="objects that are shown"),
-            Tile(name="Precision", value=_share(float(right / shown)), meaning="shown objects that are right"),
+            _tile("ap50", m.ap50, self._range("ap50")),
+            _tile("ap", m.ap, self._range("ap")),
+            _tile("found", float(right / objects)),
+            _tile("right", float(right / shown)),
         ]
 
     def report_tables(self) -> list[ReportTable]:
@@ -224,30 +232,22 @@ class DetectionEvaluation(Evaluation):
             for i in order
         ]
         classes = ReportTable(
-            heading="Classes",
-            columns=("Class", "Objects", "AP50", "AP", "Recall", "Precision"),
+            heading=sentence("table.class_rows"),
+            columns=[sentence(f"column.{name}") for name in _COLUMNS],
             rows=rows,
             bars=[None if math.isnan(values[i][1]) else values[i][1] for i in order],
             above_figures=True,
         )
         sizes = ReportTable(
-            heading="Sizes",
-            columns=("Objects", "AP"),
-            rows=[
-                (f"{name}, {text} pixels", _share(m.by_size[name]))
-                for name, text in (("small", "below 32x32"), ("medium", "up to 96x96"), ("large", "above 96x96"))
-            ],
+            heading=sentence("table.sizes"),
+            columns=(sentence("column.objects"), sentence("column.ap")),
+            rows=[(sentence(f"size.{name}"), _share(m.by_size[name])) for name in ("small", "medium", "large")],
         )
         return [classes, sizes]
 
     def footnote(self) -> str:
         """Return the definition of the metrics."""
-        return (
-            "An object is found if its box and that of a detection of its class have an intersection over union of at "
-            "least the overlap. AP: mean precision over 101 recalls, mean over overlaps of 0.50 to 0.95 and classes "
-            "(Lin et al. 2014). Recall and precision: at an overlap of 0.50, with scores of at least "
-            f"{self.shown_score:.2f}."
-        )
+        return sentence("footnote.detect", score=self.shown_score)
 
     def files(self) -> dict[str, str]:
         """Return the confusion matrix of objects as CSV."""
@@ -275,8 +275,8 @@ class DetectionEvaluation(Evaluation):
             drawings.append(
                 Drawing(
                     name="precision_recall",
-                    heading="Precision and recall",
-                    caption="From the surest detections, on the left, to all of them.",
+                    heading=sentence("figure.precision_recall"),
+                    caption=sentence("figure.precision_recall.text"),
                     figure=precision_recall(m),
                 )
             )
@@ -284,12 +284,17 @@ class DetectionEvaluation(Evaluation):
             drawings.append(
                 Drawing(
                     name="confusion_matrix",
-                    heading="Confusion of classes",
-                    caption='"nothing": objects that are not shown, and what is shown where no object is.',
+                    heading=sentence("figure.class_confusion"),
+                    caption=sentence("figure.class_confusion.text"),
                     figure=confusion_matrix(self.confusions.sum(0), [*m.classes, "nothing"]),
                 )
             )
         return [*drawings, *box_sheets(self.images, self.found, self.f1, "F1", m.classes)]
+
+
+def _tile(name: str, share: float, interval: str = "") -> Tile:
+    meaning = sentence(f"tile.{name}.means")
+    return Tile(name=sentence(f"tile.{name}"), value=_share(share), meaning=meaning, interval=interval)
 
 
 def _share(value: float) -> str:

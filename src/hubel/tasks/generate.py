@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
+from hubel.core.language import sentence
 from hubel.core.random import normal
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Images
@@ -86,7 +87,7 @@ class GenerationEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return the most important number in one sentence."""
         if self.judged is not None and self.judged.agreement is not None:
-            return f"The classifier names {percent(self.judged.agreement)}% of {self.judged.n:,} made images as asked."
+            return sentence("generate.headline_judged", share=percent(self.judged.agreement), n=self.judged.n)
         name, value, *_ = self.rows(split)[0]
         return f"{len(self.images):,} {split} images: {name} {value}."
 
@@ -108,13 +109,12 @@ class GenerationEvaluation(Evaluation):
         tiles = []
         if (j := self.judged) is not None:
             if j.agreement is not None:
-                tiles.append(
-                    Tile(name="As asked", value=f"{percent(j.agreement)}%", meaning="of made images, says the judge")
-                )
-            tiles.append(Tile(name="Fréchet distance", value=f"{j.frechet:.2f}", meaning="of features, made from real"))
-            tiles.append(Tile(name="of real halves", value=f"{j.frechet_real:.2f}", meaning="the lowest possible"))
+                tiles.append(_tile("as_asked", f"{percent(j.agreement)}%"))
+            tiles.append(_tile("frechet", f"{j.frechet:.2f}"))
+            tiles.append(_tile("frechet_real", f"{j.frechet_real:.2f}"))
+        mean = sentence("tile.generated.means")
         for name, value, *interval in self.rows("")[: len(self.measured)]:
-            tiles.append(Tile(name=name, value=value, meaning="mean over images", interval="".join(interval)))
+            tiles.append(Tile(name=name, value=value, meaning=mean, interval="".join(interval)))
         return tiles
 
     def report_tables(self) -> list[ReportTable]:
@@ -123,8 +123,8 @@ class GenerationEvaluation(Evaluation):
             return []
         return [
             ReportTable(
-                heading="Made images of each class",
-                columns=("Class", "Images", "Named as asked", "Real ones", "Spread of the features"),
+                heading=sentence("table.made"),
+                columns=[sentence(f"column.{name}") for name in ("class", "images", "as_asked", "real", "spread")],
                 rows=[
                     (
                         one.name,
@@ -143,11 +143,7 @@ class GenerationEvaluation(Evaluation):
         """Return the definitions of the numbers."""
         if self.judged is None:
             return ""
-        return (
-            "Fréchet distance: between normal distributions of the features before the classifier's last layer, of "
-            "half of the images; its values depend on the classifier. Spread: root mean square distance of features "
-            "from their mean, as a share of that of real images; a network that has collapsed is near 0."
-        )
+        return sentence("footnote.generate")
 
     def prediction_table(self) -> PredictionTable:
         """Return what was measured of each image."""
@@ -160,11 +156,15 @@ class GenerationEvaluation(Evaluation):
         return [
             Drawing(
                 name="made",
-                heading="Made images",
-                caption="Each from another random code; the class that it was asked to be of stands below.",
+                heading=sentence("figure.made"),
+                caption=sentence("figure.made.text"),
                 figure=contact_sheet(list(self.made.pixels), list(self.made.labels), title),
             )
         ]
+
+
+def _tile(name: str, value: str) -> Tile:
+    return Tile(name=sentence(f"tile.{name}"), value=value, meaning=sentence(f"tile.{name}.means"))
 
 
 def _judged_rows(judged: SampleMetrics) -> list[tuple[str, ...]]:

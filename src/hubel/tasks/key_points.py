@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.language import joined, sentence, split_name
 from hubel.core.progress import counted
 from hubel.data.annotation import POINTS, AnnotatedSource, Annotation
 from hubel.data.dataset import Dataset
@@ -163,9 +164,16 @@ class KeyPointsEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return PCK in one sentence, beside that of the mean pose."""
         m = self.metrics
-        interval = f" (95% interval {self._range})" if self._range else ""
-        beside = "" if m.mean_pose is None else f"; the mean pose of the training images has {percent(m.mean_pose)}%"
-        return f"{m.name} is {percent(m.pck)}%{interval} on {len(m.correct):,} {split} images{beside}."
+        sure, beside = "_sure" if self._range else "", "" if m.mean_pose is None else "_beside"
+        return sentence(
+            f"points.headline{sure}{beside}",
+            metric=m.name,
+            pck=percent(m.pck),
+            interval=self._range,
+            n=len(m.correct),
+            split=split_name(split),
+            mean=percent(m.mean_pose or 0.0),
+        )
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""
@@ -182,13 +190,13 @@ class KeyPointsEvaluation(Evaluation):
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
         m = self.metrics
-        mean = [] if m.mean_pose is None else [Tile(name="Mean pose", value=f"{percent(m.mean_pose)}%", meaning=m.name)]
-        within = f"points within {m.alpha:g} of the {m.scale}"
-        return [
-            Tile(name=m.name, value=f"{percent(m.pck)}%", meaning=within, interval=self._range),
-            *(replace(tile, meaning=f"{m.name} of the training images' mean") for tile in mean),
-            Tile(name="AP", value=f"{percent(m.ap)}%", meaning="average precision of OKS"),
-        ]
+        within = sentence("tile.pck.means", alpha=m.alpha, scale=sentence(f"length.{m.scale}"))
+        tiles = [Tile(name=m.name, value=f"{percent(m.pck)}%", meaning=within, interval=self._range)]
+        if m.mean_pose is not None:
+            meaning = sentence("tile.mean_pose.means", metric=m.name)
+            tiles.append(Tile(name=sentence("tile.mean_pose"), value=f"{percent(m.mean_pose)}%", meaning=meaning))
+        oks = Tile(name=sentence("tile.oks"), value=f"{percent(m.ap)}%", meaning=sentence("tile.oks.means"))
+        return [*tiles, oks]
 
     def report_tables(self) -> list[ReportTable]:
         """Return how often each key point is given, and how often it is right."""
@@ -197,8 +205,8 @@ class KeyPointsEvaluation(Evaluation):
         shown = ["" if math.isnan(value) else f"{percent(value)}%" for value in values]
         return [
             ReportTable(
-                heading="Key points",
-                columns=("Key point", "Given", m.name),
+                heading=sentence("table.points"),
+                columns=(sentence("column.point"), sentence("column.given"), m.name),
                 rows=[(name, f"{n:,}", value) for name, n, value in zip(m.names, given, shown, strict=True)],
                 bars=[None if math.isnan(value) else value for value in values],
                 above_figures=True,
@@ -208,13 +216,8 @@ class KeyPointsEvaluation(Evaluation):
     def footnote(self) -> str:
         """Return the definition of the metrics."""
         m = self.metrics
-        length = "the mean distance of a shoulder to the opposite hip" if m.scale == "torso" else "the points' box"
-        return (
-            f"{m.name}: the share of key points within {m.alpha:g} times {length} of the truth (Yang & Ramanan 2013). "
-            "The mean pose puts the mean of the training images into each image. AP: average precision at an object "
-            "key point similarity (OKS) of 0.50 to 0.95, with COCO's tolerances of points of these names, and the "
-            "boxes' areas. A hollow point is one of a score below 0.5."
-        )
+        key = "footnote.points_torso" if m.scale == "torso" else "footnote.points_box"
+        return joined(sentence(key, metric=m.name, alpha=m.alpha), sentence("footnote.points"))
 
     def prediction_table(self) -> PredictionTable:
         """Return PCK and OKS of each image."""

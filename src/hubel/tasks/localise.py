@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.language import sentence, split_name
 from hubel.data.annotation import Annotation
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.box_overlap import box_areas, box_iou
@@ -145,9 +146,13 @@ class LocalisationEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return the share of localised objects in one sentence."""
         share, sure = percent(float(self.localised.mean())), percent_range(self.intervals["localised"])
-        return (
-            f"Class and box are right in {share}% (95% interval {sure}) of {len(self.targets):,} {split} images; "
-            f"the boxes overlap by {percent(float(self.overlaps.mean()))}%."
+        return sentence(
+            "localise.headline",
+            share=share,
+            interval=sure,
+            n=len(self.targets),
+            split=split_name(split),
+            overlap=percent(float(self.overlaps.mean())),
         )
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
@@ -164,14 +169,14 @@ class LocalisationEvaluation(Evaluation):
         """Return the headline numbers of the report."""
         (_, *first), (_, *second), (_, *third), _ = self.rows("")
         return [
-            Tile(name="Localised", value=first[0], meaning="class and box are right", interval=first[1]),
-            Tile(name="Class", value=second[0], meaning="class is right", interval=second[1]),
-            Tile(name="Overlap", value=third[0], meaning="intersection over union, mean of the images"),
+            _tile("localised", *first),
+            _tile("class_right", *second),
+            _tile("overlap", third[0]),
         ]
 
     def footnote(self) -> str:
         """Return the definition of the metrics."""
-        return "A box is right if its intersection over union with the true one is at least one half."
+        return sentence("footnote.localise")
 
     def prediction_table(self) -> PredictionTable:
         """Return label, prediction and overlap of each image."""
@@ -188,6 +193,11 @@ class LocalisationEvaluation(Evaluation):
         """Return the best, the median and the worst images."""
         overlaps = self.overlaps * (self.predicted == self.targets)
         return box_sheets(self.images, self.found, overlaps, "overlap", self.classes)
+
+
+def _tile(name: str, value: str, interval: str = "") -> Tile:
+    meaning = sentence(f"tile.{name}.means")
+    return Tile(name=sentence(f"tile.{name}"), value=value, meaning=meaning, interval=interval)
 
 
 class Localisation(Detection):

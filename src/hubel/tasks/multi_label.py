@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.language import sentence, split_name
 from hubel.data.loading import Images
 from hubel.metrics.classification import MultiLabelMetrics, measure_multilabel
 from hubel.metrics.classification_intervals import multi_label_intervals
@@ -48,7 +49,8 @@ class MultiLabelEvaluation(ScoresEvaluation):
     def headline(self, split: str) -> str:
         """Return the subset accuracy in one sentence."""
         share, interval = percent(self.metrics.subset_accuracy), percent_range(self.intervals["subset_accuracy"])
-        return f"{share}% of {self.metrics.n:,} {split} images get exactly the right classes (95% interval {interval})."
+        values = {"share": share, "n": self.metrics.n, "interval": interval}
+        return sentence("multi_label.headline", split=split_name(split), **values)
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""
@@ -67,20 +69,15 @@ class MultiLabelEvaluation(ScoresEvaluation):
 
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
-        meanings = {
-            "subset_accuracy": "images with all labels correct",
-            "mean_average_precision": "independent of the threshold",
-            "macro_f1": "mean over labels",
-            "micro_f1": "over all pairs of image and label",
-        }
+        keys = {"macro_f1": "label_macro_f1"}
         return [
             share_tile(
-                name.replace("_", " ").capitalize().replace(" f1", " F1"),
+                sentence(f"tile.{keys.get(name, name)}"),
                 getattr(self.metrics, name),
-                meaning,
+                sentence(f"tile.{keys.get(name, name)}.means"),
                 self.intervals[name],
             )
-            for name, meaning in meanings.items()
+            for name in ("subset_accuracy", "mean_average_precision", "macro_f1", "micro_f1")
         ]
 
     def report_tables(self) -> list[ReportTable]:
@@ -102,8 +99,8 @@ class MultiLabelEvaluation(ScoresEvaluation):
         wrong = [at for at, (label, found) in enumerate(zip(labels, predictions, strict=True)) if label != found]
         return group_mistakes(
             [self.images.path(at) for at in wrong],
-            [labels[at] or "no class" for at in wrong],
-            [predictions[at] or "no class" for at in wrong],
+            [labels[at] or sentence("text.no_class") for at in wrong],
+            [predictions[at] or sentence("text.no_class") for at in wrong],
             ["" for _ in wrong],
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubel.core.errors import OptionError
+from hubel.core.language import joined
 from hubel.metrics.prediction_sets import SetMetrics, measure_sets
 from hubel.metrics.report_items import PredictionTable, ReportTable, Tile
 from hubel.metrics.set_report import SETS_FOOTNOTE, set_column, set_rows, set_table, set_tiles
@@ -45,7 +46,7 @@ class SetsEvaluation(ClassificationEvaluation):
 
     def footnote(self) -> str:
         """Return the definitions of the numbers."""
-        return f"{super().footnote()} {SETS_FOOTNOTE}"
+        return joined(super().footnote(), SETS_FOOTNOTE)
 
     def prediction_table(self) -> PredictionTable:
         """Return what each image is predicted to be, with its set."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
+from hubel.core.language import sentence, split_name
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.data.sources.listing import natural_key
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from hubel.tasks.losses import LossSettings
 
-__all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionObjective", "Reconstructor"]
+__all__ = ["Reconstruction", "ReconstructionEvaluation", "ReconstructionModel", "ReconstructionObjective"]
 
 _SHOWN = 10  # images that are drawn above their reconstructions
 
@@ -100,7 +101,7 @@ class ReconstructionEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return the error in one sentence."""
         m = self.metrics
-        return f"{m.n:,} {split} images are reconstructed with a mean squared error of {m.mse:.4f} a pixel."
+        return sentence("reconstruct.headline", n=m.n, split=split_name(split), mse=m.mse)
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""
@@ -117,13 +118,13 @@ class ReconstructionEvaluation(Evaluation):
         m = self.metrics
         return [
             Tile(
-                name="Squared error",
+                name=sentence("tile.mse"),
                 value=f"{m.mse:.4f}",
-                meaning="mean of a pixel from 0 to 1",
+                meaning=sentence("tile.mse.means"),
                 interval=value_range(self.intervals["mse"]),
             ),
-            Tile(name="Cross-entropy", value=f"{m.bce:.4f}", meaning="mean of a pixel, nats"),
-            Tile(name="of a perfect copy", value=f"{m.entropy:.4f}", meaning="the lowest possible cross-entropy"),
+            Tile(name=sentence("tile.bce"), value=f"{m.bce:.4f}", meaning=sentence("tile.bce.means")),
+            Tile(name=sentence("tile.entropy"), value=f"{m.entropy:.4f}", meaning=sentence("tile.entropy.means")),
         ]
 
     def prediction_table(self) -> PredictionTable:
@@ -137,15 +138,15 @@ class ReconstructionEvaluation(Evaluation):
         return [
             Drawing(
                 name="reconstructions",
-                heading="Reconstructions",
-                caption="Above: images. Below: their reconstructions.",
+                heading=sentence("figure.reconstructions"),
+                caption=sentence("figure.reconstructions.text"),
                 figure=draw_reconstructions(originals, list(self.reconstructions), names),
             )
         ]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reconstructor:
+class ReconstructionModel:
     """An autoencoder with its card.
 
     Attributes:
@@ -193,13 +194,13 @@ class Reconstruction(Task):
         """
         if tta:
             raise OptionError(f"{card.model} reconstructs images and has no scores to average; leave out --tta")
-        return Reconstructor(network=network, card=card)
+        return ReconstructionModel(network=network, card=card)
 
     def evaluate(self, model: Model, images: Images, targets: NDArray[Any]) -> ReconstructionEvaluation:
         """Measure an autoencoder: each reconstruction is compared with its image."""
         from hubel.inference.forward import forward, output_batches  # what only evaluates exported files does without
 
-        assert isinstance(model, Reconstructor)
+        assert isinstance(model, ReconstructionModel)
         preprocess, network = images.preprocess, model.network
         errors = reconstruction_errors(
             (preprocess.normalise(batch.pixels), logits) for batch, logits in output_batches(network, images)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
+from hubel.core.language import sentence, split_name
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Batch, Images, Labelled, Samples
 from hubel.inference.classifier import Classifier
@@ -157,10 +158,7 @@ class RegressionEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return R² in one sentence."""
         m, interval = self.metrics, value_range(self.intervals["r2"], "{:.3f}".format)
-        return (
-            f"R² is {m.r2:.3f} (95% interval {interval}) on {m.n:,} {split} images; the mean absolute error is "
-            f"{m.mae:.4g}."
-        )
+        return sentence("regress.headline", r2=m.r2, interval=interval, n=m.n, split=split_name(split), mae=m.mae)
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""
@@ -175,12 +173,15 @@ class RegressionEvaluation(Evaluation):
 
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
-        m, units = self.metrics, "in units of the labels"
+        m = self.metrics
         r2, mae, rmse = self._ranges()
         return [
-            Tile(name="R²", value=f"{m.r2:.3f}", meaning="share of the variance that is explained", interval=r2),
-            Tile(name="Mean absolute error", value=f"{m.mae:.4g}", meaning=units, interval=mae),
-            Tile(name="Root mean squared error", value=f"{m.mse**0.5:.4g}", meaning=units, interval=rmse),
+            Tile(name=sentence(f"tile.{name}"), value=value, meaning=sentence(f"tile.{name}.means"), interval=interval)
+            for name, value, interval in (
+                ("r2", f"{m.r2:.3f}", r2),
+                ("mae", f"{m.mae:.4g}", mae),
+                ("rmse", f"{m.mse**0.5:.4g}", rmse),
+            )
         ]
 
     def _ranges(self) -> tuple[str, str, str]:
@@ -212,14 +213,14 @@ class RegressionEvaluation(Evaluation):
         return [
             Drawing(
                 name="predictions",
-                heading="Predictions",
-                caption="One point an image; on the line, prediction and label are equal.",
+                heading=sentence("figure.predictions"),
+                caption=sentence("figure.predictions.text"),
                 figure=finish(figure),
             ),
             Drawing(
                 name="worst",
-                heading="Largest errors",
-                caption="The prediction, and the label.",
+                heading=sentence("figure.errors"),
+                caption=sentence("figure.errors.text"),
                 figure=contact_sheet(list(self.images.pixels(worst)), captions, "Largest errors"),
             ),
         ]

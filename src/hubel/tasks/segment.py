@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.csv_text import csv_text
+from hubel.core.language import sentence, split_name
 from hubel.data.annotation import IGNORED, MASKS, AnnotatedSource, Annotation
 from hubel.data.annotation_counts import count_pixels
 from hubel.data.loading import Batch, Images, Labelled, Samples
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from hubel.tasks.segmentation_losses import PixelLoss
 
 __all__ = ["Segmentation", "SegmentationEvaluation", "SegmentationObjective"]
+
+
+_COLUMNS = ("class", "pixels", "iou", "recall_share", "precision_share")  # of the table of classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +132,14 @@ class SegmentationEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return the mean IoU in one sentence."""
         m, sure = self.metrics, self._range("mean_iou")
-        interval = f" (95% interval {sure})" if sure else ""
-        return (
-            f"The mean IoU of {len(m.classes)} classes is {percent(m.mean_iou)}%{interval} on {m.n:,} {split} images; "
-            f"{percent(m.pixel_accuracy)}% of the pixels are right."
+        return sentence(
+            "segment.headline_sure" if sure else "segment.headline",
+            classes=len(m.classes),
+            iou=percent(m.mean_iou),
+            interval=sure,
+            n=m.n,
+            split=split_name(split),
+            pixels=percent(m.pixel_accuracy),
         )
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
@@ -149,18 +157,22 @@ class SegmentationEvaluation(Evaluation):
         m = self.metrics
         return [
             Tile(
-                name="Mean IoU",
+                name=sentence("tile.iou"),
                 value=f"{percent(m.mean_iou)}%",
-                meaning="intersection over union, mean of the classes",
+                meaning=sentence("tile.iou.means"),
                 interval=self._range("mean_iou"),
             ),
             Tile(
-                name="Pixel accuracy",
+                name=sentence("tile.pixels"),
                 value=f"{percent(m.pixel_accuracy)}%",
-                meaning="pixels with the right class",
+                meaning=sentence("tile.pixels.means"),
                 interval=self._range("pixel_accuracy"),
             ),
-            Tile(name="Boundary F1", value=f"{percent(m.boundary_f1)}%", meaning="edges within 0.75% of the diagonal"),
+            Tile(
+                name=sentence("tile.boundary"),
+                value=f"{percent(m.boundary_f1)}%",
+                meaning=sentence("tile.boundary.means"),
+            ),
         ]
 
     def report_tables(self) -> list[ReportTable]:
@@ -175,8 +187,8 @@ class SegmentationEvaluation(Evaluation):
         ]
         return [
             ReportTable(
-                heading="Classes",
-                columns=("Class", "Pixels", "IoU", "Recall", "Precision"),
+                heading=sentence("table.class_rows"),
+                columns=[sentence(f"column.{name}") for name in _COLUMNS],
                 rows=rows,
                 bars=[None if math.isnan(m.iou[i]) else float(m.iou[i]) for i in order],
                 above_figures=True,
@@ -185,10 +197,7 @@ class SegmentationEvaluation(Evaluation):
 
     def footnote(self) -> str:
         """Return the definition of the metrics."""
-        return (
-            "IoU of a class: pixels that are of it and predicted so, divided by those that are of it or predicted so, "
-            "over all images (Everingham et al. 2010). Boundary F1: Csurka et al. 2013."
-        )
+        return sentence("footnote.iou")
 
     def files(self) -> dict[str, str]:
         """Return the confusion matrix of pixels as CSV."""

@@ -1,4 +1,4 @@
-"""Teach convolutional networks: convolution arithmetic step by step, image kernels, the walkthrough, the demo."""
+"""Teach convolutional networks: convolution arithmetic step by step, image kernels, the course, the demo."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from hubel.teach.convolution.steps import convolution_steps as convolution_steps
     from hubel.teach.convolution.steps import convolve as convolve
     from hubel.teach.convolution.steps import parse_numbers as parse_numbers
+    from hubel.teach.course.catalogue import LESSONS as LESSONS
+    from hubel.teach.course.catalogue import find_lesson as find_lesson
+    from hubel.teach.course.lesson import Lesson as Lesson
     from hubel.teach.sliding_window import slide_window as slide_window
-    from hubel.teach.walkthrough.lesson import Lesson as Lesson
-    from hubel.teach.walkthrough.lesson import compute_lesson as compute_lesson
-    from hubel.teach.walkthrough.page import write_walkthrough as write_walkthrough
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -59,8 +59,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "stack_fields",
         ),
         "hubel.teach.convolution.steps": ("ConvolutionStep", "convolution_steps", "convolve", "parse_numbers"),
+        "hubel.teach.course.catalogue": ("LESSONS", "find_lesson"),
+        "hubel.teach.course.lesson": ("Lesson",),
         "hubel.teach.sliding_window": ("slide_window",),
-        "hubel.teach.walkthrough.lesson": ("Lesson", "compute_lesson"),
-        "hubel.teach.walkthrough.page": ("write_walkthrough",),
     },
 )

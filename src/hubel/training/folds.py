@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hubel.core.language import plural, sentence
 from hubel.data.loading import Labelled
 from hubel.evaluation.folds import FoldsResult, measure_folds, write_folds
 from hubel.features.logits import last_layer_features
@@ -47,13 +48,13 @@ def measure_run_in_folds(folder: Path, plan: Plan, trained: TrainedModel) -> Fol
         seed=plan.loop.seed,
         strength=trained.strength,
     )
-    facts = {
-        "Features": f"{plan.card.model}, weights {transfer.weights}",
-        "Data": f"{plan.dataset.name}: {len(rows):,} images, each by a head that has not seen it",
+    facts: dict[str, str] = {
+        sentence("fact.features"): sentence("run.features", network=plan.card.model, weights=transfer.weights),
+        sentence("fact.data"): plural("run.left_out", len(rows), data=plan.dataset.name),
     }
-    title = f"{folds} folds of {plan.dataset.name}"
+    title = sentence("run.folds", n=folds, data=plan.dataset.name)
     notes = list(plan.dataset.index.notes())
     if trained.frozen != "all":
         notes.append("these are linear heads on the features as they were; the model of the run was tuned further")
-    write_folds(folder, result, title=title, facts=facts, notes=notes)
+    write_folds(folder, result, title=title, facts=facts, notes=notes, language=plan.recipe.machine.lang)
     return result

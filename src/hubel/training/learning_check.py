@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hubel.core.language import sentence
 from hubel.core.random import permutation
 from hubel.data.loading import Batch, blank_input
 from hubel.tasks.task import Objective, weighted_outputs
@@ -41,10 +42,7 @@ def did_not_learn(plan: Plan, trained: TrainedModel, network: nn.Module) -> str:
         return ""
     lr = plan.optimizer.lr
     other = lr / 10 if lr > _TINY_LR else lr * 10
-    return (
-        f"The network did not learn: its training loss, {last:.3f}, is no lower than that of one answer for all "
-        f"images, {limit:.3f}. Try --lr {other:g}, more epochs, or a network with batch norm."
-    )
+    return sentence("run.not_learnt", loss=last, limit=limit, lr=other)
 
 
 def _samples(plan: Plan, objective: Objective) -> Tensor:

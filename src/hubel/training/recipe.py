@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import user_path
+from hubel.core.language import LANGUAGES
 from hubel.core.ranges import check_range
 
 __all__ = [
@@ -257,19 +258,21 @@ class OptimizationSettings(_Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSettings(_Settings):
-    """The computer: device, precision, threads, checkpoints.
+    """The computer: device, precision, threads, checkpoints, and the language that it reports in.
 
     Attributes:
         device: cpu, cuda or mps. Default: the fastest one that is there.
         precision: of convolutions: float32 or bfloat16. Default: bfloat16 where the hardware has units for it.
         threads: of the computation. Default: every core that no other program uses.
         checkpoint_minutes: time between two checkpoints inside an epoch; 0 makes one at every step.
+        lang: language of the report: en or ko.
     """
 
     device: str | None = None
     precision: str | None = _choice(None, "float32", "bfloat16")
     threads: int | None = _number(None, 1, 1024)
     checkpoint_minutes: float = _number(5.0, 0, _MOST)
+    lang: str = _choice("en", *LANGUAGES)
 
 
 @dataclass(frozen=True, init=False)

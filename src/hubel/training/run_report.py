@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from hubel.core.errors import DataError
+from hubel.core.language import joined, plural, sentence
 from hubel.core.progress import counted, duration
 from hubel.core.random import permutation
 from hubel.core.version import __version__
@@ -74,12 +75,11 @@ class TrainingInput:
 def training_input(plan: Plan, trained: TrainedModel) -> TrainingInput:
     """Return what the network trained on: never what it might have trained on under another plan."""
     views = trained.tuning.views if trained.tuning else 0
-    unchanged = "The images, unchanged but for their size."
     if views > 1:
-        return TrainingInput(views=views, caption=f"Each image in {views} fixed views, which take turns here.")
+        return TrainingInput(views=views, caption=sentence("run.seen.views", n=views))
     if views == 1 or plan.loop.policy == Policy():
-        return TrainingInput(views=views, caption=unchanged)
-    return TrainingInput(views=0, caption="The images as augmented in the first epoch.")
+        return TrainingInput(views=views, caption=sentence("run.seen.unchanged"))
+    return TrainingInput(views=0, caption=sentence("run.seen.augmented"))
 
 
 def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluation:
@@ -104,42 +104,65 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     licence = card.provenance["run"].get("licence")
     params = sum(p.numel() for p in network.parameters())
     p = card.preprocess
-    epochs = f"{counted(len(trained.history), 'epoch')}, batches of {plan.loop.batch_size}, " if trained.history else ""
-    facts = {
-        "Data": f"{plan.dataset.name}: {plan.classes} classes" if plan.classes else plan.dataset.name,
-        "Images": f"{len(splits.train):,} train, {len(splits.val):,} validation, {len(splits.test):,} test",
-        "Left out": f"{len(plan.dataset.index.reasons):,} unreadable",
-        "Network": f"{card.model}, {params:,} parameters",
-        "Input": f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
-        "Training": f"{epochs}{duration(60 * trained.minutes)}",
-        **({"Initial weights": str(plan.transfer.weights)} if plan.transfer else {}),
-        **({"Backbone": f"{plan.backbone.name}, from the weights {plan.backbone.weights}"} if plan.backbone else {}),
-        **({"Licence of these": licence} if licence else {}),
-        **({"Temperature": f"{card.temperature:.3f}"} if plan.classes else {}),
+    facts: dict[str, str] = {
+        sentence("fact.data"): _data(plan),
+        sentence("fact.images"): sentence(
+            "run.images", train=len(splits.train), val=len(splits.val), test=len(splits.test)
+        ),
+        sentence("fact.left_out"): sentence("run.unreadable", n=len(plan.dataset.index.reasons)),
+        sentence("fact.network"): sentence("run.network", network=card.model, n=params),
+        sentence("fact.input"): f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}",
+        sentence("fact.training"): _effort(plan, trained),
+        **({sentence("fact.weights"): str(plan.transfer.weights)} if plan.transfer else {}),
+        **_backbone(plan),
+        **({sentence("fact.licence"): licence} if licence else {}),
+        **({sentence("fact.temperature"): f"{card.temperature:.3f}"} if plan.classes else {}),
         **prior_fact(card.provenance),
-        "Seed": str(plan.loop.seed),
-        "Digest of the data": str(card.provenance["fingerprint"]),
-        "Made with": f"hubel {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
-        "Model card": f"{CARD_FILE} in this folder; hubel info prints it from the model file alone",
+        sentence("fact.seed"): str(plan.loop.seed),
+        sentence("fact.digest"): str(card.provenance["fingerprint"]),
+        sentence("fact.made_with"): _versions(),
+        sentence("fact.card"): sentence("run.card", file=CARD_FILE),
     }
     failed = did_not_learn(plan, trained, network)
     # The errors of a network that has not learnt tell nothing of labels and classes.
     advice = [] if failed else evaluation.advice(_training_images(plan))
-    headline = " ".join(filter(None, [failed, evaluation.headline(splits.measured_name)]))
+    headline = joined(failed, evaluation.headline(splits.measured_name))
     report = write_evaluation(
         folder,
         evaluation,
-        title=f"{card.model} on {plan.dataset.name}",
+        title=sentence("report.title", network=card.model, data=plan.dataset.name),
         headline=headline,
         split=splits.measured_name,
         taught=taught,
         facts=facts,
         notes=[*plan.notes, *trained.notes, *advice],
         drawings=_drawings(plan, trained),
+        language=plan.recipe.machine.lang,
     )
     return RunEvaluation(
         evaluation=evaluation, split=splits.measured_name, headline=headline, report=report, advice=tuple(advice)
     )
+
+
+def _data(plan: Plan) -> str:
+    name, classes = plan.dataset.name, plan.classes
+    return sentence("run.data", data=name, n=classes) if classes else name
+
+
+def _effort(plan: Plan, trained: TrainedModel) -> str:
+    """Return epochs, batches and the time spent."""
+    epochs, time = len(trained.history), duration(60 * trained.minutes)
+    return plural("run.epochs", epochs, batch=plan.loop.batch_size, time=time) if epochs else time
+
+
+def _backbone(plan: Plan) -> dict[str, str]:
+    if plan.backbone is None:
+        return {}
+    return {sentence("fact.backbone"): sentence("run.backbone", name=plan.backbone.name, weights=plan.backbone.weights)}
+
+
+def _versions() -> str:
+    return f"hubel {__version__}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def _limbs(plan: Plan) -> tuple[tuple[int, int], ...]:
@@ -172,11 +195,12 @@ def _drawings(plan: Plan, trained: TrainedModel) -> list[Drawing]:
     names = [""] * len(labels) if plan.task.annotations else labels  # which are drawn
     sheet = Drawing(
         name="training",
-        heading="What the network saw",
+        heading=sentence("run.seen"),
         caption=seen.caption,
         figure=contact_sheet(pixels, names, "Training images"),
     )
     if not trained.history:
         return [sheet]
+    heading, caption = sentence("run.curves"), sentence("run.curves.text")
     curves = learning_curves(trained.history)
-    return [Drawing(name="learning", heading="Learning curves", caption="One point an epoch.", figure=curves), sheet]
+    return [Drawing(name="learning", heading=heading, caption=caption, figure=curves), sheet]

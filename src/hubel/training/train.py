@@ -23,6 +23,8 @@ from hubel.core.progress import counted, silence
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.folds import FoldsResult
+from hubel.evaluation.notebook import evaluation_html
+from hubel.plots.notebook import list_html
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
 from hubel.training.folds import measure_run_in_folds
@@ -79,6 +81,12 @@ class RunResult:
         accuracy = None if self.evaluation is None else self.evaluation.accuracy
         assert accuracy is not None, "the run was stopped, or its task has no accuracy"
         return accuracy
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the numbers, learning curves and confusion matrix, notes and advice."""
+        if self.evaluation is None:
+            return list_html([f"{self.folder}: stopped; hubel.resume continues", *self.notes])
+        return evaluation_html(self.evaluation, self.split, self.folder, [*self.notes, *self.advice])
 
 
 def train(

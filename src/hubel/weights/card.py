@@ -146,6 +146,15 @@ class ModelCard:
         return "makes images" if self.output == "samples" else "reconstructs images"
 
     @property
+    def no_scores(self) -> str:
+        """The reason that a model without classes gives no scores, and the verbs for it, for messages."""
+        shows = "generate MODEL" if self.output == "samples" else "predict MODEL IMAGE --draw FOLDER"
+        return (
+            f"{self.model} {self.without_classes} and predicts no classes; hubel {shows} shows them, "
+            "hubel evaluate MODEL DATA measures it"
+        )
+
+    @property
     def objects(self) -> tuple[str, ...]:
         """Names of the classes of what is found: those of the outputs, which of key points are parts of one object."""
         if self.dense != "points":

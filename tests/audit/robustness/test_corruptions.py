@@ -391,6 +391,15 @@ def test_rotation_is_scipys():
     assert len({simple.rotate(pixels, 30, rng(seed)).tobytes() for seed in range(20)}) == 2
 
 
+def test_turns_end_upside_down():
+    pixels = landscape(40, 60, 3)
+    assert np.array_equal(corrupt(pixels, "turn", 180), pixels[::-1, ::-1])
+    square = landscape(30, 30, 1)
+    quarters = {corrupt(square, "turn", 90, image=number).tobytes() for number in range(20)}
+    assert quarters == {np.rot90(square, turns).tobytes() for turns in (1, -1)}
+    assert SIMPLE["turn"].strengths[0] > SIMPLE["rotation"].strengths[-1]
+
+
 def test_scale_and_crop():
     pixels = landscape(40, 60, 3)
     half = simple.scale(pixels, 0.5, rng())

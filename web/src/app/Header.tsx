@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { useCourse } from "./context";
-import { lessonLink, neighbours } from "./links";
+import { alone, lessonLink, neighbours } from "./links";
 import type { Payload } from "./payload";
 import { initialTheme, keepTheme } from "./preferences";
 import type { Lang } from "./translate";
@@ -18,7 +18,7 @@ export function Header({ payload, lang, onLang }: Props) {
   const other: Lang = lang === "en" ? "ko" : "en";
   return (
     <header class="bar">
-      <a class="home" href={payload.links.index} aria-current={payload.lesson ? undefined : "page"}>
+      <a class="home" href={alone(payload) ? undefined : payload.links.index} aria-current={payload.lesson ? undefined : "page"}>
         <svg viewBox="0 0 24 24" aria-hidden="true">
           <path d="M4 4h4v4H4zM16 4h4v4h-4zM10 10h4v4h-4zM4 16h4v4H4zM16 16h4v4h-4z" />
         </svg>

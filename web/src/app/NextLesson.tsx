@@ -1,5 +1,5 @@
 import { useCourse } from "./context";
-import { lessonLink, neighbours } from "./links";
+import { alone, lessonLink, neighbours } from "./links";
 import type { Payload } from "./payload";
 import type { Lang } from "./translate";
 
@@ -14,7 +14,7 @@ export function NextLesson({ payload, lang }: { payload: Payload; lang: Lang }) 
           <span>{t("nav.on")}</span>
           <strong>{after[lang].title}</strong>
         </a>
-      ) : (
+      ) : alone(payload) ? null : (
         <a class="on" href={payload.links.index}>
           <strong>{t("nav.list")}</strong>
         </a>

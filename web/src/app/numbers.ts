@@ -7,14 +7,21 @@ const MINUS = "\u2212";
  */
 export function n(x: number, digits?: number): string {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "–" : x > 0 ? "∞" : `${MINUS}∞`;
-  const text = new Intl.NumberFormat(
-    "en-US",
-    digits === undefined
-      ? { maximumFractionDigits: fractionDigits(Math.abs(x)) }
-      : { minimumFractionDigits: digits, maximumFractionDigits: digits },
-  ).format(x);
+  const text = digits === undefined ? formatter(0, fractionDigits(Math.abs(x))).format(x) : formatter(digits, digits).format(x);
   return /^-[0.,]*$/.test(text) ? text.slice(1) : text.replace("-", MINUS);
 }
+
+const FORMATTERS = new Map<string, Intl.NumberFormat>(); // making one takes longer than a hundred uses
+
+function formatter(minimumFractionDigits: number, maximumFractionDigits: number): Intl.NumberFormat {
+  const key = `${minimumFractionDigits} ${maximumFractionDigits}`;
+  let found = FORMATTERS.get(key);
+  if (!found) FORMATTERS.set(key, (found = new Intl.NumberFormat("en-US", { minimumFractionDigits, maximumFractionDigits })));
+  return found;
+}
+
+/** Format a share, 0 to 1, as a percentage. */
+export const percent = (share: number, digits = 1) => `${n(100 * share, digits)}%`;
 
 function fractionDigits(size: number): number {
   if (size >= 1000) return 0;

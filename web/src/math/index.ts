@@ -4,3 +4,6 @@ export * from "./sizes";
 export * from "./activations";
 export * from "./losses";
 export * from "./matching";
+export * from "./descent";
+export * from "./pictures";
+export * from "./upsampling";

@@ -1,4 +1,5 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { Component } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { n } from "../app/numbers";
 
 export type Mark = "window" | "wrong" | "result" | undefined;
@@ -21,7 +22,9 @@ interface Props {
   full?: number;
   mark?: (row: number, column: number) => Mark;
   label: string;
-  size?: "small" | "medium" | "large";
+  size?: "tiny" | "small" | "medium" | "large";
+  /** Leave out the numbers. */
+  bare?: boolean;
   id?: string;
 }
 
@@ -36,18 +39,29 @@ export function Grid(props: Props) {
     event.preventDefault();
     onPoint(within(row + by[0]!, values.length), within(column + by[1]!, values[0]!.length));
   };
+  const frame = useRef<HTMLDivElement>(null);
+  const [scrolls, setScrolls] = useState(false);
+  useLayoutEffect(() => {
+    const { scrollWidth = 0, clientWidth = 0 } = frame.current ?? {};
+    setScrolls(scrollWidth > clientWidth);
+  }, []);
+  const onPointer = (event: PointerEvent) => {
+    const cell = (event.target as Element).closest("td");
+    if (cell) onPoint?.((cell.parentElement as HTMLTableRowElement).rowIndex, cell.cellIndex);
+  };
   const shown = onPoint && values[row]?.[column];
   return (
     <div
       class={`grid ${size}${onPoint ? " pointing" : ""}`}
       data-id={id}
       data-keys={onPoint ? "" : undefined}
-      tabIndex={onPoint ? 0 : undefined}
-      role={onPoint ? "application" : undefined}
-      aria-label={onPoint ? label : undefined}
+      ref={frame}
+      tabIndex={onPoint || scrolls ? 0 : undefined}
+      role={onPoint ? "application" : scrolls ? "group" : undefined}
+      aria-label={onPoint || scrolls ? label : undefined}
       onKeyDown={onPoint ? onKey : undefined}
     >
-      <table aria-label={label}>
+      <table aria-label={label} onPointerOver={onPoint && onPointer} onPointerDown={onPoint && onPointer}>
         <tbody>
           {values.map((line, r) => (
             <tr key={r}>
@@ -70,31 +84,54 @@ export function Grid(props: Props) {
 type CellProps = Props & { value: number; row: number; column: number; full: number };
 
 function Cell(props: CellProps) {
-  const { value, row, column, values, onChange, onPoint, mark } = props;
+  const { value, row, column, values, onChange, bare, mark } = props;
   const own = mark?.(row, column);
-  const edge = (r: number, c: number) => own !== undefined && mark?.(r, c) !== own;
+  const edge = (r: number, c: number) => values[r]?.[c] === undefined || mark?.(r, c) !== own;
   const edges = own && [
     ...(edge(row - 1, column) ? ["t"] : []),
     ...(edge(row + 1, column) ? ["b"] : []),
     ...(edge(row, column - 1) ? ["l"] : []),
     ...(edge(row, column + 1) ? ["r"] : []),
   ];
-  const look = cellLook(props);
-  return (
-    <td
-      class={[look.name, own, ...(edges || []).map((side) => `edge-${side}`)].filter(Boolean).join(" ") || undefined}
-      style={look.style}
-      data-value={value}
-      onPointerEnter={onPoint && (() => onPoint(row, column))}
-      onPointerDown={onPoint && (() => onPoint(row, column))}
-    >
-      {onChange ? (
+  const { name, background, color } = cellLook(props);
+  const names = [name, own, ...(edges || []).map((side) => `edge-${side}`)].filter(Boolean).join(" ") || undefined;
+  if (onChange)
+    return (
+      <td class={names} style={{ background, color }} data-value={value}>
         <CellInput {...props} onValue={(to) => onChange(replaced(values, row, column, to))} />
-      ) : (
-        n(value, props.digits)
-      )}
-    </td>
-  );
+      </td>
+    );
+  return <Drawn names={names} background={background} color={color} value={value} text={bare ? "" : n(value, props.digits)} />;
+}
+
+interface DrawnProps {
+  names: string | undefined;
+  background: string | undefined;
+  color: string | undefined;
+  value: number;
+  text: string;
+}
+
+/** A cell as it is drawn: a page has thousands, of which an edit changes a few. */
+class Drawn extends Component<DrawnProps> {
+  override shouldComponentUpdate(next: DrawnProps) {
+    const now = this.props;
+    return (
+      next.value !== now.value ||
+      next.text !== now.text ||
+      next.names !== now.names ||
+      next.background !== now.background ||
+      next.color !== now.color
+    );
+  }
+
+  override render({ names, background, color, value, text }: DrawnProps) {
+    return (
+      <td class={names} style={{ background, color }} data-value={value}>
+        {text}
+      </td>
+    );
+  }
 }
 
 function CellInput(props: CellProps & { onValue: (value: number) => void }) {
@@ -135,16 +172,22 @@ function CellInput(props: CellProps & { onValue: (value: number) => void }) {
   );
 }
 
-function cellLook({ value, colour = "diverging", full, min = 0, max = 1 }: CellProps) {
-  if (colour === "none") return { name: undefined, style: undefined };
-  if (colour === "ink") return { name: value > 0 ? "ink" : "paper", style: undefined };
+interface Look {
+  name?: string;
+  background?: string;
+  color?: string;
+}
+
+function cellLook({ value, colour = "diverging", full, min = 0, max = 1 }: CellProps): Look {
+  if (colour === "none") return {};
+  if (colour === "ink") return { name: value > 0 ? "ink" : "paper" };
   if (colour === "grey") {
     const level = Math.round((255 * (Math.min(max, Math.max(min, value)) - min)) / (max - min || 1));
-    return { name: undefined, style: { background: `rgb(${level} ${level} ${level})`, color: level > 127 ? "#000" : "#fff" } };
+    return { background: `rgb(${level} ${level} ${level})`, color: level > 127 ? "#000" : "#fff" };
   }
   const strength = Math.round(60 * Math.min(1, Math.abs(value) / full));
   const from = value >= 0 ? "var(--plus)" : "var(--minus)";
-  return { name: undefined, style: { background: `color-mix(in srgb, ${from} ${strength}%, var(--cell))` } };
+  return { background: `color-mix(in srgb, ${from} ${strength}%, var(--cell))` };
 }
 
 function replaced(values: number[][], row: number, column: number, to: number): number[][] {

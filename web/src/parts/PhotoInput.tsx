@@ -11,10 +11,12 @@ interface Props {
   id?: string;
   /** Crop the centre to a square. */
   square?: boolean;
+  /** Where the photo goes, if it does not stay in the browser. */
+  note?: string;
 }
 
 /** A photo from disk or a frame of the camera; it stays in the browser. */
-export function PhotoInput({ onPixels, size, label, id, square }: Props) {
+export function PhotoInput({ onPixels, size, label, id, square, note }: Props) {
   const { t } = useCourse();
   const [problem, setProblem] = useState("");
   const [stream, setStream] = useState<MediaStream | null>(null);
@@ -71,7 +73,7 @@ export function PhotoInput({ onPixels, size, label, id, square }: Props) {
           {t("photo.camera")}
         </Button>
       )}
-      <small>{t("photo.private")}</small>
+      <small>{note ?? t("photo.private")}</small>
       {problem && (
         <p class="problem" role="alert">
           {problem}

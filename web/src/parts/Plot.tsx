@@ -71,12 +71,12 @@ export function Plot({ lines, xLabel, yLabel, logX, logY, xRange, yRange, marks 
             </g>
           );
         })}
-        {marks.map((mark) => (
+        {marks.map((mark, index) => (
           <g key={mark.label} class="mark">
             <circle cx={px(mark.x)} cy={py(mark.y)} r={6} />
             <text
               x={px(mark.x) + (xs.at(mark.x) > 0.6 ? -10 : 10)}
-              y={py(mark.y) + (ys.at(mark.y) > 0.85 ? 18 : -10)}
+              y={py(mark.y) + (index % 2 || ys.at(mark.y) > 0.85 ? 20 : -10)}
               text-anchor={xs.at(mark.x) > 0.6 ? "end" : "start"}
             >
               {mark.label}

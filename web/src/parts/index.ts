@@ -1,4 +1,4 @@
-export { n } from "../app/numbers";
+export { n, percent } from "../app/numbers";
 export { useCourse, type Facts, type LessonProps } from "../app/context";
 export type { Live } from "../app/live";
 export type { Lang, T } from "../app/translate";
@@ -22,4 +22,5 @@ export * from "./Slider";
 export * from "./Slip";
 export * from "./Step";
 export * from "./Toggle";
+export * from "./packed";
 export * from "./useLive";

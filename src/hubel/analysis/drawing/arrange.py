@@ -13,7 +13,7 @@ from hubel.analysis.drawing.shapes import Box, Circle, Curve, Shape, Text, shape
 from hubel.analysis.drawing.text import text_width
 from hubel.analysis.drawing.words import count_words, shapes_text
 
-__all__ = ["LINE", "SECONDARY", "Arranged", "arrange"]
+__all__ = ["LINE", "SECONDARY", "Arranged", "arrange", "end_part", "node_part"]
 
 LINE, SECONDARY, TITLE = 12.0, 10.5, 11.0  # font sizes
 _LEADING = 1.32  # height of a line in font sizes
@@ -46,28 +46,43 @@ class Arranged:
     exits: list[float]
 
 
-def arrange(picture: Picture, *, costs: bool = False, inputs: Sequence[str] = (), shared: int = 1) -> Arranged:
-    """Arrange a picture from top to bottom.
+def arrange(
+    picture: Picture, *, costs: bool = False, inputs: Sequence[str] = (), shared: int = 1, upward: bool = False
+) -> Arranged:
+    """Arrange a picture from top to bottom, or from bottom to top.
 
     Args:
         picture: the picture.
         costs: whether boxes and frames state their parameters and multiply-adds.
         inputs: names of what enters, for boxes above the picture with an output below; none inside a frame.
         shared: calls of the frame around it, which says so.
+        upward: whether it begins at the bottom.
     """
-    return _Arranger(picture, costs, inputs, shared).arranged()
+    return _Arranger(picture, costs, inputs, shared, upward=upward).arranged()
+
+
+def node_part(node: Node, *, costs: bool, shared: int = 1, upward: bool = False) -> Arranged:
+    """Arrange a node: a box, a circle, or a frame with all that is in it; see `arrange`."""
+    if node.inner is not None:
+        return _framed(node, costs, upward=upward)
+    return _boxed(node, costs, shared)
+
+
+def end_part(kind: str, name: str) -> Arranged:
+    """Arrange the box of an input or of an output."""
+    return _box(kind, [(name, False)])
 
 
 class _Arranger:
-    def __init__(self, picture: Picture, costs: bool, inputs: Sequence[str], shared: int) -> None:
-        self.picture, self.costs, self.shared = picture, costs, shared
+    def __init__(self, picture: Picture, costs: bool, inputs: Sequence[str], shared: int, *, upward: bool) -> None:
+        self.picture, self.costs, self.shared, self.upward = picture, costs, shared, upward
         self.whole = bool(inputs)
         self.parts: list[Arranged] = []
         self.edges: list[Edge] = []
         self.heads: list[bool] = []
         self.last: set[int] = set()
         self.labels: dict[tuple[int, int], int] = {}  # the label of each output of each node
-        boxes = [_box("input", [(name, False)]) for name in inputs] or [_port() for _ in picture.entering]
+        boxes = [end_part("input", name) for name in inputs] or [_port() for _ in picture.entering]
         self.entering = [self._add(box) for box in boxes]
         self.numbers: list[int] = []
 
@@ -83,7 +98,7 @@ class _Arranger:
             self._add_node(place, node, taken)
         exits = []
         for place, port in self.picture.leaving:
-            exits.append(self._add(_box("output", [("output", False)]) if self.whole else _port()))
+            exits.append(self._add(end_part("output", "output") if self.whole else _port()))
             self.last.add(exits[-1])
             self._connect((place, port), exits[-1], 0.0, head=self.whole)
         if self.whole:
@@ -94,8 +109,11 @@ class _Arranger:
         layout = lay_out(extents, self.edges)
         shapes: list[Shape] = []
         for number, part in enumerate(self.parts):
-            shapes += shapes_at(part.shapes, layout.x[number], layout.top[number])
-        shapes += self._curves(layout)
+            top = layout.top[number]
+            top = layout.height - top - part.height if self.upward else top
+            shapes += shapes_at(part.shapes, layout.x[number], top)
+        curves = self._curves(layout)
+        shapes += [_upside_down(curve, layout.height) for curve in curves] if self.upward else curves
         line = sum(layout.x[n] for n in self.entering) / len(self.entering) if self.entering else 0.0
         return Arranged(
             shapes=shapes_at(shapes, -line, 0.0),
@@ -111,7 +129,7 @@ class _Arranger:
         return len(self.parts) - 1
 
     def _add_node(self, place: int, node: Node, taken: dict[tuple[int, int], list[tuple[int, int]]]) -> None:
-        part = _framed(node, self.costs) if node.inner is not None else _boxed(node, self.costs, self.shared)
+        part = node_part(node, costs=self.costs, shared=self.shared, upward=self.upward)
         number = self._add(part)
         self.numbers.append(number)
         before = {arrow.shapes for arrow in self.picture.arrows if arrow.target == place}
@@ -191,6 +209,11 @@ class _Arranger:
             for n, other in enumerate(self.parts)
             if n != target
         )
+
+
+def _upside_down(curve: Curve, height: float) -> Curve:
+    head = curve.head and (curve.head[0], -curve.head[1])
+    return Curve(points=tuple((x, height - y) for x, y in curve.points), head=head)
 
 
 def _straight(x: float, top: float, bottom: float) -> tuple[tuple[float, float], ...]:
@@ -292,19 +315,20 @@ def _circle(node: Node) -> Arranged:
     return Arranged(shapes=shapes, left=left, right=_RADIUS, height=2 * _RADIUS, entries=[0.0], exits=[0.0])
 
 
-def _framed(node: Node, costs: bool) -> Arranged:
-    """Return a frame around a picture, with its title at the left of what enters, and its costs at the right."""
+def _framed(node: Node, costs: bool, *, upward: bool) -> Arranged:
+    """Return a frame around a picture, with its title at the left of the line that crosses, its costs at the right."""
     assert node.inner is not None
-    inner = arrange(node.inner, costs=costs, shared=node.shared)
-    title = node.title or node.name
+    inner = arrange(node.inner, costs=costs, shared=node.shared, upward=upward)
+    title = node.title
     title = f"{title} x{node.times}" if node.times > 1 else title
     if node.shared > 1:
         title = f"{title}, shared by {node.shared} maps"
     words = count_words(node.params, node.macs) if costs else ""
     row = TITLE * _LEADING + 6.0
-    entries = inner.entries or [0.0]
-    left = max(inner.left + _FRAME, text_width(title, TITLE) + 18.0 - min(entries))
-    right = max(inner.right + _FRAME, (text_width(words, SECONDARY) + 18.0 if words else 0.0) + max(entries))
+    above, below = (inner.exits, inner.entries) if upward else (inner.entries, inner.exits)
+    crossing = above or [0.0]
+    left = max(inner.left + _FRAME, text_width(title, TITLE) + 18.0 - min(crossing))
+    right = max(inner.right + _FRAME, (text_width(words, SECONDARY) + 18.0 if words else 0.0) + max(crossing))
     height = row + inner.height + _FRAME
     shapes: list[Shape] = [Box(kind="frame", x=-left, y=0.0, width=left + right, height=height)]
     shapes.append(Text(kind="title", x=-left + 9.0, y=4.0 + _ASCENT * TITLE, text=title, size=TITLE))
@@ -312,9 +336,9 @@ def _framed(node: Node, costs: bool) -> Arranged:
         shapes.append(
             Text(kind="secondary", x=right - 9.0, y=4.0 + _ASCENT * TITLE, text=words, size=SECONDARY, anchor="end")
         )
-    shapes += [Curve(points=_straight(x, 0.0, row)) for x in inner.entries]
+    shapes += [Curve(points=_straight(x, 0.0, row)) for x in above]
     shapes += shapes_at(inner.shapes, 0.0, row)
-    shapes += [Curve(points=_straight(x, row + inner.height, height)) for x in inner.exits]
+    shapes += [Curve(points=_straight(x, row + inner.height, height)) for x in below]
     return Arranged(
         shapes=shapes, left=left, right=right, height=height, entries=inner.entries or [0.0], exits=inner.exits or [0.0]
     )

@@ -18,6 +18,7 @@ from hubel.analysis.drawing.picture import Arrow, Depth, Line, Node, Picture, co
 from hubel.analysis.drawing.save import save_drawing
 from hubel.analysis.drawing.shapes import Shape, shapes_at
 from hubel.analysis.drawing.svg import to_svg
+from hubel.analysis.drawing.u_shape import arrange_as_u, turning_point
 from hubel.analysis.drawing.words import class_words, label_of, shapes_text
 from hubel.analysis.untrained import untrained
 from hubel.core.errors import UnknownNameError
@@ -148,7 +149,10 @@ def draw(
         picture = _closed(flow, found.description)
     title = f"{part} of {found.title}" if part else found.title
     inputs = ["input"] if len(picture.entering) == 1 else [f"input {n + 1}" for n in range(len(picture.entering))]
-    arranged = arrange(picture, costs=costs, inputs=inputs)
+    turn = turning_point(picture)
+    arranged = (
+        arrange(picture, costs=costs, inputs=inputs) if turn is None else arrange_as_u(picture, turn, costs=costs)
+    )
     return NetworkDrawing(
         title=title,
         label=_sentence(flow, picture, title),

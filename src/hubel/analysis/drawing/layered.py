@@ -96,13 +96,13 @@ def lay_out(nodes: Sequence[Extent], edges: Sequence[Edge]) -> LayeredLayout:
             extents.append(Extent(2.0, 2.0, 0.0))
             ranks.append(between)
         paths.append([*path, edge.target])
-    links = _links(edges, paths, len(nodes))
+    links = _links(edges, paths)
     layers: list[list[int]] = [[] for _ in range(max(ranks) + 1)]
     for node in _depth_first(len(extents), links, ranks):
         layers[ranks[node]].append(node)
     layers = _with_few_crossings(layers, links)
     x = _places(layers, links, extents)
-    _straighten(_columns(links), layers, links, extents, x)
+    _straighten(_columns(links, len(extents)), layers, links, extents, x)
     top, height, bottom = _heights(layers, links, extents, x)
     lines = []
     for edge, path in zip(edges, paths, strict=True):
@@ -149,21 +149,28 @@ def _ranks(nodes: Sequence[Extent], edges: Sequence[Edge]) -> list[int]:
     return [deepest if node.last else rank[number] for number, node in enumerate(nodes)]
 
 
-def _links(edges: Sequence[Edge], paths: Sequence[Sequence[int]], real: int) -> _Links:
+def _links(edges: Sequence[Edge], paths: Sequence[Sequence[int]]) -> _Links:
     above: dict[int, list[_Link]] = defaultdict(list)
     below: dict[int, list[_Link]] = defaultdict(list)
     short = [edge for edge, path in zip(edges, paths, strict=True) if len(path) == 2]
     outputs, inputs = Counter(edge.source for edge in short), Counter(edge.target for edge in short)
+    leaving = Counter(edge.source for edge in edges)
     for edge, path in zip(edges, paths, strict=True):
+        row = outputs[edge.source] == inputs[edge.target] == 1  # the way that nothing is beside but long edges
         for place, (a, b) in enumerate(pairwise(path)):
-            # Long edges are straight, and do not pull the nodes at their ends; the way beside them is straight, too.
-            row = outputs[edge.source] == inputs[edge.target] == 1
-            weight = _STRAIGHT if a >= real and b >= real else _LONG if len(path) > 2 else _STRAIGHT if row else 1.0
-            start = edge.start if place == 0 else 0.0
-            end = edge.end if place == len(path) - 2 else 0.0
-            hangs = len(path) > 2 and place == 0  # a long edge goes straight down from where it starts
-            above[b].append(_Link(a, start - end, _HANGING if hangs else weight))
-            below[a].append(_Link(b, end - start, weight))
+            first, last = place == 0, place == len(path) - 2
+            # Long edges are straight, go straight down from where they start, and do not pull the nodes at their ends.
+            if first and last:
+                up = down = _STRAIGHT if row else 1.0
+            elif first and leaving[edge.source] == 1:
+                up = down = _STRAIGHT
+            elif first:
+                up, down = _HANGING, _LONG
+            else:
+                up = down = _LONG if last else _STRAIGHT
+            start, end = edge.start if first else 0.0, edge.end if last else 0.0
+            above[b].append(_Link(a, start - end, up))
+            below[a].append(_Link(b, end - start, down))
     return _Links(above, below)
 
 
@@ -266,15 +273,15 @@ def _settle(
         x[node] = mean + shift
 
 
-def _columns(links: _Links) -> list[list[int]]:
-    """Return rows of nodes, one below the other, that should have the same line."""
+def _columns(links: _Links, count: int) -> list[list[int]]:
+    """Return rows of nodes, one below the other, that should have the same line; each node is in one."""
     follows: dict[int, int] = {}
     for node, below in links.below.items():
         straight = [link for link in below if link.weight == _STRAIGHT]
         if len(straight) == 1:
             follows[node] = straight[0].node
     columns, inside = [], set(follows.values())
-    for node in list(follows):
+    for node in range(count):
         if node in inside:
             continue
         column = [node]
@@ -301,7 +308,7 @@ def _straighten(
         for column in columns:
             shift, shifts = 0.0, [0.0]
             for a, b in pairwise(column):
-                shift += next(link.offset for link in links.below[a] if link.node == b)
+                shift -= next(link.offset for link in links.below[a] if link.node == b)
                 shifts.append(shift)
             low, high, wanted, weights = -inf, inf, 0.0, 0.0
             own = set(column)

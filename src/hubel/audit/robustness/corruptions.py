@@ -230,6 +230,7 @@ SIMPLE = {
             "centre_crop", "geometry", "share of each side kept", (0.95, 0.9, 0.8, 0.7, 0.5), 1, simple.centre_crop
         ),
         Corruption("rotation", "geometry", "degrees either way", (5, 10, 20, 30, 45), 0, simple.rotate),
+        Corruption("turn", "geometry", "degrees either way", (60, 90, 120, 150, 180), 0, simple.rotate),
         Corruption("zoom_in", "geometry", "factor", (1.1, 1.25, 1.5, 2, 3), 1, simple.scale),
         Corruption("zoom_out", "geometry", "factor", (0.9, 0.8, 0.7, 0.5, 0.3), 1, simple.scale),
         Corruption("occlusion", "geometry", "share of the area", (0.02, 0.05, 0.1, 0.2, 0.4), 0, simple.occlude),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.resources import files
 
 from hubel.teach.course.page import Bundle
@@ -10,7 +9,6 @@ from hubel.teach.course.page import Bundle
 __all__ = ["read_bundle"]
 
 
-@cache
 def read_bundle() -> Bundle:
     """Return the script and the style sheet of all pages."""
     assets = files("hubel.studio.course").joinpath("assets")

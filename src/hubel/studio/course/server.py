@@ -10,7 +10,7 @@ from typing import Any
 
 from hubel.studio.course.app import Course
 from hubel.studio.settings import ServerSettings
-from hubel.studio.uvicorn_server import Server, address, listening
+from hubel.studio.uvicorn_server import Server, address, bound_socket
 from hubel.teach.course.catalogue import find_lesson
 
 __all__ = ["running_course", "serve_course"]
@@ -34,7 +34,7 @@ def serve_course(
     """
     if lesson is not None:
         find_lesson(lesson)
-    with listening(settings) as bound:
+    with bound_socket(settings) as bound:
         page = f"{address(settings, bound)}/learn/{lesson or ''}"
         say(f"the course is at {page}; Ctrl-C stops")
         if browser:
@@ -45,7 +45,7 @@ def serve_course(
 @contextmanager
 def running_course(settings: ServerSettings, lang: str | None = None) -> Iterator[str]:
     """Run the server in a background thread; yield its address, such as `http://127.0.0.1:8000`."""
-    with listening(settings) as bound:
+    with bound_socket(settings) as bound:
         server = Server(Course(settings, lang), settings)
         thread = threading.Thread(target=server.run, args=([bound],), name="hubel-learn")
         thread.start()

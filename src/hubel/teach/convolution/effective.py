@@ -13,7 +13,6 @@ from hubel.core.errors import OptionError
 from hubel.teach.convolution.stack import StackLayer, stack_fields
 
 __all__ = [
-    "LARGEST_GRADIENT",
     "effective_field",
     "effective_size",
     "mean_squared_gradient",
@@ -22,7 +21,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-LARGEST_GRADIENT = 129  # pixels along an axis of a field whose gradient is computed: beyond, it takes seconds
+_LARGEST = 129  # pixels along an axis of a field whose gradient is computed: beyond, it takes seconds
 _THRESHOLD = 1 - 0.9545  # of the largest gradient, the share within two standard deviations of a normal curve
 
 
@@ -49,8 +48,8 @@ def effective_field(layers: Sequence[StackLayer], *, channels: int = 8, draws: i
 def mean_squared_gradient(layers: Sequence[StackLayer], *, channels: int, draws: int, seed: int) -> Floats:
     """Return the mean square of the gradient with respect to each pixel, as for `effective_field`."""
     rows, columns = stack_fields(layers)[-1].size
-    if max(rows, columns) > LARGEST_GRADIENT:
-        raise OptionError(f"the gradient is computed for fields up to {LARGEST_GRADIENT} pixels, not {rows}x{columns}")
+    if max(rows, columns) > _LARGEST:
+        raise OptionError(f"the gradient is computed for fields up to {_LARGEST} pixels, not {rows}x{columns}")
     shape = draws, 1, rows, columns
     images = random.normal(seed, np.arange(math.prod(shape))).reshape(shape)
     gradient = pixel_gradient(layers, random_weights(layers, channels, draws, seed), images)
@@ -119,8 +118,10 @@ def _windows(values: Floats, layer: StackLayer) -> tuple[Floats, Backward]:
         for left in range(0, wide * dilation, dilation)
     ]
 
+    shape = values.shape  # the functions that go back keep no maps: those of a deep stack take gigabytes
+
     def scatter(gradient: Floats) -> Floats:
-        before = np.zeros_like(values)
+        before = np.zeros(shape)
         for number, places in enumerate(met):
             before[places] += gradient[:, :, number]
         return before
@@ -131,17 +132,18 @@ def _windows(values: Floats, layer: StackLayer) -> tuple[Floats, Backward]:
 def _convolve(windows: Floats, weights: Floats) -> tuple[Floats, Backward]:
     (draws, _, _, *size), filters = windows.shape, weights.shape[1]
     matrix = weights.reshape(draws, filters, -1)
-    output = matrix @ windows.reshape(draws, matrix.shape[2], -1)
+    output, shape = matrix @ windows.reshape(draws, matrix.shape[2], -1), windows.shape
 
     def backward(gradient: Floats) -> Floats:
         before: Floats = matrix.transpose(0, 2, 1) @ gradient.reshape(draws, filters, -1)
-        return before.reshape(windows.shape)
+        return before.reshape(shape)
 
     return output.reshape(draws, filters, *size), backward
 
 
 def _relu(values: Floats) -> tuple[Floats, Backward]:
-    return np.maximum(values, 0), lambda gradient: gradient * (values > 0)
+    positive = values > 0
+    return values * positive, lambda gradient: gradient * positive
 
 
 def _pool_max(windows: Floats) -> tuple[Floats, Backward]:
@@ -150,7 +152,8 @@ def _pool_max(windows: Floats) -> tuple[Floats, Backward]:
 
 
 def _pool_average(windows: Floats) -> tuple[Floats, Backward]:
-    return windows.mean(2), lambda gradient: np.broadcast_to(gradient[:, :, None] / windows.shape[2], windows.shape)
+    shape = windows.shape
+    return windows.mean(2), lambda gradient: np.broadcast_to(gradient[:, :, None] / shape[2], shape)
 
 
 _POOLINGS = {"pool": _pool_max, "avg": _pool_average}

@@ -15,7 +15,7 @@ from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
 from hubel.plots.png import is_figure, save_figure
 from hubel.plots.style import BLUE, INK, MUTED, ORANGE, PALE_BLUE, canvas, finish, heading
-from hubel.teach.convolution.effective import LARGEST_GRADIENT, effective_field, effective_size
+from hubel.teach.convolution.effective import effective_field, effective_size
 from hubel.teach.convolution.stack import StackLayer, seen_places, stack_fields
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_stack", "write_stack"]
 
 _MOST_CELLS = 64  # of a row that is drawn value by value
+_LARGEST_EFFECTIVE = 65  # pixels along an axis; the gradient of larger fields takes more than a few seconds
 
 
 def write_stack(layers: Sequence[StackLayer], path: Path, *, photo: str = "") -> Path:
@@ -53,7 +54,7 @@ def draw_stack(layers: Sequence[StackLayer], pixels: NDArray[np.uint8] | None = 
         pixels: `(h, w)` or `(h, w, 3)`, on whose centre the fields are drawn; the pixel grid if not given.
     """
     fields = stack_fields(layers)
-    effective = max(fields[-1].size) <= LARGEST_GRADIENT
+    effective = max(fields[-1].size) <= _LARGEST_EFFECTIVE
     figure = canvas(12 if effective else 8.4, 4.2)
     side, image, *rest = figure.subplots(1, 3 if effective else 2)
     _draw_side(side, layers)
@@ -124,7 +125,7 @@ def _draw_fields(axes: Any, layers: Sequence[StackLayer], pixels: NDArray[np.uin
 
 
 def _draw_effective(axes: Any, layers: Sequence[StackLayer]) -> None:
-    gradient = effective_field(layers)
+    gradient = effective_field(layers, draws=24)
     axes.imshow(gradient, cmap="viridis", vmin=0, vmax=1)
     axes.axis("off")
     heading(axes, f"Effective field {effective_size(gradient):.1f}", "gradient, random weights")

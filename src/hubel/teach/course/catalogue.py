@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from importlib.resources import files
 
@@ -27,10 +26,10 @@ _ORDER = (
     "history",
     "slips",
 )
+#: Names of the lessons, in their order.
 LESSONS = tuple(name for name in _ORDER if files("hubel.teach.course").joinpath("lessons", name, "lesson.py").is_file())
 
 
-@cache
 def find_lesson(name: str) -> Lesson:
     """Return a lesson by its name.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from hubel.core.files import write_atomic
@@ -14,21 +14,24 @@ __all__ = ["export_course", "export_lesson"]
 _INDEX = "index"
 
 
-def export_course(folder: Path, names: Iterable[str], lang: str | None, bundle: Bundle) -> list[Path]:
-    """Write one self-contained HTML file a lesson, and `index.html` with the list of all; return their paths.
+def export_course(folder: Path, names: Sequence[str], lang: str | None, bundle: Bundle) -> list[Path]:
+    """Write one self-contained HTML file a lesson, and `index.html` with the list of them; return their paths.
 
     Raises:
         UnknownNameError: there is no such lesson.
         OptionError: a file that is no page of the course would be lost.
     """
+    pages = {f"{name or _INDEX}.html": exported_page(name, lang, bundle, names) for name in (None, *names)}
     folder.mkdir(parents=True, exist_ok=True)
-    pages: dict[str | None, str] = {None: _INDEX, **{name: name for name in names}}
-    return [export_lesson(folder / f"{stem}.html", name, lang, bundle, flag="--export") for name, stem in pages.items()]
+    return [_write(folder / file, page, "--export") for file, page in pages.items()]
 
 
-def export_lesson(path: Path, name: str | None, lang: str | None, bundle: Bundle, *, flag: str = "--out") -> Path:
-    """Write one page; see `export_course`."""
-    page = exported_page(name, lang, bundle)
+def export_lesson(path: Path, name: str, lang: str | None, bundle: Bundle) -> Path:
+    """Write the page of one lesson, without links to others; return its path. Errors as in `export_course`."""
+    return _write(path, exported_page(name, lang, bundle, [name]), "--out")
+
+
+def _write(path: Path, page: str, flag: str) -> Path:
     path = output_file(path, ours=_is_page, flag=flag)
     write_atomic(path, page)
     return path

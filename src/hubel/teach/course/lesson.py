@@ -9,11 +9,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from hubel.core.language import LANGUAGES
 from hubel.teach.course.json_values import json_ready
 
 __all__ = ["LANGUAGES", "Lesson", "LiveAction", "lesson_data", "lesson_facts", "lesson_strings", "shared_strings"]
-
-LANGUAGES = ("en", "ko")
 
 LiveAction = Callable[[Mapping[str, Any]], Iterator[Mapping[str, Any]]]
 

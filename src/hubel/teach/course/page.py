@@ -10,6 +10,7 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +49,18 @@ def served_page(name: str | None, lang: str | None) -> str:
         UnknownNameError: there is no such lesson.
     """
     head = '<link rel="stylesheet" href="/app.css">\n<script defer src="/app.js"></script>'
-    return _html(name, lang, head, _payload(name, lang, live=True))
+    return _html(name, lang, head, _payload(name, lang, LESSONS, live=True))
 
 
-def exported_page(name: str | None, lang: str | None, bundle: Bundle) -> str:
-    """Return the same page as one self-contained file, without live computations."""
+def exported_page(name: str | None, lang: str | None, bundle: Bundle, beside: Sequence[str] = LESSONS) -> str:
+    """Return the same page as one self-contained file, without live computations.
+
+    Args:
+        name: see `served_page`.
+        lang: see `served_page`.
+        bundle: script and style sheet to put inside.
+        beside: lessons whose files lie in the same folder, to which it links.
+    """
     policy = (
         f"default-src 'none'; script-src '{_hash(bundle.script)}'; style-src '{_hash(bundle.style)}'; "
         "img-src data: blob:; media-src blob:; base-uri 'none'; form-action 'none'"
@@ -62,10 +70,10 @@ def exported_page(name: str | None, lang: str | None, bundle: Bundle) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<style>{bundle.style}</style>\n'
         f'<script type="module">{bundle.script}</script>'
     )
-    return _html(name, lang, head, _payload(name, lang, live=False))
+    return _html(name, lang, head, _payload(name, lang, beside, live=False))
 
 
-def _payload(name: str | None, lang: str | None, *, live: bool) -> dict[str, Any]:
+def _payload(name: str | None, lang: str | None, beside: Sequence[str], *, live: bool) -> dict[str, Any]:
     lesson = find_lesson(name) if name else None
     own = lesson_strings(name) if name else {key: {} for key in LANGUAGES}
     return {
@@ -73,7 +81,7 @@ def _payload(name: str | None, lang: str | None, *, live: bool) -> dict[str, Any
         "lang": lang,
         "live": live,
         "links": _SERVED if live else _EXPORTED,
-        "lessons": [{"name": other, **{key: _heading(other, key) for key in LANGUAGES}} for other in LESSONS],
+        "lessons": [{"name": other, **{key: _heading(other, key) for key in LANGUAGES}} for other in beside],
         "strings": {key: shared_strings()[key] | own[key] for key in LANGUAGES},
         "slips": _slips() if name else None,
         "data": lesson_data(lesson) if lesson else {},
@@ -82,6 +90,7 @@ def _payload(name: str | None, lang: str | None, *, live: bool) -> dict[str, Any
 
 
 def _heading(name: str, lang: str) -> dict[str, str]:
+    find_lesson(name)
     strings = lesson_strings(name)[lang]
     return {"title": strings["title"], "summary": strings["summary"]}
 

@@ -1,46 +1,37 @@
-import { Figure, Grid, LiveControls, LiveOnly, Plot, Row, Sign, Step, useLive, type LessonProps } from "@parts";
-import { matchMap } from "@math";
-import { useState } from "preact/hooks";
+import type { LessonProps } from "@parts";
+import { ComparePixels } from "./ComparePixels";
+import { Draw } from "./Draw";
+import { GradientStep } from "./GradientStep";
+import { ImageNumbers } from "./ImageNumbers";
+import { Loss } from "./Loss";
+import { Maps } from "./Maps";
+import { MatchPattern } from "./MatchPattern";
+import { Outputs } from "./Outputs";
+import { Pool } from "./Pool";
+import { Rectify } from "./Rectify";
+import { Slide } from "./Slide";
+import { Stack } from "./Stack";
+import { LabProvider, useNewLab } from "./state";
+import { Training } from "./Training";
+import { Try } from "./Try";
 
-export default function Page({ data, t, live }: LessonProps) {
-  const [pattern, setPattern] = useState<number[][]>(data.patterns[0]);
-  const training = useLive<{ step: number; loss: number }>(live, "train");
+export default function Page(props: LessonProps) {
   return (
-    <>
-      <Step id="slide" title={t.text("slide.title")}>
-        <p>{t("slide.text")}</p>
-        <Row>
-          <Figure caption={t("slide.image")}>
-            <Grid values={data.x} colour="ink" label={t.text("slide.image")} />
-          </Figure>
-          <Sign>∗</Sign>
-          <Figure caption={t("slide.pattern")}>
-            <Grid id="pattern" values={pattern} onChange={setPattern} label={t.text("slide.pattern")} />
-          </Figure>
-          <Sign>=</Sign>
-          <Figure caption={t("slide.map")}>
-            <Grid id="map" values={matchMap(data.x, pattern)} digits={2} full={1} label={t.text("slide.map")} />
-          </Figure>
-        </Row>
-      </Step>
-      <Step id="train" title={t.text("train.title")}>
-        <LiveOnly live={live} t={t}>
-          <LiveControls
-            id="train"
-            running={training.running}
-            error={training.error}
-            onStart={() => training.start({})}
-            onStop={training.stop}
-            label={t.text("train.start")}
-          />
-          <Plot
-            lines={[{ label: t.text("train.loss"), points: training.rows.map((row) => [row.step, row.loss]) }]}
-            xLabel={t.text("train.step")}
-            yLabel={t.text("train.loss")}
-            label={t.text("train.title")}
-          />
-        </LiveOnly>
-      </Step>
-    </>
+    <LabProvider value={useNewLab(props)}>
+      <ImageNumbers />
+      <ComparePixels />
+      <MatchPattern />
+      <Slide />
+      <Maps />
+      <Draw />
+      <Rectify />
+      <Pool />
+      <Stack />
+      <Outputs />
+      <Loss />
+      <GradientStep />
+      <Training live={props.live} />
+      <Try />
+    </LabProvider>
   );
 }

@@ -1,0 +1,1 @@
+"""Lesson `autoencoder`: images through a few numbers and back."""

@@ -1,0 +1,1 @@
+"""The lesson on comparing pictures, templates, and shared weights."""

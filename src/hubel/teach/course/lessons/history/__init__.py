@@ -1,0 +1,1 @@
+"""Lesson `history`: twenty years of networks, what they cost and how often they err."""

@@ -1,0 +1,1 @@
+"""The lesson `residual`: shortcuts, gradients and depth."""

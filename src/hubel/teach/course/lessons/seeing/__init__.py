@@ -1,0 +1,1 @@
+"""Lesson `seeing`: filters, maps, Grad-CAM and occlusion, and how each misleads."""

@@ -1,0 +1,1 @@
+"""The page `slips`: what course notes get wrong, and the right values."""

@@ -1,0 +1,1 @@
+"""Lesson `transfer`: pretrained networks on few photos, augmentation, ten crops and ensembles."""

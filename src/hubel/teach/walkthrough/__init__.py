@@ -1,1 +1,0 @@
-"""Write the walkthrough: a page from single pixels to a trained network."""
