@@ -12,6 +12,9 @@ export function texFormula(source: string, block = false): VNode {
   );
 }
 
+// Preact would leave out an attribute that is false.
+const STIFF = { stretchy: "false" } as object;
+
 const SIGNS: Record<string, string> = {
   times: "×", cdot: "·", le: "≤", ge: "≥", ne: "≠", approx: "≈", to: "→", leftarrow: "←", partial: "∂", nabla: "∇", infty: "∞",
   pm: "±", lfloor: "⌊", rfloor: "⌋", lceil: "⌈", rceil: "⌉", dots: "…", odot: "⊙", oplus: "⊕", in: "∈", mid: "|",
@@ -68,16 +71,16 @@ class Reader {
     if (command !== undefined) return this.command(command);
     if (number !== undefined) return <mn>{number}</mn>;
     if (letter !== undefined) return <mi>{letter}</mi>;
-    return <mo stretchy={false}>{sign === "-" ? "\u2212" : sign === "*" ? "∗" : sign}</mo>;
+    return <mo {...STIFF}>{sign === "-" ? "\u2212" : sign === "*" ? "∗" : sign}</mo>;
   }
 
   private command(name: string): ComponentChildren {
     if (name === "frac") return <mfrac>{this.atom()}{this.atom()}</mfrac>;
     if (name === "sqrt") return <msqrt>{this.atom()}</msqrt>;
     if (name === "text") return <mtext>{this.raw()}</mtext>;
-    if (name in ACCENTS) return <mover accent>{this.atom()}<mo stretchy={false}>{ACCENTS[name]}</mo></mover>;
+    if (name in ACCENTS) return <mover accent>{this.atom()}<mo {...STIFF}>{ACCENTS[name]}</mo></mover>;
     if (name in LETTERS) return <mi>{LETTERS[name]}</mi>;
-    if (name in SIGNS) return <mo stretchy={false}>{SIGNS[name]}</mo>;
+    if (name in SIGNS) return <mo {...STIFF}>{SIGNS[name]}</mo>;
     if (WORDS.includes(name)) return <mi mathvariant="normal">{name}</mi>;
     if (name in BIG) {
       this.lastBig = true;
@@ -86,7 +89,7 @@ class Reader {
     if (name === "," || name === ";" || name === " ") return <mspace width="0.25em" />;
     if (name === "quad") return <mspace width="1em" />;
     if (name === "left" || name === "right") return null;
-    return <mo stretchy={false}>{name}</mo>;
+    return <mo {...STIFF}>{name}</mo>;
   }
 
   private raw(): string {
