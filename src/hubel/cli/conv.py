@@ -163,7 +163,7 @@ def _show_pooling(numbers: str, given: LayerFlags, flags: _OtherFlags) -> int:
 
     _refuse(flags, ("negative", "out", "bottleneck", "kernel"), "for a pooling")
     _refuse(given, _NOT_OF_POOLING, "for a pooling")
-    return _print(explain_pooling_steps(read_maps(numbers), flags.pool, _pooling_settings(given)))
+    return _print(explain_pooling_steps(read_maps(numbers, most=9), flags.pool, _pooling_settings(given)))
 
 
 def _show_pooling_arithmetic(shape: str, given: LayerFlags, flags: _OtherFlags) -> int:

@@ -53,8 +53,8 @@ def read_convolution(
     return maps, filters[:, :, 0] if maps.ndim == 2 and is_row else filters
 
 
-def read_maps(source: str) -> Floats:
-    """Return maps `(c, w)` or `(c, h, w)`: the numbers given, or small integers of a shape; 4x4 if empty.
+def read_maps(source: str, *, most: int = 2) -> Floats:
+    """Return maps `(c, w)` or `(c, h, w)`: the numbers given, or integers from 0 to `most` of a shape; 4x4 if empty.
 
     Raises:
         OptionError: the numbers cannot be parsed, or are too many.
@@ -66,4 +66,4 @@ def read_maps(source: str) -> Floats:
         raise OptionError(f"the sides and the channels of a shape are at least 1; got {source}")
     for number in (*size, channels, int(np.prod(size)) * channels):
         check_printable(number)
-    return example_maps(channels, size)
+    return example_maps(channels, size, most=most)

@@ -223,7 +223,7 @@ def format_position(position: Sequence[int]) -> str:
 
 def format_grid(grid: Floats) -> str:
     """Format numbers `(w,)` or `(h, w)` as lines."""
-    return "\n".join(" ".join(f"{value:.4g}" for value in row) for row in np.atleast_2d(grid))
+    return "\n".join(" ".join(f"{value + 0:.4g}" for value in row) for row in np.atleast_2d(grid))  # + 0: no -0
 
 
 def _bracketed(value: float) -> str:

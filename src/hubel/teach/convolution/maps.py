@@ -71,9 +71,9 @@ def convolve_maps(layer: Convolution, maps: Floats, filters: Floats) -> Floats:
     )
 
 
-def example_maps(channels: int, size: Size, *, seed: int = 0) -> Floats:
-    """Return maps `(channels, *size)` of the integers 0 to 2, small enough for products in the head."""
-    return _integers(0, 2, (channels, *size), seed, 0)
+def example_maps(channels: int, size: Size, *, most: int = 2, seed: int = 0) -> Floats:
+    """Return maps `(channels, *size)` of the integers 0 to `most`; to 2, products are computed in the head."""
+    return _integers(0, most, (channels, *size), seed, 0)
 
 
 def example_kernels(filters: int, channels: int, size: Size, *, seed: int = 0) -> Floats:

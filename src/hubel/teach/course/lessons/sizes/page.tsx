@@ -232,8 +232,8 @@ function Maps({ t }: { t: T }) {
         answer={1}
       >
         <p>{t("maps.why", { channels, filters })}</p>
+        <Slip k="maps" />
       </Predict>
-      <Slip k="maps" />
     </Step>
   );
 }
@@ -311,8 +311,8 @@ function AlexNet({ t, found }: { t: T; found: any }) {
           ]}
         />
         <p>{t("ask.answer", { larger: found.larger, padding: found.padding, side: found.larger_side })}</p>
+        <Slip k="alexnet_input" />
       </Question>
-      <Slip k="alexnet_input" />
     </Step>
   );
 }

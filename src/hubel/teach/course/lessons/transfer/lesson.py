@@ -38,6 +38,7 @@ REGIMES: Mapping[str, tuple[bool, str]] = {
 
 _CLASSES = 3
 _SIDE = 128
+_SMALL = 64  # pixels, at which the stages halve the map as at any size
 _BATCH, _MOST_EPOCHS = 10, 30
 _RATES = {"head": 0.01, "stages": 0.0005, "all": 0.0005, "scratch": 0.002}
 _CANVAS, _OTHER = 4, 6  # numbers of drawn pictures
@@ -52,12 +53,12 @@ def transfer_numbers() -> Mapping[str, Any]:
     from hubel.nn.freezing import boundaries, frozen_part, last_linear, last_stages
     from hubel.nn.network import Network
 
-    with torch.device("meta"):
+    shape = find(MODEL)[1].shape
+    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
         network = build_model(MODEL, num_classes=_CLASSES)
         assert isinstance(network, Network)
-        shape = find(MODEL)[1].shape
         costs = _multiply_adds(network, torch.zeros(1, *shape))
-        stages = last_stages(network, torch.zeros(1, *shape))
+        stages = last_stages(network, torch.zeros(1, shape.channels, _SMALL, _SMALL))
     last = last_linear(network)
     assert last is not None
     total = sum(parameter.numel() for parameter in network.parameters())
