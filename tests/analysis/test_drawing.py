@@ -129,6 +129,41 @@ def test_costs_are_those_of_the_summary(name: str) -> None:
         assert macs == found.macs or auxiliary
 
 
+def wires(picture: Picture, entering: list[int], found: set[tuple[int, int]], node_of: dict[int, int]) -> list[int]:
+    """Collect the arrows between nodes without a picture of their own, through all frames; return what leaves."""
+    made: dict[tuple[int, int], int] = {}
+    for place, node in enumerate(picture.nodes):
+        into = [arrow for arrow in picture.arrows if arrow.target == place]
+        sources = {a.entry: entering[-1 - a.source] if a.source < 0 else made[a.source, a.port] for a in into}
+        if node.inner is None:
+            found.update((source, id(node)) for source in sources.values())
+            node_of.update(dict.fromkeys(node.steps, id(node)))
+            made.update({(place, port): id(node) for port in range(len(node.shapes))})
+        else:
+            inside = wires(node.inner, [sources[k] for k in range(len(sources))], found, node_of)
+            made.update({(place, port): source for port, source in enumerate(inside)})
+    return [made[one] for one in picture.leaving]
+
+
+@pytest.mark.parametrize("depth", ["network", "stage", "block"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["googlenet", "unet_2015"],
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("fcos", "densenet121", "inception_v3", "fcn8s", "pose")),
+    ],
+)
+def test_arrows_are_the_traced_data_flow(name: str, depth: str) -> None:
+    with torch.device("meta"):
+        flow = follow(build_model(name), find(name)[1].shape)
+    found: set[tuple[int, int]] = set()
+    node_of: dict[int, int] = {-1: -1}
+    leaving = wires(hubel.draw(name, depth=depth, fold=False).picture, [-1], found, node_of)
+    expected = {(node_of[source], node_of[step.number]) for step in flow.steps for source, _ in step.inputs}
+    assert found == {(a, b) for a, b in expected if a != b}
+    assert sorted(leaving) == sorted(node_of[output.source] for output in flow.outputs)
+
+
 @pytest.mark.parametrize(
     ("name", "additions", "concatenations"),
     [
@@ -191,6 +226,28 @@ def test_data_flow_of_a_module() -> None:
         "input 1",
         "input 2",
     ]
+
+
+class ToAndFro(nn.Module):
+    """Two modules that are called twice each, in both orders, and two lists whose layers alternate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        self.left = nn.ModuleDict({"a": nn.Conv2d(3, 3, 1), "b": nn.Conv2d(3, 3, 1)})
+        self.blocks = nn.ModuleList(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.two(self.one(x)) + self.one(self.two(x))
+        x = self.blocks[0](self.left["a"](x))
+        return self.blocks[1](self.left["b"](x))
+
+
+@pytest.mark.parametrize("depth", ["network", "stage", "block"])
+def test_data_that_goes_to_and_fro(depth: str) -> None:
+    drawing = hubel.draw(ToAndFro(), (3, 8, 8), depth=depth)
+    assert_legible(drawing)
+    assert everything(drawing.picture)[2] == set(range(len(follow(ToAndFro(), (3, 8, 8)).steps)))
 
 
 def test_masks_keep_their_type() -> None:
@@ -275,6 +332,7 @@ def test_part_and_label() -> None:
     [
         ({"depth": "blok"}, UnknownNameError, "no depth is called 'blok'; did you mean block"),
         ({"part": "stage9"}, UnknownNameError, "no part is called 'stage9'; did you mean stage"),
+        ({"part": "stem.0.conv"}, OptionError, "stem.0.conv is a single layer, or no image passes it"),
     ],
 )
 def test_mistakes_are_named(arguments: dict[str, str], error: type[Exception], message: str) -> None:

@@ -35,7 +35,7 @@ def draw(
         depth: network (a box for each stage), stage (for each block) or block (for each layer).
         part: part to draw instead of the whole network, such as stage2.block1, or a module's name as in hubel summary.
         costs: state parameters and multiply-adds.
-        fold: draw blocks in a row that are alike once, with their number.
+        fold: draw blocks in a row that are alike once, with their number; --no-fold draws each.
         input_shape: CHANNELSxHEIGHTxWIDTH, such as 3x224x224; the network's own input if not given.
         out: file to write: .svg, .pdf or .png; MODEL.svg in this folder if not given.
     """

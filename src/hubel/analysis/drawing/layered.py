@@ -102,7 +102,7 @@ def lay_out(nodes: Sequence[Extent], edges: Sequence[Edge]) -> LayeredLayout:
         layers[ranks[node]].append(node)
     layers = _with_few_crossings(layers, links)
     x = _places(layers, links, extents)
-    _straighten(_columns(links), layers, links, extents, x)
+    _straighten(_columns(links, len(extents)), layers, links, extents, x)
     top, height, bottom = _heights(layers, links, extents, x)
     lines = []
     for edge, path in zip(edges, paths, strict=True):
@@ -273,15 +273,15 @@ def _settle(
         x[node] = mean + shift
 
 
-def _columns(links: _Links) -> list[list[int]]:
-    """Return rows of nodes, one below the other, that should have the same line."""
+def _columns(links: _Links, count: int) -> list[list[int]]:
+    """Return rows of nodes, one below the other, that should have the same line; each node is in one."""
     follows: dict[int, int] = {}
     for node, below in links.below.items():
         straight = [link for link in below if link.weight == _STRAIGHT]
         if len(straight) == 1:
             follows[node] = straight[0].node
     columns, inside = [], set(follows.values())
-    for node in list(follows):
+    for node in range(count):
         if node in inside:
             continue
         column = [node]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple, TypedDict
 
 from torch import nn
 
@@ -32,7 +33,7 @@ class EnclosingModule(NamedTuple):
     title: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class DrawnOperation:
     """One function, one module without parts, or the same of each call of a shared module.
 
@@ -53,40 +54,69 @@ class DrawnOperation:
     path: tuple[EnclosingModule, ...]
     params: int
     macs: int
-    steps: list[int] = field(default_factory=list)
-    times: int = 1
+    steps: list[int]
+    times: int
 
 
 def operations_of(flow: DataFlow) -> list[DrawnOperation]:
-    """Return the operations in the order of their calls."""
+    """Return the operations, each after those that it takes."""
+    # Parallel calls of two modules may depend on one another in both orders; then none is drawn once for all.
+    return _in_order(_operations(flow, shared=True)) or _in_order(_operations(flow, shared=False)) or []
+
+
+def _operations(flow: DataFlow, *, shared: bool) -> list[DrawnOperation]:
     modules = _whole_modules(flow.steps)
     params = _parameters(flow)
-    classes = _classes(flow, modules)
+    classes = _classes(flow, modules, _shared(flow) if shared else set())
     paths = _Paths(flow.network)
-    operations: list[DrawnOperation] = []
-    members: list[list[Step]] = []
-    place: dict[int, int] = {}  # of a class among the operations
+    numbers = {known: number for number, known in enumerate(dict.fromkeys(classes.values()))}
+    members: list[list[Step]] = [[] for _ in numbers]
     for step in flow.steps:
-        known = place.setdefault(classes[step.number], len(operations))
-        if known == len(operations):
-            operations.append(DrawnOperation(Label("light", ""), [], {}, paths.of(step.call), 0, 0))
-            members.append([])
-        operation = operations[known]
-        members[known].append(step)
-        operation.macs += step.macs
-        operation.params += params.get(step.number, 0)
-        for source, shape in step.inputs:
-            number = source if source < 0 else place[classes[source]]
-            if number != known:
-                operation.inputs.setdefault(number, []).append(shape)
-    for operation, steps in zip(operations, members, strict=True):
-        operation.steps = [step.number for step in steps]
-        _describe(operation, steps, modules)
+        members[numbers[classes[step.number]]].append(step)
+    operations: list[DrawnOperation] = []
+    for number, steps in enumerate(members):
+        inputs: dict[int, list[tuple[int, ...]]] = {}
+        for step in steps:
+            for source, shape in step.inputs:
+                before = source if source < 0 else numbers[classes[source]]
+                if before != number:
+                    inputs.setdefault(before, []).append(shape)
+        operations.append(
+            DrawnOperation(
+                **_described(steps, modules),
+                inputs=inputs,
+                path=paths.of(steps[0].call),
+                params=sum(params.get(step.number, 0) for step in steps),
+                macs=sum(step.macs for step in steps),
+                steps=[step.number for step in steps],
+            )
+        )
     return operations
 
 
-def _describe(operation: DrawnOperation, steps: Sequence[Step], modules: Mapping[int, Call]) -> None:
-    """Set label, shapes and number of calls."""
+def _in_order(operations: list[DrawnOperation]) -> list[DrawnOperation] | None:
+    """Return the operations, renumbered such that each follows what it takes; None if there is no such order."""
+    before = [{source for source in operation.inputs if source >= 0} for operation in operations]
+    try:
+        order = tuple(TopologicalSorter(dict(enumerate(before))).static_order())
+    except CycleError:
+        return None
+    if all(source < number for number, sources in enumerate(before) for source in sources):
+        return operations
+    place = {number: at for at, number in enumerate(order)}
+    for operation in operations:
+        operation.inputs = {place.get(source, source): shapes for source, shapes in operation.inputs.items()}
+    return [operations[number] for number in order]
+
+
+class _Described(TypedDict):
+    label: Label
+    shapes: list[tuple[int, ...]]
+    times: int
+
+
+def _described(steps: Sequence[Step], modules: Mapping[int, Call]) -> _Described:
+    """Return label, shapes and number of calls of an operation."""
     calls: dict[int, list[Step]] = defaultdict(list)
     for step in steps:
         calls[id(modules[step.number]) if step.number in modules else -step.number].append(step)
@@ -94,14 +124,14 @@ def _describe(operation: DrawnOperation, steps: Sequence[Step], modules: Mapping
     labels = [label_of(step) for step in first]
     heavy = [label for label in labels if label.kind in HEAVY]
     if len(first) == 1:
-        operation.label = labels[0]
+        label = labels[0]
     elif len(heavy) == 1:
-        operation.label = heavy[0]
+        label = heavy[0]
     else:
-        words = class_words(type(modules[first[0].number].module).__name__)
-        operation.label = Label("other" if operation.params else "light", words)
-    operation.shapes = [steps[-1].shape for steps in calls.values()]
-    operation.times = len(calls)
+        module = modules[first[0].number].module
+        has_weights = next(module.parameters(), None) is not None
+        label = Label("other" if has_weights else "light", class_words(type(module).__name__))
+    return {"label": label, "shapes": [call[-1].shape for call in calls.values()], "times": len(calls)}
 
 
 def _whole_modules(steps: Sequence[Step]) -> dict[int, Call]:
@@ -143,13 +173,12 @@ def _chain(call: Call | None) -> list[Call]:
     return chain[::-1]
 
 
-def _classes(flow: DataFlow, modules: Mapping[int, Call]) -> dict[int, int]:
+def _classes(flow: DataFlow, modules: Mapping[int, Call], shared: set[int]) -> dict[int, int]:
     """Return a number for each step; steps of one operation have the same.
 
     Those are the steps of a module without parts, and those of parallel calls of one module with weights, as of the
     heads that all levels of a pyramid share, with what follows them alike.
     """
-    shared = _shared(flow)
     classes: dict[int, int] = {}
     known: dict[object, int] = {}
     alike: set[int] = set()  # numbers of steps of shared modules, and of what follows them
@@ -238,8 +267,8 @@ class _Paths:
                     continue
                 if (
                     module is None
+                    or type(module) in (nn.ModuleList, nn.ModuleDict)
                     or (self.known and name in self.held)
-                    or isinstance(module, nn.ModuleList | nn.ModuleDict)
                 ):
                     continue
                 if next(module.children(), None) is None and not (last and one is not chain[-1]):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Literal, NamedTuple
 
 from hubel.analysis.dataflow import DataFlow
 from hubel.analysis.drawing.operations import DrawnOperation, EnclosingModule
 from hubel.analysis.drawing.words import HEAVY
+from hubel.core.errors import OptionError
 
 __all__ = ["Arrow", "Depth", "Line", "Node", "Picture", "compose"]
 
@@ -111,22 +113,44 @@ def compose(
     level = _OPEN[depth]
     closed = depth != "block"
     if part:
-        places = [
-            [box.name for box in path].index(part) if part in {box.name for box in path} else -1 for path in paths
-        ]
+        places = [_end_of(part, path) for path in paths]
         members = [number for number in members if places[number] >= 0]
-        above = max((places[number] for number in members), default=0) + 1
+        if not members:
+            raise OptionError(f"{part} is a single layer, or no image passes it; name the part around it")
+        above = max(places[number] for number in members)
         closed = closed and above <= max(level, 1)
         level = max(0, level - above)
-        paths = [path[place + 1 :] if place >= 0 else () for path, place in zip(paths, places, strict=True)]
+        paths = [path[place:] if place >= 0 else () for path, place in zip(paths, places, strict=True)]
     else:
         paths = _without_wrapper(paths)
+    paths = _without_holders(paths, first=not part)
     # Modules without a name of their own are frames only around a whole section.
     shown = [tuple(box for k, box in enumerate(path[:level]) if box.title or (k == 0 and not part)) for path in paths]
     if closed:
         shown = [(*frames, *path[level : level + 1]) for frames, path in zip(shown, paths, strict=True)]
     composer = _Composer(flow, operations, _convex(operations, shown), level, fold=fold)
     return composer.picture(members, 0)
+
+
+def _end_of(part: str, path: Sequence[EnclosingModule]) -> int:
+    """Return how many modules of a path a part and those around it are; -1 if it is not in the path."""
+    for place, box in enumerate(path):
+        if box.name == part:
+            return place + 1
+        if box.name.startswith(f"{part}."):  # a list of modules, which is in no path
+            return place
+    return -1
+
+
+def _without_holders(paths: list[tuple[EnclosingModule, ...]], *, first: bool) -> list[tuple[EnclosingModule, ...]]:
+    """Remove modules without a name of their own that hold others with one; but not those around a whole section."""
+    holders = {
+        box.key
+        for path in paths
+        for place, box in enumerate(path)
+        if not box.title and (place or not first) and any(inner.title for inner in path[place + 1 :])
+    }
+    return [tuple(box for box in path if box.key not in holders) for path in paths]
 
 
 def _without_wrapper(paths: list[tuple[EnclosingModule, ...]]) -> list[tuple[EnclosingModule, ...]]:
@@ -170,7 +194,7 @@ class _Composer:
         *,
         fold: bool,
     ) -> None:
-        self.operations, self.paths, self.level, self.fold = operations, paths, level, fold
+        self.operations, self.paths, self.level, self.fold = operations, list(paths), level, fold
         taken: dict[int, set[int]] = defaultdict(set)
         for number, operation in enumerate(operations):
             for source in operation.inputs:
@@ -188,6 +212,10 @@ class _Composer:
             key: object = path[depth].key if len(path) > depth else number
             groups.setdefault(key, []).append(number)
         ordered = _ordered(list(groups.values()), self.operations)
+        if ordered is None:  # data goes to and fro between two modules: their parts are drawn without them
+            ordered = [[number] for number in members]
+            for number in members:
+                self.paths[number] = self.paths[number][:depth]
         node_of = {number: place for place, group in enumerate(ordered) for number in group}
         nodes: list[Node] = []
         ports: dict[int, tuple[int, int]] = {}  # of an operation: its node, and the number of its output there
@@ -245,12 +273,12 @@ class _Composer:
         container = path[depth]
         node.name, node.title = container.name, container.title
         inner = self.picture(group, depth + 1)
-        if depth < self.level:
+        only = inner.nodes[0] if len(inner.nodes) == 1 else None
+        if depth < self.level and not (depth and only is not None and only.kind != "frame"):
             node.kind, node.inner = "frame", inner
             node.shared = min((one.shared for one in inner.nodes), default=1)
             return node
         node.shared = min((one.times for one in own), default=1)
-        only = inner.nodes[0] if len(inner.nodes) == 1 else None
         if only is not None and only.kind not in ("block", "frame"):
             node.kind, node.lines, node.title = only.kind, only.lines, ""
         else:
@@ -258,33 +286,26 @@ class _Composer:
         return node
 
 
-def _ordered(groups: list[list[int]], operations: Sequence[DrawnOperation]) -> list[list[int]]:
-    """Sort groups of operations such that each follows what it takes."""
+def _ordered(groups: list[list[int]], operations: Sequence[DrawnOperation]) -> list[list[int]] | None:
+    """Return groups of operations such that each follows what it takes; None if there is no such order."""
     node_of = {number: place for place, group in enumerate(groups) for number in group}
-    before = [
-        {node_of[s] for n in group for s in operations[n].inputs if s in node_of and node_of[s] != place}
+    before = {
+        place: {node_of[s] for n in group for s in operations[n].inputs if s in node_of and node_of[s] != place}
         for place, group in enumerate(groups)
-    ]
-    done: list[int] = []
-    seen: set[int] = set()
-
-    def visit(place: int) -> None:
-        stack = [(place, iter(sorted(before[place])))]
-        seen.add(place)
-        while stack:
-            here, rest = stack[-1]
-            following = next((one for one in rest if one not in seen), None)
-            if following is None:
-                done.append(here)
-                stack.pop()
-            else:
-                seen.add(following)
-                stack.append((following, iter(sorted(before[following]))))
-
-    for place in range(len(groups)):
-        if place not in seen:
-            visit(place)
-    return [groups[place] for place in done]
+    }
+    sorter = TopologicalSorter(before)
+    try:
+        sorter.prepare()
+    except CycleError:
+        return None
+    ready: list[int] = []
+    order: list[list[int]] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()])
+        first, *ready = ready
+        order.append(groups[first])
+        sorter.done(first)
+    return order
 
 
 _MOST_LINES = 5

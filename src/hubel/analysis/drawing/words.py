@@ -39,6 +39,10 @@ _LIGHT = {
     "pixel_shuffle": "pixel shuffle", "unsqueeze": "unsqueeze", "squeeze": "squeeze", "chunk": "split",
     "split": "split", "unbind": "split", "abs": "absolute", "expand": "expand", "repeat": "repeat",
 }  # fmt: skip
+_OTHER = {
+    "multi_head_attention_forward": "multi-head attention", "scaled_dot_product_attention": "attention", "lstm": "LSTM",
+    "gru": "GRU", "matmul": "matrix product", "bmm": "matrix product", "einsum": "einsum", "cat": "concatenate",
+}  # fmt: skip
 _NOTHING = {"contiguous", "to", "type_as", "float", "clone", "detach", "identity", "alias", "requires_grad"}
 _JOINS = {"add": ("add", "+"), "mul": ("multiply", "x"), "cat": ("concat", "concatenate")}
 
@@ -53,7 +57,7 @@ def label_of(step: Step) -> Label:
         return _BY_SETTINGS[step.function](step)
     if step.function in _LIGHT:
         return Label("light", _LIGHT[step.function])
-    return Label("other", step.function.replace("_", " "))
+    return Label("other", _OTHER.get(step.function, step.function.replace("_", " ")))
 
 
 def _convolution(step: Step) -> Label:

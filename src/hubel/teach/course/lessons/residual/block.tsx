@@ -58,7 +58,7 @@ export function Block({ data, t }: LessonProps) {
         values={column(computed[name])}
         digits={scale === 1 ? undefined : 2}
         full={full}
-        mark={name === "residual" ? () => "result" : undefined}
+        mark={name === "residual" ? (r, c) => (r in computed.residual && c === 0 ? "result" : undefined) : undefined}
         label={t.text(`block.label.${name}`)}
       />
     </Figure>
