@@ -36,6 +36,9 @@ export function Plot({ lines, xLabel, yLabel, logX, logY, xRange, yRange, marks 
   const ys = makeAxis(points.map(([, y]) => y), logY ?? false, yRange);
   const px = (x: number) => MARGIN.left + inner[0] * xs.at(x);
   const py = (y: number) => MARGIN.top + inner[1] * (1 - ys.at(y));
+  // A name stands left of its point where there is no room at the right, or another point.
+  const leftOf = (mark: { x: number }) =>
+    xs.at(mark.x) > 0.6 || marks.some(({ x }) => x > mark.x && xs.at(x) - xs.at(mark.x) < 0.1);
   const drawable = ([x, y]: [number, number]) => Number.isFinite(px(x)) && Number.isFinite(py(y)) && (!logY || y > 0);
   return (
     <div class="plot" ref={frame} data-id={id}>
@@ -75,9 +78,9 @@ export function Plot({ lines, xLabel, yLabel, logX, logY, xRange, yRange, marks 
           <g key={mark.label} class="mark">
             <circle cx={px(mark.x)} cy={py(mark.y)} r={6} />
             <text
-              x={px(mark.x) + (xs.at(mark.x) > 0.6 ? -10 : 10)}
+              x={px(mark.x) + (leftOf(mark) ? -10 : 10)}
               y={py(mark.y) + (index % 2 || ys.at(mark.y) > 0.85 ? 20 : -10)}
-              text-anchor={xs.at(mark.x) > 0.6 ? "end" : "start"}
+              text-anchor={leftOf(mark) ? "end" : "start"}
             >
               {mark.label}
             </text>
