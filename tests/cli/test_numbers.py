@@ -38,6 +38,7 @@ WORDS = {
     "export": "RUN --int8 --data nowhere",
     "bench": "nowhere",
     "serve": "nowhere",
+    "learn": "nowhere",
 }
 # Numbers without an end: a seed is taken modulo 2**64 where it is one, depths and widths of exact arithmetic are free.
 UNBOUNDED = {"data preview --seed", "robust --seed", "drift --seed", "generate --seed", "summary --depth"}

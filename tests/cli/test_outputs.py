@@ -21,6 +21,7 @@ FILES = {
     "export": ("export RUN", "--output", "RUN/model.safetensors", "photo.jpg"),
     "ensemble": ("ensemble RUN convnet", "--output", "RUN/model.safetensors", "photo.jpg"),
     "walkthrough": ("walkthrough xo", "--out", None, "photo.jpg"),
+    "draw": ("draw RUN/model.safetensors", "--out", "RUN/model.safetensors", "photo.png"),
     "compare": ("compare RUN/model.safetensors", "--figure", "RUN/model.safetensors", "photo.jpg"),
     "similar": (f"similar RUN photos {PHOTO}", "--sheet", PHOTO, "photo.jpg"),
     "conv": (f"conv --kernel sharpen {PHOTO}", "--out", PHOTO, "photo.png"),

@@ -62,7 +62,7 @@ def draw_legend(axes: Axes, legend: Legend, x: float, y: float, width: float) ->
     for scale in legend.scales:
         low, high = drawable(scale.low), drawable(scale.high)
         left = x + (ems(low) * TYPE) / 72 + GAP
-        axes.text(left - GAP, y, low, ha="right", **text)
+        axes.text(x, y, low, **text)
         ramp = np.linspace(0, 1, 256)[None]
         extent = (left, left + BAR_WIDTH, y + BAR_HEIGHT / 2, y - BAR_HEIGHT / 2)
         axes.imshow(ramp, cmap=scale.colours, extent=extent, aspect="auto")
