@@ -58,7 +58,7 @@ def test_a_dead_run_says_so_first_and_blames_no_labels(capsys: pytest.CaptureFix
     result = train("xo", recipe, out=tmp_path / "run", xo=SMALL)
     said = next(line for line in capsys.readouterr().err.splitlines() if "images are classified" in line)
     assert said.startswith("The network did not learn: its training loss, ")
-    assert "Try --lr 5, more epochs" in said
+    assert "Try --lr 5, more epochs, or a network with batch norm." in said
     assert not result.advice
     assert "The network did not learn" in result.report.read_text()
 
@@ -68,7 +68,9 @@ def test_a_run_that_learns_is_left_alone(tmp_path: Path) -> None:
     trained = execute(plan, tmp_path)
     assert did_not_learn(plan, trained, plan.card.create()) == ""
     worse = dataclasses.replace(trained, history=[*trained.history, {"train_loss": 0.7}])
-    assert did_not_learn(plan, worse, plan.card.create()).startswith("The network did not learn")
+    said = did_not_learn(plan, worse, plan.card.create())
+    assert said.startswith("The network did not learn")
+    assert "batch norm" not in said  # it has one
 
 
 def test_steps_suit_the_network_that_is_built() -> None:

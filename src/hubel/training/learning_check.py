@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubel.core.language import sentence
 from hubel.core.random import permutation
@@ -42,7 +43,9 @@ def did_not_learn(plan: Plan, trained: TrainedModel, network: nn.Module) -> str:
         return ""
     lr = plan.optimizer.lr
     other = lr / 10 if lr > _TINY_LR else lr * 10
-    return sentence("run.not_learnt", loss=last, limit=limit, lr=other)
+    if any(isinstance(module, _BatchNorm) for module in network.modules()):
+        return sentence("run.not_learnt", loss=last, limit=limit, lr=other)
+    return sentence("run.not_learnt.plain", loss=last, limit=limit, lr=other)
 
 
 def _samples(plan: Plan, objective: Objective) -> Tensor:
