@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from hubel.analysis.compare import compare_networks, expand_patterns
 from hubel.analysis.comparison_figure import accuracy_against_macs
 from hubel.analysis.listing import COLUMNS, cells, to_csv, to_json, to_markdown, totals
 from hubel.analysis.summary import summary
-from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.core.errors import DataError, ModelFileError, OptionError, UnknownNameError
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import build_model, find, list_models
 from hubel.weights.card import ModelCard
@@ -452,10 +453,13 @@ def test_an_adversarial_network_shows_both_of_its_parts() -> None:
     assert found.unused == 0
 
 
-def test_one_network_spoils_no_comparison(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_network_spoils_no_comparison(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    (damaged := tmp_path / "model.safetensors").write_bytes(b"no weights")
     with caplog.at_level("INFO"):
-        found = compare_networks(["lenet5", "lenett5", "knn"])
+        found = compare_networks(["lenet5", str(damaged), "knn"])
     assert [one.name for one in found] == ["lenet5", "knn"]
-    assert "left out: no model is called 'lenett5'; did you mean lenet5" in caplog.text
+    assert f"left out: {damaged}" in caplog.text
+    with pytest.raises(ModelFileError, match="model"):
+        compare_networks([str(damaged)])
     with pytest.raises(UnknownNameError, match="lenett5"):
-        compare_networks(["lenett5"])
+        compare_networks(["lenet5", "lenett5"])

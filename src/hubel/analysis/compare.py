@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from hubel.analysis.summary import Summary, summary
-from hubel.core.errors import HubelError
+from hubel.core.errors import HubelError, UnknownNameError
 from hubel.core.progress import say
 from hubel.models.catalogue import build_model, find, list_models
 from hubel.nn.evaluating import evaluating
@@ -99,6 +99,7 @@ def compare_networks(names: Sequence[str], *, timed: bool = False) -> NetworkCom
         timed: measure the latency of one image, with torch's current number of threads and random weights.
 
     Raises:
+        UnknownNameError: there is no such network.
         HubelError: none of the networks can be summarised; the first of the reasons.
     """
     rows = NetworkComparison()
@@ -107,6 +108,8 @@ def compare_networks(names: Sequence[str], *, timed: bool = False) -> NetworkCom
         try:
             costs = summary(name)
             latency_ms = _latency_ms(name, costs) if timed else None
+        except UnknownNameError:  # a mistake in what was asked, unlike a file that is damaged
+            raise
         except HubelError as error:  # one network that cannot be summarised leaves the others
             faults.append(error)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from pathlib import Path
 
@@ -348,7 +349,7 @@ def test_damage_anywhere_is_no_traceback(tmp_path: Path, draw: st.DataObject) ->
         holder = content
         for key in way:
             holder = holder[key]
-        holder[last] = draw.draw(JUNK)
+        holder[last] = copy.deepcopy(draw.draw(JUNK))  # a list would else come to hold itself
     path.write_text(json.dumps(content))
     try:
         source = open_dataset(CocoSource(path)).source
