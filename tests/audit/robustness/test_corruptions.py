@@ -18,7 +18,8 @@ from hubel.data.preprocess import Preprocess
 PHOTOS = Path(__file__).parents[4] / "shared" / "data" / "clothing" / "test"
 NAMES = [*CORRUPTIONS, *SIMPLE]
 # Where the published parameters themselves do not grow: glass blur has fewer passes at some higher severities, elastic
-# transform changes from large smooth fields to small rough ones. Turned by 180 degrees, an image may be nearer than by 90.
+# transform changes from large smooth fields to small rough ones. An image may be more like itself turned by 180 degrees
+# than by 90.
 UNORDERED = {"glass_blur", "elastic_transform", "turn"}
 
 
