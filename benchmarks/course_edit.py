@@ -36,7 +36,7 @@ def main() -> None:
     """Print the times."""
     with (
         running_course(ServerSettings(port=0)) as address,
-        tempfile.TemporaryDirectory() as profile,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
         browser(Path(profile)) as tab,
     ):
         tab.open(f"{address}/learn/kernels?lang=en", 1280)

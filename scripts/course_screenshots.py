@@ -69,7 +69,7 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     with (
         running_course(ServerSettings(port=0)) as url,
-        tempfile.TemporaryDirectory() as profile,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
         browser(Path(profile)) as tab,
     ):
         for lesson, width, lang, theme in itertools.product(lessons, WIDTHS, LANGUAGES, THEMES):
