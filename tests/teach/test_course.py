@@ -145,6 +145,8 @@ def test_export_loses_nothing(tmp_path: Path) -> None:
     (tmp_path / "course" / "index.html").write_text("mine")
     with pytest.raises(OptionError, match="--export"):
         export_course(tmp_path / "course", names, "en", read_bundle())
+    with pytest.raises(OptionError, match="is a file; name a folder"):
+        export_course(tmp_path / "course" / "index.html", names, "en", read_bundle())
     with pytest.raises(UnknownNameError):
         export_course(tmp_path / "other", ["ox"], "en", read_bundle())
     assert not (tmp_path / "other").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hubel.core.errors import OptionError
 from hubel.core.files import write_atomic
 from hubel.core.outputs import output_file
 from hubel.teach.course.page import MARK, Bundle, exported_page
@@ -19,9 +20,11 @@ def export_course(folder: Path, names: Sequence[str], lang: str | None, bundle: 
 
     Raises:
         UnknownNameError: there is no such lesson.
-        OptionError: a file that is no page of the course would be lost.
+        OptionError: the folder is a file, or a file that is no page of the course would be lost.
     """
     pages = {f"{name or _INDEX}.html": exported_page(name, lang, bundle, names) for name in (None, *names)}
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"--export {folder} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     return [_write(folder / file, page, "--export") for file, page in pages.items()]
 
