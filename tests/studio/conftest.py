@@ -1,4 +1,4 @@
-"""Servers on free ports."""
+"""Servers on free ports, and a browser."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hubel.studio.settings import ServerSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from browser import CHROMIUM, Browser, browser
 from colours import Client, Colours
 
 Start = Callable[..., Client]
@@ -48,3 +49,12 @@ def start(model: Colours) -> Iterator[Start]:
             return Client(urlsplit(url).port or 0)
 
         yield begin
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page
+        assert page.said == []

@@ -13,12 +13,13 @@ from hubel.studio.course.bundle import read_bundle
 from hubel.teach.course.page import exported_page
 
 
-def open_exported(page: Browser, name: str, lang: str, folder: Path) -> None:
-    """Write the lesson as a file, and open it: wide in English, narrow in Korean."""
+def open_exported(page: Browser, name: str, lang: str, folder: Path) -> Path:
+    """Write the lesson as a file, open it, wide in English, narrow in Korean, and return its path."""
     file = folder / f"{name}-{lang}.html"
     file.write_text(exported_page(name, lang, read_bundle()), encoding="utf-8")
     page.open(file.as_uri(), 390 if lang == "ko" else 1280)
     page.wait("document.querySelectorAll('.step').length > 0")
+    return file
 
 
 def at(name: str) -> str:
@@ -64,11 +65,11 @@ def values(page: Browser, name: str) -> list[float]:
     return found
 
 
-def becomes(page: Browser, read: Callable[[], Any], expected: Any, rtol: float = 1e-4) -> None:
+def becomes(page: Browser, read: Callable[[], Any], expected: Any, rtol: float = 1e-4, atol: float = 1e-8) -> None:
     """Wait until the page shows the numbers."""
     for _ in range(100):
         shown = read()
-        if np.shape(shown) == np.shape(expected) and np.allclose(shown, expected, rtol=rtol):
+        if np.shape(shown) == np.shape(expected) and np.allclose(shown, expected, rtol=rtol, atol=atol):
             return
         page.run("new Promise(done => setTimeout(done, 20))")
-    np.testing.assert_allclose(read(), expected, rtol=rtol)
+    np.testing.assert_allclose(read(), expected, rtol=rtol, atol=atol)

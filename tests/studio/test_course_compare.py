@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, Browser, browser
+from browser import Browser
 from lesson_page import at, becomes, choose, keys, open_exported, press, set_input, value, values
 from scipy.ndimage import shift
 from scipy.spatial.distance import cdist
@@ -20,15 +19,6 @@ from hubel.teach.course.lesson import lesson_data
 from hubel.teach.course.lessons.compare.lesson import LESSON
 
 TRAIN, TEST = digit_pictures()
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with browser(tmp_path_factory.mktemp("profile")) as page:
-        yield page
-        assert page.said == []
 
 
 def nearest_vote(query: np.ndarray, k: int) -> int:

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, Browser, browser
+from browser import Browser
+from lesson_page import becomes as shows
+from lesson_page import open_exported, set_input, value
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from hubel.studio.course.bundle import read_bundle
 from hubel.studio.course.server import running_course
 from hubel.studio.settings import ServerSettings
 from hubel.teach.course.catalogue import find_lesson
 from hubel.teach.course.lesson import lesson_data
-from hubel.teach.course.page import exported_page
 
 Open = Callable[[str, str], Browser]
+becomes = partial(shows, atol=1e-5)  # data has 6 significant digits
 SHORT = ["en", pytest.param("ko", marks=pytest.mark.slow)]
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
-        assert opened.said == []
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +29,11 @@ def open_lesson(page: Browser, tmp_path_factory: pytest.TempPathFactory) -> Open
     folder = tmp_path_factory.mktemp("lessons")
 
     def opened(name: str, lang: str) -> Browser:
-        file: Path = folder / f"{name}-{lang}.html"
-        file.write_text(exported_page(name, lang, read_bundle()), encoding="utf-8")
-        assert file.stat().st_size < 2 * 2**20
-        page.open(file.as_uri(), 390 if lang == "ko" else 1280)
-        page.wait("document.querySelectorAll('.step').length > 0")
+        assert open_exported(page, name, lang, folder).stat().st_size < 2 * 2**20
         assert page.run("document.documentElement.scrollWidth <= innerWidth")
         return page
 
     return opened
-
-
-def set_input(page: Browser, name: str, value: float, number: int = 0) -> None:
-    """Type a value into a field, or move a slider to it."""
-    page.run(
-        f"(e => {{ e.focus(); e.value = {value}; e.dispatchEvent(new Event('input', {{bubbles: true}})) }})"
-        f"(document.querySelectorAll('[data-id={name}] input')[{number}])"
-    )
 
 
 def click(page: Browser, name: str, inner: str = "", number: int = 0) -> None:
@@ -64,20 +44,6 @@ def values(page: Browser, name: str) -> NDArray[np.float64]:
     """Return the numbers that the elements below one hold."""
     found: Any = page.run(f"[...document.querySelectorAll('[data-id={name}] [data-value]')].map(e => +e.dataset.value)")
     return np.array(found, float)
-
-
-def value(page: Browser, name: str) -> float:
-    return float(page.run(f"document.querySelector('[data-id={name}]').dataset.value"))
-
-
-def becomes(page: Browser, read: Callable[[], Any], expected: Any, rtol: float = 1e-4) -> None:
-    """Wait until the page shows the numbers; data has 6 significant digits."""
-    for _ in range(100):
-        found = np.asarray(read())
-        if found.shape == np.shape(expected) and np.allclose(found, expected, rtol=rtol, atol=1e-5):
-            return
-        page.run("new Promise(done => requestAnimationFrame(done))")
-    np.testing.assert_allclose(read(), expected, rtol=rtol, atol=1e-5)
 
 
 def stamped(values: NDArray[np.float64], kernel: NDArray[np.float64], stride: int) -> NDArray[np.float64]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from browser import CHROMIUM, Browser, browser
+from browser import Browser
 from lesson_page import at, becomes, choose, keys, open_exported, press, set_input, value, values
 
 from hubel.studio.course.server import running_course
@@ -19,15 +18,6 @@ from hubel.teach.course.lessons.training.lesson import LESSON
 
 DATA = lesson_data(LESSON)
 X, T = np.array(DATA["x"]), np.array(DATA["targets"])
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with browser(tmp_path_factory.mktemp("profile")) as page:
-        yield page
-        assert page.said == []
 
 
 def loss(w: Any, x: Any = X) -> float:
