@@ -40,7 +40,8 @@ def read_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     They are read from the file in the package: importing it takes over a second, which a first run need not wait for.
     """
     package = find_spec("sklearn")
-    assert package is not None and package.origin is not None  # required by pyproject.toml
+    assert package is not None  # required by pyproject.toml
+    assert package.origin is not None
     file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     with gzip.open(file, "rt", encoding="ascii") as lines:
         table = np.loadtxt(lines, delimiter=",")
