@@ -37,9 +37,13 @@ class Sentence(str):
 
     def __new__(cls, text: str, key: str, values: Mapping[str, Any]) -> Sentence:
         """Return the text with its key and its values."""
-        found = super().__new__(cls, text)
+        found = super().__new__(cls, str.__str__(text))
         found.key, found.values = key, values
         return found
+
+    def __str__(self) -> str:
+        """Return the sentence itself, so that what takes any text, as figures do, still knows its key."""
+        return self
 
 
 @cache

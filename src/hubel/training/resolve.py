@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
+from hubel.core.language import plural
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
@@ -360,7 +361,7 @@ def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeight
     few = 0 < len(splits.val) < _ENOUGH_TO_SELECT
     if initial.weights is None or own or not few or not len(splits.test):
         return splits, False
-    note = f"{counted(len(splits.val), 'image')} would be too few to select the best epoch: they train as well"
+    note = plural("note.val_trains", len(splits.val))
     return replace(splits.with_val_in_train(), notes=(*splits.notes, note)), True
 
 
