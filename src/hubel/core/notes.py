@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 from hubel.core.language import Sentence
 
@@ -18,7 +19,7 @@ class Caution(Sentence):
         text: the note; of a sentence, its other languages are kept.
     """
 
-    def __new__(cls, text: str) -> Caution:
+    def __new__(cls, text: str) -> Self:
         """Return the note as a warning."""
         key, values = (text.key, text.values) if isinstance(text, Sentence) else ("", {"text": text})
         return super().__new__(cls, text, key, values)

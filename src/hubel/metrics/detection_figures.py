@@ -29,8 +29,8 @@ def precision_recall(metrics: DetectionMetrics) -> Figure:
     many = seen[np.argsort(-metrics.objects[seen], kind="stable")][:_NAMED]
     mean = curves[seen].mean(0)
     for t, label, style in ((0, "0.50", "-"), (5, "0.75", "--"), (8, "0.90", ":")):
-        name = sentence("axis.overlap", overlap=label)
-        axes.plot(100 * RECALLS, 100 * mean[t], style, color=BLUE, linewidth=2, label=name)
+        overlap = sentence("axis.overlap", overlap=label)
+        axes.plot(100 * RECALLS, 100 * mean[t], style, color=BLUE, linewidth=2, label=overlap)
     for number, at in enumerate(many if len(seen) > 1 else ()):
         colour = mpl.colormaps["tab10"](number + 1)
         name = drawable(metrics.classes[at], limit=16)

@@ -50,7 +50,10 @@ def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
         rows, sharex=True, height_ratios=[3, 1][: 1 + below], gridspec_kw={"wspace": 0.06}
     )
     training, validation = sentence("split.training"), sentence("split.validation")
-    losses = {training: (series("train_loss"), ORANGE), validation: (val_loss, BLUE)}
+    losses: dict[str, tuple[Numbers, str]] = {
+        training: (series("train_loss"), ORANGE),
+        validation: (val_loss, BLUE),
+    }
     _plot(grid["loss"], epochs, sentence("axis.loss"), losses, from_zero=True)
     heading(grid["loss"], sentence("tile.loss"))
     if grid["loss"].lines:

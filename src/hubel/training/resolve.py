@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
-from hubel.core.language import plural
+from hubel.core.language import plural, sentence
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
@@ -450,4 +450,4 @@ def _busy_cores(threads: int) -> list[str]:
     """Return a note where fewer threads compute than there are cores: the last bits of the result depend on it."""
     if threads >= usable_cores():
         return []
-    return [f"other programs are using this machine; computing with {threads} of {usable_cores()} threads"]
+    return [sentence("note.busy", threads=threads, cores=usable_cores())]
