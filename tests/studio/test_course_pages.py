@@ -46,6 +46,9 @@ def test_every_page_is_whole(served: LessonPage, lesson: str, lang: str) -> None
         assert "undefined" not in text
         assert "NaN" not in text
         assert "{" not in text.replace("{(", "")
+        twice = """(names => names.filter((name, at) => names.indexOf(name) !== at))(
+          [...document.querySelectorAll('.live-controls, .step, .predict, .grid, .slider')].map(one => one.dataset.id))"""
+        assert [name for name in served.tab.run(twice) if name] == [], "two parts have the same name"
     steps = served.tab.run("document.querySelectorAll('section.step').length")
     pdf = served.tab.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]
     slides = len(re.findall(rb"/Type /Page\b", base64.b64decode(pdf)))
