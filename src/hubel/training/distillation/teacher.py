@@ -214,7 +214,8 @@ def mean_answers(answers: Sequence[Answers]) -> Answers:
     """Return the logarithm of the mean probability of several teachers, each `(n, c)`; one alone as it is."""
     if len(answers) == 1:
         return answers[0]
-    return np.log(np.mean(np.exp(np.stack(answers).astype(np.float64)), 0)).astype(np.float32)
+    mean: Answers = np.log(np.mean(np.exp(np.stack(answers).astype(np.float64)), 0)).astype(np.float32)
+    return mean
 
 
 def teacher_names(text: str) -> list[str]:
