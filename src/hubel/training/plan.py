@@ -134,7 +134,7 @@ class InitialBackbone:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DistillationPlan:
-    """What teaches a student beside the labels.
+    """Decisions on who teaches a student beside the labels, and how.
 
     Attributes:
         teachers: whose mean probability teaches; one where hints do.

@@ -21,7 +21,7 @@ from hubel.data.loading import network_input
 from hubel.inference.scores import softmax
 from hubel.tasks.catalogue import TASKS
 from hubel.training.checkpoint import load_newest
-from hubel.training.distillation.answers import pack, unpack
+from hubel.training.distillation.answers import pack_answers, unpack_answers
 from hubel.training.distillation.choose import check_distillation
 from hubel.training.distillation.samples import TaughtImages
 from hubel.training.distillation.teach import student_of, teach
@@ -136,14 +136,14 @@ def test_another_run_and_another_student_find_the_answers(photos: Path, tmp_path
 
 def test_many_classes_keep_the_most_probable_and_the_mass_of_the_rest() -> None:
     p = softmax(np.random.default_rng(0).normal(size=(5, 1000)) * 4)
-    stored = pack(np.log(p).astype(np.float32))
+    stored = pack_answers(np.log(p).astype(np.float32))
     assert stored.nbytes == 5 * 128
-    found = np.exp(unpack(stored, 1000).astype(np.float64))
+    found = np.exp(unpack_answers(stored, 1000).astype(np.float64))
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-4)
     top = np.argsort(-p, 1)[:, :32]
     np.testing.assert_allclose(np.take_along_axis(found, top, 1), np.take_along_axis(p, top, 1), rtol=6e-3)
     few = np.log(p[:, :128]).astype(np.float32)
-    np.testing.assert_allclose(unpack(pack(few), 128), few, rtol=5e-4)
+    np.testing.assert_allclose(unpack_answers(pack_answers(few), 128), few, rtol=5e-4)
 
 
 def test_classes_are_matched_by_name_and_several_teachers_are_a_mean(photos: Path, tmp_path: Path) -> None:
@@ -287,7 +287,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
         r"^--teacher .* does not know 2 of the 3 classes \(b, c; it knows a, x, y, z\): --distill-loss hint",
     ),
     "not finite": (lambda at: teacher_file(at / "t.safetensors", scale=1e30), {}, "^--teacher .* NaN or infinite"),
-    "two hints": (lambda at: [teacher_file(at / "t.safetensors")] * 2, {"distill_loss": "hint", "teacher_views": None}, "one teacher"),
+    "two hints": (
+        lambda at: [teacher_file(at / "t.safetensors")] * 2, {"distill_loss": "hint", "teacher_views": None}, "one teac"
+    ),
     "temperature": (
         lambda at: teacher_file(at / "t.safetensors"), {"distill_loss": "mse", "temperature": 2}, "leave out --temp"
     ),

@@ -22,7 +22,16 @@ from hubel.inference.engines.engine import Precision
 from hubel.inference.engines.registry import EngineChoice
 from hubel.training.distillation.teacher import EXPORTED, Answers, OpenedTeacher, Teacher, mean_answers
 
-__all__ = ["TEACHERS", "VIEW_SEED", "OnlineAnswers", "StoredAnswers", "ViewSettings", "pack", "store_answers", "unpack"]
+__all__ = [
+    "TEACHERS",
+    "VIEW_SEED",
+    "OnlineAnswers",
+    "StoredAnswers",
+    "ViewSettings",
+    "pack_answers",
+    "store_answers",
+    "unpack_answers",
+]
 
 #: The folder of stored answers within hubel's cache.
 TEACHERS = "teachers"
@@ -38,7 +47,7 @@ _LEAST = 1e-12
 _ENGINE = {str(precision): EngineChoice("torch", precision) for precision in (Precision.FLOAT32, Precision.BFLOAT16)}
 
 
-def pack(answers: Answers) -> NDArray[Any]:
+def pack_answers(answers: Answers) -> NDArray[Any]:
     """Return log-probabilities `(n, c)` as they are stored: in 16 bits, of many classes the 32 most probable alone.
 
     Returns:
@@ -52,7 +61,7 @@ def pack(answers: Answers) -> NDArray[Any]:
     return np.concatenate([values.view(np.uint16), top.astype(np.uint16)], 1)
 
 
-def unpack(stored: NDArray[Any], classes: int) -> Answers:
+def unpack_answers(stored: NDArray[Any], classes: int) -> Answers:
     """Return the log-probabilities float32 `(n, classes)` of stored ones; the rest's mass is spread evenly."""
     if stored.dtype == np.float16:
         return stored.astype(np.float32)
@@ -150,7 +159,7 @@ class StoredAnswers:
 
     def take(self, view: int, positions: NDArray[np.int64]) -> Answers:
         """Return the answers float32 `(n, classes)` for images in one view."""
-        return mean_answers([unpack(views[view].take(positions), self._classes) for views in self._found])
+        return mean_answers([unpack_answers(views[view].take(positions), self._classes) for views in self._found])
 
     def answered(
         self, batches: Iterator[Batch], again: Callable[[Images], Iterator[Batch]], view: int
@@ -191,7 +200,7 @@ def store_answers(
     if not count:
         tell(f"{teacher.name}: answers for {_amount(settings)} are in the cache")
         return found
-    width = len(pack(np.zeros((1, len(teacher.columns)), np.float32))[0])
+    width = len(pack_answers(np.zeros((1, len(teacher.columns)), np.float32))[0])
     size = 2 * width * count
     if not make_room(TEACHERS, PARTS, size, {folder for stored in found for folder in stored.folders}):
         return None
@@ -209,7 +218,7 @@ def store_answers(
             for batches in _parts(settings, seen, images, view, rows):
                 positions, values = _computed(opened, batches, progress.step)
                 if len(positions):
-                    store.add(hashes[positions], pack(values))
+                    store.add(hashes[positions], pack_answers(values))
     return [store.find(hashes) for store in stores]
 
 
