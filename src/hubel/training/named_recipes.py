@@ -20,7 +20,7 @@ _FOLDER = Path(__file__).with_name("recipes")
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What a recipe reaches, so that anybody can check it: on these data, with this network, on this machine.
+    """The result of a recipe, so that anybody can check it: on these data, with this network, on this machine.
 
     Attributes:
         summary: the recipe in one line.
