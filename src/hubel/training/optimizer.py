@@ -12,6 +12,7 @@ from hubel.core.errors import CheckpointError
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import Tuned
 from hubel.nn.frozen_backbone import TunedDense
+from hubel.training.eager import eager
 from hubel.training.plan import OptimizerSettings
 
 __all__ = ["OPTIMIZERS", "load_tensors", "make_optimizer", "tensors"]
@@ -21,7 +22,7 @@ _Groups = list[dict[str, Any]]
 
 def _sgd(groups: _Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
     nesterov = settings.momentum > 0
-    return torch.optim.SGD(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    return eager(torch.optim.SGD)(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
 
 
 #: By name: stochastic gradient descent with Nesterov's momentum (Sutskever et al. 2013) and with Polyak's (1964), AdamW
@@ -29,10 +30,12 @@ def _sgd(groups: _Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
 #: arXiv:1212.5701).
 OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimizer]] = {
     "sgd": _sgd,
-    "heavy_ball": lambda groups, settings: torch.optim.SGD(groups, settings.lr, momentum=settings.momentum, fused=True),
-    "adamw": lambda groups, settings: torch.optim.AdamW(groups, settings.lr, settings.betas, fused=True),
-    "adam": lambda groups, settings: torch.optim.Adam(groups, settings.lr, settings.betas, fused=True),
-    "adadelta": lambda groups, settings: torch.optim.Adadelta(groups, settings.lr),
+    "heavy_ball": lambda groups, settings: eager(torch.optim.SGD)(
+        groups, settings.lr, momentum=settings.momentum, fused=True
+    ),
+    "adamw": lambda groups, settings: eager(torch.optim.AdamW)(groups, settings.lr, settings.betas, fused=True),
+    "adam": lambda groups, settings: eager(torch.optim.Adam)(groups, settings.lr, settings.betas, fused=True),
+    "adadelta": lambda groups, settings: eager(torch.optim.Adadelta)(groups, settings.lr),
 }
 
 
