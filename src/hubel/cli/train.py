@@ -18,6 +18,7 @@ EXAMPLES = (
     "hubel train xo --model net.toml",
     "hubel train xo --xo.size 15 --xo.noise 0.05 --loss bce",
     "hubel train PHOTOS --task reconstruct",
+    "hubel train PHOTOS --model mobilenet_v1 --teacher runs/PHOTOS-efficientnet_lite0-1",
     "hubel train PHOTOS --config runs/PHOTOS-efficientnet_lite0-1/config.json --epochs 50",
     "hubel train CIFAR10 --recipe resnet-cifar --seed 1",
     "hubel train --resume",

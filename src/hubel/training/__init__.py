@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hubel.training.plan import Plan as Plan
     from hubel.training.plan import TransferPlan as TransferPlan
     from hubel.training.recipe import DataSettings as DataSettings
+    from hubel.training.recipe import DistillationSettings as DistillationSettings
     from hubel.training.recipe import MachineSettings as MachineSettings
     from hubel.training.recipe import NetworkSettings as NetworkSettings
     from hubel.training.recipe import OptimizationSettings as OptimizationSettings
@@ -45,6 +46,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.training.plan": ("Plan", "TransferPlan"),
         "hubel.training.recipe": (
             "DataSettings",
+            "DistillationSettings",
             "MachineSettings",
             "NetworkSettings",
             "OptimizationSettings",

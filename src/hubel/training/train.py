@@ -186,8 +186,16 @@ def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
             "test": len(plan.splits.test),
         },
         "fingerprint": plan.card.provenance["fingerprint"],
+        **_taught_by(plan),
         "environment": {"python": platform.python_version(), "torch": torch.__version__},
     }
+
+
+def _taught_by(plan: Plan) -> dict[str, Any]:
+    """Return who teaches, and a digest of the images without labels; nothing without a teacher."""
+    if plan.distillation is None:
+        return {}
+    return {name: plan.card.provenance[name] for name in ("teachers", "unlabelled") if name in plan.card.provenance}
 
 
 def _path(name: str, value: Any) -> Path:
@@ -251,6 +259,10 @@ def plan_of_run(run: RunFolder, config: Mapping[str, Any], module: nn.Module | N
     plan = plan_training(config["data"], recipe, xo=xo, module=module)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
+    for name, value in _taught_by(plan).items():
+        if config.get(name) != value:
+            what = "the teacher has" if name == "teachers" else "the images without labels have"
+            raise CheckpointError(f"{what} changed since {run.path} began; start a new run")
     return plan
 
 
