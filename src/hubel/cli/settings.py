@@ -48,11 +48,16 @@ class RecipeFlags:
     )
     machine: Annotated[MachineSettings, _flags("Machine", 6)] = field(default_factory=MachineSettings)
 
-    def recipe(self) -> Recipe:
-        """Return the recipe."""
+    def recipe(self, *, origin: str | None = None) -> Recipe:
+        """Return the recipe.
+
+        Args:
+            origin: name of the recipe that the values come from which no flag gave.
+        """
         return Recipe(
             task=self.task,
             seed=self.seed,
+            origin=origin,
             data=self.data_settings,
             network=self.network,
             transfer=self.transfer,

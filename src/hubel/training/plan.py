@@ -25,6 +25,7 @@ from hubel.tasks.task import Task
 from hubel.training.distillation.losses import DISTILLATION_LOSSES
 from hubel.training.distillation.teacher import Teacher
 from hubel.training.recipe import Recipe
+from hubel.training.schedule import Schedule
 from hubel.weights.card import ModelCard
 
 __all__ = ["DistillationPlan", "InitialBackbone", "LoopSettings", "OptimizerSettings", "Plan", "TransferPlan"]
@@ -37,8 +38,9 @@ class OptimizerSettings:
     Attributes:
         name: a key of `hubel.training.optimizer.OPTIMIZERS`.
         lr: the highest learning rate.
-        momentum: of sgd.
-        weight_decay: of weights; never of norms and biases.
+        momentum: of sgd and heavy_ball.
+        weight_decay: of weights.
+        decayed: "weights", or "all": the factors of norms and biases, too.
         layer_decay: learning rate of each stage as a share of that of the part above it.
         backbone_lr: learning rate of the backbone of a dense network as a share of that of its head.
         gradual_unfreeze: share of the steps by which each stage starts to train later than the part above it.
@@ -52,6 +54,7 @@ class OptimizerSettings:
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 5e-4
+    decayed: str = "weights"
     layer_decay: float = 1.0
     backbone_lr: float = 1.0
     gradual_unfreeze: float = 0.0
@@ -67,8 +70,8 @@ class LoopSettings:
         epochs: passes over the training images.
         batch_size: images a step.
         policy: how training images are augmented.
+        steps: the most steps, over all epochs; infinite for all of each epoch.
         schedule: of the learning rate.
-        warmup: share of the steps in which it rises.
         patience: epochs without improvement before training stops; infinite for never.
         max_minutes: time for the whole run; infinite for no limit.
         checkpoint_minutes: time between two checkpoints inside an epoch.
@@ -79,8 +82,8 @@ class LoopSettings:
     epochs: int
     batch_size: int
     policy: Policy
-    schedule: str = "onecycle"
-    warmup: float = 0.2
+    steps: float = math.inf
+    schedule: Schedule = field(default_factory=Schedule)
     patience: float = math.inf
     max_minutes: float = math.inf
     checkpoint_minutes: float = 5.0

@@ -61,6 +61,7 @@ from hubel.training.initial_weights import (
     default_network,
     find_initial_weights,
 )
+from hubel.training.named_recipes import recipe_notes
 from hubel.training.network_input import choose_preprocess
 from hubel.training.optimization import balanced_loss, choose_balance, choose_loop, choose_loss, choose_optimizer
 from hubel.training.own_network import check_own_settings, own_preprocess, own_variant, with_table
@@ -265,7 +266,15 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         device=device,
         precision=pick_precision(recipe.machine.precision or "auto", device),
         threads=threads,
-        notes=(*dataset.index.notes(), *splits.notes, *shown.notes, *initial.notes, *unequal, *busy),
+        notes=(
+            *recipe_notes(recipe),
+            *dataset.index.notes(),
+            *splits.notes,
+            *shown.notes,
+            *initial.notes,
+            *unequal,
+            *busy,
+        ),
         module=module,
         distillation=distillation,
     )

@@ -29,6 +29,7 @@ from hubel.plots.notebook import list_html
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
 from hubel.training.folds import measure_run_in_folds
+from hubel.training.named_recipes import claim_record
 from hubel.training.own_network import with_network
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
@@ -92,7 +93,7 @@ class RunResult:
 
 def train(
     data: Any,
-    recipe: Recipe | Mapping[str, Any] | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | None = None,
     *,
     model: str | nn.Module | None = None,
     out: str | Path | None = None,
@@ -105,7 +106,8 @@ def train(
 
     Args:
         data: a folder, table, built-in dataset, or a pair (images, labels); see `hubel.data.open_dataset`.
-        recipe: the settings, as a `Recipe` or a dict; what they leave open is decided from the data.
+        recipe: the settings, as a `Recipe`, a dict or the name of one that `hubel recipes` lists; what they leave open
+            is decided from the data.
         model: a network of one's own, any `nn.Module` that gives `(n, classes)`: a copy of it is trained, from the
             weights that it has. Or the name of a network, as in the recipe.
         out: the folder of the run; a new one below `runs/` if not given.
@@ -175,6 +177,7 @@ def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
         "data": data_location(data, plan),
         "xo": dataclasses.asdict(xo) if xo else None,
         "recipe": plan.pinned.to_json(),
+        **claim_record(plan.recipe),
         "classes": plan.card.classes,
         "preprocess": plan.preprocess.to_json(),
         "augmentation": plan.loop.policy.to_json(),
