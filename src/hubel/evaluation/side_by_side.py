@@ -29,7 +29,7 @@ from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import ReportTable
 from hubel.metrics.tables import percent
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.plots.png import to_png
+from hubel.plots.figure_files import to_png
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.classify_evaluation import ClassificationEvaluation
 
