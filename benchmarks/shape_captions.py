@@ -20,7 +20,7 @@ from hubel.teach.course.lessons.pairs.towers import TwoTowers
 from hubel.teach.course.lessons.pairs.training import Pairs, embed, make_pairs, train_towers
 
 HELD_OUT = 1000
-STEPS_A_MINUTE = 190  # of one core; the schedule needs to know the end
+STEPS_A_MINUTE = 170  # of one core; the schedule needs to know the end
 
 
 def report(towers: TwoTowers, pairs: Pairs) -> str:

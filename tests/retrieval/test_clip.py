@@ -88,7 +88,9 @@ def test_without_a_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(UnknownNameError, match="no CLIP checkpoint or folder with one is called 'RN51'; did you mean RN50"):
+    with pytest.raises(
+        UnknownNameError, match="no CLIP checkpoint or folder with one is called 'RN51'; did you mean RN50"
+    ):
         CLIPEncoder("RN51")
 
 

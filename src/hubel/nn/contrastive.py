@@ -30,7 +30,7 @@ class LearntScale(nn.Module):
         return self.log.clamp(max=math.log(_LARGEST)).exp()
 
 
-def info_nce(images: Tensor, texts: Tensor, scale: Tensor | float) -> Tensor:
+def info_nce(images: Tensor, texts: Tensor, scale: Tensor | float, same: Tensor | None = None) -> Tensor:
     """Return the symmetric contrastive loss of a batch of pairs (Figure 3).
 
     Each image is classified among all texts of the batch, and each text among all images; the loss is the mean of both
@@ -40,7 +40,9 @@ def info_nce(images: Tensor, texts: Tensor, scale: Tensor | float) -> Tensor:
         images: unit vectors `(n, d)`.
         texts: unit vectors `(n, d)`; row i belongs to row i of the images.
         scale: factor of the similarities.
+        same: bool `(n, n)`, symmetric: whether image i also fits text j, as where captions are equal; an image's right
+            texts then share its target evenly. None where each fits its own alone.
     """
     logits = scale * images @ texts.T
-    pairs = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2
+    targets = torch.arange(len(logits), device=logits.device) if same is None else same / same.sum(1, keepdim=True)
+    return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2

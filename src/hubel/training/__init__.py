@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from hubel.training.lr_find import RangeTest as RangeTest
     from hubel.training.lr_find import RangeTestResult as RangeTestResult
     from hubel.training.lr_find import find_lr as find_lr
+    from hubel.training.pairs import PairSettings as PairSettings
+    from hubel.training.pairs import PairsResult as PairsResult
+    from hubel.training.pairs import train_pairs as train_pairs
     from hubel.training.plan import Plan as Plan
     from hubel.training.plan import TransferPlan as TransferPlan
     from hubel.training.recipe import DataSettings as DataSettings
@@ -37,6 +40,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "hubel.training.bottleneck": ("LoadingSpeed", "measure_loading"),
         "hubel.training.lr_find": ("RangeTest", "RangeTestResult", "find_lr"),
+        "hubel.training.pairs": ("PairSettings", "PairsResult", "train_pairs"),
         "hubel.training.plan": ("Plan", "TransferPlan"),
         "hubel.training.recipe": (
             "DataSettings",

@@ -33,6 +33,7 @@ _MOST_PIXELS = 2**30
 _TRIES = 20  # at a place for an object
 _FINE = 3  # points across a pixel, for smooth edges
 
+
 @dataclass(frozen=True, kw_only=True)
 class Shapes:
     """Settings of the images: how many there are, and how difficult.

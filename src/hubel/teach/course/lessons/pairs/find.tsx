@@ -34,7 +34,7 @@ export function Find({ data, live, t, lang }: LessonProps) {
                 maxLength={200}
                 value={sentence}
                 onInput={(event) => setSentence(event.currentTarget.value)}
-                size={48}
+                style={{ width: "26em", maxWidth: "100%" }}
               />
             </label>
             <Button id="search" onClick={search} disabled={running}>

@@ -1,9 +1,19 @@
 import { Button, DataTable, Fact, Figure, Formula, Grid, Panel, Predict, Question, Result, Row, Slider, n, type LessonProps } from "@parts";
+import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { contrast } from "./contrast";
 
 const LOSS =
   "L = -\\frac{1}{2n} \\sum_{i} \\left( \\ln \\frac{e^{s_{ii} / \\tau}}{\\sum_{j} e^{s_{ij} / \\tau}} + \\ln \\frac{e^{s_{ii} / \\tau}}{\\sum_{j} e^{s_{ji} / \\tau}} \\right)";
+
+/** A figure whose caption is about as wide as a small grid. */
+function Narrow({ caption, children }: { caption: ComponentChildren; children: ComponentChildren }) {
+  return (
+    <div style={{ maxWidth: "200px" }}>
+      <Figure caption={caption}>{children}</Figure>
+    </div>
+  );
+}
 
 /** The contrastive loss of three pairs, every number of which can be changed. */
 export function Hand({ data, t }: LessonProps) {
@@ -27,24 +37,24 @@ export function Hand({ data, t }: LessonProps) {
       <p>{t("hand.try")}</p>
       <Panel>
         <Row align="top">
-          <Figure caption={t("hand.pictures")}>
+          <Narrow caption={t("hand.pictures")}>
             <Grid id="pictures" values={pictures} onChange={setPictures} min={-9} max={9} step={0.5} label={t.text("hand.pictures")} />
-          </Figure>
-          <Figure caption={t("hand.sentences")}>
+          </Narrow>
+          <Narrow caption={t("hand.sentences")}>
             <Grid id="sentences" values={sentences} onChange={setSentences} min={-9} max={9} step={0.5} label={t.text("hand.sentences")} />
-          </Figure>
-          <Figure caption={t("hand.similar")}>
+          </Narrow>
+          <Narrow caption={t("hand.similar")}>
             <Grid id="similar" values={similar} digits={2} full={1} mark={diagonal} label={t.text("hand.similar")} colour="diverging" />
-          </Figure>
+          </Narrow>
         </Row>
         <Slider id="temperature" label={t.text("hand.temperature")} value={temperature} min={0.05} max={2} step={0.05} onChange={setTemperature} />
         <Row align="top">
-          <Figure caption={t("hand.rows")}>
+          <Narrow caption={t("hand.rows")}>
             <Grid id="rows" values={rows} digits={3} full={1} mark={diagonal} label={t.text("hand.rows")} colour="diverging" />
-          </Figure>
-          <Figure caption={t("hand.columns")}>
+          </Narrow>
+          <Narrow caption={t("hand.columns")}>
             <Grid id="columns" values={columns} digits={3} full={1} mark={diagonal} label={t.text("hand.columns")} colour="diverging" />
-          </Figure>
+          </Narrow>
           <Result id="hand-loss" label={t.text("hand.loss")} value={loss} digits={4} />
         </Row>
         <Row>

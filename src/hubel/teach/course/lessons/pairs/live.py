@@ -22,8 +22,9 @@ HELD_OUT = 500
 #: The first of them, whose similarities are shown.
 IN_MATRIX = 10
 #: Updates of a training on the page.
-STEPS = 600
-_EVERY = 20  # updates from one event to the next
+STEPS = 400
+_BATCH = 128
+_EVERY = 10  # updates from one event to the next
 _FOUND = 6
 _SEED = 0
 
@@ -44,7 +45,7 @@ def _language(body: Mapping[str, Any]) -> str:
 
 
 def train(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Train both towers; yield loss, similarities and measures before the first update and after every twentieth.
+    """Train both towers; yield loss, similarities and measures before the first update and after every tenth.
 
     Args:
         body: {"lang": "en" or "ko"}, the language of the captions.
@@ -56,7 +57,7 @@ def train(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     kinds, pairs = held_out_pairs(language)
     edits = _edited_words(kinds, pairs, language)
     towers, loss = None, None
-    for step in train_towers(split_kinds(HELD_OUT, _SEED)[0], steps=STEPS, seed=_SEED, language=language):
+    for step in train_towers(split_kinds(HELD_OUT, _SEED)[0], steps=STEPS, batch=_BATCH, seed=_SEED, language=language):
         if step.step == 0 or step.step % _EVERY == 0:
             towers, loss = step.towers, step.loss
             yield {"step": step.step, "loss": loss, **_measured(towers, pairs, edits)}
@@ -93,10 +94,14 @@ def find(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _edited_words(kinds: NDArray[np.int64], pairs: Pairs, language: str) -> dict[str, torch.Tensor]:
     """Return captions that are wrong in one respect, as numbers of words, by respect."""
-    swapped = [text != caption(kind, False, language) for kind, text in zip(kinds.tolist(), pairs.captions, strict=True)]
+    swapped = [
+        text != caption(kind, False, language) for kind, text in zip(kinds.tolist(), pairs.captions, strict=True)
+    ]
     encode = vocabulary(language).encode
     return {
-        edit: encode([caption(kind, other, language) for kind, other in zip(edited(kinds, edit).tolist(), swapped, strict=True)])
+        edit: encode(
+            [caption(kind, other, language) for kind, other in zip(edited(kinds, edit).tolist(), swapped, strict=True)]
+        )
         for edit in EDITS
     }
 

@@ -18,7 +18,7 @@ from hubel.teach.course.lessons.pairs.towers import TwoTowers, Vocabulary
 
 __all__ = ["Pairs", "TrainedStep", "embed", "make_pairs", "train_towers", "vocabulary"]
 
-_BATCH = 256
+_MEASURED = 256  # pictures that are measured at once
 _RATE = 2e-3
 _WARM_UP = 0.05  # share of the steps in which the rate rises
 _DRAWINGS = 8  # of each kind of scene, which later epochs see again
@@ -70,17 +70,19 @@ def make_pairs(kinds: NDArray[np.int64], seed: int, language: str = "en") -> Pai
     return Pairs(pixels=pixels, captions=captions, words=vocabulary(language).encode(captions))
 
 
-def train_towers(kinds: NDArray[np.int64], *, steps: int, seed: int = 0, language: str = "en") -> Iterator[TrainedStep]:
+def train_towers(
+    kinds: NDArray[np.int64], *, steps: int, batch: int = 256, seed: int = 0, language: str = "en"
+) -> Iterator[TrainedStep]:
     """Train two towers on scenes of some kinds, and yield them before the first step and after each.
 
     A batch has no two scenes of a kind, so that each picture fits exactly one of its captions. The rate rises over the
-    first steps and then falls along half a cosine; Adam, batches of 256 pairs.
+    first steps and then falls along half a cosine; the optimizer is Adam.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(scalar(seed))
         towers = TwoTowers(len(vocabulary(language)))
     optimizer = torch.optim.Adam(towers.parameters(), _RATE)
-    per_epoch = max(1, len(kinds) // _BATCH)
+    per_epoch = max(1, len(kinds) // batch)
     drawn: dict[int, Pairs] = {}
     yield TrainedStep(step=0, loss=None, towers=towers)
     for step in range(steps):
@@ -89,7 +91,7 @@ def train_towers(kinds: NDArray[np.int64], *, steps: int, seed: int = 0, languag
         if drawing not in drawn:
             drawn[drawing] = make_pairs(kinds, scalar(seed, drawing), language)
         pairs = drawn[drawing]
-        rows = torch.from_numpy(permutation(len(kinds), seed, _ORDER, epoch)[place * _BATCH : (place + 1) * _BATCH])
+        rows = torch.from_numpy(permutation(len(kinds), seed, _ORDER, epoch)[place * batch : (place + 1) * batch])
         done = (step + 0.5) / steps
         rise = min(1.0, done / _WARM_UP)
         optimizer.param_groups[0]["lr"] = _RATE * rise * (1 + math.cos(math.pi * done)) / 2
@@ -104,7 +106,7 @@ def train_towers(kinds: NDArray[np.int64], *, steps: int, seed: int = 0, languag
 def embed(towers: TwoTowers, pairs: Pairs) -> tuple[Tensor, Tensor]:
     """Return unit vectors `(n, d)` of pictures and of captions; the towers are left in the mode for training."""
     towers.eval()
-    images = torch.cat([towers.see(part) for part in torch.split(pairs.pixels, _BATCH)])
+    images = torch.cat([towers.see(part) for part in torch.split(pairs.pixels, _MEASURED)])
     texts = towers.read(pairs.words)
     towers.train()
     return images, texts
