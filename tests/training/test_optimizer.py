@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hubel.core.errors import CheckpointError
 from hubel.nn.layers import channels_last
+from hubel.training.eager import eager
 from hubel.training.optimizer import OPTIMIZERS, load_tensors, make_optimizer, tensors
 from hubel.training.plan import OptimizerSettings
 
@@ -116,3 +117,14 @@ def test_without_momentum_there_is_no_state() -> None:
     optimizer = make_optimizer(net, OptimizerSettings(name="sgd", lr=0.1, momentum=0.0))
     train(net, optimizer, 1)
     assert tensors(optimizer) == {}
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW, torch.optim.Adadelta])
+def test_eager_optimizers_compute_the_same(kind: type[torch.optim.Optimizer]) -> None:
+    ours, theirs = network(), network()
+    made = eager(kind)(ours.parameters(), lr=1e-3)
+    train(ours, made, 3)
+    train(theirs, kind(theirs.parameters(), lr=1e-3), 3)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    assert all(not value.requires_grad for value in tensors(made).values())
+    assert eager(kind) is eager(kind)

@@ -12,6 +12,7 @@ from hubel.core.errors import CheckpointError
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import Tuned
 from hubel.nn.frozen_backbone import TunedDense
+from hubel.training.eager import eager
 from hubel.training.plan import OptimizerSettings
 
 __all__ = ["OPTIMIZERS", "load_tensors", "make_optimizer", "tensors"]
@@ -21,16 +22,16 @@ _Groups = list[dict[str, Any]]
 
 def _sgd(groups: _Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
     nesterov = settings.momentum > 0
-    return torch.optim.SGD(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    return eager(torch.optim.SGD)(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
 
 
 #: By name: stochastic gradient descent with Nesterov's momentum (Sutskever et al. 2013), AdamW (Loshchilov & Hutter
 #: 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980) and Adadelta (Zeiler 2012, arXiv:1212.5701).
 OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimizer]] = {
     "sgd": _sgd,
-    "adamw": lambda groups, settings: torch.optim.AdamW(groups, settings.lr, settings.betas, fused=True),
-    "adam": lambda groups, settings: torch.optim.Adam(groups, settings.lr, settings.betas, fused=True),
-    "adadelta": lambda groups, settings: torch.optim.Adadelta(groups, settings.lr),
+    "adamw": lambda groups, settings: eager(torch.optim.AdamW)(groups, settings.lr, settings.betas, fused=True),
+    "adam": lambda groups, settings: eager(torch.optim.Adam)(groups, settings.lr, settings.betas, fused=True),
+    "adadelta": lambda groups, settings: eager(torch.optim.Adadelta)(groups, settings.lr),
 }
 
 

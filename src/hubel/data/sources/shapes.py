@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.random import bits, uniform
 from hubel.data.annotation import BOXES, MASKS, POINTS, Annotation, ImageFacts
+from hubel.data.sources.builtin import read_digits
 from hubel.data.sources.figures import FIGURES, INSIDE, Inside, Plane
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder, natural_key
@@ -111,10 +112,8 @@ class Shapes:
 @cache
 def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return scikit-learn's handwritten digits, 0 to 1 with a border of zeros, and their classes."""
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    return np.pad(data.images / 16, ((0, 0), (1, 1), (1, 1))), np.asarray(data.target, np.int64)
+    images, classes = read_digits()
+    return np.pad(images / 16, ((0, 0), (1, 1), (1, 1))), classes
 
 
 def _digit_at(image: NDArray[np.float64], x: Plane, y: Plane) -> NDArray[np.bool_]:
