@@ -23,6 +23,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 from PIL import Image
 
+from hubel.core.random import permutation
 from hubel.metrics.retrieval import Retrieval
 from hubel.training.pairs import PairSettings, train_pairs
 
@@ -53,7 +54,8 @@ def caption(pixels: NDArray[np.uint8], label: int) -> str:
 def write_table(folder: Path, data: Path, train: int, test: int) -> Path:
     rows = []
     for split, number in (("train", train), ("test", test)):
-        table = pyarrow.parquet.read_table(data / f"{split}.parquet").slice(0, number)
+        table = pyarrow.parquet.read_table(data / f"{split}.parquet")
+        table = table.take(permutation(len(table), 0)[:number])  # the files are sorted by class
         for place, (image, label) in enumerate(
             zip(table["image"].to_pylist(), table["label"].to_pylist(), strict=True)
         ):

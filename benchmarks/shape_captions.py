@@ -17,14 +17,14 @@ import torch
 
 from hubel.teach.course.lessons.pairs.scenes import split_kinds
 from hubel.teach.course.lessons.pairs.towers import TwoTowers
-from hubel.teach.course.lessons.pairs.training import Pairs, embed, make_pairs, train_towers
+from hubel.teach.course.lessons.pairs.training import Pairs, embed_pairs, make_pairs, train_towers
 
 HELD_OUT = 1000
 STEPS_A_MINUTE = 170  # of one core; the schedule needs to know the end
 
 
 def report(towers: TwoTowers, pairs: Pairs) -> str:
-    images, texts = embed(towers, pairs)
+    images, texts = embed_pairs(towers, pairs)
     similar = (texts @ images.T).numpy()
     found = {}
     for name, table in (("caption -> scene", similar), ("scene -> caption", similar.T)):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import ModelFileError
+from hubel.core.files import user_path
 from hubel.data.preprocess import Preprocess
 from hubel.inference.forward import forward
 from hubel.nn.pooled import PooledMaps
@@ -18,10 +19,10 @@ from hubel.retrieval.encoder import unit
 from hubel.retrieval.minilm import DIGEST, load_minilm
 from hubel.weights.paired_file import PairedModel, load_paired, paired_digest
 
-__all__ = ["PairedEncoder", "mapped", "pooled_features"]
+__all__ = ["PairedEncoder", "mapped", "paired_features"]
 
 
-def pooled_features(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
+def paired_features(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
     """Return the features `(n, d)` of resized images uint8 `(n, h, w, c)` that pairs are trained on.
 
     Raises:
@@ -42,7 +43,7 @@ class PairedEncoder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        found = Path(path).expanduser()
+        found = user_path(path)
         self._path = found / "model.safetensors" if found.is_dir() else found
         self.name = str(path)
         self.digest = paired_digest(self._path)
@@ -66,7 +67,7 @@ class PairedEncoder:
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit vectors float32 `(n, d)` of resized images uint8 `(n, h, w, 3)`, RGB."""
-        features = pooled_features(self._model.network, pixels, self.preprocess)
+        features = paired_features(self._model.network, pixels, self.preprocess)
         return mapped(features, self._model.image_map.numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:

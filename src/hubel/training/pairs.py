@@ -39,7 +39,7 @@ from hubel.inference.stream import stream
 from hubel.metrics.retrieval import Retrieval, measure_retrieval
 from hubel.nn.contrastive import LearntScale, info_nce
 from hubel.retrieval.minilm import DIGEST, load_minilm
-from hubel.retrieval.paired import mapped, pooled_features
+from hubel.retrieval.paired import mapped, paired_features
 from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
 from hubel.weights.create import load_pretrained, means_a_file
@@ -110,7 +110,7 @@ def train_recipe_on_pairs(table: str | Path, recipe: Recipe | None, *, out: str 
 
 @dataclass(frozen=True, kw_only=True)
 class PairsResult:
-    """What a training on pairs made.
+    """Result of a training on pairs.
 
     Attributes:
         folder: of the run.
@@ -302,7 +302,7 @@ def _image_features(
     with bar("features of images", len(missing)) as progress:
 
         def compute(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return pooled_features(network, pixels, card.preprocess)
+            return paired_features(network, pixels, card.preprocess)
 
         rows = stream((Input(path) for path in missing), card.preprocess, compute)
         while block := list(itertools.islice(rows, _PART)):  # each is kept, whatever comes after it

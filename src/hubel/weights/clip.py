@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError, UnknownNameError, WeightsError
+from hubel.core.files import user_path
 from hubel.core.progress import say
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import build_model
@@ -113,7 +114,7 @@ def clip_files(name: str) -> CLIPFiles:
     """
     if name in CHECKPOINTS:
         return _fetched(name)
-    folder = Path(name).expanduser()
+    folder = user_path(name)
     if not folder.is_dir():
         raise UnknownNameError("CLIP checkpoint or folder with one", name, CHECKPOINTS)
     found = [folder / weights for weights in _WEIGHTS if (folder / weights).is_file()]

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.teach.course.lesson import LANGUAGES, lesson_data
-from hubel.teach.course.lessons.pairs.lesson import LESSON, contrast
-from hubel.teach.course.lessons.pairs.live import find, train
+from hubel.teach.course.lessons.pairs.lesson import LESSON, pair_contrast
+from hubel.teach.course.lessons.pairs.live import find_scenes, train_live
 from hubel.teach.course.lessons.pairs.scenes import (
     COLOURS,
     EDITS,
@@ -23,7 +23,7 @@ from hubel.teach.course.lessons.pairs.scenes import (
     edited,
     split_kinds,
 )
-from hubel.teach.course.lessons.pairs.training import embed, make_pairs, train_towers, vocabulary
+from hubel.teach.course.lessons.pairs.training import embed_pairs, make_pairs, train_towers, vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_the_loss_of_the_page(data: Any) -> None:
     )
     assert np.allclose(hand["rows"], logits.softmax(1), atol=1e-5)
     assert np.allclose(hand["columns"], logits.softmax(0), atol=1e-5)
-    assert contrast(np.eye(3), np.eye(3), 0.01)["loss"] == pytest.approx(0, abs=1e-9)
+    assert pair_contrast(np.eye(3), np.eye(3), 0.01)["loss"] == pytest.approx(0, abs=1e-9)
 
 
 def test_what_the_page_is_told(data: Any) -> None:
@@ -121,7 +121,7 @@ def test_the_towers_learn(language: str) -> None:
     assert losses[-1] is not None
     assert losses[1] is not None
     assert losses[-1] < losses[1] - 0.2
-    images, texts = embed(steps[-1].towers, make_pairs(kinds, 5, language))
+    images, texts = embed_pairs(steps[-1].towers, make_pairs(kinds, 5, language))
     assert torch.allclose(images.norm(dim=1), torch.ones(len(kinds)))
     assert torch.allclose(texts.norm(dim=1), torch.ones(len(kinds)))
 
@@ -134,7 +134,7 @@ def test_words_that_were_never_seen() -> None:
             vocabulary("en").encode([empty])
 
 
-@pytest.mark.parametrize("action", [train, find])
+@pytest.mark.parametrize("action", [train_live, find_scenes])
 def test_other_languages(action: Any) -> None:
     with pytest.raises(UnknownNameError, match="no language of captions is called 'fr'"):
         next(action({"lang": "fr", "sentence": "a"}))
@@ -142,23 +142,21 @@ def test_other_languages(action: Any) -> None:
 
 def test_a_search_before_the_training() -> None:
     with pytest.raises(OptionError, match="train the towers first"):
-        next(find({"lang": "ko", "sentence": "큰 빨간 원"}))
+        next(find_scenes({"lang": "ko", "sentence": "큰 빨간 원"}))
     with pytest.raises(OptionError, match="a sentence is text, not 3"):
-        next(find({"sentence": 3}))
+        next(find_scenes({"sentence": 3}))
 
 
 @pytest.mark.slow
 def test_the_matrix_becomes_diagonal() -> None:
-    events = list(train({"lang": "en"}))
+    events = list(train_live({"lang": "en"}))
     first, last = events[0], events[-1]
     assert np.ptp(first["matrix"]) < 0.5, "all alike"
     matrix = np.asarray(last["matrix"])
     assert (matrix.argmax(1) == np.arange(len(matrix))).mean() >= 0.9
     assert last["recall"]["captions"] > 0.5
     assert min(last["told"].values()) > 0.8
-    found = list(
-        itertools.islice(find({"lang": "en", "sentence": "a large red circle left of a small blue square"}), 6)
-    )
+    found = list(find_scenes({"lang": "en", "sentence": "a large red circle left of a small blue square"}))
     similarities = [one["similarity"] for one in found]
     assert similarities == sorted(similarities, reverse=True)
     assert "red" in found[0]["caption"]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.teach.course.lesson import LANGUAGES, Lesson
-from hubel.teach.course.lessons.pairs.live import HELD_OUT, IN_MATRIX, STEPS, find, held_out_pairs, train
+from hubel.teach.course.lessons.pairs.live import HELD_OUT, IN_MATRIX, STEPS, find_scenes, held_out_pairs, train_live
 from hubel.teach.course.lessons.pairs.scenes import COLOURS, EDITS, KINDS
 from hubel.teach.course.photos import pack
 
-__all__ = ["LESSON", "contrast"]
+__all__ = ["LESSON", "pair_contrast"]
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ _BATCH_SIZES = (2, 10, 256, 32768)
 _SHOWN = 8
 
 
-def contrast(pictures: Floats, sentences: Floats, temperature: float) -> Mapping[str, Any]:
+def pair_contrast(pictures: Floats, sentences: Floats, temperature: float) -> Mapping[str, Any]:
     """Return similarities, both softmaxes and the loss of a batch of pairs, of vectors `(n, d)` of any length."""
     unit = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (pictures, sentences)]
     similar = unit[0] @ unit[1].T
@@ -51,10 +51,10 @@ def _data() -> Mapping[str, Any]:
             "pictures": _PICTURES,
             "sentences": _SENTENCES,
             "temperature": _TEMPERATURE,
-            **contrast(_PICTURES, _SENTENCES, _TEMPERATURE),
+            **pair_contrast(_PICTURES, _SENTENCES, _TEMPERATURE),
         },
         "sizes": _BATCH_SIZES,
     }
 
 
-LESSON = Lesson(name="pairs", data=_data, live={"train": train, "find": find})
+LESSON = Lesson(name="pairs", data=_data, live={"train": train_live, "find": find_scenes})

@@ -1,4 +1,4 @@
-"""What the page of the lesson computes while one watches: the training, and a search with the trained towers."""
+"""Live computations of the lesson `pairs`: the training, and a search with the trained towers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.teach.course.lessons.pairs.scenes import EDITS, SPOKEN, caption, edited, split_kinds
 from hubel.teach.course.lessons.pairs.towers import TwoTowers
-from hubel.teach.course.lessons.pairs.training import Pairs, embed, make_pairs, train_towers, vocabulary
+from hubel.teach.course.lessons.pairs.training import Pairs, embed_pairs, make_pairs, train_towers, vocabulary
 from hubel.teach.course.photos import pack
 
-__all__ = ["HELD_OUT", "IN_MATRIX", "STEPS", "find", "held_out_pairs", "train"]
+__all__ = ["HELD_OUT", "IN_MATRIX", "STEPS", "find_scenes", "held_out_pairs", "train_live"]
 
 #: Scenes that are measured and searched, of kinds that are never trained on.
 HELD_OUT = 500
@@ -44,7 +44,7 @@ def _language(body: Mapping[str, Any]) -> str:
     return str(language)
 
 
-def train(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def train_live(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Train both towers; yield loss, similarities and measures before the first update and after every tenth.
 
     Args:
@@ -65,7 +65,7 @@ def train(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     _trained[language] = towers
 
 
-def find(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def find_scenes(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Find the scenes that fit a sentence best, by the towers of the last training; yield them, the best first.
 
     Args:
@@ -83,7 +83,7 @@ def find(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         raise OptionError("train the towers first")
     _, pairs = held_out_pairs(language)
     towers = _trained[language]
-    images, _ = embed(towers, pairs)
+    images, _ = embed_pairs(towers, pairs)
     towers.eval()
     with torch.no_grad():
         similarities = (images @ towers.read(words)[0]).numpy()
@@ -107,7 +107,7 @@ def _edited_words(kinds: NDArray[np.int64], pairs: Pairs, language: str) -> dict
 
 
 def _measured(towers: TwoTowers, pairs: Pairs, edits: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    images, texts = embed(towers, pairs)
+    images, texts = embed_pairs(towers, pairs)
     similar = (images @ texts.T).numpy()
     right = np.diag(similar)
     towers.eval()

@@ -16,7 +16,7 @@ from hubel.nn.contrastive import info_nce
 from hubel.teach.course.lessons.pairs.scenes import SPOKEN, caption, draw_scenes
 from hubel.teach.course.lessons.pairs.towers import TwoTowers, Vocabulary
 
-__all__ = ["Pairs", "TrainedStep", "embed", "make_pairs", "train_towers", "vocabulary"]
+__all__ = ["Pairs", "TrainedStep", "embed_pairs", "make_pairs", "train_towers", "vocabulary"]
 
 _MEASURED = 256  # pictures that are measured at once
 _RATE = 2e-3
@@ -103,7 +103,7 @@ def train_towers(
 
 
 @torch.no_grad()
-def embed(towers: TwoTowers, pairs: Pairs) -> tuple[Tensor, Tensor]:
+def embed_pairs(towers: TwoTowers, pairs: Pairs) -> tuple[Tensor, Tensor]:
     """Return unit vectors `(n, d)` of pictures and of captions; the towers are left in the mode for training."""
     towers.eval()
     images = torch.cat([towers.see(part) for part in torch.split(pairs.pixels, _MEASURED)])
