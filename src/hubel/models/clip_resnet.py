@@ -82,11 +82,13 @@ class AttentionPool(nn.Module):
 
         def heads(vectors: Tensor) -> Tensor:
             """Divide vectors `(n, t, c)` into `(n, heads, t, 64)`."""
-            return vectors.unflatten(2, (-1, _HEAD_WIDTH)).transpose(1, 2)
+            n, t, channels = vectors.shape
+            return vectors.view(n, t, channels // _HEAD_WIDTH, _HEAD_WIDTH).transpose(1, 2)
 
         query = heads(self.query(places[:, :1])) * _HEAD_WIDTH**-0.5
         weights = (query @ heads(self.key(places)).transpose(2, 3)).softmax(-1)
-        return (weights @ heads(self.value(places))).flatten(1)
+        attended: Tensor = (weights @ heads(self.value(places))).flatten(1)
+        return attended
 
 
 def build(layout: CLIPResNetLayout, shape: InputShape, num_classes: int) -> Network:
@@ -109,11 +111,11 @@ def build(layout: CLIPResNetLayout, shape: InputShape, num_classes: int) -> Netw
             channels = 4 * width
         stages.append(nn.Sequential(*blocks))
     height, width = (-(-side // 2) // 2 ** len(layout.depths) for side in shape[1:])
-    head = OrderedDict(pool=AttentionPool(channels, height * width), linear=nn.Linear(channels, num_classes))
-    network = Network(nn.Sequential(*stem), stages, nn.Sequential(head))
+    pool, linear = AttentionPool(channels, height * width), nn.Linear(channels, num_classes)
+    network = Network(nn.Sequential(*stem), stages, nn.Sequential(OrderedDict(pool=pool, linear=linear)))
     he_initialise(network.stem)
     he_initialise(network.stages)
-    nn.init.normal_(head["linear"].weight, std=channels**-0.5)
+    nn.init.normal_(linear.weight, std=channels**-0.5)
     return network
 
 

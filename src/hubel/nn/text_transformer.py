@@ -96,4 +96,5 @@ class TextTransformer(nn.Module):
         """
         x = self.blocks(self.tokens(tokens) + self.positions[: tokens.shape[1]])
         last = x[torch.arange(len(x), device=x.device), tokens.argmax(1)]
-        return self.norm(last) @ self.projection
+        vectors: Tensor = self.norm(last) @ self.projection
+        return vectors

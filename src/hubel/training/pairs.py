@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -251,12 +252,11 @@ def fit_maps(
         sides = (_Standard(images, settings.dimension), _Standard(texts, settings.dimension))
         scale = LearntScale()
         noise = torch.Generator().manual_seed(scalar(settings.seed, 1))
-    matrices = [side.linear.weight for side in sides]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices}, {"params": scale.parameters(), "weight_decay": 0.0}],
-        settings.lr,
-        weight_decay=settings.weight_decay,
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": [side.linear.weight for side in sides], "weight_decay": settings.weight_decay},
+        {"params": [scale.log], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, settings.lr)
     same_image, same_caption = _numbers([pair.path for pair in pairs]), _numbers([pair.caption for pair in pairs])
     size = min(settings.batch_size, len(pairs))
     per_epoch = len(pairs) // size
