@@ -71,9 +71,7 @@ def test_parquet(folder: Path) -> None:
 def test_another_root(folder: Path, tmp_path: Path) -> None:
     (elsewhere := tmp_path / "tables").mkdir()
     path = written(elsewhere / "t.csv", "image_path,caption\na.png,a dress\n")
-    with pytest.raises(
-        DataError, match=r"has no pair that can be used; the first row, line 2: there is no file"
-    ):
+    with pytest.raises(DataError, match=r"has no pair that can be used; the first row, line 2: there is no file"):
         read_pairs(path)
     assert len(read_pairs(path, folder).pairs) == 1
     with pytest.raises(OptionError, match="is no folder"):
