@@ -49,7 +49,8 @@ def test_the_small_installation_is_tested_and_has_no_torch() -> None:
     assert {"numpy", "onnxruntime", "uvicorn"} <= small
     assert not small & (names(extras["train"]) | {"torch", "torchvision", "nncf"})
     assert "hubel[search]" in extras["test"]
-    assert "hubel[train]" in extras["search"]
+    assert "hubel[similar]" in extras["search"]
+    assert "hubel[train]" in extras["similar"]
 
 
 def test_the_extra_and_the_modules_that_its_absence_is_said_of_agree() -> None:
