@@ -23,6 +23,7 @@ LESSONS = (
     "transfer",
     "autoencoder",
     "seeing",
+    "pairs",
     "history",
     "slips",
 )
