@@ -31,7 +31,7 @@ from claims import Claims, chosen
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 VAL = 5_000
-PHOTOS, HELD_OUT, PIXELS, EPOCHS, VIEWS = 200, 20, 128, 60, 16
+PHOTOS, HELD_OUT, PIXELS, EPOCHS, VIEWS = 200, 20, 128, 40, 10
 BATCH = 32
 RESULT = "benchmark.json"
 
