@@ -201,7 +201,11 @@ def _few_labels(source: Path, target: Path, seed: int) -> tuple[Path, Path]:
             rank.append((place[kind] / number[kind], int(at)))
             place[kind] += 1
         few = [at for _, at in sorted(rank)[:PHOTOS]]
-        folder = dict.fromkeys(few, "labelled/train") | dict.fromkeys(few[:: PHOTOS // HELD_OUT], "labelled/val")
+        folder, seen = {}, dict.fromkeys(place, 0)
+        for at in few:  # of each class every tenth validates
+            kind = files[at].parent.name
+            folder[at] = "labelled/train" if seen[kind] % (PHOTOS // HELD_OUT) else "labelled/val"
+            seen[kind] += 1
         for at, file in enumerate(files):
             to = making / (f"{folder[at]}/{file.parent.name}" if at in folder else "more") / file.name
             to.parent.mkdir(parents=True, exist_ok=True)
