@@ -24,6 +24,7 @@ LESSONS = (
     "distillation",
     "autoencoder",
     "seeing",
+    "pairs",
     "history",
     "slips",
 )
