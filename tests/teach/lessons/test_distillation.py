@@ -21,7 +21,7 @@ from hubel.teach.course.lessons.distillation.lesson import (
     _teacher,
     teach_students,
 )
-from hubel.teach.course.lessons.distillation.networks import fresh_network, softened, train_network
+from hubel.teach.course.lessons.distillation.networks import fresh_network, softened, train_small_network
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_the_gradient_is_that_of_autograd(data: Any) -> None:
     x = train.levels[:40].reshape(40, -1) / 16
     fresh = fresh_network(64, 12, 1)
     aims = softmax(np.random.default_rng(0).normal(size=(40, 10)) * 3, 1)
-    ((_, stepped),) = train_network(fresh, x, aims, steps=1, temperature=4.0)
+    ((_, stepped),) = train_small_network(fresh, x, aims, steps=1, temperature=4.0)
     w1, b1, w2, b2 = (torch.tensor(values, requires_grad=True) for values in fresh.weights)
     logits = torch.relu(torch.tensor(x) @ w1 + b1) @ w2 + b2
     loss = 16 * F.cross_entropy(logits / 4, torch.tensor(aims))

@@ -17,7 +17,7 @@ from hubel.teach.course.lessons.distillation.networks import (
     entropy,
     fresh_network,
     softened,
-    train_network,
+    train_small_network,
 )
 
 __all__ = ["LABELLED", "LESSON", "TEMPERATURES", "distillation_numbers", "teach_students"]
@@ -82,8 +82,8 @@ def teach_students(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     logits, aims = _teacher().logits(x), np.eye(_CLASSES)[train.labels]
     answers = _teacher().logits(other).argmax(1)
     fresh = fresh_network(x.shape[1], _STUDENT, 1)
-    alone = train_network(fresh, x[:labelled], aims[:labelled], steps=_STUDENT_STEPS, every=_EVERY)
-    taught = train_network(
+    alone = train_small_network(fresh, x[:labelled], aims[:labelled], steps=_STUDENT_STEPS, every=_EVERY)
+    taught = train_small_network(
         fresh, x, softened(logits, temperature), steps=_STUDENT_STEPS, temperature=temperature, every=_EVERY
     )
     for (step, one), (_, two) in zip(alone, taught, strict=True):
@@ -102,7 +102,7 @@ def _teacher() -> SmallNetwork:
     train, _ = digit_pictures()
     x = _inputs(train.levels)
     fresh = fresh_network(x.shape[1], _HIDDEN, 0)
-    ((_, trained),) = train_network(fresh, x, np.eye(_CLASSES)[train.labels], steps=_STEPS)
+    ((_, trained),) = train_small_network(fresh, x, np.eye(_CLASSES)[train.labels], steps=_STEPS)
     return trained
 
 
@@ -133,7 +133,7 @@ def _likest(means: Floats) -> Mapping[str, Any]:
 def _gradients(x: Floats, logits: Floats) -> list[Mapping[str, float]]:
     """Return, at each temperature, the mean size of the gradient of a student's logits, without T² and with it."""
     student = fresh_network(x.shape[1], _STUDENT, 1).logits(x)
-    rows = []
+    rows: list[Mapping[str, float]] = []
     for t in TEMPERATURES:
         error = (softened(student, t) - softened(logits, t)) / t
         size = float(np.linalg.norm(error, axis=1).mean())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hubel.core.random import normal
 
-__all__ = ["SmallNetwork", "entropy", "fresh_network", "softened", "train_network"]
+__all__ = ["SmallNetwork", "entropy", "fresh_network", "softened", "train_small_network"]
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def entropy(probabilities: Floats) -> Floats:
     return np.asarray(-(probabilities * logs).sum(-1))
 
 
-def train_network(
+def train_small_network(
     network: SmallNetwork, x: Floats, aims: Floats, *, steps: int, temperature: float = 1.0, every: int = 0
 ) -> Iterator[tuple[int, SmallNetwork]]:
     """Train on all pictures at once, by Adam, and yield the steps made and the network: every so often, and at the end.
