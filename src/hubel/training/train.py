@@ -20,6 +20,7 @@ from hubel.core.files import remove_leftovers, user_path
 from hubel.core.notes import Caution, cautions, marked, warnings_last
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, silence
+from hubel.core.shell import shell_command
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.folds import FoldsResult
@@ -305,6 +306,8 @@ def _measured(
     folder.tell(measured.headline)
     for remark in measured.evaluation.remarks(measured.split):
         folder.tell(marked(remark))
+    if command := _beside_teacher(folder, plan):
+        folder.tell(f"beside its teacher: {command}")
     return dataclasses.replace(
         result,
         evaluation=measured.evaluation,
@@ -316,6 +319,17 @@ def _measured(
         advice=measured.advice,
         folds=folds,
     )
+
+
+def _beside_teacher(folder: RunFolder, plan: Plan) -> str:
+    """Return the command that compares a student with its teacher; "" where there is none that has the same classes."""
+    data = folder.config()["data"]
+    if plan.distillation is None or data is None:
+        return ""
+    teacher = plan.distillation.teachers[0]
+    if set(teacher.card.classes) != set(plan.card.classes):
+        return ""
+    return shell_command("hubel", "evaluate", teacher.name, data, "--beside", str(folder.path))
 
 
 def _notes(plan: Plan, trained: TrainedModel) -> list[str]:

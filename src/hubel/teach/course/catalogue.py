@@ -21,8 +21,10 @@ LESSONS = (
     "residual",
     "modules",
     "transfer",
+    "distillation",
     "autoencoder",
     "seeing",
+    "pairs",
     "history",
     "slips",
 )
