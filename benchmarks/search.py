@@ -189,8 +189,8 @@ def speed(data: Path, count: int) -> None:
         start = time.perf_counter()
         search = index_photos(folder)
         again = time.perf_counter() - start
-        print(f"\n7. {count:,} photos indexed at {count / first:.0f} a second; the classifier alone {engine:.0f} a second: "
-              f"{count / first / engine:.2f} of it")  # fmt: skip
+        rate = count / first
+        print(f"\n7. {count:,} photos indexed at {rate:.0f} a second, {rate / engine:.2f} of the classifier alone")
         print(f"   after {search.index.embedded} changes {again:.1f} s: {again / first:.3f} of the first run")
         search.ask("a hat")
         times = []

@@ -59,11 +59,13 @@ def search(
 
     if json and csv:
         raise OptionError("choose one of --json and --csv")
+    if page is not None:
+        from hubel.retrieval.page import page_path, save_answer_page
+
+        page = page_path(page)
     chosen = find_encoder(encoder, model=model, device=device)
     answer, index = search_photos(rooted(folder, root), query, encoder=chosen, top_k=top)
     if page is not None:
-        from hubel.retrieval.page import save_answer_page
-
         save_answer_page(page, answer, folder)
     shown = answer.nearest if nearest else answer.found
     if json:

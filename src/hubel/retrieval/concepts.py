@@ -54,6 +54,7 @@ _OTHER_MEANING = 0.5  # weight of all meanings of a noun but the most frequent
 _MODIFIER = 0.3  # weight of nouns that say what the thing is like, or where it is
 _MOST_STEPS, _MOST_BELOW = 3, 60  # to a noun above; one with more classes says nothing about the noun below it
 _MOST_MEANINGS = 5
+_LEAST_SURE = 0.05  # of a noun that is near nothing: its like are still nearer than all else
 
 
 class ConceptsEncoder:
@@ -138,7 +139,7 @@ class ConceptSpace:
             return np.zeros_like(near)
         spread = np.exp((near - near.max()) / _SPREAD)
         joined = named + _BY_TEXT * spread
-        sure = 1.0 if exact else max(0.0, float(near.max()))
+        sure = 1.0 if exact else max(_LEAST_SURE, float(near.max()))
         return np.asarray(joined * (sure / joined.max()), np.float32)
 
     def named(self, text: str) -> tuple[NDArray[np.float32], bool]:

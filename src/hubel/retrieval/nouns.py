@@ -38,11 +38,12 @@ _PREPOSITIONS = _words(
 # Nouns that only announce another one, and words that are far more often something else than a noun.
 _EMPTY = _words(
     """
-    a an the i me my one some something anything thing things object objects photo photos picture pictures image
-    images kind kinds sort type pair pairs piece pieces set group bunch lot front back top side man's woman's men
-    women have has is are be do does can will it its he she they we you your his her their this that these those
-    no not and or long short red green blue yellow black white grey gray brown pink purple orange big small large
-    little old new warm cold hot light dark open close clean dirty day night play run
+    a an the i me my one two three four five six seven eight nine ten some something anything thing things object
+    objects photo photos picture pictures image images kind kinds sort type pair pairs piece pieces set group
+    bunch lot front back top side man's woman's men women have has is are be do does can will it its he she they
+    we you your his her their this that these those no not and or long short red green blue yellow black white
+    grey gray brown pink purple orange big small large little old new warm cold hot light dark open close clean
+    dirty day night play run
     """
 )
 _IRREGULAR = {

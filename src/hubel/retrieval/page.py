@@ -15,7 +15,7 @@ from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
 from hubel.retrieval.search import Answer, sentence
 
-__all__ = ["save_answer_page", "thumbnail"]
+__all__ = ["page_path", "save_answer_page", "thumbnail"]
 
 _SIDE = 320  # longer side of a picture, in pixels
 _QUALITY = 82
@@ -25,12 +25,13 @@ _MARK = b"<!doctype html>"
 def save_answer_page(path: Path, answer: Answer, folder: str) -> None:
     """Write the photos of an answer into an HTML file; of one that finds nothing, the page says so.
 
-    Raises:
-        OptionError: `path` is one of the photos, or another file that would be lost.
+    Args:
+        path: see `page_path`.
+        answer: to show.
+        folder: that was searched, as the user names it.
     """
     from jinja2 import Environment
 
-    path = output_file(path, ours=_is_page, inputs=[one.path for one in answer.found], flag="--page")
     cards = []
     for one in answer.found:
         picture = thumbnail(one.path, _SIDE)
@@ -47,6 +48,15 @@ def save_answer_page(path: Path, answer: Answer, folder: str) -> None:
     write_atomic(
         path, environment.from_string(template).render(answer=answer, place=folder, said=sentence(answer), cards=cards)
     )
+
+
+def page_path(path: Path) -> Path:
+    """Return the path of a page to write; asked before anything is searched.
+
+    Raises:
+        OptionError: it is a photo, or another file that would be lost.
+    """
+    return output_file(path, ours=_is_page, flag="--page")
 
 
 def thumbnail(path: str, side: int) -> bytes:

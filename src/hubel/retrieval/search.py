@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import OptionError
+from hubel.core.errors import MissingPackageError, OptionError, WeightsError
 from hubel.core.ranges import check_range
 from hubel.data.sources.kind import Rooted
 from hubel.retrieval.concepts import ConceptsEncoder, cached_vectors
@@ -155,7 +155,7 @@ def understood(query: str) -> str:
     if not text:
         raise OptionError('the query is empty; expected words such as "a red dress on a hanger"')
     english = " ".join(word for word in to_english(text).split() if _LATIN.search(word))
-    return corrected(english, nouns(), load_minilm().is_word)
+    return corrected(english, nouns(), _is_word())
 
 
 def sentence(answer: Answer) -> str:
@@ -165,7 +165,8 @@ def sentence(answer: Answer) -> str:
     asked = "" if answer.searched == " ".join(answer.query.split()) else f'Searched for "{answer.searched}". '
     best = f"the best score is {answer.nearest[0].similarity:.3f}"
     if not answer.found:
-        return f"{asked}Nothing fits in {answer.images:,} photos: {best}, and chance reaches {answer.threshold:.3f} in them."
+        where = f"Nothing fits in {answer.images:,} photos"
+        return f"{asked}{where}: {best}, and chance reaches {answer.threshold:.3f} in them."
     shown = f"{len(answer.found)} of {answer.images:,} photos shown"
     return f"{asked}{shown}: {best}, and a photo fits from {answer.threshold:.3f} on, which chance does not reach."
 
@@ -191,16 +192,23 @@ def background(encoder: Encoder) -> NDArray[np.float32]:
     return cached_vectors(f"background-{digest[:24]}", lambda: encoder.encode_texts(words), len(words))
 
 
-@cache
 def background_words() -> tuple[str, ...]:
     """Return 200 common nouns, evenly chosen from the alphabet."""
-    known, is_word = nouns(), load_minilm().is_word
+    known, is_word = nouns(), _is_word()
     common = sorted(
         word
         for word, meanings in known.senses.items()
         if len(word) > 2 and word.isalpha() and known.lemmas[meanings[0]][0] == word and is_word(word)
     )
-    return tuple(common[:: len(common) // _BACKGROUND][:_BACKGROUND])
+    return tuple(common[:: max(1, len(common) // _BACKGROUND)][:_BACKGROUND])
+
+
+def _is_word() -> Callable[[str], bool]:
+    """Return what tells words from slips; where no text encoder is installed, every word is one."""
+    try:
+        return load_minilm().is_word
+    except (MissingPackageError, WeightsError):
+        return lambda word: True
 
 
 def _embedder(encoder: Encoder) -> Embedder:
