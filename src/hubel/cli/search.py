@@ -44,8 +44,8 @@ def search(
         csv: print a CSV table with a header.
         page: HTML file for the photos that fit, as small pictures.
         model: classifier in whose classes photos and sentences meet, as for hubel predict.
-        encoder: concepts; clip:RN50 or another checkpoint of CLIP, from the Hugging Face Hub; clip:FOLDER; or the run
-            of hubel train PAIRS.csv.
+        encoder: concepts; clip: and a checkpoint, such as clip:RN50; or a run that was trained on pairs of images and
+            captions.
         root: folder that the paths of a table start at.
         device: cpu, cuda, mps or auto.
     """

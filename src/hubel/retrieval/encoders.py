@@ -1,41 +1,43 @@
-"""The encoders by the names that `--encoder` takes."""
+"""The encoders by what `--encoder` takes."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hubel.core.errors import UnknownNameError
 from hubel.core.files import user_path
-from hubel.retrieval.clip import CLIPEncoder
 from hubel.retrieval.concepts import DEFAULT_MODEL, ConceptsEncoder
 from hubel.retrieval.encoder import Encoder
-from hubel.retrieval.paired import PairedEncoder
-from hubel.weights.clip import CHECKPOINTS
 
-__all__ = ["ENCODERS", "find_encoder"]
+__all__ = ["find_encoder"]
 
 _CLIP = "clip:"
-#: Names of the encoders; beside them a file or run that was trained on pairs, and `clip:FOLDER` for other checkpoints.
-ENCODERS = ("concepts", *(f"{_CLIP}{name}" for name in CHECKPOINTS))
 
 
-def find_encoder(name: str = "concepts", *, model: str = DEFAULT_MODEL, device: str = "auto") -> Encoder:
-    """Return an encoder by its name.
+def find_encoder(name: str | Path = "concepts", *, model: str = DEFAULT_MODEL, device: str = "auto") -> Encoder:
+    """Return an encoder.
 
     Args:
-        name: one of `ENCODERS`; the file or the run of an encoder that was trained on pairs; or "clip:" and the folder
-            of a checkpoint of CLIP.
+        name: "concepts"; "clip:" and a checkpoint or a folder with one; or the file or the run of a model that was
+            trained on pairs of images and captions.
         model: of the encoder concepts: the classifier.
-        device: cpu, cuda, mps or auto.
+        device: of the encoder concepts: cpu, cuda, mps or auto.
 
     Raises:
-        UnknownNameError: there is no such encoder.
-        OptionError: the model predicts no classes.
-        WeightsError: a checkpoint of CLIP is not there, and cannot be downloaded.
+        UnknownNameError: there is no such encoder, checkpoint or file.
+        OptionError: the classifier predicts no classes.
         ModelFileError: the file was not trained on pairs, or is damaged.
+        WeightsError: files of the checkpoint are missing, or cannot be downloaded.
     """
+    name = str(name)
+    if name == "concepts":
+        return ConceptsEncoder(model, device=device)
     if name.startswith(_CLIP):
+        from hubel.retrieval.clip import CLIPEncoder  # brings torch
+
         return CLIPEncoder(name.removeprefix(_CLIP))
-    if name not in ENCODERS and user_path(name).exists():
+    if user_path(name).exists():
+        from hubel.retrieval.paired import PairedEncoder
+
         return PairedEncoder(name)
-    if name not in ENCODERS:
-        raise UnknownNameError("encoder", name, ENCODERS)
-    return ConceptsEncoder(model, device=device)
+    raise UnknownNameError("encoder", name, ["concepts", "clip:RN50"])
