@@ -109,6 +109,7 @@ class Loop:
                     lr = self.learning_rate(progress.step)
                     key = (settings.seed, progress.epoch, progress.step)
                     self._count(self.trainer.step(self.train, batch, lr, *key))
+                    self._look_ahead()
                     now = time.monotonic()
                     progress.seconds += now - clock
                     progress.minutes += (now - clock) / 60
@@ -162,6 +163,11 @@ class Loop:
         progress = self.progress
         steps = min(progress.epochs * self.steps, self.settings.steps)
         return min(1.0, (progress.epoch * self.steps + step + 0.5) / steps)
+
+    def _look_ahead(self) -> None:
+        progress = self.progress
+        steps = progress.epoch * self.steps + progress.step
+        self.trainer.look_ahead(steps, steps / min(progress.epochs * self.steps, self.settings.steps))
 
     def _count(self, result: StepResult) -> None:
         self._check_finite(result.loss_sum, "loss")

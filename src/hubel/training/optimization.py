@@ -133,6 +133,10 @@ def choose_optimizer(
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else task.ema
+    if wanted.lookahead and not ema:
+        raise OptionError(
+            "lookahead goes back to the moving average of the weights; give its decay, such as --ema 0.95"
+        )
     return OptimizerSettings(
         name=name,
         lr=wanted.lr or usual,
@@ -144,7 +148,9 @@ def choose_optimizer(
         backbone_lr=backbone_lr,
         gradual_unfreeze=transfer.gradual_unfreeze,
         clip=wanted.clip or math.inf,
+        norm_bias_lr=wanted.norm_bias_lr,
         ema=ema,
+        lookahead=wanted.lookahead,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubel.core.errors import CheckpointError
 from hubel.nn.dense import DenseNetwork
@@ -51,16 +52,24 @@ def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.opt
     levels = network.levels() if isinstance(network, Tuned | DenseNetwork | TunedDense) else whole
     groups: list[dict[str, Any]] = []
     small_decay = settings.weight_decay if settings.decayed == "all" else 0.0
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    shifts = {id(norm.bias) for norm in norms} if settings.norm_bias_lr != 1 else set()
     for depth, level in enumerate(levels):
         trained = [p for p in level if p.requires_grad]
         shared = {
             "lr_scale": settings.layer_decay**depth * (settings.backbone_lr if dense and depth else 1.0),
             "starts": min(depth * settings.gradual_unfreeze, 0.9),
         }
+        small = [p for p in trained if p.ndim <= 1 and id(p) not in shifts]
         groups += [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay, **shared},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": small_decay, **shared},
+            {"params": small, "weight_decay": small_decay, **shared},
         ]
+        if fast := [p for p in trained if id(p) in shifts]:
+            # What decays in a step is the product of both, which stays the same.
+            scale = settings.norm_bias_lr
+            shared["lr_scale"] *= scale
+            groups.append({"params": fast, "weight_decay": small_decay / scale, **shared})
     return OPTIMIZERS[settings.name](groups, settings)
 
 

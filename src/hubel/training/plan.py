@@ -43,7 +43,9 @@ class OptimizerSettings:
         backbone_lr: learning rate of the backbone of a dense network as a share of that of its head.
         gradual_unfreeze: share of the steps by which each stage starts to train later than the part above it.
         clip: largest norm of the gradient; infinite for no clipping.
+        norm_bias_lr: learning rate of the biases of norms, as a multiple of that of the weights.
         ema: decay of the moving average of the weights; 0 for none.
+        lookahead: every so many steps, the weights go back to their moving average; 0 for never.
         betas: decays of the moving averages of Adam and AdamW.
     """
 
@@ -57,7 +59,9 @@ class OptimizerSettings:
     backbone_lr: float = 1.0
     gradual_unfreeze: float = 0.0
     clip: float = math.inf
+    norm_bias_lr: float = 1.0
     ema: float = 0.0
+    lookahead: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -246,6 +246,7 @@ class OptimizationSettings(_Settings):
         warmup: share of the steps in which the learning rate rises.
         first_lr: learning rate at the start of the warmup, as a share of the highest.
         last_lr: learning rate at the end of onecycle and cosine, as a share of the highest.
+        norm_bias_lr: learning rate of the biases of norms, as a multiple of that of the weights.
         loss: cross_entropy (of softmax), bce (binary cross-entropy of each class) or mse; for masks cross_entropy, dice
             or cross_entropy_dice, their sum. Default: the task's.
         label_smoothing: share of the target that is spread over all classes. Default: 0.1 in fine-tuning, otherwise 0.
@@ -259,6 +260,8 @@ class OptimizationSettings(_Settings):
             them and predicts the class of least expected cost. Default: all errors cost the same.
         ema: decay of the moving average of the weights; 0 uses the weights themselves. Default: 0.9 in fine-tuning,
             otherwise 0.
+        lookahead: every so many steps, the weights themselves go back to their moving average, whose decay grows with
+            the third power of the share of the run that is done, up to ema; 0 for never.
         clip: largest norm of the gradient. Default: no clipping.
         patience: epochs without improvement before training stops. Default: all epochs are made.
         max_minutes: time for the whole run. Where it is short, fewer epochs are made, and in transfer learning fewer
@@ -278,11 +281,13 @@ class OptimizationSettings(_Settings):
     warmup: float = _number(0.2, 0, 0.9)
     first_lr: float = _number(0.0, 0, 1)
     last_lr: float = _number(0.0, 0, 1)
+    norm_bias_lr: float = _number(1.0, 1e-3, 1e3)
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse", "dice", "cross_entropy_dice")
     label_smoothing: float | None = _number(None, 0, 0.99)
     balance: str | None = _choice(None, "none", "inverse", "effective", "inverse_sqrt", "sampling", "logit_adjustment")
     costs: str | None = None
     ema: float | None = _number(None, 0, 0.99999)
+    lookahead: int = _number(0, 0, _MOST)
     clip: float | None = _number(None, 1e-30, 1e6)
     patience: int | None = _number(None, 1, _MOST)
     max_minutes: float | None = _number(None, 1e-9, _MOST)
