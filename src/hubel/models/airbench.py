@@ -1,19 +1,19 @@
 """Airbench. Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", arXiv:2404.00498.
 
-A VGG-like network of 2.0 million parameters, and what lets it learn CIFAR-10 in ten epochs. Each trick is an option of this
-network, or a setting of the recipe `cifar-94`; `benchmarks/speedrun_cifar10.py --ablate` leaves one out.
+A VGG-like network of 2.0 million parameters, and what lets it learn CIFAR-10 in ten epochs. Each trick is an option of
+this network, or a setting of the recipe `cifar-94`; `benchmarks/speedrun_cifar10.py --ablate` leaves one out.
 
-- A frozen first layer (Section 3.1) whose filters are the principal components of the training images' 2x2 patches and
+- A frozen first layer (`whitening`), whose filters are the principal components of the training images' 2x2 patches and
   their negatives, scaled so that its outputs are uncorrelated and of variance 1: no step is spent on learning that.
   Only its bias is trained.
-- The first filters of each 3x3 convolution start as the identity (Section 3.3), so that signals pass all layers at once.
-- Batch norms have no factors, follow their batches closely (momentum 0.6), and their biases learn 64 times as fast as the
-  weights (Section 3.2 of the recipe before it; `bias_lr`).
-- The logits are those of the linear layer, divided by 9.
-- Lookahead (`lookahead`): every fifth step the weights go back towards their moving average, the more the later.
-- Alternating flip (Section 3.6, `alternate`): an image is mirrored in every other epoch, instead of by chance.
+- The first filters of each 3x3 convolution start as the identity (`identity`), so that signals pass all layers at once.
+- Batch norms have no factors, follow their batches closely (`norm_momentum`), and their biases learn 64 times as fast
+  as the weights (the recipe's `norm_bias_lr`).
+- The features are divided by 9 before the linear layer (`scale`): small logits, from which training moves away slowly.
+- Lookahead (the recipe's `lookahead`): every fifth step the weights go back to their moving average, more so later.
+- Alternating flip (the policy's `alternate`): an image is mirrored in every other epoch, instead of by chance.
 - Label smoothing of 0.2, reflected shifts by 2 pixels, a triangular learning rate, Nesterov's momentum of 0.85.
-- Multi-crop evaluation (Section 3.5, `views`): the mean of the logits of the image, of two shifts by a pixel, and of the mirror
+- Evaluation of several views (`views`): the mean of the logits of the image, of two shifts by a pixel, and of the mirror
   images of these. The option is a part of the network, so that an exported file has it, too.
 
 Deviation: the bias of the first layer learns to the end, instead of for three epochs.
@@ -38,7 +38,7 @@ _VIEWS = ("none", "mirror", "mirror_shift")
 
 @dataclass(frozen=True)
 class AirbenchLayout:
-    """Table 1 of the paper's Appendix A (`airbench94`)."""
+    """The options of `airbench94`, each of which is a trick of its own."""
 
     widths: tuple[int, ...] = (64, 256, 256)  # maps of each stage
     kernel: int = 2  # of the first layer, in pixels
