@@ -298,6 +298,13 @@ class Images:
         other.preprocess = preprocess
         return other
 
+    def of_size(self, height: int, width: int) -> Images:
+        """Return the same images for a network's input of another size, in pixels."""
+        other = copy.copy(self)
+        other.preprocess = replace(self.preprocess, height=height, width=width)
+        other._resident = None
+        return other
+
     def network_input(self, pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
         """Return the pixels of a batch as the network's input; see `network_input`."""
         return network_input(pixels, self.preprocess, device)

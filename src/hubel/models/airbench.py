@@ -13,7 +13,7 @@ this network, or a setting of the recipe `cifar-94`; `benchmarks/speedrun_cifar1
 - Lookahead (the recipe's `lookahead`): every fifth step the weights go back to their moving average, more so later.
 - Alternating flip (the policy's `alternate`): an image is mirrored in every other epoch, instead of by chance.
 - Label smoothing of 0.2, reflected shifts by 2 pixels, a triangular learning rate, Nesterov's momentum of 0.85.
-- Evaluation of several views (`views`): the mean of the logits of the image, of two shifts by a pixel, and of the mirror
+- Views in evaluation (`views`): the mean of the logits of the image, of two shifts by a pixel, and of the mirror
   images of these. The option is a part of the network, so that an exported file has it, too.
 
 Deviation: the bias of the first layer learns to the end, instead of for three epochs.

@@ -14,6 +14,7 @@ from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import Tuned
 from hubel.nn.frozen_backbone import TunedDense
 from hubel.training.eager import eager
+from hubel.training.lamb import Lamb
 from hubel.training.plan import OptimizerSettings
 
 __all__ = ["OPTIMIZERS", "load_tensors", "make_optimizer", "tensors"]
@@ -27,8 +28,8 @@ def _sgd(groups: _Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
 
 
 #: By name: stochastic gradient descent with Nesterov's momentum (Sutskever et al. 2013) and with Polyak's (1964), AdamW
-#: (Loshchilov & Hutter 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980) and Adadelta (Zeiler 2012,
-#: arXiv:1212.5701).
+#: (Loshchilov & Hutter 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980), Adadelta (Zeiler 2012,
+#: arXiv:1212.5701) and LAMB (You et al. 2019, arXiv:1904.00962).
 OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimizer]] = {
     "sgd": _sgd,
     "heavy_ball": lambda groups, settings: eager(torch.optim.SGD)(
@@ -37,6 +38,7 @@ OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimiz
     "adamw": lambda groups, settings: eager(torch.optim.AdamW)(groups, settings.lr, settings.betas, fused=True),
     "adam": lambda groups, settings: eager(torch.optim.Adam)(groups, settings.lr, settings.betas, fused=True),
     "adadelta": lambda groups, settings: eager(torch.optim.Adadelta)(groups, settings.lr),
+    "lamb": lambda groups, settings: eager(Lamb)(groups, settings.lr, settings.betas),
 }
 
 

@@ -79,6 +79,8 @@ class LoopSettings:
         checkpoint_minutes: time between two checkpoints inside an epoch.
         seed: of order, augmentation and dropout.
         sampling: an epoch shows each class equally often.
+        train_sizes: height and width of the training images, from the first epochs to the last, each for an equal part
+            of them; empty for those of the network's input.
     """
 
     epochs: int
@@ -91,6 +93,7 @@ class LoopSettings:
     checkpoint_minutes: float = 5.0
     seed: int = 0
     sampling: bool = False
+    train_sizes: tuple[tuple[int, int], ...] = ()
 
     def order(self, targets: NDArray[Any], epoch: int) -> NDArray[np.int64] | None:
         """Return the order of an epoch over images with these targets `(n,)`; None where each comes once, by seed."""
