@@ -23,8 +23,9 @@ def whitening_filters(images: Tensor, kernel: int, eps: float = _EPS) -> Tensor:
     """
     patches = F.unfold(images.float(), kernel)  # (n, c k k, positions)
     variances, components = torch.linalg.eigh((patches @ patches.mT).mean(0) / patches.shape[2])
-    filters = components / torch.sqrt(variances + eps)
-    return filters.T.flip(0).reshape(-1, images.shape[1], kernel, kernel)
+    filters: Tensor = components / torch.sqrt(variances + eps)
+    ordered: Tensor = filters.T.flip(0)  # from the largest variance on
+    return ordered.reshape(-1, images.shape[1], kernel, kernel)
 
 
 class PatchWhitening(nn.Conv2d):

@@ -120,7 +120,7 @@ def _drawn(policy: Policy, operations: Sequence[Operation[Any]], keys: _Keys) ->
 
 
 def _alternating(
-    numbers: tuple[int, ...], seed: int, epoch: int | NDArray[Any], *samples: int | NDArray[Any]
+    numbers: tuple[int, ...], seed: int | NDArray[Any], epoch: int | NDArray[Any], *samples: int | NDArray[Any]
 ) -> NDArray[np.float64]:
     """Return the same draws in every epoch, but for one half that is added, modulo 1, in every other one."""
     first = uniform(_rows(seed), 0, *(_rows(key) for key in samples), np.array(numbers))
