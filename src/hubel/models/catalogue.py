@@ -49,6 +49,7 @@ FAMILIES = (
     "inception_v3",
     "resnet",
     "airbench",
+    "clip_resnet",
     "mobilenet",
     "densenet",
     "efficientnet",

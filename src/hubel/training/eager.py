@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -16,11 +15,10 @@ _O = TypeVar("_O", bound=torch.optim.Optimizer)
 _WRAPPED = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
 
 
-@functools.cache
 def eager(kind: type[_O]) -> type[_O]:
     """Return the same optimizer with these methods unwrapped: nothing that hubel compiles contains an optimizer.
 
     `step` is wrapped to turn gradients off, too: here by `torch.no_grad`.
     """
     methods = {name: inspect.unwrap(getattr(kind, name)) for name in _WRAPPED}
-    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(methods["step"])})
+    return cast("type[_O]", type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(methods["step"])}))

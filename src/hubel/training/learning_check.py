@@ -29,7 +29,8 @@ def did_not_learn(plan: Plan, trained: TrainedModel, network: nn.Module) -> str:
     for every image. The best of its epochs may look better than that on a few validation images.
     """
     # No constant is an answer for all images of a task with annotations, or without targets.
-    if not trained.history or plan.task.annotations or not plan.task.compared:
+    # With a teacher, most of the loss is the distance from what it says.
+    if not trained.history or plan.task.annotations or not plan.task.compared or plan.distillation is not None:
         return ""
     last = trained.history[-1]["train_loss"]
     network = network.cpu().eval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -173,7 +173,8 @@ class Loop:
             return self.train
         size = sizes[progress.epoch * len(sizes) // progress.epochs]
         if size not in self._resized:
-            self._resized[size] = Labelled(self.train.images.of_size(*size), self.train.targets)
+            preprocess = replace(self.train.images.preprocess, height=size[0], width=size[1])
+            self._resized[size] = Labelled(self.train.images.at(preprocess), self.train.targets)
         return self._resized[size]
 
     def _look_ahead(self) -> None:

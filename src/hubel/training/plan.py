@@ -22,11 +22,13 @@ from hubel.models.catalogue import find
 from hubel.models.neighbours import NeighboursLayout
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
+from hubel.training.distillation.losses import DISTILLATION_LOSSES
+from hubel.training.distillation.teacher import Teacher
 from hubel.training.recipe import Recipe
 from hubel.training.schedule import Schedule
 from hubel.weights.card import ModelCard
 
-__all__ = ["InitialBackbone", "LoopSettings", "OptimizerSettings", "Plan", "TransferPlan"]
+__all__ = ["DistillationPlan", "InitialBackbone", "LoopSettings", "OptimizerSettings", "Plan", "TransferPlan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +142,43 @@ class InitialBackbone:
     views: int = 1
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DistillationPlan:
+    """Decisions on who teaches a student beside the labels, and how.
+
+    Attributes:
+        teachers: whose mean probability teaches; one where hints do.
+        loss: a key of `hubel.training.distillation.losses.DISTILLATION_LOSSES`.
+        weight: share of the loss that is the teacher's, 0 to 1.
+        temperature: of the softmax of both; 1 where the loss has none.
+        views: of each image; epoch e shows view e modulo this number.
+        online: answers are computed in the loop.
+        images: the training images, and after them those without labels.
+        unlabelled: number of the latter.
+        engine: that runs the teacher; "auto" for the fastest.
+    """
+
+    teachers: tuple[Teacher, ...]
+    loss: str
+    weight: float
+    temperature: float
+    views: int
+    online: bool
+    images: Images
+    unlabelled: int
+    engine: str
+
+    def settings(self) -> dict[str, Any]:
+        """Return the decisions as settings of a recipe."""
+        usual = DISTILLATION_LOSSES[self.loss]
+        return {
+            "distill_loss": self.loss,
+            "teacher_weight": self.weight,
+            **({} if usual.temperature is None else {"temperature": self.temperature}),
+            **({} if usual.maps else {"teacher_views": self.views}),
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that is decided before training.
@@ -164,6 +203,7 @@ class Plan:
         threads: of the computation.
         notes: what a person should know.
         module: the network as a user has built it; None for one of the catalogue.
+        distillation: what teaches the network beside the labels; None without a teacher.
     """
 
     recipe: Recipe
@@ -185,6 +225,7 @@ class Plan:
     threads: int
     notes: tuple[str, ...]
     module: nn.Module | None = field(default=None, repr=False)
+    distillation: DistillationPlan | None = None
 
     def create(self) -> nn.Module:
         """Build the network as training starts with it, but for pretrained weights; a copy of a user's own."""

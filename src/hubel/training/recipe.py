@@ -17,6 +17,7 @@ from hubel.core.ranges import check_range
 
 __all__ = [
     "DataSettings",
+    "DistillationSettings",
     "MachineSettings",
     "NetworkSettings",
     "OptimizationSettings",
@@ -234,6 +235,56 @@ class TransferSettings(_Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillationSettings(_Settings):
+    """Distillation: a trained model, the teacher, passes on what it has learned to the network, the student.
+
+    Attributes:
+        teacher: a model file, the folder of a run, an exported file, or the name of a network with pretrained weights;
+            several, with commas between them, teach by their mean probability. Their classes are matched by name.
+        distill_loss: the distance from the teacher: kd (Hinton's softened cross-entropy), dkd (its two parts
+            decoupled), dist (correlations), mse (of logits) or hint (of a middle map, as FitNets have it). Default: kd.
+        temperature: of the softmax of both in kd, dkd and dist. Default: 4; 1 for dist.
+        teacher_weight: share of the loss that is the teacher's; the labels have the rest. Default: 0.9 for kd and mse,
+            otherwise 0.5.
+        teacher_views: number of views of each image; epoch e shows view e modulo this number to student and teacher
+            alike. Default: 16, or one for each of fewer epochs; with online_teacher one for each epoch.
+        online_teacher: compute the teacher's answers in the loop, rather than once, before it, for the cache.
+        unlabelled: folder of more images, whose labels do not count: they teach through the teacher alone.
+    """
+
+    teacher: str | None = None
+    distill_loss: str | None = _choice(None, "kd", "dkd", "dist", "mse", "hint")
+    temperature: float | None = _number(None, 0.01, 1000)
+    teacher_weight: float | None = _number(None, 0, 1)
+    teacher_views: int | None = _number(None, 1, _MOST)
+    online_teacher: bool = False
+    unlabelled: str | None = None
+
+    def __post_init__(self) -> None:
+        teacher: Any = self.teacher
+        if isinstance(teacher, list | tuple):
+            object.__setattr__(self, "teacher", ",".join(map(str, teacher)))
+        super().__post_init__()
+        if self.teacher is not None:
+            object.__setattr__(self, "teacher", ",".join(map(_resolved, _teachers(self.teacher))))
+        if self.unlabelled is not None:
+            object.__setattr__(self, "unlabelled", _resolved(self.unlabelled))
+
+
+def _teachers(text: str) -> list[str]:
+    """Return the teachers that a text names: a path, or names and paths with commas between them."""
+    if user_path(text).exists():
+        return [text]
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _resolved(text: str) -> str:
+    """Return the whole path of a file or folder that is there; any other text as it is."""
+    path = user_path(text)
+    return str(path.resolve()) if path.exists() else text
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizationSettings(_Settings):
     """Loss, optimizer and schedule.
 
@@ -349,6 +400,7 @@ class Recipe:
         data: the images.
         network: the network.
         transfer: transfer learning.
+        distillation: learning from a teacher.
         optimization: loss, optimizer and schedule.
         machine: the computer.
 
@@ -363,6 +415,7 @@ class Recipe:
     data: DataSettings = DataSettings()
     network: NetworkSettings = NetworkSettings()
     transfer: TransferSettings = TransferSettings()
+    distillation: DistillationSettings = DistillationSettings()
     optimization: OptimizationSettings = OptimizationSettings()
     machine: MachineSettings = MachineSettings()
 
@@ -375,6 +428,7 @@ class Recipe:
         data: DataSettings | None = None,
         network: NetworkSettings | None = None,
         transfer: TransferSettings | None = None,
+        distillation: DistillationSettings | None = None,
         optimization: OptimizationSettings | None = None,
         machine: MachineSettings | None = None,
         **settings: Any,
@@ -383,6 +437,7 @@ class Recipe:
             "data": data or DataSettings(),
             "network": network or NetworkSettings(),
             "transfer": transfer or TransferSettings(),
+            "distillation": distillation or DistillationSettings(),
             "optimization": optimization or OptimizationSettings(),
             "machine": machine or MachineSettings(),
         }
@@ -485,6 +540,7 @@ _TABLES: dict[str, type[Any]] = {
     "data": DataSettings,
     "network": NetworkSettings,
     "transfer": TransferSettings,
+    "distillation": DistillationSettings,
     "optimization": OptimizationSettings,
     "machine": MachineSettings,
 }

@@ -38,6 +38,7 @@ from hubel.inference.threads import probe_threads
 from hubel.metrics.imbalance import balance_record
 from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
+from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
@@ -45,6 +46,15 @@ from hubel.nn.frozen_backbone import backbone_boundaries
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.task import Task
+from hubel.training.distillation.choose import (
+    check_distillation,
+    choose_distillation,
+    choose_teachers,
+    images_to_teach,
+    taught_by,
+    train_what_taught,
+    tuned_whole,
+)
 from hubel.training.freeze_policy import holds_norms, views_for
 from hubel.training.frozen_backbone import check_frozen_backbone
 from hubel.training.initial_weights import (
@@ -123,9 +133,14 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         initial = replace(initial, weights=None, options=needed)
     tuned = initial.weights is not None
     outputs = task.outputs(dataset)
-    loss = choose_loss(recipe.optimization, task, tuned=tuned)
-    splits, val_taught = _splits(recipe, dataset, task, initial)
-    taught = Taught.of(dataset.digests(splits.train))
+    loss = choose_loss(recipe.optimization, task, tuned=tuned and recipe.distillation.teacher is None)
+    check_distillation(recipe, task, loss.name, learns=not isinstance(variant.layout, NeighboursLayout))
+    teachers = choose_teachers(recipe, outputs)
+    splits, val_taught = _splits(recipe, dataset, task, initial, taught_by(teachers))
+    shown = images_to_teach(recipe, dataset, splits)
+    taught = Taught.of(shown.dataset.digests(shown.rows))
+    for known in (initial.taught, taught_by(teachers)):
+        taught = taught if known is None else taught | known
     preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, task=task)
     if module is not None:
         preprocess = own_preprocess(module, preprocess)
@@ -145,7 +160,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
             "shares": [recipe.data.val_share, recipe.data.test_share],
             "measured": splits.measured_name,
             "val_taught": val_taught,
-            "taught": (taught | initial.taught if initial.taught else taught).to_json(),
+            "taught": taught.to_json(),
+            **({"teachers": [teacher.record() for teacher in teachers]} if teachers else {}),
+            **({"unlabelled": shown.record()} if shown.unlabelled else {}),
             **({"images": recipe.data.images} if recipe.data.images else {}),
             **({"void": recipe.data.void} if recipe.data.void is not None else {}),
             **initial.provenance,
@@ -163,7 +180,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         check_outputs(network, preprocess, len(outputs))
         module = network
     transfer = _transfer(recipe, card, network, initial.weights, len(splits.train), policy_name)
-    _check_train_sizes(recipe, variant, task, tuned=tuned)
+    _check_train_sizes(recipe, variant, task, tuned=tuned, taught=bool(teachers))
+    if teachers:
+        transfer = tuned_whole(transfer)
     if recipe.data.folds is not None:
         _check_folds(recipe.data.folds, recipe, card, network, tuned=tuned)
         everything = np.concatenate([splits.train, splits.val, splits.test])
@@ -189,9 +208,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
-    loop = choose_loop(recipe, task, policy, len(train.images), tuned=tuned)
+    loop = choose_loop(recipe, task, policy, len(shown.rows), tuned=tuned)
     if not tuned or not holds_norms(len(train.images)):
-        _check_smallest_batch(network, preprocess, len(train.images), loop.batch_size)
+        _check_smallest_batch(network, preprocess, len(shown.rows), loop.batch_size)
     # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
     if outputs and initial.preprocess is None:
         mean, std = train.images.colours()
@@ -207,6 +226,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
     card = task.finish_card(_with_parents(with_costs(card, recipe.optimization.costs), recipe, dataset, task), train)
     val = labelled(splits.val, cache) if len(splits.val) else None
     measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
+
+    distillation = choose_distillation(recipe, teachers, shown, train.images, loop, network, tuned=tuned)
 
     device = pick_device(recipe.machine.device or "auto")
     threads = recipe.machine.threads or probe_threads()
@@ -228,6 +249,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
             ema=optimizer.ema,
             weight_decay=optimizer.weight_decay,
             threads=threads,
+            **(distillation.settings() if distillation else {}),
             **({} if "loss" in task.unused else {"loss": loss.name, "label_smoothing": loss.label_smoothing}),
             **({} if "balance" in task.unused else {"balance": balance}),
         ),
@@ -246,8 +268,17 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         device=device,
         precision=pick_precision(recipe.machine.precision or "auto", device),
         threads=threads,
-        notes=(*recipe_notes(recipe), *dataset.index.notes(), *splits.notes, *initial.notes, *unequal, *busy),
+        notes=(
+            *recipe_notes(recipe),
+            *dataset.index.notes(),
+            *splits.notes,
+            *shown.notes,
+            *initial.notes,
+            *unequal,
+            *busy,
+        ),
         module=module,
+        distillation=distillation,
     )
 
 
@@ -343,10 +374,13 @@ def _with_parents(card: ModelCard, recipe: Recipe, dataset: Dataset, task: Task)
         raise
 
 
-def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights) -> tuple[Splits, bool]:
+def _splits(
+    recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights, taught: Taught | None
+) -> tuple[Splits, bool]:
     """Return the rows of each split, and whether validation images teach: in transfer learning, few of them do.
 
-    Those that the data itself sets aside do not, nor do those that have to measure the result.
+    Those that the data itself sets aside do not, nor do those that have to measure the result. What taught a teacher
+    neither measures nor selects.
     """
     splits = split(
         dataset.index,
@@ -357,6 +391,8 @@ def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeight
         stratify=task.stratify,
         taught=initial.taught,
     )
+    if taught is not None:
+        splits = train_what_taught(splits, dataset.index.digest, taught)
     if recipe.data.images is not None:
         splits = splits.with_fewer_to_train(recipe.data.images, dataset.index.label, seed=recipe.seed)
     own = (dataset.index.split[splits.val] == SPLITS.index("val")).any()
@@ -367,7 +403,7 @@ def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeight
     return replace(splits.with_val_in_train(), notes=(*splits.notes, note)), True
 
 
-def _check_train_sizes(recipe: Recipe, variant: Variant, task: Task, *, tuned: bool) -> None:
+def _check_train_sizes(recipe: Recipe, variant: Variant, task: Task, *, tuned: bool, taught: bool) -> None:
     """Refuse other sizes of training images where the network, or what is stored of it, has one size.
 
     Raises:
@@ -376,6 +412,8 @@ def _check_train_sizes(recipe: Recipe, variant: Variant, task: Task, *, tuned: b
     for size in recipe.data.train_size.split(",") if recipe.data.train_size else ():
         if variant.fixed_size or task.annotations:
             raise OptionError("the network takes images of one size: no --train-size")
+        if taught:
+            raise OptionError("the outputs of a teacher are stored for images of one size: no --train-size")
         if tuned and recipe.transfer.freeze != NONE:
             raise OptionError("maps of a frozen part are stored at one size: --train-size needs --freeze none")
         if min(parse_size(size)) < variant.smallest:

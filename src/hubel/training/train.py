@@ -20,6 +20,7 @@ from hubel.core.files import remove_leftovers, user_path
 from hubel.core.notes import Caution, cautions, marked, warnings_last
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, silence
+from hubel.core.shell import shell_command
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.folds import FoldsResult
@@ -186,8 +187,16 @@ def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
             "test": len(plan.splits.test),
         },
         "fingerprint": plan.card.provenance["fingerprint"],
+        **_taught_by(plan),
         "environment": {"python": platform.python_version(), "torch": torch.__version__},
     }
+
+
+def _taught_by(plan: Plan) -> dict[str, Any]:
+    """Return who teaches, and a digest of the images without labels; nothing without a teacher."""
+    if plan.distillation is None:
+        return {}
+    return {name: plan.card.provenance[name] for name in ("teachers", "unlabelled") if name in plan.card.provenance}
 
 
 def _path(name: str, value: Any) -> Path:
@@ -251,6 +260,10 @@ def plan_of_run(run: RunFolder, config: Mapping[str, Any], module: nn.Module | N
     plan = plan_training(config["data"], recipe, xo=xo, module=module)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
+    for name, value in _taught_by(plan).items():
+        if config.get(name) != value:
+            what = "the teacher has" if name == "teachers" else "the images without labels have"
+            raise CheckpointError(f"{what} changed since {run.path} began; start a new run")
     return plan
 
 
@@ -293,6 +306,8 @@ def _measured(
     folder.tell(measured.headline)
     for remark in measured.evaluation.remarks(measured.split):
         folder.tell(marked(remark))
+    if command := _beside_teacher(folder, plan):
+        folder.tell(f"beside its teacher: {command}")
     return dataclasses.replace(
         result,
         evaluation=measured.evaluation,
@@ -304,6 +319,17 @@ def _measured(
         advice=measured.advice,
         folds=folds,
     )
+
+
+def _beside_teacher(folder: RunFolder, plan: Plan) -> str:
+    """Return the command that compares a student with its teacher; "" where there is none that has the same classes."""
+    data = folder.config()["data"]
+    if plan.distillation is None or data is None:
+        return ""
+    teacher = plan.distillation.teachers[0]
+    if set(teacher.card.classes) != set(plan.card.classes):
+        return ""
+    return shell_command("hubel", "evaluate", teacher.name, data, "--beside", str(folder.path))
 
 
 def _notes(plan: Plan, trained: TrainedModel) -> list[str]:
