@@ -62,7 +62,7 @@ class ShiftNorm(nn.BatchNorm2d):
         self.weight.requires_grad_(False)
 
 
-class Scale(nn.Module):
+class Scaled(nn.Module):
     """Multiplies by a number."""
 
     def __init__(self, factor: float) -> None:
@@ -122,7 +122,7 @@ def build(layout: AirbenchLayout, shape: InputShape, num_classes: int) -> Airben
         )
         channels = width
     head = nn.Sequential(
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), Scale(layout.scale), nn.Linear(channels, num_classes, bias=False)
+        nn.AdaptiveMaxPool2d(1), nn.Flatten(), Scaled(layout.scale), nn.Linear(channels, num_classes, bias=False)
     )
     network = AirbenchNetwork(nn.Sequential(stem, nn.GELU()), stages, head)
     network.views = layout.views
