@@ -53,6 +53,7 @@ FAMILIES = (
     "mobilenet",
     "densenet",
     "efficientnet",
+    "convnext",
     "autoencoder",
     "vae",
     "gan",
