@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import hubel
 from hubel.core.errors import HubelError, OptionError
@@ -27,12 +28,13 @@ from hubel.training.distillation.choose import check_distillation
 from hubel.training.distillation.samples import TaughtImages
 from hubel.training.distillation.teach import student_of, teach
 from hubel.training.distillation.teacher import find_teachers, mean_answers
-from hubel.training.execute import _of_network, build_trainer
+from hubel.training.execute import _of_network, build_trainer, execute
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
 from hubel.weights.card import ModelCard
+from hubel.weights.create import create_model
 from hubel.weights.model_file import load_model, read_card, save_model
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -268,6 +270,23 @@ def test_hints_shape_the_middle_map(photos: Path, tmp_path: Path) -> None:
     assert torch.equal(before, student.regressor.weight)  # type: ignore[arg-type]
     network = plan.create()
     assert _of_network(network, student_of(plan, network).state_dict()).keys() == network.state_dict().keys()
+
+
+def test_a_pretrained_student_is_tuned_as_a_whole(photos: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {"depths": "1,1,1"}
+    network = create_model("resnet20", num_classes=10, options=options)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    recipe = {"model": "resnet20", "options": options, "weights": tmp_path / "weights.safetensors", "epochs": 1}
+    plan = plan_of(photos, teacher_file(tmp_path / "t.safetensors"), **recipe)
+    assert plan.transfer is not None
+    assert plan.transfer.boundaries == ("none",)
+    assert plan.loss.label_smoothing == 0, "soft targets are smooth as they are"
+    lines = list[str]()
+    done = execute(plan, tmp_path, on_epoch=lambda row: lines.append(f"{row['train_loss']:.3f}"))
+    assert len(lines) == 1
+    assert done.frozen == "none"
+    assert "teacher" in done.seconds
 
 
 def test_images_that_taught_the_teacher_do_not_measure_its_student(photos: Path, tmp_path: Path) -> None:
