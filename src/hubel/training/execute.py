@@ -31,6 +31,7 @@ from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.distillation.objective import TaughtObjective
 from hubel.training.distillation.teach import student_of, teach
+from hubel.training.first_layer import fit_first_layer
 from hubel.training.frozen_backbone import freeze_backbone
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.novelty import Unseen, add_novelty, unseen_by
@@ -153,6 +154,7 @@ def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None)
     if plan.backbone is not None:
         load_backbone(network, plan.backbone.name, plan.backbone.weights, card.preprocess)
     network = network.to(plan.device)
+    fit_first_layer(network, plan.train.images)
     if isinstance(network, DenseNetwork) and plan.backbone is not None and plan.backbone.freeze != NONE:
         return _train_above_backbone(plan, network, folder, on_epoch)
     if isinstance(network, Neighbours):
