@@ -25,7 +25,7 @@ from hubel.tasks.task import Task
 from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
 
-__all__ = ["InitialBackbone", "LoopSettings", "OptimizerSettings", "Plan", "TransferPlan"]
+__all__ = ["InitialBackbone", "LoopSettings", "OptimizerSettings", "Plan", "Sharding", "TransferPlan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,20 @@ class LoopSettings:
     def order(self, targets: NDArray[Any], epoch: int) -> NDArray[np.int64] | None:
         """Return the order of an epoch over images with these targets `(n,)`; None where each comes once, by seed."""
         return balanced_order(targets, self.seed, epoch) if self.sampling else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharding:
+    """How a batch is divided over processes.
+
+    Attributes:
+        shards: the weights have the same bits on any number of processes, each of which takes whole shards; one for
+            each process where the reduction is fast.
+        fast: gradients are averaged in the order that is fastest.
+    """
+
+    shards: int
+    fast: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +168,7 @@ class Plan:
         threads: of the computation.
         notes: what a person should know.
         module: the network as a user has built it; None for one of the catalogue.
+        sharding: how processes share a batch; None for a training in one process that nobody has asked to be exact.
     """
 
     recipe: Recipe
@@ -175,6 +190,7 @@ class Plan:
     threads: int
     notes: tuple[str, ...]
     module: nn.Module | None = field(default=None, repr=False)
+    sharding: Sharding | None = None
 
     def create(self) -> nn.Module:
         """Build the network as training starts with it, but for pretrained weights; a copy of a user's own."""
