@@ -309,7 +309,7 @@ def _share_rows(
     merged: dict[int, str] = {}
     for part in group.gather(len(told).to_bytes(8, "little") + told + content.getvalue()):
         size = 8 + int.from_bytes(part[:8], "little")
-        merged |= {row: reason for row, reason in json.loads(part[8:size])}
+        merged |= dict(json.loads(part[8:size]))
         with np.load(io.BytesIO(part[size:]), allow_pickle=False) as found:
             for name, values in columns.items():
                 values[found["rows"]] = found[name]

@@ -283,7 +283,6 @@ def _open_loop(
     on_epoch: OnEpoch | None,
 ) -> Loop:
     """Return the loop over a network, at the newest checkpoint of the run if there is one."""
-
     first = current_group().first
 
     def tell(row: dict[str, float]) -> None:

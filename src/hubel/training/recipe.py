@@ -275,8 +275,6 @@ class MachineSettings(_Settings):
             number of processes.
         timeout: seconds after which a process that does not move is ended, and training starts again from the last
             checkpoint.
-        launcher: what starts the processes: torch, on this machine, or ray, on a Ray cluster.
-        workers: processes on the Ray cluster. Default: as many as it has GPUs, or machines.
     """
 
     device: str | None = None
@@ -288,8 +286,6 @@ class MachineSettings(_Settings):
     shards: int | None = _number(None, 1, _MOST)
     fast_reduce: bool = False
     timeout: float = _number(60.0, 2, 86_400)
-    launcher: str = _choice("torch", "torch", "ray")
-    workers: int | None = _number(None, 1, _MOST)
 
     def __post_init__(self) -> None:
         number: Any = self.processes  # 4, "4", "auto" or "none"

@@ -421,9 +421,9 @@ def _check_smallest_batch(
         copy.deepcopy(network).train()(blank_input(preprocess, device_of(network)))
     except ValueError:
         raise OptionError(
-            f"{counted(images, 'image')} in batches of {batch_size}{f' and {shards} shards' if shards > 1 else ''} make "
-            "a step of one image, whose smallest maps have one pixel: nothing that a batch norm could normalise; choose "
-            f"another --batch-size, {'fewer --shards, ' if shards > 1 else ''}or a larger --size"
+            f"{counted(images, 'image')} in batches of {batch_size}{f' and {shards} shards' if shards > 1 else ''} "
+            "make a step of one image, whose smallest maps have one pixel: nothing that a batch norm could normalise; "
+            f"choose another --batch-size, {'fewer --shards, ' if shards > 1 else ''}or a larger --size"
         ) from None
 
 

@@ -151,7 +151,7 @@ class FlatStep:
         flags.copy_(marks)
 
     def read(self, flat: Tensor) -> None:
-        """Put the sum of all shards into the parameters' `grad` and into the buffers; `grad` is a part of the vector."""
+        """Put the sum of all shards into the `grad` of parameters, which are parts of the vector, and into buffers."""
         _, others, means, images, flags = torch.split(flat[: self.size], self._sections)
         for parameter, view, shards in zip(self.parameters, self.views(flat), flags.tolist(), strict=True):
             parameter.grad = view if shards else None

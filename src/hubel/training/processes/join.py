@@ -1,7 +1,7 @@
 """Join the group of processes that a launcher has started: torchrun, or `hubel train --processes`.
 
 A launcher gives each process its rank, the number of all, and the address of the group's store, in environment
-variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT): torchrun, Kubeflow, SkyPilot and Ray set the same ones.
+variables (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT); torchrun, Kubeflow and Ray set the same ones.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def joined(machine: MachineSettings) -> Iterator[Group]:
         raise OptionError(f"RANK is a number from 0 to WORLD_SIZE - 1 = {world - 1}, not {rank}")
     store = _store(rank, timeout)
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    watch = Watch(PrefixStore(f"hubel/{attempt}/watch", _clone(store)), rank, world, timeout)
+    watch = Watch(PrefixStore(f"hubel/{attempt}/watch", _connect(False, timeout)), rank, world, timeout)
     try:
         with _processes(PrefixStore(f"hubel/{attempt}/group", store), rank, world, machine) as ranks:
             _check_versions(ranks)
@@ -147,19 +147,21 @@ def _store(rank: int, timeout: float) -> TCPStore:
     Raises:
         OptionError: nobody answers.
     """
-    host, port = os.environ["MASTER_ADDR"], _number("MASTER_PORT")
     held = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and rank == 0
     try:
-        store = TCPStore(host, port, is_master=held, timeout=timedelta(seconds=timeout), wait_for_workers=False)
+        store = _connect(held, timeout)
     except (RuntimeError, ValueError) as error:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         reason = "is it taken?" if held else f"nobody has answered for {timeout:.0f} s"
-        raise OptionError(f"{host}:{port} (MASTER_ADDR, MASTER_PORT): {reason} ({_last(error)})") from None
+        raise OptionError(f"{place} (MASTER_ADDR, MASTER_PORT): {reason} ({_last(error)})") from None
     _STORE[:] = [PrefixStore("hubel", store)]
     return store
 
 
-def _clone(store: TCPStore) -> Store:
-    return TCPStore(store.host, store.port, is_master=False, timeout=store.timeout, wait_for_workers=False)
+def _connect(held: bool, timeout: float) -> TCPStore:
+    """Return a connection to the store; the store itself where it is `held` here."""
+    host, port = os.environ["MASTER_ADDR"], _number("MASTER_PORT")
+    return TCPStore(host, port, is_master=held, timeout=timedelta(seconds=timeout), wait_for_workers=False)
 
 
 @contextmanager

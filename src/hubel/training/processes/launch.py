@@ -53,8 +53,6 @@ def is_launched(machine: MachineSettings) -> bool:
     """Return whether other processes are to be started for a training, rather than train in this one."""
     if is_started() or isinstance(current_group(), Ranks):
         return False
-    if machine.launcher == "ray" or machine.workers is not None:
-        return True
     return machine.processes != "none" and _number(machine) > 1
 
 
@@ -102,17 +100,13 @@ def launch_training(
             "xo": None if xo is None else dataclasses.asdict(xo),
         }
         write_json(job / JOB_FILE, request)
-        machine = _machine(recipe, out)
-        if machine.launcher == "ray" or machine.workers is not None:
-            from hubel.training.processes.ray_launch import run_on_ray
-
-            stopped_by = run_on_ray(job, machine)
-        else:
-            with resting(), _own_signals():
-                stopped_by = _run(job, _number(machine))
+        with resting(), _own_signals():
+            stopped_by = _run(job, _number(_machine(recipe, out)))
         if (error := _mistake(job)) is not None:
             raise error
         folder = run_of_job(job)
+        if folder is None and stopped_by:
+            raise KeyboardInterrupt
         if folder is None:
             raise HubelError("no process has begun the run; what they printed above says why")
         told = job / RESULT_FILE
@@ -165,7 +159,9 @@ def _start(job: Path, number: int) -> None:
     """Start the processes, and wait for their end."""
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what is to be said, hubel says
+    for name in list(logging.root.manager.loggerDict):  # each has its own level; what is to be said, hubel says
+        if name.startswith("torch.distributed.elastic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,

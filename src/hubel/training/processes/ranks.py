@@ -1,8 +1,8 @@
 """The ranks of a training: how they exchange what they know, and how they add gradients, with the same bits always.
 
 Sums travel as an all-to-all and an all-gather: each rank gets one piece of every subtree's sum, adds the pieces in the
-order of the tree, and hands its piece of the whole to all. That is as much traffic as a ring all-reduce has, whose order
-of additions depends on the number of ranks.
+order of the tree, and hands its piece of the whole to all. That is as much traffic as a ring all-reduce has, whose
+order of additions depends on the number of ranks.
 """
 
 from __future__ import annotations

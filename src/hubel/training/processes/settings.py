@@ -47,8 +47,9 @@ def choose_sharding(wanted: MachineSettings, batch_size: int) -> Sharding | None
             shards //= 2
     if group.world > shards:
         raise OptionError(
-            f"{group.world} processes, but a batch of {batch_size} is divided into {counted(shards, 'shard')}, and each "
-            f"process takes one at least: use {shards} processes at most, --shards {group.world}, or a larger --batch-size"
+            f"{group.world} processes, but a batch of {batch_size} is divided into {counted(shards, 'shard')}, and "
+            f"each process takes one at least: use {shards} processes at most, --shards {group.world}, or a larger "
+            "--batch-size"
         )
     return Sharding(shards=shards)
 
@@ -69,8 +70,8 @@ def sharing_sentence(sharding: Sharding, threads: int) -> str:
     if sharding.fast:
         return f"{who}, {each}; fast reduction: the last bits of the weights depend on the number of processes"
     return (
-        f"{who}, {each}; exact reduction: a batch is {counted(sharding.shards, 'shard')}, and the weights have the same "
-        "bits on any number of processes"
+        f"{who}, {each}; exact reduction: a batch is {counted(sharding.shards, 'shard')}, and the weights have the "
+        "same bits on any number of processes"
     )
 
 

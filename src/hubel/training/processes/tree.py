@@ -1,9 +1,8 @@
 """One fixed binary tree over the shards of a batch, along which everything is summed.
 
 Floating-point addition is not associative, so that a sum has the same bits on any number of processes only if it is
-the same tree of additions. The leaves are the shards; a node of level l and index i adds up those from `i * 2**l` on, as
-far as they exist. A process adds the whole subtrees that it owns; the rest of the tree, which is small, everybody adds
-alike.
+the same tree of additions. The leaves are the shards; a node of level l and index i adds up those from `i * 2**l` on,
+as far as they exist. A process adds the whole subtrees that it owns; the rest of the tree everybody adds alike.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -39,6 +40,8 @@ def main() -> int:
     except HubelError as error:
         write_json(folder / ERROR_FILE, {"kind": type(error).__name__, "message": str(error)})
         return MISTAKE
+    except KeyboardInterrupt:  # while the images are indexed, say
+        return _SIGNALLED + signal.SIGINT
     if result.rank == 0:
         told = {name: getattr(result, name) for name in _TOLD}
         write_json(folder / RESULT_FILE, {**told, "seconds": dict(result.seconds)})
