@@ -251,7 +251,8 @@ def _machine_of(run: RunFolder) -> MachineSettings:
     Raises:
         CheckpointError: this is no folder of a run.
     """
-    return _request(run, run.config())[0].machine
+    config = run.config()
+    return MachineSettings() if config["data"] is None else _request(run, config)[0].machine
 
 
 def _resume(run: RunFolder, module: nn.Module | None, started: float) -> RunResult:
