@@ -282,7 +282,7 @@ def albumentations() -> Any:
 
 def draw_figure(file: Path) -> None:
     """The photo, then a part of it enlarged: after one sampling, after six, and the truth."""
-    from hubel.plots.png import save_figure
+    from hubel.plots.figure_files import save_figure
     from hubel.plots.style import INK, MUTED, canvas, finish
 
     (found,) = (PHOTOS.parent / "clothing").glob(f"*/*/{FIGURE_PHOTO}*.jpg")  # which may be passed on: CC0

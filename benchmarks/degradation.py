@@ -22,7 +22,7 @@ from hubel.core.files import write_atomic
 from hubel.core.random import permutation
 from hubel.data.decode import decode
 from hubel.data.sources import ArraySource
-from hubel.plots.png import to_png
+from hubel.plots.figure_files import to_png
 from hubel.plots.style import BLUE, ORANGE, canvas, finish, heading, style_axes
 
 CIFAR = Path(__file__).parents[2] / "shared" / "data" / "cifar10"

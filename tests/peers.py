@@ -17,6 +17,7 @@ __all__ = [
     "efficientnet_lite_pytorch",
     "efficientnet_pytorch",
     "mapie_classification",
+    "open_clip",
     "pycocotools",
     "pytorch_grad_cam",
     "timm",
@@ -49,6 +50,12 @@ def efficientnet_lite_pytorch() -> Any:
 def efficientnet_pytorch() -> Any:
     """The EfficientNet of lukemelas."""
     return _peer("efficientnet_pytorch")
+
+
+def open_clip() -> Any:
+    """OpenCLIP: its models, and the tokenizer with the byte pairs of the paper."""
+    timm()  # which it imports
+    return _peer("open_clip", "open_clip.factory", "open_clip.tokenizer")
 
 
 def pycocotools() -> Any:

@@ -48,7 +48,9 @@ def test_the_small_installation_is_tested_and_has_no_torch() -> None:
     assert small | names(extras["train"]) <= tested
     assert {"numpy", "onnxruntime", "uvicorn"} <= small
     assert not small & (names(extras["train"]) | {"torch", "torchvision", "nncf"})
-    assert "hubel[train]" in extras["test"]
+    assert "hubel[search]" in extras["test"]
+    assert "hubel[similar]" in extras["search"]
+    assert "hubel[train]" in extras["similar"]
 
 
 def test_the_extra_and_the_modules_that_its_absence_is_said_of_agree() -> None:

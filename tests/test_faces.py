@@ -16,8 +16,8 @@ import pytest
 import hubel
 
 ROOT = Path(__file__).parents[1]
-ROOMS = """analysis audit data evaluation explain export features inference metrics models studio tasks teach training
-weights"""
+ROOMS = """analysis audit data evaluation explain export features inference metrics models retrieval studio tasks teach
+training weights"""
 FACES = ["hubel", *(f"hubel.{room}" for room in ROOMS.split())]
 NAMES = [(face, name) for face in FACES for name in importlib.import_module(face).__all__]
 HEAVY = {"torch", "numpy", "PIL", "cv2", "scipy", "sklearn", "matplotlib", "onnxruntime"}

@@ -51,6 +51,9 @@ COMMAND_LINES = {
     "train digits --quickly": "train has no option --quickly; see hubel train --help",
     "train digits --size": "--size needs a value; see hubel train --help",
     "train digits more": "train takes no argument 'more'; see hubel train --help",
+    "train digits --recipe resnet-cifr": "no recipe is called 'resnet-cifr'; did you mean resnet-cifar?",
+    "train digits --recipe no.toml": "--recipe no.toml: no such file; expected settings ",
+    "train digits --recipe resnet-cifar --config no.json": "--config and --recipe both bring settings; give one",
     "train digits --config": "--config needs a value; see hubel train --help",
     "train digits --config no.json": "--config no.json: no such file; expected settings "
     "in TOML, or the config.json of a run",

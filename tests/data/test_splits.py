@@ -218,10 +218,18 @@ def test_nothing_to_train_on() -> None:
         split(made(["a", "b"] * 2, own=["test"] * 4))
 
 
-@pytest.mark.parametrize(("val", "test"), [(0, 0.2), (1, 0.2), (0.1, 1), (0.1, -0.1), (float("nan"), 0.1)])
+@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.2), (1, 0.2), (0.1, 1), (0.1, -0.1), (float("nan"), 0.1)])
 def test_shares_out_of_range(val: float, test: float) -> None:
     with pytest.raises(OptionError, match="are shares of the images"):
         split(made(["a", "a"]), val=val, test=test)
+
+
+def test_no_image_validates_where_the_share_is_zero() -> None:
+    splits = split(made(["a", "b"] * 6), val=0, test=0.25)
+    assert (len(splits.train), len(splits.val), len(splits.test)) == (8, 0, 4)
+    assert NO_VAL in splits.notes
+    with pytest.raises(DataError, match="nothing would measure the result"):
+        split(made(["a", "b"] * 6), val=0, test=0)
 
 
 def test_combinations_of_labels_that_occur_once() -> None:

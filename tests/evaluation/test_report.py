@@ -11,7 +11,7 @@ from hubel.metrics.classification import measure_classification, measure_multila
 from hubel.metrics.figures import confusion_matrix
 from hubel.metrics.reconstruction import ReconstructionMetrics
 from hubel.metrics.report_items import FileGroup
-from hubel.plots.png import to_png
+from hubel.plots.figure_files import to_png
 from hubel.tasks.classify_evaluation import ClassificationEvaluation
 from hubel.tasks.multi_label import MultiLabelEvaluation
 from hubel.tasks.reconstruct import ReconstructionEvaluation

@@ -15,8 +15,8 @@ from hubel.metrics import figures
 from hubel.metrics.classification import measure_classification, measure_multilabel
 from hubel.metrics.reconstruction import draw_reconstructions
 from hubel.plots.contact_sheet import contact_sheet
+from hubel.plots.figure_files import save_figure, to_png
 from hubel.plots.learning_curves import learning_curves
-from hubel.plots.png import save_figure, to_png
 from hubel.plots.style import MISSING, class_labels, drawable, ems
 
 AWKWARD = [
@@ -223,7 +223,8 @@ def test_nothing_heavy_loads_before_it_is_needed():
 
 def test_pyplot_stays_out():
     code = (
-        "import sys; from hubel.plots.png import to_png; from hubel.plots.learning_curves import learning_curves;"
+        "import sys; from hubel.plots.figure_files import to_png;"
+        "from hubel.plots.learning_curves import learning_curves;"
         "to_png(learning_curves([{'val_loss': 1.0}]));"
         "print('matplotlib.pyplot' in sys.modules)"
     )

@@ -25,6 +25,8 @@ from hubel.data.preprocess import Preprocess
 from hubel.export.onnx_graph import check_parity, onnx_network
 from hubel.models import measure_stack, read_stack
 from hubel.models.catalogue import build_model
+from hubel.models.stack import _MODULES
+from hubel.models.stack_cost import COSTS
 from hubel.models.stack_table import KINDS, is_stack_file, read_stack_file
 from hubel.training.resolve import plan_training
 from hubel.weights import ModelCard, load_model, save_model
@@ -47,6 +49,11 @@ kind = "flatten"
 [[layers]]
 kind = "dense"
 """
+
+
+def test_every_kind_has_its_cost_and_its_module() -> None:
+    assert {kind for kind, one in KINDS.items() if not one.nested} == set(COSTS)
+    assert set(_MODULES) == set(KINDS)
 
 
 def layer(kind: str, **values: Any) -> dict[str, Any]:

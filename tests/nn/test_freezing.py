@@ -22,6 +22,7 @@ from hubel.tasks.losses import LossSettings
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.optimizer import make_optimizer, tensors
 from hubel.training.plan import LoopSettings, OptimizerSettings
+from hubel.training.schedule import Schedule
 from hubel.training.trainer import Trainer
 
 CLASSES = 4
@@ -30,7 +31,7 @@ SMALL = {"resnet20": (16, 3), "nin_cifar10": (16, 3), "densenet_bc_100": (16, 3)
 SMALL |= {"efficientnet_lite0": (32, 7), "googlenet_bn_tv": (32, 3), "mobilenet_v3_small": (32, 5)}
 BATCH_NORMS = ("running_mean", "running_var", "num_batches_tracked")
 ADAMW = OptimizerSettings(name="adamw", lr=0.01)
-LOOP = LoopSettings(epochs=2, batch_size=4, policy=POLICIES["none"], schedule="constant", warmup=0.0)
+LOOP = LoopSettings(epochs=2, batch_size=4, policy=POLICIES["none"], schedule=Schedule(name="constant", warmup=0.0))
 
 
 @pytest.fixture(autouse=True)

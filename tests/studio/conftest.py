@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hubel.inference.classifier import Classifier
+from hubel.studio.course.server import running_course
 from hubel.studio.server import running_server
 from hubel.studio.settings import ServerSettings
 
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from browser import CHROMIUM, Browser, browser
 from colours import Client, Colours
+from served_lesson import LessonPage
 
 Start = Callable[..., Client]
 
@@ -58,3 +60,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browser(tmp_path_factory.mktemp("profile")) as page:
         yield page
         assert page.said == []
+
+
+@pytest.fixture(scope="module")
+def served(page: Browser) -> Iterator[LessonPage]:
+    """Lessons as `hubel learn` serves them."""
+    with running_course(ServerSettings(port=0)) as address:
+        yield LessonPage(page, address)

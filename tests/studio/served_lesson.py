@@ -1,4 +1,4 @@
-"""A page of the course in a browser: its parts by their `data-id`, used as a reader with a keyboard uses them."""
+"""A served page of the course in a browser: its parts by their `data-id`, used with a keyboard."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ _CODES = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowUp": 38, "ArrowDown": 40, " "
 
 
 class LessonPage:
-    """A tab that shows lessons from an address such as `http://127.0.0.1:8000`, or from a folder of files."""
+    """A tab that shows lessons from an address such as `http://127.0.0.1:8000`."""
 
     def __init__(self, tab: Browser, address: str) -> None:
         self.tab, self.address = tab, address
 
     def open(self, lesson: str, lang: str = "en", width: int = 1280, *, dark: bool = False) -> None:
-        """Open a lesson, or the list of lessons for "", and wait until it is drawn."""
+        """Open a lesson, or the list of lessons for "", and wait until it is drawn with its numbers."""
         self.tab.said.clear()
         self.tab.open(f"{self.address}/learn/{lesson}?lang={lang}", width, dark=dark)
-        self.tab.wait("document.querySelector('#app h1') !== null")
+        self.tab.wait("document.querySelector('section.step, ol.lessons') !== null", 60)
+        assert self.tab.run("document.documentElement.lang") == lang
+        assert self.tab.run("document.documentElement.scrollWidth") <= width, "the page is wider than the window"
 
     def one(self, name: str, inside: str = "") -> str:
         """Return the script that finds a part, or an element inside it."""
@@ -45,18 +47,31 @@ class LessonPage:
         )
         return read
 
+    def column(self, name: str, number: int) -> list[str]:
+        """Return the cells of a table's column."""
+        rows = f"[...{self.one(name)}.querySelectorAll('tbody tr')]"
+        cells: list[str] = self.tab.run(f"{rows}.map(row => row.children[{number}].innerText.trim())")
+        return cells
+
+    def numbers(self, name: str, inside: str) -> list[float]:
+        """Return the numbers of elements inside a part."""
+        found = f"[...{self.one(name)}.querySelectorAll({json.dumps(inside)})]"
+        numbers: list[float] = self.tab.run(f"{found}.map(one => Number(one.dataset.value))")
+        return numbers
+
     def focus(self, name: str, inside: str = "") -> None:
         """Give the focus to a part, or an element inside it."""
         self.tab.run(f"{self.one(name, inside)}.focus()")
 
-    def press(self, key: str, times: int = 1) -> None:
-        """Press a key."""
+    def press(self, key: str, times: int = 1, *, settle: bool = True) -> None:
+        """Press a key, and wait until what it did is drawn."""
         for _ in range(times):
             for kind in ("keyDown", "keyUp"):
                 text = {" ": " ", "Enter": "\r"}.get(key) if kind == "keyDown" else None
                 more: dict[str, Any] = {"text": text} if text else {}
                 self.tab.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=_CODES[key], **more)
-        self.settle()
+        if settle:
+            self.settle()
 
     def click(self, name: str) -> None:
         """Press the space bar on a button."""
@@ -68,9 +83,22 @@ class LessonPage:
         self.focus(name, f'input[value="{value}"]')
         self.press(" ")
 
-    def type(self, name: str, text: str, number: int = 0) -> None:
-        """Write into an input of a grid."""
+    def slide(self, name: str, steps: int) -> None:
+        """Move a slider to the right, or back by a negative number of steps."""
+        self.focus(name, "input")
+        self.press("ArrowRight" if steps > 0 else "ArrowLeft", abs(steps))
+
+    def toggle(self, name: str, number: int = 0) -> None:
+        """Press the space bar on a switch, or on one of several choices by its number."""
         self.tab.run(f"{self.one(name)}.querySelectorAll('input')[{number}].focus()")
+        self.press(" ")
+
+    def type(self, name: str, text: str, number: int = 0) -> None:
+        """Write into an input, or into one of a grid, in place of what stands there."""
+        selector = json.dumps(f'[data-id="{name}"] input, input[data-id="{name}"]')
+        self.tab.run(
+            f"(field => {{ field.focus(); field.select(); }})(document.querySelectorAll({selector})[{number}])"
+        )
         self.tab.call("Input.insertText", text=text)
         self.settle()
 

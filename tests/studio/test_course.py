@@ -20,6 +20,7 @@ from hubel.studio.course.server import running_course
 from hubel.studio.settings import ServerSettings
 from hubel.teach.course.catalogue import LESSONS
 from hubel.teach.course.lesson import Lesson
+from hubel.teach.course.page import lesson_numbers
 
 ROOT = Path(__file__).parents[2]
 Answer = tuple[int, dict[str, str], bytes]
@@ -48,8 +49,9 @@ class Gate:
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
     lesson = Lesson(name="gate", data=dict, live={"wait": gate.wait, "refuse": gate.refuse})
-    found = app.find_lesson
+    found, check = app.find_lesson, app.check_lesson
     monkeypatch.setattr(app, "find_lesson", lambda name: lesson if name == "gate" else found(name))
+    monkeypatch.setattr(app, "check_lesson", lambda name: None if name == "gate" else check(name))
     return gate
 
 
@@ -86,8 +88,12 @@ def test_pages_and_guards(port: int) -> None:
     assert ask(port, "GET", "/favicon.ico")[0] == 204
     assert ask(port, "GET", "/learn/", Host="evil.example")[0] == 421
     assert ask(port, "POST", "/v1/lessons/xo/train", "{}", Origin="https://evil.example")[0] == 403
+    status, headers, body = ask(port, "GET", "/v1/lessons/sizes/numbers")
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert json.loads(body) == lesson_numbers("sizes")
     for method, path, code in (
         ("GET", "/learn/ox", "no_such_lesson"),
+        ("GET", "/v1/lessons/ox/numbers", "no_such_lesson"),
         ("GET", "/nothing", "not_found"),
         ("GET", "/v1/lessons/xo/train", "wrong_method"),
         ("POST", "/v1/lessons/xo/nothing", "no_such_action"),

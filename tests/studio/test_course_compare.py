@@ -10,10 +10,9 @@ from browser import Browser
 from lesson_page import at, becomes, choose, keys, open_exported, press, set_input, value, values
 from scipy.ndimage import shift
 from scipy.spatial.distance import cdist
+from served_lesson import LessonPage
 from sklearn.datasets import load_digits
 
-from hubel.studio.course.server import running_course
-from hubel.studio.settings import ServerSettings
 from hubel.teach.course.digit_pictures import digit_pictures
 from hubel.teach.course.lesson import lesson_data
 from hubel.teach.course.lessons.compare.lesson import LESSON
@@ -91,21 +90,21 @@ def test_page(page: Browser, tmp_path: Path, lang: str) -> None:
 
 
 @pytest.mark.slow
-def test_live(page: Browser) -> None:
-    with running_course(ServerSettings(port=0), "en") as url:
-        page.open(f"{url}/learn/compare", 1280)
-        page.wait(f"{at('cost-live-start')} !== null")
-        press(page, "cost-live-start")
-        page.wait(f"{at('cost-slope')} !== null", 60)
-        assert value(page, "cost-slope") > 10
-        press(page, "fall-live-start")
-        page.wait(f"{at('upside_down-cnn')} !== null && {at('fall-live')}.dataset.value === 'idle'", 120)
-        assert value(page, "as_is-cnn") > 0.94
-        assert value(page, "right2-cnn") > 0.7 > 0.2 > value(page, "right2-linear")
-        # The page runs the network that the server has trained: it is right as often as measured there.
-        right = 0
-        for index in range(40):
-            right += value(page, "answer-cnn") == TEST.labels[index]
-            press(page, "fall-picture-next")
-            page.wait(f"{at('fall-picture-number')}.dataset.value === '{index + 1}'")
-        assert right >= 36
+def test_live(served: LessonPage) -> None:
+    served.open("compare")
+    page = served.tab
+    page.wait(f"{at('cost-live-start')} !== null")
+    press(page, "cost-live-start")
+    page.wait(f"{at('cost-slope')} !== null", 60)
+    assert value(page, "cost-slope") > 10
+    press(page, "fall-live-start")
+    page.wait(f"{at('upside_down-cnn')} !== null && {at('fall-live')}.dataset.value === 'idle'", 120)
+    assert value(page, "as_is-cnn") > 0.94
+    assert value(page, "right2-cnn") > 0.7 > 0.2 > value(page, "right2-linear")
+    # The page runs the network that the server has trained: it is right as often as measured there.
+    right = 0
+    for index in range(40):
+        right += value(page, "answer-cnn") == TEST.labels[index]
+        press(page, "fall-picture-next")
+        page.wait(f"{at('fall-picture-number')}.dataset.value === '{index + 1}'")
+    assert right >= 36

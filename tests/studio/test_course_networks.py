@@ -11,12 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, Browser, browser
+from browser import Browser
 from lesson_page import becomes as shows
 from lesson_page import choose, open_exported, set_input, value, values
-
-from hubel.studio.course.server import running_course
-from hubel.studio.settings import ServerSettings
+from served_lesson import LessonPage
 
 Open = Callable[[str, str], Browser]
 becomes = partial(shows, rtol=1e-9)
@@ -128,20 +126,18 @@ def test_modules(open_lesson: Open, lang: str) -> None:
 
 
 @pytest.mark.slow
-def test_live_gradients_and_degradation(tmp_path: Path) -> None:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with running_course(ServerSettings(port=0)) as address, browser(tmp_path) as page:
-        page.open(f"{address}/learn/residual?lang=en", 1280)
-        page.wait("document.querySelectorAll('[data-id=gradients-start]').length === 1", 60)
-        page.run("document.querySelector('[data-id=gradients-start]').click()")
-        page.wait("document.querySelectorAll('[data-id=training-norms] .series').length === 2", 60)
-        page.run("document.querySelector('[data-id=gradients-stop]').click()")
-        page.wait("document.querySelector('[data-id=gradients]').dataset.value === 'idle'")
-        page.wait("(document.querySelector('[data-id=degradation-start]').click(), true)")
-        page.wait("document.querySelectorAll('[data-id=gap-plain]').length === 1", 120)
-        page.wait("document.querySelector('[data-id=degradation]').dataset.value === 'idle'", 500)
-        assert page.run("document.querySelectorAll('.problem').length") == 0
-        assert value(page, "gap-plain") > 15
-        assert value(page, "gap-residual") < 2
-        assert page.said == []
+def test_live_gradients_and_degradation(served: LessonPage) -> None:
+    served.open("residual")
+    page = served.tab
+    page.wait("document.querySelectorAll('[data-id=gradients-start]').length === 1", 60)
+    page.run("document.querySelector('[data-id=gradients-start]').click()")
+    page.wait("document.querySelectorAll('[data-id=training-norms] .series').length === 2", 60)
+    page.run("document.querySelector('[data-id=gradients-stop]').click()")
+    page.wait("document.querySelector('[data-id=gradients]').dataset.value === 'idle'")
+    page.wait("(document.querySelector('[data-id=degradation-start]').click(), true)")
+    page.wait("document.querySelectorAll('[data-id=gap-plain]').length === 1", 120)
+    page.wait("document.querySelector('[data-id=degradation]').dataset.value === 'idle'", 500)
+    assert page.run("document.querySelectorAll('.problem').length") == 0
+    assert value(page, "gap-plain") > 15
+    assert value(page, "gap-residual") < 2
+    assert page.said == []

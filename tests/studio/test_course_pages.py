@@ -2,204 +2,190 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import re
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, Browser, browser
 from served_lesson import AXE, LessonPage
 
-from hubel.studio.course.server import running_course
-from hubel.studio.settings import ServerSettings
 from hubel.teach.course.catalogue import LESSONS
 from hubel.teach.course.lessons.xo.network import Weights, moved, trace_forward
 from hubel.teach.course.lessons.xo.training import chosen_weights, references
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 NEEDS_AXE = pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: npm ci in web/")
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running_course(ServerSettings(port=0)) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
-
-
-@pytest.fixture
-def page(tab: Browser, address: str) -> LessonPage:
-    return LessonPage(tab, address)
-
-
-def test_the_list_leads_to_the_lessons(page: LessonPage) -> None:
-    page.open("", width=390)
-    links = page.tab.run("[...document.querySelectorAll('.lessons a')].map(a => a.getAttribute('href'))")
+def test_the_list_leads_to_the_lessons(served: LessonPage) -> None:
+    served.open("", width=390)
+    links = served.tab.run("[...document.querySelectorAll('.lessons a')].map(a => a.getAttribute('href'))")
     assert links == [f"/learn/{name}" for name in LESSONS]
-    page.click("language")
-    assert page.tab.run("document.documentElement.lang") == "ko"
-    page.click("theme")
-    assert page.tab.run("document.documentElement.dataset.theme") == "dark"
-    page.focus(f"lesson-{LESSONS[0]}")
-    page.press("Enter")
-    page.tab.wait(f"location.pathname === '/learn/{LESSONS[0]}' && document.querySelector('h1') !== null")
-    assert page.tab.said == []
+    served.click("language")
+    assert served.tab.run("document.documentElement.lang") == "ko"
+    served.click("theme")
+    assert served.tab.run("document.documentElement.dataset.theme") == "dark"
+    served.focus(f"lesson-{LESSONS[0]}")
+    served.press("Enter")
+    served.tab.wait(f"location.pathname === '/learn/{LESSONS[0]}' && document.querySelector('h1') !== null")
+    assert served.tab.said == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "ko"])
 @pytest.mark.parametrize("lesson", ["", *LESSONS])
-def test_every_page_is_whole(page: LessonPage, lesson: str, lang: str) -> None:
+def test_every_page_is_whole(served: LessonPage, lesson: str, lang: str) -> None:
     for width in (1280, 390):
-        page.open(lesson, lang, width)
-        page.tab.run("for (const one of document.querySelectorAll('details')) one.open = true")
-        assert page.tab.said == []
-        assert page.tab.run("document.documentElement.scrollWidth") <= width, "the page is wider than the window"
-        assert page.foreign_requests() == []
-        text = page.tab.run("document.body.innerText")
+        served.open(lesson, lang, width)
+        served.tab.run("for (const one of document.querySelectorAll('details')) one.open = true")
+        served.tab.run("for (const one of document.querySelectorAll('.predict')) one.querySelector('input').click()")
+        served.settle()
+        assert served.tab.run("document.documentElement.scrollWidth") <= width, "the page is wider than the window"
+        assert served.tab.said == []
+        assert served.foreign_requests() == []
+        text = served.tab.run("document.body.innerText")
         assert "undefined" not in text
         assert "NaN" not in text
         assert "{" not in text.replace("{(", "")
+    steps = served.tab.run("document.querySelectorAll('section.step').length")
+    pdf = served.tab.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]
+    slides = len(re.findall(rb"/Type /Page\b", base64.b64decode(pdf)))
+    assert slides == 1 + steps  # the title, or the list of lessons, and a slide for each step
 
 
 @pytest.mark.slow
 @NEEDS_AXE
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("lesson", ["", *LESSONS])
-def test_axe_finds_nothing_serious(page: LessonPage, lesson: str, dark: bool) -> None:
-    page.open(lesson, "ko" if dark else "en", 390 if dark else 1280, dark=dark)
-    page.tab.run("for (const one of document.querySelectorAll('details')) one.open = true")
-    page.tab.run(f"document.documentElement.dataset.theme = '{'dark' if dark else 'light'}'")
-    assert page.violations() == []
+def test_axe_finds_nothing_serious(served: LessonPage, lesson: str, dark: bool) -> None:
+    served.open(lesson, "ko" if dark else "en", 390 if dark else 1280, dark=dark)
+    served.tab.run("for (const one of document.querySelectorAll('details')) one.open = true")
+    served.tab.run(f"document.documentElement.dataset.theme = '{'dark' if dark else 'light'}'")
+    assert served.violations() == []
 
 
-def test_xo_by_keyboard(page: LessonPage) -> None:
+def test_xo_by_keyboard(served: LessonPage) -> None:
     """The short form: a pattern is edited, an image moved and drawn; all numbers are numpy's."""
     x, o = references()
-    page.open("xo")
-    assert page.tab.said == []
-    page.choose("compare-letter", "o")
-    page.focus("compare-right", "input")
-    page.press("ArrowRight")
-    page.focus("compare-down", "input")
-    page.press("ArrowRight")
-    assert page.value("compare-score") == pytest.approx((moved(o, 1, 1) * x).mean(), abs=1e-9)
-    assert page.value("compare-differ") == (moved(o, 1, 1) != x).sum()
+    served.open("xo")
+    assert served.tab.said == []
+    served.choose("compare-letter", "o")
+    served.focus("compare-right", "input")
+    served.press("ArrowRight")
+    served.focus("compare-down", "input")
+    served.press("ArrowRight")
+    assert served.value("compare-score") == pytest.approx((moved(o, 1, 1) * x).mean(), abs=1e-9)
+    assert served.value("compare-differ") == (moved(o, 1, 1) != x).sum()
 
-    page.type("slide-kernel", "3", 4)
+    served.type("slide-kernel", "3", 4)
     weights = chosen_weights()
     patterns = weights.patterns.copy()
     patterns[0, 0, 1, 1] = 3
     edited = Weights(patterns, weights.arrangements, weights.output, weights.bias)
     trace = trace_forward(edited, x[None])
-    np.testing.assert_allclose(page.grid("slide-map"), trace.matches[0, 0], atol=1e-9)
-    page.tab.wait(f"Number({page.one('pool-map', 'td')}.dataset.value) > 1")  # the other steps follow
-    np.testing.assert_allclose(page.grid("pool-map"), trace.pooled[0, 0], atol=1e-9)
-    np.testing.assert_allclose(page.grid("arranged-o"), trace.arranged[0, 1], atol=1e-9)
-    assert page.value("output-x") == pytest.approx(trace.outputs[0, 0], abs=1e-6)
-    assert page.value("loss-bce") == pytest.approx(-np.log(trace.outputs[0, 0] * (1 - trace.outputs[0, 1])), abs=1e-5)
-    page.click("slide-reset")
+    np.testing.assert_allclose(served.grid("slide-map"), trace.matches[0, 0], atol=1e-9)
+    served.tab.wait(f"Number({served.one('pool-map', 'td')}.dataset.value) > 1")  # the other steps follow
+    np.testing.assert_allclose(served.grid("pool-map"), trace.pooled[0, 0], atol=1e-9)
+    np.testing.assert_allclose(served.grid("arranged-o"), trace.arranged[0, 1], atol=1e-9)
+    assert served.value("output-x") == pytest.approx(trace.outputs[0, 0], abs=1e-6)
+    assert served.value("loss-bce") == pytest.approx(-np.log(trace.outputs[0, 0] * (1 - trace.outputs[0, 1])), abs=1e-5)
+    served.click("slide-reset")
 
     drawn = -np.ones((9, 9))
-    page.focus("pad", "svg")
-    page.press("ArrowDown", 2)
+    served.focus("pad", "svg")
+    served.press("ArrowDown", 2)
     for column in range(3):
-        page.press(" ")
+        served.press(" ")
         drawn[2, column] = 1
-        page.press("ArrowRight")
+        served.press("ArrowRight")
     trace = trace_forward(weights, drawn[None])
     for name, k in (("falling", 0), ("crossing", 1), ("rising", 2)):
-        np.testing.assert_allclose(page.grid(f"map-{name}"), trace.matches[0, k], atol=1e-9)
-    page.focus("compare-predict", "input")
-    page.press(" ")
-    assert page.tab.run(f"{page.one('compare-predict')}.querySelector('.revealed').innerText.length") > 20
+        np.testing.assert_allclose(served.grid(f"map-{name}"), trace.matches[0, k], atol=1e-9)
+    served.focus("compare-predict", "input")
+    served.press(" ")
+    assert served.tab.run(f"{served.one('compare-predict')}.querySelector('.revealed').innerText.length") > 20
 
 
-def test_xo_trains_live(page: LessonPage) -> None:
-    page.open("xo", "ko", 390)
-    page.click("training-start")
-    page.tab.wait(f"{page.one('train-right')} !== null")
-    page.tab.wait(f"{page.one('training')}.dataset.value === 'idle'", 10)
-    assert page.value("train-right") == 1000
-    assert page.value("accuracy-drawn-network") > 0.99
-    assert page.tab.said == []
+def test_xo_trains_live(served: LessonPage) -> None:
+    served.open("xo", "ko", 390)
+    served.click("training-start")
+    served.tab.wait(f"{served.one('train-right')} !== null")
+    served.tab.wait(f"{served.one('training')}.dataset.value === 'idle'", 10)
+    assert served.value("train-right") == 1000
+    assert served.value("accuracy-drawn-network") > 0.99
+    assert served.tab.said == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "ko"])
-def test_xo_in_full(page: LessonPage, lang: str) -> None:
+def test_xo_in_full(served: LessonPage, lang: str) -> None:
     """The long form: what else the lesson asks for."""
     x, _ = references()
     weights = chosen_weights()
     trace = trace_forward(weights, x[None])
-    page.open("xo", lang, 390)
-    page.choose("coding", "signed")
-    assert page.grid("numbers-x") == x.tolist()
-    page.focus("match-window")
-    page.press("ArrowRight")
+    served.open("xo", lang, 390)
+    served.choose("coding", "signed")
+    assert served.grid("numbers-x") == x.tolist()
+    served.focus("match-window")
+    served.press("ArrowRight")
     products = x[1:4, 2:5] * weights.patterns[0, 0]
-    assert page.grid("match-products") == products.tolist()
-    assert page.value("match-score") == pytest.approx(products.mean(), abs=1e-9)
-    page.choose("maps-image", "o")
-    page.choose("maps-image", "x")
-    np.testing.assert_allclose(page.grid("relu-map"), trace.rectified[0, 0], atol=1e-9)
-    parameters = page.tab.run(
-        f"[...{page.one('parameters')}.querySelectorAll('td.number')].map(td => td.dataset.value)"
+    assert served.grid("match-products") == products.tolist()
+    assert served.value("match-score") == pytest.approx(products.mean(), abs=1e-9)
+    served.choose("maps-image", "o")
+    served.choose("maps-image", "x")
+    np.testing.assert_allclose(served.grid("relu-map"), trace.rectified[0, 0], atol=1e-9)
+    parameters = served.tab.run(
+        f"[...{served.one('parameters')}.querySelectorAll('td.number')].map(td => td.dataset.value)"
     )
     assert [int(value) for value in parameters] == [27, 54, 16, 2, 99]
 
-    page.focus("loss-z", "input")
-    page.press("ArrowLeft", 10)
+    served.focus("loss-z", "input")
+    served.press("ArrowLeft", 10)
     p = 1 / (1 + np.exp(4))
-    assert page.value("slope-bce") == pytest.approx(p - 1, abs=1e-9)
-    assert page.value("slope-mse") == pytest.approx(2 * (p - 1) * p * (1 - p), abs=1e-9)
+    assert served.value("slope-bce") == pytest.approx(p - 1, abs=1e-9)
+    assert served.value("slope-mse") == pytest.approx(2 * (p - 1) * p * (1 - p), abs=1e-9)
 
-    page.focus("step-rate", "input")
-    page.press("ArrowRight", 2)  # to 2
+    served.focus("step-rate", "input")
+    served.press("ArrowRight", 2)  # to 2
     error, values = trace.outputs[0, 0] - 1, trace.flat[0]
     new = (weights.output[0] - 2 * error * values) @ values + weights.bias[0] - 2 * error
-    assert page.value("step-output") == pytest.approx(1 / (1 + np.exp(-new)), abs=1e-5)
+    assert served.value("step-output") == pytest.approx(1 / (1 + np.exp(-new)), abs=1e-5)
 
-    page.click("try-pad-x")
-    page.tab.wait(f"Number({page.one('try-network')}.querySelector('tr').dataset.value) > 0.9")
-    assert page.tab.said == []
+    served.click("try-pad-x")
+    served.tab.wait(f"Number({served.one('try-network')}.querySelector('tr').dataset.value) > 0.9")
+    assert served.tab.said == []
 
 
 @pytest.mark.slow
-def test_a_kernel_shows_its_map_within_50_ms(page: LessonPage) -> None:
+def test_a_kernel_shows_its_map_within_50_ms(served: LessonPage) -> None:
     """The time of the page's thread for an edit, drawing included; a busy computer does not count in it."""
-    page.open("xo")
-    page.tab.call("Performance.enable", timeDomain="threadTicks")
+    served.open("xo")
+    served.tab.call("Performance.enable", timeDomain="threadTicks")
 
     def spent() -> float:
-        metrics = page.tab.call("Performance.getMetrics")["metrics"]
+        metrics = served.tab.call("Performance.getMetrics")["metrics"]
         return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
     began, edits = spent(), 20
     for number in range(edits):
-        before = page.grid("slide-map")
-        page.tab.run(
+        before = served.grid("slide-map")
+        served.tab.run(
             f"""(input => {{
               input.value = '{2 + number % 7}';
               input.dispatchEvent(new Event('input', {{ bubbles: true }}));
             }})(document.querySelectorAll('[data-id="slide-kernel"] input')[4])"""
         )
-        page.settle()
-        assert page.grid("slide-map") != before
+        served.settle()
+        assert served.grid("slide-map") != before
     assert (spent() - began) / edits < 0.05
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_drawn_within_a_second(page: LessonPage, lesson: str) -> None:
+def test_drawn_within_a_second(served: LessonPage, lesson: str) -> None:
     """The time of the page's thread until a lesson stands; a busy computer does not count in it."""
-    page.open(lesson)  # its data are computed once
-    page.tab.call("Performance.enable", timeDomain="threadTicks")
-    page.open(lesson)
-    page.settle()
-    metrics = page.tab.call("Performance.getMetrics")["metrics"]
+    served.open(lesson)  # its data are computed once
+    served.tab.call("Performance.enable", timeDomain="threadTicks")
+    served.open(lesson)
+    served.settle()
+    metrics = served.tab.call("Performance.getMetrics")["metrics"]
     assert next(one["value"] for one in metrics if one["name"] == "TaskDuration") < 1

@@ -13,9 +13,8 @@ from lesson_page import becomes as shows
 from lesson_page import open_exported, set_input, value
 from numpy.typing import NDArray
 from scipy.stats import binom
+from served_lesson import LessonPage
 
-from hubel.studio.course.server import running_course
-from hubel.studio.settings import ServerSettings
 from hubel.teach.course.catalogue import find_lesson
 from hubel.teach.course.lesson import lesson_data
 
@@ -159,22 +158,22 @@ def test_transfer(open_lesson: Open, lang: str) -> None:
 
 
 @pytest.mark.slow
-def test_live(page: Browser) -> None:
-    with running_course(ServerSettings(port=0), "ko") as address:
-        page.open(f"{address}/learn/autoencoder", 1280)
-        page.wait("document.querySelector('[data-id=training-start]') !== null")
-        page.run("document.querySelector('[data-id=training-start]').click()")
-        page.wait("document.querySelector('[data-id=training]').dataset.value === 'running'")
-        page.wait("document.querySelector('[data-id=training]').dataset.value === 'idle'", 300)
-        assert value(page, "mse") < 0.012
-        assert value(page, "drawing-mse") < 0.03
-        click(page, "drawing", "input", 2)
-        becomes(page, lambda: value(page, "drawing-mse") > 0.03, expected=True)
-        page.open(f"{address}/learn/transfer", 390, dark=True)
-        page.wait("document.querySelector('[data-id=training-start]') !== null")
-        page.run("document.querySelector('[data-id=training-start]').click()")
-        page.wait("document.querySelectorAll('[data-id=trained] tbody tr').length === 4", 300)
-        page.open(f"{address}/learn/seeing", 1280)
-        page.wait("document.querySelector('[data-id=look-start]') !== null")
-        page.run("document.querySelector('[data-id=look-start]').click()")
-        page.wait("document.querySelector('[data-id=photo-occlusion]') !== null", 300)
+def test_live(served: LessonPage) -> None:
+    page = served.tab
+    served.open("autoencoder", "ko")
+    page.wait("document.querySelector('[data-id=training-start]') !== null")
+    page.run("document.querySelector('[data-id=training-start]').click()")
+    page.wait("document.querySelector('[data-id=training]').dataset.value === 'running'")
+    page.wait("document.querySelector('[data-id=training]').dataset.value === 'idle'", 300)
+    assert value(page, "mse") < 0.012
+    assert value(page, "drawing-mse") < 0.03
+    click(page, "drawing", "input", 2)
+    becomes(page, lambda: value(page, "drawing-mse") > 0.03, expected=True)
+    served.open("transfer", "ko", 390, dark=True)
+    page.wait("document.querySelector('[data-id=training-start]') !== null")
+    page.run("document.querySelector('[data-id=training-start]').click()")
+    page.wait("document.querySelectorAll('[data-id=trained] tbody tr').length === 4", 300)
+    served.open("seeing", "ko")
+    page.wait("document.querySelector('[data-id=look-start]') !== null")
+    page.run("document.querySelector('[data-id=look-start]').click()")
+    page.wait("document.querySelector('[data-id=photo-occlusion]') !== null", 300)

@@ -10,9 +10,8 @@ import pytest
 import torch
 from browser import Browser
 from lesson_page import at, becomes, choose, keys, open_exported, press, set_input, value, values
+from served_lesson import LessonPage
 
-from hubel.studio.course.server import running_course
-from hubel.studio.settings import ServerSettings
 from hubel.teach.course.lesson import lesson_data
 from hubel.teach.course.lessons.training.lesson import LESSON
 
@@ -125,12 +124,12 @@ RATES = {"sgd": 1.0, "momentum": 1.0, "adam": 0.2, "adadelta": 1.0}  # as the pa
 
 
 @pytest.mark.slow
-def test_live(page: Browser) -> None:
-    with running_course(ServerSettings(port=0), "en") as url:
-        page.open(f"{url}/learn/training", 1280)
-        page.wait(f"{at('rate-live-start')} !== null")
-        press(page, "rate-live-start")
-        page.wait(f"{at('rate-live-table')} !== null", 120)
-        second = f"{at('rate-live-table')}.querySelectorAll('tbody tr td:nth-child(2)')"
-        slow, right, _ = page.run(f"[...{second}].map(e => e.innerText)")
-        assert float(right) < 0.5 < 2 < float(slow)
+def test_live(served: LessonPage) -> None:
+    served.open("training")
+    page = served.tab
+    page.wait(f"{at('rate-live-start')} !== null")
+    press(page, "rate-live-start")
+    page.wait(f"{at('rate-live-table')} !== null", 120)
+    second = f"{at('rate-live-table')}.querySelectorAll('tbody tr td:nth-child(2)')"
+    slow, right, _ = page.run(f"[...{second}].map(e => e.innerText)")
+    assert float(right) < 0.5 < 2 < float(slow)

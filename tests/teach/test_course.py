@@ -20,7 +20,7 @@ from hubel.teach.course.catalogue import LESSONS, find_lesson
 from hubel.teach.course.export import export_course
 from hubel.teach.course.json_values import json_ready
 from hubel.teach.course.lesson import LANGUAGES, lesson_data, lesson_facts, lesson_strings, shared_strings
-from hubel.teach.course.page import exported_page, served_page
+from hubel.teach.course.page import exported_page, lesson_numbers, served_page
 
 COURSE = Path(str(files("hubel.teach.course")))
 NAMES: list[str] = sorted(json.loads((COURSE / "strings" / "names.json").read_text()), key=len, reverse=True)
@@ -129,9 +129,14 @@ def test_payload() -> None:
     served = payload(served_page(name, "ko"))
     assert (served["lang"], served["live"], served["links"]["lesson"]) == ("ko", True, "/learn/{name}")
     assert [lesson["name"] for lesson in served["lessons"]] == list(LESSONS)
-    assert served["data"] == lesson_data(find_lesson(name))
+    assert served["numbers"] is None
     alone = payload(exported_page(name, None, read_bundle(), [name]))
     assert (alone["lang"], alone["live"], len(alone["lessons"])) == (None, False, 1)
+    assert (
+        alone["numbers"]
+        == lesson_numbers(name)
+        == {"data": lesson_data(find_lesson(name)), "slips": lesson_data(find_lesson("slips"))["slips"]}
+    )
     assert '<html lang="ko">' in served_page(None, "ko")
     with pytest.raises(UnknownNameError, match="no lesson is called 'ox'"):
         find_lesson("ox")

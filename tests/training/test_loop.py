@@ -17,7 +17,7 @@ from hubel.tasks.catalogue import find_task
 from hubel.training import loop as module
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan
-from hubel.training.schedule import factor
+from hubel.training.schedule import Schedule
 from hubel.training.trainer import Trainer
 
 MakeRun = Callable[..., Any]
@@ -194,7 +194,7 @@ def test_learning_rates_of_the_steps(run_of: MakeRun) -> None:
 
     run.trainer.step = watched
     run.go()
-    assert rates == [{0.3 * factor("onecycle", (i + 0.5) / 15, 0.2)} for i in range(15)]
+    assert rates == [{0.3 * Schedule().factor((i + 0.5) / 15)} for i in range(15)]
     assert [row["learning_rate"] for row in run.loop.progress.history] == [max(rates[i]) for i in (4, 9, 14)]
 
 
@@ -261,3 +261,34 @@ def test_several_classes_an_image(plan_of: MakePlan) -> None:
     loop = Loop(trainer, hot[0], plan.loop, EpochSelection(val=hot[1]))
     assert loop.run(Stop())
     assert loop.progress.history[-1]["val_exact"] > 0.9
+
+
+@pytest.mark.parametrize("batch_size", [32, 67])
+def test_a_run_ends_at_its_steps_in_the_middle_of_an_epoch(run_of: MakeRun, batch_size: int) -> None:
+    whole = run_of(epochs=None, steps=8, batch_size=batch_size)
+    per_epoch = whole.loop.steps
+    taken = []
+    step = whole.trainer.step
+
+    def watched(*rest: Any) -> Any:
+        taken.append(rest[2])
+        return step(*rest)
+
+    whole.trainer.step = watched
+    assert whole.go()
+    schedule, lr = Schedule(), whole.trainer.settings.lr
+    assert taken == pytest.approx([lr * schedule.factor((i + 0.5) / 8) for i in range(8)])
+    assert len(whole.loop.progress.history) == -(-8 // per_epoch)
+
+    stopped = run_of(epochs=None, steps=8, batch_size=batch_size)
+    assert not stopped.go(stop_after=7)
+    resumed = run_of(epochs=None, steps=8, batch_size=batch_size)
+    resumed.loop.restore(stopped.saved[-1][1])
+    assert resumed.go()
+    assert same(resumed.state(), whole.state())
+    assert resumed.numbers() == whole.numbers()
+
+
+def test_the_smaller_of_epochs_and_steps_counts(run_of: MakeRun) -> None:
+    assert run_of(epochs=2, steps=10**6).loop.progress.epochs == 2
+    assert run_of(epochs=50, steps=1).loop.progress.epochs == 1

@@ -15,7 +15,7 @@ from hubel.core.errors import DivergedError
 from hubel.training import trainer
 from hubel.training.loop import EpochSelection
 from hubel.training.plan import Plan
-from hubel.training.schedule import factor
+from hubel.training.schedule import Schedule
 
 MakeRun = Callable[..., Any]
 MakePlan = Callable[..., Plan]
@@ -154,7 +154,7 @@ def test_as_many_epochs_as_there_is_time_for(run_of: MakeRun, monkeypatch: pytes
     assert progress.epochs == progress.epoch == 4
     assert progress.minutes <= 0.45
     rates = [row["learning_rate"] for row in progress.history]
-    assert rates[-1] == pytest.approx(0.1 * factor("onecycle", (20 - 0.5) / 20, 0.2))
+    assert rates[-1] == pytest.approx(0.1 * Schedule().factor((20 - 0.5) / 20))
 
 
 @pytest.mark.parametrize(("later", "epochs"), [(0.5, 8), (1.0, 4), (2.0, 2)])
@@ -175,7 +175,7 @@ def test_the_first_epoch_is_not_the_pace_of_all(
     assert progress.epochs == progress.epoch == epochs  # 27 seconds: one epoch of 6, the others of 3, 6 or 12
     assert 0.29 < progress.minutes <= 0.46
     if later <= 1:  # time does not run out before the rate has fallen
-        rate = 0.1 * factor("onecycle", (5 * epochs - 0.5) / (5 * epochs), 0.2)
+        rate = 0.1 * Schedule().factor((5 * epochs - 0.5) / (5 * epochs))
         assert progress.history[-1]["learning_rate"] == pytest.approx(rate)
 
 

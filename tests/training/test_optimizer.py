@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hubel.core.errors import CheckpointError
 from hubel.nn.layers import channels_last
+from hubel.training.eager import eager
 from hubel.training.optimizer import OPTIMIZERS, load_tensors, make_optimizer, tensors
 from hubel.training.plan import OptimizerSettings
 
@@ -50,11 +51,14 @@ def test_frozen_parameters_are_left_out() -> None:
     assert len(held) == 4
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_sgd_is_nesterov_as_written(momentum: float) -> None:
-    lr, decay = 1e-3, 0.05
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+@pytest.mark.parametrize(("name", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("heavy_ball", 0.9)])
+def test_sgd_is_as_written(name: str, momentum: float, decayed: str) -> None:
+    """Nesterov's momentum steps along g + m v, Polyak's along v, where v = m v + g."""
+    lr, decay, looks_ahead = 1e-3, 0.05, name == "sgd"
     net = network()
-    optimizer = make_optimizer(net, OptimizerSettings(name="sgd", lr=lr, momentum=momentum, weight_decay=decay))
+    settings = OptimizerSettings(name=name, lr=lr, momentum=momentum, weight_decay=decay, decayed=decayed)
+    optimizer = make_optimizer(net, settings)
     expected = {name: value.numpy() for name, value in parameters(net).items()}
     velocity = dict.fromkeys(expected, 0.0)
     for _ in range(3):
@@ -62,9 +66,10 @@ def test_sgd_is_nesterov_as_written(momentum: float) -> None:
         net(X).square().sum().backward()
         for name, p in net.named_parameters():
             assert p.grad is not None
-            gradient = p.grad.numpy() + (decay * expected[name] if p.ndim > 1 else 0)
+            gradient = p.grad.numpy() + (decay * expected[name] if p.ndim > 1 or decayed == "all" else 0)
             velocity[name] = momentum * velocity[name] + gradient
-            expected[name] = expected[name] - lr * (gradient + momentum * velocity[name])
+            step = gradient + momentum * velocity[name] if looks_ahead else velocity[name]
+            expected[name] = expected[name] - lr * step
         optimizer.step()
     for name, value in parameters(net).items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
@@ -116,3 +121,13 @@ def test_without_momentum_there_is_no_state() -> None:
     optimizer = make_optimizer(net, OptimizerSettings(name="sgd", lr=0.1, momentum=0.0))
     train(net, optimizer, 1)
     assert tensors(optimizer) == {}
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW, torch.optim.Adadelta])
+def test_eager_optimizers_compute_the_same(kind: type[torch.optim.Optimizer]) -> None:
+    ours, theirs = network(), network()
+    made = eager(kind)(ours.parameters(), lr=1e-3)
+    train(ours, made, 3)
+    train(theirs, kind(theirs.parameters(), lr=1e-3), 3)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    assert all(not value.requires_grad for value in tensors(made).values())

@@ -143,12 +143,18 @@ def _run(tokens: list[str]) -> Any:
     _refuse_empty_values(tokens)
     _refuse_assignments(tokens)
     tokens = _with_standard_input(tokens)
-    config = _config_of(tokens)
+    config, recipe = (_file_of(tokens, flag) for flag in ("--config", "--recipe"))
     command = app(tokens)
+    if config is not None and recipe is not None:
+        raise OptionError("--config and --recipe both bring settings; give one of them")
     if config is not None:
         from hubel.training.recipe_file import read_settings
 
         command.config = (Dict(read_settings(Path(config)), source=config, use_commands_as_keys=False),)
+    if recipe is not None:
+        from hubel.training.named_recipes import find_recipe
+
+        command.config = (Dict(dict(find_recipe(recipe).settings), source=recipe, use_commands_as_keys=False),)
     return command(tokens, exit_on_error=False, print_error=False)
 
 
@@ -184,11 +190,11 @@ def _with_standard_input(tokens: list[str]) -> list[str]:
     return [*others, *([] if "--" in others else ["--"]), "-"]
 
 
-def _config_of(tokens: list[str]) -> str | None:
-    """Return the file of `--config FILE`, which must be read before the command line is parsed."""
+def _file_of(tokens: list[str], flag: str) -> str | None:
+    """Return FILE of `--config FILE` or `--recipe FILE`, which must be read before the command line is parsed."""
     for index, token in enumerate(tokens):
         name, joined, value = token.partition("=")
-        if name == "--config" and tokens[0] in ("train", "lr-find", "tune"):
+        if name == flag and tokens[0] in ("train", "lr-find", "tune"):
             return value if joined else next(iter(tokens[index + 1 :]), None)
     return None
 

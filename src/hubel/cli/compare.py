@@ -34,7 +34,7 @@ def compare(
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
     from hubel.core.outputs import output_file
-    from hubel.plots.png import is_figure, save_figure
+    from hubel.plots.figure_files import is_figure, save_figure
 
     if not models:
         raise OptionError("name the networks: hubel compare resnet50 mobilenet_v2")

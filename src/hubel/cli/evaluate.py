@@ -19,6 +19,7 @@ EXAMPLES = (
     "hubel evaluate model.safetensors PHOTOS --unknown other-things",
     "hubel evaluate model.onnx PHOTOS --min-accuracy 0.9 --min-recall shirt=0.8 --min-recall hat=0.8",
     "hubel evaluate model.onnx PHOTOS --no-worse-than runs/PHOTOS-efficientnet_lite0-1",
+    "hubel evaluate runs/teacher PHOTOS --beside runs/student --beside runs/student/model-int8.onnx",
     "hubel evaluate model.onnx PHOTOS --coverage 0.95",
     "hubel evaluate efficientnet_lite0 PHOTOS --folds 5",
     "hubel evaluate runs/fashion-mnist-cvae-1 fashion-mnist --judge runs/fashion-mnist-convnet-1",
@@ -40,6 +41,7 @@ def evaluate(
     min_accuracy: float | None = None,
     min_recall: list[str] | None = None,
     no_worse_than: str | None = None,
+    beside: list[str] | None = None,
     coverage: float | None = None,
     sure: float | None = None,
     folds: int | None = None,
@@ -73,6 +75,9 @@ def evaluate(
         no_worse_than: another model, run or exported file, which is measured on the same images. Exit code 4 if its
             accuracy is higher and that is hardly chance: the 95% interval of the difference, image by image, excludes
             0, and McNemar's p is below 0.05. Without classes the mean errors are compared.
+        beside: another model, run or exported file to be shown beside this one, such as the student of a teacher; once
+            for each: accuracy, agreement, calibration, parameters, multiply-adds, size, latency, and the images on
+            which the first two differ.
         coverage: measure prediction sets, too: how many of them have the true class, and how large they are, where this
             share is to have it, such as 0.95.
         sure: measure the answers that hubel predict --sure gives, too: how many of them are a class, how many a group
@@ -93,6 +98,7 @@ def evaluate(
     from hubel.evaluation.evaluate import evaluate_file
     from hubel.evaluation.folds import FoldsEvaluation, evaluate_folds
     from hubel.evaluation.gates import Gates, parse_min_recall
+    from hubel.evaluation.side_by_side import compare_models
 
     limits = parse_min_recall(min_recall or ())
     gates = Gates(min_accuracy=min_accuracy, min_recall=limits, no_worse_than=no_worse_than)
@@ -126,6 +132,13 @@ def evaluate(
             print_table([name.lower() for name in table.columns], table.rows[:_MOST_ROWS], title=table.heading)
     if result.comparison:
         print_line(f"compared  {result.comparison.sentence()}")
+    if beside:
+        shown = compare_models(
+            [model, *beside], data, split=split, root=root, out=result.folder / "beside", device=device
+        )
+        print_notes(shown.notes)
+        print_table(shown.columns, [row.cells() for row in shown.rows])
+        print_line(f"beside  {shown.report}")
     print_line(f"report  {result.report}")
     return _exit_code(result)
 

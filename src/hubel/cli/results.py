@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hubel.explain.output import OutputFolder
+    from hubel.training.pairs import PairsResult
     from hubel.training.search.tune import TuneResult
     from hubel.training.train import RunResult
 
-__all__ = ["print_figures", "print_numbers", "print_training_result", "print_tuning_result"]
+__all__ = ["print_figures", "print_numbers", "print_pairs_result", "print_training_result", "print_tuning_result"]
 
 _MOST_TRIALS = 12  # in the table; leaderboard.csv has all
 _FEW_PHASES = 2  # of a run that only trains; the table shows their time already
@@ -47,6 +48,24 @@ def print_training_result(result: RunResult) -> int:
         print_line(f"folds   {result.folds.sentence()}: {result.folder / 'folds' / 'report.html'}")
     for line in result.advice:
         print_line(f"next    {line}")
+    return 0
+
+
+def print_pairs_result(result: PairsResult) -> int:
+    """Print what a training on pairs found; return the exit code of the command."""
+    found = (result.texts, result.images)
+    rows = [
+        *(
+            (f"recall@{k}", *(f"{getattr(one, f'recall_at_{k}'):.1%}".replace("%", " %") for one in found))
+            for k in (1, 5, 10)
+        ),
+        ("median rank", *(f"{one.median_rank:,.0f} of {one.candidates:,}" for one in found)),
+    ]
+    print_table([f"{result.held_out:,} other pairs", "captions find images", "images find captions"], rows)
+    print_line(f"{result.pairs:,} pairs, trained for {duration(result.seconds)}")
+    print_notes(result.notes)
+    print_line(f"model   {result.model}")
+    print_line(f"use it  {shell_command('hubel', 'search', 'FOLDER', 'WORDS', '--encoder', result.folder)}")
     return 0
 
 

@@ -9,6 +9,7 @@ from cyclopts import Group, Parameter
 
 from hubel.training.recipe import (
     DataSettings,
+    DistillationSettings,
     MachineSettings,
     NetworkSettings,
     OptimizationSettings,
@@ -39,19 +40,28 @@ class RecipeFlags:
     data_settings: Annotated[DataSettings, _flags("Data", 1)] = field(default_factory=DataSettings)
     network: Annotated[NetworkSettings, _flags("Network", 2)] = field(default_factory=NetworkSettings)
     transfer: Annotated[TransferSettings, _flags("Transfer learning", 3)] = field(default_factory=TransferSettings)
-    optimization: Annotated[OptimizationSettings, _flags("Optimization", 4)] = field(
+    distillation: Annotated[DistillationSettings, _flags("Distillation", 4)] = field(
+        default_factory=DistillationSettings
+    )
+    optimization: Annotated[OptimizationSettings, _flags("Optimization", 5)] = field(
         default_factory=OptimizationSettings
     )
-    machine: Annotated[MachineSettings, _flags("Machine", 5)] = field(default_factory=MachineSettings)
+    machine: Annotated[MachineSettings, _flags("Machine", 6)] = field(default_factory=MachineSettings)
 
-    def recipe(self) -> Recipe:
-        """Return the recipe."""
+    def recipe(self, *, origin: str | None = None) -> Recipe:
+        """Return the recipe.
+
+        Args:
+            origin: name of the recipe that the values come from which no flag gave.
+        """
         return Recipe(
             task=self.task,
             seed=self.seed,
+            origin=origin,
             data=self.data_settings,
             network=self.network,
             transfer=self.transfer,
+            distillation=self.distillation,
             optimization=self.optimization,
             machine=self.machine,
         )

@@ -15,10 +15,13 @@ EXAMPLES = (
     "hubel train photos.csv --model resnet20 --max-minutes 10",
     "hubel train digits --model lenet5",
     "hubel train PHOTOS --model convnet --options.filters 16,32,64 --options.dense 128",
+    "hubel train captions.csv",
     "hubel train xo --model net.toml",
     "hubel train xo --xo.size 15 --xo.noise 0.05 --loss bce",
     "hubel train PHOTOS --task reconstruct",
+    "hubel train PHOTOS --model mobilenet_v1 --teacher runs/PHOTOS-efficientnet_lite0-1",
     "hubel train PHOTOS --config runs/PHOTOS-efficientnet_lite0-1/config.json --epochs 50",
+    "hubel train CIFAR10 --recipe resnet-cifar --seed 1",
     "hubel train --resume",
 )
 
@@ -30,6 +33,7 @@ def train(
     settings: RecipeFlags | None = None,
     out: Path | None = None,
     resume: bool = False,
+    recipe: str | None = None,
     config: Path | None = None,
     xo: dict[str, float] = {},  # noqa: B006
 ) -> int:
@@ -38,9 +42,12 @@ def train(
     Args:
         data: a folder with one subfolder per class (optionally inside train, val and test); a CSV, TSV or Parquet file
             with image_path and label; Parquet files that contain images; a folder of IDX files; or the built-in
-            datasets digits and xo. An autoencoder needs no labels: a folder of images is enough.
+            datasets digits and xo. An autoencoder needs no labels: a folder of images is enough. A table with
+            image_path and caption trains an encoder for hubel search.
         settings: settings of the recipe.
         out: folder of the run; runs/DATA-MODEL-1, -2, ... if not given.
+        recipe: settings of a recipe that hubel recipes lists, or of a TOML or YAML file; flags override them, and the
+            plan says so.
         config: settings in a TOML or YAML file, or the config.json of a run; flags override them. A run's data are
             taken, too, if no others are named.
         xo: settings of the built-in dataset xo, such as --xo.size 15.
@@ -49,8 +56,10 @@ def train(
     import time
 
     started = time.monotonic()  # the imports of what trains take seconds, which count, too
-    from hubel.cli.results import print_training_result
+    from hubel.cli.results import print_pairs_result, print_training_result
     from hubel.core.errors import OptionError
+    from hubel.core.files import user_path
+    from hubel.data.sources.pair_table import is_pair_table
     from hubel.training import train as training
 
     if resume:
@@ -58,5 +67,9 @@ def train(
             raise OptionError("a resumed run keeps its data and settings; use only --resume and --out")
         return print_training_result(training.resume(out, started=started))
     data, drawn = named_data("train", data, config, xo)
-    recipe = settings.recipe() if settings else None
-    return print_training_result(training.train(data, recipe, out=out, xo=drawn, started=started))
+    request = settings.recipe(origin=recipe) if settings else None
+    if is_pair_table(user_path(data)):
+        from hubel.training.pairs import train_recipe_on_pairs
+
+        return print_pairs_result(train_recipe_on_pairs(data, request, out=out))
+    return print_training_result(training.train(data, request, out=out, xo=drawn, started=started))

@@ -67,6 +67,7 @@ VERBS = (
     Verb("generate", "Train"),
     Verb("lr-find", "Train"),
     Verb("runs", "Train"),
+    Verb("recipes", "Train"),
     Verb("models", "Understand"),
     Verb("summary", "Understand"),
     Verb("draw", "Understand"),

@@ -26,8 +26,10 @@ KINDS = {
     "index": "indexes of data sets: sizes, hashes, unreadable files",
     "decoded": "decoded images",
     "activations": "features of images from the frozen part of a network",
+    "teachers": "answers of teachers for the images that their students learn from",
     "engines": "fastest engine of each exported file on this machine",
-    "similar": "feature vectors of images that hubel similar searches",
+    "similar": "feature vectors of images that hubel similar and hubel search look through",
+    "text": "weights of the text encoder, unpacked",
 }
 _FORMER_NAMES = {"decoded": "pictures"}  # folders of 0.1.0, which nobody reads any more
 

@@ -14,7 +14,7 @@ TRAINING_MODULES = (
 
 
 # Modules of the smaller extras.
-_EXTRAS = {"optuna": "tune"}
+_EXTRAS = {"optuna": "tune", "tokenizers": "search"}
 
 
 def missing_package(error: ModuleNotFoundError) -> ImportError:

@@ -18,7 +18,7 @@ from hubel.data.dataset import Dataset
 from hubel.data.index import decode_indexed
 from hubel.data.preprocess import Preprocess
 from hubel.plots.annotations import draw_annotation
-from hubel.plots.png import is_figure, save_figure
+from hubel.plots.figure_files import is_figure, save_figure
 from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
 if TYPE_CHECKING:

@@ -76,6 +76,7 @@ class Batch:
         share: of each sample's own image and target in the mix, 0 to 1.
         annotations: of each image, in pixels of the network's input, augmented like the image; empty where none are
             wanted.
+        answers: of a teacher for each image as the batch shows it, float32 `(n, k)`; None without a teacher.
     """
 
     positions: NDArray[np.int64]
@@ -83,12 +84,14 @@ class Batch:
     others: NDArray[np.int64] | None = None
     share: float = 1.0
     annotations: tuple[Annotation, ...] = ()
+    answers: NDArray[np.float32] | None = None
 
     def part(self, rows: NDArray[np.int64]) -> Batch:
         """Return some rows of the batch as a batch."""
         others = None if self.others is None else self.others[rows]
         annotations = tuple(self.annotations[row] for row in rows.tolist()) if self.annotations else ()
-        return Batch(self.positions[rows], self.pixels[rows], others, self.share, annotations)
+        answers = None if self.answers is None else self.answers[rows]
+        return Batch(self.positions[rows], self.pixels[rows], others, self.share, annotations, answers)
 
 
 class Samples(Protocol):
@@ -303,6 +306,12 @@ class Images:
         """Return the same images for a network with another mean and standard deviation; none is decoded again."""
         other = copy.copy(self)
         other.preprocess = preprocess
+        return other
+
+    def at(self, preprocess: Preprocess) -> Images:
+        """Return the same images for a network with another input; both share what is decoded."""
+        other = copy.copy(self)
+        other.preprocess, other._resident = preprocess, None
         return other
 
     def network_input(self, pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:

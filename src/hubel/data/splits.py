@@ -119,7 +119,7 @@ def split(
     Args:
         index: facts of all images.
         seed: another seed holds out other images.
-        val: share of the training images held out for validation, when the data has no `val`.
+        val: share of the training images held out for validation, when the data has no `val`; 0 for none.
         test: share of all images held out for testing, when the data has neither `val` nor `test`.
         multi_label: a label may name several classes. The split is then stratified by combination of classes, and
             combinations that occur once form one stratum.
@@ -130,8 +130,8 @@ def split(
         DataError: nothing to train on, or nothing that could measure the result.
         OptionError: shares out of range.
     """
-    if not 0 < val < 1 or not 0 <= test < 1:
-        raise OptionError(f"val ({val}) and test ({test}) are shares of the images, between 0 and 1")
+    if not 0 <= val < 1 or not 0 <= test < 1:
+        raise OptionError(f"val ({val}) and test ({test}) are shares of the images, at least 0 and below 1")
     rows = index.usable()
     labels = index.label if stratify else np.zeros_like(index.label)
     own, notes = index.split[rows], list[str]()
@@ -150,7 +150,11 @@ def split(
     if not len(parts[_VAL]):
         parts[_VAL], parts[_TRAIN] = _hold_out(index, labels, parts[_TRAIN], val, seed + 1, pool=multi_label)
     if not len(parts[_VAL]) and not len(parts[_TEST]):
-        raise DataError("there are too few different images to hold any out; at least one class needs two")
+        raise DataError(
+            "there are too few different images to hold any out; at least one class needs two"
+            if val or test
+            else "no image is held out, neither to validate nor to test, so nothing would measure the result"
+        )
     if taught is not None:
         for code in (_VAL, _TEST):
             known = taught.among(index.digest)

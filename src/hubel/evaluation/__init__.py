@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from hubel.evaluation.gates import ModelComparison as ModelComparison
     from hubel.evaluation.report import Report as Report
     from hubel.evaluation.report import write_report as write_report
+    from hubel.evaluation.side_by_side import Disagreement as Disagreement
+    from hubel.evaluation.side_by_side import ModelRow as ModelRow
+    from hubel.evaluation.side_by_side import SideBySide as SideBySide
+    from hubel.evaluation.side_by_side import compare_models as compare_models
     from hubel.evaluation.write import write_evaluation as write_evaluation
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -25,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.evaluation.folds": ("FoldsEvaluation", "FoldsResult", "evaluate_folds"),
         "hubel.evaluation.gates": ("Gates", "ModelComparison"),
         "hubel.evaluation.report": ("Report", "write_report"),
+        "hubel.evaluation.side_by_side": ("Disagreement", "ModelRow", "SideBySide", "compare_models"),
         "hubel.evaluation.write": ("write_evaluation",),
     },
 )

@@ -15,7 +15,7 @@ from hubel.data.taught import Taught
 from hubel.evaluation.predictions import predictions_csv
 from hubel.evaluation.report import Report, write_report
 from hubel.metrics.report_items import Drawing
-from hubel.plots.png import to_png
+from hubel.plots.figure_files import to_png
 from hubel.tasks.task import Evaluation
 
 __all__ = ["evaluation_json", "write_evaluation"]

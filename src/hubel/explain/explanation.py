@@ -22,7 +22,7 @@ from hubel.inference.forward import reportable
 from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.inference.stream import batch_size
-from hubel.plots.png import to_png
+from hubel.plots.figure_files import to_png
 
 __all__ = ["Explanation", "TargetBatch", "explain", "method_for", "target_batches"]
 

@@ -31,7 +31,7 @@ from hubel.explain.templates import draw_templates
 from hubel.explain.units import Unit, draw_unit, peak_activations, top_patches
 from hubel.explain.wording import drawn_language, words
 from hubel.inference.predictor import Predictor
-from hubel.plots.png import FIGURE_FORMATS, save_figure
+from hubel.plots.figure_files import FIGURE_FORMATS, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

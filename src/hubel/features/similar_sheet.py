@@ -11,7 +11,7 @@ from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
 from hubel.features.similar import Neighbour
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.plots.png import is_figure, save_figure
+from hubel.plots.figure_files import is_figure, save_figure
 
 __all__ = ["save_similar_sheet"]
 

@@ -68,14 +68,16 @@ class FeatureStore:
 
     Attributes:
         key: a hash of all that the values depend on beside the image: weights, preprocessing, view, precision.
+        kind: the folder within hubel's cache.
     """
 
     key: str
+    kind: str = ACTIVATIONS
 
     @property
     def folder(self) -> Path:
         """The folder of its parts."""
-        return cache_folder(ACTIVATIONS) / self.key
+        return cache_folder(self.kind) / self.key
 
     def find(self, hashes: NDArray[np.void]) -> StoredFeatures:
         """Return the features of images with these hashes of their bytes, as far as they are stored."""

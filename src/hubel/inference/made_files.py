@@ -13,7 +13,7 @@ from hubel.core.files import write_atomic
 from hubel.core.outputs import make_folder, output_file, output_folder
 from hubel.inference.generator import MadeImages
 from hubel.plots.contact_sheet import contact_sheet
-from hubel.plots.png import is_figure, save_figure
+from hubel.plots.figure_files import is_figure, save_figure
 
 __all__ = ["image_folder", "sheet_file", "write_images", "write_sheet"]
 

@@ -83,7 +83,7 @@ class ReconstructionFiles:
     def write(self, item: Input, found: Reconstructed) -> None:
         """Write the figure of one image that could be read."""
         from hubel.plots.colour_maps import apply_diverging_colour_map  # only where something is drawn
-        from hubel.plots.png import save_figure
+        from hubel.plots.figure_files import save_figure
         from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
 
         assert found.original is not None

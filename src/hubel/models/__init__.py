@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from hubel.models.catalogue import count_parameters as count_parameters
     from hubel.models.catalogue import find as find
     from hubel.models.catalogue import options_of as options_of
-    from hubel.models.stack_table import LayerCost as LayerCost
+    from hubel.models.stack_cost import LayerCost as LayerCost
+    from hubel.models.stack_cost import measure_stack as measure_stack
     from hubel.models.stack_table import StackTable as StackTable
     from hubel.models.stack_table import TableLayer as TableLayer
-    from hubel.models.stack_table import measure_stack as measure_stack
     from hubel.models.stack_table import read_stack as read_stack
     from hubel.models.variant import InputShape as InputShape
     from hubel.models.variant import Published as Published
@@ -31,7 +31,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "hubel.models.catalogue": ("build_model", "count_parameters", "find", "options_of"),
-        "hubel.models.stack_table": ("LayerCost", "StackTable", "TableLayer", "measure_stack", "read_stack"),
+        "hubel.models.stack_cost": ("LayerCost", "measure_stack"),
+        "hubel.models.stack_table": ("StackTable", "TableLayer", "read_stack"),
         "hubel.models.variant": ("InputShape", "Published", "Variant"),
         "hubel.nn.dense": ("DenseHead", "DenseNetwork"),
         "hubel.nn.features": ("FeatureMap", "FeatureNetwork", "feature_maps"),

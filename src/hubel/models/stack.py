@@ -1,4 +1,4 @@
-"""A network that is a table of layers, in TOML or JSON; see `hubel.models.stack_table`.
+"""A network that is a table of layers, in TOML or JSON; see `hubel.models.stack_table` and `stack_cost`.
 
 The table is an option of the network, so that a model file holds all of it. The size of the image changes where a
 stage ends; what follows the last map is the head. Weights are drawn as He et al. 2015 do (arXiv:1502.01852, Eq. 10);
@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hubel.models.stack_table import LayerCost, StackTable, measure_stack, padding_of, read_stack
+from hubel.models.stack_cost import LayerCost, measure_stack, padding_of
+from hubel.models.stack_table import StackTable, read_stack
 from hubel.models.variant import InputShape, Variant, computed
 from hubel.nn.layers import activation, he_initialise
 from hubel.nn.network import Network

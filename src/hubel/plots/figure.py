@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from hubel.plots.png import to_png
+from hubel.plots.figure_files import to_png
 
 __all__ = ["ShownFigure"]
 

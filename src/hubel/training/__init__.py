@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from hubel.training.lr_find import RangeTest as RangeTest
     from hubel.training.lr_find import RangeTestResult as RangeTestResult
     from hubel.training.lr_find import find_lr as find_lr
+    from hubel.training.named_recipes import Claim as Claim
+    from hubel.training.named_recipes import NamedRecipe as NamedRecipe
+    from hubel.training.named_recipes import find_recipe as find_recipe
+    from hubel.training.named_recipes import list_recipes as list_recipes
+    from hubel.training.pairs import PairSettings as PairSettings
+    from hubel.training.pairs import PairsResult as PairsResult
+    from hubel.training.pairs import train_pairs as train_pairs
     from hubel.training.plan import Plan as Plan
     from hubel.training.plan import TransferPlan as TransferPlan
     from hubel.training.recipe import DataSettings as DataSettings
+    from hubel.training.recipe import DistillationSettings as DistillationSettings
     from hubel.training.recipe import MachineSettings as MachineSettings
     from hubel.training.recipe import NetworkSettings as NetworkSettings
     from hubel.training.recipe import OptimizationSettings as OptimizationSettings
@@ -37,9 +45,12 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "hubel.training.bottleneck": ("LoadingSpeed", "measure_loading"),
         "hubel.training.lr_find": ("RangeTest", "RangeTestResult", "find_lr"),
+        "hubel.training.named_recipes": ("Claim", "NamedRecipe", "find_recipe", "list_recipes"),
+        "hubel.training.pairs": ("PairSettings", "PairsResult", "train_pairs"),
         "hubel.training.plan": ("Plan", "TransferPlan"),
         "hubel.training.recipe": (
             "DataSettings",
+            "DistillationSettings",
             "MachineSettings",
             "NetworkSettings",
             "OptimizationSettings",

@@ -29,6 +29,8 @@ from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE
 from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
+from hubel.training.distillation.objective import TaughtObjective
+from hubel.training.distillation.teach import student_of, teach
 from hubel.training.frozen_backbone import freeze_backbone
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.novelty import Unseen, add_novelty, unseen_by
@@ -145,6 +147,8 @@ def training_context(plan: Plan) -> Iterator[None]:
 def build_trainer(plan: Plan, network: nn.Module) -> Trainer:
     """Return the trainer of a plan for a network on its device."""
     objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, plan.device)
+    if plan.distillation is not None:
+        objective = TaughtObjective(objective=objective, plan=plan.distillation, classes=plan.classes)
     fresh = plan.transfer is None and plan.backbone is None and plan.module is None  # whose weights may be pretrained
     ranks, sharding = current_group(), plan.sharding
     if sharding is None or not isinstance(ranks, Ranks):
@@ -169,19 +173,44 @@ def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None)
         return TrainedModel(path=folder.model, minutes=(current_group().now() - started) / 60)
 
     def keep(weights: Mapping[str, Tensor]) -> None:
-        _save(folder, weights, card)
+        _save(folder, _of_network(network, weights), card)
 
+    train, seconds = _with_teacher(plan, folder)
+    minutes = sum(seconds.values()) / 60
     loop = _open_loop(
-        plan, folder, network, plan.train, EpochSelection(val=plan.val if plan.task.compared else None), keep, on_epoch
+        _with_minutes(plan, plan.loop.max_minutes - minutes),
+        folder,
+        student_of(plan, network),
+        train,
+        EpochSelection(val=plan.val if plan.task.compared else None),
+        keep,
+        on_epoch,
     )
     with listening() as stop:
         finished = loop.run(stop)
     return TrainedModel(
         path=folder.model,
         history=loop.progress.history,
-        minutes=loop.progress.minutes,
+        minutes=minutes + loop.progress.minutes,
         stopped_by=0 if finished else stop.asked,
+        seconds=seconds,
     )
+
+
+def _with_teacher(plan: Plan, folder: RunFolder) -> tuple[Labelled[Samples], dict[str, float]]:
+    """Return the samples to train on, with the answers of a teacher if there is one, and the seconds for these."""
+    if plan.distillation is None:
+        return plan.train, {}
+    started = time.monotonic()
+    taught = teach(plan, folder.tell)
+    return taught, {"teacher": time.monotonic() - started}
+
+
+def _of_network(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a network among those of what trains, which may have more: a regressor of hints."""
+    names = network.state_dict().keys()
+    plain = {name if name in names else name.removeprefix(_PART): value for name, value in weights.items()}
+    return {name: value for name, value in plain.items() if name in names}
 
 
 def _train_above_backbone(
@@ -249,9 +278,12 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
     # best ones; few images cannot tell which.
     few = len(plan.splits.val) < _ENOUGH_TO_COMPARE
     selection = EpochSelection(val=tuning.val, floor=tuning.score, latest=few)
-    left = _with_minutes(plan, min(plan.loop.max_minutes, tuning.minutes_left))
+    train, spent = (tuning.train, {}) if plan.distillation is None else _with_teacher(plan, folder)
+    teacher_minutes = sum(spent.values()) / 60
+    minutes += teacher_minutes
+    left = _with_minutes(plan, min(plan.loop.max_minutes, tuning.minutes_left) - teacher_minutes)
     keep_tuned = partial(keep, frozen=tuning.plan.boundary)
-    loop = _open_loop(left, folder, tuning.tuned, tuning.train, selection, keep_tuned, on_epoch)
+    loop = _open_loop(left, folder, tuning.tuned, train, selection, keep_tuned, on_epoch)
     with listening() as stop:
         finished = loop.run(stop)
     if head_kept := finished and loop.progress.best_epoch == 0:
@@ -262,7 +294,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         history=loop.progress.history,
         minutes=minutes + loop.progress.minutes,
         stopped_by=0 if finished else stop.asked,
-        seconds={**tuning.seconds, "fine-tuning": loop.progress.minutes * 60},
+        seconds={**tuning.seconds, **spent, "fine-tuning": loop.progress.minutes * 60},
         left_out=tuning.left_out if head_kept else None,
     )
 

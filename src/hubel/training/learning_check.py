@@ -11,6 +11,7 @@ from hubel.core.language import sentence
 from hubel.core.random import permutation
 from hubel.data.loading import Batch, blank_input
 from hubel.tasks.task import Objective, weighted_outputs
+from hubel.training.eager import eager
 from hubel.training.execute import TrainedModel, training_context
 from hubel.training.plan import Plan
 
@@ -28,7 +29,8 @@ def did_not_learn(plan: Plan, trained: TrainedModel, network: nn.Module) -> str:
     for every image. The best of its epochs may look better than that on a few validation images.
     """
     # No constant is an answer for all images of a task with annotations, or without targets.
-    if not trained.history or plan.task.annotations or not plan.task.compared:
+    # With a teacher, most of the loss is the distance from what it says.
+    if not trained.history or plan.task.annotations or not plan.task.compared or plan.distillation is not None:
         return ""
     last = trained.history[-1]["train_loss"]
     network = network.cpu().eval()
@@ -63,7 +65,7 @@ def constant_loss(objective: Objective, targets: Tensor, shape: torch.Size) -> f
     is found by L-BFGS: every loss here is convex in the outputs.
     """
     constant = torch.zeros(1, *shape, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([constant], max_iter=50, line_search_fn="strong_wolfe")
+    optimizer = eager(torch.optim.LBFGS)([constant], max_iter=50, line_search_fn="strong_wolfe")
 
     def mean_loss() -> Tensor:
         optimizer.zero_grad()

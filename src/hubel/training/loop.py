@@ -24,7 +24,6 @@ from hubel.training.checkpoint import Checkpoint
 from hubel.training.optimizer import load_tensors, tensors
 from hubel.training.plan import LoopSettings
 from hubel.training.progress import NO_SCORE, TrainingProgress
-from hubel.training.schedule import factor
 from hubel.training.trainer import StepResult, Trainer
 
 __all__ = ["EpochSelection", "Loop", "gather_batches"]
@@ -136,7 +135,7 @@ class Loop:
             with bar(title, self.steps, done=progress.step) as shown:
                 clock = trainer.meet(stop.asked).now
                 for take in trainer.steps(self.train, batches, sizes[progress.step :]):
-                    if self._out_of_time():
+                    if self._out_of_time() or self._out_of_steps():
                         break
                     trainer.unfreeze(self._done(progress.step))
                     lr = self.learning_rate(progress.step)
@@ -164,8 +163,7 @@ class Loop:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate in the middle of a step of the epoch under way."""
-        settings = self.settings
-        return self.trainer.settings.lr * factor(settings.schedule, self._done(step), settings.warmup)
+        return self.trainer.settings.lr * self.settings.schedule.factor(self._done(step))
 
     def checkpoint(self) -> None:
         """Save where the run stands. A state that is not finite is never saved."""
@@ -197,7 +195,8 @@ class Loop:
     def _done(self, step: int) -> float:
         """Return the share of all steps that is done in the middle of a step of the epoch under way."""
         progress = self.progress
-        return min(1.0, (progress.epoch * self.steps + step + 0.5) / (progress.epochs * self.steps))
+        steps = min(progress.epochs * self.steps, self.settings.steps)
+        return min(1.0, (progress.epoch * self.steps + step + 0.5) / steps)
 
     def _count(self, result: StepResult | None) -> None:
         assert result is not None, "a step has been taken"
@@ -285,10 +284,14 @@ class Loop:
         """Return whether all is done; an epoch that has begun is brought to its end, in a resumed run, too."""
         if self.progress.step:
             return False
-        return self.progress.epoch >= self.progress.epochs or self._out_of_patience() or self._out_of_time()
+        done = self.progress.epoch >= self.progress.epochs or self._out_of_steps()
+        return done or self._out_of_patience() or self._out_of_time()
 
     def _out_of_time(self) -> bool:
         return self.progress.minutes >= self.settings.max_minutes - self._minutes_after
+
+    def _out_of_steps(self) -> bool:
+        return self.progress.epoch * self.steps + self.progress.step >= self.settings.steps
 
     def _out_of_patience(self) -> bool:
         return self.progress.epoch - self.progress.best_epoch >= self.settings.patience

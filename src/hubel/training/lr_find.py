@@ -31,7 +31,7 @@ from hubel.core.shell import shell_command
 from hubel.data.loading import Batch, Labelled, Samples, with_principal_axes
 from hubel.data.sources.builtin import XO
 from hubel.models.neighbours import Neighbours
-from hubel.plots.png import save_figure
+from hubel.plots.figure_files import save_figure
 from hubel.plots.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, style_axes
 from hubel.training.execute import build_trainer, training_context
 from hubel.training.plan import Plan

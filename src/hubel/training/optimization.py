@@ -22,7 +22,8 @@ from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
 from hubel.training.freeze_policy import tuning_epochs
 from hubel.training.plan import LoopSettings, OptimizerSettings
-from hubel.training.recipe import OptimizationSettings, Recipe
+from hubel.training.recipe import OptimizationSettings, Recipe, parse_milestones
+from hubel.training.schedule import Schedule
 
 __all__ = ["balanced_loss", "choose_balance", "choose_loop", "choose_loss", "choose_optimizer"]
 
@@ -123,10 +124,11 @@ def choose_optimizer(
     wanted, transfer = recipe.optimization, recipe.transfer
     name = wanted.optimizer or (_TUNING_OPTIMIZER if tuned else task.optimizer)
     backbone_lr = task.backbone_lr if backbone else 1.0
-    usual = _TUNING_LR[name] if tuned else task.lr[name] / backbone_lr
-    if not tuned and name == "sgd" and needs_small_steps(network):
+    kind = "sgd" if name == "heavy_ball" else name
+    usual = _TUNING_LR[kind] if tuned else task.lr[kind] / backbone_lr
+    if not tuned and kind == "sgd" and needs_small_steps(network):
         usual = _SMALL_STEPS_LR
-    elif not tuned and name == "sgd" and is_deep(network):
+    elif not tuned and kind == "sgd" and is_deep(network):
         usual *= min(1.0, batch_size / _USUAL_BATCH)
     ema = wanted.ema
     if ema is None:
@@ -137,6 +139,7 @@ def choose_optimizer(
         momentum=wanted.momentum,
         betas=network.betas if isinstance(network, GenerativeNetwork) else OptimizerSettings.betas,
         weight_decay=task.weight_decay if wanted.weight_decay is None else wanted.weight_decay,
+        decayed=wanted.decayed,
         layer_decay=transfer.layer_decay,
         backbone_lr=backbone_lr,
         gradual_unfreeze=transfer.gradual_unfreeze,
@@ -149,13 +152,24 @@ def choose_loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tune
     """Return batch size, epochs, and when training ends, for so many images that train."""
     wanted = recipe.optimization
     batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
-    usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps_per_epoch(images, batch_size))
+    steps = steps_per_epoch(images, batch_size)
+    usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps)
+    epochs = wanted.epochs or usual
+    if wanted.steps is not None:
+        needed = -(-wanted.steps // steps)
+        epochs = min(wanted.epochs or needed, needed)
     return LoopSettings(
-        epochs=wanted.epochs or usual,
+        epochs=epochs,
         batch_size=batch_size,
         policy=policy,
-        schedule=wanted.schedule,
-        warmup=wanted.warmup,
+        steps=wanted.steps or math.inf,
+        schedule=Schedule(
+            name=wanted.schedule,
+            warmup=wanted.warmup,
+            milestones=parse_milestones(wanted.milestones),
+            first=wanted.first_lr,
+            last=wanted.last_lr,
+        ),
         patience=wanted.patience or math.inf,
         max_minutes=wanted.max_minutes or math.inf,
         checkpoint_minutes=recipe.machine.checkpoint_minutes,

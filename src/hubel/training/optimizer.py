@@ -12,6 +12,7 @@ from hubel.core.errors import CheckpointError
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import Tuned
 from hubel.nn.frozen_backbone import TunedDense
+from hubel.training.eager import eager
 from hubel.training.plan import OptimizerSettings
 
 __all__ = ["OPTIMIZERS", "load_tensors", "make_optimizer", "tensors"]
@@ -21,21 +22,25 @@ _Groups = list[dict[str, Any]]
 
 def _sgd(groups: _Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
     nesterov = settings.momentum > 0
-    return torch.optim.SGD(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
+    return eager(torch.optim.SGD)(groups, settings.lr, momentum=settings.momentum, nesterov=nesterov, fused=True)
 
 
-#: By name: stochastic gradient descent with Nesterov's momentum (Sutskever et al. 2013), AdamW (Loshchilov & Hutter
-#: 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980) and Adadelta (Zeiler 2012, arXiv:1212.5701).
+#: By name: stochastic gradient descent with Nesterov's momentum (Sutskever et al. 2013) and with Polyak's (1964), AdamW
+#: (Loshchilov & Hutter 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980) and Adadelta (Zeiler 2012,
+#: arXiv:1212.5701).
 OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimizer]] = {
     "sgd": _sgd,
-    "adamw": lambda groups, settings: torch.optim.AdamW(groups, settings.lr, settings.betas, fused=True),
-    "adam": lambda groups, settings: torch.optim.Adam(groups, settings.lr, settings.betas, fused=True),
-    "adadelta": lambda groups, settings: torch.optim.Adadelta(groups, settings.lr),
+    "heavy_ball": lambda groups, settings: eager(torch.optim.SGD)(
+        groups, settings.lr, momentum=settings.momentum, fused=True
+    ),
+    "adamw": lambda groups, settings: eager(torch.optim.AdamW)(groups, settings.lr, settings.betas, fused=True),
+    "adam": lambda groups, settings: eager(torch.optim.Adam)(groups, settings.lr, settings.betas, fused=True),
+    "adadelta": lambda groups, settings: eager(torch.optim.Adadelta)(groups, settings.lr),
 }
 
 
 def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """Return an optimizer whose groups decay weights only, not biases and the factors of norms.
+    """Return an optimizer whose groups decay weights; biases and the factors of norms only where all are to decay.
 
     In fine-tuning, the learning rate of a stage is the lower the deeper it lies, and its training may start later
     (Howard & Ruder 2018, arXiv:1801.06146, Sections 3.2 and 3.3): each group has its "lr_scale", and the share of the
@@ -45,6 +50,7 @@ def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.opt
     whole = [list(network.parameters())]
     levels = network.levels() if isinstance(network, Tuned | DenseNetwork | TunedDense) else whole
     groups: list[dict[str, Any]] = []
+    small_decay = settings.weight_decay if settings.decayed == "all" else 0.0
     for depth, level in enumerate(levels):
         trained = [p for p in level if p.requires_grad]
         shared = {
@@ -53,7 +59,7 @@ def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.opt
         }
         groups += [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay, **shared},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, **shared},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": small_decay, **shared},
         ]
     return OPTIMIZERS[settings.name](groups, settings)
 

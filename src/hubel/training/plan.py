@@ -22,10 +22,21 @@ from hubel.models.catalogue import find
 from hubel.models.neighbours import NeighboursLayout
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
+from hubel.training.distillation.losses import DISTILLATION_LOSSES
+from hubel.training.distillation.teacher import Teacher
 from hubel.training.recipe import Recipe
+from hubel.training.schedule import Schedule
 from hubel.weights.card import ModelCard
 
-__all__ = ["InitialBackbone", "LoopSettings", "OptimizerSettings", "Plan", "Sharding", "TransferPlan"]
+__all__ = [
+    "DistillationPlan",
+    "InitialBackbone",
+    "LoopSettings",
+    "OptimizerSettings",
+    "Plan",
+    "Sharding",
+    "TransferPlan",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +46,9 @@ class OptimizerSettings:
     Attributes:
         name: a key of `hubel.training.optimizer.OPTIMIZERS`.
         lr: the highest learning rate.
-        momentum: of sgd.
-        weight_decay: of weights; never of norms and biases.
+        momentum: of sgd and heavy_ball.
+        weight_decay: of weights.
+        decayed: "weights", or "all": the factors of norms and biases, too.
         layer_decay: learning rate of each stage as a share of that of the part above it.
         backbone_lr: learning rate of the backbone of a dense network as a share of that of its head.
         gradual_unfreeze: share of the steps by which each stage starts to train later than the part above it.
@@ -50,6 +62,7 @@ class OptimizerSettings:
     momentum: float = 0.9
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 5e-4
+    decayed: str = "weights"
     layer_decay: float = 1.0
     backbone_lr: float = 1.0
     gradual_unfreeze: float = 0.0
@@ -65,8 +78,8 @@ class LoopSettings:
         epochs: passes over the training images.
         batch_size: images a step.
         policy: how training images are augmented.
+        steps: the most steps, over all epochs; infinite for all of each epoch.
         schedule: of the learning rate.
-        warmup: share of the steps in which it rises.
         patience: epochs without improvement before training stops; infinite for never.
         max_minutes: time for the whole run; infinite for no limit.
         checkpoint_minutes: time between two checkpoints inside an epoch.
@@ -77,8 +90,8 @@ class LoopSettings:
     epochs: int
     batch_size: int
     policy: Policy
-    schedule: str = "onecycle"
-    warmup: float = 0.2
+    steps: float = math.inf
+    schedule: Schedule = field(default_factory=Schedule)
     patience: float = math.inf
     max_minutes: float = math.inf
     checkpoint_minutes: float = 5.0
@@ -144,6 +157,43 @@ class InitialBackbone:
     views: int = 1
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DistillationPlan:
+    """Decisions on who teaches a student beside the labels, and how.
+
+    Attributes:
+        teachers: whose mean probability teaches; one where hints do.
+        loss: a key of `hubel.training.distillation.losses.DISTILLATION_LOSSES`.
+        weight: share of the loss that is the teacher's, 0 to 1.
+        temperature: of the softmax of both; 1 where the loss has none.
+        views: of each image; epoch e shows view e modulo this number.
+        online: answers are computed in the loop.
+        images: the training images, and after them those without labels.
+        unlabelled: number of the latter.
+        engine: that runs the teacher; "auto" for the fastest.
+    """
+
+    teachers: tuple[Teacher, ...]
+    loss: str
+    weight: float
+    temperature: float
+    views: int
+    online: bool
+    images: Images
+    unlabelled: int
+    engine: str
+
+    def settings(self) -> dict[str, Any]:
+        """Return the decisions as settings of a recipe."""
+        usual = DISTILLATION_LOSSES[self.loss]
+        return {
+            "distill_loss": self.loss,
+            "teacher_weight": self.weight,
+            **({} if usual.temperature is None else {"temperature": self.temperature}),
+            **({} if usual.maps else {"teacher_views": self.views}),
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that is decided before training.
@@ -168,6 +218,7 @@ class Plan:
         threads: of the computation.
         notes: what a person should know.
         module: the network as a user has built it; None for one of the catalogue.
+        distillation: what teaches the network beside the labels; None without a teacher.
         sharding: how processes share a batch; None for a training in one process that nobody has asked to be exact.
     """
 
@@ -190,6 +241,7 @@ class Plan:
     threads: int
     notes: tuple[str, ...]
     module: nn.Module | None = field(default=None, repr=False)
+    distillation: DistillationPlan | None = None
     sharding: Sharding | None = None
 
     def create(self) -> nn.Module:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from itertools import pairwise
 from typing import Any, Self
 
 from hubel.core.errors import OptionError, UnknownNameError
@@ -16,12 +17,14 @@ from hubel.core.ranges import check_range
 
 __all__ = [
     "DataSettings",
+    "DistillationSettings",
     "MachineSettings",
     "NetworkSettings",
     "OptimizationSettings",
     "Recipe",
     "TransferSettings",
     "flattened",
+    "parse_milestones",
     "parse_size",
 ]
 
@@ -41,6 +44,24 @@ def _number(default: Any, low: float, high: float) -> Any:
 def _choice(default: str | None, *names: str) -> Any:
     """Declare a setting that is one of some names."""
     return field(default=default, metadata={"names": names})
+
+
+def parse_milestones(text: str) -> tuple[float, ...]:
+    """Return the shares of a run, each above the one before.
+
+    Raises:
+        OptionError: they are no such shares.
+
+    >>> parse_milestones("0.5,0.75")
+    (0.5, 0.75)
+    """
+    try:
+        shares = tuple(map(float, text.split(",")))
+    except ValueError:
+        shares = ()
+    if not shares or not all(low < high for low, high in pairwise((0.0, *shares, 1.0))):
+        raise OptionError(f"milestones are shares of the run, rising from 0 to 1, such as 0.5,0.75, not {text!r}")
+    return shares
 
 
 class _Settings:
@@ -117,7 +138,8 @@ class DataSettings(_Settings):
             scene (crops, mirrored, colour), pose (rotation, mirrored, colour), trivialaugment, randaugment, or a file
             of settings that ends in .toml. Default: standard for photos, light for small colour images, shift for grey
             ones, scene for boxes and masks, pose for key points.
-        val_share: share of the training images that selects the best epoch, when the data has no split for it.
+        val_share: share of the training images that selects the best epoch, when the data has no split for it; with 0
+            all of them teach, and the last epoch is kept.
         images: train on so many of the training images, drawn by the seed and in the proportions of the classes.
             Default: all of them.
         test_share: share of all images that measures the result, when the data has no split at all.
@@ -135,7 +157,7 @@ class DataSettings(_Settings):
     size: str | None = None
     resize: str | None = _choice(None, "squash", "pad", "crop")
     augment: str | None = None
-    val_share: float = _number(0.1, 0.001, 0.9)
+    val_share: float = _number(0.1, 0, 0.9)
     test_share: float = _number(0.2, 0, 0.9)
     images: int | None = _number(None, 1, 2**40)
     folds: int | None = _number(None, 2, 100)
@@ -204,22 +226,78 @@ class TransferSettings(_Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillationSettings(_Settings):
+    """Distillation: a trained model, the teacher, passes on what it has learned to the network, the student.
+
+    Attributes:
+        teacher: a model file, the folder of a run, an exported file, or the name of a network with pretrained weights;
+            several, with commas between them, teach by their mean probability. Their classes are matched by name.
+        distill_loss: the distance from the teacher: kd (Hinton's softened cross-entropy), dkd (its two parts
+            decoupled), dist (correlations), mse (of logits) or hint (of a middle map, as FitNets have it). Default: kd.
+        temperature: of the softmax of both in kd, dkd and dist. Default: 4; 1 for dist.
+        teacher_weight: share of the loss that is the teacher's; the labels have the rest. Default: 0.9 for kd and mse,
+            otherwise 0.5.
+        teacher_views: number of views of each image; epoch e shows view e modulo this number to student and teacher
+            alike. Default: 16, or one for each of fewer epochs; with online_teacher one for each epoch.
+        online_teacher: compute the teacher's answers in the loop, rather than once, before it, for the cache.
+        unlabelled: folder of more images, whose labels do not count: they teach through the teacher alone.
+    """
+
+    teacher: str | None = None
+    distill_loss: str | None = _choice(None, "kd", "dkd", "dist", "mse", "hint")
+    temperature: float | None = _number(None, 0.01, 1000)
+    teacher_weight: float | None = _number(None, 0, 1)
+    teacher_views: int | None = _number(None, 1, _MOST)
+    online_teacher: bool = False
+    unlabelled: str | None = None
+
+    def __post_init__(self) -> None:
+        teacher: Any = self.teacher
+        if isinstance(teacher, list | tuple):
+            object.__setattr__(self, "teacher", ",".join(map(str, teacher)))
+        super().__post_init__()
+        if self.teacher is not None:
+            object.__setattr__(self, "teacher", ",".join(map(_resolved, _teachers(self.teacher))))
+        if self.unlabelled is not None:
+            object.__setattr__(self, "unlabelled", _resolved(self.unlabelled))
+
+
+def _teachers(text: str) -> list[str]:
+    """Return the teachers that a text names: a path, or names and paths with commas between them."""
+    if user_path(text).exists():
+        return [text]
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _resolved(text: str) -> str:
+    """Return the whole path of a file or folder that is there; any other text as it is."""
+    path = user_path(text)
+    return str(path.resolve()) if path.exists() else text
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizationSettings(_Settings):
     """Loss, optimizer and schedule.
 
     Attributes:
         epochs: passes over the training images. Default: 15, and more of a small set.
+        steps: the most steps of the run, in the middle of an epoch, too. Default: those of its epochs; given alone, as
+            many epochs as it takes.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out. Default: a power of
             two up to 128 (64 to generate, 32 in fine-tuning, 8 for boxes and masks) that leaves at least 16 steps.
-        optimizer: sgd (with Nesterov momentum), adamw, adam or adadelta. Default: sgd from scratch, adamw in
-            fine-tuning, to reconstruct, and for boxes and masks; adam to generate.
+        optimizer: sgd (with Nesterov momentum), heavy_ball (sgd with Polyak's), adamw, adam or adadelta. Default: sgd
+            from scratch, adamw in fine-tuning, to reconstruct, and for boxes and masks; adam to generate.
         lr: the highest learning rate. Default: 0.1 for sgd (0.01 for deep networks without batch norm), 0.002 for
             adam and adamw (0.02 to reconstruct, 0.001 for boxes and masks), 1 for adadelta; in fine-tuning 0.002,
             0.0005 and 0.1.
-        momentum: of sgd.
-        weight_decay: of weights; never of norms and biases. Default: 0.0005; none to generate.
+        momentum: of sgd and heavy_ball.
+        weight_decay: of weights. Default: 0.0005; none to generate.
+        decayed: what decays: weights; or all, with the biases and the factors of norms.
         schedule: of the learning rate: onecycle, cosine, step or constant.
+        milestones: shares of all steps at which the schedule step divides the learning rate by 10.
         warmup: share of the steps in which the learning rate rises.
+        first_lr: learning rate at the start of the warmup, as a share of the highest.
+        last_lr: learning rate at the end of onecycle and cosine, as a share of the highest.
         loss: cross_entropy (of softmax), bce (binary cross-entropy of each class) or mse; for masks cross_entropy, dice
             or cross_entropy_dice, their sum. Default: the task's.
         label_smoothing: share of the target that is spread over all classes. Default: 0.1 in fine-tuning, otherwise 0.
@@ -241,12 +319,17 @@ class OptimizationSettings(_Settings):
 
     epochs: int | None = _number(None, 1, _MOST)
     batch_size: int | None = _number(None, 1, _MOST)
-    optimizer: str | None = _choice(None, "sgd", "adamw", "adam", "adadelta")
+    steps: int | None = _number(None, 1, 2**40)
+    optimizer: str | None = _choice(None, "sgd", "heavy_ball", "adamw", "adam", "adadelta")
     lr: float | None = _number(None, 1e-30, 1e12)
     momentum: float = _number(0.9, 0, 0.9999)
     weight_decay: float | None = _number(None, 0, 1e6)
+    decayed: str = _choice("weights", "weights", "all")
     schedule: str = _choice("onecycle", "onecycle", "cosine", "step", "constant")
+    milestones: str = "0.5,0.75"
     warmup: float = _number(0.2, 0, 0.9)
+    first_lr: float = _number(0.0, 0, 1)
+    last_lr: float = _number(0.0, 0, 1)
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse", "dice", "cross_entropy_dice")
     label_smoothing: float | None = _number(None, 0, 0.99)
     balance: str | None = _choice(None, "none", "inverse", "effective", "inverse_sqrt", "sampling", "logit_adjustment")
@@ -255,6 +338,14 @@ class OptimizationSettings(_Settings):
     clip: float | None = _number(None, 1e-30, 1e6)
     patience: int | None = _number(None, 1, _MOST)
     max_minutes: float | None = _number(None, 1e-9, _MOST)
+
+    def __post_init__(self) -> None:
+        milestones: Any = self.milestones  # 0.5, (0.5, 0.75) or "0.5,0.75"
+        if not isinstance(milestones, str | bool):
+            shares = milestones if isinstance(milestones, list | tuple) else [milestones]
+            object.__setattr__(self, "milestones", ",".join(map(str, shares)))
+        super().__post_init__()
+        parse_milestones(self.milestones)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,9 +404,11 @@ class Recipe:
         task: classify, multi_label (several classes an image), reconstruct or another one that `hubel info` lists.
             Default: what the network is for.
         seed: another seed gives other weights, another order, another split.
+        origin: the recipe that the settings come from; see `named`.
         data: the images.
         network: the network.
         transfer: transfer learning.
+        distillation: learning from a teacher.
         optimization: loss, optimizer and schedule.
         machine: the computer.
 
@@ -326,9 +419,11 @@ class Recipe:
 
     task: str | None = None
     seed: int = 0
+    origin: str | None = None
     data: DataSettings = DataSettings()
     network: NetworkSettings = NetworkSettings()
     transfer: TransferSettings = TransferSettings()
+    distillation: DistillationSettings = DistillationSettings()
     optimization: OptimizationSettings = OptimizationSettings()
     machine: MachineSettings = MachineSettings()
 
@@ -337,9 +432,11 @@ class Recipe:
         *,
         task: str | None = None,
         seed: int = 0,
+        origin: str | None = None,
         data: DataSettings | None = None,
         network: NetworkSettings | None = None,
         transfer: TransferSettings | None = None,
+        distillation: DistillationSettings | None = None,
         optimization: OptimizationSettings | None = None,
         machine: MachineSettings | None = None,
         **settings: Any,
@@ -348,6 +445,7 @@ class Recipe:
             "data": data or DataSettings(),
             "network": network or NetworkSettings(),
             "transfer": transfer or TransferSettings(),
+            "distillation": distillation or DistillationSettings(),
             "optimization": optimization or OptimizationSettings(),
             "machine": machine or MachineSettings(),
         }
@@ -362,13 +460,33 @@ class Recipe:
         seed = _plain("seed", seed, "int")
         check_range("seed", seed, -_MOST_SEED, _MOST_SEED)
         object.__setattr__(self, "seed", seed)
+        object.__setattr__(self, "origin", origin if origin is None else _plain("origin", origin, "str"))
         for name, table in tables.items():
             changed = {key: value for key, value in settings.items() if _TABLE_OF[key] == name}
             object.__setattr__(self, name, dataclasses.replace(table, **changed) if changed else table)
 
     @classmethod
-    def of(cls, value: Recipe | Mapping[str, Any] | None) -> Recipe:
-        """Return the recipe that a user gives in Python: a recipe, a dict of settings, or None for the defaults.
+    def named(cls, name: str, **settings: Any) -> Self:
+        """Return a recipe of the package, or of a file, with some settings changed.
+
+        Args:
+            name: as `hubel recipes` lists it; or a path that ends in .toml, .yaml, .yml or .json.
+            settings: that differ, by their own names.
+
+        Raises:
+            UnknownNameError: there is no such recipe, or no such setting.
+            OptionError: the file cannot be read, or a value is out of range.
+
+        >>> Recipe.named("resnet-cifar", epochs=3).optimization.lr
+        0.1
+        """
+        from hubel.training.named_recipes import find_recipe  # which imports this file
+
+        return cls(**{**flattened(find_recipe(name).settings), **settings, "origin": name})
+
+    @classmethod
+    def of(cls, value: Recipe | Mapping[str, Any] | str | None) -> Recipe:
+        """Return the recipe that a user gives in Python: a recipe, its name, a dict of settings, or None for defaults.
 
         Raises:
             UnknownNameError: there is no such setting.
@@ -381,11 +499,13 @@ class Recipe:
             return value
         if value is None or isinstance(value, Mapping):
             return cls.from_json(value or {})
-        if isinstance(value, str | int | float):
-            raise OptionError(f"a recipe is a hubel.Recipe or a dict of settings, not {value!r:.80}")
+        if isinstance(value, str):
+            return cls.named(value)
+        if isinstance(value, int | float):
+            raise OptionError(f"a recipe is a hubel.Recipe, its name or a dict of settings, not {value!r:.80}")
         raise OptionError(
-            f"a recipe is a hubel.Recipe or a dict of settings, not {type(value).__name__}; images and their labels "
-            "are one tuple, (images, labels)"
+            f"a recipe is a hubel.Recipe, its name or a dict of settings, not {type(value).__name__}; images and their "
+            "labels are one tuple, (images, labels)"
         )
 
     def with_settings(self, **settings: Any) -> Self:
@@ -428,10 +548,11 @@ _TABLES: dict[str, type[Any]] = {
     "data": DataSettings,
     "network": NetworkSettings,
     "transfer": TransferSettings,
+    "distillation": DistillationSettings,
     "optimization": OptimizationSettings,
     "machine": MachineSettings,
 }
-_OWN = ("task", "seed")
+_OWN = ("task", "seed", "origin")
 _TABLE_OF = {entry.name: name for name, table in _TABLES.items() for entry in fields(table)}
 
 

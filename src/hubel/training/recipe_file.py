@@ -13,9 +13,11 @@ import yaml  # type: ignore[import-untyped]
 from hubel.core.errors import OptionError
 from hubel.training.recipe import flattened
 
-__all__ = ["modern", "read_data", "read_settings"]
+__all__ = ["FORMATS", "modern", "read_data", "read_recipe", "read_settings"]
 
-_FORMATS: dict[str, tuple[str, Callable[[str], Any]]] = {
+#: By the end of a file's name: the name of its format, and what reads it.
+FORMATS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    ".toml": ("TOML", tomllib.loads),
     ".json": ("JSON", json.loads),
     ".yaml": ("YAML", yaml.safe_load),
     ".yml": ("YAML", yaml.safe_load),
@@ -49,12 +51,30 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         OptionError: the file cannot be read, or holds no settings.
     """
-    values = _load(path)
+    return read_recipe(path, "--config")[0]
+
+
+def read_recipe(path: Path, flag: str) -> tuple[dict[str, Any], Any]:
+    """Return the settings in a file, flat, and its table `claim`; {} where there is none.
+
+    Args:
+        path: see `read_settings`. The augmentation may be a table, too.
+        flag: that names the file, for messages.
+
+    Raises:
+        OptionError: the file cannot be read, or holds no settings.
+    """
+    values = _load(path, flag)
     if isinstance(values, dict) and "recipe" in values:
         values = values["recipe"]
     if not isinstance(values, dict) or not values:
-        raise OptionError(f"--config {path}: holds no settings; expected TOML, or the config.json of a run")
-    return modern(values)
+        raise OptionError(f"{flag} {path}: holds no settings; expected TOML, or the config.json of a run")
+    values = dict(values)
+    claim = values.pop("claim", {})
+    flat = modern(values)
+    if isinstance(flat.get("augment"), dict):
+        flat["augment"] = json.dumps(flat["augment"], sort_keys=True)
+    return flat, claim
 
 
 def read_data(path: Path) -> tuple[str, dict[str, float]]:
@@ -68,19 +88,19 @@ def read_data(path: Path) -> tuple[str, dict[str, float]]:
     return data if isinstance(data, str) else "", xo if isinstance(xo, dict) else {}
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, flag: str = "--config") -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         expected = "settings in TOML, or the config.json of a run"
-        raise OptionError(f"--config {path}: no such file; expected {expected}") from None
+        raise OptionError(f"{flag} {path}: no such file; expected {expected}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"--config {path}: cannot be read ({' '.join(str(error).split())})") from None
-    kind, parse = _FORMATS.get(path.suffix.lower(), ("TOML", tomllib.loads))
+        raise OptionError(f"{flag} {path}: cannot be read ({' '.join(str(error).split())})") from None
+    kind, parse = FORMATS.get(path.suffix.lower(), ("TOML", tomllib.loads))
     try:
         return parse(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise OptionError(f"--config {path}: no {kind}: {' '.join(str(error).split())}") from None
+        raise OptionError(f"{flag} {path}: no {kind}: {' '.join(str(error).split())}") from None
 
 
 def modern(values: Mapping[str, Any]) -> dict[str, Any]:

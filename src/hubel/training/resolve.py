@@ -39,12 +39,22 @@ from hubel.inference.threads import probe_threads
 from hubel.metrics.imbalance import balance_record
 from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
+from hubel.models.neighbours import NeighboursLayout
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
 from hubel.nn.frozen_backbone import backbone_boundaries
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.task import Task
+from hubel.training.distillation.choose import (
+    check_distillation,
+    choose_distillation,
+    choose_teachers,
+    images_to_teach,
+    taught_by,
+    train_what_taught,
+    tuned_whole,
+)
 from hubel.training.freeze_policy import holds_norms, views_for
 from hubel.training.frozen_backbone import check_frozen_backbone
 from hubel.training.initial_weights import (
@@ -52,6 +62,7 @@ from hubel.training.initial_weights import (
     default_network,
     find_initial_weights,
 )
+from hubel.training.named_recipes import recipe_notes
 from hubel.training.network_input import choose_preprocess
 from hubel.training.optimization import balanced_loss, choose_balance, choose_loop, choose_loss, choose_optimizer
 from hubel.training.own_network import check_own_settings, own_preprocess, own_variant, with_table
@@ -129,9 +140,14 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         initial = replace(initial, weights=None, options=needed)
     tuned = initial.weights is not None
     outputs = task.outputs(dataset)
-    loss = choose_loss(recipe.optimization, task, tuned=tuned)
-    splits, val_taught = _splits(recipe, dataset, task, initial)
-    taught = Taught.of(dataset.digests(splits.train))
+    loss = choose_loss(recipe.optimization, task, tuned=tuned and recipe.distillation.teacher is None)
+    check_distillation(recipe, task, loss.name, learns=not isinstance(variant.layout, NeighboursLayout))
+    teachers = choose_teachers(recipe, outputs)
+    splits, val_taught = _splits(recipe, dataset, task, initial, taught_by(teachers))
+    shown = images_to_teach(recipe, dataset, splits)
+    taught = Taught.of(shown.dataset.digests(shown.rows))
+    for known in (initial.taught, taught_by(teachers)):
+        taught = taught if known is None else taught | known
     preprocess = choose_preprocess(recipe, variant, dataset, initial.preprocess, task=task)
     if module is not None:
         preprocess = own_preprocess(module, preprocess)
@@ -151,7 +167,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
             "shares": [recipe.data.val_share, recipe.data.test_share],
             "measured": splits.measured_name,
             "val_taught": val_taught,
-            "taught": (taught | initial.taught if initial.taught else taught).to_json(),
+            "taught": taught.to_json(),
+            **({"teachers": [teacher.record() for teacher in teachers]} if teachers else {}),
+            **({"unlabelled": shown.record()} if shown.unlabelled else {}),
             **({"images": recipe.data.images} if recipe.data.images else {}),
             **({"void": recipe.data.void} if recipe.data.void is not None else {}),
             **initial.provenance,
@@ -169,6 +187,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         check_outputs(network, preprocess, len(outputs))
         module = network
     transfer = _transfer(recipe, card, network, initial.weights, len(splits.train), policy_name)
+    if teachers:
+        transfer = tuned_whole(transfer)
     if recipe.data.folds is not None:
         _check_folds(recipe.data.folds, recipe, card, network, tuned=tuned)
         everything = np.concatenate([splits.train, splits.val, splits.test])
@@ -194,12 +214,11 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
-    loop = choose_loop(recipe, task, policy, len(train.images), tuned=tuned)
+    loop = choose_loop(recipe, task, policy, len(shown.rows), tuned=tuned)
     sharding = choose_sharding(recipe.machine, loop.batch_size)
     if not tuned or not holds_norms(len(train.images)):
-        _check_smallest_batch(
-            network, preprocess, len(train.images), loop.batch_size, 1 if sharding is None else sharding.shards
-        )
+        shards = 1 if sharding is None else sharding.shards
+        _check_smallest_batch(network, preprocess, len(shown.rows), loop.batch_size, shards)
     # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
     if outputs and initial.preprocess is None:
         mean, std = (tuple(values) for values in current_group().agree(train.images.colours))
@@ -215,6 +234,10 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
     card = task.finish_card(_with_parents(with_costs(card, recipe.optimization.costs), recipe, dataset, task), train)
     val = labelled(splits.val, cache) if len(splits.val) else None
     measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
+
+    distillation = choose_distillation(recipe, teachers, shown, train.images, loop, network, tuned=tuned)
+    if distillation is not None and sharding is not None:
+        raise OptionError("a student learns from its teacher in one process so far: leave out --processes or --teacher")
 
     device = device_of_rank(pick_device(recipe.machine.device or "auto"))
     precision = pick_precision(recipe.machine.precision or "auto", device)
@@ -242,6 +265,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
             threads=threads,
             **({} if sharding is None else pinned_sharding(sharding)),
             **({"engine": engine_of_ranks(precision)} if by_ranks else {}),
+            **(distillation.settings() if distillation else {}),
             **({} if "loss" in task.unused else {"loss": loss.name, "label_smoothing": loss.label_smoothing}),
             **({} if "balance" in task.unused else {"balance": balance}),
         ),
@@ -260,9 +284,18 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         device=device,
         precision=precision,
         threads=threads,
-        notes=(*dataset.index.notes(), *splits.notes, *initial.notes, *unequal, *busy),
+        notes=(
+            *recipe_notes(recipe),
+            *dataset.index.notes(),
+            *splits.notes,
+            *shown.notes,
+            *initial.notes,
+            *unequal,
+            *busy,
+        ),
         module=module,
         sharding=sharding,
+        distillation=distillation,
     )
 
 
@@ -358,10 +391,13 @@ def _with_parents(card: ModelCard, recipe: Recipe, dataset: Dataset, task: Task)
         raise
 
 
-def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights) -> tuple[Splits, bool]:
+def _splits(
+    recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeights, taught: Taught | None
+) -> tuple[Splits, bool]:
     """Return the rows of each split, and whether validation images teach: in transfer learning, few of them do.
 
-    Those that the data itself sets aside do not, nor do those that have to measure the result.
+    Those that the data itself sets aside do not, nor do those that have to measure the result. What taught a teacher
+    neither measures nor selects.
     """
     splits = split(
         dataset.index,
@@ -372,6 +408,8 @@ def _splits(recipe: Recipe, dataset: Dataset, task: Task, initial: InitialWeight
         stratify=task.stratify,
         taught=initial.taught,
     )
+    if taught is not None:
+        splits = train_what_taught(splits, dataset.index.digest, taught)
     if recipe.data.images is not None:
         splits = splits.with_fewer_to_train(recipe.data.images, dataset.index.label, seed=recipe.seed)
     own = (dataset.index.split[splits.val] == SPLITS.index("val")).any()

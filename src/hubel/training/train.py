@@ -21,6 +21,7 @@ from hubel.core.group import alone, current_group
 from hubel.core.notes import Caution, cautions, marked, warnings_last
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, silence
+from hubel.core.shell import shell_command
 from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.folds import FoldsResult
@@ -30,6 +31,7 @@ from hubel.plots.notebook import list_html
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
 from hubel.training.folds import measure_run_in_folds
+from hubel.training.named_recipes import claim_record
 from hubel.training.own_network import with_network
 from hubel.training.plan import Plan
 from hubel.training.processes.join import begun_run, check_same_data, joined, note_run
@@ -99,7 +101,7 @@ class RunResult:
 
 def train(
     data: Any,
-    recipe: Recipe | Mapping[str, Any] | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | None = None,
     *,
     model: str | nn.Module | None = None,
     out: str | Path | None = None,
@@ -112,7 +114,8 @@ def train(
 
     Args:
         data: a folder, table, built-in dataset, or a pair (images, labels); see `hubel.data.open_dataset`.
-        recipe: the settings, as a `Recipe` or a dict; what they leave open is decided from the data.
+        recipe: the settings, as a `Recipe`, a dict or the name of one that `hubel recipes` lists; what they leave open
+            is decided from the data.
         model: a network of one's own, any `nn.Module` that gives `(n, classes)`: a copy of it is trained, from the
             weights that it has. Or the name of a network, as in the recipe.
         out: the folder of the run; a new one below `runs/` if not given.
@@ -192,6 +195,7 @@ def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
         "data": data_location(data, plan),
         "xo": dataclasses.asdict(xo) if xo else None,
         "recipe": plan.pinned.to_json(),
+        **claim_record(plan.recipe),
         "classes": plan.card.classes,
         "preprocess": plan.preprocess.to_json(),
         "augmentation": plan.loop.policy.to_json(),
@@ -201,8 +205,16 @@ def _config(data: Any, plan: Plan, xo: XO | None) -> dict[str, Any]:
             "test": len(plan.splits.test),
         },
         "fingerprint": plan.card.provenance["fingerprint"],
+        **_taught_by(plan),
         "environment": {"python": platform.python_version(), "torch": torch.__version__},
     }
+
+
+def _taught_by(plan: Plan) -> dict[str, Any]:
+    """Return who teaches, and a digest of the images without labels; nothing without a teacher."""
+    if plan.distillation is None:
+        return {}
+    return {name: plan.card.provenance[name] for name in ("teachers", "unlabelled") if name in plan.card.provenance}
 
 
 def _path(name: str, value: Any) -> Path:
@@ -287,6 +299,10 @@ def plan_of_run(run: RunFolder, config: Mapping[str, Any], module: nn.Module | N
     plan = plan_training(config["data"], recipe, xo=xo, module=module)
     if plan.card.provenance["fingerprint"] != config["fingerprint"]:
         raise CheckpointError(f"{config['data']} has changed since {run.path} began; start a new run")
+    for name, value in _taught_by(plan).items():
+        if config.get(name) != value:
+            what = "the teacher has" if name == "teachers" else "the images without labels have"
+            raise CheckpointError(f"{what} changed since {run.path} began; start a new run")
     return plan
 
 
@@ -338,6 +354,8 @@ def _measured(
     folder.tell(measured.headline)
     for remark in measured.evaluation.remarks(measured.split):
         folder.tell(marked(remark))
+    if command := _beside_teacher(folder, plan):
+        folder.tell(f"beside its teacher: {command}")
     return dataclasses.replace(
         result,
         evaluation=measured.evaluation,
@@ -349,6 +367,17 @@ def _measured(
         advice=measured.advice,
         folds=folds,
     )
+
+
+def _beside_teacher(folder: RunFolder, plan: Plan) -> str:
+    """Return the command that compares a student with its teacher; "" where there is none that has the same classes."""
+    data = folder.config()["data"]
+    if plan.distillation is None or data is None:
+        return ""
+    teacher = plan.distillation.teachers[0]
+    if set(teacher.card.classes) != set(plan.card.classes):
+        return ""
+    return shell_command("hubel", "evaluate", teacher.name, data, "--beside", str(folder.path))
 
 
 def measured_run(folder: Path, told: Mapping[str, Any], stopped_by: int = 0) -> RunResult:

@@ -13,11 +13,11 @@ from hubel.core.errors import MismatchError, OptionError, WeightsError
 from hubel.weights.keymaps import key_maps
 from hubel.weights.model_file import first_not_finite
 
-__all__ = ["Varying", "fit_weights", "foreign_weights", "match_weights", "renamed"]
+__all__ = ["Varying", "fit_weights", "foreign_weights", "match_weights", "parameter_names", "renamed"]
 
 _MOST_PREFIXES = 4  # "_orig_mod.module.model.backbone."
 _COUNTERS = ("total_ops", "total_params")  # that thop leaves in each layer
-_PARAMETERS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_PARAMETERS = ("", ".weight", ".bias", ".running_mean", ".running_var", ".num_batches_tracked")
 
 
 def renamed(model: str, network: nn.Module, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -31,7 +31,7 @@ def renamed(model: str, network: nn.Module, found: Mapping[str, Tensor]) -> dict
     namings = [({name: name for name in ours}, set[str]())]
     for key_map in key_maps(model).values():
         layers = {their: our for our, their in key_map(network)}
-        namings.append((_parameters(layers, ours), {their for their, our in layers.items() if our not in present}))
+        namings.append((parameter_names(layers, ours), {their for their, our in layers.items() if our not in present}))
     candidates = ((shorter, *naming) for shorter in _without_prefixes(found) for naming in namings)
     found, names, absent = max(candidates, key=lambda candidate: len(candidate[0].keys() & candidate[1].keys()))
     return {names.get(name, name): t for name, t in found.items() if name.rpartition(".")[0] not in absent}
@@ -59,13 +59,13 @@ def foreign_weights(library: str, model: str, network: nn.Module) -> dict[str, T
     if key_map is None or (library, model[:3]) == ("timm", "vgg"):  # whose fully connected layers are convolutions
         raise OptionError(f"{library} has no network whose weights are those of {model} under other names")
     ours = network.state_dict()
-    names = _parameters({their: our for our, their in key_map(network)}, ours)
+    names = parameter_names({their: our for our, their in key_map(network)}, ours)
     return {their: ours[our] for their, our in names.items()}
 
 
-def _parameters(layers: Mapping[str, str], ours: Collection[str]) -> dict[str, str]:
-    """Map their parameter names to ours, given the map of layer names."""
-    pairs = ((f"{their}.{part}", f"{our}.{part}") for their, our in layers.items() for part in _PARAMETERS)
+def parameter_names(layers: Mapping[str, str], ours: Collection[str]) -> dict[str, str]:
+    """Map their parameter names to ours, given the map of names of layers, or of single parameters."""
+    pairs = ((f"{their}{part}", f"{our}{part}") for their, our in layers.items() for part in _PARAMETERS)
     return {their: our for their, our in pairs if our in ours}
 
 

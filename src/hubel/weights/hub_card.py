@@ -107,6 +107,7 @@ def _page(card: ModelCard, circumstances: Mapping[str, str]) -> Iterator[str]:
             ("Input", f"{p.channels}x{p.height}x{p.width}, {p.resize}, {p.interpolation}"),
             *([("Classes", f"{len(card.classes):,}")] if card.classes else []),
             *([("Groups of classes", _groups(card))] if card.parents else []),
+            *([("Taught by", _teachers(card))] if card.provenance.get("teachers") else []),
             *([("Temperature", f"{card.temperature:.3f}")] if card.scores == "softmax" else []),
             *([("Scores", "mean over several views of each image")] if card.tta else []),
             ("Licence", _licence_in_words(card)),
@@ -133,6 +134,12 @@ def _groups(card: ModelCard) -> str:
     """Return the names of the groups of classes, from the top down."""
     names = [name for name in card.class_tree().nodes if name not in card.classes]
     return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
+def _teachers(card: ModelCard) -> str:
+    """Return names and digests of the models that taught this one."""
+    found = [f"{one['name']} ({one['network']}, {one['digest']})" for one in card.provenance["teachers"]]
+    return ", ".join(map(_plain, found))
 
 
 def _licence_in_words(card: ModelCard) -> str:

@@ -29,7 +29,24 @@ from hubel.weights.card import ModelCard
 from hubel.weights.own_module import check_answer
 from hubel.weights.safetensors_header import read_header
 
-__all__ = ["first_not_finite", "is_model_file", "load_model", "model_path", "read_card", "save_model", "unshared"]
+__all__ = [
+    "PAIRED",
+    "first_not_finite",
+    "is_model_file",
+    "load_model",
+    "misfit",
+    "model_path",
+    "read_card",
+    "save_described",
+    "save_model",
+    "too_large",
+    "unshared",
+    "verified",
+]
+
+#: Key of the metadata of files that `hubel.weights.paired_file` writes.
+PAIRED = "hubel.paired"
+
 
 _FORMAT = 1
 _NO_DIGEST = "the SHA-256 of this file, taken with these words, in hexadecimal"  # 64 characters, like the digest
@@ -43,10 +60,22 @@ _OF_OTHERS = (".pt", ".pth", ".bin", ".ckpt")
 
 def save_model(path: Path, weights: Mapping[str, Tensor], card: ModelCard) -> None:
     """Write a model file atomically. Equal weights and cards give equal bytes."""
-    described = {**card.to_json(), "format": _FORMAT, "sha256": _NO_DIGEST}
+    save_described(path, weights, "hubel", {**card.to_json(), "format": _FORMAT})
+
+
+def save_described(path: Path, weights: Mapping[str, Tensor], key: str, description: Mapping[str, Any]) -> None:
+    """Write a safetensors file atomically whose metadata has one description, with a SHA-256 of the whole file.
+
+    Args:
+        path: of the file.
+        weights: tensors by name.
+        key: of the metadata.
+        description: JSON values, `sha256` not among them.
+    """
+    described = {**description, "sha256": _NO_DIGEST}
     # Contiguous copies: the memory order of channels-last tensors would be stored, but not restored.
     plain = unshared({name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())})
-    data = save(plain, {"hubel": json.dumps(described, sort_keys=True, allow_nan=False)})
+    data = save(plain, {key: json.dumps(described, sort_keys=True, allow_nan=False)})
     digest = hashlib.sha256(data).hexdigest()
     write_atomic(path, data.replace(_as_stored(_NO_DIGEST), _as_stored(digest), 1))
 
@@ -112,9 +141,9 @@ def load_model(path: Path, *, model: nn.Module | None = None) -> tuple[nn.Module
             return _own_network(path, header, card, model), card
         with torch.device("meta"):
             network = card.create().eval()
-        if problem := _misfit(network.state_dict(), header) or _too_large(network, card):
+        if problem := misfit(network.state_dict(), header) or too_large(network, card):
             raise OptionError(problem)
-        tensors = load(_verified(path, header))
+        tensors = load(verified(path, header))
         if name := first_not_finite(tensors):
             raise OptionError(f"{name!r} contains NaN or infinite numbers")
         if card.novelty is not None and not (scale := tensors["novelty.scale"].item()) > 0:
@@ -142,9 +171,9 @@ def _own_network(path: Path, header: Mapping[str, Any], card: ModelCard, model: 
     """Return a copy of a user's module with the weights of a file, in evaluation mode."""
     assert card.own is not None, "whoever calls has looked"
     network = card.create(model).eval()
-    if problem := _misfit(network.state_dict(), header):
+    if problem := misfit(network.state_dict(), header):
         raise OptionError(problem)
-    tensors = load(_verified(path, header))
+    tensors = load(verified(path, header))
     # Its buffers may be infinite on purpose, as masks are.
     if name := first_not_finite({name: tensors[name] for name, _ in network.named_parameters()}):
         raise OptionError(f"{name!r} contains NaN or infinite numbers")
@@ -163,10 +192,14 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
     return next((name for name, tensor in tensors.items() if not is_finite(tensor)), None)
 
 
-def _verified(path: Path, header: Mapping[str, Any]) -> bytes:
-    """Read a whole file, and compare it with the checksum in its card."""
+def verified(path: Path, header: Mapping[str, Any], key: str = "hubel") -> bytes:
+    """Read a whole file, and compare it with the checksum in its description.
+
+    Raises:
+        ModelFileError: the file is damaged.
+    """
     data = path.read_bytes()
-    stated = json.loads(header["__metadata__"]["hubel"])["sha256"]
+    stated = json.loads(header["__metadata__"][key])["sha256"]
     start = data.find(_as_stored(stated))
     digest = hashlib.sha256(memoryview(data)[: max(start, 0)])
     digest.update(_as_stored(_NO_DIGEST))
@@ -181,7 +214,7 @@ def _as_stored(digest: str) -> bytes:
     return json.dumps(json.dumps({"sha256": digest}))[2:-2].encode()
 
 
-def _misfit(expected: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+def misfit(expected: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
     """Describe the first difference of a header's names, types and shapes; empty if there is none."""
     found = {name: entry for name, entry in header.items() if name != "__metadata__"}
 
@@ -200,7 +233,7 @@ def _misfit(expected: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
     return ""
 
 
-def _too_large(network: nn.Module, card: ModelCard) -> str:
+def too_large(network: nn.Module, card: ModelCard) -> str:
     """Describe a map that would take too much memory, for a network on the meta device; empty if there is none."""
     p = card.preprocess
     widest = max((tensor.shape[0] for tensor in network.state_dict().values() if tensor.ndim == 4), default=1)
@@ -233,6 +266,11 @@ def _header(path: Path) -> dict[str, Any]:
 
 def _card(path: Path, header: dict[str, Any]) -> ModelCard:
     metadata = header.get("__metadata__")
+    if isinstance(metadata, dict) and PAIRED in metadata:
+        command = shell_command("hubel", "search", "FOLDER", "WORDS", "--encoder", path)
+        raise ModelFileError(
+            f"{path} compares images with texts, and is no network of the catalogue; use it by {command}"
+        )
     if not isinstance(metadata, dict) or "hubel" not in metadata:
         raise ModelFileError(f"{path} is a safetensors file, but not a model file of hubel: it has no card")
     try:

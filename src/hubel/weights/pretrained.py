@@ -35,7 +35,7 @@ from hubel.core.quiet import quiet_logger
 from hubel.data.preprocess import Preprocess
 from hubel.data.reading import one_line
 
-__all__ = ["Pretrained", "fetch_weights", "find_weights", "list_weights"]
+__all__ = ["Pretrained", "fetch_weights", "find_weights", "is_fetched", "list_weights"]
 
 _MIB = 2**20
 _TIMEOUT_S = 30
@@ -100,8 +100,12 @@ def find_weights(model: str, tag: str = "default") -> Pretrained:
     return of_model[tag]
 
 
-def fetch_weights(pretrained: Pretrained) -> Path:
+def fetch_weights(pretrained: Pretrained, *, instead: str = _INSTEAD) -> Path:
     """Return the local file of the weights, downloaded if needed, with verified checksum.
+
+    Args:
+        pretrained: the weights.
+        instead: end of the message: what to do where there is no network.
 
     Raises:
         WeightsError: the file cannot be downloaded, or is damaged.
@@ -112,8 +116,15 @@ def fetch_weights(pretrained: Pretrained) -> Path:
         if not _sha256(path).startswith(stated):
             raise WeightsError(f"{path} is damaged: its content does not match its checksum; delete it and try again")
     except WeightsError as error:
-        raise WeightsError(f"weights {pretrained.tag!r} of {pretrained.model}: {error}, {_INSTEAD}") from error
+        raise WeightsError(f"weights {pretrained.tag!r} of {pretrained.model}: {error}, {instead}") from error
     return path
+
+
+def is_fetched(pretrained: Pretrained) -> bool:
+    """Tell whether a file of the hub is in its cache, so that nothing will be downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(pretrained.location, pretrained.file), str)
 
 
 # The table ------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from hubel.core.errors import DataError, HubelError, OptionError, UnknownNameErr
 from hubel.data.dataset import open_dataset
 from hubel.data.preprocess import Preprocess
 from hubel.inference.predictor import Predictor
-from hubel.plots.png import to_png
+from hubel.plots.figure_files import to_png
 from hubel.weights.card import ModelCard
 from hubel.weights.imagenet import imagenet_classes
 from hubel.weights.model_file import save_model

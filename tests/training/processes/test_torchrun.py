@@ -11,14 +11,18 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
 SCRIPT = Path(__file__).with_name("rank_of_xo.py")
 
 
 def torchrun(ranks: int, *command: str, restarts: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a command on some ranks."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}", f"--max-restarts={restarts}"]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        f"--nproc-per-node={ranks}",
+        f"--max-restarts={restarts}",
+    ]
     return subprocess.run(
         [*launcher, "--monitor-interval=0.1", *command],
         capture_output=True,
@@ -40,7 +44,9 @@ def script() -> ModuleType:
 def rows(folder: Path) -> list[dict[str, str]]:
     """The metrics of each epoch, to the last digit, without the speed."""
     with (folder / "metrics.csv").open() as file:
-        return [{name: value for name, value in row.items() if "per_second" not in name} for row in csv.DictReader(file)]
+        return [
+            {name: value for name, value in row.items() if "per_second" not in name} for row in csv.DictReader(file)
+        ]
 
 
 def sha256(folder: Path) -> str:

@@ -4,6 +4,7 @@ import { CourseContext, type LessonProps } from "./context";
 import { Header } from "./Header";
 import { LessonList } from "./LessonList";
 import { NextLesson } from "./NextLesson";
+import { useNumbers } from "./useNumbers";
 import { Outline } from "./Outline";
 import type { Payload } from "./payload";
 import { initialLang, keepLang } from "./preferences";
@@ -20,10 +21,7 @@ const PAGES = new Map(Object.entries(files).map(([path, file]) => [path.split("/
 /** A page of the course: a lesson, or the list of all. */
 export function App({ payload }: { payload: Payload }) {
   const [lang, setLang] = useState<Lang>(() => initialLang(payload.lang));
-  const t = useMemo(
-    () => translator({ ...payload.slips?.strings[lang], ...payload.strings[lang] }),
-    [payload, lang],
-  );
+  const t = useMemo(() => translator(payload.strings[lang]), [payload, lang]);
   const live = useMemo(() => ({ available: payload.live, lesson: payload.lesson ?? "" }), [payload]);
   const Page = payload.lesson ? PAGES.get(payload.lesson) : undefined;
   const title = payload.lessons.find((lesson) => lesson.name === payload.lesson)?.[lang].title;
@@ -33,24 +31,31 @@ export function App({ payload }: { payload: Payload }) {
   }, [lang, t, title]);
   useEffect(openWhenPrinted, []);
   useStepKeys();
-  const props = { data: payload.data, facts: payload.facts, t, lang, live };
+  const { numbers, failed } = useNumbers(payload);
+  const props = { data: numbers?.data ?? {}, facts: payload.facts, t, lang, live };
   const choose = (to: Lang) => {
     keepLang(to);
     setLang(to);
   };
   return (
-    <CourseContext.Provider value={{ ...props, slips: payload.slips }}>
+    <CourseContext.Provider value={{ ...props, slips: numbers?.slips ?? {} }}>
       <a class="skip" href="#main">
         {t("course.skip")}
       </a>
       <Header payload={payload} lang={lang} onLang={choose} />
       {Page ? (
         <div class="lesson">
-          <Outline key={lang} />
+          <Outline key={`${lang} ${numbers !== null}`} />
           <main id="main" tabIndex={-1}>
             <h1>{title}</h1>
             <p class="lead">{t("summary")}</p>
-            <Page {...props} />
+            {numbers ? (
+              <Page {...props} />
+            ) : (
+              <p class="hint" role="status">
+                {t(failed ? "course.failed" : "course.computing")}
+              </p>
+            )}
             <NextLesson payload={payload} lang={lang} />
           </main>
         </div>

@@ -1,7 +1,7 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { Live } from "./live";
-import type { Payload } from "./payload";
+import type { Numbers } from "./payload";
 import { translator, type Lang, type T } from "./translate";
 
 export type Facts = Record<string, { value: number; source: string; note?: string }>;
@@ -16,7 +16,7 @@ export interface LessonProps {
 }
 
 export interface Course extends LessonProps {
-  slips: Payload["slips"];
+  slips: Numbers["slips"];
 }
 
 export const CourseContext = createContext<Course>({
@@ -25,7 +25,7 @@ export const CourseContext = createContext<Course>({
   t: translator({}),
   lang: "en",
   live: { available: false, lesson: "" },
-  slips: null,
+  slips: {},
 });
 
 export const useCourse = () => useContext(CourseContext);

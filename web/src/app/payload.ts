@@ -6,10 +6,16 @@ export interface Payload {
   lesson: string | null;
   lang: Lang | null;
   live: boolean;
-  links: { index: string; lesson: string };
+  links: { index: string; lesson: string; numbers?: string };
   lessons: ({ name: string } & Record<Lang, { title: string; summary: string }>)[];
   strings: Record<Lang, Strings>;
-  slips: { strings: Record<Lang, Strings>; values: Record<string, Record<string, number | string>> } | null;
-  data: any;
   facts: Facts;
+  /** Null in served pages, which ask for them. */
+  numbers: Numbers | null;
+}
+
+/** What is computed for a lesson: its own numbers, and those of the boxes "what notes get wrong" by box. */
+export interface Numbers {
+  data: any;
+  slips: Record<string, Record<string, number | string>>;
 }

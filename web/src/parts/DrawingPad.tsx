@@ -58,7 +58,7 @@ export function DrawingPad({ rows, columns, values, onChange, label, id, cell = 
       <svg
         viewBox={`0 0 ${columns} ${rows}`}
         style={{ width: `${columns * cell}px` }}
-        tabIndex={0}
+        tabindex={0} // an attribute of SVG has no capitals
         role="application"
         aria-label={`${label}. ${t.text("pad.help")}`}
         onPointerDown={onDown}

@@ -4,7 +4,7 @@ import { useCourse } from "../app/context";
 export function Slip({ k }: { k: string }) {
   const { t, slips } = useCourse();
   if (!t.has(`slip.${k}.claim`)) return null;
-  const values = slips?.values[k] ?? {};
+  const values = slips[k] ?? {};
   const own = `slip.${k}.title`;
   const label = t.has(own) ? `${t.text("slip.title")}: ${t.text(own)}` : t.text("slip.title");
   return (

@@ -13,7 +13,7 @@ from hubel.analysis.drawing.svg import arrow_head
 from hubel.core.errors import OptionError
 from hubel.core.files import write_atomic
 from hubel.core.outputs import output_file
-from hubel.plots.png import PNG_TEXT, is_figure
+from hubel.plots.figure_files import PNG_TEXT, is_figure
 from hubel.plots.style import canvas, drawable, finish
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from hubel.data.sources.kind import Rooted
 from hubel.data.taught import Taught
 from hubel.inference.predictor import Predictor, load_predictor
 from hubel.metrics.tables import percent
-from hubel.plots.png import save_figure
+from hubel.plots.figure_files import save_figure
 from hubel.weights.imagenet import imagenet_classes
 
 __all__ = ["MeasuredRobustness", "robustness_csv", "robustness_files", "robustness_json"]

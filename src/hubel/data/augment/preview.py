@@ -25,7 +25,7 @@ from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.index import Index
 from hubel.data.loading import with_principal_axes
 from hubel.data.preprocess import Preprocess, Resize
-from hubel.plots.png import is_figure, save_figure
+from hubel.plots.figure_files import is_figure, save_figure
 
 __all__ = ["Preview", "operation_extremes", "preview_policy"]
 

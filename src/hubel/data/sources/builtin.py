@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from hubel.core.random import uniform
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.kind import SourceKind, SourceRequest
 
-__all__ = ["DATA_SETS", "KIND", "XO", "digits", "draw_xo", "xo"]
+__all__ = ["DATA_SETS", "KIND", "XO", "digits", "draw_xo", "read_digits", "xo"]
 
 _MOST_PIXELS = 2**32
 _DRAWN_AT_ONCE = 256
@@ -26,10 +29,23 @@ def digits() -> ArraySource:
 
     Source: Alpaydin & Kaynak 1998, "Optical recognition of handwritten digits", UCI Machine Learning Repository.
     """
-    from sklearn.datasets import load_digits
+    images, classes = read_digits()
+    return ArraySource(np.rint(images * (255 / 16)).astype(np.uint8), classes, name="digits")
 
-    data = load_digits()
-    return ArraySource(np.rint(data.images * (255 / 16)).astype(np.uint8), data.target, name="digits")
+
+@cache
+def read_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the digits as `(1797, 8, 8)` from 0 to 16, and their classes, as `sklearn.datasets.load_digits` does.
+
+    They are read from the file in the package: importing it takes over a second, which a first run need not wait for.
+    """
+    package = find_spec("sklearn")
+    assert package is not None  # required by pyproject.toml
+    assert package.origin is not None
+    file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    with gzip.open(file, "rt", encoding="ascii") as lines:
+        table = np.loadtxt(lines, delimiter=",")
+    return table[:, :64].reshape(-1, 8, 8), table[:, 64].astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.random import bits, uniform
 from hubel.data.annotation import BOXES, MASKS, POINTS, Annotation, ImageFacts
+from hubel.data.sources.builtin import read_digits
+from hubel.data.sources.figures import FIGURES, INSIDE, Inside, Plane
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import Listing, ListingBuilder, natural_key
 from hubel.data.sources.objects import mirrored_points
@@ -26,15 +27,12 @@ __all__ = ["FIGURES", "KIND", "SHAPES", "Shapes", "ShapesSource", "draw_shapes"]
 
 #: The name of the built-in dataset.
 SHAPES = "shapes"
-FIGURES = ("circle", "square", "triangle", "cross")
 _POINTS = ("top", "right", "bottom", "left")
 _PLACES = np.array([(0.0, -1.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0)])  # of the key points, in an object's own square
 _LIMBS = ((0, 2), (1, 3))
 _MOST_PIXELS = 2**30
 _TRIES = 20  # at a place for an object
 _FINE = 3  # points across a pixel, for smooth edges
-
-_Plane = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,40 +109,14 @@ class Shapes:
         return (*figures, *(map(str, range(10)) if self.digits > 0 else ()))
 
 
-def _circle(x: _Plane, y: _Plane) -> NDArray[np.bool_]:
-    return np.asarray(x**2 + y**2 <= 1)
-
-
-def _square(x: _Plane, y: _Plane) -> NDArray[np.bool_]:
-    return np.asarray(np.maximum(abs(x), abs(y)) <= 1)
-
-
-def _triangle(x: _Plane, y: _Plane) -> NDArray[np.bool_]:
-    return np.asarray((abs(y) <= 1) & (2 * abs(x) <= y + 1))
-
-
-def _cross(x: _Plane, y: _Plane) -> NDArray[np.bool_]:
-    return np.asarray((np.maximum(abs(x), abs(y)) <= 1) & (np.minimum(abs(x), abs(y)) <= 0.33))
-
-
-_INSIDE: dict[str, Callable[[_Plane, _Plane], NDArray[np.bool_]]] = {
-    "circle": _circle,
-    "square": _square,
-    "triangle": _triangle,
-    "cross": _cross,
-}
-
-
 @cache
 def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return scikit-learn's handwritten digits, 0 to 1 with a border of zeros, and their classes."""
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    return np.pad(data.images / 16, ((0, 0), (1, 1), (1, 1))), np.asarray(data.target, np.int64)
+    images, classes = read_digits()
+    return np.pad(images / 16, ((0, 0), (1, 1), (1, 1))), classes
 
 
-def _digit_at(image: NDArray[np.float64], x: _Plane, y: _Plane) -> NDArray[np.bool_]:
+def _digit_at(image: NDArray[np.float64], x: Plane, y: Plane) -> NDArray[np.bool_]:
     """Return where a digit is darker than half, between its 8x8 pixels, at positions from -1 to 1."""
     column, row = (np.clip((value + 1) * 4 + 0.5, 0, 8.999) for value in (x, y))
     j, i = column.astype(np.int64), row.astype(np.int64)
@@ -182,7 +154,7 @@ def draw_shapes(spec: Shapes, number: int) -> tuple[NDArray[np.uint8], Annotatio
         else:
             continue
 
-        def own(fine: int) -> tuple[_Plane, _Plane]:
+        def own(fine: int) -> tuple[Plane, Plane]:
             """Return the positions of the window's pixels in the object's own square, -1 to 1."""
             across = (np.arange((high[0] - low[0]) * fine) + 0.5) / fine + low[0] - x  # noqa: B023
             down = (np.arange((high[1] - low[1]) * fine) + 0.5)[:, None] / fine + low[1] - y  # noqa: B023
@@ -217,14 +189,14 @@ def draw_shapes(spec: Shapes, number: int) -> tuple[NDArray[np.uint8], Annotatio
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), annotation
 
 
-def _object(spec: Shapes, kind: float, which: float) -> tuple[str, Callable[[_Plane, _Plane], NDArray[np.bool_]]]:
+def _object(spec: Shapes, kind: float, which: float) -> tuple[str, Inside]:
     """Return the name of an object and its inside, by two draws."""
     if kind < spec.digits:
         images, targets = _digits()
         at = int(which * len(images))
         return str(targets[at]), lambda x, y: _digit_at(images[at], x, y)
     name = FIGURES[int(which * len(FIGURES))]
-    return name, _INSIDE[name]
+    return name, INSIDE[name]
 
 
 def _share(box: tuple[float, ...], other: tuple[float, ...]) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -18,11 +20,11 @@ from hubel.studio.course.bundle import read_bundle
 from hubel.studio.course.events import Computer, EventStream
 from hubel.studio.guard import Guard
 from hubel.studio.metrics import ServerMetrics
-from hubel.studio.responses import RequestError
+from hubel.studio.responses import JsonResponse, RequestError
 from hubel.studio.settings import ServerSettings
-from hubel.teach.course.catalogue import find_lesson
-from hubel.teach.course.lesson import LANGUAGES, Lesson
-from hubel.teach.course.page import served_page
+from hubel.teach.course.catalogue import check_lesson, find_lesson
+from hubel.teach.course.lesson import LANGUAGES
+from hubel.teach.course.page import lesson_numbers, served_page
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -56,6 +58,7 @@ class Course:
             Route("/app.css", _static(bundle.style, "text/css; charset=utf-8")),
             Route("/learn/", self.page),
             Route("/learn/{lesson}", self.page),
+            Route("/v1/lessons/{lesson}/numbers", self.numbers),
             Route("/v1/lessons/{lesson}/{action}", self.live, methods=["POST"]),
         ]
         handlers: dict[Any, Any] = {RequestError: _request_error, HTTPException: _http_exception}
@@ -77,12 +80,18 @@ class Course:
         lang = asked if asked in LANGUAGES else self._lang
         name = request.path_params.get("lesson")
         if name is not None:
-            _lesson(name)
+            _check(name)
         return HTMLResponse(served_page(name, lang))
+
+    async def numbers(self, request: Request) -> Response:
+        """Return what the page of a lesson shows; computed once, in the thread that computes."""
+        name = _check(request.path_params["lesson"])
+        return JsonResponse(await self._computer.run(partial(lesson_numbers, name)))
 
     async def live(self, request: Request) -> Response:
         """Compute for a lesson, and send what is found as it is found."""
-        lesson, action = _lesson(request.path_params["lesson"]), request.path_params["action"]
+        name, action = _check(request.path_params["lesson"]), request.path_params["action"]
+        lesson = await asyncio.to_thread(find_lesson, name)  # which may import torch
         if action not in lesson.live:
             raise RequestError(404, "no_such_action", str(UnknownNameError("action", action[:100], lesson.live)))
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -93,11 +102,12 @@ class Course:
         return EventStream(self._computer, lesson.live[action](asked))
 
 
-def _lesson(name: str) -> Lesson:
+def _check(name: str) -> str:
     try:
-        return find_lesson(name)
+        check_lesson(name)
     except UnknownNameError as error:
         raise RequestError(404, "no_such_lesson", str(error)) from None
+    return name
 
 
 def _json_object(body: bytes) -> Mapping[str, Any]:

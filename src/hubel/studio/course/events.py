@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 __all__ = ["Computer", "EventStream"]
+
+T = TypeVar("T")
 
 _PATIENCE = 10.0  # seconds to wait for the end of a computation whose page has gone
 
@@ -59,6 +61,10 @@ class Computer:
             event = next(events, None)
             return None if event is None else json.dumps(json_ready(event), allow_nan=False, separators=(",", ":"))
 
+        return await self.run(compute)
+
+    async def run(self, compute: Callable[[], T]) -> T:
+        """Compute something short in the thread, between two events if a computation runs; return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, compute)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from hubel.studio.course.app import Course
 from hubel.studio.settings import ServerSettings
 from hubel.studio.uvicorn_server import Server, address, bound_socket
-from hubel.teach.course.catalogue import find_lesson
+from hubel.teach.course.catalogue import check_lesson
 
 __all__ = ["running_course", "serve_course"]
 
@@ -33,7 +33,7 @@ def serve_course(
         OptionError: the address is not available.
     """
     if lesson is not None:
-        find_lesson(lesson)
+        check_lesson(lesson)
     with bound_socket(settings) as bound:
         page = f"{address(settings, bound)}/learn/{lesson or ''}"
         say(f"the course is at {page}; Ctrl-C stops")

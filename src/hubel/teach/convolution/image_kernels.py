@@ -20,7 +20,7 @@ from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import short_name, write_atomic
 from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
-from hubel.plots.png import PNG_TEXT, is_figure
+from hubel.plots.figure_files import PNG_TEXT, is_figure
 from hubel.teach.convolution.steps import parse_numbers
 
 __all__ = [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError
 from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
-from hubel.plots.png import is_figure, save_figure
+from hubel.plots.figure_files import is_figure, save_figure
 from hubel.plots.style import BLUE, INK, MUTED, ORANGE, PALE_BLUE, canvas, finish, heading
 from hubel.teach.convolution.effective import effective_field, effective_size
 from hubel.teach.convolution.stack import StackLayer, seen_places, stack_fields

@@ -7,7 +7,7 @@ from importlib import import_module
 from hubel.core.errors import UnknownNameError
 from hubel.teach.course.lesson import Lesson
 
-__all__ = ["LESSONS", "find_lesson"]
+__all__ = ["LESSONS", "check_lesson", "find_lesson"]
 
 #: Names of the lessons, in their order.
 LESSONS = (
@@ -23,9 +23,20 @@ LESSONS = (
     "transfer",
     "autoencoder",
     "seeing",
+    "pairs",
     "history",
     "slips",
 )
+
+
+def check_lesson(name: str) -> None:
+    """Check that there is a lesson of this name, without importing it.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in LESSONS:
+        raise UnknownNameError("lesson", name, LESSONS)
 
 
 def find_lesson(name: str) -> Lesson:
@@ -34,7 +45,6 @@ def find_lesson(name: str) -> Lesson:
     Raises:
         UnknownNameError: there is no such lesson.
     """
-    if name not in LESSONS:
-        raise UnknownNameError("lesson", name, LESSONS)
+    check_lesson(name)
     lesson: Lesson = import_module(f"hubel.teach.course.lessons.{name}.lesson").LESSON
     return lesson

@@ -1,7 +1,8 @@
 """HTML of a page of the course: its sentences and numbers as JSON, drawn by one script.
 
-A page asks for nothing but its script and its style sheet; in an exported file these stand inside, and its content
-policy names them by their hashes, so that nothing else can run there.
+A served page asks for its script, its style sheet and its numbers, and for nothing else. The numbers come last, since
+lessons that count networks import torch for them: the reader sees the page before. In an exported file all of this
+stands inside, and its content policy names script and style by their hashes, so that nothing else can run there.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hubel.teach.course.catalogue import LESSONS, find_lesson
+from hubel.teach.course.catalogue import LESSONS, check_lesson, find_lesson
 from hubel.teach.course.lesson import LANGUAGES, lesson_data, lesson_facts, lesson_strings, shared_strings
 
-__all__ = ["MARK", "Bundle", "exported_page", "served_page"]
+__all__ = ["MARK", "Bundle", "exported_page", "lesson_numbers", "served_page"]
 
 MARK = '<meta name="generator" content="hubel course">'
 _SLIPS = "slips"  # lesson whose boxes stand in the others
-_SERVED = {"index": "/learn/", "lesson": "/learn/{name}"}
+_SERVED = {"index": "/learn/", "lesson": "/learn/{name}", "numbers": "/v1/lessons/{name}/numbers"}
 _EXPORTED = {"index": "index.html", "lesson": "{name}.html"}
 
 
@@ -40,6 +41,8 @@ class Bundle:
 
 def served_page(name: str | None, lang: str | None) -> str:
     """Return the page of a lesson, or the list of lessons if None, for the server of `hubel learn`.
+
+    It computes nothing, and imports no lesson: the page asks for `lesson_numbers`.
 
     Args:
         name: name of the lesson.
@@ -74,38 +77,42 @@ def exported_page(name: str | None, lang: str | None, bundle: Bundle, beside: Se
 
 
 def _payload(name: str | None, lang: str | None, beside: Sequence[str], *, live: bool) -> dict[str, Any]:
-    lesson = find_lesson(name) if name else None
-    own = lesson_strings(name) if name else {key: {} for key in LANGUAGES}
+    if name:
+        check_lesson(name)
     return {
         "lesson": name,
         "lang": lang,
         "live": live,
         "links": _SERVED if live else _EXPORTED,
         "lessons": [{"name": other, **{key: _heading(other, key) for key in LANGUAGES}} for other in beside],
-        "strings": {key: shared_strings()[key] | own[key] for key in LANGUAGES},
-        "slips": _slips() if name else None,
-        "data": lesson_data(lesson) if lesson else {},
+        "strings": {lang: _strings(name, lang) for lang in LANGUAGES},
         "facts": lesson_facts(name) if name else {},
+        "numbers": lesson_numbers(name) if name and not live else None,
     }
 
 
 def _heading(name: str, lang: str) -> dict[str, str]:
-    find_lesson(name)
+    check_lesson(name)
     strings = lesson_strings(name)[lang]
     return {"title": strings["title"], "summary": strings["summary"]}
 
 
-def _slips() -> dict[str, Any] | None:
-    """Return what the boxes "what notes get wrong" say: sentences of the lesson `slips`, and their values by box."""
-    if _SLIPS not in LESSONS:
-        return None
-    strings = lesson_strings(_SLIPS)
-    return {
-        "strings": {
-            lang: {key: text for key, text in strings[lang].items() if key.startswith("slip.")} for lang in LANGUAGES
-        },
-        "values": lesson_data(find_lesson(_SLIPS)).get("slips", {}),
-    }
+def lesson_numbers(name: str) -> dict[str, Any]:
+    """Return the computed numbers of a lesson's page as JSON values: its own, and those of the boxes of `slips`.
+
+    Raises:
+        UnknownNameError: there is no such lesson.
+    """
+    return {"data": lesson_data(find_lesson(name)), "slips": lesson_data(find_lesson(_SLIPS))["slips"]}
+
+
+def _strings(name: str | None, lang: str) -> dict[str, str]:
+    """Return the sentences of a page: those of all pages, of the boxes "what notes get wrong", and its own."""
+    shared = shared_strings()[lang]
+    if name is None:
+        return shared
+    slips = {key: text for key, text in lesson_strings(_SLIPS)[lang].items() if key.startswith("slip.")}
+    return shared | slips | lesson_strings(name)[lang]
 
 
 def _html(name: str | None, lang: str | None, head: str, payload: dict[str, Any]) -> str:

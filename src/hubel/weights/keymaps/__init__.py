@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hubel.weights.keymaps import classic, dense, mobile
+from hubel.weights.keymaps import classic, clip, dense, mobile
 from hubel.weights.keymaps.pairs import Pairs
 
 __all__ = ["MAPS", "key_maps"]
@@ -44,6 +44,7 @@ MAPS: dict[str, dict[str, KeyMap]] = {
     },
     "efficientnet_pytorch": {"efficientnet*": mobile.efficientnet_lukemelas},
     "akamaster": {"resnet*": classic.akamaster},
+    "open_clip": {"clip_resnet*": clip.image_tower},
 }
 
 

@@ -15,7 +15,6 @@ from hubel.training.execute import build_trainer
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
-from hubel.training.schedule import factor
 from hubel.training.trainer import StepResult
 
 __all__ = ["KINDS", "MODEL", "TrainingStep", "layout_options", "plan_run", "seeded", "training_steps"]
@@ -89,6 +88,6 @@ def training_steps(plan: Plan) -> Iterator[TrainingStep]:
         batches = train.images.epoch(loop.seed, epoch, loop.batch_size, loop.policy)
         for step, batch in enumerate(batches):
             done = (epoch * per_epoch + step + 0.5) / (loop.epochs * per_epoch)
-            lr = plan.optimizer.lr * factor(loop.schedule, done, loop.warmup)
+            lr = plan.optimizer.lr * loop.schedule.factor(done)
             result = trainer.step(train, batch, lr, loop.seed, epoch, step)
             yield TrainingStep(epoch=epoch, last=step == per_epoch - 1, network=trainer.network, result=result)

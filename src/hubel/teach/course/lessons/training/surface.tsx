@@ -52,7 +52,7 @@ export function Surface({ shape, paths, label, onStart, id }: Props) {
         style={{ width: "100%", maxWidth: `${SIDE}px`, background: "var(--cell)", touchAction: "manipulation" }}
         role={onStart ? "application" : "img"}
         aria-label={`${label}. ${end}`}
-        tabIndex={onStart ? 0 : undefined}
+        tabindex={onStart ? 0 : undefined} // an attribute of SVG has no capitals
         onPointerDown={onStart && onPoint}
         onKeyDown={onStart && onKey}
       >

@@ -1,0 +1,1 @@
+"""Pictures and sentences: two towers that learn from pairs."""
