@@ -1,4 +1,4 @@
-"""Which images of each batch are whose, where several processes share a batch: shards of it, by numbers alone.
+"""Divide a batch over several processes: into shards of it, by numbers alone.
 
 A batch is divided into a fixed number of shards, nearly equal in size, whatever the number of processes; each process
 owns some that follow each other. So what a shard holds depends on the order of the epoch, and never on how many

@@ -105,7 +105,7 @@ class LoopSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Sharding:
-    """How a batch is divided over processes.
+    """The division of a batch over processes.
 
     Attributes:
         shards: the weights have the same bits on any number of processes, each of which takes whole shards; one for

@@ -36,7 +36,7 @@ from hubel.training.run_card import CARD_FILE, record_run
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import load_model
 
-__all__ = ["REPORT_FILE", "RunEvaluation", "TrainingInput", "evaluate_run", "measure", "training_input"]
+__all__ = ["REPORT_FILE", "RunEvaluation", "TrainingInput", "evaluate_measured", "evaluate_run", "training_input"]
 
 #: Name of the page in the folder of a run.
 REPORT_FILE = "report.html"
@@ -99,7 +99,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     taught = Taught.read(card.provenance)
     if overlap := int(taught.among(measured.images.digests).sum()):
         raise DataError(f"{counted(overlap, 'image')} would measure the model that they taught: a fault of hubel")
-    evaluation = measure(plan, network, card, trained.frozen)
+    evaluation = evaluate_measured(plan, network, card, trained.frozen)
     card = record_run(folder, plan, trained, evaluation, network, card)
     licence = card.provenance["run"].get("licence")
     params = sum(p.numel() for p in network.parameters())
@@ -144,7 +144,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     )
 
 
-def measure(plan: Plan, network: nn.Module, card: ModelCard, frozen: str) -> Evaluation:
+def evaluate_measured(plan: Plan, network: nn.Module, card: ModelCard, frozen: str) -> Evaluation:
     """Return the evaluation of a network on the images that are to measure it.
 
     Args:

@@ -34,14 +34,14 @@ from hubel.training.folds import measure_run_in_folds
 from hubel.training.named_recipes import claim_record
 from hubel.training.own_network import with_network
 from hubel.training.plan import Plan
-from hubel.training.processes.join import begun_run, check_same_data, joined, note_run
+from hubel.training.processes.join import begun_run, check_same_data, joining_ranks, note_run
 from hubel.training.processes.launch import is_launched, launch_training
 from hubel.training.processes.settings import sharing_sentence
 from hubel.training.recipe import MachineSettings, Recipe
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
-from hubel.training.run_report import REPORT_FILE, evaluate_run, measure
+from hubel.training.run_report import REPORT_FILE, evaluate_measured, evaluate_run
 from hubel.training.transfer import check_weights
 from hubel.weights.model_file import load_model
 
@@ -136,7 +136,7 @@ def train(
         started = time.monotonic() if started is None else started
         if is_launched(request.machine):
             return launch_training(data, request, module=module, out=target, xo=xo, on_epoch=on_epoch)
-        with joined(request.machine):
+        with joining_ranks(request.machine):
             if (begun := begun_run()) is not None and (begun / "config.json").exists():
                 return _resume(RunFolder(begun), module, started)
             return _train(data, request, module, target or begun, xo, on_epoch, started)
@@ -253,7 +253,7 @@ def resume(
     machine = _machine_of(run)  # before a lock is put where no run is
     if is_launched(machine):
         return launch_training(None, None, module=model, out=run.path)
-    with joined(machine):
+    with joining_ranks(machine):
         return _resume(run, model, time.monotonic() if started is None else started)
 
 
@@ -394,7 +394,7 @@ def measured_run(folder: Path, told: Mapping[str, Any], stopped_by: int = 0) -> 
     with silence():
         plan = plan_of_run(run, run.config())
         network, card = load_model(run.model)
-        evaluation = measure(plan, network.to(plan.device), card, str(card.provenance.get("frozen", NONE)))
+        evaluation = evaluate_measured(plan, network.to(plan.device), card, str(card.provenance.get("frozen", NONE)))
     return RunResult(
         folder=folder,
         model=run.model,

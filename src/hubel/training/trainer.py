@@ -43,7 +43,7 @@ class StepResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Meeting:
-    """What all processes of a training know at one moment.
+    """All that the processes of a training know together at one moment.
 
     Attributes:
         now: the time of rank 0, in seconds of `time.monotonic`.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hubel.data.sources.builtin import XO
 from hubel.training.execute import execute
-from hubel.training.processes.join import joined
+from hubel.training.processes.join import joining_ranks
 from hubel.training.processes.sharded import ShardedTrainer
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
@@ -34,7 +34,7 @@ PICTURES = XO(size=9, count=203, noise=0.1)
 
 
 def main(folder: Path) -> None:
-    with joined(RECIPE.machine):
+    with joining_ranks(RECIPE.machine):
         execute(plan_training("xo", RECIPE, xo=PICTURES), folder)
 
 

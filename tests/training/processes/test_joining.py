@@ -15,7 +15,7 @@ from hubel.core.group import Group, alone, current_group, working_as
 from hubel.data.dataset import open_dataset
 from hubel.training.loop import gather_batches
 from hubel.training.processes import join, settings
-from hubel.training.processes.join import joined
+from hubel.training.processes.join import joining_ranks
 from hubel.training.processes.ranks import Ranks
 from hubel.training.recipe import MachineSettings, Recipe
 
@@ -63,7 +63,7 @@ def test_a_missing_port(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MASTER_PORT", raising=False)
-    with pytest.raises(OptionError, match="MASTER_PORT is not set"), joined(MachineSettings()):
+    with pytest.raises(OptionError, match="MASTER_PORT is not set"), joining_ranks(MachineSettings()):
         pass
 
 
@@ -72,7 +72,10 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in place.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(join, "_connect", lambda held, timeout: (_ for _ in ()).throw(RuntimeError("refused")))
-    with pytest.raises(OptionError, match=r"localhost:1 .*: nobody has answered for 60 s"), joined(MachineSettings()):
+    with (
+        pytest.raises(OptionError, match=r"localhost:1 .*: nobody has answered for 60 s"),
+        joining_ranks(MachineSettings()),
+    ):
         pass
 
 

@@ -1,4 +1,4 @@
-"""What a step of one shard yields, as one flat vector: gradients, and the statistics of batch norms.
+"""Lay out all that a step of one shard yields as one flat vector: gradients, and statistics of batch norms.
 
 One vector is one copy, one addition, one message. It holds, one after the other:
 

@@ -27,10 +27,10 @@ from hubel.core.progress import silence
 from hubel.core.version import __version__
 from hubel.training.plan import Plan
 from hubel.training.processes.ranks import LostRankError, Ranks
-from hubel.training.processes.watch import LOST, MISTAKE, Watch
+from hubel.training.processes.watch import LOST, MISTAKE, RankWatch
 from hubel.training.recipe import MachineSettings
 
-__all__ = ["JOB", "begun_run", "check_same_data", "is_started", "joined", "note_run", "run_of_job"]
+__all__ = ["JOB", "begun_run", "check_same_data", "is_started", "joining_ranks", "note_run", "run_of_job"]
 
 _WAITING = timedelta(days=30)  # for a rank that works: the watch tells those that do not
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -45,7 +45,7 @@ def is_started() -> bool:
 
 
 @contextmanager
-def joined(machine: MachineSettings) -> Iterator[Group]:
+def joining_ranks(machine: MachineSettings) -> Iterator[Group]:
     """Let this process work within the block as a rank of its group; alone, where there is none.
 
     A mistake within the block is told by one rank, and ends all of them.
@@ -54,7 +54,7 @@ def joined(machine: MachineSettings) -> Iterator[Group]:
         machine: the time limit, and whether sums are exact.
 
     Raises:
-        OptionError: the group cannot be joined.
+        OptionError: the group cannot be joining_ranks.
     """
     if isinstance(current_group(), Ranks) or not (is_started() or machine.processes != "none"):
         yield current_group()
@@ -68,7 +68,7 @@ def joined(machine: MachineSettings) -> Iterator[Group]:
         raise OptionError(f"RANK is a number from 0 to WORLD_SIZE - 1 = {world - 1}, not {rank}")
     store = _store(rank, timeout)
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    watch = Watch(PrefixStore(f"hubel/{attempt}/watch", _connect(False, timeout)), rank, world, timeout)
+    watch = RankWatch(PrefixStore(f"hubel/{attempt}/watch", _connect(False, timeout)), rank, world, timeout)
     try:
         with _processes(PrefixStore(f"hubel/{attempt}/group", store), rank, world, machine) as ranks:
             _check_versions(ranks)

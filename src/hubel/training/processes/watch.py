@@ -21,14 +21,14 @@ import time
 
 from torch._C._distributed_c10d import Store
 
-__all__ = ["LOST", "MISTAKE", "Watch"]
+__all__ = ["LOST", "MISTAKE", "RankWatch"]
 
 MISTAKE, LOST = 2, 75  # exit codes: as for all mistakes; EX_TEMPFAIL, by which a launcher may start again
 _TOLD, _FINISHED = "told", "finished"
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has no other
 
 
-class Watch:
+class RankWatch:
     """The watch of one rank over the next one, in a thread of its own.
 
     Args:
