@@ -22,7 +22,7 @@ def _written(shards: int, world: int) -> str:
     return total(values, shards, lambda a, b: f"({a}+{b})")
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(SMALL, st.integers(1, 40))
 def test_every_number_of_processes_makes_the_same_additions(shards: int, world: int) -> None:
     assert _written(shards, min(world, shards)) == _written(shards, 1)
@@ -33,7 +33,7 @@ def test_the_tree_of_eight() -> None:
     assert _written(5, 2) == "(((0+1)+(2+3))+4)"
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 300), SMALL, SMALL, SMALL, st.data())
 def test_ranks_divide_each_batch_without_rest(n: int, batch: int, shards: int, world: int, data: st.DataObject) -> None:
     steps, world = -(-n // batch), min(world, shards)
@@ -50,7 +50,7 @@ def test_ranks_divide_each_batch_without_rest(n: int, batch: int, shards: int, w
         assert len(sizes) == min(shards, len(slots))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 300), SMALL, SMALL)
 def test_what_a_shard_holds_depends_on_no_number_of_processes(n: int, batch: int, shards: int) -> None:
     steps = -(-n // batch)
