@@ -9,6 +9,7 @@ from hubel.cli.printing import print_line
 EXAMPLES = (
     "hubel walkthrough xo",
     "hubel walkthrough xo --out xo.html",
+    "hubel walkthrough distillation",
 )
 
 
@@ -16,7 +17,8 @@ def walkthrough(lesson: str = "xo", /, *, out: Path | None = None) -> int:
     """Write one lesson of the course as a page, a self-contained file that works without a connection.
 
     The lesson xo explains image classification from first principles, with every number computed: comparing pixels,
-    matching patterns, ReLU, pooling, stacking, the loss, a gradient step, and training.
+    matching patterns, ReLU, pooling, stacking, the loss, a gradient step, and training. The lesson distillation shows
+    what soft targets contain, on the outputs of a trained network.
 
     Args:
         lesson: lesson of the course; hubel learn lists them.

@@ -21,6 +21,7 @@ LESSONS = (
     "residual",
     "modules",
     "transfer",
+    "distillation",
     "autoencoder",
     "seeing",
     "pairs",

@@ -1,0 +1,1 @@
+"""The lesson `distillation`: what a network knows beside its answer, and how another one learns it."""
