@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.audit.drifting.observe import Answers, observe_reference
+from hubel.core.language import sentence
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
@@ -276,7 +277,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
     with listening() as stop:
         finished = loop.run(stop)
     if head_kept := finished and loop.progress.best_epoch == 0:
-        tuning.notes.append("fine-tuning improved nothing on the validation images: the head alone is kept")
+        tuning.notes.append(sentence("note.head_alone"))
         folder.tell(tuning.notes[-1])
     return dataclasses.replace(
         trained,
@@ -347,15 +348,15 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     if plan.val is not None:
         card = task.choose_shown(network, card, plan.val.images)
     measured = time.monotonic()
-    card, sentence = add_novelty(network, card, task, unseen, reject=reject, seed=plan.loop.seed)
-    if sentence:
-        folder.tell(sentence)
+    card, said = add_novelty(network, card, task, unseen, reject=reject, seed=plan.loop.seed)
+    if said:
+        folder.tell(said)
     seconds = {"calibration": measured - started, "novelty": time.monotonic() - measured}
     card = dataclasses.replace(card, reference=_reference(network, card, plan, own))
     if card.own is not None:
         card = dataclasses.replace(card, own=with_answer(card.own, network, card.preprocess))
     save_model(trained.path, network.state_dict(), card)
-    notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
+    notes = [*trained.notes, *([said] if said and card.novelty is None else [])]
     return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})
 
 

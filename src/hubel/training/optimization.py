@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.core.progress import counted
+from hubel.core.language import plural, sentence
 from hubel.data.augment import Policy
 from hubel.data.loading import steps_per_epoch
 from hubel.metrics.imbalance import inequality
@@ -93,13 +93,22 @@ def choose_balance(
     if usual == "inverse_sqrt":
         shares = counts / counts.sum()
         return usual, [
-            f"the classes are unequal, from {classes[least]} with {shares[least]:.2%} of the pixels to {classes[most]} "
-            f"with {shares[most]:.0%}: errors on rare classes count more (--balance none leaves it out)"
+            sentence(
+                "note.unequal.pixels",
+                least=classes[least],
+                low=float(shares[least]),
+                most=classes[most],
+                high=float(shares[most]),
+            )
         ]
     return usual, [
-        f"the classes are unequal, from {counted(int(counts[least]), 'training image')} of {classes[least]} to "
-        f"{int(counts[most]):,} of {classes[most]}: their logits are adjusted, so that none is favoured for being "
-        "frequent (--balance none leaves it out)"
+        sentence(
+            "note.unequal",
+            fewest=plural("note.training_images", int(counts[least])),
+            least=classes[least],
+            many=int(counts[most]),
+            most=classes[most],
+        )
     ]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
+from hubel.core.language import plural, sentence
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
@@ -406,7 +407,7 @@ def _splits(
     few = 0 < len(splits.val) < _ENOUGH_TO_SELECT
     if initial.weights is None or own or not few or not len(splits.test):
         return splits, False
-    note = f"{counted(len(splits.val), 'image')} would be too few to select the best epoch: they train as well"
+    note = plural("note.val_trains", len(splits.val))
     return replace(splits.with_val_in_train(), notes=(*splits.notes, note)), True
 
 
@@ -512,4 +513,4 @@ def _busy_cores(threads: int) -> list[str]:
     """Return a note where fewer threads compute than there are cores: the last bits of the result depend on it."""
     if threads >= usable_cores():
         return []
-    return [f"other programs are using this machine; computing with {threads} of {usable_cores()} threads"]
+    return [sentence("note.busy", threads=threads, cores=usable_cores())]
