@@ -25,9 +25,9 @@ from hubel.retrieval.search import (
     MOST_LETTERS,
     PhotoSearch,
     chance_threshold,
+    in_words,
     index_photos,
     search_photos,
-    sentence,
     understood,
 )
 from hubel.weights.card import ModelCard
@@ -161,7 +161,7 @@ def test_an_empty_query_is_refused_before_anything_is_indexed(query: str, photos
 def test_a_query_of_unknown_words_finds_nothing(photos: Path, query: str) -> None:
     answer, _ = search_photos(photos, query, encoder=ColourEncoder())
     assert (answer.found, answer.nearest) == ((), ())
-    assert sentence(answer) == "Nothing fits: no word of the query is known; English and Korean are."
+    assert in_words(answer) == "Nothing fits: no word of the query is known; English and Korean are."
 
 
 def test_a_query_of_ten_thousand_letters_is_cut(photos: Path) -> None:
@@ -201,7 +201,7 @@ def test_the_threshold_decides() -> None:
     answers = [PhotoSearch(encoder, index, threshold).ask("cat") for threshold in (0.1, 0.9, 2.0)]
     assert [[one.path for one in answer.found] for answer in answers] == [["a", "b"], ["a"], []]
     assert len({answer.nearest for answer in answers}) == 1
-    assert sentence(answers[2]).startswith("Nothing fits in 3 photos")
+    assert in_words(answers[2]).startswith("Nothing fits in 3 photos")
 
 
 def test_texts_of_imagenet_that_ship_are_those_of_its_classes() -> None:

@@ -55,7 +55,7 @@ def search(
     from hubel.core.errors import OptionError
     from hubel.core.progress import say, say_notes
     from hubel.retrieval.encoders import find_encoder
-    from hubel.retrieval.search import search_photos, sentence
+    from hubel.retrieval.search import in_words, search_photos
 
     if json and csv:
         raise OptionError("choose one of --json and --csv")
@@ -81,7 +81,7 @@ def search(
             from hubel.cli.tables import print_table
 
             print_table(["photo", "score"], [(one.path, f"{one.similarity:.3f}") for one in shown])
-        print_line(sentence(answer))
+        print_line(in_words(answer))
         if index.embedded:
             print_line(f"{index.embedded:,} photos were new or changed")
     say_notes(index.notes)

@@ -13,7 +13,7 @@ from hubel.core.errors import DecodeError
 from hubel.core.files import write_atomic
 from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
-from hubel.retrieval.search import Answer, sentence
+from hubel.retrieval.search import Answer, in_words
 
 __all__ = ["page_path", "save_answer_page", "thumbnail"]
 
@@ -46,7 +46,7 @@ def save_answer_page(path: Path, answer: Answer, folder: str) -> None:
     template = files("hubel.retrieval").joinpath("answer.html.jinja").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     write_atomic(
-        path, environment.from_string(template).render(answer=answer, place=folder, said=sentence(answer), cards=cards)
+        path, environment.from_string(template).render(answer=answer, place=folder, said=in_words(answer), cards=cards)
     )
 
 

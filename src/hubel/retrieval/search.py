@@ -33,9 +33,9 @@ __all__ = [
     "PhotoSearch",
     "background",
     "chance_threshold",
+    "in_words",
     "index_photos",
     "search_photos",
-    "sentence",
     "understood",
 ]
 
@@ -158,7 +158,7 @@ def understood(query: str) -> str:
     return corrected(english, nouns(), _is_word())
 
 
-def sentence(answer: Answer) -> str:
+def in_words(answer: Answer) -> str:
     """Return in words how many photos fit, from which score on, and what was searched for if that is not the query."""
     if not answer.nearest:
         return "Nothing fits: no word of the query is known; English and Korean are."
