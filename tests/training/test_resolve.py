@@ -81,6 +81,7 @@ def decisions(plan: Plan) -> dict[str, Any]:
 ZERO_MEANS_OFF = {
     "optimizer.gradual_unfreeze",
     "optimizer.ema",
+    "optimizer.lookahead",
     "loss.label_smoothing",
     "loop.seed",
     "loop.sampling",
