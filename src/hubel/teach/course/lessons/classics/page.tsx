@@ -57,7 +57,7 @@ export default function Page(props: LessonProps) {
       </Step>
       <Step id="where" title={t.text("where.title")}>
         <Predict
-          id="where"
+          id="where-predict"
           ask={t("where.ask", { params: vgg.params, macs: vgg.macs })}
           options={["conv_both", "dense_both", "split", "opposite"].map((key) => t(`where.${key}`))}
           answer={2}
