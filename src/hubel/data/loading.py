@@ -311,7 +311,7 @@ class Images:
     def at(self, preprocess: Preprocess) -> Images:
         """Return the same images for a network with another input; both share what is decoded."""
         other = copy.copy(self)
-        other.preprocess, other._resident = preprocess, None
+        other.preprocess, other._resident, other._resizing = preprocess, None, None
         return other
 
     def network_input(self, pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
@@ -374,7 +374,8 @@ class Images:
         """
         samples = self.rows[positions]
         if policy.keeps_pixels:
-            return augment_batch(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples)
+            fill = "black" if self.preprocess.resize == "pad" else policy.fill
+            return augment_batch(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples, fill=fill)
         out = self._empty(len(positions))
         cover = covering_size(self.preprocess, policy)
         picture = self.decoded_images.covering(cover) if self.objects is None else partial(self._seen, min_size=cover)

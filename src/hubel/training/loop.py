@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -16,7 +16,7 @@ from hubel.core.errors import DivergedError
 from hubel.core.group import Group, current_group
 from hubel.core.progress import bar
 from hubel.core.stopping import Stop
-from hubel.data.loading import Labelled, Samples, steps_per_epoch, with_principal_axes
+from hubel.data.loading import Images, Labelled, Samples, steps_per_epoch, with_principal_axes
 from hubel.data.shares import step_sizes
 from hubel.inference.forward import output_batches
 from hubel.tasks.task import validation_mean
@@ -110,6 +110,7 @@ class Loop:
         self.policy = with_principal_axes(settings.policy, train.images)
         self.steps = steps_per_epoch(len(train.images), settings.batch_size)
         self.progress = TrainingProgress(epochs=settings.epochs)
+        self._resized: dict[tuple[int, int], Labelled[Samples]] = {}
 
     def run(self, stop: Stop) -> bool:
         """Train until the end, or until somebody asks to stop; return whether it came to the end.
@@ -123,7 +124,8 @@ class Loop:
         saved = met.now
         while not self._over():
             title = f"epoch {progress.epoch + 1}/{progress.epochs}"
-            batches = self.train.images.epoch(
+            train = self._train_images()
+            batches = train.images.epoch(
                 settings.seed,
                 progress.epoch,
                 settings.batch_size,
@@ -134,7 +136,7 @@ class Loop:
             )
             with bar(title, self.steps, done=progress.step) as shown:
                 clock = trainer.meet(stop.asked).now
-                for take in trainer.steps(self.train, batches, sizes[progress.step :]):
+                for take in trainer.steps(train, batches, sizes[progress.step :]):
                     if self._out_of_time() or self._out_of_steps():
                         break
                     trainer.unfreeze(self._done(progress.step))
@@ -142,6 +144,7 @@ class Loop:
                     result = take(lr, settings.seed, progress.epoch, progress.step)
                     met = trainer.meet(stop.asked, result)
                     self._count(met.result)
+                    self._look_ahead()
                     progress.seconds += met.now - clock
                     progress.minutes += (met.now - clock) / 60
                     clock = met.now
@@ -197,6 +200,22 @@ class Loop:
         progress = self.progress
         steps = min(progress.epochs * self.steps, self.settings.steps)
         return min(1.0, (progress.epoch * self.steps + step + 0.5) / steps)
+
+    def _train_images(self) -> Labelled[Samples]:
+        """Return the training images at the size of the epoch under way."""
+        sizes, progress = self.settings.train_sizes, self.progress
+        if not sizes or not isinstance(self.train.images, Images):
+            return self.train
+        size = sizes[progress.epoch * len(sizes) // progress.epochs]
+        if size not in self._resized:
+            preprocess = replace(self.train.images.preprocess, height=size[0], width=size[1])
+            self._resized[size] = Labelled(self.train.images.at(preprocess), self.train.targets)
+        return self._resized[size]
+
+    def _look_ahead(self) -> None:
+        progress = self.progress
+        steps = progress.epoch * self.steps + progress.step
+        self.trainer.look_ahead(steps, steps / min(progress.epochs * self.steps, self.settings.steps))
 
     def _count(self, result: StepResult | None) -> None:
         assert result is not None, "a step has been taken"
