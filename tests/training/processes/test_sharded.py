@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,14 +60,16 @@ def network() -> nn.Module:
 def train(plan: Plan, world: int, shards: int, steps: int = 2, batch_size: int = 29) -> list[dict[str, torch.Tensor]]:
     """Return the weights and averages of each rank after some steps."""
     table: list[Any] = [None] * world
-    barrier = threading.Barrier(world)
+    barrier, fresh = threading.Barrier(world), network()  # here: threads share torch's random numbers
 
     def work(rank: int) -> dict[str, torch.Tensor]:
         torch.set_num_threads(1)
         ranks = Threads(rank, world, table, barrier)
         with working_as(ranks):
             objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
-            trainer = ShardedTrainer(network(), objective, SGD, torch.float32, fresh=True, ranks=ranks, shards=shards)
+            trainer = ShardedTrainer(
+                copy.deepcopy(fresh), objective, SGD, torch.float32, fresh=True, ranks=ranks, shards=shards
+            )
             images = plan.train.images
             batches = images.epoch(0, 0, batch_size, plan.loop.policy, share=trainer.share)
             sizes = step_sizes(len(images), -(-len(images) // batch_size))[:steps]
