@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import accuracy_score
 
 import hubel
 from hubel.cli import main
 from hubel.core.errors import OptionError
-from hubel.data.sources.builtin import XO
+from hubel.data.preprocess import Preprocess
 from hubel.evaluation.side_by_side import compare_models
+from hubel.weights.card import ModelCard
+from hubel.weights.model_file import load_model, save_model
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hubel.evaluation.side_by_side._TIMED_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two small networks of other sizes, and the digits that both hold out."""
-    folder = tmp_path_factory.mktemp("runs")
-    common = {"epochs": 2, "threads": 1, "loading_threads": 0, "precision": "float32", "images": 300}
+    """Networks of two sizes with random weights."""
+    folder = tmp_path_factory.mktemp("models")
     made = {}
     for name, filters in (("large", "8,16"), ("small", "4,4")):
-        recipe = {"model": "convnet", "options": {"filters": filters, "repeat": "1"}, **common}
-        made[name] = hubel.train("digits", recipe, out=folder / name, quiet=True).folder
-    hubel.export.export(made["small"], folder / "small.onnx")
-    return {**made, "exported": folder / "small.onnx"}
+        torch.manual_seed(len(made))
+        options = {"filters": filters, "repeat": "1"}
+        card = ModelCard("convnet", tuple("0123456789"), Preprocess(8, 8, 1, mean=(0.5,), std=(0.3,)), options)
+        made[name] = folder / f"{name}.safetensors"
+        save_model(made[name], card.create().state_dict(), card)
+    return made
 
 
-def test_numbers_are_those_of_each_model(runs: dict[str, Path], tmp_path: Path) -> None:
-    found = compare_models([runs["large"], runs["small"], runs["exported"]], "digits", out=tmp_path / "out")
+@pytest.mark.parametrize("exports", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_numbers_are_those_of_each_model(runs: dict[str, Path], tmp_path: Path, exports: bool) -> None:
+    names = [runs["large"], runs["small"]]
+    if exports:
+        hubel.export.export(runs["small"], tmp_path / "small.onnx")
+        names.append(tmp_path / "small.onnx")
+    found = compare_models(names, "digits", out=tmp_path / "out")
     dataset = hubel.data.open_dataset("digits")
-    models = [hubel.load(path) for path in (runs["large"], runs["small"], runs["exported"])]
+    models = [hubel.load(path) for path in names]
     rows = dataset.evaluation_rows(models[0].card.provenance).rows
     predicted = [
         model.predict(dataset.images(model.card.preprocess, rows).pixels(np.arange(len(rows)))) for model in models
@@ -42,15 +57,15 @@ def test_numbers_are_those_of_each_model(runs: dict[str, Path], tmp_path: Path) 
         assert row.accuracy == pytest.approx(accuracy_score(labels, own))
         assert row.agreement == pytest.approx(accuracy_score(predicted[0], own))
         assert row.latency_ms > 0
-    large, small, exported = found.rows
-    assert small.params == exported.params == hubel.summary(runs["small"]).params
-    assert small.macs == exported.macs == hubel.summary(runs["small"]).macs
+    large, small, *exported = found.rows
+    summary = hubel.summary(runs["small"])
+    assert all((row.params, row.macs) == (summary.params, summary.macs) for row in (small, *exported))
     assert large.params is not None
     assert small.params is not None
     assert large.params > small.params
-    assert small.size_mib == pytest.approx((runs["small"] / "model.safetensors").stat().st_size / 2**20)
-    assert exported.size_mib == pytest.approx(runs["exported"].stat().st_size / 2**20)
-    assert (found.split, found.images, large.agreement) == ("test", len(rows), 1.0)
+    sizes = [path.stat().st_size / 2**20 for path in names]
+    assert [row.size_mib for row in found.rows] == pytest.approx(sizes)
+    assert (found.split, found.images, large.agreement) == ("labelled", len(rows), 1.0)
     assert len(found.disagreements) == int((predicted[0] != predicted[1]).sum()) > 0
     one = found.disagreements[0]
     assert one.first[0] != one.second[0]
@@ -79,7 +94,7 @@ def test_the_verb_shows_a_table(
 def test_other_classes_and_one_model_alone_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="two models or more"):
         compare_models([runs["large"]], "digits")
-    recipe = {"model": "linear", "epochs": 1, "threads": 1, "loading_threads": 0}
-    other = hubel.train("xo", recipe, xo=XO(size=9, count=40), out=tmp_path / "xo", quiet=True)
+    network, card = load_model(runs["small"])
+    save_model(tmp_path / "xo.safetensors", network.state_dict(), replace(card, classes=tuple("abcdefghij")))
     with pytest.raises(OptionError, match="has other classes than"):
-        compare_models([runs["large"], other.folder], "digits")
+        compare_models([runs["large"], tmp_path / "xo.safetensors"], "digits")

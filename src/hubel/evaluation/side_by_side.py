@@ -42,7 +42,7 @@ _SHOWN = 24  # images of a contact sheet
 _SHOWN_SIDE = 160  # pixels
 _TIMED_SECONDS, _TIMED_LEAST = 0.5, 5
 _MIB = 2**20
-_COLUMNS = ("model", "network", "accuracy", "95% interval", "agreement", "ece", "parameters", "macs", "MiB", "ms")
+_QUALITY, _COST = ("accuracy", "95% interval", "agreement", "ece"), ("network", "parameters", "macs", "MiB", "ms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class ModelRow:
     """One model of the comparison; None where a number is not known.
 
     Attributes:
-        model: as it was named.
+        model: as it was named; the last part of its path where that tells it from the others.
         network: name of the network.
         accuracy: 0 to 1.
         interval: of the accuracy, 95 %.
@@ -74,14 +74,20 @@ class ModelRow:
     latency_ms: float
 
     def cells(self) -> tuple[str, ...]:
-        """Return the row as text, one cell for each column of the table."""
+        """Return the row as text, one cell for each of `SideBySide.columns`."""
+        return self.model, *self._quality(), *self._cost()
+
+    def _quality(self) -> tuple[str, ...]:
         return (
-            self.model,
-            self.network,
             f"{percent(self.accuracy)}%",
             f"{percent(self.interval.low)} to {percent(self.interval.high)}",
             f"{percent(self.agreement)}%",
             f"{self.ece:.3f}",
+        )
+
+    def _cost(self) -> tuple[str, ...]:
+        return (
+            self.network,
             "-" if self.params is None else f"{self.params:,}",
             "-" if self.macs is None else f"{self.macs:,}",
             "-" if self.size_mib is None else f"{self.size_mib:.2f}",
@@ -140,7 +146,7 @@ class SideBySide:
     @property
     def columns(self) -> tuple[str, ...]:
         """Headings of the table whose cells `ModelRow.cells` returns."""
-        return _COLUMNS
+        return "model", *_QUALITY, *_COST
 
 
 def compare_models(
@@ -182,7 +188,7 @@ def compare_models(
     chosen = dataset.evaluation_rows(first.card.provenance, split)
     notes = list(chosen.notes)
     rows, predictions, scores, shown = [], list[NDArray[np.str_]](), list[NDArray[np.float64]](), None
-    for name, model in zip(models, loaded, strict=True):
+    for name, model, short in zip(models, loaded, _short(models), strict=True):
         images = dataset.images(model.card.preprocess, chosen.rows)
         shown = shown or images
         evaluation = find_task(model.card.task).evaluate(model, images, dataset.targets(model.classes, chosen.rows))
@@ -191,9 +197,9 @@ def compare_models(
         predictions.append(np.asarray(model.classes)[model.decisions(evaluation.probabilities)])
         scores.append(evaluation.probabilities.max(1))
         agreement = float((predictions[-1] == predictions[0]).mean())
-        rows.append(_row(str(name), model, evaluation, agreement, images))
+        rows.append(_row(short, str(name), model, evaluation, agreement, images))
         if seen := int(Taught.read(model.card.provenance).among(images.digests).sum()):
-            notes.append(Caution(f"{seen:,} of these images taught {name}: its numbers are too good for new ones"))
+            notes.append(Caution(f"{seen:,} of these images taught {short}: its numbers are too good for new ones"))
     assert shown is not None, "there are two models"
     order = np.argsort(-np.minimum(scores[0], scores[1]), kind="stable")
     differing = [int(at) for at in order if predictions[0][at] != predictions[1][at]]
@@ -221,13 +227,19 @@ def compare_models(
     return result
 
 
+def _short(models: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return the names of models, by the last parts of their paths if these are different."""
+    last = [Path(model).name for model in models]
+    return last if len(set(last)) == len(last) else [str(model) for model in models]
+
+
 def _row(
-    name: str, model: Classifier, evaluation: ClassificationEvaluation, agreement: float, images: Images
+    short: str, name: str, model: Classifier, evaluation: ClassificationEvaluation, agreement: float, images: Images
 ) -> ModelRow:
     numbers = evaluation.to_json()
     params, macs = _cost(model.card)
     return ModelRow(
-        model=name,
+        model=short,
         network=model.card.model,
         accuracy=float(numbers["top1"]),
         interval=evaluation.intervals["top1"],
@@ -281,8 +293,8 @@ def _write(result: SideBySide, images: Images, shown: Sequence[int]) -> None:
     figures = []
     if shown:
         captions = [
-            f"{one.label}\n{first.network}: {one.first[0]} {one.first[1]:.0%}\n"
-            f"{second.network}: {one.second[0]} {one.second[1]:.0%}"
+            f"{one.label}\n{first.model}: {one.first[0]} {one.first[1]:.0%}\n"
+            f"{second.model}: {one.second[0]} {one.second[1]:.0%}"
             for one in result.disagreements[: len(shown)]
         ]
         pictures = [images.upright(at, (_SHOWN_SIDE, _SHOWN_SIDE)) for at in shown]
@@ -295,10 +307,16 @@ def _write(result: SideBySide, images: Images, shown: Sequence[int]) -> None:
         )
         figures.append(("Disagreements", caption, png))
     write_json(result.folder / "side-by-side.json", result.to_json())
-    table = ReportTable(
-        heading="Side by side",
-        columns=result.columns,
-        rows=[row.cells() for row in result.rows],
+    good = ReportTable(
+        heading="How good they are",
+        columns=("model", *_QUALITY),
+        rows=[(row.model, *row._quality()) for row in result.rows],
+        above_figures=True,
+    )
+    cost = ReportTable(
+        heading="What they cost",
+        columns=("model", *_COST),
+        rows=[(row.model, *row._cost()) for row in result.rows],
         text_columns=2,
         above_figures=True,
     )
@@ -310,7 +328,7 @@ def _write(result: SideBySide, images: Images, shown: Sequence[int]) -> None:
         ),
         facts=[("Images", f"{result.images:,}, {result.split}")],
         notes=result.notes,
-        tables=[table],
+        tables=[good, cost],
         figures=figures,
         footnote=(
             f"agreement: share of the images on which a model predicts what {first.model} does; ece: expected "

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import hubel
 from hubel.core.errors import HubelError, OptionError
 from hubel.core.stopping import Stop
 from hubel.data.loading import network_input
+from hubel.data.taught import Taught
 from hubel.inference.scores import softmax
 from hubel.tasks.catalogue import TASKS
 from hubel.training.checkpoint import load_newest
@@ -26,12 +28,13 @@ from hubel.training.distillation.choose import check_distillation
 from hubel.training.distillation.samples import TaughtImages
 from hubel.training.distillation.teach import student_of, teach
 from hubel.training.distillation.teacher import find_teachers, mean_answers
-from hubel.training.execute import build_trainer, execute
+from hubel.training.execute import _of_network, build_trainer, execute
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
 from hubel.weights.card import ModelCard
+from hubel.weights.create import create_model
 from hubel.weights.model_file import load_model, read_card, save_model
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -88,8 +91,15 @@ def trained(plan: Plan) -> Loop:
     return loop
 
 
-@pytest.mark.parametrize("policy", ["light", "mixed"])
-@pytest.mark.parametrize("side", [SIDE, 16])
+@pytest.mark.parametrize(
+    ("policy", "side"),
+    [
+        ("light", SIDE),
+        ("mixed", 16),
+        pytest.param("mixed", SIDE, marks=pytest.mark.slow),
+        pytest.param("light", 16, marks=pytest.mark.slow),
+    ],
+)
 def test_stored_answers_train_as_those_in_the_loop(photos: Path, tmp_path: Path, policy: str, side: int) -> None:
     if policy == "mixed":
         (tmp_path / "mixed.toml").write_text("mirror = true\ncrop = 0.6\nmixup = 0.5\ncutmix = 0.5\n")
@@ -160,6 +170,7 @@ def test_classes_are_matched_by_name_and_several_teachers_are_a_mean(photos: Pat
     np.testing.assert_allclose(np.exp(batch.answers), np.mean(own, 0), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_an_exported_teacher_answers_as_its_model_file(photos: Path, tmp_path: Path) -> None:
     teacher = teacher_file(tmp_path / "t.safetensors")
     hubel.export.export(teacher, tmp_path / "t.onnx")
@@ -201,8 +212,10 @@ def test_images_without_labels_teach_and_are_never_measured(photos: Path, tmp_pa
     without = targets[:, 0].numpy() < 0
     assert without.sum() == 20
     np.testing.assert_allclose(losses, np.where(without, 0, 0.1 * hard) + 0.9 * soft, rtol=1e-4)
-    card = execute(plan, tmp_path / "run").path
-    assert read_card(card).provenance["unlabelled"]["images"] == 20
+    assert plan.card.provenance["unlabelled"]["images"] == 20
+    known = Taught.read(plan.card.provenance)
+    assert known.images == COUNT + 20
+    assert known.among(plan.measured.images.digests).sum() == 0
 
 
 def test_a_run_goes_on_with_its_teacher_and_says_who_taught(photos: Path, tmp_path: Path) -> None:
@@ -255,8 +268,25 @@ def test_hints_shape_the_middle_map(photos: Path, tmp_path: Path) -> None:
     losses.sum().backward()
     assert student.regressor.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
     assert torch.equal(before, student.regressor.weight)  # type: ignore[arg-type]
-    done = execute(plan, tmp_path / "run")
-    assert load_model(done.path)[0].state_dict().keys() == plan.create().state_dict().keys()
+    network = plan.create()
+    assert _of_network(network, student_of(plan, network).state_dict()).keys() == network.state_dict().keys()
+
+
+def test_a_pretrained_student_is_tuned_as_a_whole(photos: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {"depths": "1,1,1"}
+    network = create_model("resnet20", num_classes=10, options=options)
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    recipe = {"model": "resnet20", "options": options, "weights": tmp_path / "weights.safetensors", "epochs": 1}
+    plan = plan_of(photos, teacher_file(tmp_path / "t.safetensors"), **recipe)
+    assert plan.transfer is not None
+    assert plan.transfer.boundaries == ("none",)
+    assert plan.loss.label_smoothing == 0, "soft targets are smooth as they are"
+    lines = list[str]()
+    done = execute(plan, tmp_path, on_epoch=lambda row: lines.append(f"{row['train_loss']:.3f}"))
+    assert len(lines) == 1
+    assert done.frozen == "none"
+    assert "teacher" in done.seconds
 
 
 def test_images_that_taught_the_teacher_do_not_measure_its_student(photos: Path, tmp_path: Path) -> None:
