@@ -80,8 +80,8 @@ class SearchEndpoints:
         words = {key: html.escape(text) for key, text in table(language).items() if key.startswith("search.")}
         cards, said = "", ""
         if told is not None:
-            key = "some" if told["photos"] else "none" if told["best"] is not None else "unknown"
-            said = words[f"search.{key}"].format(
+            nothing = "search.none" if told["best"] is not None else "search.unknown"
+            said = words["search.some" if told["photos"] else nothing].format(
                 shown=len(told["photos"]), n=told["images"], best=told["best"], threshold=told["threshold"]
             )
             if told["searched"] and told["searched"] != " ".join(query.split()):
