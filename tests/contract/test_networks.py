@@ -61,6 +61,7 @@ NARROW |= {
     "resnet50": {"depths": "1,1,1,1", "widths": "8,16,32,64"},
     "resnet50_v1": {"depths": "1,1,1,1", "widths": "8,16,32,64"},
     "clip_resnet50": {"depths": "1,1,1,1", "width": 4},
+    "convnext_tiny": {"depths": "1,1,1,1", "widths": "8,8,16,16"},
     # Heads of dense tasks are the same on any backbone.
     "unet": {"backbone": "mobilenet_v1_025"},
     "unet_2015": {"widths": "4,8,16"},

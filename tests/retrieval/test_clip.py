@@ -79,7 +79,7 @@ def test_without_a_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     with pytest.raises(WeightsError) as raised:
         CLIPEncoder("RN50")
     assert str(raised.value).count("\n") == 0
-    assert str(raised.value).startswith("weights 'openai' of CLIP RN50: ")
+    assert str(raised.value).startswith("weights 'resnet50_clip.openai' of CLIP RN50: ")
     assert "is not in the cache, and HF_HUB_OFFLINE is set" in str(raised.value)
     assert str(raised.value).endswith("or give a folder with open_clip_config.json, tokenizer.json, "
                                       "open_clip_model.safetensors: --encoder clip:FOLDER")  # fmt: skip
@@ -117,7 +117,7 @@ def _bert(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_vit, "its image tower is a vision transformer; hubel has CLIP's ResNets"),
+        (_vit, "its image tower is a vision transformer; hubel has CLIP's ResNets and convnext_base"),
         (_mobile, "its image tower is fastvit_mci0"),
         (_bert, "hubel does not know hf_model_name"),
         (lambda config: config.pop("embed_dim"), "it lacks 'embed_dim'"),

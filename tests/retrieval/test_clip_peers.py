@@ -44,9 +44,18 @@ def test_small_checkpoints(tokenizer_file: Path, tmp_path: Path, quick: bool, ha
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["RN50", "RN50-quickgelu", "RN50x4"])
+@pytest.mark.parametrize("name", ["RN50", "RN50-quickgelu", "RN50x4", "convnext_base_w"])
 def test_the_published_sizes(tokenizer_file: Path, tmp_path: Path, name: str) -> None:
     equal_to_open_clip(tokenizer_file, tmp_path, peers.open_clip().get_model_config(name))
+
+
+def test_convnext(tokenizer_file: Path, tmp_path: Path) -> None:
+    """A tower of timm below a projection; narrower than the published ones, by timm's own arguments."""
+    vision = {
+        "timm_model_name": "convnext_tiny", "timm_model_pretrained": False, "timm_pool": "", "timm_proj": "linear",
+        "timm_drop": 0.0, "timm_drop_path": 0.1, "image_size": 64,
+    }  # fmt: skip
+    equal_to_open_clip(tokenizer_file, tmp_path, {**SMALL, "quick_gelu": False, "vision_cfg": vision})
 
 
 def test_other_places_and_files(tokenizer_file: Path, tmp_path: Path) -> None:

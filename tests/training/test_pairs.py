@@ -76,7 +76,7 @@ def run(small: Path, table: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_what_is_found(run: PairsResult) -> None:
     assert (run.pairs, run.held_out) == (54, 6)
     assert run.texts.recall_at_1 == run.images.recall_at_1 == 1, "four colours, which captions name"
-    assert run.notes == ("1 rows left out; the first: line 62: there is no file 'none.png'",)
+    assert run.notes == ("1 row left out; the first: line 62: there is no file 'none.png'",)
     assert json.loads((run.folder / "pairs.json").read_text())["settings"]["epochs"] == 30
 
 

@@ -110,7 +110,7 @@ def test_no_field_of_a_plan_is_open(combination: tuple[Any, Recipe]) -> None:
 def test_a_plan_written_down_resolves_to_itself(combination: tuple[Any, Recipe]) -> None:
     data, recipe = combination
     plan = plan_training(data, recipe)
-    again = plan_training(data, Recipe.from_json(plan.pinned.to_json()))
+    again = plan_training(data, plan.pinned.to_json())
     assert decisions(again) == decisions(plan)
     assert again.card == plan.card
     for rows, other in ((plan.splits.train, again.splits.train), (plan.splits.val, again.splits.val)):

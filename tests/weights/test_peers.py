@@ -28,6 +28,7 @@ TORCHVISION: dict[str, Peer] = {
     "mobilenet_v3_large": ("mobilenet_v3_large", {}),
     "mobilenet_v3_small": ("mobilenet_v3_small", {}),
     **{f"densenet{n}": (f"densenet{n}", {}) for n in (121, 161, 169, 201)},
+    **{f"convnext_{size}": (f"convnext_{size}", {}) for size in ("tiny", "small", "base", "large")},
     # torchvision keeps torch's epsilon up to b4.
     **{f"efficientnet_b{n}": (f"efficientnet_b{n}", _EPS_5 if n < 5 else {}) for n in range(8)},
 }
@@ -41,6 +42,7 @@ TIMM: dict[str, Peer] = {
     "mobilenet_v3_large": ("mobilenetv3_large_100", _EPS_5),
     "mobilenet_v3_small": ("mobilenetv3_small_100", _EPS_5),
     **{f"densenet{n}": (f"densenet{n}", {}) for n in (121, 161, 169, 201)},
+    **{f"convnext_{size}": (f"convnext_{size}", {}) for size in ("tiny", "small", "base", "large")},
     **{f"efficientnet_b{n}": (f"tf_efficientnet_b{n}", _SAME) for n in range(8)},
     "efficientnet_lite0": ("efficientnet_lite0", _EPS_5),
     **{f"efficientnet_lite{n}": (f"tf_efficientnet_lite{n}", _SAME) for n in range(1, 5)},
@@ -48,7 +50,7 @@ TIMM: dict[str, Peer] = {
 # Of each library the ones that are compared by default; the others are slow.
 QUICK = {
     "alexnet_tv", "vgg11_bn", "googlenet_bn_tv", "inception_v3", "resnet18", "resnet50", "mobilenet_v1", "mobilenet_v2",
-    "mobilenet_v3_small", "densenet121", "efficientnet_b0", "efficientnet_lite0",
+    "mobilenet_v3_small", "densenet121", "efficientnet_b0", "efficientnet_lite0", "convnext_tiny",
 }  # fmt: skip
 
 
@@ -87,6 +89,12 @@ def randomise(network: nn.Module) -> None:
                 module.bias.normal_(0, 0.1, generator=generator)
                 module.running_mean.normal_(0, 0.1, generator=generator)
                 module.running_var.uniform_(0.8, 1.2, generator=generator)
+            elif isinstance(module, nn.LayerNorm):
+                module.weight.uniform_(0.8, 1.2, generator=generator)
+                module.bias.normal_(0, 0.1, generator=generator)
+        for name, parameter in network.named_parameters():
+            if name.endswith(("gamma", "layer_scale")):  # which start so small that a block does nothing
+                parameter.uniform_(0.5, 1, generator=generator)
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:

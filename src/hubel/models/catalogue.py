@@ -52,6 +52,7 @@ FAMILIES = (
     "mobilenet",
     "densenet",
     "efficientnet",
+    "convnext",
     "autoencoder",
     "vae",
     "gan",

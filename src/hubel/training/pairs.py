@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.core.files import user_path, write_json
 from hubel.core.outputs import make_folder, output_folder
-from hubel.core.progress import bar
+from hubel.core.progress import bar, counted
 from hubel.core.random import permutation, scalar
 from hubel.core.ranges import check_range
 from hubel.core.version import __version__
@@ -202,7 +202,7 @@ def train_pairs(
     )
     write_json(folder / "pairs.json", provenance)
     bad = [*found.problems, *map(str, problems)]
-    notes = [*found.notes, *([f"{len(bad):,} rows left out; the first: {bad[0]}"] if bad else [])]
+    notes = [*found.notes, *([f"{counted(len(bad), 'row')} left out; the first: {bad[0]}"] if bad else [])]
     return PairsResult(
         folder=folder,
         model=folder / "model.safetensors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -78,12 +79,18 @@ _ENOUGH_TO_SELECT = 50  # validation images; the accuracy on fewer is mostly noi
 _MOST_NAMES = 20  # of networks in a message
 
 
-def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None, module: nn.Module | None = None) -> Plan:
+def plan_training(
+    data: Any,
+    recipe: Recipe | Mapping[str, Any] | str | None = None,
+    *,
+    xo: XO | None = None,
+    module: nn.Module | None = None,
+) -> Plan:
     """Open and index the data, and resolve the recipe. Whatever cannot work is refused here, before a run has a folder.
 
     Args:
         data: see `hubel.data.open_dataset`.
-        recipe: the request.
+        recipe: the request, as `hubel.train` takes it.
         xo: settings of the built-in dataset "xo".
         module: a network of a user's own, which is copied; None for one of the catalogue.
 
@@ -92,7 +99,7 @@ def plan_training(data: Any, recipe: Recipe, *, xo: XO | None = None, module: nn
         UnknownNameError: there is no such network, option, policy, task or engine.
         OptionError: settings contradict each other, or the device is not there.
     """
-    recipe = with_table(recipe)
+    recipe = with_table(Recipe.of(recipe))
     if module is not None:
         check_own_settings(recipe, module)
     task = _task(recipe) if module is None else find_task(recipe.task) if recipe.task else TASKS[0]

@@ -21,7 +21,7 @@ from hubel.core.errors import OptionError, UnknownNameError, WeightsError
 from hubel.core.files import user_path
 from hubel.core.progress import say
 from hubel.data.preprocess import Preprocess
-from hubel.models.catalogue import build_model
+from hubel.models.catalogue import build_model, list_models
 from hubel.nn.network import Network
 from hubel.nn.text_transformer import TextLayout, TextTransformer
 from hubel.weights.bounded_json import parse_json
@@ -37,7 +37,10 @@ CONFIG, TOKENIZER = "open_clip_config.json", "tokenizer.json"
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of CLIP's training images
 # What the descriptions of ResNets and of the paper's text tower consist of; its sizes by our names.
-_VISION = {"image_size", "layers", "width", "patch_size"}
+_VISION = {
+    "image_size", "layers", "width", "patch_size",
+    "timm_model_name", "timm_model_pretrained", "timm_pool", "timm_proj", "timm_drop", "timm_drop_path",
+}  # fmt: skip
 _TEXT = {
     "context_length": "context", "vocab_size": "vocabulary", "width": "width", "heads": "heads", "layers": "layers",
 }  # fmt: skip
@@ -63,6 +66,7 @@ CHECKPOINTS: Mapping[str, CLIPCheckpoint] = {
     "RN50": CLIPCheckpoint(location="timm/resnet50_clip.openai", licence="mit"),
     "RN101": CLIPCheckpoint(location="timm/resnet101_clip.openai", licence="mit"),
     "RN50x4": CLIPCheckpoint(location="timm/resnet50x4_clip.openai", licence="mit"),
+    "convnext_base_w": CLIPCheckpoint(location="laion/CLIP-convnext_base_w-laion2B-s13B-b82K", licence="mit"),
 }
 
 
@@ -129,7 +133,7 @@ def _fetched(name: str) -> CLIPFiles:
     checkpoint = CHECKPOINTS[name]
     weights = Pretrained(
         model=f"CLIP {name}",
-        tag=checkpoint.location.rpartition(".")[2],
+        tag=checkpoint.location.rpartition("/")[2],
         library="open_clip",
         origin="hub",
         location=checkpoint.location,
@@ -174,7 +178,8 @@ def load_clip(files: CLIPFiles) -> CLIPTowers:
 
     image, text = image_tower(), TextTransformer(layout)
     assert isinstance(image, Network)
-    _fit(image, key_map.image_tower(image), images, Varying(lambda *_: image_tower()))
+    names = key_map.image_tower if model == "clip_resnet50" else key_map.timm_tower
+    _fit(image, names(image), images, Varying(lambda *_: image_tower()))
     _fit(text, key_map.text_tower(text), texts, Varying(lambda *_: text_tower()))
     return CLIPTowers(image=image.eval(), text=text.eval(), preprocess=preprocess)
 
@@ -191,18 +196,29 @@ def _described(config: Path) -> tuple[Preprocess, str, dict[str, Any], TextLayou
         described = parse_json(config.read_bytes())
         model, stated = described["model_cfg"], described.get("preprocess_cfg", {})
         vision, text = dict(model["vision_cfg"]), model["text_cfg"]
-        if not isinstance(vision.get("layers"), list):
-            kind = vision.get("timm_model_name", "a vision transformer")
-            raise OptionError(f"its image tower is {kind}; hubel has CLIP's ResNets")
+        name, options = _image_tower(vision)
         if other := (vision.keys() - _VISION) | (text.keys() - _TEXT.keys()):
             raise OptionError(f"hubel does not know {', '.join(sorted(other))}")
         sizes = {ours: text[theirs] for theirs, ours in _TEXT.items() if theirs in text}
         layout = TextLayout(**sizes, embedding=model["embed_dim"], quick_gelu=bool(model.get("quick_gelu", False)))
-        options = {"depths": vision["layers"], "width": vision["width"]}
-        return _preprocess(vision["image_size"], stated), "clip_resnet50", options, layout
+        return _preprocess(vision["image_size"], stated), name, options, layout
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else error
         raise WeightsError(f"{config} describes no CLIP that hubel can load: {reason}") from None
+
+
+def _image_tower(vision: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return name and options of the network that a description of the image tower means."""
+    if isinstance(vision.get("layers"), list):
+        return "clip_resnet50", {"depths": vision["layers"], "width": vision["width"]}
+    kind = vision.get("timm_model_name", "a vision transformer")
+    if kind not in list_models("convnext*"):
+        raise OptionError(
+            f"its image tower is {kind}; hubel has CLIP's ResNets and {', '.join(list_models('convnext*'))}"
+        )
+    if vision.get("timm_pool", "avg") not in ("", "avg") or vision.get("timm_proj") != "linear":
+        raise OptionError(f"its {kind} ends otherwise than in the mean and one linear layer")
+    return str(kind), {"head_bias": False}
 
 
 def _preprocess(size: int | list[int], stated: Mapping[str, Any]) -> Preprocess:

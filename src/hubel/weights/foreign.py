@@ -164,6 +164,8 @@ def match_weights(
             tensor = _for_channels(tensor, our.shape[1])
         if {our.ndim, tensor.ndim} == {2, 4} and our.flatten(1).shape == tensor.flatten(1).shape:
             tensor = tensor.reshape(our.shape)
+        if our.ndim == 3 and tensor.ndim == 1 and our.shape == (*tensor.shape, 1, 1):  # factors of channels
+            tensor = tensor.reshape(our.shape)
         if tensor.shape == our.shape and tensor.is_floating_point() >= our.is_floating_point():
             loaded[name] = tensor.to(our.dtype)
         elif tensor.shape == our.shape:

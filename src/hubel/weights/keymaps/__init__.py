@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hubel.weights.keymaps import classic, clip, dense, mobile
+from hubel.weights.keymaps import classic, clip, dense, mobile, modern
 from hubel.weights.keymaps.pairs import Pairs
 
 __all__ = ["MAPS", "key_maps"]
@@ -21,6 +21,7 @@ KeyMap = Callable[[Any], Pairs]  # of a `Network`, or of a `DenseNetwork`
 MAPS: dict[str, dict[str, KeyMap]] = {
     "torchvision": {
         "alexnet_tv": classic.alexnet_tv,
+        "convnext*": modern.convnext_tv,
         "densenet[12]*": classic.densenet,
         "efficientnet_b*": mobile.efficientnet_tv,
         "fcn_resnet*": dense.fcn_tv,
@@ -33,6 +34,7 @@ MAPS: dict[str, dict[str, KeyMap]] = {
         "vgg*": classic.vgg_tv,
     },
     "timm": {
+        "convnext*": modern.convnext_timm,
         "densenet[12]*": classic.densenet,
         "efficientnet*": mobile.efficientnet_timm,
         "inception_v3": classic.inception_v3,

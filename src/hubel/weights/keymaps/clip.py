@@ -6,9 +6,10 @@ from torch import nn
 
 from hubel.nn.network import Network
 from hubel.nn.text_transformer import TextTransformer
+from hubel.weights.keymaps.modern import convnext_timm
 from hubel.weights.keymaps.pairs import Pairs, blocks, conv_norm
 
-__all__ = ["image_tower", "text_tower"]
+__all__ = ["image_tower", "text_tower", "timm_tower"]
 
 
 def image_tower(network: Network) -> Pairs:
@@ -25,6 +26,12 @@ def image_tower(network: Network) -> Pairs:
     for part, letter in (("query", "q"), ("key", "k"), ("value", "v")):
         yield f"head.pool.{part}", f"attnpool.{letter}_proj"
     yield "head.linear", "attnpool.c_proj"
+
+
+def timm_tower(network: Network) -> Pairs:
+    """Map a network of timm below a projection."""
+    for ours, theirs in convnext_timm(network):
+        yield ours, "head.proj" if ours == "head.linear" else f"trunk.{theirs}"
 
 
 def text_tower(tower: TextTransformer) -> Pairs:
