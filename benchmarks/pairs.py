@@ -23,8 +23,14 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 from PIL import Image
 
+from hubel.core.errors import DecodeError
 from hubel.core.random import permutation
-from hubel.metrics.retrieval import Retrieval
+from hubel.data.inputs import Input
+from hubel.data.sources.listing import SPLITS
+from hubel.data.sources.pair_table import read_pairs
+from hubel.inference.stream import stream
+from hubel.metrics.retrieval import Retrieval, measure_retrieval
+from hubel.retrieval.concepts import ConceptsEncoder
 from hubel.training.pairs import PairSettings, train_pairs
 
 CLASSES = ("airplane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -72,6 +78,17 @@ def write_table(folder: Path, data: Path, train: int, test: int) -> Path:
     return folder / "pairs.csv"
 
 
+def untrained(table: Path) -> tuple[Retrieval, Retrieval]:
+    """Measure the encoder concepts on the test pairs, both ways."""
+    pairs = [pair for pair in read_pairs(table).pairs if SPLITS[pair.split] == "test"]
+    encoder = ConceptsEncoder()
+    rows = stream((Input(pair.path) for pair in pairs), encoder.preprocess, encoder.encode_images)
+    images = np.stack([row for _, row in rows if not isinstance(row, DecodeError)])
+    captions = np.array([pair.caption for pair in pairs])
+    texts, same = encoder.encode_texts(captions.tolist()), captions[:, None] == captions[None]
+    return measure_retrieval(texts @ images.T, same), measure_retrieval(images @ texts.T, same)
+
+
 def line(name: str, one: Retrieval) -> str:
     recall = f"recall@1 {one.recall_at_1:.3f} @5 {one.recall_at_5:.3f} @10 {one.recall_at_10:.3f}"
     return f"{name}: {recall}, median rank {one.median_rank:.0f}"
@@ -82,16 +99,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/cifar10"))
     parser.add_argument("--train", type=int, default=5000)
     parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--folder", type=Path, help="empty folder that keeps the images, for a second call")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        table = write_table(Path(folder), asked.data, asked.train, asked.test)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.folder or Path(temporary)
+        table = folder / "pairs.csv"
+        if not table.is_file():
+            write_table(folder, asked.data, asked.train, asked.test)
         start = time.perf_counter()
-        result = train_pairs(table, settings=PairSettings(), out=Path(folder) / "run")
-        print(
-            f"{result.pairs:,} pairs in {time.perf_counter() - start:.0f} s, of which {result.seconds:.1f} s training"
-        )
+        result = train_pairs(table, settings=PairSettings(), out=Path(temporary) / "run")
+        whole = time.perf_counter() - start
+        print(f"{result.pairs:,} pairs in {whole:.0f} s, of which {result.seconds:.1f} s are the training itself")
         print(line("trained, caption -> image", result.texts))
         print(line("trained, image -> caption", result.images))
+        for way, measured in zip(("caption -> image", "image -> caption"), untrained(table), strict=True):
+            print(line(f"untrained concepts, {way}", measured))
 
 
 if __name__ == "__main__":

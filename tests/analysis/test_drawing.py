@@ -7,6 +7,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -270,6 +271,24 @@ def test_blocks_in_a_row_are_drawn_once() -> None:
     assert opened.count(">Residual<") == 9
     folded = hubel.draw("densenet121", part="stage1", depth="block").svg()
     assert ">Dense layer x6<" in folded
+
+
+def papers() -> list[Any]:
+    """Return the rows of the table "Beside the papers" in the docs; two of them are quick."""
+    page = (Path(__file__).parents[2] / "docs" / "draw.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    return [pytest.param(*row, marks=() if row[0] in ("lenet5", "resnet18") else pytest.mark.slow) for row in rows]
+
+
+@pytest.mark.parametrize(("name", "maps", "additions", "concatenations"), papers())
+def test_drawings_are_as_the_papers_say(name: str, maps: str, additions: str, concatenations: str) -> None:
+    texts = [shape["text"] for shape in hubel.draw(name, depth="network").to_json()["shapes"] if "text" in shape]
+    arrows = [text for text in texts if re.fullmatch(r"\d+x\d+x\d+", text)]
+    with torch.device("meta"):
+        flow = follow(build_model(name), find(name)[1].shape)
+    between = iter(arrows)
+    assert all(stage in between for stage in maps.split(", ")), arrows  # in this order, the input's before them
+    assert (flow.count("add"), flow.count("cat")) == (int(additions), int(concatenations))
 
 
 def test_figures_of_the_docs_are_up_to_date() -> None:

@@ -40,7 +40,7 @@ COMMAND_LINES = {
     "evaluate run": "evaluate needs DATA; see hubel evaluate --help",
     "data": "data needs SOURCE; see hubel data --help",
     "trian photos": "no command is called 'trian'; did you mean train? See hubel --help",
-    "classify": "no command is called 'classify'; there are data, similar, embed, train, ",
+    "classify": "no command is called 'classify'; there are data, search, similar, embed, train, ",
     "train digits --epochs many": "--epochs is a whole number, not 'many'; see hubel train --help",
     "train digits --lr fast": "--lr is a number, not 'fast'; see hubel train --help",
     "train digits --resume=maybe": "--resume is true or false, not 'maybe'; see hubel train --help",

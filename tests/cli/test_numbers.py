@@ -22,6 +22,7 @@ EDGES = ("-1", "0")
 WORDS = {
     "data preview": "nowhere --policy none",
     "data bench": "nowhere",
+    "search": "nowhere dog",
     "similar": "RUN photos photos/red/1.png",
     "train": "nowhere",
     "data": "nowhere",

@@ -24,6 +24,7 @@ FILES = {
     "draw": ("draw RUN/model.safetensors", "--out", "RUN/model.safetensors", "photo.png"),
     "compare": ("compare RUN/model.safetensors", "--figure", "RUN/model.safetensors", "photo.jpg"),
     "similar": (f"similar RUN photos {PHOTO}", "--sheet", PHOTO, "photo.jpg"),
+    "search": ("search photos dog", "--page", PHOTO, "photo.jpg"),
     "conv": (f"conv --kernel sharpen {PHOTO}", "--out", PHOTO, "photo.png"),
     "weights convert": ("weights convert mine.pth --model resnet20", "--out", "mine.pth", "photo.jpg"),
     "data": ("data shapes:count=3", "--out", None, "photo.png"),
@@ -42,7 +43,7 @@ FOLDERS = {
     "data check": ("data check photos --model RUN", "photos"),
     "demo": ("demo", "photos"),
 }
-OUTPUTS = {"out": "--out", "output": "--output", "figure": "--figure", "sheet": "--sheet"}
+OUTPUTS = {"out": "--out", "output": "--output", "figure": "--figure", "sheet": "--sheet", "page": "--page"}
 
 
 @pytest.fixture

@@ -32,17 +32,6 @@ def test_old_names(old: str, new: str, hint: str) -> None:
     assert hints == [f"{hint}; the old name goes away in 0.3"]
 
 
-def test_another_word_for_a_verb(hubel: Call) -> None:
-    tokens, hints = with_new_names(["search", "digits", "--minutes", "20"])
-    assert tokens == ["tune", "digits", "--minutes", "20"]
-    assert hints == ["settings are searched by hubel tune; search stands for searching images"]
-    answer = hubel("search", "digits", "--metric", "macro_f2")
-    assert answer.code == 2
-    first, second = answer.err.splitlines()
-    assert "hubel tune" in first
-    assert "macro_f1" in second
-
-
 def test_several_at_once() -> None:
     tokens, hints = with_new_names(["train", "x", "--fit", "crop", "--loss", "softmax", "--gradual", "0"])
     assert tokens == ["train", "x", "--resize", "crop", "--loss", "cross_entropy", "--gradual-unfreeze", "0"]

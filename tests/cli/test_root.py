@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import fake_texts
 from hubel.cli.data_flags import Root
 from hubel.cli.verbs import VERBS
 
@@ -19,7 +20,7 @@ COMMANDS = (
     "robust RUN TABLE --quick --images 3 --only rotation --split all", "export RUN -o m.onnx --data TABLE",
     "ensemble RUN OTHER --data TABLE -o both.onnx",
     "train TABLE --model linear --epochs 1", "lr-find TABLE --model linear --steps 40",
-    "predict RUN TABLE", "similar RUN TABLE PHOTO", "explain RUN TABLE --unit stage2:3",
+    "predict RUN TABLE", "search TABLE red --model RUN", "similar RUN TABLE PHOTO", "explain RUN TABLE --unit stage2:3",
     "explain RUN --unit stage2:3 --patches TABLE", "drift RUN TABLE --data TABLE",
     "data bench TABLE --model linear --seconds 0.05",
     "weights convert RUN/model.safetensors --model convnet --options.filters 4,8 --options.repeat 1 --check TABLE "
@@ -27,6 +28,11 @@ COMMANDS = (
     "bench RUN --seconds 0.05 --engine onnxruntime --int8 --data TABLE",
 )  # fmt: skip
 SLOW = ("ensemble RUN", "bench RUN", "weights", "data bench", "lr-find")
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_texts.use(monkeypatch)
 
 
 @pytest.fixture

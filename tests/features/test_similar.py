@@ -18,9 +18,10 @@ from torch import nn
 from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.data.preprocess import Preprocess
 from hubel.features import similar as module
-from hubel.features.similar import embed_images, index_folder, nearest, similar_images
+from hubel.features.similar import embed_images, index_folder, similar_images
 from hubel.inference.predictor import Predictor
 from hubel.models.catalogue import build_model
+from hubel.retrieval.index import nearest
 from hubel.weights.card import ModelCard
 
 CARD = ModelCard("convnet", ("a", "b", "c"), Preprocess(16, 16), {"filters": [8, 16], "repeat": [1]})

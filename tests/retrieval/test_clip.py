@@ -19,6 +19,7 @@ from hubel.nn.network import Network
 from hubel.nn.text_transformer import TextLayout, TextTransformer
 from hubel.retrieval.clip import CLIPEncoder
 from hubel.retrieval.encoder import Encoder
+from hubel.retrieval.encoders import find_encoder
 from hubel.weights.foreign import parameter_names
 from hubel.weights.keymaps.clip import image_tower, text_tower
 
@@ -62,6 +63,14 @@ def test_vectors(folder: Path) -> None:
     assert np.allclose(np.linalg.norm(np.concatenate([images, texts]), axis=1), 1, atol=1e-5)
     assert np.array_equal(texts[0], texts[1])
     assert not np.allclose(texts[0], texts[2])
+
+
+def test_by_its_name(folder: Path) -> None:
+    assert find_encoder(f"clip:{folder}").name == f"clip:{folder}"
+    with pytest.raises(UnknownNameError, match="no CLIP checkpoint or folder with one is called 'RN49'"):
+        find_encoder("clip:RN49")
+    with pytest.raises(UnknownNameError, match="no encoder is called 'clip RN50'; did you mean clip:RN50"):
+        find_encoder("clip RN50")
 
 
 def test_the_digest_is_that_of_weights_and_description(folder: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class LessonPage:
         """Open a lesson, or the list of lessons for "", and wait until it is drawn with its numbers."""
         self.tab.said.clear()
         self.tab.open(f"{self.address}/learn/{lesson}?lang={lang}", width, dark=dark)
-        self.tab.wait("document.querySelector('section.step, ol.lessons') !== null", 60)
+        self.tab.wait("document.querySelector('section.step, ol.lessons') !== null", 180)
         assert self.tab.run("document.documentElement.lang") == lang
         assert self.tab.run("document.documentElement.scrollWidth") <= width, "the page is wider than the window"
 

@@ -134,9 +134,9 @@ def test_live_gradients_and_degradation(served: LessonPage) -> None:
     page.wait("document.querySelectorAll('[data-id=training-norms] .series').length === 2", 60)
     page.run("document.querySelector('[data-id=gradients-stop]').click()")
     page.wait("document.querySelector('[data-id=gradients]').dataset.value === 'idle'")
-    page.wait("(document.querySelector('[data-id=degradation-start]').click(), true)")
+    page.wait("(document.querySelector('[data-id=degradation-live-start]').click(), true)")
     page.wait("document.querySelectorAll('[data-id=gap-plain]').length === 1", 120)
-    page.wait("document.querySelector('[data-id=degradation]').dataset.value === 'idle'", 500)
+    page.wait("document.querySelector('[data-id=degradation-live]').dataset.value === 'idle'", 500)
     assert page.run("document.querySelectorAll('.problem').length") == 0
     assert value(page, "gap-plain") > 15
     assert value(page, "gap-residual") < 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -46,6 +47,9 @@ def test_every_page_is_whole(served: LessonPage, lesson: str, lang: str) -> None
         assert "undefined" not in text
         assert "NaN" not in text
         assert "{" not in text.replace("{(", "")
+        parts = ".live-controls, .step, .predict, .grid, .slider"
+        names = served.tab.run(f"[...document.querySelectorAll('{parts}')].map(one => one.dataset.id)")
+        assert [name for name, times in Counter(filter(None, names)).items() if times > 1] == []
     steps = served.tab.run("document.querySelectorAll('section.step').length")
     pdf = served.tab.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]
     slides = len(re.findall(rb"/Type /Page\b", base64.b64decode(pdf)))

@@ -122,3 +122,17 @@ def test_names_that_do_not_exist() -> None:
 def test_a_claim_in_words() -> None:
     assert Claim(accuracy=0.9125, runs=1).measured == "91.25 % (1 run)"
     assert Claim().measured == ""
+
+
+@pytest.mark.parametrize("name", [name for name in list_recipes() if name.startswith("imagenet-")])
+def test_imagenet_recipes_train_on_small_images(name: str, tmp_path: Path) -> None:
+    """A few steps of a few small images, with every setting that needs no GPU."""
+    small = {"model": "resnet20", "options": {"depths": "1,1,1", "widths": "4,8,8"}, "size": 16, "batch_size": 16}
+    growing = {"train_size": "8,12"} if find_recipe(name).settings.get("train_size") else {}
+    recipe = Recipe.named(name, **small, **growing, epochs=2, threads=1, precision="float32")
+    result = hubel.train(photos(side=20), recipe, out=tmp_path / "run", quiet=True)
+    config = RunFolder(tmp_path / "run").config()
+    assert result.evaluation is not None
+    assert np.isfinite(result.evaluation.metrics.nll)
+    assert config["recipe"]["optimization"]["optimizer"] == find_recipe(name).settings["optimizer"]
+    assert config["preprocess"]["height"] == 16

@@ -131,3 +131,46 @@ def test_eager_optimizers_compute_the_same(kind: type[torch.optim.Optimizer]) ->
     train(theirs, kind(theirs.parameters(), lr=1e-3), 3)
     assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
     assert all(not value.requires_grad for value in tensors(made).values())
+
+
+def test_lamb_is_as_written() -> None:
+    """You et al. 2019, Algorithm 2; a tensor that does not decay takes Adam's step."""
+    lr, decay, eps = 0.01, 0.1, 1e-6
+    net = network()
+    optimizer = make_optimizer(net, OptimizerSettings(name="lamb", lr=lr, weight_decay=decay))
+    expected = {name: value.double().numpy() for name, value in parameters(net).items()}
+    first, second = dict.fromkeys(expected, 0.0), dict.fromkeys(expected, 0.0)
+    for step in range(1, 4):
+        optimizer.zero_grad()
+        net(X).square().sum().backward()
+        for name, p in net.named_parameters():
+            gradient = p.grad.double().numpy()
+            first[name] = 0.9 * first[name] + 0.1 * gradient
+            second[name] = 0.999 * second[name] + 0.001 * gradient**2
+            update = first[name] / (1 - 0.9**step) / (np.sqrt(second[name] / (1 - 0.999**step)) + eps)
+            ratio = 1.0
+            if p.ndim > 1:
+                update = update + decay * expected[name]
+                ratio = np.linalg.norm(expected[name]) / np.linalg.norm(update)
+            expected[name] = expected[name] - lr * ratio * update
+        optimizer.step()
+    for name, value in parameters(net).items():
+        if name != "0.bias":  # before a batch norm: its gradient is rounding
+            np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+def test_biases_of_norms_learn_at_their_own_rate(decayed: str) -> None:
+    net, lr, decay = network(), 1e-3, 0.05
+    settings = OptimizerSettings(name="sgd", lr=lr, momentum=0.0, weight_decay=decay, decayed=decayed, norm_bias_lr=64)
+    optimizer = make_optimizer(net, settings)
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]  # as the trainer sets it
+    before = parameters(net)
+    net(X).square().sum().backward()
+    optimizer.step()
+    for name, p in net.named_parameters():
+        small = decay if decayed == "all" else 0.0
+        scale = 64 if name == "1.bias" else 1
+        step = lr * scale * p.grad + lr * (decay if p.ndim > 1 else small) * before[name]
+        torch.testing.assert_close(before[name] - p.detach(), step, rtol=1e-3, atol=1e-6)

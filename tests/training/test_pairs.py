@@ -17,6 +17,7 @@ from hubel.data.sources.pair_table import ImagePair
 from hubel.models.catalogue import build_model
 from hubel.nn.pooled import PooledMaps
 from hubel.retrieval.encoder import Encoder
+from hubel.retrieval.encoders import find_encoder
 from hubel.retrieval.paired import PairedEncoder, mapped
 from hubel.training.pairs import PairSettings, PairsResult, fit_maps, train_pairs, train_recipe_on_pairs
 from hubel.training.recipe import Recipe
@@ -85,6 +86,7 @@ def test_the_file_is_an_encoder(run: PairsResult, small: Path) -> None:
     encoder = PairedEncoder(run.folder)
     assert isinstance(encoder, Encoder)
     assert (encoder.dimension, encoder.preprocess) == (16, Preprocess(32, 32))
+    assert find_encoder(str(run.model)).digest == encoder.digest
     pixels = np.stack([np.full((32, 32, 3), colour, np.uint8) for colour in COLOURS.values()])
     images, texts = encoder.encode_images(pixels), encoder.encode_texts([f"a {name} wall" for name in COLOURS])
     assert np.allclose(np.linalg.norm(images, axis=1), 1, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Verbs, flags and values with other names: the previous release's are accepted until 0.3, with a hint."""
+"""Flags and values with other names: the previous release's are accepted until 0.3, with a hint."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ __all__ = ["with_new_names"]
 
 _GONE_IN = "0.3"
 
-# A line for each: another word for a verb, its name here, and the reason.
-_VERBS = {
-    "search": ("tune", "search stands for searching images"),
-}
 # A line for each: the old flag, and the new one.
 _FLAGS = {
     "--fit": "--resize",
@@ -44,10 +40,6 @@ def with_new_names(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
     result: list[str] = []
     hints: list[str] = []
     flag = ""  # the flag before, whose value this word may be
-    if tokens and tokens[0] in _VERBS:
-        verb, reason = _VERBS[tokens[0]]
-        hints.append(f"settings are searched by hubel {verb}; {reason}")
-        tokens = [verb, *tokens[1:]]
     for token in tokens[:end]:
         if not token.startswith("--"):
             result.append(_value(flag, token, hints))

@@ -58,6 +58,7 @@ VERBS = (
     Verb("data check", "Data"),
     Verb("data preview", "Data"),
     Verb("data bench", "Data"),
+    Verb("search", "Data"),
     Verb("similar", "Data"),
     Verb("embed", "Data"),
     Verb("train", "Train"),

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 
 from hubel.core.errors import UnknownNameError
 
@@ -35,11 +35,15 @@ class Sentence(str):
     key: str
     values: Mapping[str, Any]
 
-    def __new__(cls, text: str, key: str, values: Mapping[str, Any]) -> Sentence:
+    def __new__(cls, text: str, key: str, values: Mapping[str, Any]) -> Self:
         """Return the text with its key and its values."""
-        found = super().__new__(cls, text)
+        found = super().__new__(cls, str.__str__(text))
         found.key, found.values = key, values
         return found
+
+    def __str__(self) -> str:
+        """Return the sentence itself, so that what takes any text, as figures do, still knows its key."""
+        return self
 
 
 @cache

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
+
+from hubel.core.language import Sentence
 
 __all__ = ["Caution", "cautions", "marked", "warnings_last"]
 
 
-class Caution(str):
+class Caution(Sentence):
     """A note that a result may be wrong, or that data of the user's is left out.
 
     It is shown as a warning, after the notes, and again at the end of a command that takes long.
+
+    Args:
+        text: the note; of a sentence, its other languages are kept.
     """
 
-    __slots__ = ()
+    def __new__(cls, text: str) -> Self:
+        """Return the note as a warning."""
+        key, values = (text.key, text.values) if isinstance(text, Sentence) else ("", {"text": text})
+        return super().__new__(cls, text, key, values)
 
 
 def marked(note: str, between: str = ": ") -> str:

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import is_whole, publish_folder
+from hubel.core.language import plural, sentence
 from hubel.core.notes import Caution
-from hubel.core.progress import bar, counted
+from hubel.core.progress import bar
 from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.annotation import AnnotatedSource, ImageFacts
@@ -165,12 +166,12 @@ class Index:
         """Return the remarks of the source, and one line for each kind of file or image that the scan left out."""
         notes = [*self.remarks, *passed_over(self.skipped)]
         if any(", ...)" in why for why in self.skipped):
-            notes.append("  hubel data with --passed-over names each of them")
+            notes.append(sentence("note.names_each"))
         if bad := self.unreadable():
-            notes.append(Caution(f"{counted(len(bad), 'file')} left out because unreadable:"))
+            notes.append(Caution(plural("note.unreadable", len(bad))))
             notes += [f"  {path}: {reason}" for path, reason in bad]
         if unlabelled := int(((self.label < 0) & (self.status == OK)).sum()):
-            notes.append(Caution(f"{counted(unlabelled, 'image')} left out because they have no label"))
+            notes.append(Caution(plural("note.unlabelled", unlabelled)))
         return notes
 
 

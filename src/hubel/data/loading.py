@@ -367,7 +367,8 @@ class Images:
         """
         samples = self.rows[positions]
         if policy.keeps_pixels:
-            return augment_batch(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples)
+            fill = "black" if self.preprocess.resize == "pad" else policy.fill
+            return augment_batch(self.pixels(positions), policy, seed=seed, epoch=epochs, samples=samples, fill=fill)
         out = self._empty(len(positions))
         cover = covering_size(self.preprocess, policy)
         picture = self.decoded_images.covering(cover) if self.objects is None else partial(self._seen, min_size=cover)

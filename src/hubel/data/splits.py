@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
+from hubel.core.language import plural, sentence, split_name
 from hubel.core.notes import Caution
 from hubel.core.progress import counted
 from hubel.core.random import bits, permutation
@@ -78,7 +79,7 @@ class Splits:
             at = np.flatnonzero(drawn == label)
             place[at] = np.arange(len(at)) / len(at)
         chosen = rows[order[np.argsort(place, kind="stable")[:images]]]
-        note = f"{images:,} of {counted(len(rows), 'training image')} are used"
+        note = sentence("note.some_train", n=images, images=plural("note.training_images", len(rows)))
         return replace(self, train=np.sort(chosen), notes=(*self.notes, note))
 
     def with_val_in_train(self) -> Splits:
@@ -138,13 +139,13 @@ def split(
     parts = {code: rows[own == code] for code in (_TRAIN, _VAL, _TEST)}
     if own.any():
         if n := int((own == 0).sum()):
-            notes.append(Caution(f"{n} {'image is' if n == 1 else 'images are'} in no split and not used"))
+            notes.append(Caution(plural("note.no_split", n)))
         if not len(parts[_TRAIN]):
             raise DataError("there is no training image: the split train is empty")
         _, group = np.unique(index.digest, return_inverse=True)
         for code, other in ((_VAL, _TRAIN), (_TEST, _TRAIN), (_TEST, _VAL)):
             copied = np.isin(group, group[parts[other]])
-            notes += _leave_out(index, parts, code, copied, f"in {SPLITS[other]}, too, byte for byte")
+            notes += _leave_out(index, parts, code, copied, sentence("note.in_other", other=SPLITS[other]))
     else:
         parts[_TEST], parts[_TRAIN] = _hold_out(index, labels, rows, test, seed, pool=multi_label)
     if not len(parts[_VAL]):
@@ -158,15 +159,13 @@ def split(
     if taught is not None:
         for code in (_VAL, _TEST):
             known = taught.among(index.digest)
-            notes += _leave_out(index, parts, code, known, "among those that taught the initial weights")
+            notes += _leave_out(index, parts, code, known, sentence("note.taught_weights"))
         if not len(parts[_VAL]) and not len(parts[_TEST]):
             raise DataError("every image that could measure the result has taught the initial weights already")
     if not len(parts[_TEST]):
-        notes.append(
-            Caution("no image is held out only to test: the validation images, which select the best epoch, measure")
-        )
+        notes.append(Caution(sentence("note.no_test")))
     elif not len(parts[_VAL]):
-        notes.append("no image is held out to validate: the last epoch is kept, and its scores are not calibrated")
+        notes.append(sentence("note.no_validation"))
     splits = Splits(train=parts[_TRAIN], val=parts[_VAL], test=parts[_TEST])
     if stratify:
         notes += _one_sided(index, splits, multi_label=multi_label)
@@ -209,19 +208,20 @@ def choose_rows(index: Index, trained: Mapping[str, Any], wanted: str) -> Evalua
         of_training = wanted != "all" and trained.get("fingerprint") == index.fingerprint()
         unknown = "fingerprint" in trained and "taught" not in trained and not of_training
         return EvaluationRows(rows=rows, name=name, notes=(_UNKNOWN,) if unknown else ())
-    at_least = "" if len(taught.keys) == taught.images else "at least "
-    found = f"{at_least}{n:,} of {counted(len(rows), f'{name} image')} {'was' if n == 1 else 'were'} used in training"
+    found = plural("note.taught", n, split=split_name(name), images=len(rows))
+    if len(taught.keys) < taught.images:
+        found = sentence("note.at_least", found=found)
     if wanted == "all" and n == len(rows):
         return EvaluationRows(rows=rows, name=_NAMES["train"], notes=(Caution(found),))
     if wanted == "all":
-        too_good = Caution(f"{found}: the result is too good for new images")
+        too_good = Caution(sentence("note.too_good", found=found))
         return EvaluationRows(rows=rows, name=name, notes=(too_good,))
     if n == len(rows):
         raise DataError(f"{index.name}: {found}, which tells nothing of new ones; --split all measures them anyway")
-    return EvaluationRows(rows=rows[~known], name=name, notes=(f"{found}: left out; --split all measures them, too",))
+    return EvaluationRows(rows=rows[~known], name=name, notes=(sentence("note.taught_out", found=found),))
 
 
-_UNKNOWN = Caution("the model does not record the images of its training; some of these may be among them")
+_UNKNOWN = Caution(sentence("note.not_recorded"))
 _NAMES = {"train": "training", "val": "validation", "test": "test", "all": "labelled"}
 
 
@@ -296,8 +296,8 @@ def _leave_out(
     if not len(out):
         return []
     parts[code] = rows[~known[rows]]
-    images = f"{counted(len(out), 'image')} of {SPLITS[code]} {'is' if len(out) == 1 else 'are'}"
-    return [Caution(f"{images} {where}, such as {index.paths[int(out[0])]}: left out of {SPLITS[code]}")]
+    path = index.paths[int(out[0])]
+    return [Caution(plural("note.twice", len(out), split=SPLITS[code], where=where, path=path))]
 
 
 def _one_sided(index: Index, splits: Splits, *, multi_label: bool) -> list[str]:
@@ -311,10 +311,11 @@ def _one_sided(index: Index, splits: Splits, *, multi_label: bool) -> list[str]:
     held_out = measured | classes(splits.val)
     notes: list[str] = []
     for what, names in (
-        ("never seen in training, so never predicted", held_out - trained),
-        ("only in training, so never measured", trained - measured),
+        ("note.never_seen", held_out - trained),
+        ("note.never_measured", trained - measured),
     ):
         if names:
             ordered = sorted(names, key=natural_key)
-            notes.append(Caution(f"{what}: {', '.join(ordered[:5])}{', ...' if len(ordered) > 5 else ''}"))
+            some = f"{', '.join(ordered[:5])}{', ...' if len(ordered) > 5 else ''}"
+            notes.append(Caution(sentence(what, names=some)))
     return notes

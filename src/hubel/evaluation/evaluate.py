@@ -155,7 +155,7 @@ def evaluate_file(
     if rival is not None:
         comparison = compare_evaluations(evaluation, _evaluate_rival(rival, dataset, rows), str(other))
         if seen := int(Taught.read(rival.card.provenance).among(images.digests).sum()):
-            notes = (*notes, Caution(f"{seen:,} of these images taught {other}, which gives it an unfair advantage"))
+            notes = (*notes, Caution(sentence("note.unfair", n=seen, model=str(other))))
     others = None if unknown is None else open_dataset(str(unknown), labelled=False)
     if others is not None:
         evaluation = task.with_unknown(evaluation, opened, others.images(card.preprocess))

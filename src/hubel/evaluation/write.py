@@ -50,7 +50,8 @@ def write_evaluation(
         drawings: more figures, above those of the evaluation.
         columns: more columns of `predictions.csv`, by name, a value for each image.
         numbers: more entries of `metrics.json`.
-        language: of the report, one of `hubel.core.language.LANGUAGES`; the figures and the tables stay English.
+        language: of the report, one of `hubel.core.language.LANGUAGES`, and of its figures; the names of columns of
+            tables stay English.
     """
     for name, table in evaluation.files().items():
         write_atomic(folder / name, table)
@@ -65,7 +66,7 @@ def write_evaluation(
         notes=[*notes, *evaluation.remarks(split)],
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
-        figures=_figures(folder, drawings, evaluation),
+        figures=_figures(folder, [*drawings, *evaluation.drawings()], language),
         mistakes=evaluation.mistakes(),
         footnote=evaluation.footnote(),
     )
@@ -75,11 +76,11 @@ def write_evaluation(
     return folder / "report.html"
 
 
-def _figures(folder: Path, drawings: Sequence[Drawing], evaluation: Evaluation) -> list[tuple[str, str, bytes]]:
+def _figures(folder: Path, drawings: Sequence[Drawing], language: str) -> list[tuple[str, str, bytes]]:
     """Write each figure; return their headings, captions and PNG files."""
     figures = []
-    for drawing in [*drawings, *evaluation.drawings()]:
-        png = to_png(drawing.figure)
+    for drawing in drawings:
+        png = to_png(drawing.figure, language)
         write_atomic(folder / "figures" / f"{drawing.name}.png", png)
         figures.append((drawing.heading, drawing.caption, png))
     return figures

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from hubel.features.novelty import fit_novelty as fit_novelty
     from hubel.features.probe import Probe as Probe
     from hubel.features.probe import fit_probe as fit_probe
-    from hubel.features.similar import FolderIndex as FolderIndex
-    from hubel.features.similar import Neighbour as Neighbour
     from hubel.features.similar import index_folder as index_folder
     from hubel.features.similar import similar_images as similar_images
+    from hubel.retrieval.index import FolderIndex as FolderIndex
+    from hubel.retrieval.index import Neighbour as Neighbour
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.features.logits": ("cached_logits", "last_layer_features"),
         "hubel.features.novelty": ("FittedNovelty", "fit_novelty"),
         "hubel.features.probe": ("Probe", "fit_probe"),
-        "hubel.features.similar": ("FolderIndex", "Neighbour", "index_folder", "similar_images"),
+        "hubel.features.similar": ("index_folder", "similar_images"),
+        "hubel.retrieval.index": ("FolderIndex", "Neighbour"),
     },
 )

@@ -9,9 +9,9 @@ from pathlib import Path
 from hubel.core.errors import DecodeError
 from hubel.core.outputs import output_file
 from hubel.data.inputs import Input
-from hubel.features.similar import Neighbour
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.figure_files import is_figure, save_figure
+from hubel.retrieval.index import Neighbour
 
 __all__ = ["save_similar_sheet"]
 

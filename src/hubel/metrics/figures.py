@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.language import sentence
 from hubel.metrics.calibration import reliability_bins
 from hubel.metrics.checks import checked_pair, checked_probabilities
 from hubel.metrics.classification import Metrics, MultiLabelMetrics
@@ -91,7 +92,7 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: Sequence[str]) -> Fi
         axes.tick_params(which="minor", length=0)
     if c <= MOST_COUNTS:
         _write_counts(axes, confusion, strength > 0.6, cell)
-    heading(axes, "Confusion matrix")
+    heading(axes, sentence("figure.confusion"))
     _share_bar(figure, axes, image, side)
     return finish(figure)
 
@@ -116,16 +117,19 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike) -> Figure:
     figure = canvas(5.2, 6.0)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     style = {"width": width, "align": "edge", "edgecolor": "white", "linewidth": 0.8}
-    top.bar(left, accuracy[used], color=PALE_BLUE, label="accuracy", **style)
-    top.vlines(confidence[used], accuracy[used], confidence[used], ORANGE, linewidth=2.5, label="gap")
-    top.plot([0, 100], [0, 100], color=INK, linewidth=1, linestyle=(0, (4, 3)), label="perfect calibration")
+    top.bar(left, accuracy[used], color=PALE_BLUE, label=sentence("axis.accuracy"), **style)
+    top.vlines(confidence[used], accuracy[used], confidence[used], ORANGE, linewidth=2.5, label=sentence("axis.gap"))
+    perfect = sentence("axis.perfect")
+    top.plot([0, 100], [0, 100], color=INK, linewidth=1, linestyle=(0, (4, 3)), label=perfect)
     top.set_ylim(0, 100)
     top.set_xlim(0, 100)
-    top.set_ylabel("Accuracy (%)")
-    heading(top, "Reliability", f"calibration error {100 * bins.expected_error:.1f}%")
+    top.set_ylabel(sentence("axis.accuracy_percent"))
+    heading(
+        top, sentence("axis.reliability"), sentence("axis.calibration_error", error=f"{100 * bins.expected_error:.1f}")
+    )
     bottom.bar(left, bins.count[used], color=MUTED, **style)
-    bottom.set_ylabel("Images")
-    bottom.set_xlabel("Confidence: probability of the predicted class (%)")
+    bottom.set_ylabel(sentence("column.images"))
+    bottom.set_xlabel(sentence("axis.confidence"))
     for axes in (top, bottom):
         style_axes(axes)
     legend_below(figure)
@@ -138,13 +142,14 @@ def novelty_histogram(known: NDArray[np.float64], unknown: NDArray[np.float64], 
     edges = np.linspace(min(least, threshold - 0.5), max(most, threshold + 0.5), MOST_BINS + 1)
     figure = canvas(7, 3.2)
     axes = figure.subplots()
-    for values, colour, label in ((known, BLUE, "images of the classes"), (unknown, ORANGE, "unknown images")):
+    for values, colour, label in ((known, BLUE, "axis.known"), (unknown, ORANGE, "axis.unknown")):
         share = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
-        axes.stairs(100 * share, edges, color=colour, fill=True, alpha=0.6, label=label)
-    axes.axvline(threshold, color=INK, linewidth=1.2, label="threshold")
-    axes.set(xlabel="Novelty", ylabel="Share of the images (%)")
+        axes.stairs(100 * share, edges, color=colour, fill=True, alpha=0.6, label=sentence(label))
+    axes.axvline(threshold, color=INK, linewidth=1.2, label=sentence("axis.threshold"))
+    axes.set(xlabel=sentence("axis.novelty"), ylabel=sentence("axis.share"))
     style_axes(axes)
-    heading(axes, "Novelty", f"called unknown: {100 * (unknown > threshold).mean():.1f}% of the unknown images")
+    called = sentence("axis.called_unknown", share=f"{100 * (unknown > threshold).mean():.1f}")
+    heading(axes, sentence("axis.novelty"), called)
     legend_below(figure)
     return finish(figure)
 
@@ -165,8 +170,9 @@ def class_bars(metrics: Metrics | MultiLabelMetrics) -> Figure:
     axes = figure.subplots()
     axes.barh(rows, [100 * one.f1 for one in shown], height=0.7, color=PALE_BLUE, label="F1")
     marks: dict[str, Any] = {"markersize": 0.55 * font, "markeredgewidth": 0, "clip_on": False}
-    axes.plot([100 * one.precision for one in shown], rows, "D", color=ORANGE, label="precision", **marks)
-    axes.plot([100 * one.recall for one in shown], rows, "o", color=GREEN, label="recall", **marks)
+    precision, recall = sentence("axis.precision"), sentence("axis.recall")
+    axes.plot([100 * one.precision for one in shown], rows, "D", color=ORANGE, label=precision, **marks)
+    axes.plot([100 * one.recall for one in shown], rows, "o", color=GREEN, label=recall, **marks)
     axes.set_xlim(0, 100)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlabel("%")
@@ -178,9 +184,10 @@ def class_bars(metrics: Metrics | MultiLabelMetrics) -> Figure:
     counts.tick_params(labelsize=font, length=0, labelcolor=MUTED, pad=7)
     counts.spines[:].set_visible(False)
     truncated = len(shown) < len(seen)
-    heading(axes, f"The {len(shown)} weakest of {len(seen)} classes" if truncated else "Each class")
+    weakest = sentence("axis.weakest", shown=len(shown), n=len(seen))
+    heading(axes, weakest if truncated else sentence("table.classes"))
     above: dict[str, Any] = {"xytext": (7, 8), "textcoords": "offset points", "xycoords": "axes fraction"}
-    axes.annotate("images", (1, 1), size=9, color=MUTED, **above)
+    axes.annotate(sentence("axis.images"), (1, 1), size=9, color=MUTED, **above)
     legend_below(figure)
     return finish(figure)
 
@@ -193,8 +200,8 @@ def _name_sides(axes: Axes, names: Sequence[str], *, flat: bool) -> None:
         axes.set_xticks(shown, names[:: shown.step], rotation=0 if flat else 90)
     else:
         axes.set_xticks(shown, names[:: shown.step], rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_xlabel("Predicted class", labelpad=8)
-    axes.set_ylabel("True class", labelpad=8)
+    axes.set_xlabel(sentence("axis.predicted_class"), labelpad=8)
+    axes.set_ylabel(sentence("axis.true_class"), labelpad=8)
 
 
 def _write_counts(axes: Axes, confusion: NDArray[np.int64], dark: NDArray[np.bool_], cell: float) -> None:
@@ -213,4 +220,4 @@ def _share_bar(figure: Figure, axes: Axes, image: Any, side: float) -> None:
     bar.set_ticks(list(np.sign(shares) * np.sqrt(np.abs(shares) / 100)), labels=[str(abs(s)) for s in shares])
     bar.ax.tick_params(colors=MUTED, labelsize=8, length=2)
     bar.outline.set_visible(False)
-    bar.set_label("errors   ←   share of the true class (%)   →   correct", color=MUTED, fontsize=8.5)
+    bar.set_label(sentence("axis.shares"), color=MUTED, fontsize=8.5)

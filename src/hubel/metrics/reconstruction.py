@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.language import sentence
 from hubel.inference.scores import sigmoid
 from hubel.plots.style import INK, canvas, drawable, finish
 
@@ -102,6 +103,6 @@ def draw_reconstructions(
         axes.spines[:].set_visible(False)
     for axes, name in zip(grid[0], names, strict=True):
         axes.set_title(drawable(name, limit=9), fontsize=8, color=INK)
-    for axes, row in zip(grid[:, 0], ("original", "reconstructed"), strict=True):
+    for axes, row in zip(grid[:, 0], (sentence("axis.original"), sentence("axis.reconstructed")), strict=True):
         axes.set_ylabel(row, fontsize=9, color=INK)
     return finish(figure)

@@ -48,6 +48,7 @@ FAMILIES = (
     "googlenet",
     "inception_v3",
     "resnet",
+    "airbench",
     "clip_resnet",
     "mobilenet",
     "densenet",

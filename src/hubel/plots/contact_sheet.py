@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.language import Sentence
 from hubel.plots.legend import Legend, draw_legend, legend_height
 from hubel.plots.style import DPI, INK, canvas, drawable, finish
 
@@ -45,11 +46,10 @@ def contact_sheet(
         if pixels.dtype != np.uint8 or 0 in shape or len(shape) not in (2, 3) or (*shape, 1)[2] not in (1, 3):
             raise DataError(f"image {number} must be uint8 (h, w), (h, w, 1) or (h, w, 3), not {pixels.dtype} {shape}")
 
+    room = 72 * (TILE + GAP / 2) / TYPE  # ems
     columns = min(len(images), max(4, min(8, ceil(sqrt(1.5 * len(images))))))
-    texts = [
-        [drawable(part, limit=72 * (TILE + GAP / 2) / TYPE) for part in text.splitlines()[:3]] for text in captions
-    ]
-    pitch = TILE + GAP + LINE * max(map(len, texts))
+    texts = [_lines(text, room) for text in captions]
+    pitch = TILE + GAP + LINE * max(text.count("\n") + bool(text) for text in texts)
     width = max(columns * (TILE + GAP) + GAP, 5.0)
     bottom = ceil(len(images) / columns) * pitch + HEAD
     height = bottom + legend_height(legend, width - 2 * GAP)
@@ -81,8 +81,17 @@ def contact_sheet(
             interpolation="nearest" if max(h, w) < DPI * TILE else "auto",
             aspect="auto",
         )
-        axes.text(x + TILE / 2, y + TILE + 0.06, "\n".join(text), size=TYPE, color=INK, ha="center", va="top")
+        axes.text(x + TILE / 2, y + TILE + 0.06, text, size=TYPE, color=INK, ha="center", va="top")
     if legend:
         draw_legend(axes, legend, GAP, bottom, width - 2 * GAP)
     axes.set(xlim=(0, width), ylim=(height, 0))
     return finish(figure)
+
+
+def _lines(caption: str, room: float) -> str:
+    """Return up to three lines that are `room` ems wide at most; a sentence stays one, with values as narrow."""
+    lines = "\n".join(drawable(line, limit=room) for line in caption.splitlines()[:3])
+    if not isinstance(caption, Sentence):
+        return lines
+    values = {name: drawable(one, limit=room) if type(one) is str else one for name, one in caption.values.items()}
+    return Sentence(lines, caption.key, values)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import UnknownNameError
 from hubel.core.files import write_atomic
-from hubel.plots.style import DPI
+from hubel.plots.style import DPI, worded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,18 +23,19 @@ PNG_TEXT = {"Software": "hubel"}
 _HEAD = 1024  # bytes in which a PNG file has its texts
 
 
-def to_png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file; the same figure gives the same bytes."""
+def to_png(figure: Figure, language: str = "en") -> bytes:
+    """Return the figure as a PNG file, its sentences in a language; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    figure.savefig(
-        buffer,
-        format="png",
-        dpi=DPI,
-        bbox_inches="tight",
-        pad_inches=0.15,
-        metadata=PNG_TEXT,
-        pil_kwargs={"compress_level": 4},  # of photos 4 % larger than by level 6, in half the time
-    )
+    with worded(figure, language):
+        figure.savefig(
+            buffer,
+            format="png",
+            dpi=DPI,
+            bbox_inches="tight",
+            pad_inches=0.15,
+            metadata=PNG_TEXT,
+            pil_kwargs={"compress_level": 4},  # of photos 4 % larger than by level 6, in half the time
+        )
     return buffer.getvalue()
 
 

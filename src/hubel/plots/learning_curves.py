@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.language import sentence
 from hubel.plots.style import BLUE, GREEN, INK, MUTED, ORANGE, canvas, finish, heading, style_axes
 
 if TYPE_CHECKING:
@@ -48,21 +49,25 @@ def learning_curves(history: Sequence[dict[str, float]]) -> Figure:
     grid: dict[str, Any] = figure.subplot_mosaic(
         rows, sharex=True, height_ratios=[3, 1][: 1 + below], gridspec_kw={"wspace": 0.06}
     )
-    losses = {"training": (series("train_loss"), ORANGE), "validation": (val_loss, BLUE)}
-    _plot(grid["loss"], epochs, "Loss (nats)", losses, from_zero=True)
-    heading(grid["loss"], "Loss")
+    training, validation = sentence("split.training"), sentence("split.validation")
+    losses: dict[str, tuple[Numbers, str]] = {
+        training: (series("train_loss"), ORANGE),
+        validation: (val_loss, BLUE),
+    }
+    _plot(grid["loss"], epochs, sentence("axis.loss"), losses, from_zero=True)
+    heading(grid["loss"], sentence("tile.loss"))
     if grid["loss"].lines:
         grid["loss"].legend(frameon=False, fontsize=9, labelcolor=INK)
     if "accuracy" in grid:
-        label = "Macro recall (%)" if balanced else "Top-1 accuracy (%)"
+        label = sentence("axis.macro_recall" if balanced else "axis.top1")
         _plot(grid["accuracy"], epochs, label, {"": (accuracy, BLUE)}, from_zero=False)
-        heading(grid["accuracy"], "Validation recall" if balanced else "Validation accuracy")
+        heading(grid["accuracy"], sentence("axis.validation_recall" if balanced else "axis.validation_accuracy"))
     if below:
-        _plot(grid["rate"], epochs, "Learning rate", {"": (rate, MUTED)}, from_zero=True)
+        _plot(grid["rate"], epochs, sentence("axis.learning_rate"), {"": (rate, MUTED)}, from_zero=True)
         grid["rate"].yaxis.set_major_formatter("{x:g}")
-        _plot(grid["speed"], epochs, "Images / s", {"": (speed, MUTED)}, from_zero=True)
+        _plot(grid["speed"], epochs, sentence("axis.speed"), {"": (speed, MUTED)}, from_zero=True)
     for name in rows[-1]:
-        grid[name].set_xlabel("Epoch")
+        grid[name].set_xlabel(sentence("axis.epoch"))
         grid[name].set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
         grid[name].xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     figure.align_ylabels(list(grid.values()))
@@ -79,7 +84,7 @@ def _plot(axes: Axes, epochs: Numbers, label: str, lines: dict[str, tuple[Number
         marker = "o" if len(epochs) <= 30 else ""
         axes.plot(epochs, values, colour, label=name, linewidth=1.8, marker=marker, markersize=3.5)
     if not known:
-        axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=MUTED)
+        axes.text(0.5, 0.5, sentence("axis.not_recorded"), transform=axes.transAxes, ha="center", color=MUTED)
         axes.set_yticks([])
     elif from_zero:
         highest = max(np.nanmax(values) for values, _ in known.values())
@@ -92,10 +97,10 @@ def _mark_best(grid: dict[str, Any], epochs: Numbers, accuracy: Numbers, val_los
         # As in the training loop: of equal accuracies, the one with the lower loss.
         order = np.lexsort((-np.nan_to_num(val_loss, nan=np.inf), np.nan_to_num(accuracy, nan=-np.inf)))
         axes, values, best = grid["accuracy"], accuracy, order[-1]
-        remark = f"best: {accuracy[best]:.1f}% in epoch {epochs[best]:g}"
+        remark = sentence("axis.best", value=f"{accuracy[best]:.1f}", epoch=f"{epochs[best]:g}")
     elif np.isfinite(val_loss).any():
         axes, values, best = grid["loss"], val_loss, np.nanargmin(val_loss)
-        remark = f"lowest: {val_loss[best]:.3g} in epoch {epochs[best]:g}"
+        remark = sentence("axis.lowest", value=f"{val_loss[best]:.3g}", epoch=f"{epochs[best]:g}")
     else:
         return
     axes.set_title(remark, loc="right", fontsize=9, color=GREEN, pad=8)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Literal
+
+from hubel.core.language import Sentence, in_language
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLUE", "DPI", "FAINT", "GREEN", "INK", "MUTED", "ORANGE", "PALE_BLUE",
-    "canvas", "class_labels", "drawable", "ems", "finish", "heading", "legend_below", "style_axes",
+    "canvas", "class_labels", "drawable", "ems", "finish", "heading", "legend_below", "style_axes", "worded",
 ]  # fmt: skip
 
 # The palette of Okabe and Ito (2008), distinguishable with any kind of colour blindness.
@@ -47,12 +50,14 @@ def drawable(text: str, *, limit: float = 1000.0) -> str:
     """Return `text` on one line as matplotlib can draw it, at most about `limit` ems wide.
 
     A character that no installed font has becomes a white square, control characters are removed, dollar signs are
-    escaped, and text that is too long is shortened in the middle: names often differ only at their ends.
+    escaped, and text that is too long is shortened in the middle: names often differ only at their ends. A sentence
+    that is drawn as it is remains one, for `worded`.
     """
-    text = " ".join(unicodedata.normalize("NFC", text).split())
-    visible = "".join(character for character in text if unicodedata.category(character) not in ("Cc", "Cf"))
+    plain = " ".join(unicodedata.normalize("NFC", text).split())
+    visible = "".join(character for character in plain if unicodedata.category(character) not in ("Cc", "Cf"))
     has = _glyphs(fallback=not _glyphs(fallback=False).issuperset(map(ord, visible)))
-    return _shortened("".join(c if ord(c) in has else MISSING for c in visible), limit).replace("$", r"\$")
+    drawn = _shortened("".join(c if ord(c) in has else MISSING for c in visible), limit).replace("$", r"\$")
+    return text if drawn == text else drawn
 
 
 def class_labels(classes: Sequence[str], *, limit: float) -> list[str]:
@@ -96,6 +101,23 @@ def finish(figure: Figure) -> Figure:
     for text in figure.findobj(Text):
         text.set_fontfamily(_families())
     return figure
+
+
+@contextmanager
+def worded(figure: Figure, language: str) -> Iterator[None]:
+    """Show the sentences in a figure in another language for a while, where the fonts have all of its characters."""
+    from matplotlib.text import Text
+
+    texts = [text for text in figure.findobj(Text) if isinstance(text.get_text(), Sentence)]
+    before = [text.get_text() for text in texts]
+    translated = [in_language(text, language) for text in before]
+    if any(MISSING in drawable(text) for text in translated):
+        translated = before
+    for text, said in zip(texts, translated, strict=True):
+        text.set_text(said)
+    yield
+    for text, said in zip(texts, before, strict=True):
+        text.set_text(said)
 
 
 def _em(character: str) -> float:

@@ -57,6 +57,10 @@ class MiniLM:
     def __init__(self, weights: Weights, tokenizer: Tokenizer) -> None:
         self._weights, self._tokenizer = weights, tokenizer
 
+    def is_word(self, word: str) -> bool:
+        """Return whether a word in lower case is one of the 30,000 most frequent that the model knows as a whole."""
+        return self._tokenizer.token_to_id(word) is not None
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors `(n, 384)` of texts; what is behind the 256th token of a text does not count."""
         # A word of thousands of letters is a single unknown token; the tokenizer still has to read all of it.

@@ -38,11 +38,12 @@ _PREPOSITIONS = _words(
 # Nouns that only announce another one, and words that are far more often something else than a noun.
 _EMPTY = _words(
     """
-    a an the i me my one some something anything thing things object objects photo photos picture pictures image
-    images kind kinds sort type pair pairs piece pieces set group bunch lot front back top side man's woman's men
-    women have has is are be do does can will it its he she they we you your his her their this that these those
-    no not and or long short red green blue yellow black white grey gray brown pink purple orange big small large
-    little old new warm cold hot light dark open close clean dirty day night play run
+    a an the i me my one two three four five six seven eight nine ten some something anything thing things object
+    objects photo photos picture pictures image images kind kinds sort type pair pairs piece pieces set group
+    bunch lot front back top side man's woman's men women have has is are be do does can will it its he she they
+    we you your his her their this that these those no not and or long short red green blue yellow black white
+    grey gray brown pink purple orange big small large little old new warm cold hot light dark open close clean
+    dirty day night play run
     """
 )
 _IRREGULAR = {
@@ -81,9 +82,16 @@ class Nouns:
             edge = list(dict.fromkeys(upper))
         return found
 
-    def meanings(self, phrase: str) -> tuple[int, ...]:
-        """Return the synsets that a phrase can mean, as it is written before its singular; none if it is unknown."""
-        return tuple(dict.fromkeys(synset for form in _forms(phrase) for synset in self.senses.get(form, ())))
+    def meanings(self, phrase: str) -> dict[int, int]:
+        """Return the synsets that a phrase can mean, as written or in the singular, and the rank of each meaning.
+
+        Rank 0 is the most frequent meaning of a form; "pants" has two, of "pants" and of "pant".
+        """
+        found: dict[int, int] = {}
+        for form in _forms(phrase):
+            for rank, synset in enumerate(self.senses.get(form, ())):
+                found[synset] = min(rank, found.get(synset, rank))
+        return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
 
 @dataclass(frozen=True)
@@ -92,12 +100,12 @@ class Mention:
 
     Attributes:
         text: as it is written, in lower case.
-        meanings: the synsets that it can mean, the most frequent first.
+        meanings: the synsets that it can mean, each with its rank, the most frequent first.
         head: the text is about this thing, not about what it is like or where it is.
     """
 
     text: str
-    meanings: tuple[int, ...]
+    meanings: Mapping[int, int]
     head: bool
 
 
@@ -167,20 +175,29 @@ def corrected(text: str, known: Nouns, is_word: Callable[[str], bool]) -> str:
     return _WORD.sub(better, text[:end]) + text[end:]
 
 
-def _spans(words: Sequence[str], known: Nouns) -> Iterator[tuple[int, str, tuple[int, ...]]]:
+def _spans(words: Sequence[str], known: Nouns) -> Iterator[tuple[int, str, Mapping[int, int]]]:
+    """Yield start, text and meanings of the nouns; of "red fire" and "fire engine" the one that starts with a thing."""
+    found = [_longest(words, start, known) for start in range(len(words))]
     start = 0
     while start < len(words):
-        for length in range(min(_MOST_WORDS, len(words) - start), 0, -1):
-            part = words[start : start + length]
-            if length == 1 and (part[0] in _EMPTY or part[0] in _PREPOSITIONS):
-                continue
-            phrase = " ".join(part)
-            if meant := known.meanings(phrase):
-                yield start, phrase, meant
-                start += length
-                break
-        else:
+        length, meant = found[start]
+        beside = found[start + 1][0] if start + 1 < len(words) else 0
+        if length == 0 or (length <= beside and words[start] in _EMPTY):
             start += 1
+            continue
+        yield start, " ".join(words[start : start + length]), meant
+        start += length
+
+
+def _longest(words: Sequence[str], start: int, known: Nouns) -> tuple[int, Mapping[int, int]]:
+    """Return the words of the longest noun that starts at a place, and its meanings; 0 where none does."""
+    for length in range(min(_MOST_WORDS, len(words) - start), 0, -1):
+        part = words[start : start + length]
+        if part[0] in _PREPOSITIONS or part[-1] in _PREPOSITIONS or (length == 1 and part[0] in _EMPTY):
+            continue
+        if meant := known.meanings(" ".join(part)):
+            return length, meant
+    return 0, {}
 
 
 def _forms(phrase: str) -> Iterator[str]:

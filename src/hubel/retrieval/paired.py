@@ -13,23 +13,25 @@ from torch import nn
 from hubel.core.errors import ModelFileError
 from hubel.core.files import user_path
 from hubel.data.preprocess import Preprocess
+from hubel.inference.fold import folded
 from hubel.inference.forward import forward
 from hubel.nn.pooled import PooledMaps
 from hubel.retrieval.encoder import unit
 from hubel.retrieval.minilm import DIGEST, load_minilm
 from hubel.weights.paired_file import PairedModel, load_paired, paired_digest
 
-__all__ = ["PairedEncoder", "mapped", "paired_features"]
+__all__ = ["PairedEncoder", "mapped", "paired_network"]
 
 
-def paired_features(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.float32]:
-    """Return the features `(n, d)` of resized images uint8 `(n, h, w, c)` that pairs are trained on.
+def paired_network(network: nn.Module) -> nn.Module:
+    """Return a copy of a network whose outputs are the features `(n, d)` that pairs are trained on.
+
+    Its batch norms are folded, which halves the time.
 
     Raises:
         OptionError: the network has no stages.
-        ModelFileError: a feature is NaN or infinite.
     """
-    return forward(PooledMaps(network), pixels, preprocess)
+    return PooledMaps(folded(network)).eval()
 
 
 class PairedEncoder:
@@ -55,6 +57,10 @@ class PairedEncoder:
             raise ModelFileError(f"{self._path} was trained with another text encoder; train it again")
         return model
 
+    @cached_property
+    def _features(self) -> nn.Module:
+        return paired_network(self._model.network)
+
     @property
     def dimension(self) -> int:
         """Length of the vectors."""
@@ -67,8 +73,7 @@ class PairedEncoder:
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit vectors float32 `(n, d)` of resized images uint8 `(n, h, w, 3)`, RGB."""
-        features = paired_features(self._model.network, pixels, self.preprocess)
-        return mapped(features, self._model.image_map.numpy())
+        return mapped(forward(self._features, pixels, self.preprocess), self._model.image_map.numpy())
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors float32 `(n, d)` of texts."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.language import sentence
 from hubel.data.annotation import Annotation
 from hubel.data.loading import Images
 from hubel.inference.detections import Detections
@@ -56,13 +57,13 @@ def annotation_sheets(
             truth, found = (one.resized(size, (photo.shape[0], photo.shape[1])) for one in marks(at))
             drawn.append(draw_annotation(photo, truth, classes, limbs=limbs))
             drawn.append(draw_annotation(photo, found, classes, scores=scores(at), limbs=limbs))
-            captions += ["label", f"prediction\n{name} {percent(quality[at])}%"]
-        title = f"{kind.capitalize()} images"
+            captions += [sentence("axis.label"), sentence("axis.quality", name=name, quality=percent(quality[at]))]
+        title = sentence(f"figure.{kind}_images")
         sheets.append(
             Drawing(
                 name=f"{kind}_images",
                 heading=title,
-                caption="In pairs: the labels, and the prediction.",
+                caption=sentence("figure.pairs"),
                 figure=contact_sheet(drawn, captions, title),
             )
         )

@@ -286,7 +286,11 @@ class ClassificationEvaluation(ScoresEvaluation):
         hardest = np.argsort(-losses, kind="stable")[:_HARDEST]
         predicted = self.predicted[hardest]
         captions = [
-            f"{classes[guess]} {self.probabilities[row, guess]:.0%}\nlabel {classes[self.targets[row]]}"
+            sentence(
+                "figure.guess",
+                guess=f"{classes[guess]} {self.probabilities[row, guess]:.0%}",
+                label=classes[self.targets[row]],
+            )
             for row, guess in zip(hardest.tolist(), predicted.tolist(), strict=True)
         ]
         histogram = []
@@ -323,7 +327,7 @@ class ClassificationEvaluation(ScoresEvaluation):
                 name="worst",
                 heading=sentence("figure.losses"),
                 caption=sentence("figure.losses.text"),
-                figure=contact_sheet(list(self.images.pixels(hardest)), captions, "Highest losses"),
+                figure=contact_sheet(list(self.images.pixels(hardest)), captions, sentence("figure.losses")),
             ),
         ]
 

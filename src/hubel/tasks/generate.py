@@ -152,7 +152,7 @@ class GenerationEvaluation(Evaluation):
 
     def drawings(self) -> list[Drawing]:
         """Return some made images."""
-        title = "Images made from random codes"
+        title = sentence("figure.made.title")
         return [
             Drawing(
                 name="made",

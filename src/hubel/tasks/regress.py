@@ -197,18 +197,21 @@ class RegressionEvaluation(Evaluation):
 
     def footnote(self) -> str:
         """Return the definition of R²."""
-        return "R²: 1 minus the squared errors, relative to those of the mean label."
+        return sentence("footnote.r2")
 
     def drawings(self) -> list[Drawing]:
         """Return predictions over labels, and the largest errors."""
         worst = np.argsort(-np.abs(self.predictions - self.targets), kind="stable")[:_SHOWN]
-        captions = [f"{self.predictions[i]:.4g}\nlabel {self.targets[i]:.4g}" for i in worst.tolist()]
+        captions = [
+            sentence("figure.guess", guess=f"{self.predictions[i]:.4g}", label=f"{self.targets[i]:.4g}")
+            for i in worst.tolist()
+        ]
         axes = (figure := canvas(5.5, 5.0)).subplots()
         ends = [min(self.targets.min(), self.predictions.min()), max(self.targets.max(), self.predictions.max())]
         axes.plot(ends, ends, color=MUTED, linewidth=1)
         axes.plot(self.targets, self.predictions, ".", color=BLUE, markersize=4)
-        axes.set(xlabel="Label", ylabel="Prediction")
-        heading(axes, "Predictions", f"R² {self.metrics.r2:.3f}")
+        axes.set(xlabel=sentence("column.label"), ylabel=sentence("axis.prediction"))
+        heading(axes, sentence("figure.predictions"), f"R² {self.metrics.r2:.3f}")
         style_axes(axes)
         return [
             Drawing(
@@ -221,7 +224,7 @@ class RegressionEvaluation(Evaluation):
                 name="worst",
                 heading=sentence("figure.errors"),
                 caption=sentence("figure.errors.text"),
-                figure=contact_sheet(list(self.images.pixels(worst)), captions, "Largest errors"),
+                figure=contact_sheet(list(self.images.pixels(worst)), captions, sentence("figure.errors")),
             ),
         ]
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.audit.drifting.observe import Answers, observe_reference
+from hubel.core.language import sentence
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
@@ -30,6 +31,7 @@ from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.distillation.objective import TaughtObjective
 from hubel.training.distillation.teach import student_of, teach
+from hubel.training.first_layer import fit_first_layer
 from hubel.training.frozen_backbone import freeze_backbone
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.novelty import Unseen, add_novelty, unseen_by
@@ -152,6 +154,7 @@ def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None)
     if plan.backbone is not None:
         load_backbone(network, plan.backbone.name, plan.backbone.weights, card.preprocess)
     network = network.to(plan.device)
+    fit_first_layer(network, plan.train.images)
     if isinstance(network, DenseNetwork) and plan.backbone is not None and plan.backbone.freeze != NONE:
         return _train_above_backbone(plan, network, folder, on_epoch)
     if isinstance(network, Neighbours):
@@ -274,7 +277,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
     with listening() as stop:
         finished = loop.run(stop)
     if head_kept := finished and loop.progress.best_epoch == 0:
-        tuning.notes.append("fine-tuning improved nothing on the validation images: the head alone is kept")
+        tuning.notes.append(sentence("note.head_alone"))
         folder.tell(tuning.notes[-1])
     return dataclasses.replace(
         trained,
@@ -345,15 +348,15 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     if plan.val is not None:
         card = task.choose_shown(network, card, plan.val.images)
     measured = time.monotonic()
-    card, sentence = add_novelty(network, card, task, unseen, reject=reject, seed=plan.loop.seed)
-    if sentence:
-        folder.tell(sentence)
+    card, said = add_novelty(network, card, task, unseen, reject=reject, seed=plan.loop.seed)
+    if said:
+        folder.tell(said)
     seconds = {"calibration": measured - started, "novelty": time.monotonic() - measured}
     card = dataclasses.replace(card, reference=_reference(network, card, plan, own))
     if card.own is not None:
         card = dataclasses.replace(card, own=with_answer(card.own, network, card.preprocess))
     save_model(trained.path, network.state_dict(), card)
-    notes = [*trained.notes, *([sentence] if sentence and card.novelty is None else [])]
+    notes = [*trained.notes, *([said] if said and card.novelty is None else [])]
     return dataclasses.replace(trained, notes=notes, seconds={**trained.seconds, **seconds})
 
 

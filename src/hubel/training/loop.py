@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hubel.core.errors import DivergedError
 from hubel.core.progress import bar
 from hubel.core.stopping import Stop
-from hubel.data.loading import Labelled, Samples, steps_per_epoch, with_principal_axes
+from hubel.data.loading import Images, Labelled, Samples, steps_per_epoch, with_principal_axes
 from hubel.inference.forward import output_batches
 from hubel.tasks.task import validation_mean
 from hubel.training.checkpoint import Checkpoint
@@ -81,6 +81,7 @@ class Loop:
         self.policy = with_principal_axes(settings.policy, train.images)
         self.steps = steps_per_epoch(len(train.images), settings.batch_size)
         self.progress = TrainingProgress(epochs=settings.epochs)
+        self._resized: dict[tuple[int, int], Labelled[Samples]] = {}
 
     def run(self, stop: Stop) -> bool:
         """Train until the end, or until somebody asks to stop; return whether it came to the end.
@@ -92,7 +93,8 @@ class Loop:
         saved = time.monotonic()
         while not self._over():
             title = f"epoch {progress.epoch + 1}/{progress.epochs}"
-            batches = self.train.images.epoch(
+            train = self._train_images()
+            batches = train.images.epoch(
                 settings.seed,
                 progress.epoch,
                 settings.batch_size,
@@ -108,7 +110,8 @@ class Loop:
                     self.trainer.unfreeze(self._done(progress.step))
                     lr = self.learning_rate(progress.step)
                     key = (settings.seed, progress.epoch, progress.step)
-                    self._count(self.trainer.step(self.train, batch, lr, *key))
+                    self._count(self.trainer.step(train, batch, lr, *key))
+                    self._look_ahead()
                     now = time.monotonic()
                     progress.seconds += now - clock
                     progress.minutes += (now - clock) / 60
@@ -162,6 +165,22 @@ class Loop:
         progress = self.progress
         steps = min(progress.epochs * self.steps, self.settings.steps)
         return min(1.0, (progress.epoch * self.steps + step + 0.5) / steps)
+
+    def _train_images(self) -> Labelled[Samples]:
+        """Return the training images at the size of the epoch under way."""
+        sizes, progress = self.settings.train_sizes, self.progress
+        if not sizes or not isinstance(self.train.images, Images):
+            return self.train
+        size = sizes[progress.epoch * len(sizes) // progress.epochs]
+        if size not in self._resized:
+            preprocess = replace(self.train.images.preprocess, height=size[0], width=size[1])
+            self._resized[size] = Labelled(self.train.images.at(preprocess), self.train.targets)
+        return self._resized[size]
+
+    def _look_ahead(self) -> None:
+        progress = self.progress
+        steps = progress.epoch * self.steps + progress.step
+        self.trainer.look_ahead(steps, steps / min(progress.epochs * self.steps, self.settings.steps))
 
     def _count(self, result: StepResult) -> None:
         self._check_finite(result.loss_sum, "loss")

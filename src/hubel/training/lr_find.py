@@ -34,6 +34,7 @@ from hubel.models.neighbours import Neighbours
 from hubel.plots.figure_files import save_figure
 from hubel.plots.style import BLUE, GREEN, INK, MUTED, PALE_BLUE, canvas, drawable, finish, heading, style_axes
 from hubel.training.execute import build_trainer, training_context
+from hubel.training.first_layer import fit_first_layer
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
@@ -218,6 +219,7 @@ def range_test(plan: Plan, network: nn.Module, train: Labelled[Samples], rates: 
     """
     if isinstance(network, Neighbours):
         raise OptionError(f"{plan.card.model} stores the images instead of learning; it has no learning rate")
+    fit_first_layer(network, train.images)
     trainer, losses, best, exploded = build_trainer(plan, network), list[float](), math.inf, False
     with bar("learning rates", len(rates)) as shown:
         for step, (rate, batch) in enumerate(zip(rates.tolist(), _batches(plan, train), strict=False)):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.core.progress import counted
+from hubel.core.language import plural, sentence
 from hubel.data.augment import Policy
 from hubel.data.loading import steps_per_epoch
 from hubel.metrics.imbalance import inequality
@@ -22,13 +22,14 @@ from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
 from hubel.training.freeze_policy import tuning_epochs
 from hubel.training.plan import LoopSettings, OptimizerSettings
-from hubel.training.recipe import OptimizationSettings, Recipe, parse_milestones
+from hubel.training.recipe import OptimizationSettings, Recipe, parse_milestones, parse_size
 from hubel.training.schedule import Schedule
 
 __all__ = ["balanced_loss", "choose_balance", "choose_loop", "choose_loss", "choose_optimizer"]
 
 # Fine-tuning takes smaller steps than training from scratch, smooths labels and averages weights.
 _TUNING_LR = {"adam": 5e-4, "adamw": 5e-4, "sgd": 0.002, "adadelta": 0.1}
+_RATES_OF = {"heavy_ball": "sgd", "lamb": "adamw"}  # whose default rates these have, too
 _TUNING_OPTIMIZER, _TUNING_EMA, _TUNING_SMOOTHING = "adamw", 0.9, 0.1
 _USUAL_BATCH = 128  # for which the rates are
 _SMALL_STEPS_LR = 0.01  # of SGD, from scratch
@@ -92,13 +93,22 @@ def choose_balance(
     if usual == "inverse_sqrt":
         shares = counts / counts.sum()
         return usual, [
-            f"the classes are unequal, from {classes[least]} with {shares[least]:.2%} of the pixels to {classes[most]} "
-            f"with {shares[most]:.0%}: errors on rare classes count more (--balance none leaves it out)"
+            sentence(
+                "note.unequal.pixels",
+                least=classes[least],
+                low=float(shares[least]),
+                most=classes[most],
+                high=float(shares[most]),
+            )
         ]
     return usual, [
-        f"the classes are unequal, from {counted(int(counts[least]), 'training image')} of {classes[least]} to "
-        f"{int(counts[most]):,} of {classes[most]}: their logits are adjusted, so that none is favoured for being "
-        "frequent (--balance none leaves it out)"
+        sentence(
+            "note.unequal",
+            fewest=plural("note.training_images", int(counts[least])),
+            least=classes[least],
+            many=int(counts[most]),
+            most=classes[most],
+        )
     ]
 
 
@@ -124,7 +134,7 @@ def choose_optimizer(
     wanted, transfer = recipe.optimization, recipe.transfer
     name = wanted.optimizer or (_TUNING_OPTIMIZER if tuned else task.optimizer)
     backbone_lr = task.backbone_lr if backbone else 1.0
-    kind = "sgd" if name == "heavy_ball" else name
+    kind = _RATES_OF.get(name, name)
     usual = _TUNING_LR[kind] if tuned else task.lr[kind] / backbone_lr
     if not tuned and kind == "sgd" and needs_small_steps(network):
         usual = _SMALL_STEPS_LR
@@ -133,6 +143,10 @@ def choose_optimizer(
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else task.ema
+    if wanted.lookahead and not ema:
+        raise OptionError(
+            "lookahead goes back to the moving average of the weights; give its decay, such as --ema 0.95"
+        )
     return OptimizerSettings(
         name=name,
         lr=wanted.lr or usual,
@@ -144,7 +158,9 @@ def choose_optimizer(
         backbone_lr=backbone_lr,
         gradual_unfreeze=transfer.gradual_unfreeze,
         clip=wanted.clip or math.inf,
+        norm_bias_lr=wanted.norm_bias_lr,
         ema=ema,
+        lookahead=wanted.lookahead,
     )
 
 
@@ -174,6 +190,7 @@ def choose_loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tune
         max_minutes=wanted.max_minutes or math.inf,
         checkpoint_minutes=recipe.machine.checkpoint_minutes,
         seed=recipe.seed,
+        train_sizes=tuple(map(parse_size, recipe.data.train_size.split(","))) if recipe.data.train_size else (),
     )
 
 

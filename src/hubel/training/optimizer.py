@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubel.core.errors import CheckpointError
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import Tuned
 from hubel.nn.frozen_backbone import TunedDense
 from hubel.training.eager import eager
+from hubel.training.lamb import Lamb
 from hubel.training.plan import OptimizerSettings
 
 __all__ = ["OPTIMIZERS", "load_tensors", "make_optimizer", "tensors"]
@@ -26,8 +28,8 @@ def _sgd(groups: _Groups, settings: OptimizerSettings) -> torch.optim.Optimizer:
 
 
 #: By name: stochastic gradient descent with Nesterov's momentum (Sutskever et al. 2013) and with Polyak's (1964), AdamW
-#: (Loshchilov & Hutter 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980) and Adadelta (Zeiler 2012,
-#: arXiv:1212.5701).
+#: (Loshchilov & Hutter 2017, arXiv:1711.05101), Adam (Kingma & Ba 2014, arXiv:1412.6980), Adadelta (Zeiler 2012,
+#: arXiv:1212.5701) and LAMB (You et al. 2019, arXiv:1904.00962).
 OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimizer]] = {
     "sgd": _sgd,
     "heavy_ball": lambda groups, settings: eager(torch.optim.SGD)(
@@ -36,6 +38,7 @@ OPTIMIZERS: dict[str, Callable[[_Groups, OptimizerSettings], torch.optim.Optimiz
     "adamw": lambda groups, settings: eager(torch.optim.AdamW)(groups, settings.lr, settings.betas, fused=True),
     "adam": lambda groups, settings: eager(torch.optim.Adam)(groups, settings.lr, settings.betas, fused=True),
     "adadelta": lambda groups, settings: eager(torch.optim.Adadelta)(groups, settings.lr),
+    "lamb": lambda groups, settings: eager(Lamb)(groups, settings.lr, settings.betas),
 }
 
 
@@ -51,16 +54,24 @@ def make_optimizer(network: nn.Module, settings: OptimizerSettings) -> torch.opt
     levels = network.levels() if isinstance(network, Tuned | DenseNetwork | TunedDense) else whole
     groups: list[dict[str, Any]] = []
     small_decay = settings.weight_decay if settings.decayed == "all" else 0.0
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    shifts = {id(norm.bias) for norm in norms} if settings.norm_bias_lr != 1 else set()
     for depth, level in enumerate(levels):
         trained = [p for p in level if p.requires_grad]
         shared = {
             "lr_scale": settings.layer_decay**depth * (settings.backbone_lr if dense and depth else 1.0),
             "starts": min(depth * settings.gradual_unfreeze, 0.9),
         }
+        small = [p for p in trained if p.ndim <= 1 and id(p) not in shifts]
         groups += [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay, **shared},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": small_decay, **shared},
+            {"params": small, "weight_decay": small_decay, **shared},
         ]
+        if fast := [p for p in trained if id(p) in shifts]:
+            # What decays in a step is the product of both, which stays the same.
+            scale = settings.norm_bias_lr
+            shared["lr_scale"] *= scale
+            groups.append({"params": fast, "weight_decay": small_decay / scale, **shared})
     return OPTIMIZERS[settings.name](groups, settings)
 
 

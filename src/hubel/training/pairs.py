@@ -36,11 +36,12 @@ from hubel.data.inputs import Input
 from hubel.data.reading import read_regular
 from hubel.data.sources.pair_table import ImagePair, read_pairs
 from hubel.features.store import FeatureStore
+from hubel.inference.forward import forward
 from hubel.inference.stream import stream
 from hubel.metrics.retrieval import Retrieval, measure_retrieval
 from hubel.nn.contrastive import LearntScale, info_nce
 from hubel.retrieval.minilm import DIGEST, load_minilm
-from hubel.retrieval.paired import mapped, paired_features
+from hubel.retrieval.paired import mapped, paired_network
 from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
 from hubel.weights.create import load_pretrained, means_a_file
@@ -53,7 +54,7 @@ __all__ = ["DEFAULT_MODEL", "PairSettings", "PairsResult", "fit_maps", "train_pa
 DEFAULT_MODEL = "efficientnet_lite0"
 _STORE_VERSION = 1  # of the meaning of the stored features
 _HELD_OUT, _MOST_HELD_OUT = 0.1, 1000  # share of the images, and the most, that measure where no split is named
-_PART = 1024  # images whose features are stored at once
+_PART = 256  # images whose features are stored at once
 _LEAST = 20  # pairs; fewer teach nothing that a measurement could show
 _TRAIN = (0, 1)  # codes of splits
 
@@ -299,10 +300,11 @@ def _image_features(
     there = np.flatnonzero(stored.part >= 0)
     features = dict(zip((paths[i] for i in there.tolist()), stored.take(there), strict=True)) if len(there) else {}
     missing = [paths[i] for i in stored.missing.tolist()]
+    quick = paired_network(network)
     with bar("features of images", len(missing)) as progress:
 
         def compute(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return paired_features(network, pixels, card.preprocess)
+            return forward(quick, pixels, card.preprocess)
 
         rows = stream((Input(path) for path in missing), card.preprocess, compute)
         while block := list(itertools.islice(rows, _PART)):  # each is kept, whatever comes after it

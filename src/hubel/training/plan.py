@@ -45,7 +45,9 @@ class OptimizerSettings:
         backbone_lr: learning rate of the backbone of a dense network as a share of that of its head.
         gradual_unfreeze: share of the steps by which each stage starts to train later than the part above it.
         clip: largest norm of the gradient; infinite for no clipping.
+        norm_bias_lr: learning rate of the biases of norms, as a multiple of that of the weights.
         ema: decay of the moving average of the weights; 0 for none.
+        lookahead: every so many steps, the weights go back to their moving average; 0 for never.
         betas: decays of the moving averages of Adam and AdamW.
     """
 
@@ -59,7 +61,9 @@ class OptimizerSettings:
     backbone_lr: float = 1.0
     gradual_unfreeze: float = 0.0
     clip: float = math.inf
+    norm_bias_lr: float = 1.0
     ema: float = 0.0
+    lookahead: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,8 @@ class LoopSettings:
         checkpoint_minutes: time between two checkpoints inside an epoch.
         seed: of order, augmentation and dropout.
         sampling: an epoch shows each class equally often.
+        train_sizes: height and width of the training images, from the first epochs to the last, each for an equal part
+            of them; empty for those of the network's input.
     """
 
     epochs: int
@@ -89,6 +95,7 @@ class LoopSettings:
     checkpoint_minutes: float = 5.0
     seed: int = 0
     sampling: bool = False
+    train_sizes: tuple[tuple[int, int], ...] = ()
 
     def order(self, targets: NDArray[Any], epoch: int) -> NDArray[np.int64] | None:
         """Return the order of an epoch over images with these targets `(n,)`; None where each comes once, by seed."""

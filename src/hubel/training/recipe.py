@@ -130,6 +130,9 @@ class DataSettings(_Settings):
     Attributes:
         size: height and width of the network's input in pixels, such as 64 or 48x64. Default: that of the pretraining,
             or of the images.
+        train_size: the same of the training images, if it is another one: smaller ones train faster, and make the
+            objects in crops as large as in whole images. Several, such as 128,160,192, follow each other, each for an
+            equal part of the epochs. Default: as the others.
         resize: how an image gets that size: squash it, pad it with black, or crop its centre. Default: crop for a
             network that is pretrained so; pad where images are nearly of the size, and for key points; otherwise
             squash.
@@ -154,6 +157,7 @@ class DataSettings(_Settings):
     """
 
     size: str | None = None
+    train_size: str | None = None
     resize: str | None = _choice(None, "squash", "pad", "crop")
     augment: str | None = None
     val_share: float = _number(0.1, 0, 0.9)
@@ -167,6 +171,9 @@ class DataSettings(_Settings):
     parents: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.train_size, int | list | tuple) and not isinstance(self.train_size, bool):
+            sizes = self.train_size if isinstance(self.train_size, list | tuple) else [self.train_size]
+            object.__setattr__(self, "train_size", ",".join(map(str, sizes)))
         size: Any = self.size  # 64, (48, 64) or "48x64"
         if size is not None and not isinstance(size, str | bool):
             sides = size if isinstance(size, list | tuple) else [size]
@@ -174,6 +181,9 @@ class DataSettings(_Settings):
         super().__post_init__()
         if self.size is not None:
             parse_size(self.size)
+        if self.train_size is not None:
+            for one in self.train_size.split(","):
+                parse_size(one)
         if self.root is not None:
             object.__setattr__(self, "root", str(user_path(self.root).resolve()))
         if self.parents not in (None, "folders", "none"):
@@ -284,10 +294,10 @@ class OptimizationSettings(_Settings):
             many epochs as it takes.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out. Default: a power of
             two up to 128 (64 to generate, 32 in fine-tuning, 8 for boxes and masks) that leaves at least 16 steps.
-        optimizer: sgd (with Nesterov momentum), heavy_ball (sgd with Polyak's), adamw, adam or adadelta. Default: sgd
-            from scratch, adamw in fine-tuning, to reconstruct, and for boxes and masks; adam to generate.
+        optimizer: sgd (with Nesterov momentum), heavy_ball (sgd with Polyak's), adamw, adam, adadelta or lamb.
+            Default: sgd from scratch, adamw in fine-tuning, to reconstruct, and for boxes and masks; adam to generate.
         lr: the highest learning rate. Default: 0.1 for sgd (0.01 for deep networks without batch norm), 0.002 for
-            adam and adamw (0.02 to reconstruct, 0.001 for boxes and masks), 1 for adadelta; in fine-tuning 0.002,
+            adam, adamw and lamb (0.02 to reconstruct, 0.001 for boxes and masks), 1 for adadelta; in fine-tuning 0.002,
             0.0005 and 0.1.
         momentum: of sgd and heavy_ball.
         weight_decay: of weights. Default: 0.0005; none to generate.
@@ -297,6 +307,7 @@ class OptimizationSettings(_Settings):
         warmup: share of the steps in which the learning rate rises.
         first_lr: learning rate at the start of the warmup, as a share of the highest.
         last_lr: learning rate at the end of onecycle and cosine, as a share of the highest.
+        norm_bias_lr: learning rate of the biases of norms, as a multiple of that of the weights.
         loss: cross_entropy (of softmax), bce (binary cross-entropy of each class) or mse; for masks cross_entropy, dice
             or cross_entropy_dice, their sum. Default: the task's.
         label_smoothing: share of the target that is spread over all classes. Default: 0.1 in fine-tuning, otherwise 0.
@@ -310,6 +321,8 @@ class OptimizationSettings(_Settings):
             them and predicts the class of least expected cost. Default: all errors cost the same.
         ema: decay of the moving average of the weights; 0 uses the weights themselves. Default: 0.9 in fine-tuning,
             otherwise 0.
+        lookahead: every so many steps, the weights themselves go back to their moving average, whose decay grows with
+            the third power of the share of the run that is done, up to ema; 0 for never.
         clip: largest norm of the gradient. Default: no clipping.
         patience: epochs without improvement before training stops. Default: all epochs are made.
         max_minutes: time for the whole run. Where it is short, fewer epochs are made, and in transfer learning fewer
@@ -319,7 +332,7 @@ class OptimizationSettings(_Settings):
     epochs: int | None = _number(None, 1, _MOST)
     batch_size: int | None = _number(None, 1, _MOST)
     steps: int | None = _number(None, 1, 2**40)
-    optimizer: str | None = _choice(None, "sgd", "heavy_ball", "adamw", "adam", "adadelta")
+    optimizer: str | None = _choice(None, "sgd", "heavy_ball", "adamw", "adam", "adadelta", "lamb")
     lr: float | None = _number(None, 1e-30, 1e12)
     momentum: float = _number(0.9, 0, 0.9999)
     weight_decay: float | None = _number(None, 0, 1e6)
@@ -329,11 +342,13 @@ class OptimizationSettings(_Settings):
     warmup: float = _number(0.2, 0, 0.9)
     first_lr: float = _number(0.0, 0, 1)
     last_lr: float = _number(0.0, 0, 1)
+    norm_bias_lr: float = _number(1.0, 1e-3, 1e3)
     loss: str | None = _choice(None, "cross_entropy", "bce", "mse", "dice", "cross_entropy_dice")
     label_smoothing: float | None = _number(None, 0, 0.99)
     balance: str | None = _choice(None, "none", "inverse", "effective", "inverse_sqrt", "sampling", "logit_adjustment")
     costs: str | None = None
     ema: float | None = _number(None, 0, 0.99999)
+    lookahead: int = _number(0, 0, _MOST)
     clip: float | None = _number(None, 1e-30, 1e6)
     patience: int | None = _number(None, 1, _MOST)
     max_minutes: float | None = _number(None, 1e-9, _MOST)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
+from hubel.core.language import plural, sentence
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.core.version import __version__
@@ -40,6 +41,7 @@ from hubel.metrics.imbalance import balance_record
 from hubel.models.backbone import backbone_options
 from hubel.models.catalogue import find, list_models, options_of
 from hubel.models.neighbours import NeighboursLayout
+from hubel.models.variant import Variant
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
 from hubel.nn.frozen_backbone import backbone_boundaries
@@ -67,7 +69,7 @@ from hubel.training.network_input import choose_preprocess
 from hubel.training.optimization import balanced_loss, choose_balance, choose_loop, choose_loss, choose_optimizer
 from hubel.training.own_network import check_own_settings, own_preprocess, own_variant, with_table
 from hubel.training.plan import InitialBackbone, Plan, TransferPlan
-from hubel.training.recipe import Recipe
+from hubel.training.recipe import Recipe, parse_size
 from hubel.weights.card import ModelCard
 from hubel.weights.class_tree import parents_of
 from hubel.weights.own_class import OwnClass
@@ -186,6 +188,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         check_outputs(network, preprocess, len(outputs))
         module = network
     transfer = _transfer(recipe, card, network, initial.weights, len(splits.train), policy_name)
+    _check_train_sizes(recipe, variant, task, tuned=tuned, taught=bool(teachers))
     if teachers:
         transfer = tuned_whole(transfer)
     if recipe.data.folds is not None:
@@ -404,8 +407,25 @@ def _splits(
     few = 0 < len(splits.val) < _ENOUGH_TO_SELECT
     if initial.weights is None or own or not few or not len(splits.test):
         return splits, False
-    note = f"{counted(len(splits.val), 'image')} would be too few to select the best epoch: they train as well"
+    note = plural("note.val_trains", len(splits.val))
     return replace(splits.with_val_in_train(), notes=(*splits.notes, note)), True
+
+
+def _check_train_sizes(recipe: Recipe, variant: Variant, task: Task, *, tuned: bool, taught: bool) -> None:
+    """Refuse other sizes of training images where the network, or what is stored of it, has one size.
+
+    Raises:
+        OptionError: they are refused.
+    """
+    for size in recipe.data.train_size.split(",") if recipe.data.train_size else ():
+        if variant.fixed_size or task.annotations:
+            raise OptionError("the network takes images of one size: no --train-size")
+        if taught:
+            raise OptionError("the outputs of a teacher are stored for images of one size: no --train-size")
+        if tuned and recipe.transfer.freeze != NONE:
+            raise OptionError("maps of a frozen part are stored at one size: --train-size needs --freeze none")
+        if min(parse_size(size)) < variant.smallest:
+            raise OptionError(f"the network needs images of at least {variant.smallest} pixels, not {size}")
 
 
 def _check_folds(folds: int, recipe: Recipe, card: ModelCard, network: nn.Module, *, tuned: bool) -> None:
@@ -493,4 +513,4 @@ def _busy_cores(threads: int) -> list[str]:
     """Return a note where fewer threads compute than there are cores: the last bits of the result depend on it."""
     if threads >= usable_cores():
         return []
-    return [f"other programs are using this machine; computing with {threads} of {usable_cores()} threads"]
+    return [sentence("note.busy", threads=threads, cores=usable_cores())]

@@ -207,7 +207,7 @@ def _drawings(plan: Plan, trained: TrainedModel) -> list[Drawing]:
         name="training",
         heading=sentence("run.seen"),
         caption=seen.caption,
-        figure=contact_sheet(pixels, names, "Training images"),
+        figure=contact_sheet(pixels, names, sentence("run.seen.images")),
     )
     if not trained.history:
         return [sheet]

@@ -111,7 +111,7 @@ class Trainer:
         for norm, momentum in self._fresh_norms:
             norm.momentum = momentum
         self.optimizer.step()
-        if self.average is not None:
+        if self.average is not None and not self.settings.lookahead:
             self.average.update_parameters(self.network)
         return StepResult(loss_sum=loss_sum, correct=correct, samples=n)
 
@@ -131,6 +131,26 @@ class Trainer:
             if group["starts"]:
                 for parameter in group["params"]:
                     parameter.requires_grad_(done >= group["starts"])
+
+    @torch.no_grad()
+    def look_ahead(self, steps: int, done: float) -> None:
+        """Let the weights go back to their moving average, if it is time to (Zhang et al. 2019, arXiv:1907.08610).
+
+        Both become d average + (1 - d) weights. Jordan 2024, arXiv:2404.00498, lets d grow with the third power of the
+        share of the run, to the decay of so many steps.
+
+        Args:
+            steps: taken so far.
+            done: share of all steps that is taken.
+        """
+        every = self.settings.lookahead
+        if self.average is None or not every or steps % every:
+            return
+        decay = self.settings.ema**every * done**3
+        mean, now = self.average.module.state_dict(), self.network.state_dict()
+        for name, value in now.items():
+            if value.is_floating_point():
+                value.copy_(mean[name].lerp_(value, 1 - decay))
 
     def averaged(self) -> nn.Module:
         """Return the network to evaluate: the moving average where there is one."""

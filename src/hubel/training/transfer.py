@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hubel.core.language import sentence
 from hubel.core.notes import Caution, marked
 from hubel.core.random import permutation
 from hubel.data.augment import Policy
@@ -265,7 +266,7 @@ def _affordable(plan: Plan, part: FeatureExtractor, budget: _Budget, note: Calla
     if budget.seconds_per_image * (n + len(plan.splits.val)) <= budget.left:
         return plan
     kept = np.sort(order[: max(_TIMED, int(budget.left / budget.seconds_per_image) - len(plan.splits.val))])
-    note(Caution(f"{len(kept):,} of {n:,} training images are used: --max-minutes leaves no time for more"))
+    note(Caution(sentence("note.fewer", kept=len(kept), n=n)))
     return replace(plan, train=Labelled(plan.train.images.subset(kept), plan.train.targets[kept]))
 
 
@@ -361,15 +362,15 @@ def _fit_head(
     targets = plan.train.targets
     head = _fitted(plan, features.train)
     if head.score is None:
-        note("no class has two images to cross-validate the linear head with")
+        note(sentence("note.no_folds"))
     else:
         nearest = plan.task.neighbours_score(features.train, targets, plan.card)
-        beside = "" if nearest is None else f", nearest neighbours {nearest:.1%}"
-        note(f"on frozen features, cross-validated: linear head {head.score:.1%}{beside}")
+        beside = "" if nearest is None else sentence("note.beside", score=f"{nearest:.1%}")
+        note(sentence("note.head", score=f"{head.score:.1%}", beside=beside))
     if own := _pretrained_head(plan, transfer):
         weight, bias = own
         accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
-        note(f"all classes are ImageNet's: accuracy {accuracy:.1%} on the training images before any training")
+        note(sentence("note.imagenet", accuracy=f"{accuracy:.1%}"))
         if head.score is None or accuracy >= head.score:
             unseen = LeftOut(np.arange(len(targets)), features.train @ weight.T + bias)  # by a head of other images
             head = replace(head, weight=weight, bias=bias, score=accuracy, left_out=unseen)

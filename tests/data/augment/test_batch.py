@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import UnknownNameError
 from hubel.core.random import uniform
-from hubel.data.augment import POLICIES, Policy, augment_batch, find_policy
+from hubel.data.augment import POLICIES, Policy, augment_batch, draw_augmentations, find_policy, transform_image
+from hubel.data.preprocess import Preprocess
 
 Pixels = NDArray[np.uint8]
 SIDES = st.integers(1, 11)
@@ -138,3 +139,40 @@ def test_policies_by_name() -> None:
     assert find_policy("strong", channels=1) == POLICIES["strong"]
     with pytest.raises(UnknownNameError, match="augmentation policy is called 'stong'; did you mean strong"):
         find_policy("stong", channels=3)
+
+
+def test_halves_that_are_mirrored_change_places_from_epoch_to_epoch() -> None:
+    batch, samples = images(400, 1, 2), np.arange(400)
+    policy = Policy(mirror=True, alternate=True)
+    epochs = [
+        (augment_batch(batch, policy, seed=3, epoch=epoch, samples=samples) != batch).any((1, 2, 3))
+        for epoch in range(4)
+    ]
+    np.testing.assert_array_equal(epochs[0], epochs[2])
+    np.testing.assert_array_equal(epochs[1], epochs[3])
+    different = batch[:, :, 0] != batch[:, :, 1]
+    np.testing.assert_array_equal(epochs[0] ^ epochs[1], different.any((1, 2)))
+    assert 150 < epochs[0].sum() < 250
+    one = augment_batch(batch, Policy(mirror=True), seed=3, epoch=0, samples=samples)
+    np.testing.assert_array_equal(one, augment_batch(batch, policy, seed=3, epoch=0, samples=samples))
+
+
+@pytest.mark.parametrize(("fill", "mode"), [("reflect", "symmetric"), ("edge", "edge"), ("black", "constant")])
+def test_what_a_shift_brings_in(fill: str, mode: str) -> None:
+    batch, samples = images(60, 7, 5), np.arange(60)
+    policy = Policy(shift=0.4, fill=fill)
+    got = augment_batch(batch, policy, seed=1, epoch=2, samples=samples)
+    black = augment_batch(batch, policy, seed=1, epoch=2, samples=samples, fill="black")
+    m = round(0.4 * 7), round(0.4 * 5)
+    preprocess = Preprocess(7, 5, 3, "squash")
+    for sample in samples:
+        down, right = (
+            int(float(uniform(1, 2, int(sample), draw)) * (2 * most + 1) // 1) - most
+            for draw, most in zip((0, 1), m, strict=True)
+        )
+        wide = np.pad(batch[sample], [(m[0], m[0]), (m[1], m[1]), (0, 0)], mode)
+        expected = wide[m[0] - down : m[0] - down + 7, m[1] - right : m[1] - right + 5]
+        np.testing.assert_array_equal(got[sample], expected)
+        np.testing.assert_array_equal(black[sample], shifted(batch[sample], down, right))
+        (augmentation,) = draw_augmentations(policy, 1, 2, np.array([sample]))
+        np.testing.assert_array_equal(transform_image(batch[sample], preprocess, augmentation), expected)

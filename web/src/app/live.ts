@@ -10,6 +10,16 @@ export interface LiveEvent {
   data: any;
 }
 
+/** Why a computation could not be had: a code that the pages have a sentence for, and the server's own, in English. */
+export class LiveError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 /** Ask the server for a computation and hand over its events as they come; `signal` ends it. */
 export async function ask(
   live: Live,
@@ -23,10 +33,12 @@ export async function ask(
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body ?? {}),
     signal,
+  }).catch((problem: Error) => {
+    throw problem.name === "AbortError" ? problem : new LiveError("unreachable", problem.message);
   });
   if (!response.ok || !response.body) {
-    const problem = (await response.json().catch(() => ({}))) as { error?: { message?: string } };
-    throw new Error(problem.error?.message ?? response.statusText);
+    const problem = (await response.json().catch(() => ({}))) as { error?: { code?: string; message?: string } };
+    throw new LiveError(problem.error?.code ?? "", problem.error?.message ?? response.statusText);
   }
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let waiting = "";

@@ -1,14 +1,17 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, type Live } from "../app/live";
+import { useCourse } from "../app/context";
+import { ask, LiveError, type Live } from "../app/live";
 
 /** Run a live computation: its events as rows, one after another. It stops when the part disappears. */
 export function useLive<Row = any>(live: Live, action: string) {
+  const { t } = useCourse();
   const [rows, setRows] = useState<Row[]>([]);
   const [running, setRunning] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const current = useRef<AbortController | null>(null);
   const frame = useRef(0);
 
+  const said = (code: string, message: string) => (t.has(`live.error.${code}`) ? t.text(`live.error.${code}`) : message);
   const stop = () => {
     current.current?.abort();
     current.current = null;
@@ -31,10 +34,10 @@ export function useLive<Row = any>(live: Live, action: string) {
         collected.push(event.data as Row);
         frame.current ||= requestAnimationFrame(show); // events may come faster than the screen shows them
       }
-      if (event.kind === "error") setError(event.data.message);
+      if (event.kind === "error") setError(said(event.data.code, event.data.message));
     })
       .catch((problem: Error) => {
-        if (current.current === controller) setError(problem.message);
+        if (current.current === controller) setError(said(problem instanceof LiveError ? problem.code : "", problem.message));
       })
       .finally(() => {
         if (current.current !== controller) return;

@@ -308,7 +308,7 @@ def _ordered(groups: list[list[int]], operations: Sequence[DrawnOperation]) -> l
     return order
 
 
-_MOST_LINES = 5
+_MOST_LINES = 6  # an inverted residual with squeeze and excitation is shown whole
 
 
 def _inside(picture: Picture) -> list[Line]:

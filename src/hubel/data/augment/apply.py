@@ -14,7 +14,7 @@ from hubel.data.annotation import IGNORED, Annotation
 from hubel.data.augment.colour import apply_colour
 from hubel.data.augment.draws import Augmentation
 from hubel.data.augment.erase import erase_squares
-from hubel.data.augment.geometry import resize_matrix, transform_matrix
+from hubel.data.augment.geometry import INDICES, resize_matrix, transform_matrix
 from hubel.data.augment.operation import Matrix
 from hubel.data.augment.sampling import displacement_map, resample, sample_image
 from hubel.data.preprocess import Preprocess
@@ -60,7 +60,7 @@ def transform_image(image: NDArray[np.uint8], preprocess: Preprocess, augmentati
     if augmentation.displacements is None and len(exact) == len(augmentation.transforms):
         pixels = _cropped(image, preprocess, augmentation)
         for rearrange, values in exact:
-            pixels = rearrange(pixels, values)
+            pixels = rearrange(pixels, values, _fill(preprocess, augmentation))
         pixels = np.ascontiguousarray(pixels)
     else:
         pixels = _sampled(image, preprocess, augmentation, _fill(preprocess, augmentation))
@@ -139,22 +139,10 @@ def transform_mask(
     row = np.floor(source[..., 1] * (rows / height) + 1e-9).astype(np.int64)
     inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
     fill = _fill(preprocess, augmentation)
-    out: NDArray[Any] = mask[_INTO[fill](row, rows), _INTO[fill](column, columns)]
+    out: NDArray[Any] = mask[INDICES[fill](row, rows), INDICES[fill](column, columns)]
     if fill == "black":
         out[~inside] = outside
     return out
-
-
-def _clipped(indices: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    return np.clip(indices, 0, side - 1)
-
-
-def _reflected(indices: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    within = indices % (2 * side)
-    return np.minimum(within, 2 * side - 1 - within)
-
-
-_INTO = {"black": _clipped, "edge": _clipped, "reflect": _reflected}
 
 
 def transform_boxes(

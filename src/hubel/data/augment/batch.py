@@ -11,7 +11,7 @@ from hubel.core.random import permutation, scalar, uniform
 from hubel.data.augment.colour import apply_colour
 from hubel.data.augment.draws import draw_colour, draw_parameters
 from hubel.data.augment.erase import ERASE, erase_squares
-from hubel.data.augment.geometry import FLIP, MIRROR, SHIFT_BY_PIXELS, WHOLE_PIXEL_TRANSFORMS, whole_pixels
+from hubel.data.augment.geometry import FLIP, MIRROR, SHIFT_BY_PIXELS, WHOLE_PIXEL_TRANSFORMS, padded, whole_pixels
 from hubel.data.augment.mixing import MIXING
 from hubel.data.augment.policy import Policy
 
@@ -22,11 +22,17 @@ _MIXING, _WHICH, _SHARE, _PARTNERS, _Y, _X = 4, 0, 1, 2, 3, 4
 
 
 def augment_batch(
-    images: NDArray[np.uint8], policy: Policy, *, seed: int, epoch: int | NDArray[Any], samples: NDArray[np.int64]
+    images: NDArray[np.uint8],
+    policy: Policy,
+    *,
+    seed: int,
+    epoch: int | NDArray[Any],
+    samples: NDArray[np.int64],
+    fill: str | None = None,
 ) -> NDArray[np.uint8]:
     """Augment images uint8 `(n, h, w, c)`, whose numbers in the data set are `samples`.
 
-    What a shift brings in is black. What the policy would interpolate is left out: see `Policy.keeps_pixels`.
+    What the policy would interpolate is left out: see `Policy.keeps_pixels`.
 
     Args:
         images: of the network's size; not changed.
@@ -34,12 +40,13 @@ def augment_batch(
         seed: of the run.
         epoch: one number, or one for each image.
         samples: `(n,)`.
+        fill: what a shift brings in; that of the policy if None.
 
     Returns:
         A new array, except under a policy that changes nothing.
     """
     drawn = draw_parameters(policy, (*WHOLE_PIXEL_TRANSFORMS, ERASE), seed, epoch, samples)
-    out = images if policy.keeps_place else _rearranged(images, drawn)
+    out = images if policy.keeps_place else _rearranged(images, drawn, fill or policy.fill)
     if not policy.keeps_colours and len(samples):
         source, out = out, np.empty_like(out)
         drawn_colour = draw_colour(policy, seed, epoch, samples)
@@ -50,8 +57,11 @@ def augment_batch(
     return out
 
 
-def _rearranged(images: NDArray[np.uint8], drawn: dict[Any, Any]) -> NDArray[np.uint8]:
-    """Copy each image to its position in a black one, its pixels as single items: faster than any gathering."""
+def _rearranged(images: NDArray[np.uint8], drawn: dict[Any, Any], fill: str) -> NDArray[np.uint8]:
+    """Copy each image to its position in a black one, its pixels as single items: faster than any gathering.
+
+    Where something else comes in from outside, its part of an image that is padded is copied.
+    """
     n, height, width, channels = images.shape
     out = np.zeros(images.shape, np.uint8)
     if not out.size:
@@ -62,12 +72,18 @@ def _rearranged(images: NDArray[np.uint8], drawn: dict[Any, Any]) -> NDArray[np.
     never = [None] * n
     mirrored, flipped = drawn.get(MIRROR, never), drawn.get(FLIP, never)
     right, down = _shifts(drawn[SHIFT_BY_PIXELS], height, width) if SHIFT_BY_PIXELS in drawn else ([0] * n, [0] * n)
+    rows, columns = (max(map(abs, moves)) if fill != "black" else 0 for moves in (down, right))
+    if rows or columns:
+        source = padded(images, rows, columns, fill).view(item)[..., 0]
     for i, (y, x) in enumerate(zip(down, right, strict=True)):
         to = target[i]
         if mirrored[i] is not None:
             to = to[:, ::-1]
         if flipped[i] is not None:
             to = to[::-1]
+        if rows or columns:
+            to[:] = source[i, rows - y : rows - y + height, columns - x : columns - x + width]
+            continue
         to[max(0, y) : height + y, max(0, x) : width + x] = source[i, max(0, -y) : height - y, max(0, -x) : width - x]
     return out
 

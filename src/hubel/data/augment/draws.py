@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.random import bits, fractions
+from hubel.core.random import bits, fractions, uniform
 from hubel.data.augment.automatic import AUTOMATIC
 from hubel.data.augment.erase import ERASE, Square
 from hubel.data.augment.geometry import CROP, TRANSFORMS, WARP, WHOLE_PIXEL_TRANSFORMS, CropShares
@@ -109,11 +109,22 @@ def _drawn(policy: Policy, operations: Sequence[Operation[Any]], keys: _Keys) ->
     numbers, columns = _numbers(active)
     words = np.atleast_2d(bits(*(_rows(key) for key in keys), numbers))
     draws = fractions(words)
+    for operation, column in zip(active, columns, strict=True):
+        if operation.alternating and getattr(policy, operation.alternating):
+            draws[:, column] = _alternating(operation.draws, *keys)
     drawn = {
         operation: operation.parameters(draws[:, column], *policy.values_of(operation))
         for operation, column in zip(active, columns, strict=True)
     }
     return drawn, (words[:, -1] >> np.uint64(1)).tolist()
+
+
+def _alternating(
+    numbers: tuple[int, ...], seed: int | NDArray[Any], epoch: int | NDArray[Any], *samples: int | NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the same draws in every epoch, but for one half that is added, modulo 1, in every other one."""
+    first = uniform(_rows(seed), 0, *(_rows(key) for key in samples), np.array(numbers))
+    return np.asarray((first + np.asarray(_rows(epoch)) % 2 / 2) % 1)
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ order.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -33,6 +33,7 @@ from hubel.data.preprocess import Preprocess
 __all__ = [
     "CROP",
     "FLIP",
+    "INDICES",
     "MIRROR",
     "PERSPECTIVE",
     "ROTATE",
@@ -44,6 +45,7 @@ __all__ = [
     "WARP",
     "WHOLE_PIXEL_TRANSFORMS",
     "CropShares",
+    "padded",
     "resize_matrix",
     "transform_matrix",
     "whole_pixels",
@@ -98,20 +100,22 @@ CROP: Operation[CropShares] = Operation(
 )  # fmt: skip
 
 
-def _for_half(draws: NDArray[np.float64], on: bool) -> list[Values | None]:
+def _for_half(draws: NDArray[np.float64], *on: bool) -> list[Values | None]:
     return [() if draw < 0.5 else None for draw in draws[:, 0].tolist()]
 
 
-_half_of_them = from_unchanged(lambda on: "half of them", lambda on: ())
+_half_of_them = from_unchanged(lambda *on: "half of them", lambda *on: ())
 
 MIRROR = GeometricTransform(
     name="mirror",
     stage=Stage.WHOLE_PIXEL,
     settings=(Setting("mirror", extremes=_half_of_them),),
+    options=(Setting("alternate"),),
     draws=(2,),
+    alternating="alternate",
     parameters=_for_half,
     matrix=lambda values, width, height: _linear(-1.0, 0.0, 0.0, 1.0),
-    rearrange=lambda pixels, values: opencv().flip(pixels, 1).reshape(pixels.shape),
+    rearrange=lambda pixels, values, fill: opencv().flip(pixels, 1).reshape(pixels.shape),
 )
 
 FLIP = GeometricTransform(
@@ -121,7 +125,7 @@ FLIP = GeometricTransform(
     draws=(6,),
     parameters=_for_half,
     matrix=lambda values, width, height: _linear(1.0, 0.0, 0.0, -1.0),
-    rearrange=lambda pixels, values: pixels[::-1],
+    rearrange=lambda pixels, values, fill: pixels[::-1],
 )
 
 
@@ -229,9 +233,38 @@ def _shift_by_pixels(values: Values, width: float, height: float) -> Matrix:
     return _translation(-whole_pixels(right, share, width), -whole_pixels(down, share, height))
 
 
-def _shifted(pixels: Pixels, values: Values) -> Pixels:
+def _clipped(indices: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    return np.clip(indices, 0, side - 1)
+
+
+def _reflected(indices: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    within = indices % (2 * side)
+    return np.minimum(within, 2 * side - 1 - within)
+
+
+#: By what fills the outside of an image: from indices beyond its sides to those of the pixels that are seen there.
+INDICES: dict[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]] = {
+    "black": _clipped,
+    "edge": _clipped,
+    "reflect": _reflected,
+}
+
+
+def padded(pixels: Pixels, rows: int, columns: int, fill: str) -> Pixels:
+    """Return images `(..., h, w, c)` with so many rows and columns more on each side, of what fills them."""
+    if fill == "black":
+        return np.pad(pixels, [(0, 0)] * (pixels.ndim - 3) + [(rows, rows), (columns, columns), (0, 0)])
+    y, x = np.arange(-rows, pixels.shape[-3] + rows), np.arange(-columns, pixels.shape[-2] + columns)
+    inner = INDICES[fill]
+    return pixels[..., inner(y, pixels.shape[-3]), :, :][..., inner(x, pixels.shape[-2]), :]
+
+
+def _shifted(pixels: Pixels, values: Values, fill: str) -> Pixels:
     height, width = pixels.shape[:2]
     x, y = int(whole_pixels(values[0], values[2], width)), int(whole_pixels(values[1], values[2], height))
+    if fill != "black":
+        wide = padded(pixels, abs(y), abs(x), fill)
+        return wide[abs(y) - y : abs(y) - y + height, abs(x) - x : abs(x) - x + width]
     out = np.zeros_like(pixels)
     out[max(0, y) : height + y, max(0, x) : width + x] = pixels[max(0, -y) : height - y, max(0, -x) : width - x]
     return out

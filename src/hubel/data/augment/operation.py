@@ -94,6 +94,8 @@ class Operation(Generic[P]):
         options: further fields that it reads, without effect as long as it is off.
         draws: the numbers of its random draws. A number never changes its meaning, and a new operation takes new ones:
             so the draws of all others, and with them the images of a run that is resumed, stay the same.
+        alternating: the field of a policy under which the draws of an image stay the same from epoch to epoch, but for
+            one half that is added, modulo 1, in every other one; "" for draws that are new in each epoch.
         parameters: from the draws `(n, len(draws))`, uniform in [0, 1), and the values of settings and options, to the
             parameters of each image; None where an image is left alone.
     """
@@ -103,6 +105,7 @@ class Operation(Generic[P]):
     settings: tuple[Setting, ...] = ()
     options: tuple[Setting, ...] = ()
     draws: tuple[int, ...] = ()
+    alternating: str = ""
     parameters: Callable[..., Sequence[P | None]] = _undrawn
 
     def __repr__(self) -> str:
@@ -121,12 +124,13 @@ class GeometricTransform(Operation[Values]):
     Attributes:
         matrix: from the values and the input's width and height to the matrix `(3, 3)`, the input's centre being the
             origin: from the position of a pixel after the transform to that before.
-        rearrange: does the same to pixels `(h, w, c)` of the input's size, where that needs no interpolation.
+        rearrange: does the same to pixels `(h, w, c)` of the input's size, where that needs no interpolation; from the
+            pixels, the values and what comes in from outside (black, edge or reflect).
     """
 
     stage: Stage = Stage.INTERPOLATION
     matrix: Callable[[Values, float, float], Matrix]
-    rearrange: Callable[[Pixels, Values], Pixels] | None = None
+    rearrange: Callable[[Pixels, Values, str], Pixels] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

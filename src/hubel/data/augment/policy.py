@@ -47,6 +47,8 @@ class Policy:
 
     Attributes:
         mirror: whether left and right are exchanged for half of the images.
+        alternate: whether the halves change places from epoch to epoch, so that two epochs show each image both ways,
+            instead of being drawn anew (Jordan 2024, arXiv:2404.00498, Section 3.6).
         flip: whether top and bottom are exchanged for half of the images.
         shift: the largest shift in each direction, as a share of height and width.
         crop: the least share of the image's area that is cut out; 1 leaves it whole.
@@ -94,6 +96,7 @@ class Policy:
     """
 
     mirror: bool = False
+    alternate: bool = False
     flip: bool = False
     shift: float = 0.0
     crop: float = 1.0

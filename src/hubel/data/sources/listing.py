@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.language import plural
 from hubel.core.notes import Caution
-from hubel.core.progress import counted
 from hubel.data.reading import one_line
 
 __all__ = [
@@ -166,7 +166,7 @@ def passed_over(skipped: Mapping[str, int]) -> list[str]:
     >>> passed_over({"not images (heic)": 4})
     ['4 files passed over: not images (heic)']
     """
-    lines = {why: f"{counted(n, 'file')} passed over: {why}" for why, n in skipped.items()}
+    lines = {why: plural("note.passed_over", n, why=why) for why, n in skipped.items()}
     return [line if why.startswith(_NO_DATA) else Caution(line) for why, line in lines.items()]
 
 

@@ -111,7 +111,7 @@ class EventStream(Response):
         except HubelError as error:
             kind, data = "error", json.dumps({"message": str(error)})
         except Exception:  # its traceback is for the log, not for the page
-            kind, data = "error", json.dumps({"message": "the computation failed"})
+            kind, data = "error", json.dumps({"code": "failed", "message": "the computation failed"})
             raise
         finally:
             if data:

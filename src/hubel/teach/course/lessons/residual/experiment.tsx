@@ -36,7 +36,7 @@ export function Experiment({ data, live, t }: LessonProps) {
       <p>{t("experiment.time")}</p>
       <LiveOnly live={live} t={t}>
         <Panel>
-          <LiveControls id="degradation" running={running} error={error} onStart={() => start({})} onStop={stop} label={t.text("experiment.start")} />
+          <LiveControls id="degradation-live" running={running} error={error} onStart={() => start({})} onStop={stop} label={t.text("experiment.start")} />
           <Plot
             id="errors"
             lines={lines}
