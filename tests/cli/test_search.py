@@ -72,3 +72,18 @@ def test_mistakes(hubel: Call, model: Path, photos: Path, words: str, message: s
     (line,) = answer.err.splitlines()
     assert line.startswith("hubel: ")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    {
+        "--classes cat photos": "--classes takes at least two different names",
+        "--classes cat,dog photos --tta": "--classes prints classes and scores",
+        "--classes cat,dog photos --encoder clap": "no encoder is called 'clap'",
+        "--classes cat,dog": "predict needs MODEL",
+    }.items(),
+)
+def test_mistakes_with_classes_by_name(hubel: Call, photos: Path, words: str, message: str) -> None:
+    answer = hubel("predict", *words.split())
+    assert (answer.code, answer.out) == (2, "")
+    assert message in answer.err

@@ -223,6 +223,9 @@ def test_every_parameter_has_a_finite_gradient(name: str) -> None:
         ]
     sum(losses).backward()  # type: ignore[union-attr]
     for key, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            assert family_of(name) == "airbench", key  # filters from the images, and norms without factors
+            continue
         assert parameter.grad is not None, key
         assert torch.isfinite(parameter.grad).all(), key
         assert parameter.grad.abs().sum() > 0, key
@@ -278,7 +281,7 @@ def test_other_classes_and_channels_keep_all_other_weights(name: str) -> None:
     fresh = {
         key
         for key in varying.channels
-        if family_of(name) in ("baselines", "autoencoder", "vae", "gan", "stack") and first not in key
+        if family_of(name) in ("baselines", "autoencoder", "vae", "gan", "stack", "airbench") and first not in key
     }
     for classes, channels in ((7, 3), (5, 1), (5, 4)):
         network = make(classes, channels)
@@ -306,7 +309,9 @@ def test_features_only(name: str) -> None:
     assert not list(backbone.network.head.parameters())
     for entry, tensor in zip(backbone.info, maps.values(), strict=True):
         assert tensor.shape[:2] == (2, entry.channels)
-        assert shape.height / tensor.shape[2] == pytest.approx(entry.stride, rel=0.25)
+        # Without padding, 32 pixels become 31, 15, 7 and 3.
+        close = 0.34 if family_of(name) == "airbench" else 0.25
+        assert shape.height / tensor.shape[2] == pytest.approx(entry.stride, rel=close)
     if shape.height >= 224 and not name.startswith(("alexnet", "nin")):
         assert (
             list(maps)

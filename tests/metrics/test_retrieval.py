@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import top_k_accuracy_score
+from sklearn.metrics import average_precision_score, top_k_accuracy_score
 
 from hubel.metrics.retrieval import measure_retrieval
 
@@ -18,6 +18,24 @@ def test_scikit_learn(n: int) -> None:
         expected = top_k_accuracy_score(np.arange(n), similar, k=k, labels=np.arange(n))
         assert getattr(found, f"recall_at_{k}") == pytest.approx(expected)
     assert (found.queries, found.candidates) == (n, n)
+
+
+def test_average_precision_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    similar = generator.normal(size=(20, 30))
+    fits = generator.random((20, 30)) < 0.2
+    fits[:, 0] = True
+    expected = [average_precision_score(fit, one) for fit, one in zip(fits, similar, strict=True)]
+    found = measure_retrieval(similar, fits)
+    assert found.average_precision == pytest.approx(np.mean(expected))
+    first = np.take_along_axis(fits, np.argsort(-similar, axis=1), 1)[:, :5]
+    assert found.precision_at_5 == pytest.approx(first.mean())
+
+
+def test_what_is_equally_similar_counts_last() -> None:
+    found = measure_retrieval(np.zeros((1, 4)), np.array([[True, False, False, True]]))
+    assert found.average_precision == pytest.approx((1 / 3 + 2 / 4) / 2)
+    assert found.median_rank == 3
 
 
 def test_ranks_by_hand() -> None:

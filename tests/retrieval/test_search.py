@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from hubel.retrieval.search import (
     search_photos,
     understood,
 )
+from hubel.retrieval.zero_shot import NamedClasses
 from hubel.weights.card import ModelCard
 from hubel.weights.imagenet import imagenet_classes
 
@@ -233,3 +234,31 @@ def test_a_query_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_classes_by_their_names(photos: Path) -> None:
+    model = NamedClasses(ColourEncoder(), ("kitten or cat", "dog", "비행기"))
+    predicted = model.predict(str(photos))
+    assert predicted.tolist() == ["비행기"] * 3 + ["kitten or cat"] * 3 + ["dog"] * 3
+    np.testing.assert_allclose(model.predict_proba(str(photos)).sum(1), 1)
+
+
+def test_unit_vectors_have_a_softmax_over_prompts() -> None:
+    class Plain:
+        name, digest, dimension, preprocess = "plain", "0", 384, Preprocess(8, 8)
+
+        def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return self.encode_texts(["a photo of a cat"] * len(pixels))
+
+        def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            return fake_texts.FakeTexts().encode(texts)
+
+    scores = NamedClasses(Plain(), ("cat", "dog")).scores(np.zeros((2, 8, 8, 3), np.uint8))
+    assert scores.shape == (2, 2)
+    assert (scores[:, 0] > 0.99).all()
+
+
+@pytest.mark.parametrize("names", [(), ("cat",), ("cat", "cat"), ("cat", "🙂")])
+def test_names_that_make_no_classes(names: tuple[str, ...]) -> None:
+    with pytest.raises(OptionError, match=r"--classes|no word of"):
+        NamedClasses(ColourEncoder(), names)

@@ -79,8 +79,7 @@ def test_steps_suit_the_network_that_is_built() -> None:
 
     assert lr("convnet") == lr("convnet", batch_norm="false", filters="4", repeat="2") == 0.1
     assert lr("convnet", **PLAIN) == 0.01
-    assert lr("vgg11") == 0.01
-    assert lr("vgg11", batch_norm="true") == lr("vgg11_bn") == 0.01  # two hidden layers behind the last norm
+    assert lr("vgg11") == lr("vgg11", batch_norm="true") == lr("vgg11_bn") < 0.01  # two hidden layers of 4,096 units
     assert lr("convnet", dense="512") == lr("convnet", average="false", dense="512") == 0.1
     assert lr("convnet", dense="128,64") == lr("convnet", average="false", dense="256,256") == 0.01
     small = {"alexnet", "googlenet", "lenet5", "nin", "vgg16", "vgg16_bn"}
@@ -117,7 +116,8 @@ def test_the_rate_of_deep_networks_falls_with_the_batch() -> None:
         return small_plan(model=model, batch_size=batch_size, size="32").optimizer.lr
 
     assert [lr("resnet18", size) for size in (16, 64, 256)] == [0.0125, 0.05, 0.1]
-    assert [lr("mobilenet_v2", 16), lr("convnet", 16), lr("vgg11_bn", 16)] == [0.0125, 0.1, 0.01]
+    assert [lr("mobilenet_v2", 16), lr("convnet", 16), lr("lenet5", 16)] == [0.0125, 0.1, 0.01]
+    assert [lr("vgg11_bn", size) for size in (32, 128, 256)] == [0.005, 0.01, 0.01]
 
 
 def test_running_statistics_of_a_few_steps_are_their_means() -> None:

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from hubel.core.errors import DivergedError
-from hubel.training import loop as module
 from hubel.training import trainer
 from hubel.training.loop import EpochSelection
 from hubel.training.plan import Plan
@@ -147,7 +146,7 @@ class Clock:
 
 
 def test_as_many_epochs_as_there_is_time_for(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "time", Clock(1.0))
+    monkeypatch.setattr(trainer, "time", Clock(1.0))
     # An epoch is 5 steps and a validation of a second each: 6 seconds.
     run = run_of(epochs=50, max_minutes=0.45)
     assert run.go()
@@ -163,7 +162,7 @@ def test_the_first_epoch_is_not_the_pace_of_all(
     run_of: MakeRun, monkeypatch: pytest.MonkeyPatch, later: float, epochs: int
 ) -> None:
     clock = Clock(1.0)
-    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(trainer, "time", clock)
     run = run_of(epochs=50, max_minutes=0.45)
 
     def slower(row: dict[str, float]) -> None:
@@ -181,7 +180,7 @@ def test_the_first_epoch_is_not_the_pace_of_all(
 
 
 def test_time_is_up_within_the_first_epoch(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "time", Clock(1.0))
+    monkeypatch.setattr(trainer, "time", Clock(1.0))
     run = run_of(epochs=50, max_minutes=0.05)
     assert run.go()
     assert run.loop.progress.epoch == 1
@@ -193,7 +192,7 @@ def test_time_is_up_within_the_first_epoch(run_of: MakeRun, monkeypatch: pytest.
 
 
 def test_stopped_just_when_time_is_up(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "time", Clock(1.0))
+    monkeypatch.setattr(trainer, "time", Clock(1.0))
     run = run_of(epochs=50, max_minutes=0.05)
     run.go(stop_after=3)
     other = run_of(epochs=50, max_minutes=0.05)
@@ -203,11 +202,11 @@ def test_stopped_just_when_time_is_up(run_of: MakeRun, monkeypatch: pytest.Monke
 
 
 def test_checkpoints_between_epochs_by_the_clock(run_of: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "time", Clock(1.0))
+    monkeypatch.setattr(trainer, "time", Clock(1.0))
     run = run_of(epochs=1, checkpoint_minutes=2.5 / 60)
     run.go()
     assert len(run.saved) > 1
-    monkeypatch.setattr(module, "time", time)
+    monkeypatch.setattr(trainer, "time", time)
     quiet = run_of(epochs=1)
     quiet.go()
     assert [number for number, _ in quiet.saved] == [6]

@@ -124,7 +124,13 @@ def test_a_claim_in_words() -> None:
     assert Claim().measured == ""
 
 
-@pytest.mark.parametrize("name", [name for name in list_recipes() if name.startswith("imagenet-")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "imagenet-progressive",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("imagenet-resnet50", "imagenet-a3")),
+    ],
+)
 def test_imagenet_recipes_train_on_small_images(name: str, tmp_path: Path) -> None:
     """A few steps of a few small images, with every setting that needs no GPU."""
     small = {"model": "resnet20", "options": {"depths": "1,1,1", "widths": "4,8,8"}, "size": 16, "batch_size": 16}

@@ -81,6 +81,7 @@ def decisions(plan: Plan) -> dict[str, Any]:
 ZERO_MEANS_OFF = {
     "optimizer.gradual_unfreeze",
     "optimizer.ema",
+    "optimizer.lookahead",
     "loss.label_smoothing",
     "loop.seed",
     "loop.sampling",
@@ -172,7 +173,7 @@ def test_the_network_and_its_optimizer_suit_the_images() -> None:
     assert decided(16, optimizer="sgd") == ("efficientnet_lite0", "sgd", 0.002)
     assert decided(96) == ("efficientnet_lite0", "adamw", 5e-4)
     assert decided(96, model="convnet") == ("convnet", "sgd", 0.1)
-    assert decided(32, model="vgg11", size="32") == ("vgg11", "sgd", 0.01)
+    assert decided(32, model="vgg11", size="32") == ("vgg11", "sgd", 0.0025)  # in batches of 8
     assert plan_training("xo", Recipe(task="reconstruct", threads=1)).optimizer.lr == 0.02
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import hubel
+from hubel.core import group
 from hubel.core.errors import UnknownNameError
 from hubel.core.stopping import Stop
 from hubel.evaluation.evaluate import evaluate_file
@@ -342,12 +343,13 @@ class Clock:
         self.now = 0.0
         compute = FeatureExtractor._compute
 
-        def timed(part: Any, engine: Any, images: Any, found: Any, stores: Any) -> None:
+        def timed(part: Any, engine: Any, images: Any, found: Any, stores: Any, *, divided: bool) -> None:
             self.now += sum(len(stored.missing) for stored in found)
-            compute(part, engine, images, found, stores)
+            compute(part, engine, images, found, stores, divided=divided)
 
         monkeypatch.setattr(FeatureExtractor, "_compute", timed)
         monkeypatch.setattr(transfer, "time", self)
+        monkeypatch.setattr(group, "time", self)
         monkeypatch.setattr(transfer, "_WARM_UP", 4)
         monkeypatch.setattr(transfer, "_TIMED", 8)
 

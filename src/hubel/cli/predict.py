@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "hubel predict runs/PHOTOS-efficientnet_lite0-1 photo.jpg",
     "hubel predict efficientnet_lite0 photo.jpg",
+    'hubel predict --classes "cat,dog,horse" holiday/',
     "hubel predict model.safetensors holiday/ --csv > classes.csv",
     'hubel predict model.safetensors "photos/**/*.jpg" --top 1 --jsonl',
     "hubel predict model.onnx holiday/ -o answers.parquet --resume",
@@ -52,6 +53,8 @@ def predict(
     draw: Path | None = None,
     labels: Path | None = None,
     root: Root = None,
+    classes: str = "",
+    encoder: str = "concepts",
 ) -> int:
     """Predict the class of images, or the boxes, pixels or key points on them, or reconstruct them, as the model does.
 
@@ -93,6 +96,9 @@ def predict(
         labels: folder for what is found as files of labels: masks as PNG of class numbers, boxes and key points as text
             in YOLO's form.
         root: folder that the paths of a table start at.
+        classes: names with commas between them, such as "cat,dog": classify by these words alone, without a model that
+            was trained on them. No MODEL is named then.
+        encoder: of words and images, for --classes: as for hubel search.
     """
     import sys
 
@@ -104,6 +110,10 @@ def predict(
     from hubel.data.sources.listing import PassedOver, passed_over
     from hubel.inference import bulk
 
+    if classes:
+        if output or draw or labels or tta or costs or coverage is not None or sure is not None or engine != "auto":
+            raise OptionError("--classes prints classes and scores; of the other flags it takes --top and the formats")
+        sources, model = (model, *sources), encoder
     flags = {"json": json, "jsonl": jsonl, "csv": csv, "output": output is not None}
     chosen = [name for name, wanted in flags.items() if wanted]
     if len(chosen) > 1:
@@ -130,7 +140,12 @@ def predict(
     if output is not None and bulk.is_finished(output, resume=resume):
         say(f"{output} is finished already")
         return 0
-    classifier = job.load()
+    if classes:
+        from hubel.retrieval.encoders import find_encoder
+        from hubel.retrieval.zero_shot import NamedClasses, split_names
+
+        named = NamedClasses(find_encoder(encoder, device=device), split_names(classes))
+    classifier = named if classes else job.load()
     if classifier.card.costs is not None:
         say("the class of least expected cost comes first; scores are probabilities all the same")
     if (skeleton := classifier.card.skeleton) is not None and skeleton.crops:

@@ -26,6 +26,8 @@ _FEW_PHASES = 2  # of a run that only trains; the table shows their time already
 
 def print_training_result(result: RunResult) -> int:
     """Print the final table of a run; return the exit code of the command."""
+    if result.rank:  # rank 0 prints
+        return 128 + result.stopped_by if result.stopped_by else 0
     if result.evaluation is None:
         command = shell_command("hubel", "train", "--resume", "--out", result.folder)
         say(f"stopped; all progress is saved. Continue with: {command}")

@@ -25,6 +25,7 @@ from PIL import Image
 from hubel.core.cache import LIMIT_VARIABLE, cache_folder, cache_limit, make_room
 from hubel.core.errors import OptionError
 from hubel.core.files import fsync_folder, unfinished
+from hubel.core.group import current_group
 from hubel.core.progress import say
 from hubel.core.resources import available_memory
 
@@ -102,7 +103,7 @@ def plan_cache(
     """Return the layout of the cache, or None where nothing is cached; announce a large one.
 
     "auto" uses memory for up to 2 GiB or a quarter of what is available, then the disk within the limit of hubel's
-    cache.
+    cache. Several processes on one machine share that memory, and leave the disk to what is complete there.
 
     Args:
         shapes: height, width and channels of each image, `(n, 3)`.
@@ -121,10 +122,14 @@ def plan_cache(
     for array in (shapes, digests):
         hashed.update(np.ascontiguousarray(array).tobytes())
     layout = CacheLayout(shapes, hashed.hexdigest(), "ram")
-    if mode == "ram" or (mode == "auto" and layout.bytes <= min(_RAM_BYTES, _RAM_SHARE * available_memory())):
+    group = current_group()
+    room = min(_RAM_BYTES, _RAM_SHARE * available_memory() / group.local_world)
+    if mode == "ram" or (mode == "auto" and layout.bytes <= room):
         return _announced(layout, "memory")
     layout = CacheLayout(shapes, layout.key, "disk")
-    if _file(layout).exists() or make_room(DECODED, "*.bin", layout.bytes):
+    # A file of each rank would have its share of the images only, and never be complete.
+    own = mode == "disk" or group.world == 1
+    if _file(layout).exists() or (own and make_room(DECODED, "*.bin", layout.bytes)):
         return _announced(layout, "the cache on the disk; `hubel cache` clears it")
     size, most = (f"{number / 2**30:.1f} GiB" for number in (layout.bytes, cache_limit(DECODED)))
     if mode == "disk":

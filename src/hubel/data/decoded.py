@@ -93,11 +93,7 @@ class DecodedImages:
         Raises:
             DecodeError: as by `decoded`.
         """
-        n, shape = len(self._rows), (preprocess.height, preprocess.width, preprocess.channels)
-        # Mean and deviation are no part of the pixels.
-        plain = replace(preprocess, mean=(0.0,) * shape[2], std=(1.0,) * shape[2])
-        variant = json.dumps(plain.to_json(), sort_keys=True)
-        cache = self._cache(variant, lambda: np.broadcast_to(np.array(shape, np.int32), (n, 3)))
+        cache = self._cache_of_resized(preprocess)
         if cache is None:
             return None
         missing = np.flatnonzero(~cache.filled)
@@ -112,7 +108,31 @@ class DecodedImages:
             for done in in_order(pool, fill, chunks, ahead=2 * max(1, threads)):
                 progress.step(done)
         cache.publish()
-        return cache.pixels.reshape(n, *shape)
+        return cache.pixels.reshape(len(self._rows), preprocess.height, preprocess.width, preprocess.channels)
+
+    def resizing(self, preprocess: Preprocess) -> Callable[[int], Pixels]:
+        """Return a function that gives the image at a position at the network's size, `(h, w, c)`, when asked for it.
+
+        The pixels are those of `resized`. It is for whoever needs some of the images only; errors as by `decoded`.
+        """
+        cache = self._cache_of_resized(preprocess)
+
+        def image_at(position: int) -> Pixels:
+            if cache is not None and (cached := cache.get(position)) is not None:
+                return cached.reshape(preprocess.height, preprocess.width, preprocess.channels)
+            pixels = preprocess.apply(self.decoded(position, preprocess.min_size).pixels)
+            if cache is not None:
+                cache.put(position, pixels)
+            return pixels
+
+        return image_at
+
+    def _cache_of_resized(self, preprocess: Preprocess) -> DecodeCache | None:
+        shape = (preprocess.height, preprocess.width, preprocess.channels)
+        # Mean and deviation are no part of the pixels.
+        plain = replace(preprocess, mean=(0.0,) * shape[2], std=(1.0,) * shape[2])
+        variant = json.dumps(plain.to_json(), sort_keys=True)
+        return self._cache(variant, lambda: np.broadcast_to(np.array(shape, np.int32), (len(self._rows), 3)))
 
     def publish(self) -> None:
         """Publish the files that are complete, so that the next run finds them."""

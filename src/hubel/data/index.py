@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
+import json
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError
 from hubel.core.files import is_whole, publish_folder
+from hubel.core.group import Group, current_group
 from hubel.core.language import plural, sentence
 from hubel.core.notes import Caution
 from hubel.core.progress import bar
@@ -37,6 +40,7 @@ __all__ = ["OK", "UNREADABLE", "Index", "decode_indexed", "decode_row", "scan"]
 OK, UNREADABLE = 0, 1
 _VERSION = 3
 _MANIFEST = "manifest.json"
+_PATHS_AT_ONCE = 10_000
 _CHUNK = 256  # rows that one task decodes
 _THUMBNAIL = (64, 64)  # a JPEG's whole data stream is read at any scale; a small one costs the least arithmetic
 
@@ -225,9 +229,15 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
     todo = np.arange(len(listing))
     if known:
         todo = _reuse(listing, known, columns)
-    chunks = [todo[i : i + _CHUNK] for i in range(0, len(todo), _CHUNK)]
+    group = current_group()
+    shared = _check_same_files(source.name, listing, todo, group)
+    own = np.concatenate(
+        [todo[i : i + _CHUNK] for i in range(0, len(todo), _CHUNK)][group.rank :: group.world] or [todo[:0]]
+    )
+    mine = own if shared else todo
+    chunks = [mine[i : i + _CHUNK] for i in range(0, len(mine), _CHUNK)]
     workers = threads if threads is not None else usable_cores()
-    with ThreadPoolExecutor(max(1, workers)) as pool, bar("scanning images", len(todo)) as progress:
+    with ThreadPoolExecutor(max(1, workers)) as pool, bar("scanning images", len(mine)) as progress:
         for rows, found, problems in in_order(
             pool, lambda rows: _decode_rows(source, listing, rows), chunks, ahead=2 * workers
         ):
@@ -235,6 +245,8 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
                 columns[name][rows] = values
             reasons |= problems
             progress.step(len(rows))
+    if shared:
+        reasons = _share_rows(mine, columns, reasons, group)
     if isinstance(source, AnnotatedSource):
         facts = ImageFacts(**{name: columns[name] for name in ("width", "height", "orientation")})
         listing = source.checked(listing, facts)
@@ -258,9 +270,51 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         path, reason = index.unreadable()[0]
         raise DataError(f"none of the {len(index)} images of {source.name} can be read; the first, {path}: {reason}")
     del known  # Windows replaces no file that is still mapped
-    if folder and (columns["status"][todo] == OK).any():
+    if folder and (group.first or not shared) and (columns["status"][todo] == OK).any():
         _save(folder, index)
     return index
+
+
+def _check_same_files(name: str, listing: Listing, todo: NDArray[np.int64], group: Group) -> bool:
+    """Return whether several ranks have the same images to decode, so that each may decode a part of them.
+
+    Raises:
+        DataError: they do not see the same files.
+    """
+    if group.world == 1:
+        return False
+    paths = hashlib.blake2b(digest_size=16)
+    for start in range(0, len(listing), _PATHS_AT_ONCE):
+        paths.update(
+            "\0".join(listing.paths[row] for row in range(start, min(start + _PATHS_AT_ONCE, len(listing)))).encode(
+                "utf-8", "surrogateescape"
+            )
+        )
+    left = hashlib.blake2b(np.ascontiguousarray(todo).tobytes(), digest_size=16).hexdigest()
+    seen = [json.loads(one) for one in group.gather(json.dumps([paths.hexdigest(), len(listing), left]).encode())]
+    for rank, (digest, number, _) in enumerate(seen):
+        if digest != seen[0][0]:
+            what = f"{number:,} images" if number != seen[0][1] else "images with other names"
+            raise DataError(f"{name}: rank {rank} sees {what}, rank 0 {seen[0][1]:,}: all ranks need the same files")
+    return len({one[2] for one in seen}) == 1
+
+
+def _share_rows(
+    own: NDArray[np.int64], columns: dict[str, NDArray[Any]], reasons: dict[int, str], group: Group
+) -> dict[int, str]:
+    """Fill in the rows that the other ranks have decoded; return the reasons of all."""
+    content = io.BytesIO()
+    arrays: dict[str, Any] = {"rows": own, **{name: values[own] for name, values in columns.items()}}
+    np.savez(content, **arrays)
+    told = json.dumps(sorted(reasons.items())).encode()
+    merged: dict[int, str] = {}
+    for part in group.gather(len(told).to_bytes(8, "little") + told + content.getvalue()):
+        size = 8 + int.from_bytes(part[:8], "little")
+        merged |= dict(json.loads(part[8:size]))
+        with np.load(io.BytesIO(part[size:]), allow_pickle=False) as found:
+            for name, values in columns.items():
+                values[found["rows"]] = found[name]
+    return dict(sorted(merged.items()))
 
 
 def _decode_rows(

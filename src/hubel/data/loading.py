@@ -38,6 +38,7 @@ from hubel.data.decoded import DecodedImages, covering_size
 from hubel.data.index import Index
 from hubel.data.object_parts import Part, around_object, cut_out, size_of_whole
 from hubel.data.preprocess import Preprocess
+from hubel.data.shares import Share, numbered_slots
 from hubel.data.sources.listing import Source
 
 if TYPE_CHECKING:
@@ -111,14 +112,19 @@ class Samples(Protocol):
         *,
         start: int = 0,
         order: NDArray[np.int64] | None = None,
+        share: Share | None = None,
     ) -> Iterator[Batch]:
         """Yield the batches of a training epoch from step `start` on; each image once, unless the policy repeats it.
 
         With an `order`, `(n,)`, these positions take the place of the random order; a position may stand there again.
+        With a `share`, those shards of each batch that are owned come, one by one, without the empty ones.
         """
 
-    def in_sequence(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all images in order and without augmentation, for evaluation."""
+    def in_sequence(self, batch_size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
+        """Yield all images in order and without augmentation, for evaluation.
+
+        Of these batches, those from number `first` on, each `every`-th one: the part of one of several processes.
+        """
 
     def network_input(self, pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
         """Return the pixels of a batch as the network's input, float32 `(n, c, h, w)`."""
@@ -204,6 +210,7 @@ class Images:
         self.threads = usable_cores() if threads is None else threads
         self.decoded_images = DecodedImages(source, index, rows, cache)
         self._resident: NDArray[np.uint8] | None = None
+        self._resizing: Callable[[int], NDArray[np.uint8]] | None = None  # of one process among several
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -333,14 +340,14 @@ class Images:
         *,
         start: int = 0,
         order: NDArray[np.int64] | None = None,
+        share: Share | None = None,
     ) -> Iterator[Batch]:
         """Yield the batches of a training epoch from step `start` on; see `Samples.epoch`."""
         n = len(self)
         chosen = permutation(n, seed, epoch) if order is None else order
         order = np.repeat(chosen[: -(-n // policy.repeats)], policy.repeats)[:n]
         epochs = draw_epochs(order, epoch)
-        slots = np.array_split(np.arange(n), steps_per_epoch(n, batch_size))
-        steps = list(enumerate(slots))[start:]
+        steps = numbered_slots(n, steps_per_epoch(n, batch_size), start=start, share=share)
 
         def load(step: tuple[int, NDArray[np.int64]]) -> Batch:
             number, slots = step
@@ -351,7 +358,7 @@ class Images:
             return Batch(positions, mixed, None if others is None else positions[others], share, annotations)
 
         if policy.keeps_pixels:
-            self._decode_all()
+            self._decode_all() if share is None else self._decode_some()
         elif self.objects is None:
             self.decoded_images.covering(covering_size(self.preprocess, policy))  # here, not in several threads at once
         yield from self._batches(load, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
@@ -457,13 +464,15 @@ class Images:
             point_mirror=self.source.point_mirror,
         )
 
-    def in_sequence(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all images in order and without augmentation, for evaluation."""
-        self._decode_all()
-        yield from self._plain(np.arange(len(self)), batch_size)
+    def in_sequence(self, batch_size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
+        """Yield all images in order and without augmentation, for evaluation; see `Samples.in_sequence`."""
+        self._decode_all() if every == 1 else self._decode_some()
+        yield from self._plain(np.arange(len(self)), batch_size, first=first, every=every)
 
-    def _plain(self, positions: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
-        steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+    def _plain(
+        self, positions: NDArray[np.int64], batch_size: int, *, first: int = 0, every: int = 1
+    ) -> Iterator[Batch]:
+        steps = [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)][first::every]
 
         def load(step: NDArray[np.int64]) -> Batch:
             return Batch(
@@ -494,6 +503,11 @@ class Images:
         if self._resident is None and self.objects is None:
             self._resident = self.decoded_images.resized(self.preprocess, self.threads)
 
+    def _decode_some(self) -> None:
+        """Decode, and cache, only the images that are asked for: one process of several sees but its own."""
+        if self._resizing is None and self.objects is None:
+            self._resizing = self.decoded_images.resizing(self.preprocess)
+
     def decoded(self, position: int) -> NDArray[np.uint8]:
         """Decode an image, `(h, w)` or `(h, w, 3)`, at the smallest scale that is enough for the network's input.
 
@@ -503,6 +517,8 @@ class Images:
         return self._seen(position, self.preprocess.min_size)
 
     def _decode(self, position: int) -> NDArray[np.uint8]:
+        if self._resizing is not None:
+            return self._resizing(position)
         return self.preprocess.apply(self.decoded(position))
 
     def _empty(self, n: int) -> NDArray[np.uint8]:

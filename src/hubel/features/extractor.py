@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
 from hubel.core.errors import OptionError
+from hubel.core.group import current_group
 from hubel.core.progress import bar
 from hubel.core.random import permutation, uniform
 from hubel.data.annotation import Annotation
@@ -24,6 +25,7 @@ from hubel.data.augment import VIEWS, Policy
 from hubel.data.balanced_order import draw_epochs
 from hubel.data.loading import Batch, Images, blank_input, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
+from hubel.data.shares import Share, numbered_slots, share_of
 from hubel.features.store import ACTIVATIONS, PARTS, FeatureStore, StoredFeatures
 from hubel.features.views import annotation_view, image_key, view, view_name
 from hubel.inference.device import device_of
@@ -92,6 +94,7 @@ class Features:
         *,
         start: int = 0,
         order: NDArray[np.int64] | None = None,
+        share: Share | None = None,
     ) -> Iterator[Batch]:
         """Yield the training batches of an epoch from step `start` on; each image in one of its views.
 
@@ -101,7 +104,7 @@ class Features:
         # Another key than those of the order: first images would else be first views.
         draws = uniform(seed, draw_epochs(order, epoch), self.images.rows[order], _VIEW)
         views = (draws * len(self.views)).astype(np.int64)
-        for slots in np.array_split(np.arange(len(order)), steps_per_epoch(len(self), batch_size))[start:]:
+        for _, slots in numbered_slots(len(order), steps_per_epoch(len(self), batch_size), start=start, share=share):
             positions, chosen = order[slots], views[slots]
             first = self.take(positions[:1])
             out = np.empty((len(positions), *first.shape[1:]), first.dtype)
@@ -110,9 +113,9 @@ class Features:
                 out[in_view] = self.take(positions[in_view], number)
             yield Batch(positions, out, annotations=self._annotations(positions, chosen))
 
-    def in_sequence(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all images in order, in view 0."""
-        for start in range(0, len(self), batch_size):
+    def in_sequence(self, batch_size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
+        """Yield all images in order, in view 0; see `hubel.data.loading.Samples.in_sequence`."""
+        for start in range(first * batch_size, len(self), every * batch_size):
             positions = np.arange(start, min(start + batch_size, len(self)))
             annotations = self._annotations(positions, np.zeros_like(positions))
             yield Batch(positions, self.take(positions), annotations=annotations)
@@ -206,13 +209,17 @@ class FeatureExtractor:
         """
         hashes = images.digests
         precision, found = self._find(hashes, views)
+        divided = _are_alike(_missing(found))
         while len(_missing(found)):  # again where another process has made room for itself meanwhile
             engine = self._pick(images, precision, max(self.settings.expected_images, len(images) * views))
             precision = engine.choice.precision
             stores = self._stores(precision, views)
             found = [store.find(hashes) for store in stores]
-            if len(_missing(found)):  # no other process has stored them while the engine was opened
-                self._compute(engine, images, found, stores)
+            if divided or len(_missing(found)):  # no other process has stored them while the engine was opened
+                self._compute(engine, images, found, stores, divided=divided)
+                if divided:  # whoever has another cache computes in the second turn what the others have not brought
+                    current_group().gather(b"")
+                    divided = False
                 found = [store.find(hashes) for store in stores]
         return Features(images, found, precision or Precision.FLOAT32, self.settings.views)  # of no images at all
 
@@ -226,7 +233,9 @@ class FeatureExtractor:
         hashes = below.images.digests
         store = self._stores(below.precision, 1)[0]
         found = store.find(hashes)
-        if len(missing := _missing([found])):
+        divided = _are_alike(_missing([found]))
+        while len(missing := _missing([found])):
+            missing = _own_part(missing, _BATCH) if divided else missing
             quick, parts = folded(layers), []
             with torch.inference_mode(), bar("features", len(missing)) as progress:
                 for start in range(0, len(missing), _BATCH):
@@ -234,7 +243,11 @@ class FeatureExtractor:
                     parts.append(_stored(quick(x).float().cpu().numpy(), self._type))
                     progress.step(len(x))
             make_room(ACTIVATIONS, PARTS, len(missing) * self.bytes_per_view, found.folders)
-            store.add(hashes[missing], np.concatenate(parts))
+            if len(missing):
+                store.add(hashes[missing], np.concatenate(parts))
+            if divided:
+                current_group().gather(b"")
+                divided = False
             found = store.find(hashes)
         return Features(below.images, [found], below.precision, below.policy)
 
@@ -293,9 +306,18 @@ class FeatureExtractor:
         return out
 
     def _compute(
-        self, engine: OpenedEngine, images: Images, found: list[StoredFeatures], stores: list[FeatureStore]
+        self,
+        engine: OpenedEngine,
+        images: Images,
+        found: list[StoredFeatures],
+        stores: list[FeatureStore],
+        *,
+        divided: bool,
     ) -> None:
-        """Decode each image that lacks a view once, compute the views that are lacking, and store them part by part."""
+        """Decode each image that lacks a view once, compute the views that are lacking, and store them part by part.
+
+        Several ranks divide the images, but not the batches: the values are those that one process computes.
+        """
         missing, numbers, size = _missing(found), _lacking(found), self._bytes_to_come(found)
         if not make_room(ACTIVATIONS, PARTS, size, {folder for stored in found for folder in stored.folders}):
             raise OptionError(
@@ -311,7 +333,9 @@ class FeatureExtractor:
             key = image_key(hashes[position])
             return [view(pixels, self.preprocess, number, key, self.settings.views) for number in numbers]
 
+        missing = _own_part(missing, _DECODED) if divided else missing
         n = max(_BATCH, _PART_BYTES // (len(numbers) * self.bytes_per_view))
+        n = n // _DECODED * _DECODED or n  # batches begin at the same images however many parts there are
         # Decoding and computing take turns: threads of a layer wait for each other, and for whoever takes their core.
         with ThreadPoolExecutor(max(1, images.threads)) as pool, bar("frozen part", len(missing)) as progress:
             for start in range(0, len(missing), n):
@@ -332,6 +356,22 @@ class FeatureExtractor:
 def _missing(found: Sequence[StoredFeatures]) -> NDArray[np.int64]:
     """Return the positions without values in some view."""
     return np.flatnonzero(np.any([stored.part < 0 for stored in found], axis=0))
+
+
+def _are_alike(missing: NDArray[np.int64]) -> bool:
+    """Return whether several ranks lack the same images, so that each may compute a part of them."""
+    group = current_group()
+    if group.world == 1:
+        return False
+    found = group.gather(hashlib.blake2b(missing.tobytes(), digest_size=16).digest())
+    return len(missing) > 0 and len(set(found)) == 1
+
+
+def _own_part(missing: NDArray[np.int64], unit: int) -> NDArray[np.int64]:
+    """Return the part of this rank: whole batches of so many images."""
+    group = current_group()
+    share = share_of(group.rank, group.world, -(-len(missing) // unit))
+    return missing[share.first * unit : share.stop * unit]
 
 
 def _lacking(found: Sequence[StoredFeatures]) -> list[int]:

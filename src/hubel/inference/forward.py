@@ -58,7 +58,7 @@ def reportable(values: NDArray[np.float32], name: str = "outputs") -> NDArray[np
 
 
 def output_batches(
-    network: nn.Module, images: Samples, *, finite: bool = True
+    network: nn.Module, images: Samples, *, finite: bool = True, first: int = 0, every: int = 1
 ) -> Iterator[tuple[Batch, NDArray[np.float32]]]:
     """Yield all images in order, batch by batch, with their outputs `(b, c)`.
 
@@ -66,12 +66,14 @@ def output_batches(
         network: left as it was found.
         images: what the network looks at.
         finite: refuse outputs that are NaN or infinite; training has more to say of them.
+        first: of all batches, the number of the first one that is wanted.
+        every: wanted is each one that comes so many later.
 
     Raises:
         ModelFileError: an output is NaN or infinite, if `finite`.
     """
     quick = folded(network)
-    for batch in images.in_sequence(batch_size(images.preprocess)):
+    for batch in images.in_sequence(batch_size(images.preprocess), first=first, every=every):
         found = _outputs(quick, images.network_input(batch.pixels))
         yield batch, reportable(found) if finite else found
 

@@ -1,6 +1,6 @@
 """CLIP's ResNet. Radford et al. 2021, "Learning transferable visual models from natural language supervision".
 
-arXiv:2103.00020, Section 2.4 and Table 20: the image towers RN50, RN101 and RN50x4. They are ResNet-D (He et al. 2019,
+arXiv:2103.00020, Section 2.4 and Table 19: the image towers RN50, RN101 and RN50x4. They are ResNet-D (He et al. 2019,
 arXiv:1812.01187, Section 4.2) with anti-aliased strides (Zhang 2019, arXiv:1904.11486) and attention pooling in place
 of the average: "a single layer of transformer-style multi-head QKV attention where the query is conditioned on the
 global average-pooled representation of the image". The outputs are the embedding, not classes.
@@ -27,7 +27,7 @@ _HEAD_WIDTH = 64  # channels of a head of the attention
 
 @dataclass(frozen=True)
 class CLIPResNetLayout:
-    """Columns of Table 20."""
+    """Columns of Table 19."""
 
     depths: tuple[int, ...] = (3, 4, 6, 3)  # blocks of each stage
     width: int = 64  # maps within the blocks of the first stage; those of the last stage come out 32 times as many
@@ -120,13 +120,13 @@ def build(layout: CLIPResNetLayout, shape: InputShape, num_classes: int) -> Netw
 
 
 def _variant(name: str, layout: CLIPResNetLayout, side: int, embedding: int, published: Published) -> Variant:
-    """Return a variant; `side` and `embedding` are the input resolution and the embedding dimension of Table 20."""
+    """Return a variant; `side` and `embedding` are the input resolution and the embedding dimension of Table 19."""
     return Variant(
         layout,
         f"image tower {name} of CLIP, an embedding of {embedding:,} numbers",
         InputShape(3, side, side),
         embedding,
-        paper("Radford 2021, Table 20", maps={"logits": (embedding,)}) + published,
+        paper("Radford 2021, Table 19", maps={"logits": (embedding,)}) + published,
         smallest=31,
     )
 

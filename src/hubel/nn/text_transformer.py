@@ -22,7 +22,7 @@ __all__ = ["TextLayout", "TextTransformer"]
 
 @dataclass(frozen=True, kw_only=True)
 class TextLayout:
-    """Columns of Table 20, and what the paper has in words.
+    """Columns of Table 19, and what the paper has in words.
 
     Attributes:
         layers: blocks.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hubel.retrieval.search import PhotoSearch as PhotoSearch
     from hubel.retrieval.search import index_photos as index_photos
     from hubel.retrieval.search import search_photos as search_photos
+    from hubel.retrieval.zero_shot import NamedClasses as NamedClasses
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -26,5 +27,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.retrieval.encoders": ("find_encoder",),
         "hubel.retrieval.paired": ("PairedEncoder",),
         "hubel.retrieval.search": ("Answer", "PhotoSearch", "index_photos", "search_photos"),
+        "hubel.retrieval.zero_shot": ("NamedClasses",),
     },
 )

@@ -107,6 +107,11 @@ class ConceptsEncoder:
         """Return unit vectors of the classifier's scores `(n, classes)`."""
         return unit((np.clip(scores, 0, 1) ** _POWER).astype(np.float32))
 
+    def scores_of(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the scores, scaled to the sum 1, that unit vectors `(n, classes)` were made of."""
+        powers = vectors.astype(np.float64) ** (1 / _POWER)
+        return np.asarray(powers / np.maximum(powers.sum(1, keepdims=True), np.finfo(np.float64).tiny))
+
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return float32 `(n, classes)` of texts in English; zeros where no word is known."""
         return self.space.weights(texts)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.audit.drifting.observe import Answers, observe_reference
+from hubel.core.group import alone, current_group
 from hubel.core.language import sentence
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
@@ -36,6 +37,10 @@ from hubel.training.frozen_backbone import freeze_backbone
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.novelty import Unseen, add_novelty, unseen_by
 from hubel.training.plan import Plan, TransferPlan
+from hubel.training.processes.fast import FastTrainer
+from hubel.training.processes.ranks import Ranks
+from hubel.training.processes.sharded import ShardedTrainer
+from hubel.training.processes.state import share_weights, shared_checkpoint
 from hubel.training.run_folder import RunFolder
 from hubel.training.trainer import Trainer
 from hubel.training.transfer import TuningPlan, prepare_tuning
@@ -105,7 +110,8 @@ def execute(
     Raises:
         DivergedError: the loss is no longer finite.
     """
-    folder = RunFolder(path, quiet=quiet)
+    first = current_group().first  # which writes; the others only train
+    folder = RunFolder(path, quiet=quiet or not first)
     plan = _with_minutes(plan, plan.loop.max_minutes - spent)
     with training_context(plan):
         torch.manual_seed(scalar(plan.loop.seed))
@@ -113,8 +119,9 @@ def execute(
             trained = _fine_tune(plan, plan.transfer, folder, on_epoch)
         else:
             trained = _train_from_scratch(plan, folder, on_epoch)
-        if not trained.stopped_by:
-            trained = _finished(trained, plan, folder)
+        if first and not trained.stopped_by:
+            with alone():
+                trained = _finished(trained, plan, folder)
     return trained
 
 
@@ -145,11 +152,17 @@ def build_trainer(plan: Plan, network: nn.Module) -> Trainer:
     if plan.distillation is not None:
         objective = TaughtObjective(objective=objective, plan=plan.distillation, classes=plan.classes)
     fresh = plan.transfer is None and plan.backbone is None and plan.module is None  # whose weights may be pretrained
-    return Trainer(network, objective, plan.optimizer, plan.precision, fresh=fresh)
+    ranks, sharding = current_group(), plan.sharding
+    if sharding is None or not isinstance(ranks, Ranks):
+        return Trainer(network, objective, plan.optimizer, plan.precision, fresh=fresh)
+    if sharding.fast:
+        return FastTrainer(network, objective, plan.optimizer, plan.precision, fresh=fresh, ranks=ranks)
+    shards = sharding.shards
+    return ShardedTrainer(network, objective, plan.optimizer, plan.precision, fresh=fresh, ranks=ranks, shards=shards)
 
 
 def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None) -> TrainedModel:
-    card, started = plan.card, time.monotonic()
+    card, started = plan.card, current_group().now()
     network = plan.create()
     if plan.backbone is not None:
         load_backbone(network, plan.backbone.name, plan.backbone.weights, card.preprocess)
@@ -159,11 +172,11 @@ def _train_from_scratch(plan: Plan, folder: RunFolder, on_epoch: OnEpoch | None)
         return _train_above_backbone(plan, network, folder, on_epoch)
     if isinstance(network, Neighbours):
         card = dataclasses.replace(card, options=_memorise(network, plan.train))
-        save_model(folder.model, network.state_dict(), card)
-        return TrainedModel(path=folder.model, minutes=(time.monotonic() - started) / 60)
+        _save(folder, network.state_dict(), card)
+        return TrainedModel(path=folder.model, minutes=(current_group().now() - started) / 60)
 
     def keep(weights: Mapping[str, Tensor]) -> None:
-        save_model(folder.model, _of_network(network, weights), card)
+        _save(folder, _of_network(network, weights), card)
 
     train, seconds = _with_teacher(plan, folder)
     minutes = sum(seconds.values()) / 60
@@ -207,13 +220,13 @@ def _train_above_backbone(
     plan: Plan, network: DenseNetwork, folder: RunFolder, on_epoch: OnEpoch | None
 ) -> TrainedModel:
     """Train a dense network above the part of its backbone that stays frozen."""
-    started = time.monotonic()
+    started = current_group().now()
     frozen = freeze_backbone(plan, network)
     folder.tell(frozen.plan.reason)
-    minutes = (time.monotonic() - started) / 60
+    minutes = (current_group().now() - started) / 60
 
     def keep(weights: Mapping[str, Tensor]) -> None:
-        save_model(folder.model, {name.removeprefix(_PART): value for name, value in weights.items()}, plan.card)
+        _save(folder, {name.removeprefix(_PART): value for name, value in weights.items()}, plan.card)
 
     left = _with_minutes(plan, plan.loop.max_minutes - minutes)
     selection = EpochSelection(val=frozen.val)
@@ -243,9 +256,9 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         # The weights of a file may have learned from these images themselves.
         known = {} if isinstance(transfer.weights, Path) else {"frozen": frozen}
         card = dataclasses.replace(plan.card, provenance={**plan.card.provenance, **known})
-        save_model(folder.model, {name.removeprefix(_PART): value for name, value in weights.items()}, card)
+        _save(folder, {name.removeprefix(_PART): value for name, value in weights.items()}, card)
 
-    begun = load_newest(folder.checkpoints) is not None
+    begun = current_group().agree(lambda: load_newest(folder.checkpoints) is not None)
 
     def save_head(network: nn.Module) -> None:
         if not begun:  # a run that goes on has a model already, perhaps a better one
@@ -289,6 +302,12 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
     )
 
 
+def _save(folder: RunFolder, weights: Mapping[str, Tensor], card: ModelCard) -> None:
+    """Write the model file of a run; of several processes, rank 0 does."""
+    if current_group().first:
+        save_model(folder.model, weights, card)
+
+
 def _open_loop(
     plan: Plan,
     folder: RunFolder,
@@ -299,8 +318,11 @@ def _open_loop(
     on_epoch: OnEpoch | None,
 ) -> Loop:
     """Return the loop over a network, at the newest checkpoint of the run if there is one."""
+    first = current_group().first
 
     def tell(row: dict[str, float]) -> None:
+        if not first:
+            return
         folder.write_history(loop.progress.history)
         measured = best = ""
         if selection.val is not None:
@@ -316,12 +338,14 @@ def _open_loop(
             on_epoch(dict(row))
 
     def save_checkpoint(step: int, checkpoint: Checkpoint) -> None:
-        save(folder.checkpoints, step, checkpoint)
+        if first:
+            save(folder.checkpoints, step, checkpoint)
 
+    share_weights(network)
     trainer = build_trainer(plan, network)
     after = len(plan.measured.images) + len(plan.splits.val)  # those of the result, and those of the calibration
     loop = Loop(trainer, train, plan.loop, selection, images_after=after, keep=keep, save=save_checkpoint, tell=tell)
-    checkpoint = load_newest(folder.checkpoints)
+    checkpoint = shared_checkpoint(folder.checkpoints)
     if checkpoint is not None:
         loop.restore(checkpoint)
         folder.tell(f"resuming after epoch {loop.progress.epoch}, step {loop.progress.step}")

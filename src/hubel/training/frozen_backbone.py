@@ -65,7 +65,7 @@ def freeze_backbone(plan: Plan, network: DenseNetwork) -> FrozenBackbone:
             plan.card,
             ALL,
             settings=ExtractorSettings(
-                engine=EngineChoice.parse(plan.recipe.transfer.engine or AUTO),
+                engine=EngineChoice.parse(plan.pinned.transfer.engine or AUTO),
                 threads=plan.threads,
                 expected_images=len(plan.train.images) * backbone.views,
                 views=policy,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.core.errors import DivergedError
+from hubel.core.group import Group, current_group
 from hubel.core.progress import bar
 from hubel.core.stopping import Stop
 from hubel.data.loading import Images, Labelled, Samples, steps_per_epoch, with_principal_axes
+from hubel.data.shares import step_sizes
 from hubel.inference.forward import output_batches
 from hubel.tasks.task import validation_mean
 from hubel.training.checkpoint import Checkpoint
@@ -22,12 +26,37 @@ from hubel.training.plan import LoopSettings
 from hubel.training.progress import NO_SCORE, TrainingProgress
 from hubel.training.trainer import StepResult, Trainer
 
-__all__ = ["EpochSelection", "Loop"]
+__all__ = ["EpochSelection", "Loop", "gather_batches"]
 
 
 _LACKING = 0.1  # of the last epoch, for which there may be no time
 _LEAST_PACE = 1e-9  # minutes
 _UNMEASURED = (0.0, 0.0)  # score and negative loss of an epoch without validation
+
+
+def gather_batches(own: Sequence[NDArray[np.float64]], asked: int, group: Group) -> tuple[Tensor, Tensor] | int:
+    """Return losses and scores of all images, in order, from those of the batches of each rank.
+
+    Where a rank was asked to stop, by a signal, return the signal's number instead.
+
+    Args:
+        own: of each batch of this rank, float64 `(2, b)`: all batches in turn are dealt to the ranks.
+        asked: the number of the signal by which this rank was asked to stop; 0 for none.
+        group: the ranks.
+    """
+    sizes = np.array([asked, len(own), *(batch.shape[1] for batch in own)], np.int64)
+    signals, of_ranks = [0], []
+    for part in group.gather(sizes.tobytes() + b"".join(batch.tobytes() for batch in own)):
+        signal, count = np.frombuffer(part, np.int64, 2).tolist()
+        ends = 2 * np.cumsum(np.frombuffer(part, np.int64, count, sizes.itemsize * 2))
+        values = np.frombuffer(part, np.float64, offset=sizes.itemsize * (2 + count))
+        signals.append(signal)
+        of_ranks.append([batch.reshape(2, -1) for batch in np.split(values, ends[:-1])] if count else [])
+    if any(signals):
+        return max(signals)
+    in_turn = [batch for batches in zip_longest(*of_ranks) for batch in batches if batch is not None]
+    losses, correct = torch.from_numpy(np.concatenate(in_turn, 1))
+    return losses, correct
 
 
 def _ignore(*_: object) -> None:
@@ -89,8 +118,10 @@ class Loop:
         Raises:
             DivergedError: the loss is no longer finite.
         """
-        progress, settings = self.progress, self.settings
-        saved = time.monotonic()
+        progress, settings, trainer = self.progress, self.settings, self.trainer
+        sizes = step_sizes(len(self.train.images), self.steps)
+        met = trainer.meet(stop.asked)
+        saved = met.now
         while not self._over():
             title = f"epoch {progress.epoch + 1}/{progress.epochs}"
             train = self._train_images()
@@ -101,31 +132,35 @@ class Loop:
                 self.policy,
                 start=progress.step,
                 order=settings.order(self.train.targets, progress.epoch),
+                share=trainer.share,
             )
             with bar(title, self.steps, done=progress.step) as shown:
-                clock = time.monotonic()
-                for batch in batches:
+                clock = trainer.meet(stop.asked).now
+                for take in trainer.steps(train, batches, sizes[progress.step :]):
                     if self._out_of_time() or self._out_of_steps():
                         break
-                    self.trainer.unfreeze(self._done(progress.step))
+                    trainer.unfreeze(self._done(progress.step))
                     lr = self.learning_rate(progress.step)
-                    key = (settings.seed, progress.epoch, progress.step)
-                    self._count(self.trainer.step(train, batch, lr, *key))
+                    result = take(lr, settings.seed, progress.epoch, progress.step)
+                    met = trainer.meet(stop.asked, result)
+                    self._count(met.result)
                     self._look_ahead()
-                    now = time.monotonic()
-                    progress.seconds += now - clock
-                    progress.minutes += (now - clock) / 60
-                    clock = now
+                    progress.seconds += met.now - clock
+                    progress.minutes += (met.now - clock) / 60
+                    clock = met.now
                     shown.step(note=self._note())
-                    if stop.asked or (now - saved) / 60 >= settings.checkpoint_minutes:
+                    if met.asked or (met.now - saved) / 60 >= settings.checkpoint_minutes:
                         self.checkpoint()
-                        saved = clock = time.monotonic()
-                        if stop.asked:
+                        saved = clock = trainer.meet(stop.asked).now
+                        if met.asked:
+                            stop.asked = met.asked
                             return False
             finished = self._finish_epoch(stop)
             self.checkpoint()
-            saved = time.monotonic()
-            if not finished or (stop.asked and progress.epoch < progress.epochs):
+            met = trainer.meet(stop.asked)
+            saved = met.now
+            if not finished or (met.asked and progress.epoch < progress.epochs):
+                stop.asked = met.asked
                 return False
         return True
 
@@ -182,7 +217,8 @@ class Loop:
         steps = progress.epoch * self.steps + progress.step
         self.trainer.look_ahead(steps, steps / min(progress.epochs * self.steps, self.settings.steps))
 
-    def _count(self, result: StepResult) -> None:
+    def _count(self, result: StepResult | None) -> None:
+        assert result is not None, "a step has been taken"
         self._check_finite(result.loss_sum, "loss")
         self.progress.loss_sum += result.loss_sum
         self.progress.correct += result.correct
@@ -193,7 +229,7 @@ class Loop:
         """Validate, record the row, keep the weights if they are the best; return False if asked to stop before."""
         progress, objective, selection = self.progress, self.trainer.objective, self.selection
         network = self.trainer.averaged()
-        started = time.monotonic()
+        started = self.trainer.meet(stop.asked).now
         value, measured = _UNMEASURED, dict[str, float]()
         if selection.val is None:
             self._check_weights()
@@ -218,7 +254,7 @@ class Loop:
         progress.history.append(row)
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum, progress.correct, progress.seen, progress.seconds = 0.0, 0.0, 0, 0.0
-        minutes = (time.monotonic() - started) / 60
+        minutes = (self.trainer.meet(stop.asked).now - started) / 60
         progress.minutes += minutes
         if selection.val is not None:
             self._minutes_after = minutes * self._images_after / len(selection.val.images)
@@ -228,16 +264,22 @@ class Loop:
 
     def _validate(self, network: nn.Module, val: Labelled[Samples], stop: Stop) -> tuple[float, float] | None:
         """Return mean loss and score on validation images; None if asked to stop before the end."""
-        objective = self.trainer.objective
-        losses, correct = [], []
-        for batch, outputs in output_batches(network, val.images, finite=False):
+        objective, group = self.trainer.objective, current_group()
+        found = []
+        # Whole batches are divided over the ranks, so that each image has the outputs that one process computes.
+        for batch, outputs in output_batches(network, val.images, finite=False, first=group.rank, every=group.world):
             if stop.asked:
-                return None
+                break
             predicted, targets = torch.from_numpy(outputs), objective.targets(val, batch)
-            losses.append(objective.validation_losses(predicted, targets))
-            correct.append(objective.correct(predicted, targets))
+            measured = objective.validation_losses(predicted, targets), objective.correct(predicted, targets)
+            found.append(torch.stack([values.double() for values in measured]).numpy())
+        of_all = gather_batches(found, stop.asked, group)
+        if isinstance(of_all, int):
+            stop.asked = of_all
+            return None
+        losses, correct = of_all
         weights = objective.validation_weights(val.targets)
-        return validation_mean(torch.cat(losses), weights), validation_mean(torch.cat(correct), weights)
+        return validation_mean(losses, weights), validation_mean(correct, weights)
 
     def _fit_into_time(self) -> None:
         """Plan as many epochs as there is time for, so that the learning rate falls to its end when time is up.

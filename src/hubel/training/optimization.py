@@ -17,7 +17,7 @@ from hubel.metrics.imbalance import inequality
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant
 from hubel.nn.generative import GenerativeNetwork
-from hubel.nn.layers import is_deep, needs_small_steps
+from hubel.nn.layers import has_wide_layers, is_deep, needs_small_steps
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import Task
 from hubel.training.freeze_policy import tuning_epochs
@@ -129,17 +129,21 @@ def choose_optimizer(
 
     The rate of deep networks falls with the batch (Goyal et al. 2017, arXiv:1706.02677, Section 2.1): with 0.1,
     ResNet-18 diverged in batches of 16 and of 64 digits, and MobileNet v2 ended at three times the loss of a constant.
-    Shallow networks take larger steps in smaller batches than that rule allows.
+    Shallow networks take larger steps in smaller batches than that rule allows: in batches of 8, convnets with two
+    hidden layers of 128 and 256 units got 14 and 13 % of 400 digits right after an epoch by it, and 43 and 41 % at the
+    constant rate (means of 3 seeds). With two of 4,096 units it falls with the root of the batch: of 3 seeds of VGG-11
+    with batch norm on xo, one stayed at the loss of a constant with 0.01, and all learnt so.
     """
     wanted, transfer = recipe.optimization, recipe.transfer
     name = wanted.optimizer or (_TUNING_OPTIMIZER if tuned else task.optimizer)
     backbone_lr = task.backbone_lr if backbone else 1.0
+    share = min(1.0, batch_size / _USUAL_BATCH)
     kind = _RATES_OF.get(name, name)
     usual = _TUNING_LR[kind] if tuned else task.lr[kind] / backbone_lr
     if not tuned and kind == "sgd" and needs_small_steps(network):
-        usual = _SMALL_STEPS_LR
+        usual = _SMALL_STEPS_LR * (math.sqrt(share) if has_wide_layers(network) else 1.0)
     elif not tuned and kind == "sgd" and is_deep(network):
-        usual *= min(1.0, batch_size / _USUAL_BATCH)
+        usual *= share
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else task.ema

@@ -28,7 +28,15 @@ from hubel.training.recipe import Recipe
 from hubel.training.schedule import Schedule
 from hubel.weights.card import ModelCard
 
-__all__ = ["DistillationPlan", "InitialBackbone", "LoopSettings", "OptimizerSettings", "Plan", "TransferPlan"]
+__all__ = [
+    "DistillationPlan",
+    "InitialBackbone",
+    "LoopSettings",
+    "OptimizerSettings",
+    "Plan",
+    "Sharding",
+    "TransferPlan",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +108,20 @@ class LoopSettings:
     def order(self, targets: NDArray[Any], epoch: int) -> NDArray[np.int64] | None:
         """Return the order of an epoch over images with these targets `(n,)`; None where each comes once, by seed."""
         return balanced_order(targets, self.seed, epoch) if self.sampling else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharding:
+    """The division of a batch over processes.
+
+    Attributes:
+        shards: the weights have the same bits on any number of processes, each of which takes whole shards; one for
+            each process where the reduction is fast.
+        fast: gradients are averaged in the order that is fastest.
+    """
+
+    shards: int
+    fast: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +226,7 @@ class Plan:
         notes: what a person should know.
         module: the network as a user has built it; None for one of the catalogue.
         distillation: what teaches the network beside the labels; None without a teacher.
+        sharding: how processes share a batch; None for a training in one process that nobody has asked to be exact.
     """
 
     recipe: Recipe
@@ -226,6 +249,7 @@ class Plan:
     notes: tuple[str, ...]
     module: nn.Module | None = field(default=None, repr=False)
     distillation: DistillationPlan | None = None
+    sharding: Sharding | None = None
 
     def create(self) -> nn.Module:
         """Build the network as training starts with it, but for pretrained weights; a copy of a user's own."""

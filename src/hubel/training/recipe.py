@@ -32,6 +32,7 @@ __all__ = [
 _MOST = 1_000_000  # epochs, minutes, images in a batch: what nobody means, and no arithmetic breaks at
 _MOST_PIXELS = 16_384  # of a side of the network's input
 _MOST_SEED = 2**63
+_MOST_PROCESS_DIGITS = 7
 _MOST_DIGITS = 1000  # Python converts no more than 4,300
 
 
@@ -372,6 +373,14 @@ class MachineSettings(_Settings):
         threads: of the computation. Default: every core that no other program uses.
         checkpoint_minutes: time between two checkpoints inside an epoch; 0 makes one at every step.
         lang: language of the report: en or ko.
+        processes: train on so many processes of this machine; auto for one on each GPU. The weights have the same bits
+            on any number of them, and under torchrun. Default: none, the one that runs.
+        shards: into which a batch is divided for processes; each takes whole ones. Default: 8, fewer of a batch below
+            32.
+        fast_reduce: average gradients as other programs do, rather than in an order that gives the same bits on any
+            number of processes.
+        timeout: seconds after which a process that does not move is ended, and training starts again from the last
+            checkpoint.
     """
 
     device: str | None = None
@@ -379,6 +388,20 @@ class MachineSettings(_Settings):
     threads: int | None = _number(None, 1, 1024)
     checkpoint_minutes: float = _number(5.0, 0, _MOST)
     lang: str = _choice("en", *LANGUAGES)
+    processes: str = "none"
+    shards: int | None = _number(None, 1, _MOST)
+    fast_reduce: bool = False
+    timeout: float = _number(60.0, 2, 86_400)
+
+    def __post_init__(self) -> None:
+        number: Any = self.processes  # 4, "4", "auto" or "none"
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            object.__setattr__(self, "processes", f"{number:g}")
+        super().__post_init__()
+        if self.processes not in ("none", "auto"):
+            if not self.processes.isdecimal() or len(self.processes) > _MOST_PROCESS_DIGITS:
+                raise OptionError(f"processes is a whole number, auto or none, not {self.processes!r}")
+            check_range("processes", int(self.processes), 1, _MOST)
 
 
 @dataclass(frozen=True, init=False)

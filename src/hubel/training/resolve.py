@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
+from hubel.core.group import current_group
 from hubel.core.language import plural, sentence
 from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
@@ -69,6 +70,13 @@ from hubel.training.network_input import choose_preprocess
 from hubel.training.optimization import balanced_loss, choose_balance, choose_loop, choose_loss, choose_optimizer
 from hubel.training.own_network import check_own_settings, own_preprocess, own_variant, with_table
 from hubel.training.plan import InitialBackbone, Plan, TransferPlan
+from hubel.training.processes.settings import (
+    choose_sharding,
+    device_of_rank,
+    engine_of_ranks,
+    pinned_sharding,
+    threads_of_rank,
+)
 from hubel.training.recipe import Recipe, parse_size
 from hubel.weights.card import ModelCard
 from hubel.weights.class_tree import parents_of
@@ -217,11 +225,13 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
     loop = choose_loop(recipe, task, policy, len(shown.rows), tuned=tuned)
+    sharding = choose_sharding(recipe.machine, loop.batch_size)
     if not tuned or not holds_norms(len(train.images)):
-        _check_smallest_batch(network, preprocess, len(shown.rows), loop.batch_size)
+        shards = 1 if sharding is None else sharding.shards
+        _check_smallest_batch(network, preprocess, len(shown.rows), loop.batch_size, shards)
     # A pretrained network brings its normalisation along; an autoencoder is compared with its input, from 0 to 1.
     if outputs and initial.preprocess is None:
-        mean, std = train.images.colours()
+        mean, std = (tuple(values) for values in current_group().agree(train.images.colours))
         card = replace(card, preprocess=replace(card.preprocess, mean=mean, std=std))
         train = replace(train, images=train.images.normalised_by(card.preprocess))
     if backbone is not None and freeze != NONE:
@@ -236,13 +246,19 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
     measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
 
     distillation = choose_distillation(recipe, teachers, shown, train.images, loop, network, tuned=tuned)
+    if distillation is not None and sharding is not None:
+        raise OptionError("a student learns from its teacher in one process so far: leave out --processes or --teacher")
 
-    device = pick_device(recipe.machine.device or "auto")
-    threads = recipe.machine.threads or probe_threads()
+    device = device_of_rank(pick_device(recipe.machine.device or "auto"))
+    precision = pick_precision(recipe.machine.precision or "auto", device)
+    threads = recipe.machine.threads or (probe_threads() if sharding is None else threads_of_rank())
+    by_ranks = sharding is not None and (transfer or backbone) is not None and recipe.transfer.engine is None
+    if by_ranks and transfer is not None:
+        transfer = replace(transfer, engine=engine_of_ranks(precision))
     optimizer = choose_optimizer(
         recipe, task, network, tuned=tuned, backbone=backbone is not None, batch_size=loop.batch_size
     )
-    busy = [] if recipe.machine.threads else _busy_cores(threads)
+    busy = [] if recipe.machine.threads or sharding is not None else _busy_cores(threads)
     return Plan(
         recipe=recipe,
         pinned=recipe.with_settings(
@@ -257,6 +273,8 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
             ema=optimizer.ema,
             weight_decay=optimizer.weight_decay,
             threads=threads,
+            **({} if sharding is None else pinned_sharding(sharding)),
+            **({"engine": engine_of_ranks(precision)} if by_ranks else {}),
             **(distillation.settings() if distillation else {}),
             **({} if "loss" in task.unused else {"loss": loss.name, "label_smoothing": loss.label_smoothing}),
             **({} if "balance" in task.unused else {"balance": balance}),
@@ -274,7 +292,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         transfer=transfer,
         backbone=backbone,
         device=device,
-        precision=pick_precision(recipe.machine.precision or "auto", device),
+        precision=precision,
         threads=threads,
         notes=(
             *recipe_notes(recipe),
@@ -286,6 +304,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
             *busy,
         ),
         module=module,
+        sharding=sharding,
         distillation=distillation,
     )
 
@@ -446,7 +465,9 @@ def _check_folds(folds: int, recipe: Recipe, card: ModelCard, network: nn.Module
         raise OptionError("--folds computes the features of all images, however long it takes: no --max-minutes")
 
 
-def _check_smallest_batch(network: nn.Module, preprocess: Preprocess, images: int, batch_size: int) -> None:
+def _check_smallest_batch(
+    network: nn.Module, preprocess: Preprocess, images: int, batch_size: int, shards: int
+) -> None:
     """Refuse steps of one image where a batch norm would see one value a channel, which has no variance.
 
     Args:
@@ -454,18 +475,20 @@ def _check_smallest_batch(network: nn.Module, preprocess: Preprocess, images: in
         preprocess: of its input.
         images: that train.
         batch_size: images a step at most.
+        shards: of a batch, each of which is normalised alone.
 
     Raises:
         OptionError: there are such steps.
     """
-    if images // steps_per_epoch(images, batch_size) > 1 or not any(map(_is_batch_norm, network.modules())):
+    if images // steps_per_epoch(images, batch_size) // shards > 1 or not any(map(_is_batch_norm, network.modules())):
         return
     try:
         copy.deepcopy(network).train()(blank_input(preprocess, device_of(network)))
     except ValueError:
         raise OptionError(
-            f"{counted(images, 'image')} in batches of {batch_size} make a step of one image, whose smallest maps have "
-            "one pixel: nothing that a batch norm could normalise; choose another --batch-size, or a larger --size"
+            f"{counted(images, 'image')} in batches of {batch_size}{f' and {shards} shards' if shards > 1 else ''} "
+            "make a step of one image, whose smallest maps have one pixel: nothing that a batch norm could normalise; "
+            f"choose another --batch-size, {'fewer --shards, ' if shards > 1 else ''}or a larger --size"
         ) from None
 
 

@@ -56,7 +56,7 @@ _METRICS = {
 # Settings that change no model, or stand in other rows of the page.
 _ELSEWHERE = {
     "loading_threads", "cache", "root", "parents", "device", "threads", "checkpoint_minutes", "lang", "seed", "task",
-    "model", "weights", "epochs", "teacher",
+    "model", "weights", "epochs", "teacher", "timeout",
 }  # fmt: skip
 _WEAKEST = 3  # classes
 
@@ -131,6 +131,8 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
     """Return the settings that make the model and have no default, or another value than it."""
     usual = Recipe().settings()
     chosen = {name: value for name, value in recipe.settings().items() if value != usual[name]}
+    if not recipe.machine.fast_reduce:
+        chosen.pop("processes", None)  # the weights are the same on any number
     return {name: _plain(value) for name, value in chosen.items() if name not in _ELSEWHERE}
 
 

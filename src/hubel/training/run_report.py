@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from hubel.core.errors import DataError
 from hubel.core.language import joined, plural, sentence
@@ -32,9 +33,13 @@ from hubel.training.execute import TrainedModel
 from hubel.training.learning_check import did_not_learn
 from hubel.training.plan import Plan
 from hubel.training.run_card import CARD_FILE, record_run
+from hubel.weights.card import ModelCard
 from hubel.weights.model_file import load_model
 
-__all__ = ["RunEvaluation", "TrainingInput", "evaluate_run", "training_input"]
+__all__ = ["REPORT_FILE", "RunEvaluation", "TrainingInput", "evaluate_measured", "evaluate_run", "training_input"]
+
+#: Name of the page in the folder of a run.
+REPORT_FILE = "report.html"
 
 _SHOWN = 24  # training images in the report
 
@@ -90,16 +95,11 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     """
     network, card = load_model(trained.path, model=plan.module)
     network = network.to(plan.device)
-    task, measured, splits = plan.task, plan.measured, plan.splits
+    measured, splits = plan.measured, plan.splits
     taught = Taught.read(card.provenance)
     if overlap := int(taught.among(measured.images.digests).sum()):
         raise DataError(f"{counted(overlap, 'image')} would measure the model that they taught: a fault of hubel")
-    if trained.frozen != NONE and isinstance(network, Network):
-        # What the frozen part makes of these images is the same in each run, and is stored.
-        logits = cached_logits(network, measured.images, card=card, boundary=trained.frozen)
-        evaluation = task.evaluate_outputs(logits, card, measured.images, measured.targets)
-    else:
-        evaluation = task.evaluate(task.model(network, card), measured.images, measured.targets)
+    evaluation = evaluate_measured(plan, network, card, trained.frozen)
     card = record_run(folder, plan, trained, evaluation, network, card)
     licence = card.provenance["run"].get("licence")
     params = sum(p.numel() for p in network.parameters())
@@ -143,6 +143,23 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
     return RunEvaluation(
         evaluation=evaluation, split=splits.measured_name, headline=headline, report=report, advice=tuple(advice)
     )
+
+
+def evaluate_measured(plan: Plan, network: nn.Module, card: ModelCard, frozen: str) -> Evaluation:
+    """Return the evaluation of a network on the images that are to measure it.
+
+    Args:
+        plan: of the run.
+        network: of its model file, on its device.
+        card: likewise.
+        frozen: the boundary up to which it is as it was before training; "none" for nothing.
+    """
+    task, measured = plan.task, plan.measured
+    if frozen != NONE and isinstance(network, Network):
+        # What the frozen part makes of these images is the same in each run, and is stored.
+        logits = cached_logits(network, measured.images, card=card, boundary=frozen)
+        return task.evaluate_outputs(logits, card, measured.images, measured.targets)
+    return task.evaluate(task.model(network, card), measured.images, measured.targets)
 
 
 def _data(plan: Plan) -> str:

@@ -17,6 +17,7 @@ from torch import nn
 
 from hubel.core.errors import CheckpointError, HubelError, OptionError
 from hubel.core.files import remove_leftovers, user_path
+from hubel.core.group import alone, current_group
 from hubel.core.notes import Caution, cautions, marked, warnings_last
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import counted, silence
@@ -25,6 +26,7 @@ from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.folds import FoldsResult
 from hubel.evaluation.notebook import evaluation_html
+from hubel.nn.freezing import NONE
 from hubel.plots.notebook import list_html
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
@@ -32,12 +34,16 @@ from hubel.training.folds import measure_run_in_folds
 from hubel.training.named_recipes import claim_record
 from hubel.training.own_network import with_network
 from hubel.training.plan import Plan
-from hubel.training.recipe import Recipe
+from hubel.training.processes.join import begun_run, check_same_data, joining_ranks, note_run
+from hubel.training.processes.launch import is_launched, launch_training
+from hubel.training.processes.settings import sharing_sentence
+from hubel.training.recipe import MachineSettings, Recipe
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
-from hubel.training.run_report import evaluate_run
+from hubel.training.run_report import REPORT_FILE, evaluate_measured, evaluate_run
 from hubel.training.transfer import check_weights
+from hubel.weights.model_file import load_model
 
 __all__ = ["RunResult", "data_location", "plan_of_run", "resume", "train", "train_planned"]
 
@@ -62,6 +68,7 @@ class RunResult:
         notes: what was decided, and warnings, in sentences.
         advice: what to try next, in sentences.
         folds: the cross-validated linear head, where the recipe asks for folds; its files are in the folder `folds`.
+        rank: of the process; rank 0 alone measures, and the others return nothing but the place of the files.
     """
 
     folder: Path
@@ -76,6 +83,7 @@ class RunResult:
     notes: Sequence[str] = ()
     advice: Sequence[str] = ()
     folds: FoldsResult | None = field(default=None, repr=False)
+    rank: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -126,7 +134,12 @@ def train(
         target = None if out is None else _path("out", out)
         request, module = with_network(Recipe.of(recipe), model)
         started = time.monotonic() if started is None else started
-        return _train(data, request, module, target, xo, on_epoch, started)
+        if is_launched(request.machine):
+            return launch_training(data, request, module=module, out=target, xo=xo, on_epoch=on_epoch)
+        with joining_ranks(request.machine):
+            if (begun := begun_run()) is not None and (begun / "config.json").exists():
+                return _resume(RunFolder(begun), module, started)
+            return _train(data, request, module, target or begun, xo, on_epoch, started)
 
 
 def _train(
@@ -138,17 +151,22 @@ def _train(
     on_epoch: OnEpoch | None,
     started: float,
 ) -> RunResult:
-    if out is not None:
-        _check_new(out)  # before the images are indexed
-    out = output_folder(out, verb="train", inputs=(data,))
+    group = current_group()
+    if group.first:
+        if out is not None:
+            _check_new(out)  # before the images are indexed
+        out = output_folder(out, verb="train", inputs=(data,))
     plan = plan_training(data, recipe, xo=xo, module=module)
     check_weights(plan)
     seconds = {"indexing the images": time.monotonic() - started}
     name = f"{plan.dataset.source.name}-{plan.card.model}"
-    folder = RunFolder(make_folder(out, verb="train", name=name))
-    with folder.lock():
-        _check_new(folder.path)  # another process may have been first
-        folder.write_config(_config(data, plan, xo))
+    check_same_data(plan)
+    folder = RunFolder(Path(group.agree(lambda: str(make_folder(out, verb="train", name=name)))))
+    with folder.lock() if group.first else nullcontext():
+        if group.first:
+            _check_new(folder.path)  # another process may have been first
+            folder.write_config(_config(data, plan, xo))
+            note_run(folder.path)
         return _carry_out(folder, plan, seconds, on_epoch)
 
 
@@ -232,15 +250,36 @@ def resume(
             own, and the module is missing or another one.
     """
     run = RunFolder(newest_unfinished() if folder is None else _path("folder", folder))
-    run.config()  # before a lock is put where no run is
-    with run.lock():
-        return _go_on(run, run.config(), model, time.monotonic() if started is None else started)
+    machine = _machine_of(run)  # before a lock is put where no run is
+    if is_launched(machine):
+        return launch_training(None, None, module=model, out=run.path)
+    with joining_ranks(machine):
+        return _resume(run, model, time.monotonic() if started is None else started)
+
+
+def _machine_of(run: RunFolder) -> MachineSettings:
+    """Return the settings of the machine that a run was begun with.
+
+    Raises:
+        CheckpointError: this is no folder of a run.
+    """
+    config = run.config()
+    return MachineSettings() if config["data"] is None else _request(run, config)[0].machine
+
+
+def _resume(run: RunFolder, module: nn.Module | None, started: float) -> RunResult:
+    with run.lock() if current_group().first else nullcontext():
+        note_run(run.path)
+        if begun_run() is not None and run.finished:  # ended between its last file and its own end
+            return RunResult(folder=run.path, model=run.model, rank=current_group().rank)
+        return _go_on(run, run.config(), module, started)
 
 
 def _go_on(run: RunFolder, config: Mapping[str, Any], module: nn.Module | None, started: float) -> RunResult:
     if run.finished:
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     plan = plan_of_run(run, config, module)
+    check_same_data(plan)
     return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
 
 
@@ -284,14 +323,23 @@ def _request(run: RunFolder, config: Mapping[str, Any]) -> tuple[Recipe, XO | No
 def _carry_out(
     folder: RunFolder, plan: Plan, seconds: Mapping[str, float], on_epoch: OnEpoch | None = None
 ) -> RunResult:
-    remove_leftovers(folder.path)
-    _announce(folder, plan)
-    spent = (sum(seconds.values()) + _REPORT) / 60
+    group = current_group()
+    if group.first:
+        remove_leftovers(folder.path)
+        _announce(folder, plan)
+    spent = group.agree(lambda: (sum(seconds.values()) + _REPORT) / 60)
     trained = execute(plan, folder.path, quiet=False, spent=spent, on_epoch=on_epoch)
-    result = RunResult(folder=folder.path, model=trained.path, stopped_by=trained.stopped_by, minutes=trained.minutes)
-    if trained.stopped_by:
+    result = RunResult(
+        folder=folder.path,
+        model=trained.path,
+        stopped_by=trained.stopped_by,
+        minutes=trained.minutes,
+        rank=group.rank,
+    )
+    if trained.stopped_by or not group.first:
         return result
-    return _measured(result, folder, plan, trained, seconds)
+    with alone():
+        return _measured(result, folder, plan, trained, seconds)
 
 
 def _measured(
@@ -332,6 +380,31 @@ def _beside_teacher(folder: RunFolder, plan: Plan) -> str:
     return shell_command("hubel", "evaluate", teacher.name, data, "--beside", str(folder.path))
 
 
+def measured_run(folder: Path, told: Mapping[str, Any], stopped_by: int = 0) -> RunResult:
+    """Return the result of a run that other processes have trained: the images that measure it are measured again.
+
+    Args:
+        folder: of the run.
+        told: fields of the result that rank 0 has told of, by their names.
+        stopped_by: the number of the signal that stopped it; 0 when it came to its end.
+    """
+    run = RunFolder(folder)
+    if stopped_by or not run.finished:
+        return RunResult(folder=folder, model=run.model, stopped_by=stopped_by)
+    with silence():
+        plan = plan_of_run(run, run.config())
+        network, card = load_model(run.model)
+        evaluation = evaluate_measured(plan, network.to(plan.device), card, str(card.provenance.get("frozen", NONE)))
+    return RunResult(
+        folder=folder,
+        model=run.model,
+        evaluation=evaluation,
+        split=plan.splits.measured_name,
+        report=folder / REPORT_FILE,
+        **told,
+    )
+
+
 def _notes(plan: Plan, trained: TrainedModel) -> list[str]:
     """Return what the last screen repeats of the notes that have scrolled away: what trained, and all warnings."""
     chosen = [note for note in plan.notes if not note.startswith(" ") and not isinstance(note, Caution)]
@@ -352,3 +425,5 @@ def _announce(folder: RunFolder, plan: Plan) -> None:
     start = f"from the weights {plan.transfer.weights}" if plan.transfer else counted(plan.loop.epochs, "epoch")
     how = f"{start}, batches of {plan.loop.batch_size}" if plan.learns else "which stores the images"
     folder.tell(f"{plan.card.model}{backbone}, {how}; run folder {folder.path}")
+    if plan.sharding is not None:
+        folder.tell(sharing_sentence(plan.sharding, plan.threads))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,13 +16,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hubel.core.random import scalar
 from hubel.data.loading import Batch, Labelled, Samples
+from hubel.data.shares import Share
 from hubel.inference.device import device_of
 from hubel.nn.layers import channels_last
 from hubel.tasks.task import Objective, weighted_outputs, weighted_targets
 from hubel.training.optimizer import make_optimizer
 from hubel.training.plan import OptimizerSettings
 
-__all__ = ["StepResult", "Trainer"]
+__all__ = ["Meeting", "StepResult", "Trainer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,21 @@ class StepResult:
     loss_sum: float
     correct: float
     samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """All that the processes of a training know together at one moment.
+
+    Attributes:
+        now: the time of rank 0, in seconds of `time.monotonic`.
+        asked: the number of a signal that one of them was asked to stop by; 0 for none.
+        result: of the step of all together; None between steps.
+    """
+
+    now: float
+    asked: int
+    result: StepResult | None
 
 
 class Trainer:
@@ -70,6 +89,24 @@ class Trainer:
         self._fresh_norms = [(norm, norm.momentum) for norm in norms if fresh and norm.momentum]
         self.parts = 1  # into which a batch is divided; grows when memory runs out
 
+    @property
+    def share(self) -> Share | None:
+        """The shards of each batch that this process trains on; None for whole batches."""
+        return None
+
+    def steps(
+        self, data: Labelled[Samples], batches: Iterator[Batch], sizes: Sequence[int]
+    ) -> Iterator[Callable[..., StepResult]]:
+        """Yield each step that is to be taken: call it with the learning rate and the key; see `step`.
+
+        Args:
+            data: that the batches are of.
+            batches: of an epoch, or this process's shards of them.
+            sizes: images of each batch, in all.
+        """
+        for batch in batches:
+            yield partial(self.step, data, batch)
+
     def step(self, data: Labelled[Samples], batch: Batch, lr: float, *key: int) -> StepResult:
         """Update the weights once; when memory runs out, by the same gradient in smaller parts.
 
@@ -79,33 +116,55 @@ class Trainer:
             lr: the learning rate of the head; other stages have their share of it.
             key: numbers of this step, such as seed, epoch and step: dropout is a function of them.
         """
+        self.begin(lr)
+        result = self.gradient(data, batch, len(batch.positions), key)
+        self.update()
+        return result
+
+    def begin(self, lr: float) -> None:
+        """Prepare a step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["lr_scale"]
+        self.network.train()
+        self._settle_norms()
+
+    def gradient(self, data: Labelled[Samples], batch: Batch, n: int, key: tuple[int, ...]) -> StepResult:
+        """Compute the gradient of the sum of a batch's losses, divided by n, into the weights' `grad`.
+
+        When memory runs out, the batch is divided into twice as many parts, now and from now on.
+        """
         while True:
             try:
-                return self._update(data, batch, lr, key)
+                return self.attempt(data, batch, n, key)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error) or 2 * self.parts > len(batch.positions):
                     raise
                 self.parts *= 2
 
-    def _update(self, data: Labelled[Samples], batch: Batch, lr: float, key: tuple[int, ...]) -> StepResult:
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["lr_scale"]
+    def attempt(self, data: Labelled[Samples], batch: Batch, n: int, key: tuple[int, ...]) -> StepResult:
+        """Compute the gradient of a batch in `parts` parts."""
         torch.manual_seed(scalar(*key))
-        self.network.train()
-        self._settle_norms()
         self.optimizer.zero_grad()
-        n, loss_sum, correct = len(batch.positions), 0.0, 0.0
-        for rows in np.array_split(np.arange(n), self.parts):
-            part = batch.part(rows)
-            x = data.images.network_input(part.pixels, self.device)
-            targets = [(share, t.to(self.device)) for share, t in weighted_targets(self.objective, data, part)]
-            with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-                outputs = weighted_outputs(self.network, x, targets[0][1])
-            losses = [weight * share * self.objective.losses(o, t) for weight, o in outputs for share, t in targets]
-            loss = torch.stack(losses).sum()
-            (loss / n).backward()  # type: ignore[no-untyped-call]
-            loss_sum += loss.item()
-            correct += float(self.objective.correct(outputs[0][1].detach(), targets[0][1]).sum())
+        loss_sum, correct = 0.0, 0.0
+        for rows in np.array_split(np.arange(len(batch.positions)), self.parts):
+            found = self.accumulate(data, batch.part(rows), n)
+            loss_sum, correct = loss_sum + found.loss_sum, correct + found.correct
+        return StepResult(loss_sum=loss_sum, correct=correct, samples=len(batch.positions))
+
+    def accumulate(self, data: Labelled[Samples], part: Batch, n: int) -> StepResult:
+        """Add the gradient of the sum of some samples' losses, divided by n."""
+        x = data.images.network_input(part.pixels, self.device)
+        targets = [(share, t.to(self.device)) for share, t in weighted_targets(self.objective, data, part)]
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            outputs = weighted_outputs(self.network, x, targets[0][1])
+        losses = [weight * share * self.objective.losses(o, t) for weight, o in outputs for share, t in targets]
+        loss = torch.stack(losses).sum()
+        (loss / n).backward()  # type: ignore[no-untyped-call]
+        correct = float(self.objective.correct(outputs[0][1].detach(), targets[0][1]).sum())
+        return StepResult(loss_sum=loss.item(), correct=correct, samples=len(part.positions))
+
+    def update(self) -> None:
+        """Change the weights by their gradients, and the moving average by the weights."""
         if math.isfinite(self.settings.clip):
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         for norm, momentum in self._fresh_norms:
@@ -113,7 +172,15 @@ class Trainer:
         self.optimizer.step()
         if self.average is not None and not self.settings.lookahead:
             self.average.update_parameters(self.network)
-        return StepResult(loss_sum=loss_sum, correct=correct, samples=n)
+
+    def meet(self, asked: int, result: StepResult | None = None) -> Meeting:
+        """Return what all processes know after a step: here what this one knows.
+
+        Args:
+            asked: the number of a signal that asks to stop; 0 for none.
+            result: of the step, of this process; None where they meet between steps.
+        """
+        return Meeting(now=time.monotonic(), asked=asked, result=result)
 
     def _settle_norms(self) -> None:
         """Let the running statistics of the first steps be means of these, as if nothing had been known before.

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hubel.core.group import alone, current_group
 from hubel.core.language import sentence
 from hubel.core.notes import Caution, marked
 from hubel.core.random import permutation
@@ -130,7 +131,7 @@ class _Budget:
     @property
     def left(self) -> float:
         """Seconds for everything but the measurement of the result."""
-        return self.until - time.monotonic() - self.seconds_per_measured * self.measured
+        return self.until - current_group().now() - self.seconds_per_measured * self.measured
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,8 @@ def prepare_tuning(
         WeightsError: the weights cannot be had.
     """
     seconds, notes = dict[str, float](), list[str]()
-    budget = _Budget(until=time.monotonic() + 60 * plan.loop.max_minutes, measured=len(plan.measured.images))
-    requested = plan
+    budget = _Budget(until=current_group().now() + 60 * plan.loop.max_minutes, measured=len(plan.measured.images))
+    requested, group = plan, current_group()
 
     def note(text: str) -> None:
         notes.append(text)
@@ -186,23 +187,29 @@ def prepare_tuning(
     if ALL in boundaries(network):
         with _clock(seconds, "frozen part"):
             whole = extractor(ALL)
-            direct = transfer.boundaries in ((ALL,), (NONE,)) or not lower.room_for(_learning_images(plan), 1)
+            images = _learning_images(plan)
+            direct = transfer.boundaries in ((ALL,), (NONE,)) or not group.agree(lambda: lower.room_for(images, 1))
             if math.isfinite(budget.left):
-                budget.seconds_per_measured = _measuring_seconds(plan, network, ALL if direct else transfer.lower)
+                budget.seconds_per_measured = group.agree(
+                    lambda: _measuring_seconds(plan, network, ALL if direct else transfer.lower)
+                )
             plan = _affordable(plan, whole if direct else lower, budget, note)
             features = _features(plan, network, None if direct else lower, whole)
-        with _clock(seconds, "linear head"):
-            head = _fit_head(plan, transfer, network, features, note)
-            if features.below is not None:
-                below = _fitted(plan, features.below).score
-        save(network)
-        accuracy = ""
-        if features.val is not None and plan.val is not None:
-            logits = head_logits(network, features.val)
-            score = _validation_score(logits, plan, plan.val)
-            accuracy = f": the head alone scores {score[0]:.1%} on the validation images"
-        unseen = _unseen(head, features, logits)
-        tell(f"a first model is saved{accuracy}")
+        if group.first:  # the others get the head with the weights, and need no more of it
+            with _clock(seconds, "linear head"), alone():
+                head = _fit_head(plan, transfer, network, features, note)
+                if features.below is not None:
+                    below = _fitted(plan, features.below).score
+            save(network)
+            accuracy = ""
+            if features.val is not None and plan.val is not None:
+                logits = head_logits(network, features.val)
+                score = _validation_score(logits, plan, plan.val)
+                accuracy = f": the head alone scores {score[0]:.1%} on the validation images"
+            unseen = _unseen(head, features, logits)
+            tell(f"a first model is saved{accuracy}")
+        first_score, first_loss = group.agree(lambda: score)
+        score = (first_score, first_loss)
     evidence = Evidence(
         images=len(plan.train.images),
         classes=plan.classes,
@@ -210,10 +217,14 @@ def prepare_tuning(
         probe_below=below,
         last_stages=transfer.lower,
     )
-    if head is not None and (plan is not requested or budget.left <= 0):
-        decision = FreezeDecision(boundary=ALL, reason="--max-minutes leaves no time to tune more than the last layer")
-    else:
-        decision = decide_freezing(evidence, transfer.boundaries)
+    late = plan is not requested or budget.left <= 0
+
+    def decide() -> dict[str, Any]:
+        if head is not None and late:
+            return {"boundary": ALL, "reason": "--max-minutes leaves no time to tune more than the last layer"}
+        return asdict(decide_freezing(evidence, transfer.boundaries))
+
+    decision = FreezeDecision(**group.agree(decide))
     note(decision.reason)
     train: Labelled[Samples] = plan.train
     val: Labelled[Samples] | None = plan.val
@@ -260,9 +271,9 @@ def _affordable(plan: Plan, part: FeatureExtractor, budget: _Budget, note: Calla
         first = np.unique(plan.train.targets[order], return_index=True)[1]
         order = np.concatenate([order[first], np.delete(order, first)])
     part.maps(plan.train.images.subset(order[:_WARM_UP]))
-    started = time.monotonic()
+    started = current_group().now()
     part.maps(plan.train.images.subset(order[_WARM_UP:_TIMED]))
-    budget.seconds_per_image = (time.monotonic() - started) / (_TIMED - _WARM_UP)
+    budget.seconds_per_image = (current_group().now() - started) / (_TIMED - _WARM_UP)
     if budget.seconds_per_image * (n + len(plan.splits.val)) <= budget.left:
         return plan
     kept = np.sort(order[: max(_TIMED, int(budget.left / budget.seconds_per_image) - len(plan.splits.val))])
@@ -433,7 +444,9 @@ def stored_maps(
 ) -> tuple[Labelled[Samples], Labelled[Samples] | None, int]:
     """Return maps of the boundary and their number of views, as many as the cache has room for; else images and 0."""
     images = _learning_images(plan)
-    views = next((number for number in range(most, 0, -1) if lower.room_for(images, number)), 0)
+    views = current_group().agree(
+        lambda: next((number for number in range(most, 0, -1) if lower.room_for(images, number)), 0)
+    )
     if not views:
         return plan.train, plan.val, 0
     train = Labelled(lower.maps(plan.train.images, views), plan.train.targets)
@@ -444,7 +457,5 @@ def stored_maps(
 @contextmanager
 def _clock(seconds: dict[str, float], phase: str) -> Iterator[None]:
     started = time.monotonic()
-    try:
-        yield
-    finally:
-        seconds[phase] = seconds.get(phase, 0.0) + time.monotonic() - started
+    yield
+    seconds[phase] = seconds.get(phase, 0.0) + time.monotonic() - started

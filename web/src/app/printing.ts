@@ -1,5 +1,5 @@
 const [WIDTH, HEIGHT] = [1001, 538]; // of a slide in pixels: @page of layout.css less its margins, at 96 pixels an inch
-const SMALLEST = 0.45;
+const SMALLEST = 0.33;
 
 /** Open all answers and shrink each step to one slide while the page is printed; return a function that stops doing so. */
 export function openWhenPrinted(): () => void {

@@ -16,6 +16,7 @@ from hubel.core.random import permutation
 from hubel.data.augment import Policy
 from hubel.data.loading import Batch, Labelled, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
+from hubel.data.shares import Share, numbered_slots
 from hubel.tasks.classify import ClassificationObjective
 from hubel.tasks.losses import LossSettings
 from hubel.training.plan import OptimizerSettings
@@ -79,16 +80,18 @@ class Pictures:
         *,
         start: int = 0,
         order: NDArray[np.int64] | None = None,
+        share: Share | None = None,
     ) -> Iterator[Batch]:
         """Yield the batches of an epoch; see `hubel.data.loading.Samples.epoch`."""
         chosen = permutation(len(self), seed, epoch) if order is None else order
-        for positions in np.array_split(chosen, steps_per_epoch(len(chosen), batch_size))[start:]:
-            yield Batch(positions, self.pixels[positions])
+        steps = steps_per_epoch(len(chosen), batch_size)
+        for _, slots in numbered_slots(len(chosen), steps, start=start, share=share):
+            yield Batch(chosen[slots], self.pixels[chosen[slots]])
 
-    def in_sequence(self, batch_size: int) -> Iterator[Batch]:
-        """Yield all pictures in order."""
-        for first in range(0, len(self), batch_size):
-            positions = np.arange(first, min(first + batch_size, len(self)))
+    def in_sequence(self, batch_size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
+        """Yield all pictures in order; see `hubel.data.loading.Samples.in_sequence`."""
+        for start in range(first * batch_size, len(self), every * batch_size):
+            positions = np.arange(start, min(start + batch_size, len(self)))
             yield Batch(positions, self.pixels[positions])
 
     def network_input(self, pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:

@@ -15,6 +15,7 @@ from hubel.core.random import permutation
 from hubel.data.augment import Policy
 from hubel.data.loading import Batch, Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.shares import Share
 from hubel.training.distillation.answers import AnswerSource, ViewSettings
 
 __all__ = ["TaughtImages"]
@@ -57,11 +58,13 @@ class TaughtImages:
         *,
         start: int = 0,
         order: NDArray[np.int64] | None = None,
+        share: Share | None = None,
     ) -> Iterator[Batch]:
         """Yield the training batches of an epoch from step `start` on; see `Samples.epoch`.
 
         Policy and batch size are those of the settings: the answers are for these.
         """
+        assert share is None, "resolve refuses processes and a teacher at once"
         order = permutation(len(self), seed, epoch) if order is None else order
         view = epoch % self.settings.views
 
@@ -70,9 +73,9 @@ class TaughtImages:
 
         yield from self.source.answered(batches(self.images), batches, view)
 
-    def in_sequence(self, batch_size: int) -> Iterator[Batch]:
+    def in_sequence(self, batch_size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
         """Yield all images in order, without augmentation and without answers."""
-        return self.images.in_sequence(batch_size)
+        return self.images.in_sequence(batch_size, first=first, every=every)
 
     def network_input(self, pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
         """Return the pixels of a batch as the student's input."""

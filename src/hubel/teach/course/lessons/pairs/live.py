@@ -22,7 +22,7 @@ HELD_OUT = 500
 #: The first of them, whose similarities are shown.
 IN_MATRIX = 10
 #: Updates of a training on the page.
-STEPS = 400
+STEPS = 240
 _BATCH = 128
 _EVERY = 10  # updates from one event to the next
 _FOUND = 6

@@ -1,0 +1,55 @@
+"""One process of a training that `hubel.training.processes.launch` has started: `python -m` runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+from hubel.core.errors import HubelError
+from hubel.core.files import write_json
+from hubel.core.process import open_missing_streams, tune_process
+
+__all__ = ["main"]
+
+_SIGNALLED = 128
+_TOLD = ("minutes", "images_per_second", "notes", "advice")  # of the result, beside what its files say
+
+
+def main() -> int:
+    """Train as the job says; return the exit code: 0, 2 after a mistake, 128 + its number after a signal."""
+    from hubel.data.sources.builtin import XO
+    from hubel.training.processes.join import JOB, run_of_job
+    from hubel.training.processes.launch import ERROR_FILE, JOB_FILE, RESULT_FILE
+    from hubel.training.processes.watch import MISTAKE
+    from hubel.training.recipe import Recipe
+    from hubel.training.train import resume, train
+
+    folder = Path(os.environ[JOB])
+    job = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    try:
+        if job["recipe"] is None:
+            result = resume(job["out"])
+        else:
+            begun = run_of_job(folder)
+            xo = XO.from_numbers(job["xo"]) if job["xo"] else None
+            result = train(job["data"], Recipe.from_json(job["recipe"]), out=begun or job["out"], xo=xo)
+    except HubelError as error:
+        write_json(folder / ERROR_FILE, {"kind": type(error).__name__, "message": str(error)})
+        return MISTAKE
+    except KeyboardInterrupt:  # while the images are indexed, say
+        return _SIGNALLED + signal.SIGINT
+    if result.rank == 0:
+        told = {name: getattr(result, name) for name in _TOLD}
+        write_json(folder / RESULT_FILE, {**told, "seconds": dict(result.seconds)})
+    return _SIGNALLED + result.stopped_by if result.stopped_by else 0
+
+
+if __name__ == "__main__":
+    open_missing_streams()
+    tune_process()
+    warnings.simplefilter("ignore")
+    sys.exit(main())
