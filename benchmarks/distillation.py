@@ -167,7 +167,7 @@ class Effort:
     freeze: str | None = None
 
 
-SMALL = Effort(pixels=96, epochs=30, views=4, freeze="all")
+SMALL = Effort(pixels=64, epochs=12, views=3, freeze="all")
 
 
 # 3: few labels, many photos ---------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 A convnet of 16 and 32 filters has learned 1,295 digits; one of 4 and 4 filters learns 300 of them, alone and with each
 loss at its usual settings. Printed are mean accuracy and spread on the 359 test digits over seeds of weights and order.
-Run: python benchmarks/distillation_losses.py [--seeds 5] [--epochs 40] [--images 300]
+Run: python benchmarks/distillation_losses.py [--seeds 5] [--epochs 40] [--images 300] [--losses kd,mse]
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--losses", default=",".join(("alone", *DISTILLATION_LOSSES)), help="some of them")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hubel-losses-") as folder:
         recipe = {**COMMON, "options": {"filters": "16,32", "repeat": "1"}, "epochs": 15}
         teacher = hubel.train("digits", recipe, out=Path(folder) / "teacher", quiet=True)
         print(f"teacher {teacher.accuracy:.1%}", flush=True)
-        for name in ("alone", *DISTILLATION_LOSSES):
+        for name in options.losses.split(","):
             more = {} if name == "alone" else {"teacher": teacher.folder, "distill_loss": name, "engine": "torch"}
             found = [accuracy(options, seed, more) for seed in range(options.seeds)]
             spread = statistics.stdev(found) if len(found) > 1 else 0.0

@@ -10,6 +10,7 @@ EXAMPLES = (
     "hubel serve runs/PHOTOS-efficientnet_lite0-1",
     "hubel serve efficientnet_lite0 model.onnx --port 8080",
     "hubel serve model.onnx --watch",
+    "hubel serve efficientnet_lite0 --photos holiday/",
     "HUBEL_TOKEN=secret hubel serve model.onnx --host 0.0.0.0 --allow-host photos.example.org",
 )
 
@@ -27,6 +28,7 @@ def serve(
     max_body_mib: int = 32,
     decode_mib: int = 160,
     watch: bool = False,
+    photos: str = "",
     lang: Literal["en", "ko"] | None = None,
     engine: str = "auto",
     device: str = "auto",
@@ -54,6 +56,7 @@ def serve(
         decode_mib: largest memory for decoding one image, in MiB; it limits the number of pixels.
         watch: count predicted classes and confidence in /metrics, and raise an alarm there when the images no longer
             look like those of the training.
+        photos: folder of photos, indexed first, for a page with a search box at /search, as hubel search finds them.
         lang: language of the page; that of the browser if not given.
         engine: engine for exported files: openvino, onnxruntime, or auto for the faster one.
         device: cpu, cuda, mps or auto, for models that are not exported.
@@ -86,6 +89,11 @@ def serve(
     )
     give_back()
     loaded = load_models(models, device=device, engine=engine)
+    searched = None
+    if photos:
+        from hubel.retrieval.search import index_photos
+
+        searched = index_photos(photos)
     with resting():
-        run(loaded, settings, say)
+        run(loaded, settings, say, searched)
     return 0

@@ -311,7 +311,7 @@ class Images:
     def at(self, preprocess: Preprocess) -> Images:
         """Return the same images for a network with another input; both share what is decoded."""
         other = copy.copy(self)
-        other.preprocess, other._resident = preprocess, None
+        other.preprocess, other._resident, other._resizing = preprocess, None, None
         return other
 
     def network_input(self, pixels: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:

@@ -51,6 +51,7 @@ _POWER = 0.7  # of probabilities: between the classifier's own certainty and all
 _SPREAD = 0.03  # temperature of the softmax over classes that are near a sentence
 _BY_TEXT = 0.5  # weight of MiniLM beside WordNet
 _OTHER_MEANING = 0.5  # weight of all meanings of a noun but the most frequent
+_BESIDE_THE_USUAL = 0.3  # of the same where the most frequent one is a class, or above some
 _MODIFIER = 0.3  # weight of nouns that say what the thing is like, or where it is
 _MOST_STEPS, _MOST_BELOW = 3, 60  # to a noun above; one with more classes says nothing about the noun below it
 _MOST_MEANINGS = 5
@@ -81,7 +82,8 @@ class ConceptsEncoder:
     @cached_property
     def digest(self) -> str:
         """Digest of the classifier and of what is made of its scores."""
-        described = [_VERSION, _POWER, self._weights(), self.classes, self.preprocess.to_json()]
+        weighting = [_POWER, _SPREAD, _BY_TEXT, _OTHER_MEANING, _BESIDE_THE_USUAL, _MODIFIER]  # that texts are kept of
+        described = [_VERSION, weighting, self._weights(), self.classes, self.preprocess.to_json()]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
     @property
@@ -155,11 +157,12 @@ class ConceptSpace:
         parts = {True: np.zeros(len(self.classes), np.float32), False: np.zeros(len(self.classes), np.float32)}
         exact = dict.fromkeys(parts, False)
         for mention in mentions(text, self.known):
-            for meaning, rank in islice(mention.meanings.items(), _MOST_MEANINGS):
-                weights, steps = self._below(meaning)
+            found = [(rank, *self._below(one)) for one, rank in islice(mention.meanings.items(), _MOST_MEANINGS)]
+            usual = any(rank == 0 and steps == 0 for rank, _, steps in found)
+            for rank, weights, steps in found:
                 exact[mention.head] |= steps == 0
                 if rank == 0 or steps == 0:  # of rare meanings only those that are classes: "jacket" of a book
-                    share = _OTHER_MEANING if rank else 1.0
+                    share = 1.0 if rank == 0 else _BESIDE_THE_USUAL if usual else _OTHER_MEANING
                     parts[mention.head] = np.maximum(parts[mention.head], weights * np.float32(share))
         if parts[True].any():
             return parts[True] + np.float32(_MODIFIER) * parts[False], exact[True]

@@ -34,6 +34,8 @@ from hubel.studio.watch import watch_lines
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from hubel.retrieval.search import PhotoSearch
+
 __all__ = ["Api"]
 
 Result = TypeVar("Result")
@@ -52,17 +54,25 @@ class Api:
         served: models by name, the default one first.
         settings: limits.
         metrics: counters.
+        photos: an indexed folder for the search box; None for none.
 
     Attributes:
         stopping: the server is stopping, so `/readyz` answers 503.
     """
 
-    def __init__(self, served: Mapping[str, ServedModel], settings: ServerSettings, metrics: ServerMetrics) -> None:
+    def __init__(
+        self,
+        served: Mapping[str, ServedModel],
+        settings: ServerSettings,
+        metrics: ServerMetrics,
+        photos: PhotoSearch | None = None,
+    ) -> None:
         self._served = dict(served)
         self._settings = settings
         self._metrics = metrics
         self._bodies = BodyBudget(settings.max_bodies)
         self._document = openapi_document(settings)
+        self._photos = photos
         self.stopping = False
 
     def application(self) -> ASGIApp:
@@ -75,6 +85,12 @@ class Api:
             "/metrics": self.metrics,
             "/openapi.json": self.openapi,
         }
+        if self._photos is not None:
+            from hubel.studio.search_page import SearchEndpoints
+
+            search = SearchEndpoints(self._photos, self._settings)
+            style = _static("search.css", "text/css; charset=utf-8")
+            endpoints |= {"/search": search.page, "/search.css": style, "/v1/search": search.api}
         posts = {"/v1/predict": self.predict, "/v1/explain": self.explain}
         routes = [Route(path, endpoint) for path, endpoint in endpoints.items()]
         routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()]
@@ -87,7 +103,8 @@ class Api:
         app = Starlette(routes=routes, exception_handlers=handlers)
         app.router.redirect_slashes = False
         paths = {*endpoints, *posts, *_PAGE}
-        return Guard(app, self._settings, self._metrics, paths=paths, free=_FREE, probes=_PROBES)
+        forms = self._photos is not None
+        return Guard(app, self._settings, self._metrics, paths=paths, free=_FREE, probes=_PROBES, forms=forms)
 
     async def predict(self, request: Request) -> Response:
         """Classify one image, sent as the body, or several, sent as parts of a form."""

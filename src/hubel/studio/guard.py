@@ -35,6 +35,9 @@ _HEADERS = {
 }
 SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 _WITH_CAMERA = {**_HEADERS, "permissions-policy": "camera=(self), geolocation=(), microphone=()"}
+_WITH_FORMS = {
+    **_HEADERS, "content-security-policy": _POLICY.replace("form-action 'none'", "form-action 'self'")
+}  # fmt: skip
 TOO_MANY_CONNECTIONS = "too_many_connections"  # key of a request's state, set by the protocol
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::[0-9]{1,5})?", re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://(.+)", re.IGNORECASE)
@@ -65,6 +68,7 @@ class Guard:
         free: paths that need no token.
         probes: paths that have nothing to protect, and are answered whatever Host says.
         camera: pages may ask the user for a frame of the camera.
+        forms: pages may send forms to this server.
     """
 
     def __init__(
@@ -77,12 +81,13 @@ class Guard:
         free: Collection[str],
         probes: Collection[str],
         camera: bool = False,
+        forms: bool = False,
     ) -> None:
         self._app = app
         self._settings = settings
         self._metrics = metrics
         self._paths, self._free, self._probes = paths, free, probes
-        headers = _WITH_CAMERA if camera else _HEADERS
+        headers = _WITH_CAMERA if camera else _WITH_FORMS if forms else _HEADERS
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubel.inference.classifier import Classifier
 from hubel.inference.dense import DenseModel
@@ -17,37 +17,50 @@ from hubel.studio.served_models import serving
 from hubel.studio.settings import LOOPBACK, ServerSettings
 from hubel.studio.uvicorn_server import Server, address, bound_socket, url
 
+if TYPE_CHECKING:
+    from hubel.retrieval.search import PhotoSearch
+
 __all__ = ["running_server", "serve"]
 
 
-def serve(models: Mapping[str, Classifier | DenseModel], settings: ServerSettings, say: Callable[[str], Any]) -> None:
+def serve(
+    models: Mapping[str, Classifier | DenseModel],
+    settings: ServerSettings,
+    say: Callable[[str], Any],
+    photos: PhotoSearch | None = None,
+) -> None:
     """Answer requests until SIGTERM or Ctrl-C; requests in progress are finished first.
 
     Args:
         models: models by name, the default one first.
         settings: address and limits.
         say: prints the address and warnings.
+        photos: an indexed folder for the search box; None for none.
 
     Raises:
         OptionError: the address is not available.
     """
     with bound_socket(settings) as bound, serving(models, settings, metrics := ServerMetrics()) as served:
-        api = Api(served, settings, metrics)
+        api = Api(served, settings, metrics, photos)
         if settings.host not in LOOPBACK and settings.token is None:
             say(f"warning: {settings.host} is open to other computers, and no token is required (--token)")
         if "*" in settings.allow_hosts:
             say("warning: --allow-host '*' also lets every web page in under a name of its own (DNS rebinding)")
         say(f"{', '.join(served)} at {address(settings, bound)}{settings.root_path}; Ctrl-C stops")
+        if photos is not None:
+            say(f"search {len(photos.index.paths):,} photos at {address(settings, bound)}{settings.root_path}/search")
         if settings.everywhere and (outside := _network_address(bound.family)):
             say(f"from a phone or another computer: {url(outside, bound)}{settings.root_path}")
         Server(api, settings).run([bound])
 
 
 @contextmanager
-def running_server(models: Mapping[str, Classifier | DenseModel], settings: ServerSettings) -> Iterator[str]:
+def running_server(
+    models: Mapping[str, Classifier | DenseModel], settings: ServerSettings, photos: PhotoSearch | None = None
+) -> Iterator[str]:
     """Run a server in a background thread; yield its address, such as `http://127.0.0.1:8000`. Errors as in `serve`."""
     with bound_socket(settings) as bound, serving(models, settings, metrics := ServerMetrics()) as served:
-        server = Server(Api(served, settings, metrics), settings)
+        server = Server(Api(served, settings, metrics, photos), settings)
         thread = threading.Thread(target=server.run, args=([bound],), name="hubel-serve")
         thread.start()
         try:

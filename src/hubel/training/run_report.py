@@ -115,6 +115,7 @@ def evaluate_run(folder: Path, plan: Plan, trained: TrainedModel) -> RunEvaluati
         sentence("fact.training"): _effort(plan, trained),
         **({sentence("fact.weights"): str(plan.transfer.weights)} if plan.transfer else {}),
         **_backbone(plan),
+        **_teachers(plan),
         **({sentence("fact.licence"): licence} if licence else {}),
         **({sentence("fact.temperature"): f"{card.temperature:.3f}"} if plan.classes else {}),
         **prior_fact(card.provenance),
@@ -176,6 +177,15 @@ def _backbone(plan: Plan) -> dict[str, str]:
     if plan.backbone is None:
         return {}
     return {sentence("fact.backbone"): sentence("run.backbone", name=plan.backbone.name, weights=plan.backbone.weights)}
+
+
+def _teachers(plan: Plan) -> dict[str, str]:
+    if plan.distillation is None:
+        return {}
+    records = [teacher.record() for teacher in plan.distillation.teachers]
+    return {
+        sentence("fact.teacher"): ", ".join(f"{one['name']} ({one['network']}, {one['digest']})" for one in records)
+    }
 
 
 def _versions() -> str:

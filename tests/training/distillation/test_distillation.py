@@ -230,6 +230,7 @@ def test_a_run_goes_on_with_its_teacher_and_says_who_taught(photos: Path, tmp_pa
         "digest": find_teachers(str(teacher), ("a",))[0].digest,
     }
     assert f"t.safetensors (convnet, {record['digest']})" in (whole.folder / "MODEL_CARD.md").read_text()
+    assert f"t.safetensors (convnet, {record['digest']})" in (whole.folder / "report.html").read_text()
 
     def stopped(row: Any) -> None:
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,8 +60,7 @@ def network() -> nn.Module:
 def train(plan: Plan, world: int, shards: int, steps: int = 2, batch_size: int = 29) -> list[dict[str, torch.Tensor]]:
     """Return the weights and averages of each rank after some steps."""
     table: list[Any] = [None] * world
-    barrier = threading.Barrier(world)
-    networks = [network() for _ in range(world)]  # before the threads, which share torch's random numbers
+    barrier, fresh = threading.Barrier(world), network()  # here: threads share torch's random numbers
 
     def work(rank: int) -> dict[str, torch.Tensor]:
         torch.set_num_threads(1)
@@ -68,7 +68,7 @@ def train(plan: Plan, world: int, shards: int, steps: int = 2, batch_size: int =
         with working_as(ranks):
             objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
             trainer = ShardedTrainer(
-                networks[rank], objective, SGD, torch.float32, fresh=True, ranks=ranks, shards=shards
+                copy.deepcopy(fresh), objective, SGD, torch.float32, fresh=True, ranks=ranks, shards=shards
             )
             images = plan.train.images
             batches = images.epoch(0, 0, batch_size, plan.loop.policy, share=trainer.share)

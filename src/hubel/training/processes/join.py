@@ -34,6 +34,7 @@ __all__ = ["JOB", "begun_run", "check_same_data", "is_started", "joining_ranks",
 
 _WAITING = timedelta(days=30)  # for a rank that works: the watch tells those that do not
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_MISTAKE = "mistake"  # a key of the store
 _RUN = "run"  # the key of the folder of a run, from one start of the group to the next
 JOB = "HUBEL_JOB"  # the folder of a job that hubel itself has launched
 _STORE: list[Store] = []  # of the launcher, which outlives a start
@@ -67,6 +68,8 @@ def joining_ranks(machine: MachineSettings) -> Iterator[Group]:
     if not 0 <= rank < world:
         raise OptionError(f"RANK is a number from 0 to WORLD_SIZE - 1 = {world - 1}, not {rank}")
     store = _store(rank, timeout)
+    if _STORE[0].check([_MISTAKE]):  # a launcher that starts a group again knows no mistakes
+        _leave(MISTAKE)
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     watch = RankWatch(PrefixStore(f"hubel/{attempt}/watch", _connect(False, timeout)), rank, world, timeout)
     try:
@@ -77,8 +80,11 @@ def joining_ranks(machine: MachineSettings) -> Iterator[Group]:
             ranks.gather(b"")  # whoever is done before the others watches over them
         watch.end()
     except LostRankError as error:
+        if watch.heard():
+            _leave(MISTAKE)
         _leave(LOST, f"hubel: rank {rank}: {error}" if rank == 0 and JOB not in os.environ else "")
     except HubelError:
+        _STORE[0].set(_MISTAKE, "")
         if not watch.tells():
             _leave(MISTAKE)
         raise

@@ -142,7 +142,7 @@ def _run(job: Path, number: int) -> int:
         except ChildFailedError as failed:
             rank, failure = failed.get_first_failure()
             code = failure.exitcode
-        if code == MISTAKE:
+        if code == MISTAKE or (job / ERROR_FILE).exists():
             return 0
         if code > _SIGNALLED:
             return code - _SIGNALLED

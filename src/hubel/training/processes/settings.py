@@ -12,7 +12,7 @@ from hubel.core.progress import counted
 from hubel.core.resources import usable_cores
 from hubel.training.plan import Sharding
 from hubel.training.processes.ranks import Ranks
-from hubel.training.recipe import MachineSettings
+from hubel.training.recipe import MachineSettings, Recipe
 
 __all__ = [
     "choose_sharding",
@@ -52,6 +52,16 @@ def choose_sharding(wanted: MachineSettings, batch_size: int) -> Sharding | None
             "--batch-size"
         )
     return Sharding(shards=shards)
+
+
+def check_one_process(recipe: Recipe) -> None:
+    """Refuse processes where many trainings follow each other in one.
+
+    Raises:
+        OptionError: processes are asked for.
+    """
+    if recipe.machine.processes != "none":
+        raise OptionError("a search trains in one process, one network after the other: leave out --processes")
 
 
 def pinned_sharding(sharding: Sharding) -> dict[str, Any]:

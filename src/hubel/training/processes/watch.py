@@ -55,6 +55,13 @@ class RankWatch:
             return int(self._store.add(_TOLD, 1)) == 1
         return self._rank == 0
 
+    def heard(self) -> bool:
+        """Return whether another rank has told of a mistake; its connections close at about the same time."""
+        time.sleep(self._tick)
+        with contextlib.suppress(RuntimeError):
+            return bool(self._store.check([_TOLD]))
+        return False
+
     def end(self) -> None:
         """End the watch: this rank has done its work."""
         self._ended.set()

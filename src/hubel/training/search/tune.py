@@ -27,6 +27,7 @@ from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.tasks.task import Metric
 from hubel.training.plan import Plan
+from hubel.training.processes.settings import check_one_process
 from hubel.training.recipe import Recipe
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training, resolve
@@ -122,6 +123,7 @@ def tune(
     """
     begun = time.monotonic() if started is None else started
     base = Recipe.of(recipe)
+    check_one_process(base)
     check_range("minutes", minutes, _LEAST_MINUTES, _MOST)
     if trials is not None:
         check_range("trials", trials, 1, _MOST, whole=True)
