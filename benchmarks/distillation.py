@@ -29,6 +29,8 @@ import numpy as np
 
 import hubel
 from claims import Claims, chosen
+from hubel.evaluation import compare_models
+from hubel.export import export
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 VAL = 5_000
@@ -244,14 +246,15 @@ def _steps(more: Path | None, labelled: Path) -> int:
 
 def _ship(bench: Bench, out: Path, loss: str) -> None:
     """Tell what the int8 file of the student is and does, beside the teacher's."""
-    student, teacher, exported = out / f"0-taught-{loss}", out / "0-teacher", list[Path]()
-    for run in (student, teacher):
-        exported.append(run / "model-int8.onnx")
-        if not exported[-1].exists():
-            hubel.export.export(run, exported[-1], int8=out / "photos-0" / "more")
-    print(
-        hubel.evaluation.compare_models([teacher, student, out / "0-alone", *exported], out / "photos-0" / "labelled")
-    )
+    labelled = out / "photos-0" / "labelled"
+    runs = {"student": out / f"0-taught-{loss}", "teacher": out / "0-teacher"}
+    exported = [out / f"{name}-int8.onnx" for name in runs]
+    for run, file in zip(runs.values(), exported, strict=True):
+        if not file.exists():
+            export(run, file, int8=True, data=str(labelled), max_drop=1.0)
+    found = compare_models([runs["teacher"], runs["student"], out / "0-alone", *exported], labelled)
+    for row in (found.columns, *(row.cells() for row in found.rows)):
+        print(" | ".join(row))
 
 
 ITEMS = {2: cifar, 3: clothing}
