@@ -478,10 +478,12 @@ def test_two_processes_at_the_same_time(images: Images, monkeypatch: pytest.Monk
         shutil.rmtree(cache_root())
         original = getattr(FeatureExtractor, moment)
 
-        def meanwhile(extractor: FeatureExtractor, *given: Any, original: Any = original, moment: str = moment) -> Any:
+        def meanwhile(
+            extractor: FeatureExtractor, *given: Any, original: Any = original, moment: str = moment, **named: Any
+        ) -> Any:
             monkeypatch.setattr(FeatureExtractor, moment, original)
             frozen().maps(images)
-            return original(extractor, *given)
+            return original(extractor, *given, **named)
 
         monkeypatch.setattr(FeatureExtractor, moment, meanwhile)
         assert np.array_equal(values(frozen().maps(images)), wanted)

@@ -265,7 +265,7 @@ def test_several_classes_an_image(plan_of: MakePlan) -> None:
 
 @pytest.mark.parametrize("batch_size", [32, 67])
 def test_a_run_ends_at_its_steps_in_the_middle_of_an_epoch(run_of: MakeRun, batch_size: int) -> None:
-    whole = run_of(epochs=None, steps=8, batch_size=batch_size)
+    whole = run_of(epochs=None, max_steps=8, batch_size=batch_size)
     per_epoch = whole.loop.steps
     taken = []
     step = whole.trainer.step
@@ -280,9 +280,9 @@ def test_a_run_ends_at_its_steps_in_the_middle_of_an_epoch(run_of: MakeRun, batc
     assert taken == pytest.approx([lr * schedule.factor((i + 0.5) / 8) for i in range(8)])
     assert len(whole.loop.progress.history) == -(-8 // per_epoch)
 
-    stopped = run_of(epochs=None, steps=8, batch_size=batch_size)
+    stopped = run_of(epochs=None, max_steps=8, batch_size=batch_size)
     assert not stopped.go(stop_after=7)
-    resumed = run_of(epochs=None, steps=8, batch_size=batch_size)
+    resumed = run_of(epochs=None, max_steps=8, batch_size=batch_size)
     resumed.loop.restore(stopped.saved[-1][1])
     assert resumed.go()
     assert same(resumed.state(), whole.state())
@@ -290,5 +290,5 @@ def test_a_run_ends_at_its_steps_in_the_middle_of_an_epoch(run_of: MakeRun, batc
 
 
 def test_the_smaller_of_epochs_and_steps_counts(run_of: MakeRun) -> None:
-    assert run_of(epochs=2, steps=10**6).loop.progress.epochs == 2
-    assert run_of(epochs=50, steps=1).loop.progress.epochs == 1
+    assert run_of(epochs=2, max_steps=10**6).loop.progress.epochs == 2
+    assert run_of(epochs=50, max_steps=1).loop.progress.epochs == 1

@@ -55,7 +55,7 @@ def test_resnet_cifar_is_section_4_2() -> None:
 
 
 def test_what_differs_from_the_recipe_is_said() -> None:
-    plan = plan_training(photos(), Recipe.named("resnet-cifar", epochs=1, lr=0.05, steps=64_000))
+    plan = plan_training(photos(), Recipe.named("resnet-cifar", epochs=1, lr=0.05, max_steps=64_000))
     assert plan.notes[1] == "its claim is not that of this run: lr 0.05 instead of 0.1"
     assert "its claim" not in "".join(plan_training(photos(), Recipe.named("resnet-cifar", seed=3)).notes)
 
@@ -73,14 +73,14 @@ def test_a_run_keeps_its_recipe_and_its_claim(tmp_path: Path) -> None:
     mirror = true
 
     [optimization]
-    steps = 2
+    max_steps = 2
     """
     (tmp_path / "own.toml").write_text(text)
     recipe = Recipe.named(str(tmp_path / "own.toml"), model="linear", threads=1)
     result = hubel.train(photos(), recipe, out=tmp_path / "run", quiet=True)
     config = RunFolder(tmp_path / "run").config()
     assert config["claim"] == {"summary": "two steps", "data": "noise", "accuracy": 0.9402, "spread": 0.0013, "runs": 5}
-    assert config["recipe"]["optimization"]["steps"] == 2
+    assert config["recipe"]["optimization"]["max_steps"] == 2
     assert config["augmentation"] == {"mirror": True}
     assert result.notes[0] == f"recipe {tmp_path / 'own.toml'}: two steps; 94.02 ± 0.13 % (5 runs) on noise"
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hubel.core.errors import DataError, ModelFileError, OptionError, WeightsError
+from hubel.core.errors import DataError, ModelFileError, OptionError
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.pair_table import ImagePair
 from hubel.models.catalogue import build_model
@@ -26,19 +26,6 @@ from hubel.weights.model_file import load_model, save_model
 from hubel.weights.paired_file import is_paired_file, load_paired
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "yellow": (230, 220, 40)}
-
-
-def has_minilm() -> bool:
-    try:
-        from hubel.retrieval.minilm import load_minilm
-
-        load_minilm()
-    except (ImportError, WeightsError):
-        return False
-    return True
-
-
-needs_minilm = pytest.mark.skipif(not has_minilm(), reason="needs the package with the text encoder")
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +57,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(small: Path, table: Path, tmp_path_factory: pytest.TempPathFactory) -> PairsResult:
     settings = PairSettings(dimension=16, epochs=30, batch_size=27)
-    return train_pairs(table, model=small, settings=settings, out=tmp_path_factory.mktemp("runs") / "walls")
+    with pytest.MonkeyPatch.context() as patch:  # a module's fixture comes before a test's own cache
+        patch.setenv("HUBEL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return train_pairs(table, model=small, settings=settings, out=tmp_path_factory.mktemp("runs") / "walls")
 
 
-@needs_minilm
+@pytest.mark.peer  # the weights of the text encoder are among the peers' packages
 def test_what_is_found(run: PairsResult) -> None:
     assert (run.pairs, run.held_out) == (54, 6)
     assert run.texts.recall_at_1 == run.images.recall_at_1 == 1, "four colours, which captions name"
@@ -81,7 +70,7 @@ def test_what_is_found(run: PairsResult) -> None:
     assert json.loads((run.folder / "pairs.json").read_text())["settings"]["epochs"] == 30
 
 
-@needs_minilm
+@pytest.mark.peer
 def test_the_file_is_an_encoder(run: PairsResult, small: Path) -> None:
     encoder = PairedEncoder(run.folder)
     assert isinstance(encoder, Encoder)
@@ -97,14 +86,14 @@ def test_the_file_is_an_encoder(run: PairsResult, small: Path) -> None:
     assert np.allclose(images, mapped(expected, load_paired(run.model).image_map.numpy()), atol=1e-5)
 
 
-@needs_minilm
+@pytest.mark.peer
 def test_the_same_run_again(run: PairsResult, small: Path, table: Path, tmp_path: Path) -> None:
     settings = PairSettings(dimension=16, epochs=30, batch_size=27)
     again = train_pairs(table, model=small, settings=settings, out=tmp_path / "again")
     assert again.model.read_bytes() == run.model.read_bytes()
 
 
-@needs_minilm
+@pytest.mark.peer
 def test_damaged_files(run: PairsResult, small: Path, tmp_path: Path) -> None:
     data = run.model.read_bytes()
     assert is_paired_file(run.model)

@@ -142,7 +142,7 @@ def test_what_a_notebook_shows(tmp_path: Path) -> None:
     [
         (lambda: hubel.train(42), DataError, "data is the name of a built-in dataset.*; not int$"),
         (lambda: hubel.train([X, Y]), DataError, r"images and their labels are a tuple \(images, labels\), not list"),
-        (lambda: hubel.train((X, Y), "fast"), OptionError, "a recipe is a hubel.Recipe or a dict .* not 'fast'"),
+        (lambda: hubel.train((X, Y), "fast"), UnknownNameError, "no recipe is called 'fast'"),
         (lambda: hubel.train(X, Y), OptionError, r"not ndarray; images and their labels are one tuple, \(images, "),
         (lambda: hubel.train((X, Y), QUICK, on_epoch=3), OptionError, "on_epoch is a function of one row .*, not 3"),
         (lambda: hubel.summary(3), OptionError, "a model is a module, a name or a path, not int"),

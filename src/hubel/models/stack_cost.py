@@ -186,6 +186,7 @@ def measure_stack(
         OptionError: a layer cannot take what the one before it gives; the message names it and its line. Or the network
             is too large, or gives something else than `output`.
 
+    >>> from hubel.models import read_stack
     >>> table = read_stack('[{"kind": "conv", "filters": 4}, {"kind": "flatten"}, {"kind": "dense"}]')
     >>> [(cost.after, cost.params, cost.macs) for cost in measure_stack(table, (1, 8, 8), classes=10)]
     [((4, 8, 8), 40, 2304), ((256,), 0, 0), ((10,), 2570, 2560)]

@@ -175,14 +175,14 @@ def choose_loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tune
     steps = steps_per_epoch(images, batch_size)
     usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps)
     epochs = wanted.epochs or usual
-    if wanted.steps is not None:
-        needed = -(-wanted.steps // steps)
+    if wanted.max_steps is not None:
+        needed = -(-wanted.max_steps // steps)
         epochs = min(wanted.epochs or needed, needed)
     return LoopSettings(
         epochs=epochs,
         batch_size=batch_size,
         policy=policy,
-        steps=wanted.steps or math.inf,
+        steps=wanted.max_steps or math.inf,
         schedule=Schedule(
             name=wanted.schedule,
             warmup=wanted.warmup,

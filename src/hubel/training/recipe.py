@@ -291,7 +291,7 @@ class OptimizationSettings(_Settings):
 
     Attributes:
         epochs: passes over the training images. Default: 15, and more of a small set.
-        steps: the most steps of the run, in the middle of an epoch, too. Default: those of its epochs; given alone, as
+        max_steps: the most steps of the run, in the middle of an epoch, too. Default: those of its epochs; given alone, as
             many epochs as it takes.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out. Default: a power of
             two up to 128 (64 to generate, 32 in fine-tuning, 8 for boxes and masks) that leaves at least 16 steps.
@@ -332,7 +332,7 @@ class OptimizationSettings(_Settings):
 
     epochs: int | None = _number(None, 1, _MOST)
     batch_size: int | None = _number(None, 1, _MOST)
-    steps: int | None = _number(None, 1, 2**40)
+    max_steps: int | None = _number(None, 1, 2**40)
     optimizer: str | None = _choice(None, "sgd", "heavy_ball", "adamw", "adam", "adadelta", "lamb")
     lr: float | None = _number(None, 1e-30, 1e12)
     momentum: float = _number(0.9, 0, 0.9999)
