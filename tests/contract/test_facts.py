@@ -24,8 +24,8 @@ from hubel.models.variant import Origin, Rounded, computed, library, paper
 LAYOUTS = [
     "mlp", "lstm", "lenet5_modern", "convnet", "alexnet", "alexnet_tv", "vgg11", "nin_cifar10", "googlenet",
     "resnet18", "resnet50_v1", "resnet20", "clip_resnet50", "mobilenet_v1_025", "densenet_bc_100", "densenet121",
-    "efficientnet_lite0", "convnext_tiny", "airbench94", "autoencoder_28", "unet", "unet_2015", "lraspp", "fcn8s", "pose", "fcos",
-    "localiser", "vae", "cvae", "cgan",
+    "efficientnet_lite0", "convnext_tiny", "airbench94", "autoencoder_28", "unet", "unet_2015", "lraspp", "fcn8s",
+    "pose", "fcos", "localiser", "vae", "cvae", "cgan",
 ]  # fmt: skip
 VERIFYING = importlib.import_module("hubel.analysis.verify")  # the face has the function of this name
 # Fields that change neither shapes nor costs, or that have no other value by doubling.
