@@ -291,8 +291,8 @@ class OptimizationSettings(_Settings):
 
     Attributes:
         epochs: passes over the training images. Default: 15, and more of a small set.
-        max_steps: the most steps of the run, in the middle of an epoch, too. Default: those of its epochs; given alone, as
-            many epochs as it takes.
+        max_steps: the most steps of the run, in the middle of an epoch, too. Default: those of its epochs; given alone,
+            as many epochs as it takes.
         batch_size: images a step; halved, with as many steps accumulated, when memory runs out. Default: a power of
             two up to 128 (64 to generate, 32 in fine-tuning, 8 for boxes and masks) that leaves at least 16 steps.
         optimizer: sgd (with Nesterov momentum), heavy_ball (sgd with Polyak's), adamw, adam, adadelta or lamb.
