@@ -123,7 +123,14 @@ def balanced_loss(loss: LossSettings, recipe: Recipe, balance: str, counts: NDAr
 
 
 def choose_optimizer(
-    recipe: Recipe, task: Task, network: nn.Module, *, tuned: bool, backbone: bool, batch_size: int
+    recipe: Recipe,
+    task: Task,
+    network: nn.Module,
+    *,
+    tuned: bool,
+    backbone: bool,
+    batch_size: int,
+    temperature: float = 1.0,
 ) -> OptimizerSettings:
     """Return the optimizer, its rates, and what is done with its gradients and weights.
 
@@ -133,6 +140,10 @@ def choose_optimizer(
     hidden layers of 128 and 256 units got 14 and 13 % of 400 digits right after an epoch by it, and 43 and 41 % at the
     constant rate (means of 3 seeds). With two of 4,096 units it falls with the root of the batch: of 3 seeds of VGG-11
     with batch norm on xo, one stayed at the loss of a constant with 0.01, and all learnt so.
+
+    A sure teacher's softened cross-entropy has up to T times the gradient of the labels' (T^2 of the loss, 1/T of the
+    softmax; Hinton et al. 2015, arXiv:1503.02531, Section 2), so the rate is divided by the temperature T: a convnet
+    taught for 2 epochs got 63 % of the digits right at 0.1 and 99 % at 0.025; for 6 epochs, 98.6 and 99.2 %.
     """
     wanted, transfer = recipe.optimization, recipe.transfer
     name = wanted.optimizer or (_TUNING_OPTIMIZER if tuned else task.optimizer)
@@ -144,6 +155,8 @@ def choose_optimizer(
         usual = _SMALL_STEPS_LR * (math.sqrt(share) if has_wide_layers(network) else 1.0)
     elif not tuned and kind == "sgd" and is_deep(network):
         usual *= share
+    if not tuned and kind == "sgd":
+        usual /= temperature
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else task.ema

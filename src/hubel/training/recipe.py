@@ -297,9 +297,9 @@ class OptimizationSettings(_Settings):
             two up to 128 (64 to generate, 32 in fine-tuning, 8 for boxes and masks) that leaves at least 16 steps.
         optimizer: sgd (with Nesterov momentum), heavy_ball (sgd with Polyak's), adamw, adam, adadelta or lamb.
             Default: sgd from scratch, adamw in fine-tuning, to reconstruct, and for boxes and masks; adam to generate.
-        lr: the highest learning rate. Default: 0.1 for sgd (0.01 for deep networks without batch norm), 0.002 for
-            adam, adamw and lamb (0.02 to reconstruct, 0.001 for boxes and masks), 1 for adadelta; in fine-tuning 0.002,
-            0.0005 and 0.1.
+        lr: the highest learning rate. Default: 0.1 for sgd (0.01 for deep networks without batch norm; with a teacher
+            divided by the temperature), 0.002 for adam, adamw and lamb (0.02 to reconstruct, 0.001 for boxes and
+            masks), 1 for adadelta; in fine-tuning 0.002, 0.0005 and 0.1.
         momentum: of sgd and heavy_ball.
         weight_decay: of weights. Default: 0.0005; none to generate.
         decayed: what decays: weights; or all, with the biases and the factors of norms.

@@ -256,7 +256,13 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
     if by_ranks and transfer is not None:
         transfer = replace(transfer, engine=engine_of_ranks(precision))
     optimizer = choose_optimizer(
-        recipe, task, network, tuned=tuned, backbone=backbone is not None, batch_size=loop.batch_size
+        recipe,
+        task,
+        network,
+        tuned=tuned,
+        backbone=backbone is not None,
+        batch_size=loop.batch_size,
+        temperature=distillation.temperature if distillation else 1.0,
     )
     busy = [] if recipe.machine.threads or sharding is not None else _busy_cores(threads)
     return Plan(

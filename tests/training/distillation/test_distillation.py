@@ -365,3 +365,11 @@ def test_a_student_stays_free() -> None:
 def test_mean_answers_are_logarithms_of_mean_probabilities() -> None:
     p = softmax(np.random.default_rng(1).normal(size=(2, 4, 3)))
     np.testing.assert_allclose(np.exp(mean_answers(list(np.log(p).astype(np.float32)))), p.mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("settings", "divisor"), [({}, 4), ({"temperature": 2}, 2), ({"distill_loss": "mse"}, 1)])
+def test_the_rate_falls_with_the_temperature(settings: dict[str, Any], divisor: int, photos: Path) -> None:
+    recipe = STUDENT.with_settings(lr=None, teacher=str(teacher_file(photos.parent / "t.safetensors")), **settings)
+    plan = plan_training(str(photos), recipe)
+    alone = plan_training(str(photos), STUDENT.with_settings(lr=None, teacher_views=None))
+    assert plan.optimizer.lr == pytest.approx(alone.optimizer.lr / divisor)
