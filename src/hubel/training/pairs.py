@@ -42,6 +42,7 @@ from hubel.metrics.retrieval import Retrieval, measure_retrieval
 from hubel.nn.contrastive import LearntScale, info_nce
 from hubel.retrieval.minilm import DIGEST, load_minilm
 from hubel.retrieval.paired import mapped, paired_network
+from hubel.training.eager import eager
 from hubel.training.recipe import Recipe
 from hubel.weights.card import ModelCard
 from hubel.weights.create import load_pretrained, means_a_file
@@ -257,7 +258,7 @@ def fit_maps(
         {"params": [side.linear.weight for side in sides], "weight_decay": settings.weight_decay},
         {"params": [scale.log], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, settings.lr)
+    optimizer = eager(torch.optim.AdamW)(groups, settings.lr)
     same_image, same_caption = _numbers([pair.path for pair in pairs]), _numbers([pair.caption for pair in pairs])
     size = min(settings.batch_size, len(pairs))
     per_epoch = len(pairs) // size

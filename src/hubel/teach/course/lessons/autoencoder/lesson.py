@@ -116,6 +116,7 @@ def train_autoencoder(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     import torch
     from torch.nn import functional as F
 
+    from hubel.training.eager import eager
     from hubel.weights.create import create_model
 
     images = torch.from_numpy(_enlarged(_digits()[0])).float()[:, None]
@@ -123,7 +124,7 @@ def train_autoencoder(asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = create_model(DECODERS[decoder])
-    optimizer = torch.optim.Adam(network.parameters(), _RATE)
+    optimizer = eager(torch.optim.Adam)(network.parameters(), _RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(training) // _BATCH))
 
     def event(epoch: int, loss: float | None) -> dict[str, Any]:

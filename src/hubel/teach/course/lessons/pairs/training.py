@@ -15,6 +15,7 @@ from hubel.core.random import permutation, scalar, uniform
 from hubel.nn.contrastive import info_nce
 from hubel.teach.course.lessons.pairs.scenes import SPOKEN, caption, draw_scenes
 from hubel.teach.course.lessons.pairs.towers import TwoTowers, Vocabulary
+from hubel.training.eager import eager
 
 __all__ = ["Pairs", "TrainedStep", "embed_pairs", "make_pairs", "train_towers", "vocabulary"]
 
@@ -81,7 +82,7 @@ def train_towers(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(scalar(seed))
         towers = TwoTowers(len(vocabulary(language)))
-    optimizer = torch.optim.Adam(towers.parameters(), _RATE)
+    optimizer = eager(torch.optim.Adam)(towers.parameters(), _RATE)
     per_epoch = max(1, len(kinds) // batch)
     drawn: dict[int, Pairs] = {}
     yield TrainedStep(step=0, loss=None, towers=towers)

@@ -130,6 +130,7 @@ def _train(name: str, photos: FewPhotos, preprocess: Preprocess, epochs: int) ->
 
     from hubel.nn.freezing import NONE, Tuned, frozen_part, last_stages
     from hubel.nn.network import Network
+    from hubel.training.eager import eager
     from hubel.weights.create import create_model
 
     pretrained, boundary = REGIMES[name]
@@ -153,7 +154,7 @@ def _train(name: str, photos: FewPhotos, preprocess: Preprocess, epochs: int) ->
             x, test = part(x), part(test)
         yield {"kind": "stored", "regime": name, "seconds": time.perf_counter() - began, "values": x[0].numel()}
     targets, test_targets = torch.from_numpy(photos.targets), torch.from_numpy(photos.test_targets)
-    optimizer = torch.optim.AdamW(trainable, _RATES[name])
+    optimizer = eager(torch.optim.AdamW)(trainable, _RATES[name])
     for epoch in range(epochs):
         tuned.train()
         order = torch.from_numpy(permutation(len(x), 0, epoch))
