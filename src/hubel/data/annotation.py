@@ -16,7 +16,7 @@ __all__ = ["BOXES", "IGNORED", "MASKS", "POINTS", "AnnotatedSource", "Annotation
 
 #: The kinds of annotations.
 BOXES, MASKS, POINTS = "boxes", "masks", "points"
-#: The value of a mask's pixels that belong to no class, and that neither teach nor count.
+#: The value of a mask's pixels that belong to no class: the loss and the metrics leave them out.
 IGNORED = 255
 
 

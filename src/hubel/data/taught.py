@@ -14,8 +14,8 @@ from hubel.core.errors import ModelFileError
 
 __all__ = ["Taught"]
 
-# 8 bytes an image are 1 MiB for this many; an image that did not teach is taken for one that did with a probability of
-# at most this number / 2^64.
+# 8 bytes an image are 1 MiB for this many; an image that was not trained on is taken for one that was with a
+# probability of at most this number / 2^64.
 _MOST_KEYS = 2**17
 
 

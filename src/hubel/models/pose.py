@@ -3,8 +3,8 @@
 A backbone, three transposed convolutions, each followed by batch norm and ReLU, and a 1x1 convolution to one heat map
 for each point. `pose_resnet50` is the paper's; `pose` has fewer maps, on a backbone that is fast on processors.
 Deviation of `pose`: beside each enlarged map lies the backbone's own of that size, as in a U-Net (Ronneberger et al.
-2015, arXiv:1505.04597), and a 3x3 convolution joins them. Few images teach more so: of 240 photos of athletes,
-PCK@0.2 of the others after 20 epochs is 35.5 instead of 17.9 %.
+2015, arXiv:1505.04597), and a 3x3 convolution joins them. With few images this learns more: of 240 photos of
+athletes, PCK@0.2 of the others after 20 epochs is 35.5 instead of 17.9 %.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ DEFAULT_MODEL = "efficientnet_lite0"
 _STORE_VERSION = 1  # of the meaning of the stored features
 _HELD_OUT, _MOST_HELD_OUT = 0.1, 1000  # share of the images, and the most, that measure where no split is named
 _PART = 256  # images whose features are stored at once
-_LEAST = 20  # pairs; fewer teach nothing that a measurement could show
+_LEAST = 20  # pairs; what fewer improve is too little to measure
 _TRAIN = (0, 1)  # codes of splits
 
 

@@ -142,7 +142,7 @@ class DataSettings(_Settings):
             of settings that ends in .toml. Default: standard for photos, light for small colour images, shift for grey
             ones, scene for boxes and masks, pose for key points.
         val_share: share of the training images that selects the best epoch, when the data has no split for it; with 0
-            all of them teach, and the last epoch is kept.
+            all of them are trained on, and the last epoch is kept.
         images: train on so many of the training images, drawn by the seed and in the proportions of the classes.
             Default: all of them.
         test_share: share of all images that measures the result, when the data has no split at all.
@@ -151,7 +151,8 @@ class DataSettings(_Settings):
         cache: where decoded images wait for the next epoch: ram, disk or off. Default: where there is room.
         loading_threads: threads that decode; 0 decodes between the steps. Default: every core.
         root: folder that the relative paths of a table start at. Default: the table's own.
-        void: value of a mask's pixels that belong to no class, such as 11, beside 255; they neither teach nor count.
+        void: value of a mask's pixels that belong to no class, such as 11, besides 255; the loss and the metrics leave
+            them out.
         parents: groups of classes, and groups of these: folders, where class folders lie in the folders of their
             parents (animals/cats, animals/dogs); a CSV file with class,parent in each row; or none. Default: the
             column parent of a table, if it has one.

@@ -61,7 +61,7 @@ class Decider:
     Attributes:
         study: the trials.
         default: settings of the default recipe.
-        sample: number of images that teach in the trials.
+        sample: number of images that the trials train on.
         folds: of the images.
         forecast: how long trials take.
         clock: the time.
@@ -111,7 +111,7 @@ class Decider:
         return Decision(trial=0, reason=reason)
 
     def _confirmation(self, params: Mapping[str, Any]) -> tuple[int, int]:
-        """Return on how many folds there is time to confirm, and how many images teach there: the more the better."""
+        """Return on how many folds there is time to confirm, and how many images each trains on, as many as fit."""
         left = self.clock.left - max(self.forecast.final(params), self.forecast.final(self.default))
         for sample in self.folds.samples():
             pair = self.forecast.confirmation(params, sample) + self.forecast.confirmation(self.default, sample)

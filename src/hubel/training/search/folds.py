@@ -76,11 +76,11 @@ class Folds:
 
     @property
     def fit_images(self) -> int:
-        """The number of images that teach in the first fold, the validation images among them."""
+        """The number of images to train on in the first fold, the validation images included."""
         return len(self.rows) - len(self.held[0])
 
     def samples(self) -> Iterator[int]:
-        """Yield numbers of images that could teach in a fold: all, half of them, a quarter, ..."""
+        """Yield numbers of images to train on in a fold: all, half of them, a quarter, ..."""
         size = self.fit_images
         yield size
         while (size := size // 2) >= _LEAST_FIT:
@@ -96,7 +96,7 @@ class Folds:
 
         Args:
             number: of the fold.
-            fit: images that teach at most, drawn at random; all if None.
+            fit: the most images to train on, drawn at random; all if None.
         """
         index = self.dataset.index
         rows = np.setdiff1d(self.rows, self.held[number])

@@ -50,7 +50,7 @@ class Trials:
         clock: the time.
         metric: chooses between models.
         most: number of trials; as many as there is time for if None.
-        sample: number of images that teach in them; 0 as long as that is open.
+        sample: number of images that they train on; 0 as long as that is open.
         save: called now and then.
         made: called with each trial that was made.
         folds: of the images.
@@ -111,7 +111,7 @@ class Trials:
         return perfect or len(made) == self.most or not self._room(self.space.default.params())
 
     def _first_sample(self) -> int:
-        """Return how many images teach in the trials, so that there is time for several."""
+        """Return how many images the trials train on, so that there is time for several."""
         params = self.space.default.params()
         most = _DEFAULT_SHARE * self.clock.seconds
         for size in self.folds.samples():
