@@ -24,10 +24,12 @@ from hubel.core.errors import UnknownNameError
 from hubel.core.stopping import Stop
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.features.extractor import FeatureExtractor
+from hubel.metrics.calibration import fit_temperature
 from hubel.nn.freezing import last_linear
-from hubel.training import execute, transfer
+from hubel.training import cross_fit, execute, transfer
 from hubel.training import run_report as module
 from hubel.training.loop import EpochSelection, Loop
+from hubel.training.novelty import Unseen
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
@@ -315,7 +317,7 @@ def test_where_too_few_images_would_choose_the_last_epoch_is_kept(
 
     monkeypatch.setattr(Loop, "_finish_epoch", finished)
     done = hubel.train(data, replace(recipe, freeze="stage1", ema=0.0))
-    assert equal(state(done.model), kept[-1])
+    assert equal(state(done.model), kept[1])
     assert not equal(kept[0], kept[1])
     assert not equal(kept[1], first[0])
     log = (done.folder / "log.txt").read_text()
@@ -324,7 +326,54 @@ def test_where_too_few_images_would_choose_the_last_epoch_is_kept(
     assert "   validation loss" not in log, "nothing is measured on images that teach"
     assert "val_" not in (done.folder / "metrics.csv").read_text()
     assert "improved nothing" not in log
-    assert read_card(done.model).temperature == 1, "images that teach tell nothing of how sure a network may be"
+
+
+@pytest.mark.parametrize("freeze", ["stage1", "none"])
+def test_where_all_images_train_each_is_judged_by_a_network_that_has_not_seen_it(
+    freeze: str, recipe: Recipe, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hubel.training.resolve._ENOUGH_TO_SELECT", 100)
+    seen, judged, said = list[Any](), list[Any](), list[Unseen]()
+    tune, judge = cross_fit._tuned_on, cross_fit.unseen_by
+
+    def tuned_on(plan: Plan, transfer: Any, tuning: Any, positions: Any, stop: Stop) -> Any:
+        seen.append(plan.train.images.rows[positions])
+        return tune(plan, transfer, tuning, positions, stop)
+
+    def unseen_by(network: nn.Module, images: Any) -> Unseen:
+        judged.append(images.rows)
+        said.append(judge(network, images))
+        return said[-1]
+
+    monkeypatch.setattr(cross_fit, "_tuned_on", tuned_on)
+    monkeypatch.setattr(cross_fit, "unseen_by", unseen_by)
+    done = hubel.train(data, replace(recipe, freeze=freeze))
+    plan = plan_training(data, replace(recipe, freeze=freeze))
+    assert [len(rows) for rows in judged] == [17, 16]
+    for learned, unknown in zip(seen, judged, strict=True):
+        assert sorted([*learned, *unknown]) == sorted(plan.splits.train), "each half is judged by the other's network"
+    assert not set(judged[0]) & set(judged[1])
+    card, place = read_card(done.model), {row: position for position, row in enumerate(plan.splits.train)}
+    targets = plan.train.targets[[place[row] for row in np.concatenate(judged)]]
+    logits = np.concatenate([one.logits for one in said])
+    assert card.temperature == pytest.approx(fit_temperature(logits, targets), rel=1e-5)
+    assert card.coverage is not None
+    assert card.novelty is not None
+    assert card.novelty.images == 33
+    assert "cross-fitting" in done.seconds
+
+
+def test_a_run_that_is_stopped_while_halves_are_tuned_ends_as_if_never_stopped(
+    recipe: Recipe, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hubel.training.resolve._ENOUGH_TO_SELECT", 100)
+    whole = hubel.train(data, replace(recipe, freeze="stage1"), out="whole")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 12)  # two epochs of five steps are the whole's
+        stopped = hubel.train(data, replace(recipe, freeze="stage1"), out="stopped")
+    assert stopped.stopped_by == 15
+    assert stopped.evaluation is None
+    assert hubel.resume(stopped.folder).model.read_bytes() == whole.model.read_bytes()
 
 
 def test_the_score_of_the_head_is_what_validation_would_say(recipe: Recipe, data: str) -> None:

@@ -30,6 +30,7 @@ from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE
 from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
+from hubel.training.cross_fit import cross_fit
 from hubel.training.distillation.objective import TaughtObjective
 from hubel.training.distillation.teach import student_of, teach
 from hubel.training.first_layer import fit_first_layer
@@ -72,9 +73,10 @@ class TrainedModel:
         seconds: spent, by phase.
         tuning: what transfer learning decided; None from scratch.
         logits: of the model for the validation images, where they are known: where only the head was trained.
-        left_out: of training images, each by a head that has not seen it, where only the head was trained.
+        left_out: of training images, each by a head that has not seen it, where only the head was trained; by networks
+            that have not, where few images all train.
         strength: of the penalty of the linear head that was fitted to the frozen features, if one was.
-        unseen: features and logits of images that it has not learned from, where only the head was trained.
+        unseen: features and logits of images that it, or the network that stands in for it, has not learned from.
     """
 
     path: Path
@@ -292,7 +294,7 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
     if head_kept := finished and loop.progress.best_epoch == 0:
         tuning.notes.append(sentence("note.head_alone"))
         folder.tell(tuning.notes[-1])
-    return dataclasses.replace(
+    trained = dataclasses.replace(
         trained,
         history=loop.progress.history,
         minutes=minutes + loop.progress.minutes,
@@ -300,6 +302,32 @@ def _fine_tune(plan: Plan, transfer: TransferPlan, folder: RunFolder, on_epoch: 
         seconds={**tuning.seconds, **spent, "fine-tuning": loop.progress.minutes * 60},
         left_out=tuning.left_out if head_kept else None,
     )
+    if finished and not head_kept and _none_is_held_out(plan) and current_group().first:
+        with alone():
+            trained = _cross_fitted(trained, plan, transfer, tuning.plan, folder)
+    return trained
+
+
+def _none_is_held_out(plan: Plan) -> bool:
+    """Return whether few images all train, those that were to validate included, and there is time to cross-fit."""
+    few = bool(plan.card.provenance["val_taught"]) and plan.task.calibrates(plan.card)
+    return few and plan.distillation is None and math.isinf(plan.loop.max_minutes)
+
+
+def _cross_fitted(
+    trained: TrainedModel, plan: Plan, transfer: TransferPlan, tuning: TuningPlan, folder: RunFolder
+) -> TrainedModel:
+    """Return the model with what networks that were tuned on half of the images say of the other half."""
+    folder.tell(sentence("note.cross_fit"))
+    started = time.monotonic()
+    with listening() as stop:
+        found = cross_fit(plan, transfer, tuning, stop)
+    if found is None:
+        return dataclasses.replace(trained, stopped_by=stop.asked)
+    unseen, left_out = found
+    seconds = {**trained.seconds, "cross-fitting": time.monotonic() - started}
+    minutes = trained.minutes + seconds["cross-fitting"] / 60
+    return dataclasses.replace(trained, unseen=unseen, left_out=left_out, seconds=seconds, minutes=minutes)
 
 
 def _save(folder: RunFolder, weights: Mapping[str, Tensor], card: ModelCard) -> None:
@@ -357,7 +385,7 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
 
     Images that have trained the network tell nothing of how confident it may be, nor of how new other images are. So
     the scores are calibrated on the validation images; sets and rule on these, and on training images in
-    cross-validation where only a head was trained.
+    cross-validation where only a head was trained. Where few images all train, those of cross-validation serve alone.
     """
     started, task = time.monotonic(), plan.task
     network, card = load_model(trained.path, model=plan.module)
@@ -387,7 +415,9 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
 def _calibrated(card: ModelCard, plan: Plan, trained: TrainedModel, logits: NDArray[np.float32] | None) -> ModelCard:
     """Return the card with scores and prediction sets calibrated, given the logits of the validation images."""
     held_out = [] if trained.left_out is None else [trained.left_out]
-    if plan.val is not None and logits is not None:
+    if plan.val is None and trained.left_out is not None:
+        card = plan.task.calibrate(trained.left_out.outputs, trained.left_out.targets, card)
+    elif plan.val is not None and logits is not None:
         card = plan.task.calibrate(logits, plan.val.targets, card)
         held_out.append(LabelledOutputs(outputs=logits, targets=plan.val.targets))
     if not held_out:

@@ -41,7 +41,17 @@ from hubel.training.progress import NO_SCORE
 from hubel.weights.create import create_model, load_pretrained
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
-__all__ = ["Tuning", "TuningPlan", "check_weights", "prepare_tuning", "pretrained_network", "stored_maps"]
+__all__ = [
+    "Tuning",
+    "TuningPlan",
+    "check_weights",
+    "feature_extractor",
+    "prepare_tuning",
+    "pretrained_network",
+    "set_head",
+    "stored_maps",
+    "tuned_part",
+]
 
 _BATCH = 256  # maps that are averaged at once
 _WARM_UP, _TIMED = 32, 160  # images: the engine is chosen with the first ones, and timed on those up to the second
@@ -165,28 +175,13 @@ def prepare_tuning(
         notes.append(text)
         tell(marked(text) if isinstance(text, Caution) else text)
 
-    def extractor(boundary: str) -> FeatureExtractor:
-        only_head = boundary == ALL or transfer.boundaries == (ALL,)
-        return FeatureExtractor(
-            network,
-            plan.card,
-            boundary,
-            settings=ExtractorSettings(
-                engine=EngineChoice.parse(transfer.engine),
-                threads=plan.threads,
-                expected_images=len(plan.train.images) * (1 if only_head else transfer.views),
-                views=transfer.view_policy,
-            ),
-            tell=tell,
-        )
-
     with _clock(seconds, "loading weights"):
         network = pretrained_network(plan, transfer).to(plan.device)
-        lower = extractor(transfer.lower)
+        lower = feature_extractor(network, plan, transfer, transfer.lower, tell)
     score, head, below, logits, unseen = NO_SCORE, None, None, None, None
     if ALL in boundaries(network):
         with _clock(seconds, "frozen part"):
-            whole = extractor(ALL)
+            whole = feature_extractor(network, plan, transfer, ALL, tell)
             images = _learning_images(plan)
             direct = transfer.boundaries in ((ALL,), (NONE,)) or not group.agree(lambda: lower.room_for(images, 1))
             if math.isfinite(budget.left):
@@ -244,7 +239,7 @@ def prepare_tuning(
     return Tuning(
         plan=made,
         network=network,
-        tuned=_tuned(network, made) if made.tunes else None,
+        tuned=tuned_part(network, made) if made.tunes else None,
         train=train,
         val=val,
         score=score,
@@ -255,6 +250,33 @@ def prepare_tuning(
         strength=None if head is None else head.strength,
         unseen=unseen,
         minutes_left=budget.left / 60,
+    )
+
+
+def feature_extractor(
+    network: Network, plan: Plan, transfer: TransferPlan, boundary: str, tell: Callable[[str], None]
+) -> FeatureExtractor:
+    """Return what computes the maps of the frozen part of a network at a boundary, and stores them.
+
+    Args:
+        network: with its initial weights.
+        plan: of the run.
+        transfer: its part on transfer learning.
+        boundary: one of the network's.
+        tell: takes what a person should know.
+    """
+    only_head = boundary == ALL or transfer.boundaries == (ALL,)
+    return FeatureExtractor(
+        network,
+        plan.card,
+        boundary,
+        settings=ExtractorSettings(
+            engine=EngineChoice.parse(transfer.engine),
+            threads=plan.threads,
+            expected_images=len(plan.train.images) * (1 if only_head else transfer.views),
+            views=transfer.view_policy,
+        ),
+        tell=tell,
     )
 
 
@@ -301,7 +323,8 @@ def _affordable_views(plan: Plan, transfer: TransferPlan, budget: _Budget) -> in
     return min(transfer.views, 1 + max(0, int(budget.left / 2 / seconds_per_view)))
 
 
-def _tuned(network: Network, plan: TuningPlan) -> Tuned:
+def tuned_part(network: Network, plan: TuningPlan) -> Tuned:
+    """Return the part of a network that trains; the rest is frozen in place."""
     return Tuned(
         network,
         plan.boundary,
@@ -385,12 +408,17 @@ def _fit_head(
         if head.score is None or accuracy >= head.score:
             unseen = LeftOut(np.arange(len(targets)), features.train @ weight.T + bias)  # by a head of other images
             head = replace(head, weight=weight, bias=bias, score=accuracy, left_out=unseen)
+    set_head(network, head)
+    return head
+
+
+def set_head(network: Network, head: FittedHead) -> None:
+    """Give the last layer of a network the weights of a fitted head."""
     layer = last_linear(network)
     assert layer is not None, "boundaries() has found one"
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(head.weight))
         layer.bias.copy_(torch.from_numpy(head.bias))
-    return head
 
 
 def _unseen(head: FittedHead, features: _TrainingFeatures, logits: NDArray[np.float32] | None) -> Unseen | None:
