@@ -31,7 +31,8 @@ def command(out: Path, processes: int, asked: argparse.Namespace) -> list[str]:
     if (out / "config.json").exists():
         return [*hubel, "--resume", "--out", str(out)]
     return [
-        *(*hubel, "xo", "--xo.size", "12", "--xo.count", "1003", "--model", "convnet"),
+        *(*hubel, "xo", "--xo.size", "9", "--xo.count", "403", "--model", "convnet"),
+        *("--options.filters", "4", "--options.dense", "8", "--val-share", "0.15", "--reject", "0"),
         *("--epochs", str(asked.epochs), "--batch-size", "29", "--threads", "1", "--loading-threads", "0"),
         *("--checkpoint-minutes", "0", "--timeout", str(asked.timeout), "--processes", str(processes)),
         *("--out", str(out)),
@@ -96,9 +97,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--stops", type=int, default=10)
     parser.add_argument("--ranks", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=150)
     parser.add_argument("--timeout", type=float, default=10)
-    parser.add_argument("--pause", type=float, default=3, help="most seconds from a new checkpoint to a disturbance")
+    parser.add_argument("--pause", type=float, default=2, help="most seconds from a new checkpoint to a disturbance")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="of disturbances in this call")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
