@@ -108,7 +108,7 @@ def images_per_second(plan: Plan, way: str) -> float:
     return STEPS * n / (time.perf_counter() - started)
 
 
-def rank(data: Path, model: str, way: str, threads: int) -> None:
+def rank(data: Path, model: str, way: str, threads: int, shards: int | None) -> None:
     """Measure one way, as one rank of the group, and print the speed."""
     recipe = Recipe(
         model=model,
@@ -120,6 +120,7 @@ def rank(data: Path, model: str, way: str, threads: int) -> None:
         cache="off",
         processes=1,
         fast_reduce=way == "fast",
+        shards=shards,
     )
     with joining_ranks(recipe.machine) as group:
         plan = plan_training(str(data / "cifar10"), recipe)
@@ -129,7 +130,7 @@ def rank(data: Path, model: str, way: str, threads: int) -> None:
             print(json.dumps({"speed": speed}), flush=True)
 
 
-def speed(data: Path, models: list[str]) -> None:
+def speed(data: Path, models: list[str], shards: int | None) -> None:
     ways = {
         "exact 2x1": ("exact", 2, 1),
         "exact 1x2": ("exact", 1, 2),
@@ -142,6 +143,7 @@ def speed(data: Path, models: list[str]) -> None:
             for name, (way, world, threads) in ways.items():
                 launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={world}"]
                 own = [__file__, "rank", "--data", str(data), "--models", model, "--way", way, f"--threads={threads}"]
+                own += [] if shards is None else [f"--shards={shards}"]
                 environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
                 out = subprocess.run([*launcher, *own], check=True, capture_output=True, text=True, env=environment)
                 found[name].append(json.loads(out.stdout.splitlines()[-1])["speed"])
@@ -160,13 +162,14 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["resnet20", "resnet18"])
     parser.add_argument("--way", default="exact")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--shards", type=int, help="of a batch; as hubel decides if not given")
     asked = parser.parse_args()
     if asked.what == "bits":
         bits(asked.data, asked.images, asked.worlds)
     elif asked.what == "speed":
-        speed(asked.data, asked.models)
+        speed(asked.data, asked.models, asked.shards)
     else:
-        rank(asked.data, asked.models[0], asked.way, asked.threads)
+        rank(asked.data, asked.models[0], asked.way, asked.threads, asked.shards)
 
 
 if __name__ == "__main__":

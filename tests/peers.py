@@ -16,6 +16,7 @@ import pytest
 __all__ = [
     "efficientnet_lite_pytorch",
     "efficientnet_pytorch",
+    "kubernetes_validate",
     "mapie_classification",
     "open_clip",
     "pycocotools",
@@ -50,6 +51,11 @@ def efficientnet_lite_pytorch() -> Any:
 def efficientnet_pytorch() -> Any:
     """The EfficientNet of lukemelas."""
     return _peer("efficientnet_pytorch")
+
+
+def kubernetes_validate() -> Any:
+    """The schemas of Kubernetes, by version."""
+    return _peer("kubernetes_validate")
 
 
 def open_clip() -> Any:

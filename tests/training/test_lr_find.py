@@ -121,8 +121,10 @@ def test_from_data_to_a_picture(tmp_path: Path, tiny: Recipe, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(11)
     state = torch.get_rng_state()
-    recipe = replace(tiny, model="mlp", options={})
+    recipe = replace(tiny, model="mlp", options={}).with_settings(processes=2)
     found = find_lr("digits", recipe, steps=60)
+    assert "--processes is for the training alone" in found.notes[-1]
+    assert "--processes 2" in found.command
     assert torch.equal(torch.get_rng_state(), state)
     assert found.folder == Path("runs/lr-find-digits-1")
     assert {path.name for path in found.folder.glob("[!.]*")} == {"lr_find.csv", "lr_find.png"}

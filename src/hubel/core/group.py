@@ -7,12 +7,16 @@ the clock or on what one rank has found is decided by rank 0. Whoever calls a me
 
 from __future__ import annotations
 
+import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["Group", "alone", "current_group", "working_as"]
 
@@ -39,6 +43,19 @@ class Group:
     def gather(self, content: bytes) -> list[bytes]:
         """Return what each rank brings, in the order of the ranks."""
         return [content]
+
+    def share_arrays(self, arrays: Mapping[str, NDArray[Any]], facts: Any) -> list[tuple[dict[str, NDArray[Any]], Any]]:
+        """Return the arrays that each rank brings, by name, and a JSON value beside them, in the order of the ranks."""
+        if self.world == 1:
+            return [(dict(arrays), facts)]
+        content, told = io.BytesIO(), json.dumps(facts).encode()
+        np.savez(content, allow_pickle=False, **arrays)
+        found = []
+        for part in self.gather(len(told).to_bytes(8, "little") + told + content.getvalue()):
+            size = 8 + int.from_bytes(part[:8], "little")
+            with np.load(io.BytesIO(part[size:]), allow_pickle=False) as theirs:
+                found.append((dict(theirs), json.loads(part[8:size])))
+        return found
 
     def agree(self, find: Callable[[], Any]) -> Any:
         """Return the JSON value that rank 0 finds; the others do not look for it."""

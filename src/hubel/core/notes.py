@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from typing import Any, Self
 
 from hubel.core.language import Sentence
 
-__all__ = ["Caution", "cautions", "marked", "warnings_last"]
+__all__ = ["Caution", "cautions", "marked", "note_from_json", "note_to_json", "warnings_last"]
 
 
 class Caution(Sentence):
@@ -23,6 +24,23 @@ class Caution(Sentence):
         """Return the note as a warning."""
         key, values = (text.key, text.values) if isinstance(text, Sentence) else ("", {"text": text})
         return super().__new__(cls, text, key, values)
+
+
+def note_to_json(note: Any) -> Any:
+    """Return a note, or a value of one, as a plain JSON value that keeps its kind and its languages."""
+    if isinstance(note, Sentence):
+        values = {name: note_to_json(value) for name, value in note.values.items()}
+        return {"text": str.__str__(note), "key": note.key, "values": values, "caution": isinstance(note, Caution)}
+    return note if isinstance(note, str) else int(note) if isinstance(note, Integral) else float(note)
+
+
+def note_from_json(found: Any) -> Any:
+    """Return the note, or the value, that `note_to_json` has written."""
+    if not isinstance(found, Mapping):
+        return found
+    values = {name: note_from_json(value) for name, value in found["values"].items()}
+    note = Sentence(found["text"], found["key"], values)
+    return Caution(note) if found["caution"] else note
 
 
 def marked(note: str, between: str = ": ") -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -33,6 +32,7 @@ from hubel.core.resources import usable_cores
 from hubel.core.window import in_order
 from hubel.data.annotation import AnnotatedSource, ImageFacts
 from hubel.data.decode import Decoded, decode, of_pixels
+from hubel.data.shares import share_of
 from hubel.data.sources.listing import Listing, Source, TextColumn, class_names, label_parts, passed_over
 
 __all__ = ["OK", "UNREADABLE", "Index", "decode_indexed", "decode_row", "scan"]
@@ -40,7 +40,6 @@ __all__ = ["OK", "UNREADABLE", "Index", "decode_indexed", "decode_row", "scan"]
 OK, UNREADABLE = 0, 1
 _VERSION = 3
 _MANIFEST = "manifest.json"
-_PATHS_AT_ONCE = 10_000
 _CHUNK = 256  # rows that one task decodes
 _THUMBNAIL = (64, 64)  # a JPEG's whole data stream is read at any scale; a small one costs the least arithmetic
 
@@ -81,6 +80,7 @@ class Index:
         passed: path and reason of each file that was passed over, of the first 100,000.
         annotations: a digest of all that is marked on the images; empty where labels say all.
         parents: the parent of a class, or of another parent, where the source has a hierarchy.
+        parts: the ends of files, or parts of files, that are best read one after the other; see `Listing`.
     """
 
     name: str
@@ -103,6 +103,7 @@ class Index:
     passed: tuple[tuple[str, str], ...] = ()
     annotations: bytes = b""
     parents: Mapping[str, str] = field(default_factory=dict)
+    parts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -231,12 +232,10 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         todo = _reuse(listing, known, columns)
     group = current_group()
     shared = _check_same_files(source.name, listing, todo, group)
-    own = np.concatenate(
-        [todo[i : i + _CHUNK] for i in range(0, len(todo), _CHUNK)][group.rank :: group.world] or [todo[:0]]
-    )
-    mine = own if shared else todo
+    own = share_of(group.rank, group.world, len(todo))  # rows that follow each other lie in few files
+    mine = todo[own.first : own.stop] if shared else todo
     chunks = [mine[i : i + _CHUNK] for i in range(0, len(mine), _CHUNK)]
-    workers = threads if threads is not None else usable_cores()
+    workers = threads if threads is not None else usable_cores() // group.local_world
     with ThreadPoolExecutor(max(1, workers)) as pool, bar("scanning images", len(mine)) as progress:
         for rows, found, problems in in_order(
             pool, lambda rows: _decode_rows(source, listing, rows), chunks, ahead=2 * workers
@@ -264,6 +263,7 @@ def scan(source: Source, *, threads: int | None = None) -> Index:
         passed=listing.passed,
         annotations=listing.annotations,
         parents=listing.parents,
+        parts=listing.parts,
         **columns,
     )
     if (columns["status"] != OK).all():
@@ -283,13 +283,8 @@ def _check_same_files(name: str, listing: Listing, todo: NDArray[np.int64], grou
     """
     if group.world == 1:
         return False
-    paths = hashlib.blake2b(digest_size=16)
-    for start in range(0, len(listing), _PATHS_AT_ONCE):
-        paths.update(
-            "\0".join(listing.paths[row] for row in range(start, min(start + _PATHS_AT_ONCE, len(listing)))).encode(
-                "utf-8", "surrogateescape"
-            )
-        )
+    paths = hashlib.blake2b(listing.paths.ends.tobytes(), digest_size=16)
+    paths.update(listing.paths.block.tobytes())
     left = hashlib.blake2b(np.ascontiguousarray(todo).tobytes(), digest_size=16).hexdigest()
     seen = [json.loads(one) for one in group.gather(json.dumps([paths.hexdigest(), len(listing), left]).encode())]
     for rank, (digest, number, _) in enumerate(seen):
@@ -303,17 +298,12 @@ def _share_rows(
     own: NDArray[np.int64], columns: dict[str, NDArray[Any]], reasons: dict[int, str], group: Group
 ) -> dict[int, str]:
     """Fill in the rows that the other ranks have decoded; return the reasons of all."""
-    content = io.BytesIO()
-    arrays: dict[str, Any] = {"rows": own, **{name: values[own] for name, values in columns.items()}}
-    np.savez(content, **arrays)
-    told = json.dumps(sorted(reasons.items())).encode()
+    arrays = {"rows": own, **{name: values[own] for name, values in columns.items()}}
     merged: dict[int, str] = {}
-    for part in group.gather(len(told).to_bytes(8, "little") + told + content.getvalue()):
-        size = 8 + int.from_bytes(part[:8], "little")
-        merged |= dict(json.loads(part[8:size]))
-        with np.load(io.BytesIO(part[size:]), allow_pickle=False) as found:
-            for name, values in columns.items():
-                values[found["rows"]] = found[name]
+    for found, told in group.share_arrays(arrays, sorted(reasons.items())):
+        merged |= dict(told)
+        for name, values in columns.items():
+            values[found["rows"]] = found[name]
     return dict(sorted(merged.items()))
 
 

@@ -55,6 +55,7 @@ def join_unlabelled(dataset: Dataset, more: Dataset) -> Dataset:
         label=np.concatenate([first.label, np.full(len(second), -1, first.label.dtype)]),
         split=np.concatenate([first.split, np.zeros(len(second), first.split.dtype)]),
         reasons={**first.reasons, **{len(first) + row: reason for row, reason in second.reasons.items()}},
+        parts=first.parts[:0],
         **columns,
     )
     return replace(dataset, source=_JoinedSource(dataset.source, more.source, len(first)), index=index)

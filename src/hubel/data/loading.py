@@ -37,8 +37,10 @@ from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import DecodedImages, covering_size
 from hubel.data.index import Index
 from hubel.data.object_parts import Part, around_object, cut_out, size_of_whole
+from hubel.data.part_order import WINDOW_BYTES, order_by_parts
 from hubel.data.preprocess import Preprocess
 from hubel.data.shares import Share, numbered_slots
+from hubel.data.sources.columns import ColumnSource
 from hubel.data.sources.listing import Source
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ _AHEAD = 3  # batches that are being decoded while one is used
 _COLOUR_SAMPLE = 4096
 _AXES_SAMPLE = 256  # images, whose every pixel counts
 _CHUNK = 64  # images that one task decodes for the memory, or for the colours
+_LARGE = 4 * WINDOW_BYTES  # encoded images of a process's data that are read in the order of their archives
 _PLAIN = Policy()
 
 Step = TypeVar("Step")
@@ -344,7 +347,7 @@ class Images:
     ) -> Iterator[Batch]:
         """Yield the batches of a training epoch from step `start` on; see `Samples.epoch`."""
         n = len(self)
-        chosen = permutation(n, seed, epoch) if order is None else order
+        chosen = self._order(seed, epoch, batch_size, policy, share) if order is None else order
         order = np.repeat(chosen[: -(-n // policy.repeats)], policy.repeats)[:n]
         epochs = draw_epochs(order, epoch)
         steps = numbered_slots(n, steps_per_epoch(n, batch_size), start=start, share=share)
@@ -363,6 +366,17 @@ class Images:
             self.decoded_images.covering(covering_size(self.preprocess, policy))  # here, not in several threads at once
         yield from self._batches(load, steps, at_once=policy.keeps_pixels and policy.keeps_colours)
         self.decoded_images.publish()
+
+    def _order(self, seed: int, epoch: int, batch_size: int, policy: Policy, share: Share | None) -> NDArray[np.int64]:
+        """Return a random order: of several processes, each reads its own parts of what is large and lies in parts."""
+        n, index = len(self), self.index
+        sizes = index.size[self.rows]
+        if share is None or not len(index.parts) or policy.repeats > 1 or int(sizes.sum()) < _LARGE:
+            return permutation(n, seed, epoch)
+        if isinstance(self.source, ColumnSource):
+            self.source.hold_windows(share.stop - share.first)
+        steps = steps_per_epoch(n, batch_size)
+        return order_by_parts(self.rows, index.parts, sizes, steps=steps, shards=share.shards, keys=(seed, epoch))
 
     def augmented(
         self, positions: NDArray[np.int64], policy: Policy, seed: int, epochs: NDArray[np.int64]

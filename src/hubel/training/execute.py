@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from hubel.audit.drifting.observe import Answers, observe_reference
 from hubel.core.group import alone, current_group
 from hubel.core.language import sentence
+from hubel.core.notes import note_from_json, note_to_json
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
 from hubel.data.loading import Images, Labelled, Samples, network_input
@@ -95,6 +96,31 @@ class TrainedModel:
     def frozen(self) -> str:
         """The boundary up to which the network is as it was before; "none" where all of it was trained."""
         return NONE if self.tuning is None else self.tuning.boundary
+
+    def to_json(self) -> dict[str, Any]:
+        """Return as plain JSON values what a measurement needs that the files of the run do not say."""
+        return {
+            "history": self.history,
+            "minutes": self.minutes,
+            "notes": [note_to_json(note) for note in self.notes],
+            "seconds": self.seconds,
+            "tuning": None if self.tuning is None else self.tuning.to_json(),
+            "strength": self.strength,
+        }
+
+    @classmethod
+    def from_json(cls, path: Path, values: Mapping[str, Any]) -> TrainedModel:
+        """Return the trained model of a file, given what `to_json` has written."""
+        tuning = values["tuning"]
+        return cls(
+            path=path,
+            history=values["history"],
+            minutes=values["minutes"],
+            notes=[note_from_json(note) for note in values["notes"]],
+            seconds=values["seconds"],
+            tuning=None if tuning is None else TuningPlan.from_json(tuning),
+            strength=values["strength"],
+        )
 
 
 def execute(

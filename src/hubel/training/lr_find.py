@@ -49,6 +49,7 @@ LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100
 _LEAST_STEPS, _MOST_STEPS = 20, 100_000
 _EXPLODED = 4.0  # times the lowest smoothed loss so far
 _NOISE = 1.5  # standard deviations of single steps; 100 steps that learn nothing stay within 1.2
+_ALONE = "learning rates are tested in one process, on whole batches; --processes is for the training alone"
 _MEMORY = 0.8  # of the moving average, in decades: 10 of the usual 100 steps
 
 Values = NDArray[np.float64]
@@ -193,7 +194,8 @@ def find_lr(
     write_atomic(folder / "lr_find.csv", test.to_csv())
     save_figure(draw_range_test(test, f"{plan.card.model} on {name}"), folder / "lr_find.png")
     command = train_command(data, recipe, test.suggestion, xo=xo)
-    return RangeTestResult(test=test, folder=folder, command=command, notes=plan.notes)
+    alone = [] if recipe.machine.processes == "none" else [_ALONE]
+    return RangeTestResult(test=test, folder=folder, command=command, notes=(*plan.notes, *alone))
 
 
 def _start(plan: Plan) -> tuple[nn.Module, Labelled[Samples]]:

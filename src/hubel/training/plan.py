@@ -178,6 +178,7 @@ class DistillationPlan:
         images: the training images, and after them those without labels.
         unlabelled: number of the latter.
         engine: that runs the teacher; "auto" for the fastest.
+        shards: of each batch, which several processes share; None for whole batches.
     """
 
     teachers: tuple[Teacher, ...]
@@ -189,6 +190,7 @@ class DistillationPlan:
     images: Images
     unlabelled: int
     engine: str
+    shards: int | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return the decisions as settings of a recipe."""

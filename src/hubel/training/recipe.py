@@ -376,8 +376,8 @@ class MachineSettings(_Settings):
         lang: language of the report: en or ko.
         processes: train on so many processes of this machine; auto for one on each GPU. The weights have the same bits
             on any number of them, and under torchrun. Default: none, the one that runs.
-        shards: into which a batch is divided for processes; each takes whole ones. Default: 8, fewer of a batch below
-            32.
+        shards: into which a batch is divided for processes; each takes whole ones. Default: 8 of a batch of
+            256 and more, 4 of 16 and more, then fewer.
         fast_reduce: average gradients as other programs do, rather than in an order that gives the same bits on any
             number of processes.
         timeout: seconds after which a process that does not move is ended, and training starts again from the last

@@ -246,15 +246,17 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
     measured = labelled(splits.test, "off") if val is None or len(splits.test) else val  # those of test are read once
 
     distillation = choose_distillation(recipe, teachers, shown, train.images, loop, network, tuned=tuned)
-    if distillation is not None and sharding is not None:
-        raise OptionError("a student learns from its teacher in one process so far: leave out --processes or --teacher")
 
     device = device_of_rank(pick_device(recipe.machine.device or "auto"))
     precision = pick_precision(recipe.machine.precision or "auto", device)
     threads = recipe.machine.threads or (probe_threads() if sharding is None else threads_of_rank())
-    by_ranks = sharding is not None and (transfer or backbone) is not None and recipe.transfer.engine is None
+    computed = transfer or backbone or distillation  # by an engine, beside the steps
+    by_ranks = sharding is not None and computed is not None and recipe.transfer.engine is None
     if by_ranks and transfer is not None:
         transfer = replace(transfer, engine=engine_of_ranks(precision))
+    if distillation is not None and sharding is not None:
+        engine = engine_of_ranks(precision) if by_ranks else distillation.engine
+        distillation = replace(distillation, shards=sharding.shards, engine=engine)
     optimizer = choose_optimizer(
         recipe,
         task,

@@ -26,7 +26,6 @@ from hubel.core.version import __version__
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.folds import FoldsResult
 from hubel.evaluation.notebook import evaluation_html
-from hubel.nn.freezing import NONE
 from hubel.plots.notebook import list_html
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
@@ -34,16 +33,15 @@ from hubel.training.folds import measure_run_in_folds
 from hubel.training.named_recipes import claim_record
 from hubel.training.own_network import with_network
 from hubel.training.plan import Plan
-from hubel.training.processes.join import begun_run, check_same_data, joining_ranks, note_run
+from hubel.training.processes.join import begun_run, check_same_data, joining_ranks, note_run, note_trained
 from hubel.training.processes.launch import is_launched, launch_training
 from hubel.training.processes.settings import sharing_sentence
 from hubel.training.recipe import MachineSettings, Recipe
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
-from hubel.training.run_report import REPORT_FILE, evaluate_measured, evaluate_run
+from hubel.training.run_report import evaluate_run
 from hubel.training.transfer import check_weights
-from hubel.weights.model_file import load_model
 
 __all__ = ["RunResult", "data_location", "plan_of_run", "resume", "train", "train_planned"]
 
@@ -336,7 +334,7 @@ def _carry_out(
         minutes=trained.minutes,
         rank=group.rank,
     )
-    if trained.stopped_by or not group.first:
+    if trained.stopped_by or not group.first or note_trained({**trained.to_json(), "phases": dict(seconds)}):
         return result
     with alone():
         return _measured(result, folder, plan, trained, seconds)
@@ -380,29 +378,23 @@ def _beside_teacher(folder: RunFolder, plan: Plan) -> str:
     return shell_command("hubel", "evaluate", teacher.name, data, "--beside", str(folder.path))
 
 
-def measured_run(folder: Path, told: Mapping[str, Any], stopped_by: int = 0) -> RunResult:
-    """Return the result of a run that other processes have trained: the images that measure it are measured again.
+def measured_run(folder: Path, told: Mapping[str, Any] | None, stopped_by: int = 0) -> RunResult:
+    """Measure a model that other processes have trained, and return the result of the run.
 
     Args:
         folder: of the run.
-        told: fields of the result that rank 0 has told of, by their names.
+        told: what rank 0 has told of the training, and the seconds of the phases before it; None where it was stopped.
         stopped_by: the number of the signal that stopped it; 0 when it came to its end.
     """
     run = RunFolder(folder)
-    if stopped_by or not run.finished:
+    if told is None:
         return RunResult(folder=folder, model=run.model, stopped_by=stopped_by)
-    with silence():
-        plan = plan_of_run(run, run.config())
-        network, card = load_model(run.model)
-        evaluation = evaluate_measured(plan, network.to(plan.device), card, str(card.provenance.get("frozen", NONE)))
-    return RunResult(
-        folder=folder,
-        model=run.model,
-        evaluation=evaluation,
-        split=plan.splits.measured_name,
-        report=folder / REPORT_FILE,
-        **told,
-    )
+    with run.lock():
+        with silence():
+            plan = plan_of_run(run, run.config())
+        trained = TrainedModel.from_json(run.model, told)
+        result = RunResult(folder=folder, model=run.model, minutes=trained.minutes)
+        return _measured(result, run, plan, trained, told["phases"])
 
 
 def _notes(plan: Plan, trained: TrainedModel) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch import nn
 
 from hubel.core.group import alone, current_group
 from hubel.core.language import sentence
-from hubel.core.notes import Caution, marked
+from hubel.core.notes import Caution, marked, note_from_json, note_to_json
 from hubel.core.random import permutation
 from hubel.data.augment import Policy
 from hubel.data.loading import Images, Labelled, Samples
@@ -84,6 +84,16 @@ class TuningPlan:
     def tunes(self) -> bool:
         """More than the head is trained."""
         return self.boundary != ALL
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the decisions as plain JSON values."""
+        return {**asdict(self), "policy": self.policy.to_json(), "reason": note_to_json(self.reason)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TuningPlan:
+        """Return the decisions that `to_json` has written."""
+        found = {"policy": Policy.from_json(values["policy"]), "reason": note_from_json(values["reason"])}
+        return cls(**{**values, **found})
 
 
 @dataclass(kw_only=True)

@@ -17,8 +17,10 @@ from safetensors.torch import save_file
 
 import hubel
 from hubel.core.errors import HubelError, OptionError
+from hubel.core.group import working_as
 from hubel.core.stopping import Stop
 from hubel.data.loading import network_input
+from hubel.data.shares import share_of
 from hubel.data.taught import Taught
 from hubel.inference.scores import softmax
 from hubel.tasks.catalogue import TASKS
@@ -31,6 +33,7 @@ from hubel.training.distillation.teacher import find_teachers, mean_answers
 from hubel.training.execute import _of_network, build_trainer, execute
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan
+from hubel.training.processes.ranks import Ranks
 from hubel.training.recipe import Recipe
 from hubel.training.resolve import plan_training
 from hubel.weights.card import ModelCard
@@ -130,6 +133,22 @@ def test_answers_are_for_the_very_view_that_the_student_sees(photos: Path, tmp_p
                 seen.setdefault((position, epoch % 2), set()).add(batch.pixels[at].tobytes())
     assert all(len(pictures) == 1 for pictures in seen.values())
     assert len({next(iter(pictures)) for pictures in seen.values()}) == 2 * COUNT
+
+
+def test_two_processes_get_the_answers_for_the_mixtures_of_their_shards(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mixed.toml").write_text("mirror = true\nmixup = 1.0\n")
+    teacher = teacher_file(tmp_path / "t.safetensors")
+    network, card = load_model(teacher)
+    with working_as(Ranks()):
+        plan = plan_of(photos, teacher, augment=str(tmp_path / "mixed.toml"), shards=4)
+        samples, seen = teach(plan, lambda _: None).images, 0
+    for rank in range(2):
+        for batch in samples.epoch(0, 1, 16, plan.loop.policy, share=share_of(rank, 2, 4)):
+            with torch.no_grad():
+                logits = network(network_input(batch.pixels, card.preprocess)).numpy()
+            np.testing.assert_allclose(np.exp(batch.answers), softmax(logits, 0.1), atol=2e-3)
+            seen += len(batch.positions)
+    assert seen == COUNT
 
 
 def test_another_run_and_another_student_find_the_answers(photos: Path, tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def test_more_ranks_than_shards() -> None:
 def test_shards_are_decided_by_the_batch_alone() -> None:
     assert settings.choose_sharding(MachineSettings(), 256) is None  # nobody has asked for it
     with working_as(Ranks()):
-        found = [settings.choose_sharding(MachineSettings(), size) for size in (256, 32, 31, 8, 4)]
-    assert [one.shards for one in found if one] == [8, 8, 4, 2, 1]
+        found = [settings.choose_sharding(MachineSettings(), size) for size in (256, 255, 16, 15, 8, 7)]
+    assert [one.shards for one in found if one] == [8, 4, 4, 2, 2, 1]
     with working_as(Ranks(world=2)):
         assert settings.choose_sharding(MachineSettings(), 31) == found[2]
 

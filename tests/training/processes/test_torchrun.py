@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -116,23 +117,21 @@ def test_a_mistake_is_one_line_and_the_end_of_all(
 
 @pytest.mark.slow
 def test_hubel_starts_ranks_itself(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "hubel",
-        "train",
-        "xo",
-        *SETTINGS,
-        "--out",
-        str(tmp_path / "run"),
-        "--processes",
-        "2",
-    ]
-    wrong = subprocess.run([*command, "--shards", "1"], capture_output=True, text=True, timeout=240)
+    def train(name: str, processes: int, shards: int) -> subprocess.CompletedProcess[str]:
+        own = ["--processes", str(processes), "--shards", str(shards), "--out", str(tmp_path / name)]
+        command = [sys.executable, "-m", "hubel", "train", "xo", *SETTINGS, *own]
+        return subprocess.run(command, capture_output=True, text=True, timeout=240)
+
+    wrong = train("wrong", 2, 1)
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1
     assert wrong.stderr.startswith("hubel: 2 processes, but a batch of")
-    right = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    right = train("run", 2, 2)
     assert right.returncode == 0, right.stderr
     assert "2 processes, 1 thread each; exact reduction" in right.stderr
     assert "top-1 accuracy (test)" in right.stdout
+    assert train("alone", 1, 2).returncode == 0
+    assert sha256(tmp_path / "run") == sha256(tmp_path / "alone")
+    assert rows(tmp_path / "run") == rows(tmp_path / "alone")
+    measured = [json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("run", "alone")]
+    assert measured[0] == measured[1]

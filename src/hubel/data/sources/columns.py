@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.core.random import bits
@@ -25,10 +27,9 @@ from hubel.data.sources.features import (
 from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.labels import LabelReader
 from hubel.data.sources.listing import Listing, ListingBuilder
+from hubel.data.sources.listing_by_ranks import ListedFiles, list_files
 
 __all__ = ["ColumnSource", "Table", "TableFile", "row_stamps"]
-
-_STAMPS_AT_ONCE = 4096
 
 
 class Table(Protocol):
@@ -63,13 +64,16 @@ class TableFile:
     features: FeatureSchema | None = None
 
 
-def row_stamps(mark: int) -> Iterator[int]:
-    """Yield stamps for the rows of a file: different numbers without end, none of them 0, that change with its mark."""
-    first = 0
-    while True:
-        for value in bits(mark, np.arange(first, first + _STAMPS_AT_ONCE)).tolist():
-            yield value or 1
-        first += _STAMPS_AT_ONCE
+def row_stamps(marks: Sequence[int], counts: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return stamps for the rows of files: different numbers, none of them 0, that change with the marks of the files.
+
+    Args:
+        marks: of each file.
+        counts: rows of each.
+    """
+    files = [bits(mark, np.arange(count)) for mark, count in zip(marks, counts.tolist(), strict=True)]
+    stamps: NDArray[np.uint64] = np.concatenate([*files, np.empty(0, np.uint64)])
+    return np.maximum(stamps, np.uint64(1))
 
 
 class ColumnSource(ABC):
@@ -115,24 +119,44 @@ class ColumnSource(ABC):
         Raises:
             DataError: a file is damaged, has no column of images or of labels, or a label without a name.
         """
-        rows = ListingBuilder()
-        for file in self._files:
-            labels = self._labels(file)  # opens the file, or says why not
-            marks = row_stamps(file_stamp(file.stamp_key, file.path.stat()))
-            for row, (text, mark) in enumerate(zip(labels, marks, strict=False)):
-                rows.add(f"{file.name}[{row}]", text, file.split, mark)
-        return rows.build()
+        states = [self._state(file.path) for file in self._files]
+        files = [(file.stamp_key, state.st_size) for file, state in zip(self._files, states, strict=True)]
+        listed = list_files(self.name, files, self._list)
+        marks = [file_stamp(file.stamp_key, state) for file, state in zip(self._files, states, strict=True)]
+        rows = listed.rows.build(np.cumsum(listed.columns["parts"]))
+        return replace(rows, stamp=row_stamps(marks, listed.counts))
 
-    def _labels(self, file: TableFile) -> Iterator[str | None]:
-        table = self._open(file.path)
-        features = file.features or features_of(table.schema)
-        images = image_column(table.schema, features, file.path)
+    def _state(self, path: Path) -> os.stat_result:
+        try:
+            return path.stat()
+        except OSError:
+            self._open(path)  # which says what is wrong
+            raise
+
+    def _list(self, first: int, stop: int) -> ListedFiles:
+        """List some of the files."""
+        rows, counts, parts = ListingBuilder(), list[int](), list[int]()
+        for file in self._files[first:stop]:
+            before = len(rows)
+            table = self._open(file.path)
+            features = file.features or features_of(table.schema)
+            images = list(table.parts(image_column(table.schema, features, file.path)))
+            for row, text in enumerate(self._labels(table, file, features, images)):
+                rows.add(f"{file.name}[{row}]", text, file.split)
+            counts.append(len(rows) - before)
+            parts += [part.rows for part in images]
+        columns = {"parts": np.array(parts, np.int64)}
+        return ListedFiles(rows=rows, counts=np.array(counts, np.int64), columns=columns)
+
+    def _labels(
+        self, table: Table, file: TableFile, features: FeatureSchema, images: Sequence[ColumnPart]
+    ) -> Iterator[str | None]:
         try:
             label = label_column(table.schema, features, file.path)
         except DataError:
             if self._labelled:
                 raise
-            return ("" for part in table.parts(images) for _ in range(part.rows))
+            return ("" for part in images for _ in range(part.rows))
         names = class_names_of(features, label, file.path)
         reader = LabelReader(where=file.path, names=names, multi_label=self._multi_label, labelled=self._labelled)
         return _texts((block for part in table.parts(label) for block in part.load()), reader)
@@ -142,6 +166,11 @@ class ColumnSource(ABC):
         with self._opening:  # many threads ask for their first image at once; one of them opens the files
             images = self._images
         return images.read(row, path)
+
+    def hold_windows(self, number: int) -> None:
+        """Hold no more in memory than so many windows of parts need, from which rows are read in turn."""
+        with self._opening:
+            self._images.hold_windows(number)
 
     @cached_property
     def _images(self) -> EncodedImages:

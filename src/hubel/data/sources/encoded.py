@@ -13,6 +13,7 @@ import numpy as np
 
 from hubel.core.errors import DecodeError
 from hubel.core.resources import available_memory
+from hubel.data.part_order import WINDOW_BYTES
 from hubel.data.reading import DEFAULT_LIMITS, RefusalError, check_bytes, one_line, read_regular
 
 __all__ = ["ColumnPart", "EncodedImages", "memory_budget"]
@@ -54,6 +55,12 @@ class EncodedImages:
         self._loaded: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
         self._held = 0
         self._loading = Lock()
+
+    def hold_windows(self, number: int) -> None:
+        """Hold no more loaded parts than so many windows of an epoch have; see `hubel.data.part_order`."""
+        largest = max((part.memory for part in self._parts), default=0)
+        # Some batches are ahead, so that each window has a successor.
+        self._budget = min(self._budget, 2 * number * (WINDOW_BYTES + largest))
 
     def read(self, row: int, name: str) -> bytes:
         """Return the encoded bytes of one image.

@@ -7,7 +7,7 @@ import unicodedata
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,21 @@ class PassedOver:
         if example and len(examples) <= _EXAMPLES:
             examples[one_line(example)] = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all that is counted as plain JSON values."""
+        examples = {reason: list(names) for reason, names in self._examples.items()}
+        return {"files": self.files, "counts": self._counts, "examples": examples}
+
+    def add(self, found: Mapping[str, Any]) -> None:
+        """Count what another one has counted; see `to_json`."""
+        self.files += [(path, reason) for path, reason in found["files"]][: _MOST_FILES - len(self.files)]
+        for reason, n in found["counts"].items():
+            self._counts[reason] = self._counts.get(reason, 0) + n
+            examples = self._examples.setdefault(reason, {})
+            for name in found["examples"][reason]:
+                if len(examples) <= _EXAMPLES:
+                    examples[name] = None
+
     def counts(self) -> dict[str, int]:
         """Return the number of files for each reason with its examples, such as `{"not images (heic, txt)": 3}`."""
         return {f"{reason}{self._shown(reason)}": n for reason, n in self._counts.items()}
@@ -185,6 +200,8 @@ class Listing:
         passed: path and reason of each file that was passed over, of the first 100,000.
         annotations: a digest of all that is marked on the images; empty where labels say all.
         parents: the parent of a class, or of another parent, where the source has a hierarchy.
+        parts: where rows lie in files, or parts of files, that are best read one after the other: the end of each, the
+            row after its last; empty where any row is as near as any other.
     """
 
     paths: TextColumn
@@ -197,6 +214,7 @@ class Listing:
     passed: tuple[tuple[str, str], ...] = ()
     annotations: bytes = b""
     parents: Mapping[str, str] = field(default_factory=dict)
+    parts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -227,12 +245,35 @@ class ListingBuilder:
         """Add a row."""
         self._block += path.encode("utf-8", "surrogateescape")
         self._ends.append(len(self._block))
-        if label is not None and label not in self._labels:
-            self._labels[label] = len(self._texts)
-            self._texts.append(label)
-        self._label.append(-1 if label is None else self._labels[label])
+        self._label.append(-1 if label is None else self._code(label))
         self._split.append(split)
         self._stamp.append(stamp)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def _code(self, label: str) -> int:
+        if label not in self._labels:
+            self._labels[label] = len(self._texts)
+            self._texts.append(label)
+        return self._labels[label]
+
+    def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the rows as arrays by name, and what goes with them as plain JSON values; see `add_packed`."""
+        rows = self.build()
+        columns: dict[str, NDArray[Any]] = {"label": rows.label, "split": rows.split, "stamp": rows.stamp}
+        columns |= {"block": rows.paths.block, "ends": rows.paths.ends}
+        return columns, {"labels": self._texts, "skip": self.skip.to_json()}
+
+    def add_packed(self, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Add the rows of another builder behind those that are here, and what it has passed over."""
+        codes = np.array([*(self._code(label) for label in facts["labels"]), -1], np.int32)
+        self._ends.frombytes((arrays["ends"] + len(self._block)).astype(np.int64).tobytes())
+        self._block += arrays["block"].tobytes()
+        self._label.frombytes(codes[arrays["label"]].tobytes())
+        self._split.frombytes(arrays["split"].tobytes())
+        self._stamp.frombytes(arrays["stamp"].tobytes())
+        self.skip.add(facts["skip"])
 
     def row(self, number: int) -> tuple[str | None, int]:
         """Return label and split of a row."""
@@ -243,8 +284,12 @@ class ListingBuilder:
         """Change the stamp of a row."""
         self._stamp[number] = stamp
 
-    def build(self) -> Listing:
-        """Return the rows so far."""
+    def build(self, parts: NDArray[np.int64] | None = None) -> Listing:
+        """Return the rows so far.
+
+        Args:
+            parts: see `Listing`.
+        """
         return Listing(
             TextColumn(np.frombuffer(self._block, np.uint8), np.frombuffer(self._ends, np.int64)),
             np.frombuffer(self._label, np.int32),
@@ -255,6 +300,7 @@ class ListingBuilder:
             tuple(self.notes),
             tuple(self.skip.files),
             parents=dict(self.parents),
+            parts=np.empty(0, np.int64) if parts is None else parts,
         )
 
 

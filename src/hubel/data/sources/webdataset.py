@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import stat
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -29,6 +31,7 @@ from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.labels import LabelReader, checked_names
 from hubel.data.sources.listing import Listing, ListingBuilder, passed_over
+from hubel.data.sources.listing_by_ranks import ListedFiles, list_files
 from hubel.data.sources.samples import archive_samples
 from hubel.data.sources.tarfiles import Shards, find_shards, is_webdataset
 
@@ -90,7 +93,7 @@ def read_sample(file: BinaryIO, offset: int, size: int, name: str) -> bytes:
     return data
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Offsets:
     """Offsets of the encoded images: 20 bytes a row."""
 
@@ -126,33 +129,44 @@ class WebDatasetSource:
             DataError: an archive is damaged, a label is none, or there is no image.
         """
         names = numbered_names(self._shards)
-        rows = ListingBuilder()
-        shard, offset, size = array("i"), array("q"), array("q")
         states = []
-        with bar("scanning archives", len(self._shards.paths)) as progress:
-            for number, (path, called, split) in enumerate(self._shards):
+        for path in self._shards.paths:
+            with open_archive(path) as file:
+                states.append(os.fstat(file.fileno()))
+        archives = [called for _, called, _ in self._shards]
+        files = [(called, state.st_size) for called, state in zip(archives, states, strict=True)]
+        listed = list_files(self.name, files, partial(self._list, names))
+        rows, counts = listed.rows, listed.counts
+        self._offsets = _Offsets(
+            shard=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+            offset=listed.columns["offset"],
+            size=listed.columns["size"],
+            states=[(state.st_size, state.st_mtime_ns) for state in states],
+        )
+        self._check(rows)
+        marks = [file_stamp(called, state) for called, state in zip(archives, states, strict=True)]
+        return replace(rows.build(np.cumsum(counts)), stamp=row_stamps(marks, counts))
+
+    def _list(self, names: list[str] | None, first: int, stop: int) -> ListedFiles:
+        """List some of the archives, given the names of numbered classes."""
+        rows, counts, offset, size = ListingBuilder(), list[int](), array("q"), array("q")
+        with bar("scanning archives", stop - first) as progress:
+            for path, called, split in islice(self._shards, first, stop):
+                before = len(rows)
+                labels = LabelReader(where=path, names=names, multi_label=self._multi_label, labelled=self._labelled)
                 with open_archive(path) as file:
-                    facts = os.fstat(file.fileno())
-                    states.append((facts.st_size, facts.st_mtime_ns))
-                    marks = row_stamps(file_stamp(called, facts))
-                    labels = LabelReader(
-                        where=path, names=names, multi_label=self._multi_label, labelled=self._labelled
-                    )
                     samples = archive_samples(file, str(path), called, labels, lambda name, why: rows.skip(why, name))
-                    for sample, mark in zip(samples, marks, strict=False):
-                        rows.add(f"{called}/{sample.name}", sample.label, split, mark)
-                        shard.append(number)
+                    for sample in samples:
+                        rows.add(f"{called}/{sample.name}", sample.label, split)
                         offset.append(sample.offset)
                         size.append(sample.size)
+                counts.append(len(rows) - before)
                 progress.step()
-        self._offsets = _Offsets(
-            np.frombuffer(shard, np.int32), np.frombuffer(offset, np.int64), np.frombuffer(size, np.int64), states
-        )
-        self._check(len(shard), rows)
-        return rows.build()
+        columns = {"offset": np.frombuffer(offset, np.int64), "size": np.frombuffer(size, np.int64)}
+        return ListedFiles(rows=rows, counts=np.array(counts, np.int64), columns=columns)
 
-    def _check(self, images: int, rows: ListingBuilder) -> None:
-        if not images:
+    def _check(self, rows: ListingBuilder) -> None:
+        if not len(rows):
             passed = "".join(f"; {note}" for note in passed_over(rows.skip.counts())[:3])
             where = self._shards.location
             raise DataError(f"{where}: found no image in the archives; expected key.jpg with key.cls, for one{passed}")

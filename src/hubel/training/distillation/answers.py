@@ -17,6 +17,7 @@ from hubel.core.progress import bar, counted
 from hubel.core.window import in_order
 from hubel.data.augment import Policy
 from hubel.data.loading import Batch, Images
+from hubel.data.shares import Share, share_of
 from hubel.features.store import PARTS, FeatureStore, StoredFeatures
 from hubel.inference.engines.engine import Precision
 from hubel.inference.engines.registry import EngineChoice
@@ -84,12 +85,14 @@ class ViewSettings:
         policy: that draws the views.
         batch_size: images a step.
         views: number of views; epoch e shows view e mod views.
+        shards: of each batch, which are mixed each by itself; None for whole batches.
     """
 
     images: Images
     policy: Policy
     batch_size: int
     views: int
+    shards: int | None = None
 
     @property
     def mixes(self) -> bool:
@@ -105,11 +108,19 @@ class ViewSettings:
         return self.images.at(wanted)
 
     def epoch(
-        self, images: Images, view: int, *, start: int = 0, order: NDArray[np.int64] | None = None
+        self,
+        images: Images,
+        view: int,
+        *,
+        start: int = 0,
+        order: NDArray[np.int64] | None = None,
+        share: Share | None = None,
     ) -> Iterator[Batch]:
         """Yield the batches of one view of images, in an order, which a view of mixtures has itself."""
         order = None if self.mixes else order
-        return images.epoch(VIEW_SEED, view, self.batch_size, self.policy, start=start, order=order)
+        if self.mixes and self.shards and share is None:
+            share = share_of(0, 1, self.shards)
+        return images.epoch(VIEW_SEED, view, self.batch_size, self.policy, start=start, order=order, share=share)
 
 
 class AnswerSource(Protocol):
@@ -288,6 +299,8 @@ def _stores(settings: ViewSettings, teacher: Teacher, precision: str) -> list[Fe
     if settings.mixes:
         digest.update(settings.batch_size.to_bytes(8, "little"))
         digest.update(_row_hashes(settings.images).tobytes())  # whose order the batches are drawn from
+        if settings.shards:
+            digest.update(f"{settings.shards} shards".encode())
     key = digest.hexdigest()
     return [FeatureStore(f"{key}-view{view}", TEACHERS) for view in range(settings.views)]
 

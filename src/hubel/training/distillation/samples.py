@@ -64,12 +64,11 @@ class TaughtImages:
 
         Policy and batch size are those of the settings: the answers are for these.
         """
-        assert share is None, "resolve refuses processes and a teacher at once"
         order = permutation(len(self), seed, epoch) if order is None else order
         view = epoch % self.settings.views
 
         def batches(images: Images) -> Iterator[Batch]:
-            return self.settings.epoch(images, view, start=start, order=order)
+            return self.settings.epoch(images, view, start=start, order=order, share=share)
 
         yield from self.source.answered(batches(self.images), batches, view)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from torch import nn
 
+from hubel.core.errors import OptionError
+from hubel.core.group import alone, current_group
 from hubel.data.loading import Images, Labelled, Samples, blank_input, with_principal_axes
 from hubel.inference.device import device_of
 from hubel.inference.engines.registry import EngineChoice
@@ -43,8 +45,9 @@ def teach(plan: Plan, tell: Callable[[str], None]) -> Labelled[Samples]:
         policy=with_principal_axes(plan.loop.policy, plan.train.images),
         batch_size=plan.loop.batch_size,
         views=distillation.views,
+        shards=distillation.shards,
     )
-    source = None if distillation.online else _stored(plan, distillation, settings, tell)
+    source = None if distillation.online else _stored_once(plan, distillation, settings, tell)
     if source is None:
         source = _online(plan, distillation, settings, tell)
     unknown = np.full(distillation.unlabelled, UNLABELLED, plan.train.targets.dtype)
@@ -70,6 +73,28 @@ def _open(plan: Plan, distillation: DistillationPlan, teacher: Teacher) -> Calla
         return teacher.open(images, number, threads=plan.threads, device=plan.device, engine=choice)
 
     return open_on
+
+
+def _stored_once(
+    plan: Plan, distillation: DistillationPlan, settings: ViewSettings, tell: Callable[[str], None]
+) -> AnswerSource | None:
+    """Return stored answers, which rank 0 computes while the others wait; None where its cache has no room for them.
+
+    Raises:
+        OptionError: another rank has a cache of its own, without room.
+    """
+    group, found = current_group(), None
+    if group.first:
+        with alone():
+            found = _stored(plan, distillation, settings, tell)
+    if group.agree(lambda: found is None):
+        return None
+    found = found or _stored(plan, distillation, settings, tell)
+    if found is None:
+        raise OptionError(
+            f"rank {group.rank} has a cache of its own, without room for the teacher's answers: --online-teacher"
+        )
+    return found
 
 
 def _stored(

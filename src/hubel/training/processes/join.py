@@ -11,17 +11,18 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from hubel.core.errors import DataError, HubelError, OptionError
-from hubel.core.files import write_atomic
+from hubel.core.files import write_atomic, write_json
 from hubel.core.group import Group, current_group, working_as
 from hubel.core.progress import silence
 from hubel.core.version import __version__
@@ -30,13 +31,24 @@ from hubel.training.processes.ranks import LostRankError, Ranks
 from hubel.training.processes.watch import LOST, MISTAKE, RankWatch
 from hubel.training.recipe import MachineSettings
 
-__all__ = ["JOB", "begun_run", "check_same_data", "is_started", "joining_ranks", "note_run", "run_of_job"]
+__all__ = [
+    "JOB",
+    "RESULT_FILE",
+    "begun_run",
+    "check_same_data",
+    "is_started",
+    "joining_ranks",
+    "note_run",
+    "note_trained",
+    "run_of_job",
+]
 
 _WAITING = timedelta(days=30)  # for a rank that works: the watch tells those that do not
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _MISTAKE = "mistake"  # a key of the store
 _RUN = "run"  # the key of the folder of a run, from one start of the group to the next
 JOB = "HUBEL_JOB"  # the folder of a job that hubel itself has launched
+RESULT_FILE = "result.json"  # in that folder
 _STORE: list[Store] = []  # of the launcher, which outlives a start
 
 
@@ -98,6 +110,17 @@ def note_run(folder: Path) -> None:
         _STORE[0].set(_RUN, str(folder.resolve()))
     if job := os.environ.get(JOB):
         write_atomic(Path(job) / _RUN, str(folder.resolve()))
+
+
+def note_trained(found: Mapping[str, Any]) -> bool:
+    """Leave to the process that has launched this one what it needs to measure the model; return whether there is one.
+
+    Args:
+        found: plain JSON values.
+    """
+    if job := os.environ.get(JOB):
+        write_json(Path(job) / RESULT_FILE, found)
+    return job is not None
 
 
 def begun_run() -> Path | None:

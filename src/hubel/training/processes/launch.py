@@ -2,7 +2,7 @@
 
 The processes get the request as JSON in the folder of a job, where they leave the place of the run and their mistakes:
 nothing is pickled, and a script needs no `if __name__ == "__main__"`. Rank 0 prints and writes the run; this process
-waits, starts the group again from the last checkpoint when a rank has gone, and reads the result.
+waits, starts the group again from the last checkpoint when a rank has gone, and measures the model.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hubel.core.group import current_group
 from hubel.core.progress import say
 from hubel.core.status_line import resting
 from hubel.data.sources.builtin import XO
-from hubel.training.processes.join import JOB, is_started, run_of_job
+from hubel.training.processes.join import JOB, RESULT_FILE, is_started, run_of_job
 from hubel.training.processes.ranks import Ranks
 from hubel.training.processes.watch import MISTAKE
 from hubel.training.recipe import MachineSettings, Recipe
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from hubel.training.execute import OnEpoch
     from hubel.training.train import RunResult
 
-__all__ = ["ERROR_FILE", "JOB_FILE", "RESULT_FILE", "is_launched", "launch_training"]
+__all__ = ["ERROR_FILE", "JOB_FILE", "is_launched", "launch_training"]
 
-JOB_FILE, ERROR_FILE, RESULT_FILE = "job.json", "error.json", "result.json"  # in the folder of a job
+JOB_FILE, ERROR_FILE = "job.json", "error.json"  # in the folder of a job
 _TRIES = 10  # starts without a new checkpoint; then something else is wrong
 _GRACE = 300  # seconds that processes have for their last step and its checkpoint, once they are asked to stop
 _SIGNALLED = 128  # added to the number of a signal: the exit code of a process that it has stopped in good order
@@ -110,7 +110,8 @@ def launch_training(
         if folder is None:
             raise HubelError("no process has begun the run; what they printed above says why")
         told = job / RESULT_FILE
-        return measured_run(folder, json.loads(told.read_text(encoding="utf-8")) if told.exists() else {}, stopped_by)
+        found = json.loads(told.read_text(encoding="utf-8")) if told.exists() and not stopped_by else None
+        return measured_run(folder, found, stopped_by)
     finally:
         shutil.rmtree(job, ignore_errors=True)
 

@@ -16,14 +16,13 @@ from hubel.core.process import open_missing_streams, tune_process
 __all__ = ["main"]
 
 _SIGNALLED = 128
-_TOLD = ("minutes", "images_per_second", "notes", "advice")  # of the result, beside what its files say
 
 
 def main() -> int:
     """Train as the job says; return the exit code: 0, 2 after a mistake, 128 + its number after a signal."""
     from hubel.data.sources.builtin import XO
     from hubel.training.processes.join import JOB, run_of_job
-    from hubel.training.processes.launch import ERROR_FILE, JOB_FILE, RESULT_FILE
+    from hubel.training.processes.launch import ERROR_FILE, JOB_FILE
     from hubel.training.processes.watch import MISTAKE
     from hubel.training.recipe import Recipe
     from hubel.training.train import resume, train
@@ -42,9 +41,6 @@ def main() -> int:
         return MISTAKE
     except KeyboardInterrupt:  # while the images are indexed, say
         return _SIGNALLED + signal.SIGINT
-    if result.rank == 0:
-        told = {name: getattr(result, name) for name in _TOLD}
-        write_json(folder / RESULT_FILE, {**told, "seconds": dict(result.seconds)})
     return _SIGNALLED + result.stopped_by if result.stopped_by else 0
 
 
