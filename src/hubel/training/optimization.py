@@ -19,7 +19,7 @@ from hubel.models.variant import Variant
 from hubel.nn.generative import GenerativeNetwork
 from hubel.nn.layers import has_wide_layers, is_deep, needs_small_steps
 from hubel.tasks.losses import LossSettings
-from hubel.tasks.task import Task
+from hubel.tasks.task import Task, Untaught
 from hubel.training.freeze_policy import tuning_epochs
 from hubel.training.plan import LoopSettings, OptimizerSettings
 from hubel.training.recipe import OptimizationSettings, Recipe, parse_milestones, parse_size
@@ -129,6 +129,7 @@ def choose_optimizer(
     *,
     tuned: bool,
     backbone: bool,
+    untaught: Untaught | None = None,
     batch_size: int,
     temperature: float = 1.0,
 ) -> OptimizerSettings:
@@ -157,6 +158,8 @@ def choose_optimizer(
         usual *= share
     if not tuned and kind == "sgd":
         usual /= temperature
+    if untaught is not None:
+        usual *= untaught.lr
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else task.ema
@@ -181,12 +184,15 @@ def choose_optimizer(
     )
 
 
-def choose_loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool) -> LoopSettings:
+def choose_loop(
+    recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool, untaught: Untaught | None = None
+) -> LoopSettings:
     """Return batch size, epochs, and when training ends, for so many images that train."""
     wanted = recipe.optimization
     batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
     steps = steps_per_epoch(images, batch_size)
-    usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps)
+    longer = task.longer * (untaught.longer if untaught else 1)
+    usual = tuning_epochs(images) if tuned else longer * _scratch_epochs(steps)
     epochs = wanted.epochs or usual
     if wanted.max_steps is not None:
         needed = -(-wanted.max_steps // steps)
