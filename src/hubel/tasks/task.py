@@ -234,7 +234,7 @@ class LabelledOutputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Untaught:
-    """What suits a task's default network where its backbone has no weights to start from.
+    """The settings that suit a task's default network where its backbone has no weights to start from.
 
     Attributes:
         options: of the network: a backbone that learns fast from nothing.
