@@ -15,6 +15,8 @@ from PIL import Image
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.features import views as features_views
+from hubel.tasks.catalogue import find_task
+from hubel.tasks.task import Task
 from hubel.training import run_report
 from hubel.training.execute import execute
 from hubel.training.plan import Plan
@@ -35,6 +37,7 @@ def arrays(n: int = 30, side: int = 16, channels: int = 3, classes: int = 2) -> 
     return (pixels if channels == 3 else pixels[..., 0]), [f"class {i % classes}" for i in range(n)]
 
 
+SHAPES = "shapes:count=8,size=32"
 COMBINATIONS: dict[str, tuple[Any, dict[str, Any]]] = {
     "digits": ("digits", {}),
     "digits from scratch": ("digits", {"model": "lenet5_modern"}),
@@ -47,6 +50,8 @@ COMBINATIONS: dict[str, tuple[Any, dict[str, Any]]] = {
     "grey": (arrays(channels=1), {"freeze": "none", "augment": "none"}),
     "many classes": (arrays(40, classes=8), {"freeze": "stage3", "views": 3}),
     "neighbours": ("digits", {"model": "knn"}),
+    "boxes from scratch": (SHAPES, {"task": "detect", "weights": "none"}),
+    "masks from scratch": (SHAPES, {"task": "segment", "weights": "none"}),
     "everything given": (
         arrays(),
         {
@@ -116,6 +121,35 @@ def test_a_plan_written_down_resolves_to_itself(combination: tuple[Any, Recipe])
     assert again.card == plan.card
     for rows, other in ((plan.splits.train, again.splits.train), (plan.splits.val, again.splits.val)):
         assert np.array_equal(rows, other)
+
+
+@pytest.mark.parametrize("task", [find_task("detect"), find_task("segment")], ids=lambda task: task.name)
+def test_a_dense_network_that_nothing_has_taught_is_one_that_learns_fast(task: Task) -> None:
+    assert task.untaught is not None
+    fresh, named = (
+        plan_training(SHAPES, Recipe(task=task.name, weights="none", threads=1, model=model))
+        for model in (None, task.default_model)
+    )
+    assert fresh.card.options == dict(task.untaught.options)
+    assert named.card.options == {}  # whoever names a network gets it as the catalogue has it
+    assert fresh.optimizer.lr == pytest.approx(task.untaught.lr * named.optimizer.lr)
+    assert fresh.loop.epochs == task.untaught.longer * named.loop.epochs
+    own = {"backbone": "resnet18"}
+    chosen = plan_training(SHAPES, Recipe(task=task.name, weights="none", threads=1, options=own))
+    assert chosen.card.options == own
+    taught = plan_training(SHAPES, Recipe(task=task.name, threads=1))
+    assert taught.backbone is not None
+    assert taught.card.options == {"backbone_options": ("same_padding=True",)}
+
+
+def test_small_images_that_are_seen_as_they_are_are_not_interpolated() -> None:
+    def policy(data: str, **settings: Any) -> str | None:
+        return plan_training(data, Recipe(task="detect", weights="none", threads=1, **settings)).pinned.data.augment
+
+    assert policy(SHAPES) == policy("shapes:count=8,size=128") == "light"
+    assert policy(SHAPES, augment="none") == "none"
+    assert policy("shapes:count=8,size=160") == "scene"  # not small
+    assert policy("shapes:count=8,size=160", size="96") == policy("shapes:count=8,size=80") == "scene"  # resized
 
 
 def unequal(*counts: int) -> tuple[np.ndarray, list[str]]:

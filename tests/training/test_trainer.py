@@ -49,6 +49,26 @@ def test_auxiliary_classifiers_add_their_weighted_loss(run_of: MakeRun, divisor:
         torch.testing.assert_close(one.grad, two.grad, rtol=1e-4, atol=1e-6)
 
 
+def test_the_first_image_stands_for_a_batch_where_scoring_takes_long(
+    run_of: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(tiny_network(), augment="none")
+    batch = next(run.loop.train.images.epoch(0, 0, 32, run.loop.policy))
+    answers = run.trainer.objective.targets(run.loop.train, batch)
+    scored: list[int] = []
+
+    def right(_: Any, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        scored.append(len(outputs))
+        assert torch.equal(targets, answers[: len(outputs)])
+        return torch.full((len(outputs),), 0.5)
+
+    monkeypatch.setattr(type(run.trainer.objective), "correct", right)
+    monkeypatch.setattr(type(run.trainer.objective), "sampled", True)
+    result = run.trainer.step(run.loop.train, batch, 0.1, 0)
+    assert scored == [1]
+    assert result.correct == 0.5 * len(batch.positions) == 0.5 * result.samples
+
+
 def test_validation_ignores_auxiliary_classifiers(run_of: MakeRun) -> None:
     losses = []
     for weight in (0.4, 0.0):

@@ -54,6 +54,7 @@ class ClassificationObjective:
         balanced: classes count alike on the validation images, whose score is the mean recall of the classes.
     """
 
+    sampled: ClassVar[bool] = False
     losses: Loss
     validation_losses: Loss
     score: str

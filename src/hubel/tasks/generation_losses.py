@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -19,6 +19,8 @@ _GRADIENT = 0.1  # gamma, the weight of the penalty of the gradient; the paper's
 
 class _GenerationObjective:
     """Common part of generative objectives: their targets are classes, which the network itself takes."""
+
+    sampled: ClassVar[bool] = False
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """Return the class numbers int64 `(n,)`, -1 without one."""

@@ -66,6 +66,7 @@ class KeyPointsObjective:
         sigmas: of each point, see `hubel.metrics.keypoints.point_sigmas`, `(j,)`.
     """
 
+    sampled: ClassVar[bool] = False
     points: int
     size: tuple[int, int]
     sigmas: NDArray[np.float64]
@@ -255,6 +256,7 @@ class KeyPoints(AnnotatedTask):
     default_model: ClassVar[str | None] = "pose"
     boxed: ClassVar[bool] = False
     augment: ClassVar[str] = "pose"
+    augment_small: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 128 * 128
     resize: ClassVar[str] = "pad"
     backbone_lr: ClassVar[float] = 0.1

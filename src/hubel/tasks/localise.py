@@ -50,6 +50,7 @@ class LocalisationObjective:
         size: width, height, width, height of the input in pixels, `(4,)`.
     """
 
+    sampled: ClassVar[bool] = False
     size: Tensor
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:

@@ -42,6 +42,8 @@ _SHOWN = 10  # images that are drawn above their reconstructions
 class ReconstructionObjective:
     """Logits `(n, c, h, w)` of pixels against the network's own input, which has pixels from 0 to 1."""
 
+    sampled: ClassVar[bool] = False
+
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """Return the augmented images."""
         return data.images.network_input(batch.pixels)

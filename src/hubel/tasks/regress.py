@@ -97,6 +97,7 @@ class RegressionObjective:
         scale: their standard deviation.
     """
 
+    sampled: ClassVar[bool] = False
     offset: float
     scale: float
 

@@ -39,6 +39,7 @@ __all__ = [
     "Objective",
     "Quality",
     "Task",
+    "Untaught",
     "validation_mean",
     "weighted_outputs",
     "weighted_targets",
@@ -46,7 +47,14 @@ __all__ = [
 
 
 class Objective(Protocol):
-    """Loss and score of one training run."""
+    """Loss and score of one training run.
+
+    Attributes:
+        sampled: scoring an image takes about as long as learning from it, so that in training the first image of each
+            batch stands for all.
+    """
+
+    sampled: ClassVar[bool]
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """Return the targets of a batch."""
@@ -224,6 +232,21 @@ class LabelledOutputs:
     targets: NDArray[Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Untaught:
+    """The settings that suit a task's default network where its backbone has no weights to start from.
+
+    Attributes:
+        options: of the network: a backbone that learns fast from nothing.
+        lr: times the learning rate of one that has.
+        longer: times as many epochs.
+    """
+
+    options: Mapping[str, str]
+    lr: float = 1.0
+    longer: int = 1
+
+
 class Task(abc.ABC):
     """A task: its targets, loss, metric, decoding of outputs, drawing and export signature.
 
@@ -245,7 +268,9 @@ class Task(abc.ABC):
         unused: settings of a recipe that have no meaning.
         balance: how unequal classes are treated by default, one of `hubel.metrics.imbalance.METHODS`.
         default_model: the network where nobody names one; None where it depends on the images.
+        untaught: what is different where the backbone of that network has no weights to start from; None for nothing.
         augment: the default augmentation policy; "" for that of the network.
+        augment_small: likewise where small images are looked at as they are; "" for the same.
         most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
             0 where it has the latter.
         mosaics: several images may share an input, as each may have any number of objects.
@@ -275,7 +300,9 @@ class Task(abc.ABC):
     unused: ClassVar[tuple[str, ...]] = ()
     balance: ClassVar[str] = "none"
     default_model: ClassVar[str | None] = None
+    untaught: ClassVar[Untaught | None] = None
     augment: ClassVar[str] = ""
+    augment_small: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 0
     mosaics: ClassVar[bool] = False
     resize: ClassVar[str] = "squash"

@@ -16,8 +16,9 @@ from hubel.tasks.task import Task
 from hubel.training.initial_weights import SMALL_PIXELS, enlarged_size
 from hubel.training.recipe import Recipe, parse_size
 
-__all__ = ["choose_preprocess"]
+__all__ = ["choose_preprocess", "shows_small_images"]
 
+_SMALL = 128  # pixels of the sides of images whose objects have few
 _MULTIPLE = 32  # of which the sides of a dense network's input are: the largest stride of its maps
 
 
@@ -61,6 +62,17 @@ def choose_preprocess(
     resize = recipe.data.resize or ("pad" if nearly else "squash")
     channels = int(index.channels[rows].max())
     return Preprocess(height, width, channels, resize, mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+def shows_small_images(dataset: Dataset, preprocess: Preprocess) -> bool:
+    """Return whether all images are small and have the input's size, so that the network sees their own pixels.
+
+    Interpolated, such images lose what their objects are told and measured by: of figures of 19 to 38 pixels on
+    canvases of 96, boxes after four epochs had an AP of 65 % with scaled crops, and 84 % with shifts by whole pixels.
+    """
+    index, rows = dataset.index, dataset.rows()
+    same = (index.height[rows] == preprocess.height) & (index.width[rows] == preprocess.width)
+    return max(preprocess.height, preprocess.width) <= _SMALL and bool(same.all())
 
 
 def _shape_of_images(dataset: Dataset, most_pixels: int) -> tuple[int, int]:

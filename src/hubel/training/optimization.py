@@ -19,7 +19,7 @@ from hubel.models.variant import Variant
 from hubel.nn.generative import GenerativeNetwork
 from hubel.nn.layers import has_wide_layers, is_deep, needs_small_steps
 from hubel.tasks.losses import LossSettings
-from hubel.tasks.task import Task
+from hubel.tasks.task import Task, Untaught
 from hubel.training.freeze_policy import tuning_epochs
 from hubel.training.plan import LoopSettings, OptimizerSettings
 from hubel.training.recipe import OptimizationSettings, Recipe, parse_milestones, parse_size
@@ -38,7 +38,8 @@ _EPOCHS, _EPOCHS_AT_MOST, _STEPS_IN_ALL = 15, 60, 1500
 _STEPS_AT_LEAST = 16  # an epoch of fewer steps learns little
 # Times as many images as the rarest class has; adjusted from there on, macro recall gained 1 to 28 points.
 _UNEQUAL = 2.0
-_UNEQUAL_PIXELS = 20.0  # likewise; squares on noise (18) lost 5 points of IoU, CamVid (110) gained 15
+# Likewise; squares on noise (18) lost 5 points of IoU, figures on canvases (38) 2, and CamVid (110) gained 15.
+_UNEQUAL_PIXELS = 60.0
 
 
 def choose_loss(wanted: OptimizationSettings, task: Task, *, tuned: bool) -> LossSettings:
@@ -129,6 +130,7 @@ def choose_optimizer(
     *,
     tuned: bool,
     backbone: bool,
+    untaught: Untaught | None = None,
     batch_size: int,
     temperature: float = 1.0,
 ) -> OptimizerSettings:
@@ -157,6 +159,8 @@ def choose_optimizer(
         usual *= share
     if not tuned and kind == "sgd":
         usual /= temperature
+    if untaught is not None:
+        usual *= untaught.lr
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else task.ema
@@ -181,12 +185,15 @@ def choose_optimizer(
     )
 
 
-def choose_loop(recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool) -> LoopSettings:
+def choose_loop(
+    recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool, untaught: Untaught | None = None
+) -> LoopSettings:
     """Return batch size, epochs, and when training ends, for so many images that train."""
     wanted = recipe.optimization
     batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
     steps = steps_per_epoch(images, batch_size)
-    usual = tuning_epochs(images) if tuned else task.longer * _scratch_epochs(steps)
+    longer = task.longer * (untaught.longer if untaught else 1)
+    usual = tuning_epochs(images) if tuned else longer * _scratch_epochs(steps)
     epochs = wanted.epochs or usual
     if wanted.max_steps is not None:
         needed = -(-wanted.max_steps // steps)

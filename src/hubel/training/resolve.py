@@ -66,7 +66,7 @@ from hubel.training.initial_weights import (
     find_initial_weights,
 )
 from hubel.training.named_recipes import recipe_notes
-from hubel.training.network_input import choose_preprocess
+from hubel.training.network_input import choose_preprocess, shows_small_images
 from hubel.training.optimization import balanced_loss, choose_balance, choose_loop, choose_loss, choose_optimizer
 from hubel.training.own_network import check_own_settings, own_preprocess, own_variant, with_table
 from hubel.training.plan import InitialBackbone, Plan, TransferPlan
@@ -134,14 +134,18 @@ def plan_training(
 
 def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | None = None) -> Plan:
     """Decide everything that the recipe leaves open. Arguments and errors as for `plan_training`."""
-    trunk, initial = "", InitialWeights()
+    trunk, initial, options, untaught = "", InitialWeights(), recipe.network.options, None
     if module is not None:
         name, variant = type(module).__name__, own_variant(task)
     else:
         name, variant = find(recipe.network.model or task.default_model or default_network(dataset, recipe))
-        options = options_of(name) | recipe.network.options
-        trunk = find(options["backbone"])[0] if "backbone" in options else ""
+        trunk = _backbone(name, options)
         initial = find_initial_weights(recipe.transfer, *find(trunk or name))
+        if initial.weights is None and recipe.network.model is None and "backbone" not in options:
+            untaught = task.untaught
+    if untaught is not None:
+        options = {**untaught.options, **options}
+        trunk = _backbone(name, options)
     freeze = recipe.transfer.freeze or NONE
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
     if backbone is not None:
@@ -164,7 +168,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         name,
         outputs,
         preprocess,
-        {**initial.options, **recipe.network.options},
+        {**initial.options, **options},
         task.scores(loss.name),
         provenance={
             "data": dataset.name,
@@ -188,7 +192,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         conditions=dataset.classes() if variant.conditional else (),
         own=None if module is None else OwnClass.of(module),
     )
-    policy_name = recipe.data.augment or task.augment or variant.augment
+    small = bool(task.augment_small) and shows_small_images(dataset, preprocess)
+    usual = task.augment_small if small else task.augment
+    policy_name = recipe.data.augment or usual or variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
     with torch.device("meta") if module is None else nullcontext():
         network = card.create(module)  # refuses options that cannot be built
@@ -224,7 +230,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
-    loop = choose_loop(recipe, task, policy, len(shown.rows), tuned=tuned)
+    loop = choose_loop(recipe, task, policy, len(shown.rows), tuned=tuned, untaught=untaught)
     sharding = choose_sharding(recipe.machine, loop.batch_size)
     if not tuned or not holds_norms(len(train.images)):
         shards = 1 if sharding is None else sharding.shards
@@ -263,6 +269,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         network,
         tuned=tuned,
         backbone=backbone is not None,
+        untaught=untaught,
         batch_size=loop.batch_size,
         temperature=distillation.temperature if distillation else 1.0,
     )
@@ -272,6 +279,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         pinned=recipe.with_settings(
             task=task.name,
             model=name if card.own is None else card.own.place,
+            options=dict(options),
             weights=str(initial.weights or (backbone.weights if backbone else "none")),
             augment=policy.to_text() if policy_name.lower().endswith(".toml") else policy_name,
             epochs=loop.epochs,
@@ -284,8 +292,15 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
             **({} if sharding is None else pinned_sharding(sharding)),
             **({"engine": engine_of_ranks(precision)} if by_ranks else {}),
             **(distillation.settings() if distillation else {}),
-            **({} if "loss" in task.unused else {"loss": loss.name, "label_smoothing": loss.label_smoothing}),
-            **({} if "balance" in task.unused else {"balance": balance}),
+            **{
+                setting: value
+                for setting, value in (
+                    ("loss", loss.name),
+                    ("label_smoothing", loss.label_smoothing),
+                    ("balance", balance),
+                )
+                if setting not in task.unused
+            },
         ),
         task=task,
         card=card,
@@ -315,6 +330,12 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         sharding=sharding,
         distillation=distillation,
     )
+
+
+def _backbone(name: str, options: Mapping[str, str]) -> str:
+    """Return the exact name of a network's backbone; "" for one without."""
+    chosen = (options_of(name) | dict(options)).get("backbone")
+    return find(chosen)[0] if chosen else ""
 
 
 def _frozen_backbone(

@@ -160,8 +160,10 @@ class Trainer:
         losses = [weight * share * self.objective.losses(o, t) for weight, o in outputs for share, t in targets]
         loss = torch.stack(losses).sum()
         (loss / n).backward()  # type: ignore[no-untyped-call]
-        correct = float(self.objective.correct(outputs[0][1].detach(), targets[0][1]).sum())
-        return StepResult(loss_sum=loss.item(), correct=correct, samples=len(part.positions))
+        samples = len(part.positions)
+        scored = 1 if self.objective.sampled else samples
+        scores = self.objective.correct(outputs[0][1][:scored].detach(), targets[0][1][:scored])
+        return StepResult(loss_sum=loss.item(), correct=float(scores.sum()) * (samples // scored), samples=samples)
 
     def update(self) -> None:
         """Change the weights by their gradients, and the moving average by the weights."""

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -274,7 +274,8 @@ class ShapesSource:
 
     def annotation(self, row: int, *, masks: bool = True) -> Annotation:
         """Return the annotation of an image; see `AnnotatedSource`."""
-        return self._image(row)[1]
+        found = self._image(row)[1]
+        return found if masks else replace(found, mask=None)
 
 
 def _open(text: str) -> ShapesSource:

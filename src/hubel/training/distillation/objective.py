@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class TaughtObjective:
     objective: Objective
     plan: DistillationPlan
     classes: int
+
+    sampled: ClassVar[bool] = False
 
     def targets(self, data: Labelled[Samples], batch: Batch) -> Tensor:
         """Return the labels of a batch, with the teacher's answers behind them where it has any."""
