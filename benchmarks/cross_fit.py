@@ -5,7 +5,7 @@ Claims, for models that `hubel train` makes of 100, 200 and 400 photos of clothe
 sets for 90 % have the true class of at least 87 %; at most 7 % are called unknown, and at least 80 % of 100 photos of
 ImageNet. Without cross-fitting, such models had no temperature, no sets and no threshold.
 
-Run: python benchmarks/few_photos.py [--photos 100,200,400] [--seeds 1] [--threads 1]
+Run: python benchmarks/cross_fit.py [--photos 100,200,400] [--seeds 1] [--threads 1]
 """
 
 from __future__ import annotations
