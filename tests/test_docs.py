@@ -10,13 +10,11 @@ PAGES = [ROOT / "README.md", ROOT / "README.ko.md", *sorted((ROOT / "docs").glob
 
 
 @pytest.mark.parametrize("page", PAGES[2:], ids=lambda page: page.name)  # test_readme.py runs that of both READMEs
-def test_examples(page, tmp_path, monkeypatch, request):
+def test_examples(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
-    if any('"figures"' in block for block in blocks):
-        request.getfixturevalue("drawn")
     exec(compile("\n".join(blocks), page.name, "exec"), {"__name__": page.stem})
 
 

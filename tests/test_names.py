@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import hubel
-
-SOURCE = Path(hubel.__file__).parent
-TREES = {path.relative_to(SOURCE): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+from source_trees import source_trees
 
 # Rooms whose names and docstrings are not yet rewritten.
 ROOMS_TO_DO: set[str] = set()
@@ -39,7 +36,7 @@ def first_word(documented: ast.Module | ast.ClassDef | Function) -> str:
 
 def documented() -> Iterator[tuple[str, ast.ClassDef | Function | ast.Module, bool]]:
     """Yield the location of every definition, the definition, and whether its docstring describes an action."""
-    for path, tree in TREES.items():
+    for path, tree in source_trees().items():
         if room(path) in ROOMS_TO_DO:
             continue
         yield f"{path}:1", tree, False
@@ -73,7 +70,7 @@ def test_functions_are_described_by_a_verb() -> None:
 def test_no_public_name_has_two_meanings(kind: type) -> None:
     """Only `build` in models/, and a verb in cli/ named like the function it calls, may share a name."""
     definitions: dict[str, list[str]] = defaultdict(list)
-    for path, tree in TREES.items():
+    for path, tree in source_trees().items():
         for node in tree.body:
             if isinstance(node, kind) and not node.name.startswith("_"):  # type: ignore[attr-defined]
                 name, line = node.name, node.lineno  # type: ignore[attr-defined]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from pathlib import Path
 
-import hubel
-
-SOURCE = Path(hubel.__file__).parent
+from source_trees import source_trees
 
 # Names that are called, and the folder or file that may call them; whoever else needs one asks it.
 OWNERS = {
@@ -21,11 +18,11 @@ OWNERS = {
 def calls() -> dict[str, set[str]]:
     """The files in which each name is called, as a function or as a method."""
     found = defaultdict(set)
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, tree in source_trees().items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                found[name].add(path.relative_to(SOURCE).as_posix())
+                found[name].add(path.as_posix())
     return found
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Callable
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -95,17 +96,18 @@ def test_all_ways_to_predict_agree(folder: Path, hubel: Call) -> None:
     assert "50% sure" in shown
 
     with running_server({"m": package.load(file)}, ServerSettings(port=0)) as url:
-        connection, answers = HTTPConnection("127.0.0.1", urlsplit(url).port or 0), []
-        for item in collect([Path("photos")]):
-            connection.request(
-                "POST", f"/v1/predict?sure={sure:.3f}", Path(item.name).read_bytes(), {"content-type": "image/png"}
-            )
-            answers += json.loads(connection.getresponse().read())["images"]
-        check([one["ancestor"] for one in answers], [one["ancestor_score"] for one in answers])
-        connection.request("POST", "/v1/predict?sure=2", b"", {"content-type": "image/png"})
-        response = connection.getresponse()
-        assert response.status == 422
-        assert "sure" in json.loads(response.read())["error"]["message"]
+        address, answers = urlsplit(url), []
+        with closing(HTTPConnection("127.0.0.1", address.port or 0)) as connection:
+            for item in collect([Path("photos")]):
+                connection.request(
+                    "POST", f"/v1/predict?sure={sure:.3f}", Path(item.name).read_bytes(), {"content-type": "image/png"}
+                )
+                answers += json.loads(connection.getresponse().read())["images"]
+            check([one["ancestor"] for one in answers], [one["ancestor_score"] for one in answers])
+            connection.request("POST", "/v1/predict?sure=2", b"", {"content-type": "image/png"})
+            response = connection.getresponse()
+            assert response.status == 422
+            assert "sure" in json.loads(response.read())["error"]["message"]
 
 
 def test_a_stopped_prediction_goes_on_as_it_was_asked(folder: Path, hubel: Call) -> None:

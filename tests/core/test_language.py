@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import hubel
 from hubel.core.errors import UnknownNameError
 from hubel.core.language import LANGUAGES, find_language, in_language, joined, plural, preferred, sentence, table
-
-SOURCE = Path(hubel.__file__).parent
+from source_trees import SOURCE, source_trees
 
 
 def places(text: str) -> list[str]:
@@ -46,8 +43,8 @@ def test_keys_in_the_sources_exist_and_all_are_used() -> None:
         "page.vector",
         "explain.",
     )  # of composed keys
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for tree in source_trees().values():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 words |= {node.value}
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("sentence", "plural") and node.args:

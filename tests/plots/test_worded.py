@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -25,14 +27,18 @@ def sheet() -> Figure:
 
 
 @pytest.mark.parametrize(
-    ("figure", "keys"),
+    ("draw", "keys"),
     [
-        (learning_curves([{"train_loss": 1.0, "val_loss": 1.0}]), ["tile.loss", "axis.epoch", "split.validation"]),
-        (confusion_matrix(np.eye(2, dtype=np.int64), ["a", "b"]), ["figure.confusion", "axis.shares"]),
-        (sheet(), ["figure.losses"]),
+        (
+            lambda: learning_curves([{"train_loss": 1.0, "val_loss": 1.0}]),
+            ["tile.loss", "axis.epoch", "split.validation"],
+        ),
+        (lambda: confusion_matrix(np.eye(2, dtype=np.int64), ["a", "b"]), ["figure.confusion", "axis.shares"]),
+        (sheet, ["figure.losses"]),
     ],
 )
-def test_sentences_of_a_figure(figure: Figure, keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentences_of_a_figure(draw: Callable[[], Figure], keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = draw()
     english, korean = ({table(language)[key] for key in keys} for language in ("en", "ko"))
     before = shown(figure)
     assert english <= before

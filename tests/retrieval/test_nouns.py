@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,18 +11,21 @@ from hypothesis import strategies as st
 from hubel.retrieval.nouns import corrected, mentions, nouns
 from hubel.weights.imagenet import imagenet_synsets
 
-KNOWN = nouns()
-PLACE = {identity: row for row, identity in enumerate(KNOWN.ids)}
+
+@cache
+def places() -> dict[str, int]:
+    """Return the row of each synset."""
+    return {identity: row for row, identity in enumerate(nouns().ids)}
 
 
 def found(text: str) -> list[tuple[str, bool]]:
-    return [(one.text, one.head) for one in mentions(text, KNOWN)]
+    return [(one.text, one.head) for one in mentions(text, nouns())]
 
 
 def test_every_class_of_imagenet_is_below_entity() -> None:
-    (entity,) = KNOWN.meanings("entity")
+    (entity,) = nouns().meanings("entity")
     for synset in imagenet_synsets():
-        assert entity in KNOWN.above(PLACE[synset])
+        assert entity in nouns().above(places()[synset])
 
 
 @pytest.mark.parametrize(
@@ -28,7 +33,7 @@ def test_every_class_of_imagenet_is_below_entity() -> None:
     [("n01534433", "bird"), ("n02123394", "cat"), ("n02687172", "vehicle"), ("n03110669", "musical instrument")],
 )
 def test_what_stands_above(lower: str, upper: str) -> None:
-    assert set(KNOWN.above(PLACE[lower])) & set(KNOWN.meanings(upper))
+    assert set(nouns().above(places()[lower])) & set(nouns().meanings(upper))
 
 
 @pytest.mark.parametrize(
@@ -53,8 +58,8 @@ def test_mentions(text: str, expected: list[tuple[str, bool]]) -> None:
 
 def test_plural_and_singular_are_both_meant() -> None:
     """WordNet has "pants" as underwear and "pant" as trousers; who says pants means either."""
-    ranks = KNOWN.meanings("pants")
-    assert {KNOWN.lemmas[one][0] for one, rank in ranks.items() if rank == 0} >= {"bloomers", "trouser"}
+    ranks = nouns().meanings("pants")
+    assert {nouns().lemmas[one][0] for one, rank in ranks.items() if rank == 0} >= {"bloomers", "trouser"}
 
 
 @pytest.mark.parametrize(
@@ -70,11 +75,11 @@ def test_plural_and_singular_are_both_meant() -> None:
     ],
 )
 def test_corrections(text: str, expected: str) -> None:
-    assert corrected(text, KNOWN, lambda word: word in ("a", "run")) == expected
+    assert corrected(text, nouns(), lambda word: word in ("a", "run")) == expected
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read(text: str) -> None:
-    assert sum(one.head for one in mentions(text, KNOWN)) <= 1
-    corrected(text, KNOWN, lambda word: True)
+    assert sum(one.head for one in mentions(text, nouns())) <= 1
+    corrected(text, nouns(), lambda word: True)

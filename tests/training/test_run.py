@@ -59,7 +59,7 @@ def photos(folder: Path, n: int = 12) -> Path:
 
 
 @pytest.mark.usefixtures("drawn")
-@pytest.mark.parametrize("model", ["knn", "linear", "convnet"])
+@pytest.mark.parametrize("model", ["knn", "convnet"])
 def test_the_folder_of_a_run(tiny: Recipe, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "write_evaluation", REAL_REPORT)
     options = tiny.network.options if model == "convnet" else {}

@@ -9,15 +9,19 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hubel.core.files import write_atomic
 from hubel.core.language import in_language, plural, sentence
 from hubel.core.notes import Caution
 from hubel.metrics.report_items import FileGroup, ReportTable, Tile
 from hubel.metrics.tables import percent
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["Report", "write_report"]
 
@@ -61,15 +65,8 @@ def write_report(path: Path, report: Report, *, language: str = "en") -> None:
         report: its contents; each `Sentence` in it is written in `language`, all other text as it is.
         language: one of `hubel.core.language.LANGUAGES`.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "said": partial(in_language, language=language)}
-    environment.globals |= {"language": language, "sentence": sentence, "plural": plural}
-    environment.tests["warning"] = lambda note: isinstance(note, Caution)
-    source = files("hubel.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
     wrong = sum(len(group.files) for group in report.mistakes)
-    page = environment.from_string(source).render(
+    page = _template(language).render(
         report=report,
         figures=[(heading, caption, b64encode(png).decode()) for heading, caption, png in report.figures],
         most_notes=_OPEN_NOTES,
@@ -80,6 +77,19 @@ def write_report(path: Path, report: Report, *, language: str = "en") -> None:
     )
     # File names that are no valid UTF-8 hold lone surrogates, which cannot be encoded.
     write_atomic(path, page.encode("utf-8", "backslashreplace"))
+
+
+@cache
+def _template(language: str) -> Template:
+    """Compile the template of the page in a language."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": percent, "said": partial(in_language, language=language)}
+    environment.globals |= {"language": language, "sentence": sentence, "plural": plural}
+    environment.tests["warning"] = lambda note: isinstance(note, Caution)
+    source = files("hubel.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(source)
 
 
 def _first_files(groups: Sequence[FileGroup], most: int) -> list[tuple[FileGroup, Sequence[tuple[str, str]]]]:

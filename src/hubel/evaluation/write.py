@@ -66,7 +66,7 @@ def write_evaluation(
         notes=[*notes, *evaluation.remarks(split)],
         tiles=evaluation.tiles(),
         tables=evaluation.report_tables(),
-        figures=_figures(folder, [*drawings, *evaluation.drawings()], language),
+        figures=_figures(folder, drawings, evaluation, language),
         mistakes=evaluation.mistakes(),
         footnote=evaluation.footnote(),
     )
@@ -76,10 +76,12 @@ def write_evaluation(
     return folder / "report.html"
 
 
-def _figures(folder: Path, drawings: Sequence[Drawing], language: str) -> list[tuple[str, str, bytes]]:
-    """Write each figure; return their headings, captions and PNG files."""
+def _figures(
+    folder: Path, drawings: Sequence[Drawing], evaluation: Evaluation, language: str
+) -> list[tuple[str, str, bytes]]:
+    """Draw and write each figure; return their headings, captions and PNG files."""
     figures = []
-    for drawing in drawings:
+    for drawing in (*drawings, *evaluation.drawings()):
         png = to_png(drawing.figure, language)
         write_atomic(folder / "figures" / f"{drawing.name}.png", png)
         figures.append((drawing.heading, drawing.caption, png))

@@ -44,8 +44,8 @@ def drawn_language(language: str) -> str:
     Raises:
         UnknownNameError: there is no such language.
     """
-    ours = [text for key, text in table(find_language(language)).items() if key.startswith(_PREFIX)]
-    if MISSING not in drawable("".join(ours)):
+    ours = (text for key, text in table(find_language(language)).items() if key.startswith(_PREFIX))
+    if MISSING not in drawable("".join(set().union(*ours))):
         return language
     say_notes(["no font of this machine has Korean letters: the figures are in English; install Noto Sans CJK"])
     return "en"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -129,11 +130,14 @@ def _em(character: str) -> float:
 
 
 def _shortened(text: str, limit: float) -> str:
-    length, short = min(len(text), int(limit / 0.4) + 1), text
-    while ems(short) > limit and length:
-        length -= 1
-        short = f"{text[: length - length // 2]}…{text[len(text) - length // 2 :]}"
-    return short
+    if ems(text) <= limit:
+        return text
+
+    def cut(kept: int) -> str:
+        return f"{text[: kept - kept // 2]}…{text[len(text) - kept // 2 :]}"
+
+    fitting = bisect_right(range(min(len(text), int(limit / 0.4) + 1)), limit, key=lambda kept: ems(cut(kept)))
+    return cut(max(0, fitting - 1))
 
 
 @cache
