@@ -2,8 +2,9 @@
 
 Claim: multiply-adds are equal on every network that both can follow, and no operator is left uncounted.
 
-Networks are built on the meta device and run once with the input of their own configuration. Each result is kept in
-the JSON lines file --out, and what stands there is not run again, so that the run can be divided (--seconds).
+Networks are built on the meta device and run once with the input of their own configuration; one of each of timm's
+modules first, then the second ones, and so on. Each result is kept in the JSON lines file --out, and what stands there is
+not run again, so that the run can be divided (--seconds).
 Needs timm and torchvision. Run: python benchmarks/summary_timm.py --out FILE.jsonl [--seconds 200] [--only 'swin*']
 """
 
@@ -16,6 +17,7 @@ import json
 import sys
 import time
 import warnings
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ def main() -> None:
     parser.add_argument("--only", default="*", help="pattern of names")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    names = fnmatch.filter(peers.timm().list_models(), options.only)
+    names = fnmatch.filter(in_turns(), options.only)
     lines = options.out.read_text().splitlines() if options.out.exists() else []
     done = {found["name"]: found for found in map(json.loads, lines)}
     until = time.monotonic() + options.seconds
@@ -47,6 +49,13 @@ def main() -> None:
                 done[name] = {"name": name, **compare(name)}
                 print(json.dumps(done[name]), file=out, flush=True)
     report(len(names), [done[name] for name in names if name in done])
+
+
+def in_turns() -> list[str]:
+    """All networks of timm, the first of each module before the second of any."""
+    modules = [peers.timm().list_models(module=module) for module in peers.timm().list_modules()]
+    found = (name for names in zip_longest(*modules) for name in names if name is not None)
+    return list(dict.fromkeys(found))
 
 
 def compare(name: str) -> dict[str, Any]:

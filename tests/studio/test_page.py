@@ -138,9 +138,9 @@ def test_an_answer_that_is_sure(page: Browser, tmp_path: Path) -> None:
         page.drop(photo, "#drop")
         page.wait("document.getElementById('state').textContent.endsWith(' ms')")
         assert page.run("document.getElementById('answer').hidden")
-        assert answer("50") == "green is the answer at 50 %: probability 54.3 %."
-        assert answer("90") == "cold is the answer at 90 %: probability 99.5 %."
-        assert answer("99.9") == "No class, and no group of classes, is 99.9 % sure."
+        assert answer("50") == "green: the model is at least 50 % sure (54.3 %)."
+        assert answer("90") == "cold: the model is at least 90 % sure (99.5 %)."
+        assert answer("99.9") == "The model is 99.9 % sure of no class and no group of classes."
         assert answer("") == ""
         page.run("var s = document.getElementById('sure'); s.value = '30'; s.dispatchEvent(new Event('change'))")
         page.wait("document.getElementById('problem').textContent.endsWith('a number from 50 to 99.9.')")

@@ -225,7 +225,7 @@ function showAnswer({ ancestor, ancestor_score }, { sure }) {
     return;
   }
   const score = (100 * ancestor_score).toFixed(1);
-  $("answer").replaceChildren(make("strong", "", ancestor), ` ${t("page.sure_answer", { share, score })}`);
+  $("answer").replaceChildren(make("strong", "", ancestor), t("page.sure_answer", { share, score }));
 }
 
 function hideMap() {
