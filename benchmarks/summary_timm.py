@@ -3,8 +3,8 @@
 Claim: multiply-adds are equal on every network that both can follow, and no operator is left uncounted.
 
 Networks are built on the meta device and run once with the input of their own configuration; one of each of timm's
-modules first, then the second ones, and so on. Each result is kept in the JSON lines file --out, and what stands there is
-not run again, so that the run can be divided (--seconds).
+modules first, then the second ones, and so on. Each result is kept in the JSON lines file --out, and what stands there
+is not run again, so that the run can be divided (--seconds).
 Needs timm and torchvision. Run: python benchmarks/summary_timm.py --out FILE.jsonl [--seconds 200] [--only 'swin*']
 """
 

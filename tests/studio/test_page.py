@@ -125,11 +125,12 @@ def test_an_answer_that_is_sure(page: Browser, tmp_path: Path) -> None:
         return page.run(f"{shown} || ''")
 
     colours = Colours()
-    colours.card = replace(colours.card, parents=dict.fromkeys(COLOURS[:1], "warm") | dict.fromkeys(COLOURS[1:3], "cold"))
-    boxes = Colours()
-    boxes.card = replace(boxes.card, task="multi_label", scores="sigmoid")
+    red, green, blue, _ = COLOURS
+    colours.card = replace(colours.card, parents={red: "warm", green: "cold", blue: "cold"})
+    several = Colours()
+    several.card = replace(several.card, task="multi_label", scores="sigmoid")
     Image.new("RGB", (8, 8), (0, 120, 100)).save(photo := tmp_path / "sea.png")
-    with running_server({"colours": colours, "several": boxes}, ServerSettings(port=0)) as url:
+    with running_server({"colours": colours, "several": several}, ServerSettings(port=0)) as url:
         listed = Client(int(url.rpartition(":")[2]))("GET", "/v1/models").json["models"]
         assert [model.get("groups") for model in listed] == [["warm", "cold"], None]
         page.said.clear()
