@@ -4,8 +4,8 @@ Aim: the mean of three calibrated runs is at least 0.5 points better than the me
 repeats, 293 test photos); one file, whose scores are those of torch. Reached in one of two repeats; see LOG.md.
 
 The runs differ in nothing but the seed, and so in their validation photos, the order and the augmentation. Run:
-python benchmarks/ensemble.py [--data FOLDER] [--out FOLDER] [--tta] [--seconds N]. Runs that are finished are not repeated, and
-after N seconds no other one is begun: call it again until the table is printed.
+python benchmarks/ensemble.py [--data FOLDER] [--out FOLDER] [--tta] [--seconds N]. Runs that are finished are not
+repeated, and after N seconds no other one is begun: call it again until the table is printed.
 """
 
 from __future__ import annotations
