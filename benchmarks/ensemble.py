@@ -4,8 +4,8 @@ Aim: the mean of three calibrated runs is at least 0.5 points better than the me
 repeats, 293 test photos); one file, whose scores are those of torch. Reached in one of two repeats; see LOG.md.
 
 The runs differ in nothing but the seed, and so in their validation photos, the order and the augmentation. Run:
-python benchmarks/ensemble.py [--data FOLDER] [--out FOLDER] [--seconds N]. Runs that are finished are not repeated, and
-after N seconds no other one is begun: call it again until the table is printed.
+python benchmarks/ensemble.py [--data FOLDER] [--out FOLDER] [--tta] [--seconds N]. Runs that are finished are not
+repeated, and after N seconds no other one is begun: call it again until the table is printed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=CLOTHING)
     parser.add_argument("--out", type=Path, default=Path("runs/ensemble"))
     parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--tta", action="store_true", help="the file averages over views of each image, too")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="of three runs each")
     options = parser.parse_args()
     until = time.monotonic() + options.seconds
-    runs = [options.out / f"seed-{seed}" for seed in range(REPEATS * MEMBERS)]
+    runs = [options.out / f"seed-{seed}" for seed in range(options.repeats * MEMBERS)]
     for seed, run in enumerate(runs):
         if (run / "metrics.json").exists():
             continue
@@ -43,9 +45,9 @@ def main() -> None:
         else:
             hubel.train(str(options.data), hubel.Recipe(seed=seed, views=VIEWS), out=run, quiet=True)
     rows = []
-    for repeat in range(REPEATS):
+    for repeat in range(options.repeats):
         file = options.out / f"ensemble-{repeat}.onnx"
-        done = ensemble(runs[repeat * MEMBERS :][:MEMBERS], file, data=str(options.data))
+        done = ensemble(runs[repeat * MEMBERS :][:MEMBERS], file, data=str(options.data), tta=options.tta)
         alone = [100 * (member.accuracy or 0) for member in done.members]
         together = 100 * (done.accuracy or 0)
         rows.append((np.mean(alone), max(alone), together))
@@ -55,7 +57,7 @@ def main() -> None:
             flush=True,
         )
     mean, best, together = np.mean(rows, axis=0)
-    print(f"mean of {REPEATS}: alone {mean:.2f} %, the best of three {best:.2f} %, together {together:.2f} %")
+    print(f"mean of {options.repeats}: alone {mean:.2f} %, the best of three {best:.2f} %, together {together:.2f} %")
     print(f"together {together - mean:+.2f} points beside one, {together - best:+.2f} beside the best, which is known")
     print("only once the test photos are labelled")
 

@@ -105,9 +105,9 @@ def test_splits_and_evaluation_rows_are_those_of_the_index() -> None:
 
 
 def test_files_that_cannot_be_read_are_in_the_notes(tmp_path: Path) -> None:
-    for name in "ab":
+    for name, kind in (("a", "PNG"), ("b", "JPEG")):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "1.png").write_bytes(SAMPLES["PNG"])
+        (tmp_path / name / "1.png").write_bytes(SAMPLES[kind])
     (tmp_path / "a" / "2.png").write_bytes(b"")
     dataset = open_dataset(str(tmp_path))
     assert len(dataset.rows()) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
@@ -313,3 +314,27 @@ def test_real_photos(shared: Path) -> None:
     index = scan(FolderSource(folder))
     assert len(index.usable()) == len(index) == 293
     assert len(index.classes()) == 10
+
+
+def test_images_with_several_labels_are_named(tmp_path: Path) -> None:
+    """Copies in folders of other classes: one of the labels is wrong; copies of one class, and other bytes, are not."""
+    content = [encode(np.full((9, 9, 3), shade, np.uint8), "PNG") for shade in range(6)]
+    for path, number in {
+        "a/0.png": 0, "a/1.png": 1, "a/1 again.png": 1, "a/2.png": 2, "b/3.png": 3, "b/2.png": 2, "c/2.png": 2,
+        "c/4.png": 4, "c/5.png": 5, "b/5.png": 5,
+    }.items():  # fmt: skip
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(content[number])
+    index = scan(FolderSource(tmp_path))
+    found = [index.paths[row] for row in index.contradicting()]
+    assert sorted(found) == ["a/2.png", "b/2.png", "b/5.png", "c/2.png", "c/5.png"]
+    groups = {tuple(sorted(found[:3])), tuple(sorted(found[3:]))} | {tuple(sorted(found[:2])), tuple(sorted(found[2:]))}
+    assert groups >= {("a/2.png", "b/2.png", "c/2.png"), ("b/5.png", "c/5.png")}
+    (note,) = index.notes()
+    assert note.startswith("5 images have the bytes of an image with another label, such as ")
+    assert re.search(r"such as (\w)/(\d)\.png \(\1\) and (?!\1)(\w)/\2\.png \(\3\): one label of each is wrong$", note)
+
+
+def test_copies_of_one_class_contradict_nobody() -> None:
+    index = scan(ArraySource(np.zeros((2, 9, 9), np.uint8), np.array(["a", "a"])))
+    assert not len(index.contradicting())

@@ -100,7 +100,7 @@ def test_paths_among_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (GREY, r"not \(6, 7\); one grey image is \[image\]"),
+        (GREY, r"not \(6, 7\); give one grey image as \[image\]"),
         (CHW, r"one image in colour or 3 grey ones; give \[x\] for one image"),
         ([torch.zeros(3, 5, 3)], "has its colours first or last"),
         (torch.zeros(2, 3, 5, 3), "has its colours first or last"),

@@ -132,6 +132,7 @@ def test_health_readiness_models_and_metrics(start: Start, model: Colours) -> No
         "scores": "softmax",
         "explains": False,
         "classes": list(CLASSES),
+        "groups": [],
     }
     assert client.post(picture(), "/v1/predict?model=b").json["model"] == "b"
     assert client.post(picture()).json["model"] == "a"

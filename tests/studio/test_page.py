@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from browser import CHROMIUM, Browser, browser
+from colours import CLASSES as COLOURS
 from colours import Client, Colours, picture
 from PIL import Image
 
@@ -110,6 +112,43 @@ def test_a_damaged_photo_is_marked(page: Browser, url: str, tmp_path: Path) -> N
     page.drop(whole, "#drop")
     page.wait("document.getElementById('name').textContent === 'whole.jpg'")
     assert page.run("document.getElementById('damage').hidden")
+
+
+def test_an_answer_that_is_sure(page: Browser, tmp_path: Path) -> None:
+    """The field asks the API's `sure`: a class, a group of classes, or none; it is there where a model can answer."""
+
+    def answer(value: str) -> str:
+        turn = page.run("state.turn")
+        page.run(f"var s = document.getElementById('sure'); s.value = '{value}'; s.dispatchEvent(new Event('change'))")
+        page.wait(f"state.turn > {turn} && document.getElementById('state').textContent.endsWith(' ms')")
+        shown = "!document.getElementById('answer').hidden && document.getElementById('answer').textContent"
+        return page.run(f"{shown} || ''")
+
+    colours = Colours()
+    red, green, blue, _ = COLOURS
+    colours.card = replace(colours.card, parents={red: "warm", green: "cold", blue: "cold"})
+    several = Colours()
+    several.card = replace(several.card, task="multi_label", scores="sigmoid")
+    Image.new("RGB", (8, 8), (0, 120, 100)).save(photo := tmp_path / "sea.png")
+    with running_server({"colours": colours, "several": several}, ServerSettings(port=0)) as url:
+        listed = Client(int(url.rpartition(":")[2]))("GET", "/v1/models").json["models"]
+        assert [model.get("groups") for model in listed] == [["warm", "cold"], None]
+        page.said.clear()
+        page.open(url, 390)
+        page.wait("state.models.length === 2 && !document.getElementById('surety').hidden")
+        page.drop(photo, "#drop")
+        page.wait("document.getElementById('state').textContent.endsWith(' ms')")
+        assert page.run("document.getElementById('answer').hidden")
+        assert answer("50") == "green: the model is at least 50 % sure (54.3 %)."
+        assert answer("90") == "cold: the model is at least 90 % sure (99.5 %)."
+        assert answer("99.9") == "The model is 99.9 % sure of no class and no group of classes."
+        assert answer("") == ""
+        page.run("var s = document.getElementById('sure'); s.value = '30'; s.dispatchEvent(new Event('change'))")
+        page.wait("document.getElementById('problem').textContent.endsWith('a number from 50 to 99.9.')")
+        page.run("var m = document.getElementById('model'); m.value = 'several'; m.dispatchEvent(new Event('change'))")
+        page.wait("document.getElementById('state').textContent.startsWith('several')")
+        assert page.run("document.getElementById('surety').hidden && document.getElementById('answer').hidden")
+        assert page.said == []
 
 
 def test_page_speaks_korean_where_the_browser_does(page: Browser, url: str, tmp_path: Path) -> None:

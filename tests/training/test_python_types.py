@@ -23,6 +23,10 @@ X[Y == 1] += 120
 QUICK = {"model": "linear", "epochs": 1, "threads": 1, "size": 8}
 
 
+def fitted() -> hubel.ImageClassifier:
+    return hubel.ImageClassifier("linear", epochs=1).fit(X, Y)
+
+
 @pytest.fixture(autouse=True)
 def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """No figures and no page, which take most of the time."""
@@ -145,6 +149,13 @@ def test_what_a_notebook_shows(tmp_path: Path) -> None:
         (lambda: hubel.train((X, Y), "fast"), UnknownNameError, "no recipe is called 'fast'"),
         (lambda: hubel.train(X, Y), OptionError, r"not ndarray; images and their labels are one tuple, \(images, "),
         (lambda: hubel.train((X, Y), QUICK, on_epoch=3), OptionError, "on_epoch is a function of one row .*, not 3"),
+        (lambda: hubel.train((X, Y), epochs=3), OptionError, r"in the recipe: hubel.train\(data, \{'epochs': 3\}\)"),
+        (lambda: hubel.train((X, Y), epoch=3), UnknownNameError, "did you mean epochs"),
+        (lambda: hubel.tune((X, Y), lr=1), OptionError, r"in the recipe: hubel.tune\(data, \{'lr': 1\}\)"),
+        (lambda: hubel.export("run"), TypeError, r"^hubel.export is a module; call hubel.export.export\(...\)$"),
+        (lambda: hubel.explain("run"), TypeError, r"^hubel.explain is a module; call hubel.explain.explain\(...\)$"),
+        (lambda: hubel.weights(), TypeError, "^hubel.weights is a module of .*read_card, "),
+        (lambda: hubel.summary(fitted()), OptionError, "not ImageClassifier; its network is .predictor_.network$"),
         (lambda: hubel.summary(3), OptionError, "a model is a module, a name or a path, not int"),
         (lambda: evaluate_file(3, "digits"), OptionError, "model is a path or a name, not int"),
         (lambda: hubel.create_model("lenet5", num_classes="3"), OptionError, "num_classes is a whole number, not '3'"),

@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,13 @@ from hubel.training.recipe_file import read_settings
 from hubel.training.resolve import plan_training
 from hubel.training.search import trials
 from hubel.training.search import tune as search
+from hubel.training.search.clock import Clock
 from hubel.training.search.compare import compare
+from hubel.training.search.decision import Decider
 from hubel.training.search.folds import Folds
 from hubel.training.search.record import recipe_toml
 from hubel.training.search.space import START, make_space
-from hubel.training.search.study import Study
+from hubel.training.search.study import Study, TrialRow
 
 pytest.importorskip("optuna")
 pytestmark = pytest.mark.usefixtures("cache")
@@ -135,6 +138,61 @@ def test_what_is_only_noise_is_rarely_taken_for_better() -> None:
         confirmed += beats(right[best, 1], right[0, 1], seed)
     assert chosen > 0.3 * repeats  # who decides by the images of the choice is fooled
     assert confirmed <= 0.1 * repeats  # 5 %, and what 80 draws may differ
+
+
+@dataclasses.dataclass
+class Answers:
+    """A measured trial: for each image, whether its answer is right."""
+
+    right: np.ndarray
+    seconds: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    def score(self, positions: np.ndarray | None = None) -> float:
+        return float(self.right[slice(None) if positions is None else positions].mean())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "taught", "taken", "words"),
+    [
+        (600, [300, 300], 0, "that may be noise, so the default recipe is kept"),  # behind on enough images
+        (60, [], 0, "leads with 100 training images, but there was no time to confirm it with 150, and what leads"),
+    ],
+)
+def test_what_leads_on_few_images_is_confirmed_on_many(seconds: int, taught: list[int], taken: int, words: str) -> None:
+    """Frozen features win on a hundred images, a network from scratch on all of them."""
+    images = np.random.default_rng(0).integers(0, 256, (500, 9, 9), np.uint8)
+    source = ArraySource(images, np.arange(500) % 2, np.repeat([1, 3], [400, 100]))
+    folds, asked = Folds.of(plan_training(source, Recipe(model="linear", threads=1))), list[int]()
+    assert [folds.telling(sample) for sample in (100, 150, 200)] == [150, 150, 300]
+    default, best = {"start": "scratch"}, {"start": "frozen"}
+    rows = [
+        TrialRow(number=number, params=params, state="complete", score=score, seconds=9.0, note="", sample=100)
+        for number, params, score in ((1, best, 0.8), (0, default, 0.7))
+    ]
+
+    def measure(params: Any, fold: int, sample: int, name: str, on_epoch: Any) -> Answers:
+        asked.append(sample)
+        right = {"frozen": 0.82, "scratch": 0.70 if sample < 150 else 0.90}[params["start"]]
+        return Answers(np.arange(100) < 100 * right)
+
+    decision = Decider(
+        study=SimpleNamespace(complete=rows, rows=rows),
+        default=default,
+        sample=100,
+        folds=folds,
+        forecast=SimpleNamespace(confirmation=lambda params, sample: sample / 5, final=lambda params: 20.0),
+        clock=Clock(time.monotonic(), seconds),
+        measure=measure,
+        tell=lambda line: None,
+        save=lambda: None,
+        metric="accuracy",
+        seed=0,
+    ).decide()
+    assert (asked, decision.trial) == (taught, taken)
+    assert words in decision.reason
 
 
 def test_what_is_better_is_found() -> None:

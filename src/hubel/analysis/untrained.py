@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,10 @@ class Untrained(NamedTuple):
     description: str
 
 
+# Where objects of the package that are no modules have theirs: a Predictor, a fitted ImageClassifier.
+_NETWORKS = ("network", "predictor_.network")
+
+
 def untrained(
     model: nn.Module | str | os.PathLike[str], input_shapes: Sequence[Sequence[int]], *, verb: str
 ) -> Untrained:
@@ -58,7 +63,8 @@ def untrained(
             raise OptionError(f"give the shape of the input, such as {verb}(module, (3, 224, 224))")
         return Untrained(model, type(model).__name__, given, "")
     if not isinstance(model, str | os.PathLike):
-        part = "; its network is .network" if isinstance(getattr(model, "network", None), nn.Module) else ""
+        parts = [path for path in _NETWORKS if isinstance(_part(model, path), nn.Module)]
+        part = f"; its network is .{parts[0]}" if parts else ""
         raise OptionError(f"a model is a module, a name or a path, not {type(model).__name__}{part}")
     with torch.device("meta"):
         if is_stack_file(model):
@@ -89,3 +95,7 @@ def parse_input_shape(text: str) -> list[tuple[int, ...]]:
     if sides and (len(sides) != 3 or not all(side.isdecimal() and int(side) for side in sides)):
         raise OptionError(f"--input is CHANNELSxHEIGHTxWIDTH such as 3x224x224, not {text!r}")
     return [tuple(map(int, sides))] if sides else []
+
+
+def _part(owner: object, path: str) -> object:
+    return reduce(lambda found, name: getattr(found, name, None), path.split("."), owner)

@@ -30,6 +30,7 @@ def bench(
         json: print the results as JSON instead of a table.
     """
     from hubel.cli.tables import print_table
+    from hubel.core.progress import counted
     from hubel.training.bottleneck import measure_loading
 
     found = measure_loading(source, settings.recipe() if settings else None, seconds=seconds)
@@ -43,7 +44,9 @@ def bench(
         ("the network", f"{found.network:,.0f}", f"{found.model}, training all weights, {found.threads} threads"),
     ]
     height, width = found.size
-    title = f"{found.images:,} images for an input of {height}x{width}, {found.loading_threads} loading threads"
+    title = (
+        f"{counted(found.images, 'image')} for an input of {height}x{width}, {found.loading_threads} loading threads"
+    )
     print_table(["stage", "images/s", "description"], body, title=title)
     print_line(found.bottleneck)
     return 0

@@ -54,7 +54,7 @@ def check(
         rows = [(s.path, s.label, f"{s.label_probability:.1%}", s.guess, f"{s.guess_probability:.1%}") for s in first]
         title = f"{counted(len(suspects), 'label')} may be wrong; the most suspicious:"
         print_table(["image", "label", "p(label)", "prediction", "p(prediction)"], rows, title=title)
-    print_table(["", f"{len(found):,} images"], found.summary())
+    print_table(["", counted(len(found), "image")], found.summary())
     for path, deviations in found.farthest()[:_SHOWN]:
         print_line(f"outlier  {path} ({deviations:.1f} deviations)")
     print_line(f"page   {found.page}")

@@ -48,7 +48,7 @@ def similar(
 
     from hubel.cli.tables import print_table
     from hubel.core.errors import OptionError
-    from hubel.core.progress import say, say_notes
+    from hubel.core.progress import counted, say, say_notes
     from hubel.features.similar import similar_images
     from hubel.inference.predictor import load_predictor
 
@@ -67,7 +67,7 @@ def similar(
         writer.writerows((one.path, f"{one.similarity:.6f}") for one in found)
     else:
         print_table(["image", "similarity"], [(one.path, f"{one.similarity:.4f}") for one in found])
-        print_line(f"{len(index.paths):,} images searched, {index.embedded:,} of them new")
+        print_line(f"{counted(len(index.paths), 'image')} searched, {index.embedded:,} of them new")
     say_notes(index.notes)
     for problem in index.problems:
         say(f"unreadable: {problem}")

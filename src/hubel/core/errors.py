@@ -126,12 +126,13 @@ class MismatchError(WeightsError):
         lines: a line for each weight that is missing, unexpected or of another shape, sorted, at most 20.
 
     >>> print(MismatchError(3, ["missing: head.linear.bias (10,)"]))
-    3 weights fit the network, 1 do not
+    3 weights fit the network, 1 does not
       missing: head.linear.bias (10,)
     """
 
     def __init__(self, fitting: int, wrong: Sequence[str]) -> None:
-        self.summary = f"{fitting:,} weights fit the network, {len(wrong):,} do not"
+        verb = "does" if len(wrong) == 1 else "do"
+        self.summary = f"{fitting:,} weights fit the network, {len(wrong):,} {verb} not"
         self.lines = list(wrong[:_MOST_LINES])
         if len(wrong) > _MOST_LINES:
             self.lines[-1] = f"... and {len(wrong) - _MOST_LINES + 1:,} more"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from hubel.core.packages import missing_package
 
@@ -23,6 +23,11 @@ class _Face(ModuleType):
         # function into the module.
         if not (isinstance(value, ModuleType) and name in self._homes):
             super().__setattr__(name, value)
+
+    def __call__(self, *_arguments: object, **_named: object) -> NoReturn:
+        own = self.__name__.rpartition(".")[2]
+        inside = f"; call {self.__name__}.{own}(...)" if own in self._homes else f" of {', '.join(sorted(self._homes))}"
+        raise TypeError(f"{self.__name__} is a module{inside}")
 
 
 def lazy_exports(

@@ -177,7 +177,22 @@ class Index:
             notes += [f"  {path}: {reason}" for path, reason in bad]
         if unlabelled := int(((self.label < 0) & (self.status == OK)).sum()):
             notes.append(Caution(plural("note.unlabelled", unlabelled)))
+        if len(rows := self.contradicting()):
+            one, other = rows[0], next(row for row in rows[1:] if self.label[row] != self.label[rows[0]])
+            label, another = self.label_texts(np.array([one, other]))
+            names = {"first": self.paths[one], "second": self.paths[other], "label": label, "other": another}
+            notes.append(Caution(sentence("note.contradicting", n=len(rows), **names)))
         return notes
+
+    def contradicting(self) -> NDArray[np.int64]:
+        """Return the rows of images that have the same bytes and several labels; those of one image together."""
+        rows = self.usable()
+        first, second = np.ascontiguousarray(self.digest[rows]).view("<u8").reshape(-1, 2).T
+        order = np.lexsort((self.label[rows], second, first))
+        same = (np.diff(first[order]) == 0) & (np.diff(second[order]) == 0)
+        image = np.cumsum(np.append(0, ~same))[: len(rows)]  # the number of the image that a row shows
+        several = np.unique(image[1:][same & (np.diff(self.label[rows][order]) != 0)])
+        return rows[order[np.isin(image, several)]]
 
 
 def decode_row(source: Source, row: int, path: str, min_size: tuple[int, int] | None = None) -> tuple[Decoded, bytes]:

@@ -70,7 +70,7 @@ def stack_of_images(value: Any) -> NDArray[Any] | None:
     if array.ndim == 3:
         return None if shape[2] in _COLOURS else array
     raise DataError(
-        f"images have the shape (n, h, w), (n, h, w, 1) or (n, h, w, 3), not {shape}; one grey image is [image]"
+        f"images have the shape (n, h, w), (n, h, w, 1) or (n, h, w, 3), not {shape}; give one grey image as [image]"
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from hubel.core.errors import DataError, DecodeError, UnknownNameError
 from hubel.core.files import short_name, write_atomic
 from hubel.core.outputs import make_folder, output_folder
-from hubel.core.progress import say_notes
+from hubel.core.progress import counted, say_notes
 from hubel.data.dataset import open_dataset
 from hubel.data.inputs import collect
 from hubel.data.sources.kind import Rooted
@@ -246,7 +246,7 @@ def write_embedding(
     output = _output_folder(predictor, out, [], _PNG, verb="embed")
     output.add("embedding", draw_embedding(embedding, f"{predictor.card.model} on {dataset.name}"), "PCA and t-SNE")
     write_atomic(output.folder / "embedding.csv", embedding.to_csv())
-    output.rows.append(("embedding.csv", f"{len(embedding.paths):,} images"))
+    output.rows.append(("embedding.csv", counted(len(embedding.paths), "image")))
     return output
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
+from hubel.core.progress import counted
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.kind import Rooted
@@ -106,7 +107,7 @@ def _from_data(data: str | Rooted, card: ModelCard) -> ExportSample:
         )
     chosen = spread(dataset.rows(), _CALIBRATION_IMAGES)
     images = pixels(chosen)
-    return ExportSample(name=f"{len(chosen):,} images of {dataset.name}", calibration=images, check=images)
+    return ExportSample(name=f"{counted(len(chosen), 'image')} of {dataset.name}", calibration=images, check=images)
 
 
 def _annotated(dataset: Dataset, card: ModelCard, rows: NDArray[np.int64]) -> tuple[AnnotatedCheck | None, str]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from hubel.core.files import write_atomic
 from hubel.core.outputs import make_folder, output_file, output_folder
+from hubel.core.progress import counted
 from hubel.inference.generator import MadeImages
 from hubel.plots.contact_sheet import contact_sheet
 from hubel.plots.figure_files import is_figure, save_figure
@@ -34,7 +35,7 @@ def image_folder(path: Path | None, inputs: Iterable[Any]) -> Path | None:
 def write_sheet(made: MadeImages, path: Path) -> None:
     """Draw the first 200 images in a grid, each above what it was asked to be, into a PNG file."""
     shown = made.pixels[:_MOST_SHOWN]
-    title = f"{len(made):,} images" if len(shown) == len(made) else f"{len(shown):,} of {len(made):,} images"
+    title = counted(len(made), "image") if len(shown) == len(made) else f"{len(shown):,} of {len(made):,} images"
     save_figure(contact_sheet(list(shown), list(made.labels[: len(shown)]), f"{title} made by hubel"), path)
 
 

@@ -76,9 +76,7 @@ def read_onnx(path: Path) -> OnnxFile:
         ModelFileError: the file is missing, damaged, was not written by hubel, or has another graph than its card says.
     """
     if not path.is_file():
-        raise ModelFileError(
-            f"{path}: {'this is a folder' if path.exists() else 'no such file'}; expected a .onnx file"
-        )
+        raise ModelFileError(f"{path}: {'a folder, not a .onnx file' if path.exists() else 'no such file'}")
     if (size := path.stat().st_size) > _MAX_FILE:
         raise ModelFileError(f"{path} has {size:,} bytes; an ONNX file has {_MAX_FILE:,} at most")
     data = path.read_bytes()

@@ -310,6 +310,8 @@ def _prediction(
 def _described(model: ServedModel) -> dict[str, Any]:
     card, preprocess = model.model.card, model.model.card.preprocess
     limbs = card.skeleton.limbs if card.skeleton else ()
+    ranked = card.task == "classify" and card.classes  # one class an image, which has a hierarchy
+    groups = {"groups": list(card.class_tree().groups)} if ranked else {}
     return {
         "name": model.name,
         "network": card.model,
@@ -318,6 +320,7 @@ def _described(model: ServedModel) -> dict[str, Any]:
         "scores": card.scores,
         "explains": model.explainer is not None,
         "classes": list(card.objects),
+        **groups,
         **({"points": list(card.classes), "limbs": [list(limb) for limb in limbs]} if card.dense == "points" else {}),
     }
 

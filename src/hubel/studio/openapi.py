@@ -145,6 +145,11 @@ _SCHEMAS: _Json = {
             "scores": {"enum": list(SCORES)},
             "explains": {"type": "boolean", "description": "whether /v1/explain is available"},
             "classes": {"type": "array", "items": _TEXT, "minItems": 1},
+            "groups": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "names above the classes, each behind its parent; of models that `sure` can be asked of",
+            },
             "points": {"type": "array", "items": _TEXT, "description": "names of the key points of an object"},
             "limbs": {
                 "type": "array",
@@ -152,6 +157,7 @@ _SCHEMAS: _Json = {
                 "description": "pairs of key points, by number, that a line joins",
             },
         },
+        "groups",
         "points",
         "limbs",
     ),

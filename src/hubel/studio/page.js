@@ -82,6 +82,15 @@ function showKind() {
   document.querySelector("h1").textContent = title;
   document.title = `${title} · hubel`;
   $("classes-title").textContent = list;
+  $("surety").hidden = !model.groups;
+}
+
+// Return the least probability that the reader asks for, as the API takes it; nothing if the field is empty or hidden.
+function wanted() {
+  const field = $("sure");
+  if ($("surety").hidden || (field.value === "" && !field.validity.badInput)) return {};
+  if (!field.validity.valid) throw new Error(t("page.sure_range"));
+  return { sure: Number((field.value / 100).toFixed(5)) };
 }
 
 async function classify() {
@@ -91,13 +100,15 @@ async function classify() {
   $("result").classList.add("waiting");
   const began = performance.now();
   try {
-    const { images } = await (await post("v1/predict", { model, top: 5 })).json();
+    const asked = wanted();
+    const { images } = await (await post("v1/predict", { model, top: 5, ...asked })).json();
     if (turn !== state.turn) return;
     const explains = state.models.some((one) => one.name === model && one.explains);
     showPhoto();
     $("unknown").hidden = !images[0].unknown;
     hideMap();
     const [found] = images;
+    showAnswer(found, asked);
     if (found.top) showClasses(found.top, explains);
     else await showAnnotation(found, state.models.find((one) => one.name === model));
     $("damage").textContent = t("page.damaged", { damage: images[0].damaged });
@@ -204,6 +215,19 @@ function showClasses(classes, explains) {
   }));
 }
 
+// Show the class, or the group of classes, that the reader may count on.
+function showAnswer({ ancestor, ancestor_score }, { sure }) {
+  $("answer").hidden = sure === undefined;
+  if (sure === undefined) return;
+  const share = Number((100 * sure).toFixed(3));
+  if (ancestor === null) {
+    $("answer").textContent = t("page.sure_none", { share });
+    return;
+  }
+  const score = (100 * ancestor_score).toFixed(1);
+  $("answer").replaceChildren(make("strong", "", ancestor), t("page.sure_answer", { share, score }));
+}
+
 function hideMap() {
   $("map-figure").hidden = true;
   $("result").classList.remove("mapped");
@@ -247,6 +271,7 @@ $("model").addEventListener("change", () => {
   showKind();
   if (state.file) classify();
 });
+$("sure").addEventListener("change", () => { if (state.file) classify(); });
 $("photo").addEventListener("error", () => { $("photo").hidden = true; });
 $("access").addEventListener("submit", (event) => {
   event.preventDefault();

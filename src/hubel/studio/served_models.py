@@ -61,12 +61,14 @@ def served_names(models: Sequence[str]) -> list[str]:
 
     >>> served_names(["efficientnet_lite0", "runs/cats-1", "runs/dogs-2/model.safetensors", "b/cats-1.onnx"])
     ['efficientnet_lite0', 'cats-1', 'dogs-2', 'cats-1-2']
+    >>> served_names(["/model.onnx"])
+    ['model']
     """
     names: list[str] = []
     for model in models:
         path = Path(os.path.realpath(model))
         stem = path.stem if path.suffix in (".safetensors", ".onnx") else path.name
-        plain = path.parent.name if stem == "model" else stem
+        plain = (path.parent.name if stem == "model" else "") or stem
         name, number = plain, 1
         while name in names:
             number += 1

@@ -26,6 +26,7 @@ __all__ = [
     "flattened",
     "parse_milestones",
     "parse_size",
+    "refuse_settings",
 ]
 
 
@@ -604,3 +605,22 @@ def parse_size(size: str) -> tuple[int, int]:
     for side in sides:
         check_range("size", int(side), 1, _MOST_PIXELS, unit="pixels")
     return int(sides[0]), int(sides[-1])
+
+
+def refuse_settings(function: str, named: Mapping[str, object]) -> None:
+    """Refuse arguments that a function of the package does not have, and say where settings stand.
+
+    Args:
+        function: its name in `hubel`.
+        named: the arguments.
+
+    Raises:
+        UnknownNameError: one of them is no setting.
+        OptionError: they are settings, which stand in the recipe.
+    """
+    for name in named:
+        if name not in _TABLE_OF:
+            raise UnknownNameError("setting", name, [*_TABLE_OF, *_OWN])
+    if named:
+        settings = ", ".join(f"{name!r}: {value!r:.80}" for name, value in named.items())
+        raise OptionError(f"settings stand in the recipe: hubel.{function}(data, {{{settings}}})")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import torch
 from torch import nn
@@ -36,7 +36,7 @@ from hubel.training.plan import Plan
 from hubel.training.processes.join import begun_run, check_same_data, joining_ranks, note_run, note_trained
 from hubel.training.processes.launch import is_launched, launch_training
 from hubel.training.processes.settings import sharing_sentence
-from hubel.training.recipe import MachineSettings, Recipe
+from hubel.training.recipe import MachineSettings, Recipe, refuse_settings
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
@@ -107,6 +107,7 @@ def train(
     quiet: bool = False,
     on_epoch: OnEpoch | None = None,
     started: float | None = None,
+    **unknown: Never,
 ) -> RunResult:
     """Train a network on images, measure it, and write everything into a folder.
 
@@ -122,10 +123,12 @@ def train(
         on_epoch: called after each epoch with its row of `metrics.csv`, such as `{"epoch": 1, "val_loss": 0.5, ...}`;
             not at all where no epoch is made (only the head of a pretrained network is fitted).
         started: when the time of `max_minutes` began, in seconds of `time.monotonic`; now if None.
+        unknown: nothing: settings such as `epochs=3` are refused with the recipe that they belong into.
 
     Raises:
         HubelError: the data or a setting cannot be used; or the loss diverged.
     """
+    refuse_settings("train", unknown)
     if on_epoch is not None and not callable(on_epoch):
         raise OptionError(f"on_epoch is a function of one row of metrics, not {on_epoch!r:.80}")
     with silence() if quiet else nullcontext():

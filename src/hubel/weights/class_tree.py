@@ -80,6 +80,11 @@ class ClassTree:
         """All names, each behind its parent."""
         return tuple(self._place)
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names above the classes, each behind its parent."""
+        return tuple(name for name in self._place if name not in set(self.classes))
+
     @cached_property
     def depth(self) -> NDArray[np.int64]:
         """The level of each node, `(nodes,)`; 1 at the top."""

@@ -132,7 +132,7 @@ def _page(card: ModelCard, circumstances: Mapping[str, str]) -> Iterator[str]:
 
 def _groups(card: ModelCard) -> str:
     """Return the names of the groups of classes, from the top down."""
-    names = [name for name in card.class_tree().nodes if name not in card.classes]
+    names = card.class_tree().groups
     return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
 
 

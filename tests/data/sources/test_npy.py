@@ -85,7 +85,8 @@ def test_floats_are_shares_of_full_scale(kind: str) -> None:
 @pytest.mark.parametrize("end", ["npy", "NPY"])
 def test_class_folders_with_and_without_splits(end: str, tmp_path: Path) -> None:
     grey = npy(COLOUR[..., 0])
-    plain = write(tmp_path / "plain", {f"{c}/{i}.{end}": npy(COLOUR) for c in "ab" for i in range(2)})
+    two = {"a": npy(COLOUR), "b": npy(255 - COLOUR)}
+    plain = write(tmp_path / "plain", {f"{c}/{i}.{end}": content for c, content in two.items() for i in range(2)})
     source = open_source(plain)
     assert isinstance(source, NpySource)
     dataset = open_dataset(plain)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from picture_files import SAMPLES
+from picture_files import RGB, encode
 from pyarrow import parquet
 
 from hubel.core.errors import DataError, OptionError
@@ -20,9 +20,9 @@ NESTED = ("animals/cats/1.png", "animals/dogs/day 1/2.png", "animals/dogs/3.png"
 
 
 def made(root: Path, names: Iterable[str]) -> Path:
-    for name in names:
+    for number, name in enumerate(names):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(SAMPLES["PNG"])
+        (root / name).write_bytes(encode(RGB // (number + 1), "PNG"))
     return root
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from picture_files import SAMPLES
+from picture_files import RGB, SAMPLES, encode
 
 from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.data.dataset import open_dataset
@@ -20,12 +20,14 @@ from hubel.data.sources.table import TableSource, is_path_table
 
 Row = dict[str, str | None]
 
+PICTURES = {f"{name}.png": encode(RGB // (number + 1), "PNG") for number, name in enumerate("abcd")}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "pictures").mkdir()
-    for name in "abcd":
-        (tmp_path / "pictures" / f"{name}.png").write_bytes(SAMPLES["PNG"])
+    for name, content in PICTURES.items():
+        (tmp_path / "pictures" / name).write_bytes(content)
     return tmp_path
 
 
@@ -59,7 +61,7 @@ def test_rows(folder: Path, kind: str) -> None:
     assert listing.label.tolist() == [0, 1, -1, 0]
     assert [SPLITS[code] for code in listing.split] == ["train", "val", "", "test"]
     assert listing.stamp.all()
-    assert all(source.read(i, listing.paths[i]) == SAMPLES["PNG"] for i in range(4))
+    assert [source.read(i, listing.paths[i]) for i in range(4)] == [*PICTURES.values()]
 
 
 @KINDS
@@ -296,7 +298,7 @@ def test_an_image_of_no_class(folder: Path, kind: str) -> None:
     assert several.targets(several.classes()).tolist() == [[1, 0], [0, 0], [0, 1]]
     one = open_dataset(path)
     assert one.rows().tolist() == [0, 2]
-    assert one.notes() == ["1 image left out because they have no label"]
+    assert one.notes() == ["1 image left out because it has no label"]
 
 
 def test_links_of_a_stranger_may_not_leave_the_folder_of_the_table(folder: Path) -> None:
@@ -307,7 +309,7 @@ def test_links_of_a_stranger_may_not_leave_the_folder_of_the_table(folder: Path)
         pytest.skip("links are not allowed here")
     names = ["link.png", "../pictures/a.png", str(folder / "pictures" / "a.png")]
     table = written(folder / "inner" / "t.csv", [{"image_path": name, "label": "x"} for name in names])
-    assert TableSource(table).read(0, names[0]) == SAMPLES["PNG"]
+    assert TableSource(table).read(0, names[0]) == PICTURES["a.png"]
     source = TableSource(table, within=table.parent)
     with pytest.raises(DecodeError, match="lies outside"):
         source.read(0, names[0])

@@ -108,15 +108,21 @@ class Decider:
 
     def _unconfirmed(self, best: TrialRow) -> Decision:
         reason = f"trial {best.number} leads, but there was no time to confirm it on other images"
+        if (telling := self.folds.telling(self.sample)) > self.sample:
+            reason = (
+                f"trial {best.number} leads with {self.sample:,} training images, but there was no time to confirm it "
+                f"with {telling:,}, and what leads with few may not lead with all"
+            )
         return Decision(trial=0, reason=reason)
 
     def _confirmation(self, params: Mapping[str, Any]) -> tuple[int, int]:
         """Return on how many folds there is time to confirm, and how many images each trains on, as many as fit."""
+        least = self.folds.telling(self.sample)
         left = self.clock.left - max(self.forecast.final(params), self.forecast.final(self.default))
         for sample in self.folds.samples():
             pair = self.forecast.confirmation(params, sample) + self.forecast.confirmation(self.default, sample)
             folds = min(len(self.folds) - 1, int(left / pair))
-            if folds >= 1 and sample >= self.sample:
+            if folds >= 1 and sample >= least:
                 return folds, sample
         return 0, 0
 
@@ -143,7 +149,7 @@ class Decider:
             ours, theirs = both[1].score(), both[0].score()
             self.tell(
                 f"confirmation {fold}: trial {best.number} {ours:.4f}, the default recipe {theirs:.4f}, on "
-                f"{counted(len(both[0]), 'other image')}"
+                f"{counted(len(both[0]), 'other image')}, with {sample:,} to learn from"
             )
             if sum((new.score() - old.score()) * len(new) for old, new in pairs) <= 0:
                 break

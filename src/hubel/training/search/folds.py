@@ -25,6 +25,7 @@ Rows = NDArray[np.int64]
 _NUMBER = 4
 _HELD = (400, 2_500)  # images set aside that are measured: as many as teach, within these bounds
 _LEAST_FIT = 100  # images that a trial learns from
+_TELLING = 1 / 3  # of all images that may teach: fewer do not tell what is best for all of them
 _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
 _UNSEEN = -1  # label of an image that is no part of a fold
 
@@ -85,6 +86,15 @@ class Folds:
         yield size
         while (size := size // 2) >= _LEAST_FIT:
             yield size
+
+    def telling(self, sample: int) -> int:
+        """Return on how many images a trial has to be confirmed that learnt on `sample` ones, at least.
+
+        What leads on few images may be behind on all of them: on 468 images of Fashion-MNIST frozen features of
+        photos are 6.8 points better than a small network from scratch, on 9,000 they are 3.5 points worse.
+        """
+        enough = max(sample, _TELLING * len(self.rows))
+        return min((size for size in self.samples() if size >= enough), default=self.fit_images)
 
     def measured(self, fit: int) -> int:
         """Return how many images measure a trial in which so many teach: more would tell little more, and take time."""

@@ -131,7 +131,8 @@ class Trials:
 
     def _needed(self, params: Mapping[str, Any]) -> float:
         default, sample, times = self.space.default.params(), self.sample, self.forecast
-        confirming = self._confirming * (times.confirmation(params, sample) + times.confirmation(default, sample))
+        telling = self.folds.telling(sample)
+        confirming = self._confirming * (times.confirmation(params, telling) + times.confirmation(default, telling))
         return times.trial(params, sample) + confirming + max(times.final(params), times.final(default))
 
     @property
@@ -198,8 +199,9 @@ class Trials:
         if first:
             return now + _DEFAULT_AT_MOST * self.clock.seconds
         default = self.space.default.params()
-        share = 1 + self._confirming + SLOWER * len(self.folds.rows) / max(1, self.sample)
-        confirming = self._confirming * self.forecast.confirmation(default, self.sample)
+        telling = self.folds.telling(self.sample)
+        share = 1 + (self._confirming * telling + SLOWER * len(self.folds.rows)) / max(1, self.sample)
+        confirming = self._confirming * self.forecast.confirmation(default, telling)
         left = self.clock.left - self.forecast.after_training(params) - confirming
         # It was said to fit in; that it takes a little longer is no reason to waste what was done.
         return now + max(0.0, left / share, _SLACK * self.forecast.trial(params, self.sample))

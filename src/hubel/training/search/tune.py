@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from hubel.core.errors import CheckpointError, HubelError, OptionError, UnknownNameError
 from hubel.core.files import user_path
@@ -28,7 +28,7 @@ from hubel.data.sources.builtin import XO
 from hubel.tasks.task import Metric
 from hubel.training.plan import Plan
 from hubel.training.processes.settings import check_one_process
-from hubel.training.recipe import Recipe
+from hubel.training.recipe import Recipe, refuse_settings
 from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training, resolve
 from hubel.training.run_folder import RunFolder
@@ -97,6 +97,7 @@ def tune(
     xo: XO | None = None,
     quiet: bool = False,
     started: float | None = None,
+    **unknown: Never,
 ) -> TuneResult:
     """Search settings for images within a time limit, and train a model with the best ones.
 
@@ -116,11 +117,13 @@ def tune(
         xo: settings of the images when `data` is "xo".
         quiet: print nothing.
         started: when the time began, in seconds of `time.monotonic`; now if None.
+        unknown: nothing; as for `hubel.train`.
 
     Raises:
         HubelError: the data or a setting cannot be used.
         MissingPackageError: Optuna is not installed: pip install "hubel[tune]".
     """
+    refuse_settings("tune", unknown)
     begun = time.monotonic() if started is None else started
     base = Recipe.of(recipe)
     check_one_process(base)
