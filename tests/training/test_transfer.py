@@ -18,16 +18,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-import fake_texts
 import hubel
 from hubel.core import group
 from hubel.core.errors import UnknownNameError
 from hubel.core.stopping import Stop
-from hubel.data.loading import Labelled
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.features.extractor import FeatureExtractor
 from hubel.nn.freezing import last_linear
-from hubel.tasks.task import FittedHead
 from hubel.training import execute, transfer
 from hubel.training import run_report as module
 from hubel.training.loop import EpochSelection, Loop
@@ -547,28 +544,6 @@ def test_the_rows_of_the_pretrained_head(tmp_path: Path) -> None:
 def test_one_class_that_is_not_imagenet_s(tmp_path: Path) -> None:
     plan = plan_of(["goldfish", "my goldfish"], tmp_path)
     assert transfer._pretrained_head(plan, plan.transfer) is None
-
-
-def test_with_few_images_the_head_starts_from_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_texts.use(monkeypatch)
-    plan = plan_of(["cat", "dog", "goldfish"], tmp_path)
-    features = np.random.default_rng(0).random((len(plan.train.targets), 1280)).astype(np.float32)
-    notes = list[str]()
-
-    def head_of(plan: Plan, rows: slice) -> FittedHead | None:
-        assert plan.transfer is not None
-        some = Labelled(plan.train.images.subset(np.arange(len(features))[rows]), plan.train.targets[rows])
-        return transfer._head_from_names(replace(plan, train=some), plan.transfer, features[rows], notes.append)
-
-    assert len(features) <= 15
-    head = head_of(plan, slice(None))
-    assert head is not None
-    assert head.weight.shape == (3, 1280)
-    assert notes == ["at most 5 images a class on average: the last layer starts from the names of the classes"]
-    monkeypatch.setattr(transfer, "FEW", 2)
-    assert head_of(plan, slice(None)) is None
-    assert head_of(plan, slice(None, 6)) is not None
-    assert head_of(plan_of(["goldfish", "Tabby_Cat"], tmp_path / "known"), slice(None, 4)) is None
 
 
 def test_weights_of_a_file_have_classes_that_nobody_knows(recipe: Recipe, tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ from hubel.data.augment import Policy
 from hubel.data.loading import Images, Labelled, Samples
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
-from hubel.features.named_head import FEW, fit_from_names, head_of_names
 from hubel.features.probe import LeftOut
 from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
@@ -372,8 +371,7 @@ def _fit_head(
 ) -> FittedHead:
     """Give the network the head that fits its features best; return it."""
     targets = plan.train.targets
-    named = _head_from_names(plan, transfer, features.train, note)
-    head = _fitted(plan, features.train) if named is None else named
+    head = _fitted(plan, features.train)
     if head.score is None:
         note(sentence("note.no_folds"))
     else:
@@ -417,44 +415,19 @@ def _fitted(plan: Plan, features: NDArray[np.float32]) -> FittedHead:
 
 def _pretrained_head(plan: Plan, transfer: TransferPlan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """Return the rows of the pretrained head, where the classes are among those that it was trained on."""
-    rows = _rows_of_imagenet(plan)
-    whole = _imagenet_head(plan, transfer) if rows else None
-    return None if whole is None else (whole[0][rows], whole[1][rows])
-
-
-def _rows_of_imagenet(plan: Plan) -> list[int]:
-    """Return the places of the classes among ImageNet's; none where one of them is no such class."""
+    if not plan.task.exclusive or isinstance(transfer.weights, Path):
+        return None
     place = {name.casefold(): i for names in (imagenet_classes(), imagenet_synsets()) for i, name in enumerate(names)}
     names = [name.casefold().replace("_", " ") for name in plan.card.classes]
-    return [place[name] for name in names] if all(name in place for name in names) else []
-
-
-def _imagenet_head(plan: Plan, transfer: TransferPlan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return weights and biases of the head that the network was pretrained with on ImageNet's classes."""
-    if not plan.task.exclusive or isinstance(transfer.weights, Path):
+    rows = [place[name] for name in names if name in place]
+    if len(rows) < len(names):
         return None
     network, _ = load_pretrained(plan.card.model, transfer.weights)
     layer = last_linear(network) if isinstance(network, Network) else None
-    if layer is None or len(layer.weight) != len(imagenet_classes()):
+    if layer is None:
         return None
-    return layer.weight.detach().numpy(), layer.bias.detach().numpy()
-
-
-def _head_from_names(
-    plan: Plan, transfer: TransferPlan, features: NDArray[np.float32], note: Callable[[str], None]
-) -> FittedHead | None:
-    """Return a head that starts from the names of the classes; None where there are enough images, or no such names.
-
-    ImageNet's own classes have rows of their own, and classes that are to be weighed have a loss of their own.
-    """
-    few = len(plan.train.targets) <= FEW * len(plan.card.classes) and plan.loss.balance == "none"
-    whole = _imagenet_head(plan, transfer) if few and not _rows_of_imagenet(plan) else None
-    named = None if whole is None else head_of_names(plan.card.classes, imagenet_classes(), *whole)
-    if named is None:
-        return None
-    probe = fit_from_names(features, plan.train.targets, named, seed=plan.loop.seed)
-    note(sentence("note.names", few=FEW))
-    return FittedHead(weight=probe.weight, bias=probe.bias, score=probe.accuracy, left_out=probe.left_out)
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    return weight[rows], bias[rows]
 
 
 def _validation_score(logits: NDArray[np.float32], plan: Plan, val: Labelled[Images]) -> Score:
