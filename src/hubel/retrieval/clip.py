@@ -87,7 +87,7 @@ class CLIPEncoder:
 
     @property
     def scale(self) -> float:
-        """What cosines are multiplied with before a softmax."""
+        """Factor of cosines before a softmax."""
         return self.towers.scale
 
     @cached_property

@@ -68,7 +68,7 @@ class PairedEncoder:
 
     @property
     def scale(self) -> float:
-        """What cosines are multiplied with before a softmax: as learnt, or 100 where an older file does not say it."""
+        """Factor of cosines before a softmax: as learnt, or 100 where an older file does not say it."""
         return float(self._model.provenance.get("scale", 100.0))
 
     @property
