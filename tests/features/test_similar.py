@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import shutil
 from pathlib import Path
@@ -21,7 +20,7 @@ from hubel.features import similar as module
 from hubel.features.similar import embed_images, index_folder, similar_images
 from hubel.inference.predictor import Predictor
 from hubel.models.catalogue import build_model
-from hubel.retrieval.index import nearest
+from hubel.retrieval.index import FolderIndex
 from hubel.weights.card import ModelCard
 
 CARD = ModelCard("convnet", ("a", "b", "c"), Preprocess(16, 16), {"filters": [8, 16], "repeat": [1]})
@@ -65,45 +64,26 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def without_usearch(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *rest: Any) -> Any:
-        if name.startswith("usearch"):
-            raise ModuleNotFoundError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-
-
-@pytest.mark.parametrize("usearch", [True, False])
 @pytest.mark.parametrize("n", [1, 9, 300, 3000])
-def test_search_is_exact(usearch: bool, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    if usearch:
-        pytest.importorskip("usearch")
-    else:
-        without_usearch(monkeypatch)
+def test_search_is_exact(n: int) -> None:
     generator = np.random.default_rng(n)
     exact = generator.standard_normal((n, 96))
     vectors = (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float16)
+    index = FolderIndex([str(row) for row in range(n)], vectors, 0, ())
     for query in vectors[:5].astype(np.float32):
         rounded = vectors.astype(np.float64)
         products = rounded @ query.astype(np.float64) / np.linalg.norm(rounded, axis=1)
         order = np.argsort(-products, kind="stable")[:10]
-        rows, found = nearest(vectors, query, 10)
-        assert rows == order.tolist()
-        np.testing.assert_allclose(found, products[order], atol=1e-6)
+        found = index.search(query)
+        assert [int(one.path) for one in found] == order.tolist()
+        np.testing.assert_allclose([one.similarity for one in found], products[order], atol=1e-6)
 
 
-def test_equal_images_come_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_images_come_in_their_order() -> None:
     vectors = np.zeros((40, 8), np.float16)
     vectors[:, 0] = 1
-    for _ in range(2):
-        rows, found = nearest(vectors, vectors[0].astype(np.float32), 10)
-        assert found.tolist() == [1.0] * 10
-        assert len(set(rows)) == 10
-        without_usearch(monkeypatch)
-    assert rows == sorted(rows)
+    found = FolderIndex([str(row) for row in range(40)], vectors, 0, ()).search(vectors[0].astype(np.float32))
+    assert [(one.path, one.similarity) for one in found] == [(str(row), 1.0) for row in range(10)]
 
 
 def test_features_are_what_the_last_linear_layer_sees() -> None:

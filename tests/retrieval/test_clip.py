@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import fake_texts
 from clip_checkpoint import SMALL, write_config, write_tokenizer, write_weights
 from hubel.core.errors import MismatchError, UnknownNameError, WeightsError
 from hubel.models.catalogue import build_model
@@ -20,6 +21,7 @@ from hubel.nn.text_transformer import TextLayout, TextTransformer
 from hubel.retrieval.clip import CLIPEncoder
 from hubel.retrieval.encoder import Encoder
 from hubel.retrieval.encoders import find_encoder
+from hubel.retrieval.zero_shot import NamedClasses
 from hubel.weights.foreign import parameter_names
 from hubel.weights.keymaps.clip import image_tower, text_tower
 
@@ -63,6 +65,21 @@ def test_vectors(folder: Path) -> None:
     assert np.allclose(np.linalg.norm(np.concatenate([images, texts]), axis=1), 1, atol=1e-5)
     assert np.array_equal(texts[0], texts[1])
     assert not np.allclose(texts[0], texts[2])
+
+
+def test_classify_by_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scores are the softmax of the checkpoint's own scale times the cosines to the means of prompts."""
+    fake_texts.use(monkeypatch)
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    encoder, names = CLIPEncoder(str(folder)), ("red dog", "cat")
+    assert encoder.scale == pytest.approx(np.exp(4.6), rel=1e-6)
+    prompts = ("a photo of a {}.", "a close-up photo of a {}.", "a photo of the {}.", "a picture of many {}.")
+    texts = np.stack([encoder.encode_texts([prompt.format(name) for prompt in prompts]).mean(0) for name in names])
+    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    logits = encoder.scale * (encoder.encode_images(pixels) @ texts.T)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    found = NamedClasses(find_encoder(f"clip:{folder}"), names).rows(pixels)
+    np.testing.assert_allclose(found, shares / shares.sum(1, keepdims=True), atol=1e-4)
 
 
 def test_by_its_name(folder: Path) -> None:

@@ -80,6 +80,19 @@ def test_the_box(address: str) -> None:
     assert refused(address, "/search?q=cat", Host="evil.example") in (403, 421)
 
 
+def test_the_document_describes_the_answer(address: str) -> None:
+    document = json.loads(got(address, "/openapi.json")[0])
+    (parameter,) = document["paths"]["/v1/search"]["get"]["parameters"]
+    assert (parameter["name"], parameter["in"], parameter["required"]) == ("q", "query", True)
+    schemas = document["components"]["schemas"]
+    for query, known in (("cat", True), ("🙂", False)):
+        told = json.loads(got(address, "/v1/search?q=" + quote(query))[0])
+        assert set(told) == set(schemas["Answer"]["required"])
+        assert bool(told["photos"]) is (told["best"] is not None) is known
+        for photo in told["photos"]:
+            assert set(photo) == set(schemas["Photo"]["required"])
+
+
 def test_queries_cannot_control_the_page(address: str) -> None:
     page, _ = got(address, "/search?q=" + quote('"><script>cat</script>{{cards}}'))
     assert "<script" not in page

@@ -85,6 +85,11 @@ class CLIPEncoder:
         """Both towers."""
         return load_clip(self._files)
 
+    @property
+    def scale(self) -> float:
+        """Factor of cosines before a softmax."""
+        return self.towers.scale
+
     @cached_property
     def _tokenizer(self) -> CLIPTokenizer:
         return CLIPTokenizer(self._files.tokenizer)

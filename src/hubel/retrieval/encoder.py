@@ -19,7 +19,11 @@ __all__ = ["Encoder", "unit"]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """Two towers with one output space."""
+    """Two towers with one output space.
+
+    One that was trained with a softmax over cosines may also have an attribute `scale`, the factor that these had in
+    it; 100 is taken for others (`hubel.retrieval.zero_shot`).
+    """
 
     @property
     def name(self) -> str:

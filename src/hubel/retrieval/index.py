@@ -2,8 +2,9 @@
 
 One index serves both verbs, `hubel similar` and `hubel search`: what differs is who embeds. The vectors are kept in
 hubel's cache as two `.npy` files that are mapped, so that a second search embeds only what is new or has changed, and
-forgets what is gone. Every search compares the query with all images: that is exact, and at 100,000 images takes
-hundredths of a second (`benchmarks/similar.py`). Importing this imports no torch.
+forgets what is gone. Among few images every one is compared with the query; many are divided into lists, of which a
+query sees the best (`hubel.retrieval.lists`). What is found is compared again with the vectors as they are, so that
+similarities are exact. Importing this imports no torch.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ from numpy.typing import NDArray
 from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.core.files import is_whole, publish_folder, user_path
-from hubel.core.progress import bar
+from hubel.core.progress import bar, status
 from hubel.data.inputs import Input, files_of_table
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.folder import file_stamp
@@ -30,13 +33,14 @@ from hubel.data.sources.listing import PassedOver, passed_over
 from hubel.data.sources.table import is_path_table
 from hubel.data.sources.walk import image_files
 from hubel.inference.stream import stream
+from hubel.retrieval.lists import BoundLists, Lists, make_lists, with_new
 
-__all__ = ["Embedder", "FolderIndex", "Neighbour", "index_images", "nearest"]
+__all__ = ["Embedder", "FolderIndex", "Neighbour", "index_images"]
 
 _VERSION = 2
 _MANIFEST = "manifest.json"
 _NO_STAMP = 0  # which no file has
-_BLOCK = 256  # rows that become float32 at a time: they stay in the processor's cache
+_LISTED = 20_000  # images from which on they are in lists; fewer are at most 100 MB of float32 at 1,280 features
 _SPARE = 64  # candidates beyond those asked for: rounding to float16 also changes lengths, by 1e-5 at 1,280 features
 
 
@@ -64,6 +68,7 @@ class FolderIndex:
         embedded: how many images were embedded now; the others were known.
         problems: why some files could not be read.
         notes: a line for each reason why files were passed over.
+        lists: of many vectors; None where all are compared.
     """
 
     paths: Sequence[str]
@@ -71,11 +76,30 @@ class FolderIndex:
     embedded: int
     problems: tuple[DecodeError, ...]
     notes: tuple[str, ...] = ()
+    lists: BoundLists | None = None
 
     def search(self, vector: NDArray[np.float32], *, top_k: int = 10) -> list[Neighbour]:
         """Return the `top_k` images most similar to a vector `(d,)`, the most similar first."""
-        rows, similarities = nearest(self.vectors, vector, top_k)
-        return [Neighbour(self.paths[row], float(one)) for row, one in zip(rows, similarities, strict=True)]
+        if self.lists is None:
+            wanted = min(top_k + _SPARE, len(self.paths))
+            rows = np.argpartition(-(self._floats @ vector), wanted - 1)[:wanted]
+        else:
+            rows = self.lists.candidates(vector, top_k)
+        candidates = self.vectors[rows].astype(np.float32)
+        lengths = np.maximum(np.linalg.norm(candidates, axis=1), np.finfo(np.float32).tiny)
+        cosines = candidates @ vector / lengths
+        best = np.lexsort((rows, -cosines))[:top_k]
+        return [Neighbour(self.paths[rows[one]], float(cosines[one])) for one in best]
+
+    def some_vectors(self, most: int) -> NDArray[np.float32]:
+        """Return at most so many vectors `(m, d)`, evenly chosen."""
+        step = -(-len(self.paths) // most)
+        return self._floats if step == 1 and self.lists is None else self.vectors[::step].astype(np.float32)
+
+    @cached_property
+    def _floats(self) -> NDArray[np.float32]:
+        """The vectors in float32: the conversion takes as long as five products."""
+        return self.vectors.astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +158,33 @@ def index_images(embedder: Embedder, folder: str | Path | Rooted) -> FolderIndex
     finally:
         kept = [mark for mark in found if mark in rows or mark in fresh]
         if kept and kept != known.tolist():
-            joined = np.stack([fresh[mark] if mark in fresh else old[rows[mark]] for mark in kept])
-            old = joined  # Windows replaces no file that is still mapped
+            old = _joined(kept, rows, old, fresh)  # in memory: Windows replaces no file that is still mapped
             # The vectors of a file that changed while it was read serve this search alone.
             stamps = [mark if mark in rows or _stamp(root, found[mark]) == mark else _NO_STAMP for mark in kept]
-            _save(place, np.array(stamps, np.uint64), joined)
+            known = np.array(stamps, np.uint64)
+            _save(place, {"stamps": known, "vectors": old})
     if not kept:
         raise DataError(f"none of the {len(found)} images of {folder} can be read; the first, {problems[0]}")
     paths, notes = [str(root / found[mark]) for mark in kept], passed_over(skip.counts())
-    return FolderIndex(paths, old, len(fresh), tuple(problems), tuple(notes))
+    lists = _listed(place.with_name(f"{place.name}-lists"), known, old) if len(paths) >= _LISTED else None
+    return FolderIndex(paths, old, len(fresh), tuple(problems), tuple(notes), lists)
+
+
+def _joined(
+    marks: Sequence[int],
+    rows: Mapping[int, int],
+    old: NDArray[np.float16],
+    fresh: Mapping[int, NDArray[np.float16]],
+) -> NDArray[np.float16]:
+    """Return the vectors of marks, `(n, d)`: the fresh ones, and of the others those that are known."""
+    dimension = len(next(iter(fresh.values()))) if fresh else old.shape[1]
+    out = np.empty((len(marks), dimension), np.float16)
+    is_fresh = np.array([mark in fresh for mark in marks])
+    if not is_fresh.all():
+        out[~is_fresh] = old[[rows[mark] for mark in marks if mark not in fresh]]
+    for at in np.flatnonzero(is_fresh).tolist():
+        out[at] = fresh[marks[at]]
+    return out
 
 
 def _embedded(embedder: Embedder, names: Collection[str]) -> Iterator[tuple[Input, NDArray[np.float16] | DecodeError]]:
@@ -171,39 +213,31 @@ def _of_table(paths: Sequence[str], problems: list[DecodeError]) -> dict[int, st
     return found
 
 
-def nearest(
-    vectors: NDArray[np.float16], query: NDArray[np.float32], top_k: int
-) -> tuple[list[int], NDArray[np.float32]]:
-    """Return the rows of `vectors` `(n, d)` at the smallest angles to `query` `(d,)`, and the cosines; all of length 1.
-
-    usearch, where it is installed, multiplies float16 at once, which takes a third of the time; the result is the same.
-    """
-    wanted = min(top_k + _SPARE, len(vectors))
-    rows = _by_usearch(vectors, query, wanted)
-    if rows is None:
-        products = _products(vectors, query)
-        rows = np.argpartition(-products, wanted - 1)[:wanted]
-    candidates = vectors[rows].astype(np.float32)
-    lengths = np.maximum(np.linalg.norm(candidates, axis=1), np.finfo(np.float32).tiny)
-    cosines = candidates @ query / lengths
-    best = np.lexsort((rows, -cosines))[:top_k]
-    return rows[best].tolist(), cosines[best]
+def _listed(place: Path, stamps: NDArray[np.uint64], vectors: NDArray[np.float16]) -> BoundLists:
+    """Return the lists of an index, from the cache as far as they are there; those of another one serve as well."""
+    lists = _load_lists(place, vectors.shape[1])
+    if lists is None:
+        with status(f"dividing {len(stamps):,} vectors into lists, once"):
+            fresh: Lists | None = make_lists(stamps, vectors)
+    else:
+        bound = BoundLists.of(lists, stamps, vectors)
+        fresh = with_new(bound, stamps, vectors)
+        if fresh is None:
+            return bound
+        del bound, lists  # Windows replaces no file that is still mapped
+    assert fresh is not None, "made, or renewed"
+    _save(place, {entry.name: getattr(fresh, entry.name) for entry in fields(fresh)})
+    return BoundLists.of(fresh, stamps, vectors)
 
 
-def _by_usearch(vectors: NDArray[np.float16], query: NDArray[np.float32], wanted: int) -> NDArray[np.int64] | None:
-    """Return candidates in any order; None without usearch. Its own file format, and so its parser, is never used."""
-    try:
-        from usearch.index import search
-    except ImportError:
-        return None
-    found = search(vectors, query.astype(np.float16), wanted, "ip", exact=True)
-    return np.asarray(found.keys, np.int64).ravel()
-
-
-def _products(vectors: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `vectors @ query` in float32."""
-    parts = [vectors[at : at + _BLOCK].astype(np.float32) @ query for at in range(0, len(vectors), _BLOCK)]
-    return np.concatenate(parts)
+def _load_lists(place: Path, dimension: int) -> Lists | None:
+    """Return the lists of an earlier index; None where there are none that are whole and of such vectors."""
+    if is_whole(place, manifest=_MANIFEST):
+        with contextlib.suppress(OSError, ValueError):
+            files = {entry.name: np.load(place / f"{entry.name}.npy", mmap_mode="r") for entry in fields(Lists)}
+            lists = Lists(**{name: np.asarray(array) for name, array in files.items()})  # slices of memmap are slow
+            return lists if lists.fit(dimension) else None
+    return None
 
 
 def _place(digest: str, root: Path) -> Path:
@@ -229,7 +263,7 @@ def _load(place: Path) -> tuple[NDArray[np.uint64], NDArray[np.float16]]:
     return np.empty(0, np.uint64), np.empty((0, 0), np.float16)
 
 
-def _save(place: Path, stamps: NDArray[np.uint64], vectors: NDArray[np.float16]) -> None:
-    """Write an index. A full disk costs the next search the embedding again, nothing else."""
+def _save(place: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an index. A full disk costs the next search the same work again, nothing else."""
     with contextlib.suppress(OSError):
-        publish_folder(place, [("stamps.npy", stamps), ("vectors.npy", vectors)], manifest=_MANIFEST)
+        publish_folder(place, [(f"{name}.npy", array) for name, array in arrays.items()], manifest=_MANIFEST)

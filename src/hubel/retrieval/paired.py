@@ -67,6 +67,11 @@ class PairedEncoder:
         return len(self._model.image_map)
 
     @property
+    def scale(self) -> float:
+        """Factor of cosines before a softmax: as learnt, or 100 where an older file does not say it."""
+        return float(self._model.provenance.get("scale", 100.0))
+
+    @property
     def preprocess(self) -> Preprocess:
         """Preprocessing of images."""
         return self._model.card.preprocess

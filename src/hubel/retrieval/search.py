@@ -46,7 +46,7 @@ _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _BACKGROUND = 200  # nouns
 _SPREADS = 2.0  # above the median; chosen on the training photos of clothing, with other queries than the benchmark's
 _TO_SIGMA = 1.4826  # from the median absolute deviation to the standard deviation of normal numbers
-_MOST_PHOTOS = 20_000  # that the threshold is taken from; of more, evenly chosen ones
+_MOST_PHOTOS = 20_000  # that the threshold is taken from
 _BLOCK = 4096
 
 
@@ -140,7 +140,7 @@ def index_photos(folder: str | Path | Rooted, *, encoder: Encoder | None = None)
     """
     encoder = ConceptsEncoder() if encoder is None else encoder
     index = index_images(_embedder(encoder), folder)
-    return PhotoSearch(encoder, index, chance_threshold(index.vectors, background(encoder)))
+    return PhotoSearch(encoder, index, chance_threshold(index.some_vectors(_MOST_PHOTOS), background(encoder)))
 
 
 def understood(query: str) -> str:
@@ -171,15 +171,14 @@ def in_words(answer: Answer) -> str:
     return f"{asked}{shown}: {best}, and a photo fits from {answer.threshold:.3f} on, which chance does not reach."
 
 
-def chance_threshold(vectors: NDArray[np.float16], texts: NDArray[np.float32]) -> float:
+def chance_threshold(vectors: NDArray[np.float32], texts: NDArray[np.float32]) -> float:
     """Return the score that chance does not reach; see the head of this file.
 
     Args:
         vectors: of the photos, `(n, d)`.
         texts: of nouns that are in few photos, `(m, d)`.
     """
-    rows = vectors[:: max(1, len(vectors) // _MOST_PHOTOS)]
-    parts = [rows[at : at + _BLOCK].astype(np.float32) @ texts.T for at in range(0, len(rows), _BLOCK)]
+    parts = [vectors[at : at + _BLOCK] @ texts.T for at in range(0, len(vectors), _BLOCK)]
     best = np.max([part.max(0) for part in parts], axis=0)
     median = np.median(best)
     return float(median + _SPREADS * _TO_SIGMA * np.median(np.abs(best - median)))

@@ -19,7 +19,7 @@ from hubel.weights.card import ModelCard
 __all__ = ["NamedClasses", "split_names"]
 
 _PROMPTS = ("a photo of a {}.", "a close-up photo of a {}.", "a photo of the {}.", "a picture of many {}.")
-_SCALE = 100.0  # of cosines before the softmax: what CLIP's learnt temperature ends at
+_SCALE = 100.0  # of cosines before the softmax where the encoder has none: what CLIP's learnt temperature ends at
 _LEAST = 0.05  # added to each share: an image of none of the classes is shared out evenly
 
 
@@ -60,7 +60,8 @@ class NamedClasses(Classifier):
 
     def _of_vectors(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         if not isinstance(self._encoder, ConceptsEncoder):
-            return softmax(_SCALE * (vectors @ self._texts.T).astype(np.float64))
+            scale = getattr(self._encoder, "scale", _SCALE)
+            return softmax(scale * (vectors @ self._texts.T).astype(np.float64))
         shares = self._encoder.scores_of(vectors) @ self._texts.T.astype(np.float64) + _LEAST
         return np.asarray(shares / shares.sum(1, keepdims=True))
 

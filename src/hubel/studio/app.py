@@ -71,7 +71,7 @@ class Api:
         self._settings = settings
         self._metrics = metrics
         self._bodies = BodyBudget(settings.max_bodies)
-        self._document = openapi_document(settings)
+        self._document = openapi_document(settings, searches=photos is not None)
         self._photos = photos
         self.stopping = False
 

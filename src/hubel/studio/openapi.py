@@ -7,19 +7,26 @@ from typing import Any
 from hubel.studio.settings import ServerSettings
 from hubel.weights.card import DENSE, SCORES
 
-__all__ = ["MOST_CLASSES", "openapi_document"]
+__all__ = ["MOST_CLASSES", "MOST_PHOTOS", "openapi_document"]
 
 MOST_CLASSES = 1000  # per image of a response
+MOST_PHOTOS = 48  # of an answer to a query
 
 _Json = dict[str, Any]
 _ERROR = {"$ref": "#/components/schemas/Error"}
 
 
-def openapi_document(settings: ServerSettings) -> _Json:
-    """Return the OpenAPI document; its version is the API's, not the package's."""
+def openapi_document(settings: ServerSettings, *, searches: bool = False) -> _Json:
+    """Return the OpenAPI document; its version is the API's, not the package's.
+
+    Args:
+        settings: limits, token, path below which a proxy publishes the server.
+        searches: the server has an indexed folder, and so `/v1/search`.
+    """
     paths: dict[str, _Json] = {
         "/v1/predict": {"post": _predict(settings)},
         "/v1/explain": {"post": _explain()},
+        **({"/v1/search": {"get": _search()}} if searches else {}),
         "/v1/models": {"get": _get("The models, the default one first.", _json("Models"))},
         "/healthz": {"get": _get("The server is alive.", _json("Health"), free=True)},
         "/readyz": {"get": _get("The server takes requests; 503 while it stops.", _json("Health"), 503, free=True)},
@@ -47,6 +54,7 @@ def _object(properties: _Json, *optional: str) -> _Json:
 
 
 _COUNT = {"type": "integer", "minimum": 1}
+_NUMBER = {"type": "number"}
 _BINARY = {"type": "string", "format": "binary"}
 _SCORE = {"type": "number", "minimum": 0, "maximum": 1}
 _MESSAGE = _object({"code": _TEXT, "message": _TEXT})
@@ -162,6 +170,33 @@ _SCHEMAS: _Json = {
         "limbs",
     ),
     "Models": _object({"models": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}, "minItems": 1}}),
+    "Photo": _object(
+        {
+            "name": {**_TEXT, "description": "the file name, without its folder"},
+            "score": _NUMBER,
+            "picture": {
+                **_TEXT,
+                "contentEncoding": "base64",
+                "contentMediaType": "image/jpeg",
+                "description": "the photo, made small; empty if the file cannot be read any more",
+            },
+        }
+    ),
+    "Answer": _object(
+        {
+            "query": {**_TEXT, "description": "as it was asked"},
+            "searched": {**_TEXT, "description": "the English words that were searched for; empty if none is known"},
+            "threshold": {**_NUMBER, "description": "a photo fits from this score on, which chance does not reach"},
+            "best": {"type": ["number", "null"], "description": "the highest score; null if no word is known"},
+            "images": {"type": "integer", "minimum": 1, "description": "how many photos were searched"},
+            "photos": {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/Photo"},
+                "maxItems": MOST_PHOTOS,
+                "description": "the photos that fit, the best first; none if nothing fits",
+            },
+        }
+    ),
     "Health": _object({"status": {"const": "ok"}}),
     "Error": _object({"error": _MESSAGE}),
 }
@@ -244,4 +279,15 @@ def _explain() -> _Json:
         "parameters": [_MODEL, label],
         "requestBody": {"required": True, "content": _IMAGE},
         "responses": _responses("The overlay.", png, *_BODY),
+    }
+
+
+def _search() -> _Json:
+    sentence = {**_TEXT, "minLength": 1}
+    parameter = _query("q", "What the photos show, in English or Korean; the first 1,000 letters count.", sentence)
+    return {
+        "summary": "Find the photos of the indexed folder that fit a sentence.",
+        "description": "Nothing fits is an answer, too: `photos` is empty then.",
+        "parameters": [{**parameter, "required": True}],
+        "responses": _responses("The photos that fit.", _json("Answer"), 422),
     }

@@ -20,13 +20,13 @@ from hubel.core.errors import OptionError
 from hubel.core.language import preferred, table
 from hubel.retrieval.page import thumbnail
 from hubel.retrieval.search import PhotoSearch
+from hubel.studio.openapi import MOST_PHOTOS
 from hubel.studio.responses import JsonResponse, RequestError
 from hubel.studio.settings import ServerSettings
 
 __all__ = ["SearchEndpoints"]
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
-_MOST = 48  # photos of an answer
 _SIDE = 256  # longer side of a picture, in pixels
 
 
@@ -58,7 +58,7 @@ class SearchEndpoints:
         return Response(self._html(query, language, told).encode("utf-8", "replace"), headers=headers)
 
     def _told(self, query: str) -> dict[str, Any]:
-        answer = self._search.ask(query, top_k=_MOST)
+        answer = self._search.ask(query, top_k=MOST_PHOTOS)
         photos = [
             {
                 "name": Path(one.path).name,

@@ -176,13 +176,14 @@ def train_pairs(
         return np.stack([known[p.path] for p in some]), np.stack([texts[p.caption] for p in some]), _same(some)
 
     started = time.monotonic()
-    image_map, text_map = fit_maps(*arrays(train)[:2], train, chosen)
+    image_map, text_map, scale = fit_maps(*arrays(train)[:2], train, chosen)
     seconds = time.monotonic() - started
     images, words, same = arrays(held_out)
     similar = mapped(words, text_map) @ mapped(images, image_map).T
     by_text, by_image = measure_retrieval(similar, same), measure_retrieval(similar.T, same.T)
     folder = make_folder(target, verb="train", name=f"{path.stem}-pairs")
     provenance = {
+        "scale": round(scale, 3),
         "data": path.name,
         "pairs": len(train),
         "held_out": len(held_out),
@@ -235,7 +236,7 @@ class _Standard(nn.Module):
 
 def fit_maps(
     images: NDArray[np.float32], texts: NDArray[np.float32], pairs: Sequence[ImagePair], settings: PairSettings
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Fit both maps by the symmetric contrastive loss, with a learnt temperature.
 
     Pairs with the same caption, or of the same image, are right for each other.
@@ -247,7 +248,7 @@ def fit_maps(
         settings: of the training.
 
     Returns:
-        the maps `(d, a + 1)` and `(d, b + 1)`, the last column of each being added.
+        the maps `(d, a + 1)` and `(d, b + 1)`, the last column of each being added, and the factor of the cosines.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(scalar(settings.seed))
@@ -280,7 +281,7 @@ def fit_maps(
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
             progress.step(note=f"loss {float(loss.detach()):.2f}")
-    return sides[0].affine(), sides[1].affine()
+    return sides[0].affine(), sides[1].affine(), float(scale().detach())
 
 
 def _image_features(

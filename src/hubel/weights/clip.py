@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ _VISION = {
 _TEXT = {
     "context_length": "context", "vocab_size": "vocabulary", "width": "width", "heads": "heads", "layers": "layers",
 }  # fmt: skip
+_LARGEST_LOG_SCALE = math.log(100)  # Radford et al. 2021, Section 2.5
 _NOT_WEIGHTS = ("logit_scale", "logit_bias", "input_resolution", "context_length", "vocab_size")
 
 
@@ -99,11 +101,13 @@ class CLIPTowers:
         image: maps normalised images `(n, c, h, w)` to `(n, d)`.
         text: maps tokens `(n, t)` to `(n, d)`.
         preprocess: of images.
+        scale: what cosines are multiplied with before a softmax, as the training learnt it; 1 to 100.
     """
 
     image: nn.Module
     text: TextTransformer
     preprocess: Preprocess
+    scale: float
 
 
 def clip_files(name: str) -> CLIPFiles:
@@ -181,7 +185,8 @@ def load_clip(files: CLIPFiles) -> CLIPTowers:
     names = key_map.image_tower if model == "clip_resnet50" else key_map.timm_tower
     _fit(image, names(image), images, Varying(lambda *_: image_tower()))
     _fit(text, key_map.text_tower(text), texts, Varying(lambda *_: text_tower()))
-    return CLIPTowers(image=image.eval(), text=text.eval(), preprocess=preprocess)
+    scale = found.get("logit_scale", torch.tensor(_LARGEST_LOG_SCALE)).double().clamp(0, _LARGEST_LOG_SCALE).exp()
+    return CLIPTowers(image=image.eval(), text=text.eval(), preprocess=preprocess, scale=float(scale.mean()))
 
 
 def _fit(tower: nn.Module, pairs: Pairs, found: Mapping[str, Tensor], varying: Varying) -> None:
