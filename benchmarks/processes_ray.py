@@ -43,7 +43,7 @@ def ranks(job: Path) -> dict[int, tuple[int, str]]:
         except (OSError, ValueError):
             continue
         if ours and given.get(b"HUBEL_JOB", b"").decode().startswith(str(job)):
-            found[int(given[b"RANK"])] = int(process.name), given[b"NODE_RANK"].decode()
+            found[int(given[b"RANK"])] = int(process.name), given.get(b"RAY_NODE_ID", given[b"NODE_RANK"]).decode()[:8]
     return found
 
 
@@ -74,7 +74,10 @@ def main() -> None:
             victim = max(found)
             before, struck = pointer.read_text(), time.monotonic()
             os.kill(found[victim][0], signal.SIGKILL)
-            while run.poll() is None and (pointer.read_text() == before or time.monotonic() - struck < 1):
+            while run.poll() is None and ranks(folder).get(victim, found[victim]) == found[victim]:
+                before = pointer.read_text()  # others may have been writing one
+                time.sleep(0.1)
+            while run.poll() is None and pointer.read_text() == before:
                 time.sleep(0.1)
             print(f"rank {victim} killed; the next checkpoint after {time.monotonic() - struck:.1f} s", flush=True)
         code = run.wait()

@@ -123,6 +123,7 @@ def _run_rank(config: Mapping[str, str]) -> None:
         JOB: str(job),
         PARENT: str(os.getpid()),
         "TORCHELASTIC_USE_AGENT_STORE": "True",  # as torchrun says it: the store is there
+        "TORCH_CPP_LOG_LEVEL": "ERROR",  # the stack of C++ of whoever loses the store
     }
     with (job / _OUTPUT).open("ab") as output:
         command = [sys.executable, "-m", "hubel.training.processes.worker"]
