@@ -377,6 +377,7 @@ class MachineSettings(_Settings):
         lang: language of the report: en or ko.
         processes: train on so many processes of this machine; auto for one on each GPU. The weights have the same bits
             on any number of them, and under torchrun. Default: none, the one that runs.
+        launcher: torch starts processes on this machine; ray on the machines of a Ray cluster.
         shards: into which a batch is divided for processes; each takes whole ones. Default: 8 of a batch of
             256 and more, 4 of 16 and more, then fewer.
         fast_reduce: average gradients as other programs do, rather than in an order that gives the same bits on any
@@ -391,6 +392,7 @@ class MachineSettings(_Settings):
     checkpoint_minutes: float = _number(5.0, 0, _MOST)
     lang: str = _choice("en", *LANGUAGES)
     processes: str = "none"
+    launcher: str = _choice("torch", "torch", "ray")
     shards: int | None = _number(None, 1, _MOST)
     fast_reduce: bool = False
     timeout: float = _number(60.0, 2, 86_400)

@@ -56,7 +56,7 @@ _METRICS = {
 # Settings that change no model, or stand in other rows of the page.
 _ELSEWHERE = {
     "loading_threads", "cache", "root", "parents", "device", "threads", "checkpoint_minutes", "lang", "seed", "task",
-    "model", "weights", "epochs", "teacher", "timeout",
+    "model", "weights", "epochs", "teacher", "timeout", "launcher",
 }  # fmt: skip
 _WEAKEST = 3  # classes
 

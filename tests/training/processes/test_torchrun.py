@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -115,22 +116,44 @@ def test_a_mistake_is_one_line_and_the_end_of_all(
     assert len(lines) == 1, ended.stderr
 
 
+def train(out: Path, processes: int, shards: int, *settings: str) -> subprocess.CompletedProcess[str]:
+    own = ["--processes", str(processes), "--shards", str(shards), "--out", str(out)]
+    command = [sys.executable, "-m", "hubel", "train", *settings, *own]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900)
+
+
+@pytest.mark.slow
+def test_measurements_of_1003_images_of_which_one_is_alone_in_its_class(tmp_path: Path) -> None:
+    """Seven classes, no number of which divides another: 1 + 7 + 61 + 149 + 211 + 257 + 317."""
+    numbers = np.random.default_rng(0)
+    for name, count in zip("abcdefg", (1, 7, 61, 149, 211, 257, 317), strict=True):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(count):
+            level = 30 * "abcdefg".index(name)
+            pixels = numbers.integers(level, level + 60, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    settings = [str(tmp_path / "photos"), "--model", "convnet", "--epochs", "2", "--batch-size", "29", "--threads", "1"]
+    for processes in (1, 3):
+        ended = train(tmp_path / f"run{processes}", processes, 4, *settings, "--checkpoint-minutes", "9")
+        assert ended.returncode == 0, ended.stderr
+    one, three = tmp_path / "run1", tmp_path / "run3"
+    assert sha256(one) == sha256(three)
+    assert rows(one) == rows(three)
+    for file in ("metrics.json", "predictions.csv", "per_class.csv"):
+        assert (one / file).read_bytes() == (three / file).read_bytes(), file
+
+
 @pytest.mark.slow
 def test_hubel_starts_ranks_itself(tmp_path: Path) -> None:
-    def train(name: str, processes: int, shards: int) -> subprocess.CompletedProcess[str]:
-        own = ["--processes", str(processes), "--shards", str(shards), "--out", str(tmp_path / name)]
-        command = [sys.executable, "-m", "hubel", "train", "xo", *SETTINGS, *own]
-        return subprocess.run(command, capture_output=True, text=True, timeout=240)
-
-    wrong = train("wrong", 2, 1)
+    wrong = train(tmp_path / "wrong", 2, 1, "xo", *SETTINGS)
     assert wrong.returncode == 2
     assert len(wrong.stderr.splitlines()) == 1
     assert wrong.stderr.startswith("hubel: 2 processes, but a batch of")
-    right = train("run", 2, 2)
+    right = train(tmp_path / "run", 2, 2, "xo", *SETTINGS)
     assert right.returncode == 0, right.stderr
     assert "2 processes, 1 thread each; exact reduction" in right.stderr
     assert "top-1 accuracy (test)" in right.stdout
-    assert train("alone", 1, 2).returncode == 0
+    assert train(tmp_path / "alone", 1, 2, "xo", *SETTINGS).returncode == 0
     assert sha256(tmp_path / "run") == sha256(tmp_path / "alone")
     assert rows(tmp_path / "run") == rows(tmp_path / "alone")
     measured = [json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("run", "alone")]

@@ -17,8 +17,9 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,12 @@ from hubel.core import errors
 from hubel.core.errors import HubelError, OptionError
 from hubel.core.files import write_json
 from hubel.core.group import current_group
+from hubel.core.outputs import RUNS
 from hubel.core.progress import say
 from hubel.core.status_line import resting
 from hubel.data.sources.builtin import XO
 from hubel.training.processes.join import JOB, RESULT_FILE, is_started, run_of_job
+from hubel.training.processes.on_ray import SIGNALLED, Ended, check_ray, start_on_ray
 from hubel.training.processes.ranks import Ranks
 from hubel.training.processes.watch import MISTAKE
 from hubel.training.recipe import MachineSettings, Recipe
@@ -46,13 +49,16 @@ __all__ = ["ERROR_FILE", "JOB_FILE", "is_launched", "launch_training"]
 JOB_FILE, ERROR_FILE = "job.json", "error.json"  # in the folder of a job
 _TRIES = 10  # starts without a new checkpoint; then something else is wrong
 _GRACE = 300  # seconds that processes have for their last step and its checkpoint, once they are asked to stop
-_SIGNALLED = 128  # added to the number of a signal: the exit code of a process that it has stopped in good order
 
 
 def is_launched(machine: MachineSettings) -> bool:
     """Return whether other processes are to be started for a training, rather than train in this one."""
     if is_started() or isinstance(current_group(), Ranks):
         return False
+    if machine.launcher == "ray":
+        if not machine.processes.isdecimal():
+            raise OptionError(f"--launcher ray needs the number of processes: --processes 4, not {machine.processes}")
+        return True
     return machine.processes != "none" and _number(machine) > 1
 
 
@@ -91,7 +97,14 @@ def launch_training(
         )
     from hubel.training.train import measured_run  # which imports this file
 
-    job = Path(tempfile.mkdtemp(prefix="hubel-job-"))
+    machine = _machine(recipe, out)
+    ray = machine.launcher == "ray"
+    if ray:
+        check_ray()
+    place = (out.resolve().parent if out else RUNS) if ray else None  # of several machines, all see the place of runs
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)
+    job = Path(tempfile.mkdtemp(prefix=".hubel-job-", dir=place)).resolve()
     try:
         request = {
             "data": None if data is None else str(data),
@@ -101,7 +114,9 @@ def launch_training(
         }
         write_json(job / JOB_FILE, request)
         with resting(), _own_signals():
-            stopped_by = _run(job, _number(_machine(recipe, out)))
+            stopped_by = _run(
+                job, partial(start_on_ray, job, machine) if ray else partial(_start, job, _number(machine))
+            )
         if (error := _mistake(job)) is not None:
             raise error
         folder = run_of_job(job)
@@ -124,40 +139,37 @@ def _machine(recipe: Recipe | None, out: Path | None) -> MachineSettings:
     return Recipe.from_json(config["recipe"]).machine
 
 
-def _run(job: Path, number: int) -> int:
+def _run(job: Path, start: Callable[[], Ended]) -> int:
     """Run the processes until they have done their work; return the number of the signal that has stopped them, or 0.
+
+    Args:
+        job: its folder.
+        start: starts them and waits for their end.
 
     Raises:
         HubelError: they end again and again without a new checkpoint.
     """
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-
     tries, newest = 0, ""
     while True:
-        try:
-            _start(job, number)
+        rank, code = start()
+        if code == 0 or code == MISTAKE or (job / ERROR_FILE).exists():
             return 0
-        except SignalException as ended:
-            return int(ended.sigval)
-        except ChildFailedError as failed:
-            rank, failure = failed.get_first_failure()
-            code = failure.exitcode
-        if code == MISTAKE or (job / ERROR_FILE).exists():
-            return 0
-        if code > _SIGNALLED:
-            return code - _SIGNALLED
+        if code > SIGNALLED:
+            return code - SIGNALLED
         if (now := _newest_checkpoint(job)) != newest:
             tries, newest = 0, now
         tries += 1
+        who = "a process" if rank < 0 else f"rank {rank}"
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         if tries >= _TRIES:
-            raise HubelError(f"rank {rank} has ended {how}; after {tries} starts without a new checkpoint, that is all")
-        say(f"rank {rank} has ended {how}; training goes on {'from the last checkpoint' if now else 'from its start'}")
+            raise HubelError(f"{who} has ended {how}; after {tries} starts without a new checkpoint, that is all")
+        say(f"{who} has ended {how}; training goes on {'from the last checkpoint' if now else 'from its start'}")
 
 
-def _start(job: Path, number: int) -> None:
-    """Start the processes, and wait for their end."""
+def _start(job: Path, number: int) -> Ended:
+    """Start the processes of this machine, and wait for their end; return the rank that has failed first, and how."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     for name in list(logging.root.manager.loggerDict):  # each has its own level; what is to be said, hubel says
@@ -179,6 +191,12 @@ def _start(job: Path, number: int) -> None:
     os.environ[JOB] = str(job)
     try:
         elastic_launch(config, sys.executable)("-m", "hubel.training.processes.worker")
+        return Ended(0, 0)
+    except SignalException as ended:
+        return Ended(0, SIGNALLED + int(ended.sigval))
+    except ChildFailedError as failed:
+        rank, failure = failed.get_first_failure()
+        return Ended(rank, failure.exitcode)
     finally:
         os.environ.pop(JOB) if before is None else os.environ.update({JOB: before})
 

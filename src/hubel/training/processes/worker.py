@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from hubel.core.process import open_missing_streams, tune_process
 
 __all__ = ["main"]
 
-_SIGNALLED = 128
+_LOOKED = 1.0  # seconds between two looks at the parent
 
 
 def main() -> int:
@@ -23,10 +25,13 @@ def main() -> int:
     from hubel.data.sources.builtin import XO
     from hubel.training.processes.join import JOB, run_of_job
     from hubel.training.processes.launch import ERROR_FILE, JOB_FILE
-    from hubel.training.processes.watch import MISTAKE
+    from hubel.training.processes.on_ray import PARENT, SIGNALLED
+    from hubel.training.processes.watch import LOST, MISTAKE
     from hubel.training.recipe import Recipe
     from hubel.training.train import resume, train
 
+    if parent := os.environ.get(PARENT):
+        threading.Thread(target=_end_with, args=(int(parent), LOST), daemon=True).start()
     folder = Path(os.environ[JOB])
     job = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
     try:
@@ -40,8 +45,15 @@ def main() -> int:
         write_json(folder / ERROR_FILE, {"kind": type(error).__name__, "message": str(error)})
         return MISTAKE
     except KeyboardInterrupt:  # while the images are indexed, say
-        return _SIGNALLED + signal.SIGINT
-    return _SIGNALLED + result.stopped_by if result.stopped_by else 0
+        return SIGNALLED + signal.SIGINT
+    return SIGNALLED + result.stopped_by if result.stopped_by else 0
+
+
+def _end_with(parent: int, code: int) -> None:
+    """End this process when its parent has ended, which might start others in its place."""
+    while os.getppid() == parent:
+        time.sleep(_LOOKED)
+    os._exit(code)
 
 
 if __name__ == "__main__":
