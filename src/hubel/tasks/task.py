@@ -238,7 +238,7 @@ class Untaught:
 
     Attributes:
         options: of the network: a backbone that learns fast from nothing.
-        lr: times the learning rate of one that has.
+        lr: times the learning rate of one that has, with the task's own optimizer.
         longer: times as many epochs.
     """
 

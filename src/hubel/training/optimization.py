@@ -159,7 +159,7 @@ def choose_optimizer(
         usual *= share
     if not tuned and kind == "sgd":
         usual /= temperature
-    if untaught is not None:
+    if untaught is not None and name == task.optimizer:
         usual *= untaught.lr
     ema = wanted.ema
     if ema is None:
