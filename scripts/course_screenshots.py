@@ -26,20 +26,22 @@ from browser import Browser, browser
 
 WIDTHS, LANGUAGES, THEMES = (1280, 390), ("en", "ko"), ("light", "dark")
 ON_SHEET = ((1280, "en", "light"), (390, "ko", "light"), (1280, "ko", "dark"), (390, "en", "dark"))
+PATIENCE = 180  # seconds for the numbers of a lesson, on a busy computer
 HEIGHT, SCALE, GAP = 1000, 0.25, 10  # of a page's beginning; of the sheet; between its pictures
 
 
-def photograph(tab: Browser, address: str, width: int, theme: str, file: Path, *, whole: bool) -> None:
-    """Save a picture of a page, or of its beginning."""
-    tab.open(address, width, HEIGHT, dark=theme == "dark")
-    tab.wait("document.querySelector('#app h1') !== null")
-    tab.run(f"document.documentElement.dataset.theme = '{theme}'")
+def photograph(tab: Browser, address: str, width: int, files: dict[str, Path], *, whole: bool) -> None:
+    """Save pictures of a page, or of its beginning, by theme."""
+    tab.open(address, width, HEIGHT)
+    tab.wait("document.querySelector('section.step') !== null", PATIENCE)  # its numbers are there
     height = tab.run("document.documentElement.scrollHeight") if whole else HEIGHT
     # A window as high as the picture, for what is drawn only where it is seen.
     tab.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-    time.sleep(0.3)
     clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-    file.write_bytes(base64.b64decode(tab.call("Page.captureScreenshot", format="png", clip=clip)["data"]))
+    for theme, file in files.items():
+        tab.run(f"document.documentElement.dataset.theme = '{theme}'")
+        time.sleep(0.3)
+        file.write_bytes(base64.b64decode(tab.call("Page.captureScreenshot", format="png", clip=clip)["data"]))
 
 
 def make_sheet(folder: Path, lessons: list[str]) -> Image.Image:
@@ -72,9 +74,9 @@ def main() -> None:
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
         browser(Path(profile)) as tab,
     ):
-        for lesson, width, lang, theme in itertools.product(lessons, WIDTHS, LANGUAGES, THEMES):
-            file = asked.folder / f"{lesson}-{width}-{lang}-{theme}.png"
-            photograph(tab, f"{url}/learn/{lesson}?lang={lang}", width, theme, file, whole=asked.whole)
+        for lesson, width, lang in itertools.product(lessons, WIDTHS, LANGUAGES):
+            files = {theme: asked.folder / f"{lesson}-{width}-{lang}-{theme}.png" for theme in THEMES}
+            photograph(tab, f"{url}/learn/{lesson}?lang={lang}", width, files, whole=asked.whole)
     if asked.sheet:
         make_sheet(asked.folder, lessons).save(asked.sheet, quality=82)
 

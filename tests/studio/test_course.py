@@ -19,7 +19,7 @@ from hubel.studio.course import app
 from hubel.studio.course.server import running_course
 from hubel.studio.settings import ServerSettings
 from hubel.teach.course.catalogue import LESSONS
-from hubel.teach.course.lesson import Lesson
+from hubel.teach.course.lesson import Lesson, RefusedError
 from hubel.teach.course.page import lesson_numbers
 
 ROOT = Path(__file__).parents[2]
@@ -44,11 +44,15 @@ class Gate:
         yield {"number": 1}
         raise OptionError("rate is a number above 0, not -1")
 
+    def answer(self, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        raise RefusedError("pairs", "find.error.word", word="dragon", known="a, above")
+        yield {}
+
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
-    lesson = Lesson(name="gate", data=dict, live={"wait": gate.wait, "refuse": gate.refuse})
+    lesson = Lesson(name="gate", data=dict, live={"wait": gate.wait, "refuse": gate.refuse, "answer": gate.answer})
     found, check = app.find_lesson, app.check_lesson
     monkeypatch.setattr(app, "find_lesson", lambda name: lesson if name == "gate" else found(name))
     monkeypatch.setattr(app, "check_lesson", lambda name: None if name == "gate" else check(name))
@@ -111,6 +115,13 @@ def test_live_events(port: int, gate: Gate) -> None:
     )
     last = live(port, "refuse")[2].decode().split("\n\n")[1]
     assert last == 'event: error\ndata: {"message": "rate is a number above 0, not -1"}'
+    kind, _, data = live(port, "answer")[2].decode().partition("data: ")
+    assert kind == "event: error\n"
+    assert json.loads(data) == {
+        "message": "The towers never saw the word “dragon”. They know: a, above.",
+        "key": "find.error.word",  # of the page's own sentence, in its language
+        "values": {"word": "dragon", "known": "a, above"},
+    }
     for body_sent, kind, expected in (
         ("[]", "application/json", 400),
         ("{", "application/json", 400),

@@ -54,7 +54,7 @@ CONTROLS = """(() => {
   const kind = one => {
     // Trainings have tests of their own; a browser without a window chooses no file.
     if (one.closest("nav, header, .live-controls, .photo, .source") || one.type === "file") return "";
-    if (one.tagName === "INPUT") return inputs[one.type] ?? "text";
+    if (one.tagName === "INPUT") return inputs[one.type] ?? (one.closest("form") ? "form" : "text");
     if (["SUMMARY", "BUTTON"].includes(one.tagName)) return one.tagName.toLowerCase();
     return one.getAttribute("role") === "application" ? "surface" : "";
   };
@@ -69,6 +69,7 @@ KEYS = {
     "button": ["Enter", " "],
     "surface": ["ArrowRight", " "],
     "text": ["3", "4"],  # one of them is not what stands there
+    "form": ["Enter"],  # sends what stands there
 }
 
 
@@ -109,11 +110,12 @@ def operate(page: LessonPage, lesson: str) -> None:
             pytest.fail(f"{lesson}: keys do nothing to the {kind} {name}")
 
 
+@pytest.mark.parametrize("lang", ["en", pytest.param("ko", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "lesson", [name if name == "slips" else pytest.param(name, marks=pytest.mark.slow) for name in LESSONS]
 )
-def test_the_keyboard_suffices(served: LessonPage, lesson: str) -> None:
-    served.open(lesson)
+def test_the_keyboard_suffices(served: LessonPage, lesson: str, lang: str) -> None:
+    served.open(lesson, lang)
     walk(served, lesson)
     operate(served, lesson)
     assert served.tab.said == []

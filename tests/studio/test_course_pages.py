@@ -16,6 +16,11 @@ from hubel.teach.course.lessons.xo.training import chosen_weights, references
 
 NEEDS_AXE = pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: npm ci in web/")
 
+# What a slide cuts off: paper cannot be scrolled.
+CUT_OFF = """[...document.querySelectorAll('section.step *')].filter(one =>
+  one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== 'visible' && !one.matches('.hidden')
+).map(one => `${one.closest('section').id} ${one.className} ${one.dataset.id}`)"""
+
 
 def test_the_list_leads_to_the_lessons(served: LessonPage) -> None:
     served.open("", width=390)
@@ -56,6 +61,13 @@ def test_every_page_is_whole(served: LessonPage, lesson: str, lang: str) -> None
     pdf = served.tab.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)["data"]
     slides = len(re.findall(rb"/Type /Page\b", base64.b64decode(pdf)))
     assert slides == 1 + steps  # the title, and a slide for each step
+    served.tab.call("Emulation.setEmulatedMedia", media="print")
+    served.tab.call("Emulation.setDeviceMetricsOverride", width=1001, height=538, deviceScaleFactor=1, mobile=False)
+    served.tab.run("dispatchEvent(new Event('beforeprint'))")
+    served.settle()
+    assert served.tab.run(CUT_OFF) == []
+    served.tab.run("dispatchEvent(new Event('afterprint'))")
+    served.tab.call("Emulation.setEmulatedMedia", media="")
 
 
 @pytest.mark.slow

@@ -212,7 +212,7 @@ def needs_small_steps(network: nn.Module) -> bool:
     takes large steps.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, (*_WEIGHTED, *_NORMS, *_RECTIFIERS))]
-    if any(isinstance(layer, QuadraticOutput) for layer in network.modules()):
+    if has_quadratic_output(network):
         return True
     # A network without any layer for its activations calls functions, which are rectifiers more often than not.
     saturating = any(isinstance(layer, _SATURATING) for layer in network.modules())
@@ -223,6 +223,14 @@ def needs_small_steps(network: nn.Module) -> bool:
     if not norms:
         return len(tail) > _SHALLOW
     return len(tail) >= _TAIL
+
+
+def has_quadratic_output(network: nn.Module) -> bool:
+    """Return whether the logits are squares of what the last hidden layer gives, as in LeNet-5.
+
+    So are their gradients, which grow as the network becomes sure of a class.
+    """
+    return any(isinstance(layer, QuadraticOutput) for layer in network.modules())
 
 
 def has_wide_layers(network: nn.Module) -> bool:

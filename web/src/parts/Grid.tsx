@@ -1,5 +1,6 @@
 import { Component } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useCourse } from "../app/context";
 import { n } from "../app/numbers";
 
 export type Mark = "window" | "wrong" | "result" | undefined;
@@ -39,6 +40,7 @@ export function Grid(props: Props) {
     event.preventDefault();
     onPoint(within(row + by[0]!, values.length), within(column + by[1]!, values[0]!.length));
   };
+  const [problem, setProblem] = useState("");
   const frame = useRef<HTMLDivElement>(null);
   const [scrolls, setScrolls] = useState(false);
   useLayoutEffect(() => {
@@ -66,12 +68,17 @@ export function Grid(props: Props) {
           {values.map((line, r) => (
             <tr key={r}>
               {line.map((value, c) => (
-                <Cell key={c} {...props} value={value} row={r} column={c} full={full} />
+                <Cell key={c} {...props} value={value} row={r} column={c} full={full} onProblem={setProblem} />
               ))}
             </tr>
           ))}
         </tbody>
       </table>
+      {problem && (
+        <p class="problem" role="alert">
+          {problem}
+        </p>
+      )}
       {shown !== undefined && (
         <span class="hidden" aria-live="polite">
           {`${row + 1}, ${column + 1}: ${n(shown)}`}
@@ -81,7 +88,14 @@ export function Grid(props: Props) {
   );
 }
 
-type CellProps = Props & { value: number; row: number; column: number; full: number };
+interface CellProps extends Props {
+  value: number;
+  row: number;
+  column: number;
+  full: number;
+  /** Says what is wrong with what was typed; "" if nothing is. */
+  onProblem: (problem: string) => void;
+}
 
 function Cell(props: CellProps) {
   const { value, row, column, values, onChange, bare, mark } = props;
@@ -135,7 +149,8 @@ class Drawn extends Component<DrawnProps> {
 }
 
 function CellInput(props: CellProps & { onValue: (value: number) => void }) {
-  const { value, row, column, label, min = -Infinity, max = Infinity, step = 1, onValue } = props;
+  const { value, row, column, label, min = -Infinity, max = Infinity, step = 1, onValue, onProblem } = props;
+  const { t } = useCourse();
   const [text, setText] = useState(String(value));
   const written = useRef(value);
   useEffect(() => {
@@ -144,14 +159,21 @@ function CellInput(props: CellProps & { onValue: (value: number) => void }) {
   }, [value]);
   const send = (to: number) => {
     const inside = Math.min(max, Math.max(min, to));
+    onProblem(inside === to ? "" : t.text("grid.range", { low: min, high: max, value: inside }));
     written.current = inside;
     onValue(inside);
     return inside;
   };
   const onInput = (raw: string) => {
     setText(raw);
-    const to = Number(raw.replace("\u2212", "-").replace(",", "."));
-    if (raw.trim() !== "" && Number.isFinite(to)) send(to);
+    const to = numberIn(raw);
+    if (to !== null) send(to);
+    else if (!BEGUN.test(raw)) onProblem(t.text("grid.noNumber", { text: raw.slice(0, 20), value }));
+  };
+  const onBlur = () => {
+    if (text.trim() === "") onProblem(t.text("grid.empty", { value }));
+    else if (numberIn(text) === null) onProblem(t.text("grid.noNumber", { text: text.slice(0, 20), value }));
+    setText(String(value));
   };
   const onKey = (event: KeyboardEvent) => {
     const by = { ArrowUp: step, ArrowDown: -step }[event.key];
@@ -166,10 +188,20 @@ function CellInput(props: CellProps & { onValue: (value: number) => void }) {
       aria-label={`${label}: ${row + 1}, ${column + 1}`}
       onInput={(event) => onInput(event.currentTarget.value)}
       onFocus={(event) => event.currentTarget.select()}
-      onBlur={() => setText(String(value))}
+      onBlur={onBlur}
+      aria-invalid={text.trim() !== "" && !BEGUN.test(text) && numberIn(text) === null ? "true" : undefined}
       onKeyDown={onKey}
     />
   );
+}
+
+/** A number that is being typed. */
+const BEGUN = /^\s*[-+\u2212]?[.,]?\s*$/;
+
+/** The number of a cell, with a decimal point or comma; null if it is none. */
+function numberIn(raw: string): number | null {
+  const to = Number(raw.replace("\u2212", "-").replace(",", "."));
+  return raw.trim() !== "" && Number.isFinite(to) ? to : null;
 }
 
 interface Look {

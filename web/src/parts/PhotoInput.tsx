@@ -28,9 +28,9 @@ export function PhotoInput({ onPixels, size, label, id, square, note }: Props) {
   const onFile = async (file: File | undefined) => {
     if (!file) return;
     try {
-      const image = await createImageBitmap(file);
+      const pixels = await pixelsOf(file, size, square);
       setProblem("");
-      onPixels(readPixels(image, image.width, image.height, size, square));
+      onPixels(pixels);
     } catch {
       setProblem(t.text("photo.unreadable"));
     }
@@ -81,6 +81,16 @@ export function PhotoInput({ onPixels, size, label, id, square, note }: Props) {
       )}
     </div>
   );
+}
+
+/** Rows of [red, green, blue] from 0 to 1 of an image file, its longer side so many pixels; `square` crops its centre. */
+export async function pixelsOf(file: File, size: number, square?: boolean): Promise<number[][][]> {
+  const image = await createImageBitmap(file);
+  try {
+    return readPixels(image, image.width, image.height, size, square);
+  } finally {
+    image.close();
+  }
 }
 
 function readPixels(source: CanvasImageSource, width: number, height: number, size: number, square?: boolean): number[][][] {

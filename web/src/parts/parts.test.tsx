@@ -1,7 +1,7 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { useState } from "preact/hooks";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { makeAxis, tickText } from "./axes";
 import { Choice, DrawingPad, Grid, Predict } from "./index";
 
@@ -31,6 +31,26 @@ describe("Grid", () => {
     await press(second!, "ArrowUp");
     expect(values).toEqual([[-0.5, 3]]);
     expect(second!.getAttribute("aria-label")).toBe("kernel: 1, 2");
+  });
+  it("says what is no number, and keeps what stood there", async () => {
+    let values = [[1, 2]];
+    const complaint = vi.spyOn(console, "error").mockImplementation(() => undefined); // there are no sentences here
+    await show(<Grid values={values} onChange={(to) => (values = to)} label="kernel" />);
+    const type = (text: string) =>
+      act(() => {
+        host.querySelector("input")!.value = text;
+        host.querySelector("input")!.dispatchEvent(new Event("input", { bubbles: true }));
+      });
+    await type("-");
+    expect(host.querySelector(".problem")).toBeNull();
+    await type("abc");
+    expect(host.querySelector(".problem")!.textContent).toBe("grid.noNumber");
+    expect(host.querySelector("input")!.getAttribute("aria-invalid")).toBe("true");
+    expect(values).toEqual([[1, 2]]);
+    await type("7");
+    expect(host.querySelector(".problem")).toBeNull();
+    expect(values).toEqual([[7, 2]]);
+    complaint.mockRestore();
   });
   it("is pointed at by arrow keys, and stays inside", async () => {
     const seen: [number, number][] = [];

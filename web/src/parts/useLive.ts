@@ -34,7 +34,8 @@ export function useLive<Row = any>(live: Live, action: string) {
         collected.push(event.data as Row);
         frame.current ||= requestAnimationFrame(show); // events may come faster than the screen shows them
       }
-      if (event.kind === "error") setError(said(event.data.code, event.data.message));
+      const { key, values, code, message } = event.data;
+      if (event.kind === "error") setError(key ? t.text(key, values) : said(code, message));
     })
       .catch((problem: Error) => {
         if (current.current === controller) setError(said(problem instanceof LiveError ? problem.code : "", problem.message));

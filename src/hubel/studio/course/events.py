@@ -15,6 +15,7 @@ from starlette.responses import Response
 from hubel.core.errors import HubelError
 from hubel.studio.responses import busy
 from hubel.teach.course.json_values import json_ready
+from hubel.teach.course.lesson import RefusedError
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -109,7 +110,8 @@ class EventStream(Response):
                 await send(_event("row", row))
             kind, data = "end", "{}"
         except HubelError as error:
-            kind, data = "error", json.dumps({"message": str(error)})
+            sentence = {"key": error.key, "values": error.values} if isinstance(error, RefusedError) else {}
+            kind, data = "error", json.dumps({"message": str(error), **sentence})
         except Exception:  # its traceback is for the log, not for the page
             kind, data = "error", json.dumps({"code": "failed", "message": "the computation failed"})
             raise

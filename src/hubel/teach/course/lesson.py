@@ -9,10 +9,20 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from hubel.core.errors import OptionError
 from hubel.core.language import LANGUAGES
 from hubel.teach.course.json_values import json_ready
 
-__all__ = ["LANGUAGES", "Lesson", "LiveAction", "lesson_data", "lesson_facts", "lesson_strings", "shared_strings"]
+__all__ = [
+    "LANGUAGES",
+    "Lesson",
+    "LiveAction",
+    "RefusedError",
+    "lesson_data",
+    "lesson_facts",
+    "lesson_strings",
+    "shared_strings",
+]
 
 LiveAction = Callable[[Mapping[str, Any]], Iterator[Mapping[str, Any]]]
 
@@ -25,12 +35,27 @@ class Lesson:
         name: name in addresses and on the command line; also that of its folder.
         data: computes what the page shows without a server, within 2 seconds; numpy arrays are welcome.
         live: computations on demand by name of the action: a generator of events for a request's JSON object. It
-            raises `OptionError` for a request that it cannot serve; that line is shown on the page.
+            raises `RefusedError` for what a learner can ask and it cannot serve, and `OptionError` for what no page
+            sends; that line is shown on the page.
     """
 
     name: str
     data: Callable[[], Mapping[str, Any]]
     live: Mapping[str, LiveAction] = field(default_factory=dict)
+
+
+class RefusedError(OptionError):
+    """A learner's request that a lesson cannot serve; its page says so in its own language.
+
+    Args:
+        lesson: name of the lesson.
+        key: of the sentence in the tables of the lesson.
+        values: numbers and texts that the sentence needs.
+    """
+
+    def __init__(self, lesson: str, key: str, **values: int | str) -> None:
+        super().__init__(lesson_strings(lesson)[LANGUAGES[0]][key].format(**values))
+        self.key, self.values = key, values
 
 
 @cache

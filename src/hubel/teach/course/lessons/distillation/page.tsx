@@ -193,8 +193,8 @@ function Teach({ data, t, live }: LessonProps) {
         <Choice id="labelled" label={t.text("teach.labelled")} value={labelled} onChange={setLabelled} options={choices(data.labelled)} />
         <Choice id="teach-t" label={t.text("temperature.t")} value={temperature} onChange={setTemperature} options={choices(data.temperatures)} />
         <LiveOnly live={live} t={t}>
-          <LiveControls id="teach" running={training.running} error={training.error} onStart={() => training.start({ temperature, labelled })} onStop={training.stop} label={t.text("teach.start")} />
-          <Plot lines={[line("alone"), line("taught")]} xLabel={t.text("teach.step")} yLabel={t.text("teach.accuracy")} label={t.text("teach.title")} />
+          <LiveControls id="teaching" running={training.running} error={training.error} onStart={() => training.start({ temperature, labelled })} onStop={training.stop} label={t.text("teach.start")} />
+          <Plot lines={[line("alone"), line("taught")]} yRange={[0, 100]} xLabel={t.text("teach.step")} yLabel={t.text("teach.accuracy")} label={t.text("teach.title")} />
           <Row>
             <Result id="alone" label={t.text("teach.alone")} value={100 * (latest?.alone ?? Number.NaN)} digits={1} />
             <Result id="taught" label={t.text("teach.taught")} value={100 * (latest?.taught ?? Number.NaN)} digits={1} />

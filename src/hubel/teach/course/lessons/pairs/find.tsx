@@ -34,7 +34,6 @@ export function Find({ data, live, t, lang }: LessonProps) {
                 maxLength={200}
                 value={sentence}
                 onInput={(event) => setSentence(event.currentTarget.value)}
-                style={{ width: "26em", maxWidth: "100%" }}
               />
             </label>
             <Button id="search" onClick={search} disabled={running}>

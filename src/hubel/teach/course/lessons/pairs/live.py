@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError, UnknownNameError
+from hubel.teach.course.lesson import RefusedError
 from hubel.teach.course.lessons.pairs.scenes import EDITS, SPOKEN, caption, edited, split_kinds
 from hubel.teach.course.lessons.pairs.towers import TwoTowers
 from hubel.teach.course.lessons.pairs.training import Pairs, embed_pairs, make_pairs, train_towers, vocabulary
@@ -72,7 +73,7 @@ def find_scenes(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         body: {"lang": "en" or "ko", "sentence": text}.
 
     Raises:
-        OptionError: nothing was trained yet, or the sentence has words that were never seen.
+        RefusedError: nothing was trained yet, or the sentence has words that were never seen.
         UnknownNameError: there are no captions in this language.
     """
     language, sentence = _language(body), body.get("sentence")
@@ -80,7 +81,7 @@ def find_scenes(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         raise OptionError(f"a sentence is text, not {sentence!r:.80}")
     words = vocabulary(language).encode([sentence])
     if language not in _trained:
-        raise OptionError("train the towers first")
+        raise RefusedError("pairs", "find.error.untrained")
     _, pairs = held_out_pairs(language)
     towers = _trained[language]
     images, _ = embed_pairs(towers, pairs)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hubel.core.errors import OptionError
 from hubel.nn.contrastive import LearntScale
+from hubel.teach.course.lesson import RefusedError
 from hubel.teach.course.lessons.pairs.scenes import SIDE
 
 __all__ = ["PictureTower", "SentenceTower", "TwoTowers", "Vocabulary"]
@@ -35,15 +35,15 @@ class Vocabulary:
         """Return the words of sentences as numbers from 1 on, int64 `(n, 12)`, and 0 where a sentence has ended.
 
         Raises:
-            OptionError: a sentence is empty or too long, or has a word that is not known.
+            RefusedError: a sentence is empty or too long, or has a word that is not known.
         """
         rows = []
         for sentence in sentences:
             words = sentence.lower().split()
             if not 0 < len(words) <= _WORDS:
-                raise OptionError(f"a sentence has 1 to {_WORDS} words, not {len(words):,}")
+                raise RefusedError("pairs", "find.error.length", most=_WORDS, count=len(words))
             if unknown := [word for word in words if word not in self._numbers]:
-                raise OptionError(f"no word {unknown[0]!r:.40} was ever seen; known are: {', '.join(self._numbers)}")
+                raise RefusedError("pairs", "find.error.word", word=unknown[0][:40], known=", ".join(self._numbers))
             rows.append([*map(self._numbers.__getitem__, words), *[0] * (_WORDS - len(words))])
         return torch.tensor(rows, dtype=torch.int64)
 

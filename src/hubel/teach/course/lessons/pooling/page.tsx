@@ -5,7 +5,7 @@ import {
 import { averagePool, maxPool, type Matrix } from "@math";
 import { useMemo, useState } from "preact/hooks";
 import { FieldsOnPicture, Pyramid, heat } from "./drawings";
-import { layerFields, parseStack, type Layer } from "./stack";
+import { layerFields, MOST_LAYERS, parseStack, type Layer } from "./stack";
 
 export default function Page({ data, t, live }: LessonProps) {
   const [text, setText] = useState<string>(data.stack);
@@ -238,7 +238,7 @@ function Equal({ t, equal }: { t: T; equal: Record<string, EqualStack[]> }) {
 }
 
 function Stack({ t, text, onText, scene }: { t: T; text: string; onText: (text: string) => void; scene: number[][][] }) {
-  const { layers, wrong } = parseStack(text);
+  const { layers } = parseStack(text);
   const fields = layerFields(layers);
   const last = fields.at(-1)?.field ?? 1;
   const add = (name: string) => onText(text.trim() ? `${text},${name}` : name);
@@ -267,11 +267,7 @@ function Stack({ t, text, onText, scene }: { t: T; text: string; onText: (text: 
             {t("stack.remove")}
           </Button>
         </Row>
-        {wrong !== undefined && (
-          <p class="problem" role="alert">
-            {t(wrong ? "stack.wrong" : "stack.empty", { word: wrong })}
-          </p>
-        )}
+        <StackProblem t={t} text={text} />
         {fields.length > 0 && (
           <>
             <DataTable
@@ -349,21 +345,37 @@ function Effective({ t, data }: { t: T; data: any }) {
   );
 }
 
+/** What is wrong with a stack, if anything is. */
+function StackProblem({ t, text }: { t: T; text: string }) {
+  const { wrong, many } = parseStack(text);
+  if (wrong === undefined && many === undefined) return null;
+  return (
+    <p class="problem" role="alert">
+      {many ? t("stack.many", { many, most: MOST_LAYERS }) : t(wrong ? "stack.wrong" : "stack.empty", { word: wrong! })}
+    </p>
+  );
+}
+
 function OwnField({ t, live, text }: { t: T; live: Live; text: string }) {
   const own = useLive<{ networks: number; field: number; size: number; gradient: Matrix }>(live, "field");
   const latest = own.rows.at(-1);
+  const { wrong, many } = parseStack(text);
   return (
     <Step id="own-stack" title={t.text("effective.own")}>
       <LiveOnly live={live} t={t}>
         <p>{t("effective.own_text", { stack: <code>{text}</code> })}</p>
-        <LiveControls
-          id="own"
-          label={t.text("effective.start")}
-          running={own.running}
-          error={own.error}
-          onStart={() => own.start({ stack: text })}
-          onStop={own.stop}
-        />
+        {wrong === undefined && many === undefined ? (
+          <LiveControls
+            id="own"
+            label={t.text("effective.start")}
+            running={own.running}
+            error={own.error}
+            onStart={() => own.start({ stack: text })}
+            onStop={own.stop}
+          />
+        ) : (
+          <StackProblem t={t} text={text} />
+        )}
         {latest && (
           <Row id="own-result">
             <Figure caption={t("effective.networks", { networks: latest.networks })}>

@@ -9,14 +9,16 @@ export interface Layer {
 }
 
 const LAYER = /^(pool|avg)?([1-9]\d?)(?:x([1-9]\d?))?(?:\/([1-9]))?(?:d([1-9]))?$/;
-const MOST_LAYERS = 40;
+export const MOST_LAYERS = 40;
 
-/** Read layers as `hubel conv --stack` does, square ones only; `wrong` is the first word that is none. */
-export function parseStack(text: string): { layers: Layer[]; wrong?: string } {
+/** Read layers as `hubel conv --stack` does, square ones only; `wrong` is the first word that is none, `many` how many are too many. */
+export function parseStack(text: string): { layers: Layer[]; wrong?: string; many?: number } {
   const layers: Layer[] = [];
-  for (const word of text.replace(/\s/g, "").split(",")) {
+  const words = text.replace(/\s/g, "").split(",");
+  if (words.length > MOST_LAYERS) return { layers, many: words.length };
+  for (const word of words) {
     const found = LAYER.exec(word);
-    if (!found || (found[3] !== undefined && found[3] !== found[2]) || layers.length >= MOST_LAYERS) return { layers, wrong: word };
+    if (!found || (found[3] !== undefined && found[3] !== found[2])) return { layers, wrong: word };
     const [, pooling, kernel, , stride, dilation] = found;
     layers.push({
       name: word,

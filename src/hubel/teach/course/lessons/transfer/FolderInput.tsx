@@ -1,4 +1,4 @@
-import { jpegOf, type LessonProps } from "@parts";
+import { jpegOf, pixelsOf, type LessonProps } from "@parts";
 import { useState } from "preact/hooks";
 
 export interface Sent {
@@ -20,7 +20,7 @@ export function FolderInput({ t, onPhotos }: { t: LessonProps["t"]; onPhotos: (p
       const path = file.webkitRelativePath.split("/");
       const label = path.length > 1 ? path[path.length - 2]! : "";
       try {
-        photos.push({ label, photo: jpegOf(await smallPixels(file)) });
+        photos.push({ label, photo: jpegOf(await pixelsOf(file, SIDE, true)) });
       } catch {
         continue; // no image that the browser can read
       }
@@ -43,19 +43,5 @@ export function FolderInput({ t, onPhotos }: { t: LessonProps["t"]; onPhotos: (p
       </label>
       <small role="status">{said || t("train.folderHelp")}</small>
     </div>
-  );
-}
-
-async function smallPixels(file: File): Promise<number[][][]> {
-  const image = await createImageBitmap(file);
-  const scale = SIDE / Math.min(image.width, image.height);
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [Math.max(1, Math.round(image.width * scale)), Math.max(1, Math.round(image.height * scale))];
-  const context = canvas.getContext("2d", { willReadFrequently: true })!;
-  context.imageSmoothingQuality = "high";
-  context.drawImage(image, 0, 0, canvas.width, canvas.height);
-  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  return Array.from({ length: canvas.height }, (_, r) =>
-    Array.from({ length: canvas.width }, (_, c) => [0, 1, 2].map((k) => data[4 * (r * canvas.width + c) + k]! / 255)),
   );
 }

@@ -98,7 +98,7 @@ function Training({ data, t, live }: { data: any; t: T; live: LessonProps["live"
   const photos = rows.find((row): row is Of<"photos"> => row.kind === "photos");
   const epochs = rows.filter((row): row is Of<"epoch"> => row.kind === "epoch");
   const counts = rows.filter((row): row is Of<"regime"> => row.kind === "regime");
-  const start = () => training.start(source === "own" && own ? { photos: own } : {});
+  const start = () => training.start(source === "own" ? { photos: own ?? [] } : {});
   return (
     <Step id="train" title={t.text("train.title")}>
       <p>{t("train.text", { model: <code>{data.model}</code> })}</p>

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import OptionError
 from hubel.core.random import permutation
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.shapes import Shapes, draw_shapes
+from hubel.teach.course.lesson import RefusedError
 from hubel.teach.course.photos import read_photo
 
 __all__ = ["FewPhotos", "drawn_photos", "own_photos"]
@@ -70,19 +70,20 @@ def own_photos(sent: Any, preprocess: Preprocess) -> FewPhotos:
         preprocess: of the network's input.
 
     Raises:
-        OptionError: there are too few or too many photos or classes, or an entry is of another form.
+        RefusedError: there are too few or too many photos or classes, or an entry is of another form.
         DecodeError: a photo cannot be read.
     """
     entries = sent if isinstance(sent, list) and all(isinstance(one, dict) for one in sent) else []
     if not 0 < len(entries) <= _MOST:
-        raise OptionError(f"send 1 to {_MOST} photos, each with its label")
+        raise RefusedError("transfer", "train.error.photos", most=_MOST, count=len(entries))
     labels = [str(one.get("label", ""))[:40] for one in entries]
     classes = tuple(sorted(set(labels)))
     if not 2 <= len(classes) <= _MOST_CLASSES:
-        raise OptionError(f"photos of 2 to {_MOST_CLASSES} classes are needed, not of {len(classes)}")
+        raise RefusedError("transfer", "train.error.classes", most=_MOST_CLASSES, count=len(classes))
     few = [name for name in classes if labels.count(name) < _HELD_OUT]
     if few:
-        raise OptionError(f"each class needs {_HELD_OUT} photos or more; {few[0]} has {labels.count(few[0])}")
+        count = labels.count(few[0])
+        raise RefusedError("transfer", "train.error.few", least=_HELD_OUT, name=few[0], count=count)
     images = [
         preprocess.apply(read_photo(one.get("photo"), f"photo {number} of {label}"))
         for number, (one, label) in enumerate(zip(entries, labels, strict=True), start=1)
