@@ -1,7 +1,7 @@
 """Searching similar images: one product with every vector against the graphs of usearch and faiss, in one run.
 
-Claim: among 100,000 images of 1,280 features one exact search over a memory-mapped array takes less than a fifth of a
-second on one core, so `hubel similar` needs no approximate index, no minutes to build one, and no other file format.
+Among 100,000 images of 1,280 features one exact search over a memory-mapped array takes less than a fifth of a second
+on one core, and a graph takes minutes to build. hubel has lists for so many: `benchmarks/million.py`.
 
 The vectors are synthetic: rectified linear images of clusters in 48 dimensions with noise, of unit length, as pooled
 features are. recall@10 is the share of the ten true neighbours (by float64) that a search finds. Each search answers
