@@ -187,6 +187,10 @@ class Index:
     def contradicting(self) -> NDArray[np.int64]:
         """Return the rows of images that have the same bytes and several labels; those of one image together."""
         rows = self.usable()
+        first = np.ascontiguousarray(self.digest[rows]).view("<u8").reshape(-1, 2)[:, 0]
+        order = np.argsort(first)  # one key: a tenth of the time of sorting all by three
+        twin = np.diff(first[order]) == 0
+        rows = rows[order[np.append(twin, False) | np.append(False, twin)]] if len(rows) else rows
         first, second = np.ascontiguousarray(self.digest[rows]).view("<u8").reshape(-1, 2).T
         order = np.lexsort((self.label[rows], second, first))
         same = (np.diff(first[order]) == 0) & (np.diff(second[order]) == 0)

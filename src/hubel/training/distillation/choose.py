@@ -175,7 +175,7 @@ def images_to_teach(recipe: Recipe, dataset: Dataset, splits: Splits) -> Teachin
     rows = more.index.readable()
     _, first = np.unique(more.index.digest[rows], return_index=True)
     rows = rows[np.sort(first)]
-    notes = [note for note in more.index.notes() if "have no label" not in note]
+    notes = [note for note in more.index.notes() if "no label" not in note]
     for name, known in (("test", splits.test), ("validation", splits.val), ("training", splits.train)):
         same = np.isin(more.index.digest[rows], dataset.index.digest[known])
         if same.any():
