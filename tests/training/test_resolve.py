@@ -125,15 +125,15 @@ def test_a_plan_written_down_resolves_to_itself(combination: tuple[Any, Recipe])
 
 @pytest.mark.parametrize("task", [find_task("detect"), find_task("segment")], ids=lambda task: task.name)
 def test_a_dense_network_that_nothing_has_taught_is_one_that_learns_fast(task: Task) -> None:
-    assert task.untaught is not None
+    assert task.from_scratch is not None
     fresh, named = (
         plan_training(SHAPES, Recipe(task=task.name, weights="none", threads=1, model=model))
         for model in (None, task.default_model)
     )
-    assert fresh.card.options == dict(task.untaught.options)
+    assert fresh.card.options == dict(task.from_scratch.options)
     assert named.card.options == {}  # whoever names a network gets it as the catalogue has it
-    assert fresh.optimizer.lr == pytest.approx(task.untaught.lr * named.optimizer.lr)
-    assert fresh.loop.epochs == task.untaught.longer * named.loop.epochs
+    assert fresh.optimizer.lr == pytest.approx(task.from_scratch.lr * named.optimizer.lr)
+    assert fresh.loop.epochs == task.from_scratch.longer * named.loop.epochs
     own = {"backbone": "resnet18"}
     chosen = plan_training(SHAPES, Recipe(task=task.name, weights="none", threads=1, options=own))
     assert chosen.card.options == own

@@ -20,11 +20,11 @@ from hubel.weights.card import ModelCard
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["UNTAUGHT_BACKBONE", "AnnotatedTask", "outputs_on"]
+__all__ = ["SCRATCH_BACKBONE", "AnnotatedTask", "outputs_on"]
 
 #: The backbone where no weights are at hand: plain 3x3 convolutions learn from nothing what depthwise ones do not in
 #: the same minutes; see `benchmarks/LOG.md`.
-UNTAUGHT_BACKBONE = {"backbone": "convnet", "backbone_options": "filters=16,32,64,128,128"}
+SCRATCH_BACKBONE = {"backbone": "convnet", "backbone_options": "filters=16,32,64,128,128"}
 
 
 class AnnotatedTask(Task):

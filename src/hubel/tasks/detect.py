@@ -33,9 +33,9 @@ from hubel.metrics.intervals import Interval
 from hubel.metrics.report_items import Drawing, PredictionTable, ReportTable, Tile
 from hubel.metrics.shown_score import choose_shown_score
 from hubel.metrics.tables import percent, percent_range
-from hubel.tasks.annotated import UNTAUGHT_BACKBONE, AnnotatedTask, outputs_on
+from hubel.tasks.annotated import SCRATCH_BACKBONE, AnnotatedTask, outputs_on
 from hubel.tasks.annotation_sheets import box_sheets
-from hubel.tasks.task import Evaluation, Metric, Model, Objective, Quality, Task, Untaught
+from hubel.tasks.task import Evaluation, FromScratch, Metric, Model, Objective, Quality, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -340,7 +340,9 @@ class Detection(AnnotatedTask):
     metrics: ClassVar[Mapping[str, Metric]] = {"ap": Metric("ap"), "ap50": Metric("ap50")}
     unused: ClassVar[tuple[str, ...]] = ("loss", "label_smoothing", "balance", "reject")
     default_model: ClassVar[str | None] = "fcos"
-    untaught: ClassVar[Untaught | None] = Untaught(options={**UNTAUGHT_BACKBONE, "width": "64"}, lr=3, longer=3)
+    from_scratch: ClassVar[FromScratch | None] = FromScratch(
+        options={**SCRATCH_BACKBONE, "width": "64"}, lr=3, longer=3
+    )
     most_pixels: ClassVar[int] = 384 * 320
     mosaics: ClassVar[bool] = True
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}

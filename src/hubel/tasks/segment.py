@@ -28,9 +28,9 @@ from hubel.metrics.segmentation import (
     segmentation_intervals,
 )
 from hubel.metrics.tables import percent, percent_range
-from hubel.tasks.annotated import UNTAUGHT_BACKBONE, AnnotatedTask, outputs_on
+from hubel.tasks.annotated import SCRATCH_BACKBONE, AnnotatedTask, outputs_on
 from hubel.tasks.annotation_sheets import annotation_sheets, shown_positions
-from hubel.tasks.task import Evaluation, Metric, Model, Quality, Task, Untaught
+from hubel.tasks.task import Evaluation, FromScratch, Metric, Model, Quality, Task
 from hubel.weights.card import ModelCard
 
 if TYPE_CHECKING:
@@ -261,8 +261,8 @@ class Segmentation(AnnotatedTask):
     unused: ClassVar[tuple[str, ...]] = ("label_smoothing", "reject")
     balance: ClassVar[str] = "inverse_sqrt"
     default_model: ClassVar[str | None] = "unet"
-    untaught: ClassVar[Untaught | None] = Untaught(
-        options={**UNTAUGHT_BACKBONE, "widths": "128,64,48,32"},  # to half the size: it costs little with few maps
+    from_scratch: ClassVar[FromScratch | None] = FromScratch(
+        options={**SCRATCH_BACKBONE, "widths": "128,64,48,32"},  # to half the size: it costs little with few maps
         lr=3,
         longer=2,
     )

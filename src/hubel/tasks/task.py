@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluation",
     "FittedHead",
+    "FromScratch",
     "LabelledOutputs",
     "Metric",
     "Model",
     "Objective",
     "Quality",
     "Task",
-    "Untaught",
     "validation_mean",
     "weighted_outputs",
     "weighted_targets",
@@ -233,7 +233,7 @@ class LabelledOutputs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Untaught:
+class FromScratch:
     """The settings that suit a task's default network where its backbone has no weights to start from.
 
     Attributes:
@@ -268,7 +268,8 @@ class Task(abc.ABC):
         unused: settings of a recipe that have no meaning.
         balance: how unequal classes are treated by default, one of `hubel.metrics.imbalance.METHODS`.
         default_model: the network where nobody names one; None where it depends on the images.
-        untaught: what is different where the backbone of that network has no weights to start from; None for nothing.
+        from_scratch: what is different where the backbone of that network has no weights to start from; None for
+            nothing.
         augment: the default augmentation policy; "" for that of the network.
         augment_small: likewise where small images are looked at as they are; "" for the same.
         most_pixels: of the network's input, where it has the shape of the images rather than that of the pretraining;
@@ -300,7 +301,7 @@ class Task(abc.ABC):
     unused: ClassVar[tuple[str, ...]] = ()
     balance: ClassVar[str] = "none"
     default_model: ClassVar[str | None] = None
-    untaught: ClassVar[Untaught | None] = None
+    from_scratch: ClassVar[FromScratch | None] = None
     augment: ClassVar[str] = ""
     augment_small: ClassVar[str] = ""
     most_pixels: ClassVar[int] = 0

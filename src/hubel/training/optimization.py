@@ -19,7 +19,7 @@ from hubel.models.variant import Variant
 from hubel.nn.generative import GenerativeNetwork
 from hubel.nn.layers import has_quadratic_output, has_wide_layers, is_deep, needs_small_steps
 from hubel.tasks.losses import LossSettings
-from hubel.tasks.task import Task, Untaught
+from hubel.tasks.task import FromScratch, Task
 from hubel.training.freeze_policy import tuning_epochs
 from hubel.training.plan import LoopSettings, OptimizerSettings
 from hubel.training.recipe import OptimizationSettings, Recipe, parse_milestones, parse_size
@@ -130,7 +130,7 @@ def choose_optimizer(
     *,
     tuned: bool,
     backbone: bool,
-    untaught: Untaught | None = None,
+    from_scratch: FromScratch | None = None,
     batch_size: int,
     temperature: float = 1.0,
 ) -> OptimizerSettings:
@@ -162,8 +162,8 @@ def choose_optimizer(
         usual *= share
     if not tuned and kind == "sgd":
         usual /= temperature
-    if untaught is not None and name == task.optimizer:
-        usual *= untaught.lr
+    if from_scratch is not None and name == task.optimizer:
+        usual *= from_scratch.lr
     ema = wanted.ema
     if ema is None:
         ema = _TUNING_EMA if tuned else task.ema
@@ -189,13 +189,13 @@ def choose_optimizer(
 
 
 def choose_loop(
-    recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool, untaught: Untaught | None = None
+    recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool, from_scratch: FromScratch | None = None
 ) -> LoopSettings:
     """Return batch size, epochs, and when training ends, for so many images that train."""
     wanted = recipe.optimization
     batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
     steps = steps_per_epoch(images, batch_size)
-    longer = task.longer * (untaught.longer if untaught else 1)
+    longer = task.longer * (from_scratch.longer if from_scratch else 1)
     usual = tuning_epochs(images) if tuned else longer * _scratch_epochs(steps)
     epochs = wanted.epochs or usual
     if wanted.max_steps is not None:

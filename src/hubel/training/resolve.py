@@ -134,7 +134,7 @@ def plan_training(
 
 def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | None = None) -> Plan:
     """Decide everything that the recipe leaves open. Arguments and errors as for `plan_training`."""
-    trunk, initial, options, untaught = "", InitialWeights(), recipe.network.options, None
+    trunk, initial, options, from_scratch = "", InitialWeights(), recipe.network.options, None
     if module is not None:
         name, variant = type(module).__name__, own_variant(task)
     else:
@@ -142,9 +142,9 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         trunk = _backbone(name, options)
         initial = find_initial_weights(recipe.transfer, *find(trunk or name))
         if initial.weights is None and recipe.network.model is None and "backbone" not in options:
-            untaught = task.untaught
-    if untaught is not None:
-        options = {**untaught.options, **options}
+            from_scratch = task.from_scratch
+    if from_scratch is not None:
+        options = {**from_scratch.options, **options}
         trunk = _backbone(name, options)
     freeze = recipe.transfer.freeze or NONE
     backbone = InitialBackbone(name=trunk, weights=initial.weights) if trunk and initial.weights else None
@@ -230,7 +230,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
-    loop = choose_loop(recipe, task, policy, len(shown.rows), tuned=tuned, untaught=untaught)
+    loop = choose_loop(recipe, task, policy, len(shown.rows), tuned=tuned, from_scratch=from_scratch)
     sharding = choose_sharding(recipe.machine, loop.batch_size)
     if not tuned or not holds_norms(len(train.images)):
         shards = 1 if sharding is None else sharding.shards
@@ -269,7 +269,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
         network,
         tuned=tuned,
         backbone=backbone is not None,
-        untaught=untaught,
+        from_scratch=from_scratch,
         batch_size=loop.batch_size,
         temperature=distillation.temperature if distillation else 1.0,
     )
