@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hubel.retrieval.encoder import unit
+from hubel.core.vectors import unit
 
 WORDS = {"a", "an", "the", "photo", "of", "kind", "red", "green", "blue", "nothing", "here"}
 

@@ -416,3 +416,18 @@ def test_nodes_of_any_graph_do_not_overlap(graph: tuple[list[Extent], list[Edge]
         assert points[0] == (layout.x[edge.source], layout.top[edge.source] + source.height)
         assert points[-1] == (layout.x[target], layout.top[target])
         assert np.diff([y for _, y in points]).min() > -1e-6
+
+
+def test_a_mean_over_maps_is_no_pool() -> None:
+    class Means(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            maps: Tensor = self.conv(x)
+            return maps.mean(1, keepdim=True) * maps.mean((2, 3), keepdim=True)
+
+    words = [shape.text for shape in hubel.draw(Means(), (3, 8, 8), depth="block").shapes if isinstance(shape, Text)]
+    assert "global average pool" in words
+    assert "mean" in words

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from hubel.core.errors import UnknownNameError
-from hubel.core.language import LANGUAGES, find_language, in_language, joined, plural, preferred, sentence, table
+from hubel.core.language import (
+    LANGUAGES,
+    find_language,
+    in_language,
+    joined,
+    plural,
+    preferred,
+    sentence,
+    split_name,
+    table,
+)
 from source_trees import SOURCE, source_trees
 
 
@@ -105,3 +115,8 @@ def test_interval_is_a_text_like_any_other() -> None:
     found = sentence("text.range", low=np.float64(1.5), high=2)
     assert isinstance(found, str)
     assert f"({found})" == "(1.5 to 2%)"
+
+
+def test_a_split_of_ours_has_a_word_and_any_other_its_name() -> None:
+    assert in_language(split_name("validation"), "ko") == table("ko")["split.validation"]
+    assert split_name("mine") == "mine"

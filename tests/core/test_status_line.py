@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -162,3 +163,13 @@ def test_a_process_in_a_terminal(kind: str, least: int) -> None:
 def test_a_process_in_a_pipe() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, "sleeps"], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+def test_lines_that_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = take_terminal(monkeypatch)
+    with sharing_terminal(), status("thinking"):
+        wait_for(terminal, "thinking")
+        sys.stderr.writelines(["one\n", "two\n"])
+    assert terminal.screen()[:2] == ["one", "two"]
+    drawing = {thread for thread in threading.enumerate() if thread.name == "hubel status line"}
+    assert not drawing, "a thread that draws while Python ends would end it with an error"

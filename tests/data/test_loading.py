@@ -234,3 +234,13 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path, threads: int) -> None:
         list(images.in_sequence(1))
     with pytest.raises(DecodeError, match=r"there is no such file"):
         list(Images(source, index, np.arange(2), PREPROCESS, threads=threads).in_sequence(1))
+
+
+def test_what_an_epoch_has_decoded_is_found_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fresh() -> Images:
+        source = ArraySource(PIXELS, [*"ab"] * 26 + ["a"])
+        return Images(source, scan(source, threads=1), ROWS, PREPROCESS, threads=0, cache="disk")
+
+    first = together(fresh().epoch(3, 1, 10, STRONG))
+    monkeypatch.setattr(DecodedImages, "decoded", lambda *_: pytest.fail("all of it is kept"))
+    assert together(fresh().epoch(3, 1, 10, STRONG)) == first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from hubel.data.inputs import collect
 from hubel.data.preprocess import Preprocess
 from hubel.export.onnx_graph import check_parity, onnx_network
 from hubel.export.run import export
+from hubel.export.sample import sample_images
 from hubel.inference import exported as exported_module
 from hubel.inference import exported_engine
 from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines, open_onnx
@@ -266,3 +268,10 @@ def test_predicting_needs_no_torch(engine: str, folder: Path) -> None:
     (row,) = json.loads(found.stdout)
     assert row["class"] == CLASSES[expected.argmax()]
     assert row["score"] == pytest.approx(expected.max(), abs=1e-5)
+
+
+def test_a_few_images_are_all_compared(folder: Path) -> None:
+    for name in CLASSES[1:]:
+        shutil.rmtree(folder / "photos" / name)
+    sample = sample_images(str(folder / "photos"), CARD)
+    assert len(sample.calibration) == len(sample.check) == 10

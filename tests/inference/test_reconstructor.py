@@ -14,7 +14,7 @@ from PIL import Image
 from hubel.cli import main
 from hubel.core.errors import ModelFileError, OptionError
 from hubel.data.preprocess import Preprocess
-from hubel.inference import Reconstructor, load_network, load_reconstructor
+from hubel.inference import BulkJob, Reconstructor, load_network, load_reconstructor
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import save_model
 
@@ -102,3 +102,8 @@ def test_classifiers_reconstruct_nothing(tmp_path: Path) -> None:
     save_model(tmp_path / "c.safetensors", card.create().state_dict(), card)
     with pytest.raises(OptionError, match="reconstructs no images \\(its task is classify\\); autoencoder_28 does"):
         load_reconstructor(tmp_path / "c.safetensors")
+
+
+def test_what_only_classifiers_answer(model: Path) -> None:
+    with pytest.raises(OptionError, match=r"--coverage is for classifiers; .* reconstructs images"):
+        BulkJob(str(model), coverage=0.9).layout(load_reconstructor(model))

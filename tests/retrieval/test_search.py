@@ -16,9 +16,10 @@ from PIL import Image
 import fake_texts
 from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, OptionError, UnknownNameError
+from hubel.core.vectors import unit
 from hubel.data.preprocess import Preprocess
 from hubel.retrieval.concepts import ConceptsEncoder, ConceptSpace
-from hubel.retrieval.encoder import Encoder, unit
+from hubel.retrieval.encoder import Encoder
 from hubel.retrieval.encoders import find_encoder
 from hubel.retrieval.index import FolderIndex
 from hubel.retrieval.search import (

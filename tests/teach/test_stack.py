@@ -29,6 +29,7 @@ from hubel.teach.convolution.stack import (
     stack_fields,
 )
 from hubel.teach.convolution.stack_explanation import stack_sizes
+from hubel.teach.convolution.stack_figure import draw_stack
 
 Call = Callable[..., str]
 
@@ -209,3 +210,11 @@ def test_command_explains_a_stack(conv: Call) -> None:
     Image.fromarray(photo).save("photo.png")
     assert "written" in conv("photo.png", "--stack", "3x3", "--out", "on.png")
     assert (np.asarray(Image.open("photo.png")) == photo).all()
+
+
+def test_each_pixel_of_a_small_field_is_a_square() -> None:
+    (layer,) = parse_stack("s", "5x3")
+    lines = [line for axes in draw_stack([layer]).axes for line in axes.lines if line.get_color() == "white"]
+    height, width = int(5 * 1.3) + 2, int(3 * 1.3) + 2
+    across = [line for line in lines if len(set(line.get_ydata())) == 1]
+    assert len(across) == len(lines) - len(across) == max(height, width) + 1

@@ -210,3 +210,12 @@ def test_checkpoints_between_epochs_by_the_clock(run_of: MakeRun, monkeypatch: p
     quiet = run_of(epochs=1)
     quiet.go()
     assert [number for number, _ in quiet.saved] == [6]
+
+
+@pytest.mark.parametrize(("done", "planned"), [(4, 50), (5, 10), (6, 10)])
+def test_epochs_are_added_in_the_first_half_only(run_of: MakeRun, done: int, planned: int) -> None:
+    loop = run_of(epochs=50, max_minutes=10.0).loop
+    progress = loop.progress
+    progress.epoch, progress.epochs, progress.first_minutes, progress.minutes = done, 10, 0.01, 0.04
+    loop._fit_into_time()
+    assert progress.epochs == planned

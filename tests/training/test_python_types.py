@@ -16,6 +16,7 @@ from hubel.data.dataset import open_dataset
 from hubel.data.inputs import as_inputs
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.training import run_report
+from hubel.training.recipe import Recipe
 
 X = np.random.default_rng(0).integers(0, 99, (40, 8, 8)).astype(np.uint8)
 Y = np.arange(40) % 2
@@ -173,3 +174,9 @@ def test_what_a_notebook_shows(tmp_path: Path) -> None:
 def test_wrong_types(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_sizes_that_are_none() -> None:
+    for settings in ({"size": "wide"}, {"size": "8x"}, {"train_size": "8,wide"}):
+        with pytest.raises(OptionError, match="size"):
+            Recipe(**settings)

@@ -106,6 +106,9 @@ def test_a_sample_of_a_fold_has_every_class_and_the_same_images_set_aside(plan_o
     assert set(inner.train.targets.tolist()) == {0, 1}
     assert inner.splits.test.tolist() == sorted(folds.held[1].tolist())
     assert list(folds.samples()) == sorted(folds.samples(), reverse=True)
+    for number in range(len(folds)):  # as few images as there are classes
+        fewest = folds.data(number, 2)
+        assert len(set(fewest.labels(fewest.rows("train")))) == 2
 
 
 def test_the_datas_own_validation_images_stay_what_they_are() -> None:

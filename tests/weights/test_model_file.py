@@ -293,3 +293,8 @@ def test_cards_are_validated(change: dict[str, Any]) -> None:
 def test_errors_are_hubels() -> None:
     assert issubclass(ModelFileError, HubelError)
     assert issubclass(ModelFileError, OSError)
+
+
+def test_what_a_card_does_not_state() -> None:
+    card = ModelCard("linear", ("a", "b"), Preprocess(8, 8))
+    assert (card.temperature, card.offset, card.tta, card.costs, card.novelty) == (1.0, 0.0, False, None, None)

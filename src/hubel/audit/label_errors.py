@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError, OptionError
 from hubel.core.progress import bar
 from hubel.core.random import bits
+from hubel.core.vectors import unit
 
 __all__ = ["LabelRanking", "confident_joint", "label_errors", "out_of_fold"]
 
@@ -155,7 +156,7 @@ def label_errors(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) 
 
 def _scaled(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale features to unit length, centre them, and scale all alike to a mean component variance of 1."""
-    x = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), _LEAST)
+    x = unit(features)
     x -= x.mean(0)
     x /= max(float(np.sqrt(x.var(0).mean())), _LEAST)
     return np.asarray(x, np.float32)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.progress import bar
+from hubel.core.vectors import unit
 
 __all__ = ["Outliers", "neighbour_distances", "outliers"]
 
@@ -41,7 +42,7 @@ class Outliers:
 
 def neighbour_distances(features: NDArray[np.float32], *, neighbours: int = _NEIGHBOURS) -> NDArray[np.float64]:
     """Return the mean of 1 - cosine of each row of features `(n, d)` to its nearest other rows; 0 for a single row."""
-    x = (features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), _LEAST)).astype(np.float32)
+    x = unit(features).astype(np.float32)
     n = len(x)
     k = min(neighbours, n - 1)
     if k < 1:
@@ -72,8 +73,8 @@ def outliers(features: NDArray[np.float32], *, limit: float = _LIMIT) -> Outlier
     if not len(distances):
         return Outliers(deviations=distances, rows=np.empty(0, np.int64))
     above = distances - np.median(distances)
-    unit = 1.4826 * float(np.median(np.abs(above)))
+    spread = 1.4826 * float(np.median(np.abs(above)))
     # If half of the images are equally far from their neighbours, the scale is undefined.
-    deviations = above / unit if unit > _LEAST else np.zeros_like(above)
+    deviations = above / spread if spread > _LEAST else np.zeros_like(above)
     order = np.argsort(-deviations, kind="stable")
     return Outliers(deviations=deviations, rows=order[deviations[order] > limit])

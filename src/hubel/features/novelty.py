@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hubel.core.random import permutation
+from hubel.core.vectors import unit
 from hubel.nn.novelty import Novelty
 
 __all__ = ["FittedNovelty", "fit_novelty"]
@@ -72,8 +73,8 @@ def fit_novelty(
         seed: of the choice of images and of their division into folds.
     """
     chosen = permutation(len(features), seed)[:_MOST_IMAGES]
-    unit, logits = _of_length_1(features[chosen]), logits[chosen].astype(np.float64)
-    n, d = unit.shape
+    x, logits = unit(features[chosen].astype(np.float64)), logits[chosen].astype(np.float64)
+    n, d = x.shape
     place = int(np.ceil((n + 1) * (1 - reject)))  # of the threshold among the sorted scores, from 1 on
     if place > n or n < 2:
         return None
@@ -82,8 +83,8 @@ def fit_novelty(
     with threadpool_limits(1):  # on such small matrices threads would wait for each other, and for those of torch
         for fold in range(_FOLDS):
             held = np.arange(fold, n, _FOLDS)
-            left_over[held] = _left_over(unit[held], *_main_directions(np.delete(unit, held, 0), rank))
-        mean, directions = _main_directions(unit, rank)
+            left_over[held] = _left_over(x[held], *_main_directions(np.delete(x, held, 0), rank))
+        mean, directions = _main_directions(x, rank)
     highest = logits.max(1)
     energy = highest + np.log(np.exp(logits - highest[:, None]).sum(1))
     weight = _SHARE_OF_VIM * float(np.abs(highest).mean() / max(left_over.mean(), _TINY))  # Wang et al., Equation 6
@@ -100,11 +101,6 @@ def fit_novelty(
         threshold=distance / scale,
         images=n,
     )
-
-
-def _of_length_1(features: NDArray[np.float32]) -> NDArray[np.float64]:
-    x = features.astype(np.float64)
-    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
 
 def _main_directions(x: NDArray[np.float64], rank: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

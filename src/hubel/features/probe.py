@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hubel.core.random import permutation
+from hubel.core.vectors import unit
 
 __all__ = ["LeftOut", "Probe", "fit_probe", "neighbours_accuracy"]
 
@@ -128,13 +129,13 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
 
     Nearer ones count more: each votes with its cosine. Of several labels, those that most votes have.
     """
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    directions = unit(features)
     hot = targets if targets.ndim == 2 else np.eye(classes, dtype=np.float32)[targets]
     right = 0
-    k = min(_NEIGHBOURS, len(unit) - 1)
-    for start in range(0, len(unit) if k else 0, _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(unit)))
-        cosine = unit[rows] @ unit.T
+    k = min(_NEIGHBOURS, len(directions) - 1)
+    for start in range(0, len(directions) if k else 0, _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(directions)))
+        cosine = directions[rows] @ directions.T
         cosine[np.arange(len(rows)), rows] = -np.inf
         near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
         weight = np.maximum(np.take_along_axis(cosine, near, 1), 0)
@@ -143,7 +144,7 @@ def neighbours_accuracy(features: NDArray[np.float32], targets: NDArray[Any], cl
             right += int(((votes > weight.sum(1, keepdims=True) / 2) == (hot[rows] > 0.5)).all(1).sum())
         else:
             right += int((votes.argmax(1) == targets[rows]).sum())
-    return right / len(unit)
+    return right / len(directions)
 
 
 def _cross_validate(

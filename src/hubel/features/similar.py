@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.ranges import check_range
+from hubel.core.vectors import unit
 from hubel.data.inputs import Input
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.kind import Rooted
@@ -83,8 +84,7 @@ def embed_images(network: nn.Module, pixels: NDArray[np.uint8], preprocess: Prep
         for hook in hooks:
             hook.remove()
     features = seen[-1] if seen else outputs.reshape(len(outputs), -1)
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(lengths, np.finfo(np.float32).tiny))
+    return unit(features)
 
 
 def _digest(predictor: Predictor) -> str:

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from hubel.core.errors import WeightsError
+from hubel.core.vectors import unit
 from hubel.data.preprocess import Preprocess
 from hubel.inference.forward import forward, reportable
-from hubel.retrieval.encoder import unit
 from hubel.weights.clip import CLIPFiles, CLIPTowers, clip_files, load_clip, read_preprocess
 
 __all__ = ["CLIPEncoder", "CLIPTokenizer"]

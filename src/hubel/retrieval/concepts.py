@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from hubel.core.cache import cache_folder
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import atomic_file
+from hubel.core.vectors import unit
 from hubel.data.preprocess import Preprocess
-from hubel.retrieval.encoder import unit
 from hubel.retrieval.minilm import DIGEST, DIMENSION, load_minilm
 from hubel.retrieval.nouns import Nouns, mentions, nouns
 from hubel.weights.imagenet import imagenet_classes, imagenet_synsets

@@ -24,7 +24,7 @@ from hubel.core.cache import cache_folder
 from hubel.core.errors import ModelFileError, WeightsError
 from hubel.core.files import atomic_file
 from hubel.core.packages import missing_package
-from hubel.retrieval.encoder import unit
+from hubel.core.vectors import unit
 from hubel.weights.safetensors_header import read_header
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from torch import nn
 
 from hubel.core.errors import ModelFileError
 from hubel.core.files import user_path
+from hubel.core.vectors import unit
 from hubel.data.preprocess import Preprocess
 from hubel.inference.fold import folded
 from hubel.inference.forward import forward
 from hubel.nn.pooled import PooledMaps
-from hubel.retrieval.encoder import unit
 from hubel.retrieval.minilm import DIGEST, load_minilm
 from hubel.weights.paired_file import PairedModel, load_paired, paired_digest
 

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
+from hubel.core.vectors import unit
 from hubel.inference.classifier import Classifier
 from hubel.inference.scores import softmax
 from hubel.inference.tta import Compute
 from hubel.retrieval.concepts import ConceptsEncoder
-from hubel.retrieval.encoder import Encoder, unit
+from hubel.retrieval.encoder import Encoder
 from hubel.retrieval.search import understood
 from hubel.weights.card import ModelCard
 

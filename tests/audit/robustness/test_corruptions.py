@@ -428,3 +428,10 @@ def test_brightness_factor():
     for factor in (0.4, 2):
         expected = np.clip(np.rint(pixels * float(factor)), 0, 255)
         assert np.abs(simple.brighten(pixels, factor, rng()) - expected).max() <= 1
+
+
+def test_elastic_displacements_have_no_direction():
+    ramp = np.broadcast_to(np.arange(64, dtype=np.float32)[:, None, None], (64, 64, 3))
+    moved = [effects.elastic_transform(ramp, np.random.default_rng(seed), 5, 2, 0) - ramp for seed in range(4)]
+    assert np.std(moved) > 0.2
+    assert abs(np.mean([m[8:-8, 8:-8] for m in moved])) < 0.1

@@ -176,3 +176,10 @@ def test_what_a_shift_brings_in(fill: str, mode: str) -> None:
         np.testing.assert_array_equal(black[sample], shifted(batch[sample], down, right))
         (augmentation,) = draw_augmentations(policy, 1, 2, np.array([sample]))
         np.testing.assert_array_equal(transform_image(batch[sample], preprocess, augmentation), expected)
+
+
+def test_an_image_alone_moves_as_in_a_batch() -> None:
+    three = images(3, 8, 6)
+    moved = augment_batch(three, Policy(shift=0.25), seed=1, epoch=0, samples=np.arange(3))
+    alone = augment_batch(three[1:2], Policy(shift=0.25), seed=1, epoch=0, samples=np.array([1]))
+    assert np.array_equal(alone, moved[1:2])

@@ -113,3 +113,10 @@ def test_difficulty() -> None:
 def test_settings_out_of_range(text: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         open_source(f"shapes:{text}")
+
+
+def test_lines_join_opposite_points() -> None:
+    source = open_source("shapes:count=2,size=32")
+    assert isinstance(source, AnnotatedSource)
+    joined = {frozenset(source.point_names[end] for end in limb) for limb in source.limbs}
+    assert joined == {frozenset({"top", "bottom"}), frozenset({"left", "right"})}

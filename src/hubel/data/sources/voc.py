@@ -186,8 +186,6 @@ class VocSource(AnnotatedFiles):
         if not masks:
             return
         of = [masks.get(Path(image.path).stem, ("", 0)) for image in images]
-        for image, (path, _) in zip(images, of, strict=True):
-            image.mask = path
         self._masks = MaskFiles(
             self.root, [path for path, _ in of], [stamp for _, stamp in of], location=self.location, needed=False
         )
