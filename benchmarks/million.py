@@ -75,7 +75,7 @@ def measured(
     vectors: NDArray[np.float16],
     most: int = 1000,
 ) -> None:
-    """Print time and recall: what is found counts if its inner product reaches that of the tenth neighbour."""
+    """Print time and recall: what is found counts if its cosine reaches that of the tenth neighbour."""
     for kind, some in queries.items():
         search(some[0])
         times, used, right = [], [], 0
@@ -84,7 +84,7 @@ def measured(
             rows = np.asarray(search(query), np.int64).ravel()
             times.append(1000 * (time.perf_counter() - started))
             used.append(1000 * (time.thread_time() - before))
-            right += int((vectors[rows].astype(np.float32) @ query >= tenth - 1e-5).sum())
+            right += int((unit(vectors[rows].astype(np.float32)) @ query >= tenth - 1e-5).sum())
         recall = right / (TOP * len(times))
         spread = f"{np.median(times):.2f} ms a query (best {min(times):.2f}), of the processor {np.median(used):.2f}"
         print(f"{name:36} {kind:8} recall@10 {recall:.4f} {spread}", flush=True)
@@ -243,10 +243,10 @@ def more(real: NDArray[np.float32], count: int) -> NDArray[np.float16]:
 
 
 def nearest(vectors: NDArray[np.float16], queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the inner product of each query with its tenth neighbour."""
+    """Return the cosine of each query with its tenth neighbour; of words, times the length of these."""
     best = np.full((TOP, len(queries)), -np.inf, np.float32)
     for part in blocks(vectors, BLOCK):
-        joined = np.concatenate([best, part.astype(np.float32) @ queries.T])
+        joined = np.concatenate([best, unit(part.astype(np.float32)) @ queries.T])
         best = np.partition(joined, len(joined) - TOP, axis=0)[-TOP:]
     return best.min(0)
 

@@ -1,14 +1,15 @@
 """Inverted lists: an index of many vectors that looks at the few that are near a query (Sivic and Zisserman 2003).
 
 The vectors are divided by spherical k-means into lists, and kept list by list as codes: whole numbers of 8 bits. A
-query is compared with the centre of each list, then with the codes of the best lists, and the best of these are
-compared again by whoever holds the vectors themselves.
+query is compared with each list, then with the codes of the best lists, and the best of these are compared again by
+whoever holds the vectors themselves.
 
+- A list promises the mean of its members' inner products with the query, and three standard deviations more (their
+  components taken as independent). The mean alone finds images by images, but words ask for a few classes, and twelve
+  hats among a million photos move no mean.
 - Features of a network have weight on all their components, and codes are of their 128 principal ones, without which
-  the hundreds of candidates lack less than one neighbour in a hundred.
-- Vectors with weight on few components, such as the classes that an image may show, stay as they are: principal ones
-  would lose what few images have, and a sentence asks for just that. So do lists, by their centres: twelve hats among a
-  million photos have none of their own. A quarter of the budget goes to lists in the order of what a member may reach.
+  the hundreds of candidates lack less than one neighbour in a hundred. Vectors with weight on few components, such as
+  the classes that an image may show, stay as they are: principal ones would lose what few images have.
 
 All is NumPy: a block of codes that the processor's cache holds becomes float32 and is multiplied, at the speed of one
 product over float32 that lies in memory as a whole, of which it is a quarter. `benchmarks/million.py` has the figures,
@@ -30,15 +31,16 @@ from hubel.retrieval.encoder import unit
 
 __all__ = ["BoundLists", "Lists", "make_lists", "with_new"]
 
-_LISTS = 3  # times the root of the number of vectors
-_SAMPLE = 40  # vectors for each list that k-means learns from
+_LISTS = 4  # times the root of the number of vectors
+_SAMPLE = 20  # vectors for each list that k-means learns from
 _SAMPLE_PRINCIPAL = 20_000  # vectors that the principal components are of
-_ROUNDS = 6  # of k-means
+_ROUNDS = 5  # of k-means
 _BLOCK = 2048  # vectors that are assigned at a time
 _CACHED = 1 << 16  # numbers of 8 bits that become float32 at a time: they stay in the processor's cache
 _BUDGET = 1 << 24  # numbers that a query looks at: about 5 ms of one core
 _BUDGET_PRINCIPAL = 1 << 23  # likewise, of principal components, of which fewer are needed
-_BY_HIGHEST = 0.25  # of the budget, for queries of few components, in the order of what a member may reach
+_DEVIATIONS = 3.0  # above the mean that a list promises
+_LEAST_WEIGHT = 0.01  # of the largest: smaller components of a query do not choose lists
 _NARROW = 0.25  # of the components: a vector whose weight is on fewer has few
 _PRINCIPAL = 128  # components of the codes of other vectors
 _SPARE = 64  # candidates beyond those asked for: 8 bits change products by 1e-3
@@ -62,7 +64,8 @@ class Lists:
         stamps: of the images, list by list, `(n,)`.
         starts: where each list starts, and the end, `(k + 1,)`.
         centres: unit vectors `(k, m)`.
-        highest: the most that a member of the list has in each component, `(k, m)`.
+        means: of the members of each list, `(m, k)`.
+        variances: likewise, `(m, k)`.
         codes: the vectors, list by list, as whole numbers from -127 to 127, `(n, m)`.
         scales: what 1 stands for in each, `(n,)`.
         learnt: number of vectors that were there when the centres were learnt, `(1,)`.
@@ -72,7 +75,8 @@ class Lists:
     stamps: NDArray[np.uint64]
     starts: NDArray[np.int64]
     centres: NDArray[np.float32]
-    highest: NDArray[np.float32]
+    means: NDArray[np.float32]
+    variances: NDArray[np.float32]
     codes: NDArray[np.int8]
     scales: NDArray[np.float32]
     learnt: NDArray[np.int64]
@@ -86,7 +90,8 @@ class Lists:
             "stamps": (np.uint64, (n,)),
             "starts": (np.int64, (k + 1,)),
             "centres": (np.float32, (k, width)),
-            "highest": (np.float32, (k, width)),
+            "means": (np.float32, (width, k)),
+            "variances": (np.float32, (width, k)),
             "codes": (np.int8, (n, width)),
             "scales": (np.float32, (n,)),
             "learnt": (np.int64, (1,)),
@@ -140,8 +145,7 @@ class BoundLists:
         asked = query @ self.lists.basis if projected else query
         least = (_BUDGET_PRINCIPAL if projected else _BUDGET) // len(asked)
         budget = least if top_k <= _MOST else int(self.lists.starts[-1])
-        narrow = not projected and _narrow(query)
-        starts, stops = self._probed(asked, budget, narrow=narrow)
+        starts, stops = self._probed(asked, budget)
         sizes = stops - starts
         ends = np.cumsum(sizes)
         positions = np.arange(sizes.sum()) + np.repeat(starts - (ends - sizes), sizes)
@@ -162,20 +166,18 @@ class BoundLists:
         """Images of the lists are gone from the index."""
         return bool((self.rows < 0).any())
 
-    def _probed(
-        self, asked: NDArray[np.float32], budget: int, *, narrow: bool
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return start and stop of the lists to look at: of the best ones, up to so many vectors."""
+    def _probed(self, asked: NDArray[np.float32], budget: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return start and stop of the lists to look at: of those that promise most, up to so many vectors."""
         starts = self.lists.starts
         if budget >= starts[-1]:
             return starts[:1], starts[-1:]
-        sizes = np.diff(starts)
-        probed = _first(self.lists.centres @ asked, sizes, int(budget * (1 - _BY_HIGHEST if narrow else 1)))
-        if narrow:
-            reach = self.lists.highest @ np.maximum(asked, 0)
-            reach[probed] = -np.inf
-            probed = np.concatenate([probed, _first(reach, sizes, int(budget * _BY_HIGHEST))])
-        probed = np.unique(probed)  # as they lie in the file
+        some = np.flatnonzero(np.abs(asked) >= _LEAST_WEIGHT * np.abs(asked).max())
+        weights = asked[some]
+        variances = np.square(weights) @ self.lists.variances[some]
+        promised = weights @ self.lists.means[some] + np.float32(_DEVIATIONS) * np.sqrt(variances)
+        order = np.argsort(-promised)
+        count = 1 + int(np.searchsorted(np.cumsum(np.diff(starts)[order]), budget))
+        probed = np.sort(order[:count])  # as they lie in the file
         return starts[probed], starts[probed + 1]
 
 
@@ -255,16 +257,18 @@ def _arranged(stamps: NDArray[np.uint64], members: _Members, space: tuple[Floats
     order = np.argsort(members.owners, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(members.owners, minlength=len(centres)))])
     codes, scales = members.codes[order], members.scales[order]
-    highest = np.zeros_like(centres)
+    means, variances = np.zeros((2, *centres.T.shape), np.float32)
     for number, (start, stop) in enumerate(pairwise(starts.tolist())):
         if start < stop:
-            highest[number] = (codes[start:stop] * scales[start:stop, None]).max(0)
+            some = codes[start:stop] * scales[start:stop, None]
+            means[:, number], variances[:, number] = some.mean(0), some.var(0)
     return Lists(
         basis=basis,
         stamps=stamps[order],
         starts=starts.astype(np.int64),
         centres=centres,
-        highest=highest,
+        means=means,
+        variances=variances,
         codes=codes,
         scales=scales,
         learnt=np.array([learnt], np.int64),
@@ -316,15 +320,3 @@ def _multiply(codes: NDArray[np.int8], query: Floats, out: Floats) -> None:
         part = codes[at : at + rows]
         np.copyto(floats[: len(part)], part)
         np.dot(floats[: len(part)], query, out=out[at : at + rows])
-
-
-def _narrow(query: Floats) -> bool:
-    """Return whether the weight of a query is on few of its components (by the participation ratio)."""
-    total = float(np.abs(query).sum())
-    return total**2 < _NARROW * len(query) * float(query @ query)
-
-
-def _first(scores: Floats, sizes: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
-    """Return the lists with the highest scores, as many as have a number of members together; at least one."""
-    order = np.argsort(-scores)
-    return order[: 1 + int(np.searchsorted(np.cumsum(sizes[order]), budget))]
