@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=5e-6, help="seconds of a message; assumed")
     parser.add_argument("--decode", type=float, default=2.5e-3, help="seconds of a core for a photo of 500x375")
     parser.add_argument("--cores", type=int, default=8, help="a GPU; assumed")
-    parser.add_argument("--row", type=float, default=110, help="bytes of a row of the index, with its name")
+    parser.add_argument("--row", type=float, default=150, help="bytes of a row of the index, with its name")
     asked = parser.parse_args()
     if asked.what == "measure":
         measure(asked.data, asked.model, asked.rounds)
