@@ -141,15 +141,22 @@ def mutants_of(path: Path, root: Path, seed: int) -> list[Mutant]:
         before, after = text[start:end].decode(), (text[start:low] + new.encode() + text[high:end]).decode()
         nth = sum(other.before == before and other.after == after for other in found.values())
         rank = hashlib.sha256(f"{seed} {kind} {nth} {before.split()} {after.split()}".encode()).hexdigest()
-        with contextlib.suppress(SyntaxError):
-            compile(source, str(path), "exec")
-            relative = path.relative_to(root)
-            room = relative.parts[2] if len(relative.parts) > 3 else "hubel"
-            found[f"{low} {kind}"] = Mutant(
-                room=room, path=str(relative), line=node.lineno, kind=kind, source=source,
-                before=before, after=after, rank=rank,
-            )  # fmt: skip
+        relative = path.relative_to(root)
+        room = relative.parts[2] if len(relative.parts) > 3 else "hubel"
+        found[f"{low} {kind}"] = Mutant(
+            room=room, path=str(relative), line=node.lineno, kind=kind, source=source,
+            before=before, after=after, rank=rank,
+        )  # fmt: skip
     return list(found.values())
+
+
+def is_valid(mutant: Mutant) -> bool:
+    """Tell whether a mutant is Python; only those that are chosen are compiled, which takes minutes for all."""
+    try:
+        compile(mutant.source, mutant.path, "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def choose(root: Path, count: int, seed: int) -> list[Mutant]:
@@ -172,7 +179,7 @@ def choose(root: Path, count: int, seed: int) -> list[Mutant]:
         turns.sort(key=lambda entry: entry[:2])
         ordered += [((n + 0.5) / statements[room], rank, mutant) for n, (_, rank, mutant) in enumerate(turns)]
     ordered.sort(key=lambda entry: entry[:2])
-    return [mutant for _, _, mutant in ordered[:count]]
+    return list(itertools.islice((mutant for _, _, mutant in ordered if is_valid(mutant)), count))
 
 
 def stages(mutant: Mutant, root: Path, also: dict[str, list[str]]) -> list[list[str]]:

@@ -49,7 +49,7 @@ def test_the_small_installation_is_tested_and_has_no_torch() -> None:
     assert {"numpy", "onnxruntime", "uvicorn"} <= small
     assert not small & (names(extras["train"]) | {"torch", "torchvision", "nncf"})
     assert "hubel[search]" in extras["test"]
-    assert "hubel[similar]" in extras["search"]
+    assert "hubel[train]" in extras["search"]
     assert "hubel[train]" in extras["similar"]
 
 
