@@ -11,9 +11,6 @@ import pytest
 
 from source_trees import source_trees
 
-# Rooms whose names and docstrings are not yet rewritten.
-ROOMS_TO_DO: set[str] = set()
-
 QUESTIONS = {"how", "what", "when", "where", "whether", "which", "who", "whose", "why"}
 # First words of a noun phrase, where an imperative is expected.
 NO_VERBS = {
@@ -37,8 +34,6 @@ def first_word(documented: ast.Module | ast.ClassDef | Function) -> str:
 def documented() -> Iterator[tuple[str, ast.ClassDef | Function | ast.Module, bool]]:
     """Yield the location of every definition, the definition, and whether its docstring describes an action."""
     for path, tree in source_trees().items():
-        if room(path) in ROOMS_TO_DO:
-            continue
         yield f"{path}:1", tree, False
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
@@ -75,7 +70,7 @@ def test_no_public_name_has_two_meanings(kind: type) -> None:
             if isinstance(node, kind) and not node.name.startswith("_"):  # type: ignore[attr-defined]
                 name, line = node.name, node.lineno  # type: ignore[attr-defined]
                 is_verb = room(path) == "cli" or (room(path) == "models" and name == "build")
-                if room(path) not in ROOMS_TO_DO and not (is_verb and kind is not ast.ClassDef):
+                if not (is_verb and kind is not ast.ClassDef):
                     definitions[name].append(f"{path}:{line}")
     found = [f"{name}: {', '.join(locations)}" for name, locations in sorted(definitions.items()) if len(locations) > 1]
     assert not found, "public names defined more than once:\n" + "\n".join(found)
