@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 LIMIT = 60  # seconds
 
@@ -58,33 +58,59 @@ def sha256(out: Path) -> str:
     return hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
 
 
+class Struck(NamedTuple):
+    """A process that was killed or stopped, and when."""
+
+    process: int
+    at: float
+
+
+def wait_for_checkpoint(
+    run: subprocess.Popen[bytes], pointer: Path, world: int, struck: Struck | None
+) -> dict[int, int] | None:
+    """Return the process of each rank once all of them run, without the struck one, and have written a checkpoint.
+
+    A checkpoint that rank 0 was writing when another one was struck is none of theirs.
+
+    Returns:
+        None where the run has ended before.
+    """
+    before: str | None = None
+    while run.poll() is None:
+        ranks = ranks_of(run.pid)
+        if len(ranks) == world and (struck is None or struck.process not in ranks.values()):
+            now = pointer.read_text() if pointer.exists() else ""
+            before = now if before is None else before
+            if now != before:
+                return ranks
+        time.sleep(0.02)
+    return None
+
+
 def disturb(run: subprocess.Popen[bytes], pointer: Path, asked: argparse.Namespace, state: dict[str, Any]) -> bool:
     """Disturb a run until it has had all, or time is up; return whether it has had all."""
     draw = random.Random(asked.seed)
     signals = [signal.SIGKILL] * asked.kills + [signal.SIGSTOP] * asked.stops
     draw.shuffle(signals)
     draw = random.Random(f"{asked.seed} {state['done']}")
-    before, struck, began = pointer.read_text() if pointer.exists() else "", 0.0, time.monotonic()
-    while True:
-        while run.poll() is None and (pointer.read_text() if pointer.exists() else "") == before:
-            time.sleep(0.02)
-        if run.poll() is not None:
-            return False
+    struck, began = None, time.monotonic()
+    while (ranks := wait_for_checkpoint(run, pointer, asked.ranks, struck)) is not None:
         if struck:
-            state["longest"] = max(state["longest"], time.monotonic() - struck)
+            state["longest"] = max(state["longest"], time.monotonic() - struck.at)
         if state["done"] == len(signals):
             return True
         if time.monotonic() - began > 60 * asked.minutes:
             return False
         time.sleep(draw.uniform(0, asked.pause))
-        alive = ranks_of(run.pid)
-        if len(alive) < asked.ranks:
-            return False
-        before, number, rank = pointer.read_text(), signals[state["done"]], draw.randrange(asked.ranks)
-        os.kill(alive[rank], number)
-        struck = time.monotonic()
+        number, rank = signals[state["done"]], draw.randrange(asked.ranks)
+        struck = Struck(ranks[rank], time.monotonic())
+        print(
+            f"{state['done'] + 1}/{len(signals)}: rank {rank} {number.name} at {pointer.read_text().strip()}",
+            flush=True,
+        )
+        os.kill(struck.process, number)
         state["done"], state["first"] = state["done"] + 1, state["first"] + (rank == 0)
-        print(f"{state['done']}/{len(signals)}: rank {rank} {number.name} at {before.strip()}", flush=True)
+    return False
 
 
 def begin(out: Path, processes: int, asked: argparse.Namespace, log: TextIO) -> subprocess.Popen[bytes]:

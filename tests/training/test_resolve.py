@@ -17,7 +17,6 @@ from hubel.core.errors import OptionError, UnknownNameError
 from hubel.features import views as features_views
 from hubel.tasks.catalogue import find_task
 from hubel.tasks.task import Task
-from hubel.training import run_report
 from hubel.training.execute import execute
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
@@ -298,7 +297,6 @@ REGIMES: dict[str, tuple[dict[str, Any], TrainingInput, set[int]]] = {
 }
 
 
-@pytest.mark.usefixtures("drawn")
 @pytest.mark.parametrize(("settings", "expected", "views"), REGIMES.values(), ids=REGIMES)
 def test_the_caption_says_what_the_frozen_part_saw(
     settings: dict[str, Any],
@@ -307,6 +305,7 @@ def test_the_caption_says_what_the_frozen_part_saw(
     photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    plain_reports: dict[str, Any],
 ) -> None:
     seen: set[int] = set()
     view = features_views.view
@@ -329,5 +328,5 @@ def test_the_caption_says_what_the_frozen_part_saw(
     trained = execute(plan, tmp_path / "run")
     assert seen == views, "what the frozen part processed"
     assert training_input(plan, trained) == expected
-    (*_, sheet) = run_report._drawings(plan, trained)
+    (*_, sheet) = plain_reports["hubel.training.run_report._drawings"](plan, trained)
     assert (sheet.name, sheet.caption) == ("training", expected.caption)

@@ -136,6 +136,7 @@ def multiply_adds(network: nn.Module, x: Tensor) -> int:
     return counter.get_total_flops() // 2
 
 
+@pytest.mark.slow  # what is compared changes only with a fact or a version of a peer
 @pytest.mark.parametrize(("library", "model", "peer", "options"), [p.values for p in cases()])
 def test_published_macs_are_those_of_the_peer(library: str, model: str, peer: str, options: dict[str, Any]) -> None:
     """Torch's own counter on the peer's network, at the size of ours; nothing is computed."""

@@ -113,6 +113,7 @@ def test_the_rows_are_timms() -> None:
 
 
 @pytest.mark.peer
+@pytest.mark.slow  # what is compared changes only with the catalogue or a version of a peer
 @pytest.mark.parametrize("library", ["torchvision", "timm"])
 def test_the_options_are_what_the_weights_were_trained_with(library: str) -> None:
     built: dict[str, torch.nn.Module] = {}

@@ -27,7 +27,7 @@ from hubel.training.own_network import own_variant
 from hubel.training.plan import InitialBackbone
 from hubel.training.recipe import Recipe
 
-__all__ = ["NetworkChoice", "check_settings", "choose_network", "choose_task", "choose_backbone_freeze", "task_of_data"]
+__all__ = ["NetworkChoice", "check_settings", "choose_backbone_freeze", "choose_network", "choose_task", "task_of_data"]
 
 _MOST_NAMES = 20  # of networks in a message
 

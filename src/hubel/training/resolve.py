@@ -58,9 +58,9 @@ from hubel.training.named_recipes import recipe_notes
 from hubel.training.network_choice import (
     NetworkChoice,
     check_settings,
+    choose_backbone_freeze,
     choose_network,
     choose_task,
-    choose_backbone_freeze,
     task_of_data,
 )
 from hubel.training.network_input import choose_preprocess, shows_small_images

@@ -14,7 +14,7 @@ from hubel.core.errors import DataError, OptionError
 from hubel.core.group import Group, alone, current_group, working_as
 from hubel.data.dataset import open_dataset
 from hubel.training.loop import gather_batches
-from hubel.training.processes import join, settings
+from hubel.training.processes import join, settings, worker
 from hubel.training.processes.join import joining_ranks
 from hubel.training.processes.ranks import Ranks
 from hubel.training.recipe import MachineSettings, Recipe
@@ -128,3 +128,8 @@ def test_validation_in_the_order_of_the_images() -> None:
 def test_one_rank_is_asked_to_stop_while_all_validate() -> None:
     asked = np.array([15, 0], np.int64).tobytes()
     assert gather_batches([np.ones((2, 3))], 0, Answered(asked)) == 15
+
+
+def test_a_process_whose_launcher_has_ended_ends_quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(join.JOB, str(tmp_path))
+    assert worker.main() == 130

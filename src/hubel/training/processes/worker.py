@@ -33,7 +33,10 @@ def main() -> int:
     if parent := os.environ.get(PARENT):
         threading.Thread(target=_end_with, args=(int(parent), LOST), daemon=True).start()
     folder = Path(os.environ[JOB])
-    job = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    try:
+        job = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:  # who started this process was asked to stop, and has ended
+        return SIGNALLED + signal.SIGINT
     try:
         if job["recipe"] is None:
             result = resume(job["out"])
