@@ -29,8 +29,8 @@ import torch
 from numpy.typing import NDArray
 
 from hubel.data import open_dataset
-from hubel.data.loading import network_input
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import network_input
 from hubel.features.logits import last_layer_features
 from hubel.features.probe import fit_probe
 from hubel.inference.scores import softmax

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from hubel.core.group import current_group
-from hubel.data.loading import Batch
+from hubel.data.samples import Batch
 from hubel.data.shares import step_sizes
 from hubel.training.execute import build_trainer, training_context
 from hubel.training.plan import Plan

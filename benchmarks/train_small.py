@@ -137,8 +137,8 @@ def hubel_loop(model: str, precision: str, options: argparse.Namespace, epochs: 
     from hubel.core.resources import usable_cores
     from hubel.data.augment import POLICIES
     from hubel.data.dataset import open_dataset
-    from hubel.data.loading import Labelled
     from hubel.data.preprocess import Preprocess
+    from hubel.data.samples import Labelled
     from hubel.inference.device import pick_precision
     from hubel.tasks.classify import ClassificationObjective
     from hubel.tasks.losses import LossSettings
@@ -206,8 +206,8 @@ def hubel_step(model: str, precision: str, options: argparse.Namespace) -> float
 
     from hubel import create_model
     from hubel.data.dataset import open_dataset
-    from hubel.data.loading import Batch, Labelled
     from hubel.data.preprocess import Preprocess
+    from hubel.data.samples import Batch, Labelled
     from hubel.inference.device import pick_precision
     from hubel.tasks.classify import ClassificationObjective
     from hubel.tasks.losses import LossSettings

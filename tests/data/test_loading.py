@@ -19,8 +19,9 @@ from hubel.data.augment import POLICIES, Policy, augment_batch, draw_augmentatio
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import DecodedImages
 from hubel.data.index import scan
-from hubel.data.loading import Batch, Images, steps_per_epoch, with_principal_axes
+from hubel.data.loading import Images, with_principal_axes
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Batch, steps_per_epoch
 from hubel.data.sources import ArraySource
 from hubel.data.sources.folder import FolderSource
 

@@ -17,8 +17,8 @@ from PIL import Image
 import peers
 from hubel.core.errors import OptionError
 from hubel.data.decode import decode
-from hubel.data.loading import network_input
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import network_input
 
 GREY = {"channels": 1, "mean": (0.5,), "std": (0.25,)}
 SIDES = st.integers(1, 40)

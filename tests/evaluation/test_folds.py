@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 import hubel
 from hubel.core.errors import OptionError
-from hubel.data.loading import Labelled
+from hubel.data.samples import Labelled
 from hubel.evaluation.folds import assign_folds, evaluate_folds, measure_folds
 from hubel.features.logits import last_layer_features
 from hubel.tasks.catalogue import find_task

@@ -13,7 +13,8 @@ from small_networks import pixels, predictor
 
 from hubel.core.errors import DataError, OptionError
 from hubel.data.dataset import open_dataset
-from hubel.data.loading import Images, network_input
+from hubel.data.loading import Images
+from hubel.data.samples import network_input
 from hubel.data.sources.arrays import ArraySource
 from hubel.explain.embedding import Embedding, draw_embedding, embed, pooled_features
 from hubel.inference.predictor import Predictor

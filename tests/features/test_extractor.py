@@ -24,8 +24,9 @@ from hubel.core.errors import DecodeError, OptionError
 from hubel.core.files import cache_root, folder_bytes
 from hubel.data.augment import find_policy
 from hubel.data.dataset import open_dataset
-from hubel.data.loading import Images, network_input
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import network_input
 from hubel.features import extractor as module
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import cached_logits, last_layer_features

@@ -22,7 +22,7 @@ import hubel
 from hubel.cli import main
 from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.data.inputs import collect
-from hubel.data.loading import network_input
+from hubel.data.samples import network_input
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.export.ensemble import ensemble
 from hubel.export.run import export

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch.nn import functional as F
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.data.loading import network_input
+from hubel.data.samples import network_input
 from hubel.models.catalogue import build_model
 from hubel.nn.whitening import PatchWhitening, whitening_filters
 from hubel.training.execute import execute

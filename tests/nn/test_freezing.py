@@ -12,8 +12,8 @@ from torch import Tensor, nn
 import hubel
 from hubel.core.errors import UnknownNameError
 from hubel.data.augment import POLICIES
-from hubel.data.loading import Batch, Labelled
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Batch, Labelled
 from hubel.models.catalogue import build_model
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, frozen_part, last_linear, last_stages
 from hubel.nn.network import Network

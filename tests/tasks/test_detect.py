@@ -16,8 +16,9 @@ from hubel import train
 from hubel.core.errors import DataError, OptionError
 from hubel.data.annotation import Annotation
 from hubel.data.index import scan
-from hubel.data.loading import Images, Labelled
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Labelled
 from hubel.inference.answers import answers
 from hubel.inference.dense import DenseModel
 from hubel.inference.detections import Detections

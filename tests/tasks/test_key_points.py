@@ -20,8 +20,9 @@ from hubel.data.augment import Policy
 from hubel.data.dataset import open_dataset
 from hubel.data.index import scan
 from hubel.data.inputs import Input
-from hubel.data.loading import Images, Labelled
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Labelled
 from hubel.data.sources import open_source
 from hubel.evaluation import evaluate_file
 from hubel.explain import explain

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hubel.data.loading import Batch, Labelled
+from hubel.data.samples import Batch, Labelled
 from hubel.tasks.classify import ClassificationObjective
 from hubel.tasks.losses import LossSettings
 from hubel.tasks.task import weighted_targets

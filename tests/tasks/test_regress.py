@@ -16,7 +16,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 import hubel
 from hubel.core.errors import DataError, OptionError
-from hubel.data.loading import Batch, Labelled
+from hubel.data.samples import Batch, Labelled
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.export.run import export
 from hubel.tasks.regress import RegressionObjective, measure_regression

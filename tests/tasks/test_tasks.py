@@ -9,8 +9,9 @@ from torch import nn
 
 from hubel.core.errors import UnknownNameError
 from hubel.data.index import scan
-from hubel.data.loading import Batch, Images, Labelled
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Batch, Labelled
 from hubel.data.sources import ArraySource
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.classify import ClassificationObjective

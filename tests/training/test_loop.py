@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from hubel.core.stopping import Stop
-from hubel.data.loading import Images, Labelled, network_input
+from hubel.data.loading import Images
+from hubel.data.samples import Labelled, network_input
 from hubel.tasks.catalogue import find_task
 from hubel.training import loop as module
 from hubel.training.loop import EpochSelection, Loop

@@ -18,7 +18,7 @@ from PIL import Image
 from hubel.cli import main
 from hubel.core.errors import DivergedError, OptionError
 from hubel.data.augment import POLICIES
-from hubel.data.loading import network_input
+from hubel.data.samples import network_input
 from hubel.training.lr_find import RangeTest, find_lr, range_test, smoothed, train_command
 from hubel.training.recipe import Recipe
 from hubel.training.trainer import StepResult, Trainer

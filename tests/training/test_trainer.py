@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hubel.core.errors import OptionError
-from hubel.data.loading import network_input
+from hubel.data.samples import network_input
 from hubel.nn.network import Network
 
 MakeRun = Callable[..., Any]

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from hubel.data.index import scan as scan
     from hubel.data.inputs import Input as Input
     from hubel.data.inputs import collect as collect
-    from hubel.data.loading import Batch as Batch
     from hubel.data.loading import Images as Images
-    from hubel.data.loading import Labelled as Labelled
     from hubel.data.preprocess import Preprocess as Preprocess
     from hubel.data.reading import Limits as Limits
+    from hubel.data.samples import Batch as Batch
+    from hubel.data.samples import Labelled as Labelled
     from hubel.data.shards import Streamed as Streamed
     from hubel.data.shards import stream_shards as stream_shards
     from hubel.data.sources import open_source as open_source
@@ -67,7 +67,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hubel.data.decode": ("Decoded", "decode"),
         "hubel.data.index": ("Index", "scan"),
         "hubel.data.inputs": ("Input", "collect"),
-        "hubel.data.loading": ("Batch", "Images", "Labelled"),
+        "hubel.data.loading": ("Images",),
+        "hubel.data.samples": ("Batch", "Labelled"),
         "hubel.data.preprocess": ("Preprocess",),
         "hubel.data.reading": ("Limits",),
         "hubel.data.shards": ("Streamed", "stream_shards"),

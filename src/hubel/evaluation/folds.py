@@ -24,7 +24,8 @@ from hubel.core.outputs import make_folder, output_folder
 from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
 from hubel.data.dataset import open_dataset
-from hubel.data.loading import Images, Labelled
+from hubel.data.loading import Images
+from hubel.data.samples import Labelled
 from hubel.data.taught import Taught
 from hubel.evaluation.evaluate import EvaluationResult
 from hubel.evaluation.write import write_evaluation

@@ -14,7 +14,8 @@ from torch import nn
 from hubel.core.csv_text import csv_text
 from hubel.core.errors import DataError
 from hubel.core.random import permutation
-from hubel.data.loading import Images, network_input
+from hubel.data.loading import Images
+from hubel.data.samples import network_input
 from hubel.explain.layers import default_layer, maps_at
 from hubel.explain.untouched import untouched
 from hubel.inference.device import device_of

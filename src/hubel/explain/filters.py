@@ -11,7 +11,7 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.core.random import permutation
-from hubel.data.loading import blank_input
+from hubel.data.samples import blank_input
 from hubel.explain.activation_maximisation import maximise_activation
 from hubel.explain.layers import maps_at, section_names
 from hubel.explain.untouched import untouched

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hubel.core.errors import DecodeError
 from hubel.data.inputs import Input, as_inputs
-from hubel.data.loading import network_input
+from hubel.data.samples import network_input
 from hubel.inference.device import device_of
 from hubel.inference.predictor import Predictor
 

@@ -23,8 +23,9 @@ from hubel.core.random import permutation, uniform
 from hubel.data.annotation import Annotation
 from hubel.data.augment import VIEWS, Policy
 from hubel.data.balanced_order import draw_epochs
-from hubel.data.loading import Batch, Images, blank_input, network_input, steps_per_epoch
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Batch, blank_input, network_input, steps_per_epoch
 from hubel.data.shares import Share, numbered_slots, share_of
 from hubel.features.store import ACTIVATIONS, PARTS, FeatureStore, StoredFeatures
 from hubel.features.views import annotation_view, image_key, view, view_name
@@ -98,7 +99,7 @@ class Features:
     ) -> Iterator[Batch]:
         """Yield the training batches of an epoch from step `start` on; each image in one of its views.
 
-        See `hubel.data.loading.Samples.epoch`.
+        See `hubel.data.samples.Samples.epoch`.
         """
         order = permutation(len(self), seed, epoch) if order is None else order
         # Another key than those of the order: first images would else be first views.
@@ -114,7 +115,7 @@ class Features:
             yield Batch(positions, out, annotations=self._annotations(positions, chosen))
 
     def in_sequence(self, batch_size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
-        """Yield all images in order, in view 0; see `hubel.data.loading.Samples.in_sequence`."""
+        """Yield all images in order, in view 0; see `hubel.data.samples.Samples.in_sequence`."""
         for start in range(first * batch_size, len(self), every * batch_size):
             positions = np.arange(start, min(start + batch_size, len(self)))
             annotations = self._annotations(positions, np.zeros_like(positions))

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.data.loading import Images, blank_input
+from hubel.data.loading import Images
+from hubel.data.samples import blank_input
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor
 from hubel.inference.device import device_of
 from hubel.inference.engines.registry import EngineChoice

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.core.errors import ModelFileError
-from hubel.data.loading import Batch, Samples, network_input
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Batch, Samples, network_input
 from hubel.inference.device import device_of
 from hubel.inference.fold import folded
 from hubel.inference.stream import batch_size

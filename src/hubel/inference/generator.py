@@ -16,7 +16,7 @@ from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.random import normal
 from hubel.core.ranges import check_range
 from hubel.data.inputs import as_inputs
-from hubel.data.loading import network_input
+from hubel.data.samples import network_input
 from hubel.inference.device import device_of, pick_device
 from hubel.inference.forward import reportable
 from hubel.inference.predictor import load_network

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.window import in_order
-from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.inference.classifier import Classifier
 from hubel.inference.costs import cheapest
 from hubel.inference.scores import rows, scores

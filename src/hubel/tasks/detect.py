@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from hubel.core.csv_text import csv_text
 from hubel.core.language import sentence, split_name
 from hubel.data.annotation import BOXES, Annotation
-from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.inference.box_decoding import SHOWN_SCORE, decode_boxes, network_boxes
 from hubel.inference.dense import DenseModel
 from hubel.inference.detections import Detections

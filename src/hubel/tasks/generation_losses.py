@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from hubel.data.loading import Batch, Labelled, Samples
+from hubel.data.samples import Batch, Labelled, Samples
 
 if TYPE_CHECKING:
     from torch import Tensor

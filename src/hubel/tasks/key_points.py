@@ -16,7 +16,8 @@ from hubel.core.language import joined, sentence, split_name
 from hubel.core.progress import counted
 from hubel.data.annotation import POINTS, AnnotatedSource, Annotation
 from hubel.data.dataset import Dataset
-from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.data.sources.objects import mirrored_points
 from hubel.inference.box_overlap import box_areas
 from hubel.inference.dense import DenseModel

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError
 from hubel.core.language import sentence, split_name
 from hubel.data.annotation import Annotation
-from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.inference.box_overlap import box_areas, box_iou
 from hubel.inference.dense import DenseModel
 from hubel.inference.detections import Detections

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hubel.core.errors import OptionError
 from hubel.core.language import sentence, split_name
 from hubel.data.dataset import Dataset
-from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.data.sources.listing import natural_key
 from hubel.inference.scores import sigmoid
 from hubel.metrics.intervals import Interval, bootstrap, percentile_interval

@@ -15,7 +15,8 @@ from hubel.core.csv_text import csv_text
 from hubel.core.language import sentence, split_name
 from hubel.data.annotation import IGNORED, MASKS, AnnotatedSource, Annotation
 from hubel.data.annotation_counts import count_pixels
-from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.inference.dense import DenseModel
 from hubel.metrics.imbalance import method_weights
 from hubel.metrics.intervals import Interval

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
 from hubel.data.dataset import Dataset
-from hubel.data.loading import Batch, Images, Labelled, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.metrics.classification import ClassMetrics
 from hubel.metrics.imbalance import class_counts
 from hubel.metrics.intervals import Interval

@@ -17,7 +17,8 @@ from hubel.core.random import permutation
 from hubel.core.ranges import check_range
 from hubel.data.decode_cache import CacheMode
 from hubel.data.decoded import covering_size
-from hubel.data.loading import Batch, Images, Labelled, with_principal_axes
+from hubel.data.loading import Images, with_principal_axes
+from hubel.data.samples import Batch, Labelled
 from hubel.models.neighbours import Neighbours
 from hubel.training.execute import build_trainer, training_context
 from hubel.training.plan import Plan

@@ -9,8 +9,8 @@ from torch import nn
 from hubel.core.errors import OptionError
 from hubel.core.progress import counted
 from hubel.data.augment import Policy
-from hubel.data.loading import blank_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import blank_input, steps_per_epoch
 from hubel.inference.device import device_of
 from hubel.models.variant import Variant
 from hubel.nn.freezing import ALL, NONE, boundaries

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hubel.core.stopping import Stop
-from hubel.data.loading import Labelled, Samples
+from hubel.data.samples import Labelled, Samples
 from hubel.evaluation.folds import assign_folds
 from hubel.nn.freezing import ALL
 from hubel.nn.network import Network

@@ -23,7 +23,8 @@ from hubel.core.language import sentence
 from hubel.core.notes import note_from_json, note_to_json
 from hubel.core.random import scalar
 from hubel.core.stopping import listening
-from hubel.data.loading import Images, Labelled, Samples, network_input
+from hubel.data.loading import Images
+from hubel.data.samples import Labelled, Samples, network_input
 from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.models.neighbours import Neighbours

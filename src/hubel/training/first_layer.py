@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from hubel.data.loading import Images, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Samples
 from hubel.inference.device import device_of
 from hubel.nn.whitening import PatchWhitening
 

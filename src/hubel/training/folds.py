@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hubel.core.language import plural, sentence
-from hubel.data.loading import Labelled
+from hubel.data.samples import Labelled
 from hubel.evaluation.folds import FoldsResult, measure_folds, write_folds
 from hubel.features.logits import last_layer_features
 from hubel.inference.engines.registry import EngineChoice

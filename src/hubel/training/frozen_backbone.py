@@ -9,7 +9,8 @@ from torch import nn
 from hubel.core.errors import OptionError
 from hubel.core.progress import counted
 from hubel.data.augment import Policy
-from hubel.data.loading import Images, Labelled, Samples, blank_input
+from hubel.data.loading import Images
+from hubel.data.samples import Labelled, Samples, blank_input
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor
 from hubel.inference.engines.registry import AUTO, EngineChoice
 from hubel.nn.dense import DenseNetwork

@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hubel.core.language import sentence
 from hubel.core.random import permutation
-from hubel.data.loading import Batch, blank_input
+from hubel.data.samples import Batch, blank_input
 from hubel.tasks.task import Objective, weighted_outputs
 from hubel.training.eager import eager
 from hubel.training.execute import TrainedModel, training_context

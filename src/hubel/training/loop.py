@@ -16,7 +16,8 @@ from hubel.core.errors import DivergedError
 from hubel.core.group import Group, current_group
 from hubel.core.progress import bar
 from hubel.core.stopping import Stop
-from hubel.data.loading import Images, Labelled, Samples, steps_per_epoch, with_principal_axes
+from hubel.data.loading import Images, with_principal_axes
+from hubel.data.samples import Labelled, Samples, steps_per_epoch
 from hubel.data.shares import step_sizes
 from hubel.inference.forward import output_batches
 from hubel.tasks.task import validation_mean

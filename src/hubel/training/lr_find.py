@@ -28,7 +28,8 @@ from hubel.core.progress import bar, say
 from hubel.core.random import scalar
 from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
-from hubel.data.loading import Batch, Labelled, Samples, with_principal_axes
+from hubel.data.loading import with_principal_axes
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.data.sources.builtin import XO
 from hubel.models.neighbours import Neighbours
 from hubel.plots.figure_files import save_figure

@@ -12,7 +12,7 @@ from torch import nn
 from hubel.core.errors import OptionError
 from hubel.core.language import plural, sentence
 from hubel.data.augment import Policy
-from hubel.data.loading import steps_per_epoch
+from hubel.data.samples import steps_per_epoch
 from hubel.metrics.imbalance import inequality
 from hubel.models.neighbours import NeighboursLayout
 from hubel.models.variant import Variant

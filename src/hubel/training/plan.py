@@ -15,8 +15,9 @@ from torch import nn
 from hubel.data.augment import Policy
 from hubel.data.balanced_order import balanced_order
 from hubel.data.dataset import Dataset
-from hubel.data.loading import Images, Labelled
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Labelled
 from hubel.data.splits import Splits
 from hubel.models.catalogue import find
 from hubel.models.neighbours import NeighboursLayout

@@ -21,8 +21,9 @@ from hubel.core.version import __version__
 from hubel.data.augment import find_policy
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.decode_cache import CacheMode
-from hubel.data.loading import Images, Labelled, blank_input
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Labelled, blank_input
 from hubel.data.sources.builtin import XO
 from hubel.data.sources.kind import NESTED
 from hubel.data.sources.listing import SPLITS

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hubel.core.random import scalar
-from hubel.data.loading import Batch, Labelled, Samples
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.data.shares import Share
 from hubel.inference.device import device_of
 from hubel.nn.layers import channels_last

@@ -26,7 +26,8 @@ from hubel.core.language import sentence
 from hubel.core.notes import Caution, marked, note_from_json, note_to_json
 from hubel.core.random import permutation
 from hubel.data.augment import Policy
-from hubel.data.loading import Images, Labelled, Samples
+from hubel.data.loading import Images
+from hubel.data.samples import Labelled, Samples
 from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
 from hubel.features.logits import head_logits
 from hubel.features.probe import LeftOut

@@ -14,9 +14,9 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from hubel.core.errors import ModelFileError, OptionError
 from hubel.core.random import uniform
-from hubel.data.loading import network_input
 from hubel.data.preprocess import Preprocess
 from hubel.data.reading import one_line
+from hubel.data.samples import network_input
 from hubel.nn.evaluating import evaluating
 from hubel.nn.layers import contiguous
 from hubel.weights.own_class import OwnClass

@@ -11,7 +11,7 @@ import torch
 from hubel.audit.drifting.observe import Answers, Photo, observe
 from hubel.core.errors import DecodeError
 from hubel.data.decode import of_pixels
-from hubel.data.loading import network_input
+from hubel.data.samples import network_input
 from hubel.inference.predictor import Predictor
 from hubel.inference.scores import scores
 from hubel.nn.freezing import last_linear, with_features

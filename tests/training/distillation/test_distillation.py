@@ -19,7 +19,7 @@ import hubel
 from hubel.core.errors import HubelError, OptionError
 from hubel.core.group import working_as
 from hubel.core.stopping import Stop
-from hubel.data.loading import network_input
+from hubel.data.samples import network_input
 from hubel.data.shares import share_of
 from hubel.data.taught import Taught
 from hubel.inference.scores import softmax

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from hubel.core.group import working_as
-from hubel.data.loading import Batch
+from hubel.data.samples import Batch
 from hubel.data.shares import step_sizes
 from hubel.training.plan import OptimizerSettings, Plan
 from hubel.training.processes.ranks import Ranks

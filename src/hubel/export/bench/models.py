@@ -275,8 +275,8 @@ def _random_network(name: str, row: Pretrained | None) -> tuple[nn.Module, Model
     import torch
     from torch import nn
 
-    from hubel.data.loading import network_input
     from hubel.data.preprocess import Preprocess
+    from hubel.data.samples import network_input
     from hubel.models.catalogue import find
     from hubel.weights.card import ModelCard
     from hubel.weights.create import card_of

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from hubel.core.random import permutation
 from hubel.data.augment import Policy
-from hubel.data.loading import Batch, Labelled, network_input, steps_per_epoch
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Batch, Labelled, network_input, steps_per_epoch
 from hubel.data.shares import Share, numbered_slots
 from hubel.tasks.classify import ClassificationObjective
 from hubel.tasks.losses import LossSettings
@@ -82,20 +82,20 @@ class Pictures:
         order: NDArray[np.int64] | None = None,
         share: Share | None = None,
     ) -> Iterator[Batch]:
-        """Yield the batches of an epoch; see `hubel.data.loading.Samples.epoch`."""
+        """Yield the batches of an epoch; see `hubel.data.samples.Samples.epoch`."""
         chosen = permutation(len(self), seed, epoch) if order is None else order
         steps = steps_per_epoch(len(chosen), batch_size)
         for _, slots in numbered_slots(len(chosen), steps, start=start, share=share):
             yield Batch(chosen[slots], self.pixels[chosen[slots]])
 
     def in_sequence(self, batch_size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
-        """Yield all pictures in order; see `hubel.data.loading.Samples.in_sequence`."""
+        """Yield all pictures in order; see `hubel.data.samples.Samples.in_sequence`."""
         for start in range(first * batch_size, len(self), every * batch_size):
             positions = np.arange(start, min(start + batch_size, len(self)))
             yield Batch(positions, self.pixels[positions])
 
     def network_input(self, pixels: NDArray[Any], device: torch.device | str = "cpu") -> Tensor:
-        """Return pixels as the network's input; see `hubel.data.loading.network_input`."""
+        """Return pixels as the network's input; see `hubel.data.samples.network_input`."""
         return network_input(pixels, self.preprocess, device)
 
 

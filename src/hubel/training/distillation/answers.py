@@ -16,7 +16,8 @@ from hubel.core.cache import make_room
 from hubel.core.progress import bar, counted
 from hubel.core.window import in_order
 from hubel.data.augment import Policy
-from hubel.data.loading import Batch, Images
+from hubel.data.loading import Images
+from hubel.data.samples import Batch
 from hubel.data.shares import Share, share_of
 from hubel.features.store import PARTS, FeatureStore, StoredFeatures
 from hubel.inference.engines.engine import Precision

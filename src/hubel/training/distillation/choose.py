@@ -18,8 +18,9 @@ from hubel.core.progress import counted
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.decode_cache import CacheMode
 from hubel.data.joined import join_unlabelled
-from hubel.data.loading import Images, blank_input
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import blank_input
 from hubel.data.splits import Splits
 from hubel.data.taught import Taught
 from hubel.inference.engines.registry import AUTO

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hubel.data.loading import Batch, Labelled, Samples
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.tasks.task import Objective
 from hubel.training.distillation.losses import DISTILLATION_LOSSES
 from hubel.training.plan import DistillationPlan

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from hubel.core.random import permutation
 from hubel.data.augment import Policy
-from hubel.data.loading import Batch, Images
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import Batch
 from hubel.data.shares import Share
 from hubel.training.distillation.answers import AnswerSource, ViewSettings
 

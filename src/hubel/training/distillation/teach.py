@@ -9,7 +9,8 @@ from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.core.group import alone, current_group
-from hubel.data.loading import Images, Labelled, Samples, blank_input, with_principal_axes
+from hubel.data.loading import Images, with_principal_axes
+from hubel.data.samples import Labelled, Samples, blank_input
 from hubel.inference.device import device_of
 from hubel.inference.engines.registry import EngineChoice
 from hubel.inference.predictor import Predictor

@@ -16,8 +16,9 @@ from torch import nn
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.core.random import permutation
-from hubel.data.loading import Images, network_input
+from hubel.data.loading import Images
 from hubel.data.preprocess import Preprocess
+from hubel.data.samples import network_input
 from hubel.data.taught import Taught
 from hubel.inference.classifier import Classifier
 from hubel.inference.device import device_of

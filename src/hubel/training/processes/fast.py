@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from hubel.data.loading import Batch, Labelled, Samples
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.data.shares import Share, share_of
 from hubel.tasks.task import Objective
 from hubel.training.plan import OptimizerSettings

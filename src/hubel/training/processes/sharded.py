@@ -9,7 +9,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from hubel.data.loading import Batch, Labelled, Samples
+from hubel.data.samples import Batch, Labelled, Samples
 from hubel.data.shares import Share, share_of
 from hubel.tasks.task import Objective
 from hubel.training.plan import OptimizerSettings

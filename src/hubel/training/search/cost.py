@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hubel.data.loading import blank_input
+from hubel.data.samples import blank_input
 from hubel.inference.fold import folded
 from hubel.nn.evaluating import evaluating
 from hubel.nn.freezing import ALL

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.data.dataset import Dataset
-from hubel.data.loading import Images, Labelled
+from hubel.data.loading import Images
+from hubel.data.samples import Labelled
 from hubel.features.logits import cached_logits
 from hubel.inference.forward import outputs
 from hubel.nn.network import Network

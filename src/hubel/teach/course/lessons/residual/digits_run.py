@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hubel.core.random import scalar
-from hubel.data.loading import steps_per_epoch
+from hubel.data.samples import steps_per_epoch
 from hubel.training.execute import build_trainer
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
