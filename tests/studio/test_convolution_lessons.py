@@ -131,7 +131,7 @@ def test_pooling(served: LessonPage) -> None:
     served.type("stack-text", "7x7/2,pool3/2,3x3d2")
     assert served.column("stack-table", 4) == ["7", str(7 + 2 * 2), str(7 + 2 * 2 + 2 * 2 * 4)]
     served.type("stack-text", "3x3,x")
-    assert served.tab.run("document.querySelector('#stack [role=alert]').innerText").startswith("“x” is no layer.")
+    assert served.tab.run("document.querySelector('#stack [role=alert]').innerText").startswith("“x” is not a layer.")
 
     served.type("stack-text", "3x3,3x3,3x3,pool2")
     served.tab.run(f"{served.one('own-start')}.click()")
