@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from hubel.core.vectors import to_float32, unit
 from hubel.data.preprocess import Preprocess
 from hubel.retrieval import index as index_module
 from hubel.retrieval import lists as module
-from hubel.retrieval.encoder import unit
 from hubel.retrieval.index import Embedder, FolderIndex, index_images
 from hubel.retrieval.lists import BoundLists, Lists, make_lists, with_new
 
@@ -179,3 +179,10 @@ def test_the_index_of_a_folder_keeps_its_lists(
     for number in range(15):
         (tmp_path / f"{20 + number}.png").unlink()
     assert found().lists is None  # few: all are compared
+
+
+def test_numbers_of_16_bits_are_converted_exactly() -> None:
+    """All 63,488 finite ones, subnormal ones and both zeros among them."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)]
+    assert to_float32(finite).tobytes() == finite.astype(np.float32).tobytes()

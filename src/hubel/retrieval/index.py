@@ -25,6 +25,7 @@ from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.core.files import is_whole, publish_folder, user_path
 from hubel.core.progress import bar, status
+from hubel.core.vectors import to_float32
 from hubel.data.inputs import Input, files_of_table
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.folder import file_stamp
@@ -85,7 +86,7 @@ class FolderIndex:
             rows = np.argpartition(-(self._floats @ vector), wanted - 1)[:wanted]
         else:
             rows = self.lists.candidates(vector, top_k)
-        candidates = self.vectors[rows].astype(np.float32)
+        candidates = to_float32(self.vectors[rows])
         lengths = np.maximum(np.linalg.norm(candidates, axis=1), np.finfo(np.float32).tiny)
         cosines = candidates @ vector / lengths
         best = np.lexsort((rows, -cosines))[:top_k]
@@ -94,12 +95,12 @@ class FolderIndex:
     def some_vectors(self, most: int) -> NDArray[np.float32]:
         """Return at most so many vectors `(m, d)`, evenly chosen."""
         step = -(-len(self.paths) // most)
-        return self._floats if step == 1 and self.lists is None else self.vectors[::step].astype(np.float32)
+        return self._floats if step == 1 and self.lists is None else to_float32(self.vectors[::step])
 
     @cached_property
     def _floats(self) -> NDArray[np.float32]:
-        """The vectors in float32: the conversion takes as long as five products."""
-        return self.vectors.astype(np.float32)
+        """The vectors in float32."""
+        return to_float32(self.vectors)
 
 
 @dataclass(frozen=True, kw_only=True)

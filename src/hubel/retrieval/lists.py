@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.random import permutation
-from hubel.retrieval.encoder import unit
+from hubel.core.vectors import to_float32, unit
 
 __all__ = ["BoundLists", "Lists", "make_lists", "with_new"]
 
@@ -38,7 +38,7 @@ _ROUNDS = 5  # of k-means
 _BLOCK = 2048  # vectors that are assigned at a time
 _CACHED = 1 << 16  # numbers of 8 bits that become float32 at a time: they stay in the processor's cache
 _BUDGET = 1 << 24  # numbers that a query looks at: about 5 ms of one core
-_BUDGET_PRINCIPAL = 3 << 21  # likewise, of principal components, of which fewer are needed
+_BUDGET_PRINCIPAL = 1 << 23  # likewise, of principal components, of which fewer are needed
 _DEVIATIONS = 3.0  # above the mean that a list promises
 _LEAST_WEIGHT = 0.01  # of the largest: smaller components of a query do not choose lists
 _NARROW = 0.25  # of the components: a vector whose weight is on fewer has few
@@ -128,7 +128,7 @@ class BoundLists:
         rows = order[np.minimum(place, len(order) - 1)]
         rows = np.where((stamps[rows] == lists.stamps) & (lists.stamps != _NO_STAMP), rows, -1)
         new = np.setdiff1d(np.arange(len(stamps)), rows)
-        codes, scales = _coded(_projected(vectors[new], lists.basis))
+        codes, scales = _coded(_projected(to_float32(vectors[new]), lists.basis))
         return cls(lists=lists, rows=rows, new=new, codes=codes, scales=scales)
 
     def candidates(self, query: NDArray[np.float32], top_k: int) -> NDArray[np.int64]:
@@ -191,7 +191,7 @@ def make_lists(stamps: NDArray[np.uint64], vectors: Vectors, *, seed: int = 0) -
     """
     n = len(vectors)
     count = max(1, min(n, round(_LISTS * math.sqrt(n))))
-    sample = vectors[np.sort(permutation(n, seed)[: _SAMPLE * count])].astype(np.float32)
+    sample = to_float32(vectors[np.sort(permutation(n, seed)[: _SAMPLE * count])])
     basis = _principal(sample[permutation(len(sample), seed + 1)[:_SAMPLE_PRINCIPAL]])
     sample = unit(_projected(sample, basis))
     centres = sample[permutation(len(sample), seed + 1)[:count]]
@@ -246,7 +246,7 @@ def _assigned(vectors: Vectors, basis: Floats, centres: Floats) -> _Members:
     """Return vectors as members of the lists whose centres are the nearest."""
     members = _Members.empty(len(vectors), centres.shape[1])
     for at in range(0, len(vectors), _BLOCK):
-        part = _projected(vectors[at : at + _BLOCK], basis)
+        part = _projected(to_float32(vectors[at : at + _BLOCK]), basis)
         members.put(slice(at, at + _BLOCK), _Members(_nearest(part, centres), *_coded(part)))
     return members
 
@@ -286,9 +286,8 @@ def _principal(sample: Floats) -> Floats:
     return np.ascontiguousarray(directions[:, -_PRINCIPAL:])
 
 
-def _projected(vectors: NDArray[np.floating], basis: Floats) -> Floats:
-    floats = vectors.astype(np.float32, copy=False)
-    return floats @ basis if basis.size else floats
+def _projected(vectors: Floats, basis: Floats) -> Floats:
+    return vectors @ basis if basis.size else vectors
 
 
 def _nearest(vectors: Floats, centres: Floats) -> NDArray[np.int64]:
