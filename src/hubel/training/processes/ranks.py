@@ -65,7 +65,7 @@ class Ranks(Group):
     ) -> None:
         self.rank, self.world, self.local_rank, self.local_world = rank, world, local_rank, local_world
         self.waiting, self.stepping, self.exact = waiting, stepping, exact
-        self._got: Tensor | None = None  # from the other ranks, of the last step: new memory costs as much as the way
+        self._got: Tensor | None = None  # received in the last step: to allocate it anew took as long as to receive it
 
     def gather(self, content: bytes) -> list[bytes]:
         """Return what each rank brings; see `Group.gather`."""
@@ -134,7 +134,7 @@ class Ranks(Group):
         return whole
 
     def _spread(self, mine: Tensor, pieces: Tensor) -> None:
-        """Send a piece to all other ranks, and receive theirs: 20 ms for 22 MiB, of which gloo's all-gather takes 55.
+        """Send a piece to all other ranks, and receive theirs: 22 MiB in 20 ms, for which gloo's all-gather takes 55.
 
         Args:
             mine: of this rank, `(n,)`.
