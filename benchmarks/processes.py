@@ -144,7 +144,7 @@ def speed(data: Path, models: list[str], shards: int | None, rounds: int) -> Non
         found: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
         for _ in range(rounds):
             for name, (way, world, threads) in ways.items():
-                launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={world}"]
+                launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={world}"]
                 own = [__file__, "rank", "--data", str(data), "--models", model, "--way", way, f"--threads={threads}"]
                 own += [] if shards is None else [f"--shards={shards}"]
                 environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
