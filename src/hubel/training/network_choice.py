@@ -83,19 +83,17 @@ def choose_network(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Modu
     name, variant = find(recipe.network.model or task.default_model or default_network(dataset, recipe))
     backbone = _backbone(name, options)
     initial = find_initial_weights(recipe.transfer, *find(backbone or name))
+    chosen = NetworkChoice(name=name, variant=variant, options=options, initial=initial)
     if initial.weights is None:
         alone = recipe.network.model is None and "backbone" not in options
-        from_scratch = task.from_scratch if alone else None
-        if from_scratch is not None:
-            options = {**from_scratch.options, **options}
-        return NetworkChoice(name=name, variant=variant, options=options, initial=initial, from_scratch=from_scratch)
+        if not alone or task.from_scratch is None:
+            return chosen
+        return replace(chosen, options={**task.from_scratch.options, **options}, from_scratch=task.from_scratch)
     if not backbone:
-        return NetworkChoice(name=name, variant=variant, options=options, initial=initial)
+        return chosen
     needed = {"backbone_options": backbone_options(initial.options)} if initial.options else {}
-    return NetworkChoice(
-        name=name,
-        variant=variant,
-        options=options,
+    return replace(
+        chosen,
         initial=replace(initial, weights=None, options=needed),
         backbone=InitialBackbone(name=backbone, weights=initial.weights),
     )
