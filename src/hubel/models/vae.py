@@ -135,7 +135,7 @@ class VariationalAutoencoder(EncodingNetwork):
 
     @property
     def noise_size(self) -> int:
-        """The code's numbers, and one that chooses a component of p(z|class)."""
+        """Return how many: a code's, and one that chooses a component of p(z|class)."""
         return self.code_size + (self.prior is not None)
 
     def prior_of(self, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,15 +154,20 @@ class VariationalAutoencoder(EncodingNetwork):
         assert isinstance(gaussian, Gaussian)
         return gaussian.mean(units), gaussian.log_variance(units)
 
+    def draw(self, noise: Tensor, classes: Tensor | None) -> Tensor:
+        """Return codes `(n, code_size)` drawn from p(z|class), of standard normal numbers `(n, noise_size)`."""
+        codes = noise[:, : self.code_size]
+        if self.prior is None or classes is None:
+            return codes
+        share = torch.special.ndtr(noise[:, self.code_size])  # uniform from 0 to 1
+        component = (share * self.components).long().clamp(max=self.components - 1)
+        row = torch.arange(len(noise), device=noise.device)
+        mean, log_variance = (values[row, component] for values in self.prior_of(classes))
+        return mean + (0.5 * log_variance).exp() * codes
+
     def make(self, noise: Tensor, classes: Tensor | None = None) -> Tensor:
         """Return the logits of images whose codes are drawn from p(z|class); see `GenerativeNetwork`."""
-        codes = noise[:, : self.code_size]
-        if self.prior is not None and classes is not None:
-            share = torch.special.ndtr(noise[:, self.code_size])  # a uniform number of a normal one
-            chosen = (share * self.components).long().clamp(max=self.components - 1)
-            mean, log_variance = (values[torch.arange(len(noise)), chosen] for values in self.prior_of(classes))
-            codes = mean + (0.5 * log_variance).exp() * codes
-        return self.decode(codes, classes)
+        return self.decode(self.draw(noise, classes), classes)
 
     def decode(self, codes: Tensor, classes: Tensor | None = None) -> Tensor:
         """Return the logits of p(x|z, class); see `EncodingNetwork`."""

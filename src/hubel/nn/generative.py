@@ -100,7 +100,7 @@ class GenerativeNetwork(Network, abc.ABC):
 
     @property
     def noise_size(self) -> int:
-        """Random numbers that an image is made from."""
+        """Return how many random numbers an image is made from."""
         return self.code_size
 
     @abc.abstractmethod

@@ -62,7 +62,7 @@ def test_the_area_of_a_large_polygon_is_that_of_geometry() -> None:
 
 @pytest.mark.peer
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     corners=st.lists(st.tuples(st.floats(-10, 50), st.floats(-10, 50)), min_size=3, max_size=9),
