@@ -257,7 +257,7 @@ VARIANTS = {
         "conditional variational autoencoder: makes images of a class",
         InputShape(1, 28, 28),
         10,
-        computed(f"{_LAYERS} + 5,760 of classes", params=1_706_369, macs=5_033_984, maps=_MAPS),
+        computed(f"{_LAYERS} + 17,920 of classes", params=1_718_529, macs=5_033_984, maps=_MAPS),
         smallest=4,
         augment="none",
         output="samples",

@@ -344,7 +344,9 @@ class Detection(AnnotatedTask):
     from_scratch: ClassVar[FromScratch | None] = FromScratch(
         options={**SCRATCH_BACKBONE, "width": "64"}, lr=3, longer=3
     )
-    most_pixels: ClassVar[int] = 384 * 320
+    # Of pedestrians, 384x448 pixels find an AP of 0.617, 320x384 of 0.59, where 36 epochs are no better than 30.
+    most_pixels: ClassVar[int] = 448 * 384
+    most_epochs: ClassVar[int] = 32
     mosaics: ClassVar[bool] = True
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
 

@@ -278,6 +278,7 @@ class Task(abc.ABC):
         mosaics: several images may share an input, as each may have any number of objects.
         resize: how images are brought into that shape where nobody says it, see `Preprocess.resize`.
         longer: times as many epochs as others need to learn from scratch.
+        most_epochs: of few images, where that network's backbone has weights.
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
@@ -309,6 +310,7 @@ class Task(abc.ABC):
     mosaics: ClassVar[bool] = False
     resize: ClassVar[str] = "squash"
     longer: ClassVar[int] = 1
+    most_epochs: ClassVar[int] = 60
     largest_batch: ClassVar[int] = 128
     optimizer: ClassVar[str] = "sgd"
     lr: ClassVar[Mapping[str, float]] = {"sgd": 0.1, "adam": 0.002, "adamw": 0.002, "adadelta": 1.0}

@@ -195,8 +195,8 @@ def choose_loop(
     wanted = recipe.optimization
     batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
     steps = steps_per_epoch(images, batch_size)
-    longer = task.longer * (from_scratch.longer if from_scratch else 1)
-    usual = tuning_epochs(images) if tuned else longer * _scratch_epochs(steps)
+    longer, most = (from_scratch.longer, _EPOCHS_AT_MOST) if from_scratch else (1, task.most_epochs)
+    usual = tuning_epochs(images) if tuned else task.longer * longer * _scratch_epochs(steps, most)
     epochs = wanted.epochs or usual
     if wanted.max_steps is not None:
         needed = -(-wanted.max_steps // steps)
@@ -229,6 +229,6 @@ def _batch_size(n: int, most: int) -> int:
     return size
 
 
-def _scratch_epochs(steps: int) -> int:
-    """Return 15; of a small set as many as make enough steps, up to 60."""
-    return min(_EPOCHS_AT_MOST, max(_EPOCHS, -(-_STEPS_IN_ALL // steps)))
+def _scratch_epochs(steps: int, most: int) -> int:
+    """Return 15; of a small set as many as make enough steps, up to `most`."""
+    return min(most, max(_EPOCHS, -(-_STEPS_IN_ALL // steps)))
