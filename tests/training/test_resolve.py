@@ -138,6 +138,7 @@ def test_a_dense_network_that_nothing_has_taught_is_one_that_learns_fast(task: T
     assert chosen.card.options == own
     taught = plan_training(SHAPES, Recipe(task=task.name, threads=1))
     assert taught.backbone is not None
+    assert taught.loop.epochs == min(task.most_epochs, named.loop.epochs)
     assert taught.card.options == {"backbone_options": ("same_padding=True",)}
 
 

@@ -189,14 +189,22 @@ def choose_optimizer(
 
 
 def choose_loop(
-    recipe: Recipe, task: Task, policy: Policy, images: int, *, tuned: bool, from_scratch: FromScratch | None = None
+    recipe: Recipe,
+    task: Task,
+    policy: Policy,
+    images: int,
+    *,
+    tuned: bool,
+    backbone: bool,
+    from_scratch: FromScratch | None,
 ) -> LoopSettings:
     """Return batch size, epochs, and when training ends, for so many images that train."""
     wanted = recipe.optimization
     batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
     steps = steps_per_epoch(images, batch_size)
-    longer, most = (from_scratch.longer, _EPOCHS_AT_MOST) if from_scratch else (1, task.most_epochs)
-    usual = tuning_epochs(images) if tuned else task.longer * longer * _scratch_epochs(steps, most)
+    longer = task.longer * (from_scratch.longer if from_scratch else 1)
+    most = task.most_epochs if backbone else _EPOCHS_AT_MOST
+    usual = tuning_epochs(images) if tuned else longer * _scratch_epochs(steps, most)
     epochs = wanted.epochs or usual
     if wanted.max_steps is not None:
         needed = -(-wanted.max_steps // steps)

@@ -196,7 +196,10 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
 
     cache = recipe.data.cache or "auto"
     train = labelled(splits.train, cache)
-    loop = choose_loop(recipe, task, policy, len(shown.rows), tuned=tuned, from_scratch=chosen.from_scratch)
+    loop = choose_loop(
+        recipe, task, policy, len(shown.rows),
+        tuned=tuned, backbone=chosen.backbone is not None, from_scratch=chosen.from_scratch,
+    )  # fmt: skip
     sharding = choose_sharding(recipe.machine, loop.batch_size)
     if not tuned or not holds_norms(len(train.images)):
         shards = 1 if sharding is None else sharding.shards
