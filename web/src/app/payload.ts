@@ -14,7 +14,7 @@ export interface Payload {
   numbers: Numbers | null;
 }
 
-/** What is computed for a lesson: its own numbers, and those of the boxes "what notes get wrong" by box. */
+/** What is computed for a lesson: its own numbers, and those of the boxes on common mistakes by box. */
 export interface Numbers {
   data: any;
   slips: Record<string, Record<string, number | string>>;

@@ -16,6 +16,8 @@ export interface T {
 }
 
 const MARKUP = /\*\*(.+?)\*\*|`([^`]+)`|(?<![\p{L}\d])_([^_]+)_(?![\p{L}\d])|\$([^$]+)\$|\{(\w+)\}/u;
+/** Korean that stays on the line of the formula before it. */
+const PARTICLE = /^[가-힣]*/;
 const PLACEHOLDER = /\{(\w+)\}/g;
 
 /** Return the function that finds sentences by their key. */
@@ -36,16 +38,27 @@ function marked(text: string, values: Values): ComponentChildren[] {
   let rest = text;
   for (let found = MARKUP.exec(rest); found; found = MARKUP.exec(rest)) {
     const [whole, bold, code, emphasis, formula, name] = found;
-    parts.push(rest.slice(0, found.index));
+    const after = rest.slice(found.index + whole.length);
+    const particle = formula === undefined ? "" : PARTICLE.exec(after)![0];
+    parts.push(kept(rest.slice(0, found.index)));
     if (bold !== undefined) parts.push(<strong>{marked(bold, values)}</strong>);
     else if (code !== undefined) parts.push(<code>{marked(code, values)}</code>);
     else if (emphasis !== undefined) parts.push(<em>{marked(emphasis, values)}</em>);
-    else if (formula !== undefined) parts.push(texFormula(filled(formula, values)));
+    else if (formula !== undefined) parts.push(unbroken(texFormula(filled(formula, values)), particle));
     else if (name !== undefined) parts.push(value(name, values));
-    rest = rest.slice(found.index + whole.length);
+    rest = after.slice(particle.length);
   }
-  return [...parts, rest];
+  return [...parts, kept(rest)];
 }
+
+const unbroken = (formula: VNode, particle: string) =>
+  particle ? <span class="unbroken">{formula}{particle}</span> : formula;
+
+/** Keeps a Korean particle on the line of what stands before it. */
+export const JOINER = "\u2060";
+
+/** Keep a percent sign with its number, and a particle with the bracket before it. */
+const kept = (text: string) => text.replaceAll(" %", "\u00a0%").replace(/([)\]”’])(?=[가-힣])/g, `$1${JOINER}`);
 
 function value(name: string, values: Values): ComponentChildren {
   const given = values[name];

@@ -3,8 +3,10 @@ import { n } from "../app/numbers";
 
 interface Props {
   head: ComponentChildren[];
-  /** Numbers are formatted and set to the right. */
+  /** Numbers are formatted; a column that has one is set to the right. */
   rows: ComponentChildren[][];
+  /** Further columns that are set to the right. */
+  right?: number[];
   label: string;
   id?: string;
   /** Index of a row that stands out. */
@@ -12,14 +14,15 @@ interface Props {
 }
 
 /** A table; the first column names its rows. */
-export function DataTable({ head, rows, label, id, strong }: Props) {
+export function DataTable({ head, rows, right = [], label, id, strong }: Props) {
+  const classes = head.map((_, c) => (right.includes(c) || rows.some((row) => typeof row[c] === "number") ? "number" : undefined));
   return (
     <div class="table" tabIndex={0} role="region" aria-label={label} data-id={id}>
       <table>
         <thead>
           <tr>
             {head.map((cell, index) => (
-              <th key={index} scope="col" class={typeof rows[0]?.[index] === "number" ? "number" : undefined}>
+              <th key={index} scope="col" class={classes[index]}>
                 {cell}
               </th>
             ))}
@@ -32,7 +35,7 @@ export function DataTable({ head, rows, label, id, strong }: Props) {
                 const numeric = typeof cell === "number";
                 const Tag = c === 0 ? "th" : "td";
                 return (
-                  <Tag key={c} scope={c === 0 ? "row" : undefined} class={numeric ? "number" : undefined} data-value={numeric ? cell : undefined}>
+                  <Tag key={c} scope={c === 0 ? "row" : undefined} class={classes[c]} data-value={numeric ? cell : undefined}>
                     {numeric ? n(cell) : cell}
                   </Tag>
                 );

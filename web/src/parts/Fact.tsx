@@ -1,5 +1,6 @@
 import { useCourse } from "../app/context";
 import { n } from "../app/numbers";
+import { JOINER } from "../app/translate";
 
 /** A published number with its source as a footnote. */
 export function Fact({ name, digits }: { name: string; digits?: number }) {
@@ -16,6 +17,7 @@ export function Fact({ name, digits }: { name: string; digits?: number }) {
       <button type="button" class="source" aria-label={t.text("fact.source", { source: note })} data-note={note}>
         ※
       </button>
+      {JOINER}
     </span>
   );
 }

@@ -25,7 +25,7 @@ interface Props {
   id?: string;
 }
 
-const MARGIN = { left: 52, right: 14, top: 12, bottom: 46 };
+const MARGIN = { left: 60, right: 14, top: 12, bottom: 46 };
 
 /** Lines over two axes. */
 export function Plot({ lines, xLabel, yLabel, logX, logY, xRange, yRange, marks = [], height = 280, label, id }: Props) {
@@ -39,6 +39,8 @@ export function Plot({ lines, xLabel, yLabel, logX, logY, xRange, yRange, marks 
   // A name stands left of its point where there is no room at the right, or another point.
   const leftOf = (mark: { x: number }) =>
     xs.at(mark.x) > 0.6 || marks.some(({ x }) => x > mark.x && xs.at(x) - xs.at(mark.x) < 0.1);
+  // It stands below its point where another is drawn above, or no room is left.
+  const below = (mark: { y: number }, index: number) => index % 2 === 1 || py(mark.y) < 26;
   const drawable = ([x, y]: [number, number]) => Number.isFinite(px(x)) && Number.isFinite(py(y)) && (!logY || y > 0);
   return (
     <div class="plot" ref={frame} data-id={id}>
@@ -79,7 +81,7 @@ export function Plot({ lines, xLabel, yLabel, logX, logY, xRange, yRange, marks 
             <circle cx={px(mark.x)} cy={py(mark.y)} r={6} />
             <text
               x={px(mark.x) + (leftOf(mark) ? -10 : 10)}
-              y={py(mark.y) + (index % 2 || ys.at(mark.y) > 0.85 ? 20 : -10)}
+              y={py(mark.y) + (below(mark, index) ? 20 : -10)}
               text-anchor={leftOf(mark) ? "end" : "start"}
             >
               {mark.label}

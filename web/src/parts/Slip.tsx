@@ -1,6 +1,6 @@
 import { useCourse } from "../app/context";
 
-/** The box "what notes get wrong"; its sentences and values are those of the lesson `slips`. */
+/** A box on a common mistake; its sentences and values are those of the lesson `slips`. */
 export function Slip({ k }: { k: string }) {
   const { t, slips } = useCourse();
   if (!t.has(`slip.${k}.claim`)) return null;

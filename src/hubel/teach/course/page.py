@@ -107,7 +107,7 @@ def lesson_numbers(name: str) -> dict[str, Any]:
 
 
 def _strings(name: str | None, lang: str) -> dict[str, str]:
-    """Return the sentences of a page: those of all pages, of the boxes "what notes get wrong", and its own."""
+    """Return the sentences of a page: those of all pages, of the boxes on common mistakes, and its own."""
     shared = shared_strings()[lang]
     if name is None:
         return shared

@@ -125,6 +125,7 @@ function Views({ rows, tests }: { rows: Row_[]; tests: number }) {
     <Figure title={t("fall.table", { n: tests })}>
       <DataTable
         id="views"
+        right={[1, 2, 3]}
         label={t.text("fall.table", { n: tests })}
         head={[t("fall.view"), t("fall.knn"), t("fall.linear"), t("fall.cnn")]}
         rows={(data.views as View[]).map((view) => [

@@ -21,7 +21,9 @@ export function layerParameters(side: number, filters: number, kernel: number) {
   };
 }
 
-/** What sharing saves. */
+const unbroken = (formula: string) => formula.replaceAll(" ", "\u00a0");
+
+/** The savings of weight sharing. */
 export function Sharing() {
   const { t } = useCourse();
   const [side, setSide] = useState(28);
@@ -39,9 +41,9 @@ export function Sharing() {
         label={t.text("sharing.parameters")}
         head={[t("sharing.layer"), t("sharing.rule"), t("sharing.parameters")]}
         rows={[
-          [t("sharing.full"), `(${side}² + 1) × ${side}² × ${filters}`, full],
-          [t("sharing.local"), `(${kernel}² + 1) × ${side}² × ${filters}`, local],
-          [t("sharing.conv"), `(${kernel}² + 1) × ${filters}`, shared],
+          [t("sharing.full"), unbroken(`(${side}² + 1) × ${side}² × ${filters}`), full],
+          [t("sharing.local"), unbroken(`(${kernel}² + 1) × ${side}² × ${filters}`), local],
+          [t("sharing.conv"), unbroken(`(${kernel}² + 1) × ${filters}`), shared],
         ]}
       />
       <p>{t("sharing.factor", { shared: local / shared, side, local: full / local })}</p>

@@ -17,7 +17,7 @@ function inner(canvas: number[][], margin: number): number[][] {
   return canvas.slice(margin, -margin).map((row) => row.slice(margin, -margin));
 }
 
-/** One template a class. */
+/** One template per class. */
 export function Templates() {
   const { t, data } = useCourse();
   const { test, testLabels } = usePictures();

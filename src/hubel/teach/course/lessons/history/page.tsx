@@ -86,7 +86,7 @@ function Ideas({ data, facts, t }: LessonProps) {
   return (
     <Step id="ideas" title={t.text("ideas.title")}>
       <p>{t("ideas.text")}</p>
-      <dl data-id="ideas-list">
+      <dl class="ideas" data-id="ideas-list">
         {networksOf(data).map(({ name }) => (
           <>
             <dt>

@@ -8,7 +8,7 @@ import { Mix } from "./mix";
 import { Separable } from "./separable";
 import { Squeeze } from "./squeeze";
 
-/** Modules that save: what each costs. */
+/** Modules that save computation, and what each costs. */
 export default function Page(props: LessonProps) {
   const steps = {
     mix: Mix,

@@ -273,7 +273,7 @@ function Stack({ t, text, onText, scene }: { t: T; text: string; onText: (text: 
             <DataTable
               id="stack-table"
               label={t.text("stack.table")}
-              head={[t("stack.layer"), t("stack.kind"), t("stack.jump"), t.text("stack.formula"), t("stack.field")]}
+              head={[t("stack.layer"), t("stack.kind"), t("stack.jump"), t("stack.formula"), t("stack.field")]}
               rows={fields.map(({ layer, jump, formula, field }) => [<code>{layer.name}</code>, t(`stack.${layer.kind}`), jump, formula, field])}
             />
             <Result id="stack-field" label={t.text("stack.sees")} value={last} />

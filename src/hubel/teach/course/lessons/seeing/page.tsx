@@ -69,10 +69,10 @@ function Drawing({ id, drawn, setDrawn, data, t }: { id: string; drawn: Matrix; 
   return (
     <Figure caption={t("drawing.help")}>
       <DrawingPad id={`${id}-pad`} rows={9} columns={9} values={drawn} onChange={setDrawn} label={t.text("drawing")} cell={22} />
-      <div>
+      <Row>
         <Button id={`${id}-use-x`} quiet onClick={() => setDrawn(inked(data.x))}>X</Button>
         <Button id={`${id}-use-o`} quiet onClick={() => setDrawn(inked(data.o))}>O</Button>
-      </div>
+      </Row>
     </Figure>
   );
 }
@@ -200,7 +200,7 @@ function Photo({ data, t, live }: { data: any; t: T; live: LessonProps["live"] }
           <Row>
             <Picture pixels={photo} zoom={200 / Math.max(photo.length, photo[0]!.length)} smooth label={t.text("photo.yours")} />
             <div>
-              <label>
+              <label class="field">
                 {t("photo.label")} <input data-id="label" list="classes" value={label} onInput={(event) => setLabel(event.currentTarget.value)} placeholder={t.text("photo.predicted")} />
               </label>
               <datalist id="classes">{classes?.kind === "classes" && classes.names.map((name) => <option key={name} value={name} />)}</datalist>

@@ -21,7 +21,7 @@ interface Augmented {
   steps: { value: number; picture: Packed }[];
 }
 
-const percent = (share: number, digits = 1) => `${n(100 * share, digits)} %`;
+const percent = (share: number, digits = 1) => `${n(100 * share, digits)}\u00a0%`;
 
 export default function Page({ data, t, live }: LessonProps) {
   return (
@@ -197,7 +197,7 @@ function Augmentation({ data, t, live }: { data: any; t: T; live: LessonProps["l
           <Operation key={one.name} {...(own.get(one.name) ?? one)} t={t} />
         ))}
       </div>
-      <Predict id="labels" ask={t("labels.ask")} options={[t("augment.mirror"), t("augment.flip"), t("augment.brightness")]} answer={1}>
+      <Predict id="labels" ask={t("labels.ask")} options={[t("augment.mirror"), t("augment.flip"), t("augment.brightness")]} answer={2}>
         <p>{t("labels.answer")}</p>
       </Predict>
     </Step>
@@ -262,10 +262,11 @@ function Crops({ data, t }: { data: any; t: T }) {
       </Panel>
       <DataTable
         label={t.text("crops.table")}
+        right={[2]}
         head={[t("crops.networks"), t("crops.crops"), t("crops.error")]}
         rows={[["googlenet_1_1", 1], ["googlenet_1_10", 1], ["googlenet_1_144", 1], ["googlenet_7_144", 7]].map(([name]) => {
           const [, networks, views] = String(name).split("_");
-          return [n(Number(networks)), n(Number(views)), <Fact name={String(name)} digits={2} />];
+          return [Number(networks), Number(views), <Fact name={String(name)} digits={2} />];
         })}
       />
       <p>{t("crops.read")}</p>
