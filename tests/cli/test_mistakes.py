@@ -312,3 +312,9 @@ def test_a_recipe_in_yaml(hubel: Call) -> None:
     Path("code.yaml").write_text("epochs: !!python/object/apply:os.mkdir [made]\n")
     assert "code.yaml: no YAML: " in line(hubel("train", "digits", "--config", "code.yaml"))
     assert not Path("made").exists()
+
+
+def test_without_a_standard_error() -> None:
+    """A mistake is one, too, where nobody hears of it: pythonw and some services close the stream."""
+    code = "import sys; sys.stderr = None; from hubel.cli import main; main(['train', 'nowhere'])"
+    assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 2

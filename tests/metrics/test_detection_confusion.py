@@ -38,6 +38,7 @@ def test_a_detection_of_the_right_class_comes_first() -> None:
     truth = _truth([A], [1], [False])
     confusion = detection_confusion(_found([A, A], [0, 1], [0.9, 0.5]), truth, 2)
     assert confusion.tolist() == [[0, 0, 0], [0, 1, 0], [1, 0, 0]]
+    assert image_f1(confusion[None])[0] == 2 * 1 / (2 + 1)
 
 
 def test_images_of_nothing() -> None:

@@ -138,6 +138,9 @@ def test_a_perfect_model_of_key_points() -> None:
     targets = objective.targets(Labelled(images, np.arange(12)), batch)
     outputs = torch.from_numpy(_heat_maps(targets.double().numpy()))
     assert objective.correct(outputs, targets).tolist() == pytest.approx([1.0] * 3 + [0.0] + [1.0] * 8, abs=0.02)
+    alone = targets.clone()
+    alone[:, 1:, 2] = 0  # one point is given
+    assert objective.correct(outputs, alone)[:3].tolist() == pytest.approx([1.0] * 3, abs=0.05)
     assert objective.losses(outputs, targets)[3] == 0
     assert objective.row("val", 0.5, 0.25) == {"val_loss": 0.5, "val_oks": 0.25}
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.teach.course.lesson import LANGUAGES, lesson_data
+from hubel.teach.course.lessons.pairs import live
 from hubel.teach.course.lessons.pairs.lesson import LESSON, pair_contrast
 from hubel.teach.course.lessons.pairs.live import find_scenes, train_live
 from hubel.teach.course.lessons.pairs.scenes import (
@@ -145,6 +146,12 @@ def test_a_search_before_the_training() -> None:
         next(find_scenes({"lang": "ko", "sentence": "큰 빨간 원"}))
     with pytest.raises(OptionError, match="a sentence is text, not 3"):
         next(find_scenes({"sentence": 3}))
+
+
+def test_what_is_shown_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "STEPS", 4)
+    monkeypatch.setattr(live, "_EVERY", 2)
+    assert [event["step"] for event in train_live({"lang": "en"})] == [0, 2, 4]
 
 
 @pytest.mark.slow
