@@ -314,7 +314,15 @@ def test_a_recipe_in_yaml(hubel: Call) -> None:
     assert not Path("made").exists()
 
 
-def test_without_a_standard_error() -> None:
-    """A mistake is one, too, where nobody hears of it: pythonw and some services close the stream."""
-    code = "import sys; sys.stderr = None; from hubel.cli import main; main(['train', 'nowhere'])"
+def test_a_closed_standard_error_becomes_the_null_device() -> None:
+    """Otherwise the next file that is opened would get its number, and with it what C libraries print."""
+    code = """
+import os
+os.close(2)
+from hubel.cli import main
+try:
+    main(["train", "nowhere"])
+except SystemExit as ended:
+    os._exit(ended.code if os.path.samestat(os.fstat(2), os.stat(os.devnull)) else 1)
+"""
     assert subprocess.run([sys.executable, "-c", code], check=False, stdout=subprocess.DEVNULL).returncode == 2
