@@ -231,7 +231,7 @@ def _both_parts(network: nn.Module) -> Callable[[Tensor], object] | None:
 
     def run(x: Tensor) -> object:
         classes = x.new_zeros(1, network.num_classes)
-        network.make(x.new_zeros(1, network.noise_size), classes)
+        network.make(x.new_zeros(1, network.code_size), classes)
         return network.judge(x, classes)
 
     return run

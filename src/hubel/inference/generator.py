@@ -101,8 +101,8 @@ class Generator:
         return self._made(self.network.make, self.noise(len(labels), seed), self.numbers(labels), tuple(labels))
 
     def noise(self, n: int, seed: int = 0) -> NDArray[np.float32]:
-        """Return standard normal numbers `(n, noise_size)`, each a function of the seed and its position."""
-        return normal(seed, _STREAM, np.arange(n)[:, None], np.arange(self.network.noise_size)).astype(np.float32)
+        """Return standard normal numbers `(n, code_size)`, each a function of the seed and its position."""
+        return normal(seed, _STREAM, np.arange(n)[:, None], np.arange(self.network.code_size)).astype(np.float32)
 
     def between(self, first: Any, second: Any, steps: int = 8, *, label: str = "") -> MadeImages:
         """Make images whose codes lie at equal distances on the line between those of two images, both ends included.

@@ -6,9 +6,8 @@ convolutions). In `cvae` both are given the class, and so is the distribution th
 Lee & Yan 2015, "Learning structured output representation using deep conditional generative models", Eq. 4.
 
 The convolutions are those of `hubel.models.gan`: 4x4 with stride 2, which halve the sides of a map, and transposed ones
-which double them. In `cvae` p(z|y) is a mixture of diagonal normal distributions for each class y, all of the same weight, as
-the images of a class are of several kinds. Deviation: a tenth of the training images is shown to `cvae` without a class,
-so that it reconstructs images of which nobody says what they are.
+which double them. In `cvae` p(z|y) is a diagonal normal distribution for each class y. Deviation: a tenth of the
+training images is shown to `cvae` without a class, so that it reconstructs images of which nobody says what they are.
 
 The output for an image are the logits of its reconstruction `(n, c, h, w)`, from the mean of its codes and without a
 class.
@@ -16,7 +15,6 @@ class.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,8 +45,6 @@ class VAELayout:
 class CVAELayout(VAELayout):
     """The same with the class as a second input of encoder and decoder."""
 
-    components: int = 20  # of p(z|class)
-
     conditional: ClassVar[bool] = True
 
 
@@ -72,35 +68,19 @@ class Gaussian(nn.Module):
 
 
 def normal_divergence(mean: Tensor, log_variance: Tensor, prior: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """Return the Kullback-Leibler divergence of one diagonal normal distribution from another, in nats, `(...)`.
+    """Return the Kullback-Leibler divergence of one diagonal normal distribution from another, in nats, `(n,)`.
 
     D = 1/2 sum_j (m_j^2 + s_j^2 - 1 - log s_j^2) from the standard one (Kingma & Welling 2014, Eq. 10, Appendix B);
     from N(m', s'^2) the same with (m - m') / s' in place of m, and s / s' in place of s.
 
     Args:
-        mean: m, `(..., d)`.
-        log_variance: log s^2, `(..., d)`.
+        mean: m, `(n, d)`.
+        log_variance: log s^2, `(n, d)`.
         prior: m' and log s'^2; None for the standard normal distribution.
     """
     if prior is not None:
         mean, log_variance = (mean - prior[0]) * (-0.5 * prior[1]).exp(), log_variance - prior[1]
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
-
-
-def mixture_divergence(mean: Tensor, log_variance: Tensor, prior: tuple[Tensor, Tensor]) -> Tensor:
-    """Return an upper bound of the divergence of a diagonal normal distribution from a mixture of them, in nats, `(n,)`.
-
-    D <= -log 1/k sum_i exp(-D_i), where D_i is the divergence from component i of k (Hershey & Olsen 2007, "Approximating
-    the Kullback Leibler divergence between Gaussian mixture models", Eq. 18, for one normal distribution). The evidence
-    lower bound stays one with it, and nothing is drawn. Of equal components it is their D.
-
-    Args:
-        mean: `(n, d)`.
-        log_variance: logarithm of the variance, `(n, d)`.
-        prior: the same of the components, each `(n, k, d)`.
-    """
-    each = normal_divergence(mean[:, None], log_variance[:, None], prior)
-    return math.log(each.shape[1]) - torch.logsumexp(-each, 1)
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
 
 
 class VariationalAutoencoder(EncodingNetwork):
@@ -112,7 +92,6 @@ class VariationalAutoencoder(EncodingNetwork):
         image: makes logits of pixels of the last map.
         code_size: numbers of a code.
         num_classes: of the class that both are given; 0 without one.
-        components: of p(z|class).
     """
 
     def __init__(
@@ -123,28 +102,19 @@ class VariationalAutoencoder(EncodingNetwork):
         *,
         code_size: int,
         num_classes: int,
-        components: int = 1,
     ) -> None:
         super().__init__(
             nn.Identity(), [*encoder, *decoder], nn.Sequential(OrderedDict(image=image)),
             code_size=code_size, num_classes=num_classes,
         )  # fmt: skip
         self.encoder_layers = sum(map(len, encoder))
-        self.components = components
-        self.prior = nn.Linear(num_classes, 2 * components * code_size, bias=False) if num_classes else None
+        self.prior = nn.Linear(num_classes, 2 * code_size, bias=False) if num_classes else None
 
-    @property
-    def noise_size(self) -> int:
-        """Return how many: a code's, and one that chooses a component of p(z|class)."""
-        return self.code_size + (self.prior is not None)
-
-    def prior_of(self, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return means and logarithms of the variances of the components of p(z|class), `(n, components, code_size)`.
-
-        All are 0, those of standard normal distributions, where no class is asked.
-        """
-        assert self.prior is not None
-        mean, log_variance = self.prior(classes).float().reshape(len(classes), 2, -1, self.code_size).unbind(1)
+    def prior_of(self, classes: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """Return mean and logarithm of the variance of p(z|class); None for the standard one, of no class."""
+        if self.prior is None or classes is None:
+            return None
+        mean, log_variance = self.prior(classes).float().chunk(2, 1)
         return mean, log_variance
 
     def encode(self, x: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -154,20 +124,10 @@ class VariationalAutoencoder(EncodingNetwork):
         assert isinstance(gaussian, Gaussian)
         return gaussian.mean(units), gaussian.log_variance(units)
 
-    def draw(self, noise: Tensor, classes: Tensor | None) -> Tensor:
-        """Return codes `(n, code_size)` drawn from p(z|class), of standard normal numbers `(n, noise_size)`."""
-        codes = noise[:, : self.code_size]
-        if self.prior is None or classes is None:
-            return codes
-        share = torch.special.ndtr(noise[:, self.code_size])  # uniform from 0 to 1
-        component = (share * self.components).long().clamp(max=self.components - 1)
-        row = torch.arange(len(noise), device=noise.device)
-        mean, log_variance = (values[row, component] for values in self.prior_of(classes))
-        return mean + (0.5 * log_variance).exp() * codes
-
     def make(self, noise: Tensor, classes: Tensor | None = None) -> Tensor:
         """Return the logits of images whose codes are drawn from p(z|class); see `GenerativeNetwork`."""
-        return self.decode(self.draw(noise, classes), classes)
+        prior = self.prior_of(classes)
+        return self.decode(noise if prior is None else prior[0] + (0.5 * prior[1]).exp() * noise, classes)
 
     def decode(self, codes: Tensor, classes: Tensor | None = None) -> Tensor:
         """Return the logits of p(x|z, class); see `EncodingNetwork`."""
@@ -179,16 +139,13 @@ class VariationalAutoencoder(EncodingNetwork):
     def bound(self, x: Tensor, classes: Tensor | None, noise: Tensor) -> Tensor:
         """Return -log p(x|z) and the divergence of q(z|x) from p(z): Eq. 10, with one code z = m + s noise."""
         mean, log_variance = (values.float() for values in self.encode(x, classes))
-        logits = self.decode(mean + (0.5 * log_variance).exp() * noise[:, : self.code_size], classes).float()
+        logits = self.decode(mean + (0.5 * log_variance).exp() * noise, classes).float()
         surprise = F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
-        if self.prior is None or classes is None:
-            divergence = normal_divergence(mean, log_variance)
-        else:
-            divergence = mixture_divergence(mean, log_variance, self.prior_of(classes))
+        divergence = normal_divergence(mean, log_variance, self.prior_of(classes))
         return torch.stack([surprise, divergence], 1)
 
 
-_PRIOR = float(__import__('os').environ.get('PRIOR','0.1'))  # deviation of the parameters of p(z|class) at first
+_PRIOR = 0.1  # deviation of the parameters of p(z|class) at first
 
 
 def build(layout: VAELayout, shape: InputShape, num_classes: int) -> VariationalAutoencoder:
@@ -196,8 +153,6 @@ def build(layout: VAELayout, shape: InputShape, num_classes: int) -> Variational
     check_positive(widths=layout.widths, hidden=layout.hidden, code=layout.code)
     check_depth(layout.widths)
     classes = num_classes if layout.conditional else 0
-    components = layout.components if isinstance(layout, CVAELayout) else 1
-    check_positive(components=components)
     height, width = smallest_map(shape.height, shape.width, len(layout.widths))
     last = layout.widths[-1], height, width
     values = last[0] * height * width
@@ -223,7 +178,7 @@ def build(layout: VAELayout, shape: InputShape, num_classes: int) -> Variational
         for a, b in pairwise(layout.widths[::-1])
     ]
     image = nn.ConvTranspose2d(layout.widths[0], shape.channels, 4, 2, 1)
-    network = VariationalAutoencoder([*down, code], [start, *up], image, code_size=layout.code, num_classes=classes, components=components)
+    network = VariationalAutoencoder([*down, code], [start, *up], image, code_size=layout.code, num_classes=classes)
     he_initialise(network)
     if network.prior is not None and not network.prior.weight.is_meta:
         nn.init.normal_(network.prior.weight, std=_PRIOR)
@@ -257,7 +212,7 @@ VARIANTS = {
         "conditional variational autoencoder: makes images of a class",
         InputShape(1, 28, 28),
         10,
-        computed(f"{_LAYERS} + 17,920 of classes", params=1_718_529, macs=5_033_984, maps=_MAPS),
+        computed(f"{_LAYERS} + 5,760 of classes", params=1_706_369, macs=5_033_984, maps=_MAPS),
         smallest=4,
         augment="none",
         output="samples",

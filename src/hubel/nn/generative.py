@@ -98,17 +98,12 @@ class GenerativeNetwork(Network, abc.ABC):
         super().__init__(stem, stages, head)
         self.code_size, self.num_classes = code_size, num_classes
 
-    @property
-    def noise_size(self) -> int:
-        """Return how many random numbers an image is made from."""
-        return self.code_size
-
     @abc.abstractmethod
     def make(self, noise: Tensor, classes: Tensor | None = None) -> Tensor:
         """Return the logits of images `(n, c, h, w)`, whose sigmoids are pixels from 0 to 1.
 
         Args:
-            noise: standard normal `(n, noise_size)`.
+            noise: standard normal `(n, code_size)`.
             classes: their weights `(n, num_classes)`, one of them 1; rows of zeros, or None, where no class is asked.
         """
 
@@ -130,7 +125,7 @@ class GenerativeNetwork(Network, abc.ABC):
         Args:
             x: `(n, c, h, w)`, from 0 to 1.
             classes: see `make`.
-            noise: standard normal `(n, noise_size)`.
+            noise: standard normal `(n, code_size)`.
         """
 
     def class_weights(self, labels: Tensor) -> Tensor | None:
@@ -158,7 +153,7 @@ class EncodingNetwork(GenerativeNetwork):
         Args:
             x: `(n, c, h, w)`, from 0 to 1.
             classes: see `make`.
-            noise: standard normal `(n, noise_size)`.
+            noise: standard normal `(n, code_size)`.
         """
 
     def training_outputs(self, x: Tensor, labels: Tensor) -> Tensor:
@@ -166,7 +161,7 @@ class EncodingNetwork(GenerativeNetwork):
         classes = self.class_weights(labels)
         if classes is not None and self.training:  # now and then without the class, as for images without a label
             classes = classes * (torch.rand(len(x), 1, device=x.device) >= _WITHOUT_CLASS)
-        return self.bound(x, classes, torch.randn(len(x), self.noise_size, device=x.device))
+        return self.bound(x, classes, torch.randn(len(x), self.code_size, device=x.device))
 
     def measure(self, x: Tensor, classes: Tensor | None, noise: Tensor) -> dict[str, Tensor]:
         """Return the negative bound and its two parts, in nats an image; see `bound`."""

@@ -262,7 +262,7 @@ def _measured(model: Generator, images: Images) -> dict[str, NDArray[np.float64]
     numbers = model.numbers(images.labels() if model.classes else [""] * len(images))
     parts: list[dict[str, NDArray[np.float64]]] = []
     for batch in images.in_sequence(_BATCH):
-        noise = normal(0, _STREAM, batch.positions[:, None], np.arange(network.noise_size)).astype(np.float32)
+        noise = normal(0, _STREAM, batch.positions[:, None], np.arange(network.code_size)).astype(np.float32)
         with evaluating(network):
             classes = network.class_weights(torch.from_numpy(numbers[batch.positions]).to(device))
             x, z = images.network_input(batch.pixels, device), torch.from_numpy(noise).to(device)
