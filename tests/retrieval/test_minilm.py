@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from hubel.core.errors import WeightsError
 from hubel.retrieval import minilm
+from hubel.retrieval.concepts import ConceptSpace
 from hubel.retrieval.minilm import MiniLM, load_minilm
+from hubel.weights.imagenet import imagenet_classes
 
 needs_weights = pytest.mark.peer  # the package is one of requirements/peers.txt
 
@@ -101,3 +103,12 @@ def test_what_is_wrong_with_the_package_is_said(fault: str, tmp_path: Path, monk
     with pytest.raises(WeightsError, match=r"no-deps|reinstall"):
         minilm._unpacked()
     assert not list(tmp_path.rglob("cache/*/model.safetensors"))
+
+
+@needs_weights
+def test_definitions_say_what_no_name_does() -> None:
+    """WordNet's cardigan is a "knitted jacket that is fastened up the front with buttons or a zipper"."""
+    classes, text = imagenet_classes(), ["a knitted thing that opens at the front"]
+    space = ConceptSpace(classes)
+    assert classes[space.weights(text)[0].argmax()] == "cardigan"
+    assert classes[(load_minilm().encode(text) @ space.vectors.T)[0].argmax()] != "cardigan"

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from hubel.retrieval.zero_shot import NamedClasses
 from hubel.weights.card import ModelCard
 from hubel.weights.imagenet import imagenet_classes
 
+SHIPPED = ("imagenet_texts", "imagenet_definitions")
 COLOURS = {"cat": (200, 40, 40), "dog": (40, 200, 40), "airliner": (40, 40, 200)}
 
 
@@ -209,6 +211,27 @@ def test_the_threshold_decides() -> None:
 def test_texts_of_imagenet_that_ship_are_those_of_its_classes() -> None:
     assert ConceptSpace(imagenet_classes()).vectors.shape == (1000, 384)
     np.testing.assert_allclose(np.linalg.norm(ConceptSpace(imagenet_classes()).vectors, axis=1), 1, atol=1e-5)
+
+
+def test_definitions_of_imagenet_count_as_much_as_names() -> None:
+    """By the formula, of a text without a noun: half the softmax of the names and half that of the definitions."""
+    space, text = ConceptSpace(imagenet_classes()), "quickly and 7"
+    assert not space.named(text)[0].any()
+    encoded = fake_texts.FakeTexts().encode([text])[0].astype(np.float64)
+    rows = [np.load(str(files("hubel.retrieval") / f"{name}.npy")).astype(np.float64) for name in SHIPPED]
+    near = [row @ encoded / np.linalg.norm(row, axis=1) for row in rows]
+    expected = np.mean([np.exp((one - one.max()) / 0.03) for one in near], axis=0)
+    nearest = max(one.max() for one in near)
+    np.testing.assert_allclose(space.weights([text])[0], expected * nearest / expected.max(), rtol=1e-3, atol=1e-6)
+    assert {int(one.argmax()) for one in near} <= set(np.flatnonzero(expected > 0.4).tolist())
+
+
+def test_the_classes_of_another_model_have_names_alone() -> None:
+    encoded, space = fake_texts.FakeTexts().encode(["quickly"]), ConceptSpace(tuple(COLOURS))
+    near = (encoded @ space.vectors.T)[0]
+    spread = np.exp((near - near.max()) / 0.03)
+    np.testing.assert_allclose(space.weights(["quickly"])[0], spread * max(0.05, near.max()), rtol=1e-4)
+    assert space.weights([]).shape == (0, 3)
 
 
 def test_vectors_of_classes_are_kept(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ other:
 - WordNet: the noun that a sentence is about stands for all classes that are a kind of it ("headgear": the bathing cap,
   the cowboy hat, ...); where there is none, for those below the nearest noun above it, with half the weight a step.
 - MiniLM: classes whose names, synonyms and hypernyms are near the sentence, as in ConSE (Norouzi et al. 2014), but with
-  the sentence spread over classes rather than the classes of an image averaged in the space of texts.
+  the sentence spread over classes rather than the classes of an image averaged in the space of texts. Of ImageNet's
+  classes as well those whose definitions in WordNet are near it: no name of a cardigan says that it is knitted.
 
 Their inner product is the share of the image that the sentence asks for. A linear map from features to texts that is
 learnt on the class names (DeViSE, Frome et al. 2013) was measured, too, and is worse: `benchmarks/search.py`.
@@ -18,7 +19,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -45,7 +46,7 @@ __all__ = ["DEFAULT_MODEL", "ConceptsEncoder"]
 #: The classifier that is used when none is named; its weights come in a package.
 DEFAULT_MODEL = "efficientnet_lite0"
 
-_VERSION = 1  # of the meaning of the vectors
+_VERSION = 2  # of the meaning of the vectors
 # Chosen on the training photos of shared/data/clothing with other queries than those of benchmarks/search.py.
 _POWER = 0.7  # of probabilities: between the classifier's own certainty and all that it thinks possible
 _SPREAD = 0.03  # temperature of the softmax over classes that are near a sentence
@@ -137,14 +138,16 @@ class ConceptSpace:
 
     def weights(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the weight of each class for each text, float32 `(n, classes)`."""
-        near = load_minilm().encode(texts) @ self.vectors.T
-        return np.stack([self._weights(*pair) for pair in zip(texts, near, strict=True)]) if texts else near
+        encoded = load_minilm().encode(texts)
+        near = np.stack([encoded @ vectors.T for vectors in self._descriptions], axis=1)
+        return np.stack([self._weights(*pair) for pair in zip(texts, near, strict=True)]) if texts else near[:, 0]
 
     def _weights(self, text: str, near: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the weights `(classes,)` of a text of which `near` `(descriptions, classes)` are the cosines."""
         named, exact = self.named(text)
         if not named.any() and not any(letter.isalnum() for letter in text):
-            return np.zeros_like(near)
-        spread = np.exp((near - near.max()) / _SPREAD)
+            return np.zeros_like(near[0])
+        spread = np.exp((near - near.max(1, keepdims=True)) / _SPREAD).mean(0)
         joined = named + _BY_TEXT * spread
         sure = 1.0 if exact else max(_LEAST_SURE, float(near.max()))
         return np.asarray(joined * (sure / joined.max()), np.float32)
@@ -207,10 +210,15 @@ class ConceptSpace:
     def vectors(self) -> NDArray[np.float32]:
         """Unit vectors of the classes in the space of texts, `(classes, 384)`; those of ImageNet ship with hubel."""
         if self.classes == imagenet_classes():
-            with files("hubel.retrieval").joinpath("imagenet_texts.npy").open("rb") as file:
-                return unit(np.load(file).astype(np.float32))
+            return _shipped("imagenet_texts")
         digest = hashlib.sha256(json.dumps([_VERSION, DIGEST, self.classes]).encode()).hexdigest()
         return cached_vectors(f"classes-{digest[:24]}", self.made_vectors, len(self.classes))
+
+    @property
+    def _descriptions(self) -> tuple[NDArray[np.float32], ...]:
+        """The vectors of names, and of ImageNet's classes those of their definitions."""
+        defined = (_shipped("imagenet_definitions"),) if self.classes == imagenet_classes() else ()
+        return self.vectors, *defined
 
     def made_vectors(self) -> NDArray[np.float32]:
         """Compute `vectors`: the mean over name, prompt, synonyms and hypernym of each class."""
@@ -228,6 +236,13 @@ class ConceptSpace:
         sums = np.zeros((len(self.classes), DIMENSION), np.float32)
         np.add.at(sums, owners, load_minilm().encode(texts))
         return unit(sums)
+
+
+@cache
+def _shipped(name: str) -> NDArray[np.float32]:
+    """Return unit vectors that ship with hubel, `(1000, 384)`; `benchmarks/imagenet_texts.py` makes them."""
+    with files("hubel.retrieval").joinpath(f"{name}.npy").open("rb") as file:
+        return unit(np.load(file).astype(np.float32))
 
 
 def cached_vectors(name: str, make: Callable[[], NDArray[np.float32]], rows: int) -> NDArray[np.float32]:
