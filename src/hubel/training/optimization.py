@@ -203,8 +203,9 @@ def choose_loop(
     batch_size = wanted.batch_size or _batch_size(images, _LARGEST_TUNING_BATCH if tuned else task.largest_batch)
     steps = steps_per_epoch(images, batch_size)
     longer = task.longer * (from_scratch.longer if from_scratch else 1)
-    most = task.most_epochs if backbone else _EPOCHS_AT_MOST
-    usual = tuning_epochs(images) if tuned else longer * _scratch_epochs(steps, most)
+    usual = tuning_epochs(images) if tuned else longer * _scratch_epochs(steps)
+    if backbone:
+        usual = min(usual, task.most_epochs)
     epochs = wanted.epochs or usual
     if wanted.max_steps is not None:
         needed = -(-wanted.max_steps // steps)
@@ -237,6 +238,6 @@ def _batch_size(n: int, most: int) -> int:
     return size
 
 
-def _scratch_epochs(steps: int, most: int) -> int:
-    """Return 15; of a small set as many as make enough steps, up to `most`."""
-    return min(most, max(_EPOCHS, -(-_STEPS_IN_ALL // steps)))
+def _scratch_epochs(steps: int) -> int:
+    """Return 15; of a small set as many as make enough steps, up to 60."""
+    return min(_EPOCHS_AT_MOST, max(_EPOCHS, -(-_STEPS_IN_ALL // steps)))
