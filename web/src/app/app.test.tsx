@@ -44,12 +44,10 @@ describe("sentences", () => {
     expect(html(t("tex", { k: 3 }))).toContain("<mfrac><mrow><mn>1</mn></mrow><mrow><mi>n</mi></mrow></mfrac>");
     expect(html(t("tex", { k: 3 }))).toContain("<mrow><mn>3</mn></mrow>");
   });
-  it("keep a percent sign and a Korean particle on the line of what stands before them", () => {
-    const korean = translator({ formula: "$x$에 더한다", bracket: "커널(kernel)이", share: "{share} % of it" });
+  it("keep a Korean particle on the line of what stands before it", () => {
+    const korean = translator({ formula: "$x$에 더한다", bracket: "커널(kernel)이" });
     expect(html(korean("formula"))).toBe('<span class="unbroken"><math><mrow><mi>x</mi></mrow></math>에</span> 더한다');
     expect(html(korean("bracket"))).toBe("커널(kernel)\u2060이");
-    html(korean("share", { share: 5 }));
-    expect(host.textContent).toBe("5\u00a0% of it");
   });
   it("are missed aloud", () => {
     const complaint = vi.spyOn(console, "error").mockImplementation(() => undefined);

@@ -57,8 +57,8 @@ const unbroken = (formula: VNode, particle: string) =>
 /** Keeps a Korean particle on the line of what stands before it. */
 export const JOINER = "\u2060";
 
-/** Keep a percent sign with its number, and a particle with the bracket before it. */
-const kept = (text: string) => text.replaceAll(" %", "\u00a0%").replace(/([)\]”’])(?=[가-힣])/g, `$1${JOINER}`);
+/** Keep a particle with the bracket before it. */
+const kept = (text: string) => text.replace(/([)\]”’])(?=[가-힣])/g, `$1${JOINER}`);
 
 function value(name: string, values: Values): ComponentChildren {
   const given = values[name];

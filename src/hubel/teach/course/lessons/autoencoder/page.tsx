@@ -24,6 +24,8 @@ interface Epoch {
 }
 
 const total = (layers: Layer[], of: "parameters" | "macs") => layers.reduce((sum, layer) => sum + layer[of], 0);
+/** The shape of maps on one line. */
+const map = (channels: number, side: number) => [channels, side, side].join("\u00a0×\u00a0");
 const ones = (rows: number, columns = rows) => Array.from({ length: rows }, () => new Array<number>(columns).fill(1));
 
 export default function Page({ data, t, live }: LessonProps) {
@@ -104,10 +106,10 @@ function Table({ data, t }: { data: any; t: T }) {
         label={t.text("table.title")}
         head={[t("table.layer"), t("table.shape"), t("table.parameters"), t("table.macs")]}
         rows={[
-          [t("table.input"), `1 × ${side} × ${side}`, 0, 0],
+          [t("table.input"), map(1, side), 0, 0],
           ...layers.map((layer) => [
             <>{t(`part.${layer.part}`)} · {t(`kind.${layer.kind}`)}</>,
-            `${layer.channels} × ${layer.side} × ${layer.side}`,
+            map(layer.channels, layer.side),
             layer.parameters,
             layer.macs,
           ]),

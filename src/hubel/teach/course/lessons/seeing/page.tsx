@@ -1,6 +1,6 @@
 import {
   Bars, Button, Choice, DrawingPad, Figure, Formula, Grid, LiveControls, LiveOnly, Panel, PhotoInput, Picture, Predict,
-  Question, Result, Row, Slider, Step, Toggle, jpegOf, n, unpack, unpackGrey, useLive, type LessonProps, type Packed,
+  Question, Result, Row, Slider, Step, Toggle, jpegOf, n, percent, unpack, unpackGrey, useLive, type LessonProps, type Packed,
 } from "@parts";
 import { useMemo, useState } from "preact/hooks";
 import { gradCam, heat, occlusion, run, type Weights } from "./network";
@@ -211,7 +211,7 @@ function Photo({ data, t, live }: { data: any; t: T; live: LessonProps["live"] }
           </Row>
           <LiveControls id="look" running={looking.running} error={looking.error} onStart={start} onStop={looking.stop} label={t.text("photo.start")} />
           {classes?.kind === "classes" && (
-            <Bars id="top" label={t.text("photo.top")} full={1} bars={classes.top.map(({ label, score }) => ({ label, value: score }))} format={(value) => `${n(100 * value, 1)} %`} />
+            <Bars id="top" label={t.text("photo.top")} full={1} bars={classes.top.map(({ label, score }) => ({ label, value: score }))} format={(value) => percent(value)} />
           )}
         </Panel>
         {filters?.kind === "filters" && (

@@ -1,6 +1,6 @@
 import {
   Bars, Choice, DataTable, Fact, Figure, Formula, Grid, LiveControls, LiveOnly, Panel, PhotoInput, Picture, Plot, Predict,
-  Question, Result, Row, Slider, Step, jpegOf, n, unpack, useLive, type LessonProps, type Packed,
+  Question, Result, Row, Slider, Step, jpegOf, n, percent, unpack, useLive, type LessonProps, type Packed,
 } from "@parts";
 import { useMemo, useState } from "preact/hooks";
 import { covered, cut, cutmix, majority, mixup, tenCrops, varianceOfMean } from "./crops";
@@ -20,8 +20,6 @@ interface Augmented {
   start: number;
   steps: { value: number; picture: Packed }[];
 }
-
-const percent = (share: number, digits = 1) => `${n(100 * share, digits)}\u00a0%`;
 
 export default function Page({ data, t, live }: LessonProps) {
   return (
