@@ -46,7 +46,7 @@ describe("sentences", () => {
   });
   it("keep a Korean particle on the line of what stands before it", () => {
     const korean = translator({ formula: "$x$에 더한다", bracket: "커널(kernel)이" });
-    expect(html(korean("formula"))).toBe('<span class="unbroken"><math><mrow><mi>x</mi></mrow></math>에</span> 더한다');
+    expect(html(korean("formula"))).toBe('<span class="one-line"><math><mrow><mi>x</mi></mrow></math>에</span> 더한다');
     expect(html(korean("bracket"))).toBe("커널(kernel)\u2060이");
   });
   it("are missed aloud", () => {

@@ -44,15 +44,15 @@ function marked(text: string, values: Values): ComponentChildren[] {
     if (bold !== undefined) parts.push(<strong>{marked(bold, values)}</strong>);
     else if (code !== undefined) parts.push(<code>{marked(code, values)}</code>);
     else if (emphasis !== undefined) parts.push(<em>{marked(emphasis, values)}</em>);
-    else if (formula !== undefined) parts.push(unbroken(texFormula(filled(formula, values)), particle));
+    else if (formula !== undefined) parts.push(oneLine(texFormula(filled(formula, values)), particle));
     else if (name !== undefined) parts.push(value(name, values));
     rest = after.slice(particle.length);
   }
   return [...parts, kept(rest)];
 }
 
-const unbroken = (formula: VNode, particle: string) =>
-  particle ? <span class="unbroken">{formula}{particle}</span> : formula;
+const oneLine = (formula: VNode, particle: string) =>
+  particle ? <span class="one-line">{formula}{particle}</span> : formula;
 
 /** Keeps a Korean particle on the line of what stands before it. */
 export const JOINER = "\u2060";
