@@ -1,10 +1,10 @@
 import type { ComponentChildren, VNode } from "preact";
 import { texFormula } from "../app/tex";
 
-/** A formula on a line of its own: TeX (see app/tex.tsx) by `tex`, or MathML as children. */
+/** A formula on a line of its own, which scrolls by keyboard too: TeX (see app/tex.tsx) by `tex`, or MathML as children. */
 export function Formula({ tex, children, id }: { tex?: string; children?: ComponentChildren; id?: string }) {
   return (
-    <div class="formula-block" data-id={id}>
+    <div class="formula-block" tabIndex={0} data-id={id}>
       {tex !== undefined ? (
         texFormula(tex, true)
       ) : (
