@@ -258,10 +258,11 @@ class KeyPoints(AnnotatedTask):
     boxed: ClassVar[bool] = False
     augment: ClassVar[str] = "pose"
     augment_small: ClassVar[str] = ""
-    most_pixels: ClassVar[int] = 192 * 192  # of athletes, these have a PCK of 0.411 where 128 * 128 have 0.362
+    most_pixels: ClassVar[int] = 192 * 192  # of athletes, PCK 0.411 where 128 * 128 have 0.362
     resize: ClassVar[str] = "pad"
     backbone_lr: ClassVar[float] = 0.1
     longer: ClassVar[int] = 2
+    ema: ClassVar[float] = 0.99
     largest_batch: ClassVar[int] = 16
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
 

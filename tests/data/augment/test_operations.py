@@ -39,7 +39,7 @@ DIGESTS = {
     "trivialaugment": "fed3887c438ec1a6",
     "randaugment": "755149583a9573b6",
     "scene": "ae7f50b0228eaf2d",  # since 0.2
-    "pose": "09b8a0431c4985a1",  # since 0.2
+    "pose": "05a70a86122b8b38",  # since 0.2
     "all": "f5ffddd973469f70",
 }
 

@@ -28,7 +28,7 @@ POLICIES = {
     ),
     "scene": Policy(mirror=True, crop=0.3, aspect=1.2, brightness=0.2, contrast=0.2, saturation=0.2, hue=5),
     "pose": Policy(
-        mirror=True, rotate=40, scale=1.3, shift=0.05, brightness=0.2, contrast=0.2, saturation=0.2, hue=5
+        mirror=True, rotate=60, scale=1.5, shift=0.05, brightness=0.4, contrast=0.4, saturation=0.4, hue=10, grey=0.1,
     ),
     "trivialaugment": Policy(mirror=True, crop=0.35, aspect=4 / 3, automatic="trivialaugment"),
     "randaugment": Policy(mirror=True, crop=0.35, aspect=4 / 3, automatic="randaugment", operations=2, strength=9),
