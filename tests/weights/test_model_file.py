@@ -19,7 +19,7 @@ from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.data.preprocess import Preprocess
 from hubel.weights import model_file
 from hubel.weights.card import ModelCard
-from hubel.weights.model_file import load_model, model_path, read_card, save_model
+from hubel.weights.model_file import load_model, model_path, read_card, save_model, too_large
 
 CARD = ModelCard(
     "linear",
@@ -98,6 +98,16 @@ def test_equal_input_gives_equal_bytes(place: Path, whole: bytes) -> None:
     save_model(place, backwards, replace(CARD, provenance=dict(reversed(CARD.provenance.items()))))
     assert place.read_bytes() == whole
     assert [path.name for path in place.parent.iterdir()] == [place.name]
+
+
+def test_maps_of_many_pixels_are_too_large() -> None:
+    """16 maps of 8,000 x 8,000 numbers of 4 bytes are 3,906 MiB."""
+    for side, words in ((2_000, ""), (8_000, "would take 3,906 MiB for one map; 512 MiB are the most")):
+        card = ModelCard("resnet20", ("cat", "dog"), Preprocess(side, side, 3, mean=(0.5,) * 3, std=(0.25,) * 3))
+        with torch.device("meta"):
+            found = too_large(card.create(), card)
+        assert found.endswith(words)
+        assert bool(found) == bool(words)
 
 
 def test_memory_order_does_not_matter(tmp_path: Path) -> None:
