@@ -9,8 +9,8 @@ from hubel.inference.box_overlap import box_areas
 
 __all__ = ["OVERLAP", "suppress"]
 
-#: Intersection over union above which the box with the lower score is removed. Of 12 photos of pedestrians that chose it, AP
-#: was 0.522, 0.543, 0.546 and 0.549 with 0.5, 0.6, 0.65 and 0.7, AP50 0.945, 0.947, 0.959 and 0.956.
+#: Intersection over union above which the box with the lower score is removed. Of 12 photos of pedestrians that chose
+#: it, AP was 0.522, 0.543, 0.546 and 0.549 with 0.5, 0.6, 0.65 and 0.7, AP50 0.945, 0.947, 0.959 and 0.956.
 OVERLAP = 0.65
 
 
