@@ -39,6 +39,7 @@ from hubel.inference.threads import probe_threads
 from hubel.metrics.imbalance import balance_record
 from hubel.models.neighbours import NeighboursLayout
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
+from hubel.nn.narrow_maps import steps_over_map
 from hubel.nn.network import Network
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.task import Task
@@ -225,6 +226,10 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
 
     device = device_of_rank(pick_device(recipe.machine.device or "auto"))
     precision = pick_precision(recipe.machine.precision or "auto", device)
+    if precision == torch.bfloat16 and device.type == "cpu":
+        sizes = (*loop.train_sizes, (card.preprocess.height, card.preprocess.width))
+        if any(steps_over_map(network, card.preprocess.channels, *size) for size in sizes):
+            precision = torch.float32
     threads = recipe.machine.threads or (probe_threads() if sharding is None else threads_of_rank())
     computed = transfer or backbone or distillation  # by an engine, beside the steps
     by_ranks = sharding is not None and computed is not None and recipe.transfer.engine is None
