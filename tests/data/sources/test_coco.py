@@ -195,7 +195,8 @@ def test_regions_fill_masks(tmp_path: Path) -> None:
     }
     wrong = {"bbox": [1, 1, 3, 3], "segmentation": {"size": [3, 4], "counts": "00"}, "image_id": 1}
     line = {"bbox": [1, 1, 3, 3], "segmentation": [[1, 1, 4, 4]], "image_id": 2}
-    coco(tmp_path / "annotations.json", images, [inner, square, crowd, wrong, line])
+    boxed = {"bbox": [5, 5, 9, 9], "segmentation": [], "image_id": 2}  # as tools write an object without a region
+    coco(tmp_path / "annotations.json", images, [inner, square, crowd, wrong, line, boxed])
     dataset = open_dataset(tmp_path)
     source = dataset.source
     assert isinstance(source, CocoSource)
