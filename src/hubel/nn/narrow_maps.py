@@ -9,7 +9,7 @@ from hubel.nn.evaluating import evaluating
 
 __all__ = ["steps_over_map"]
 
-_WIDE = 64  # pixels of an input from which on no map is narrower than 2 pixels where strides end at 32
+_WIDE = 64  # pixels; no map of such an input is narrower than 2 pixels, where strides end at 32
 
 
 def steps_over_map(network: nn.Module, channels: int, height: int, width: int) -> bool:

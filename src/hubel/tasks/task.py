@@ -278,7 +278,7 @@ class Task(abc.ABC):
         mosaics: several images may share an input, as each may have any number of objects.
         resize: how images are brought into that shape where nobody says it, see `Preprocess.resize`.
         longer: times as many epochs as others need to learn from scratch.
-        most_epochs: where that network's backbone has weights.
+        most_epochs: where the backbone is pretrained.
         largest_batch: the most images a step where nobody says how many.
         optimizer: the default for training from scratch.
         lr: the default highest learning rate of each optimizer, for training from scratch.
