@@ -213,6 +213,7 @@ class Localisation(Detection):
     default_model: ClassVar[str | None] = "localiser"
     mosaics: ClassVar[bool] = False
     most_pixels: ClassVar[int] = 224 * 224
+    most_epochs: ClassVar[int] = Task.most_epochs
     largest_batch: ClassVar[int] = 16
     lr: ClassVar[Mapping[str, float]] = {**Task.lr, "adamw": 0.001}
 
