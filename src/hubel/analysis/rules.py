@@ -32,7 +32,8 @@ def _same(x: Traced, *others: Any, **options: Any) -> Traced:
 
 def _binary(x: Any, other: Any, **options: Any) -> Any:
     if isinstance(x, Traced) and isinstance(other, Traced):
-        shape = torch.broadcast_shapes(shape_of(x), shape_of(other))  # type: ignore[no-untyped-call]
+        size, other_size = shape_of(x), shape_of(other)
+        shape = size if size == other_size else torch.broadcast_shapes(size, other_size)  # type: ignore[no-untyped-call]
         return like(x, shape, joint_field(shape, (x, other)))
     if isinstance(x, Traced) and not isinstance(other, Tensor):
         return x

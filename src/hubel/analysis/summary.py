@@ -211,15 +211,15 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
         ends[call.name] = len(rows)
         for operator in sorted(call.not_counted):
             not_counted.setdefault(operator, []).append(call.name or title)
-    everything = list(network.parameters())
+    everything, buffers = list(network.parameters()), list(network.buffers())
     return Summary(
         title=title,
         inputs=tuple(tuple(shape) for shape in input_shapes),
         rows=tuple(rows),
         params=sum(p.numel() for p in everything),
         trainable=sum(p.numel() for p in everything if p.requires_grad),
-        statistics=sum(b.numel() for b in network.buffers() if b.is_floating_point()),
-        bytes=sum(t.numel() * t.element_size() for t in [*everything, *network.buffers()]),
+        statistics=sum(b.numel() for b in buffers if b.is_floating_point()),
+        bytes=sum(t.numel() * t.element_size() for t in [*everything, *buffers]),
         not_counted={operator: tuple(dict.fromkeys(names)) for operator, names in not_counted.items()},
     )
 

@@ -8,12 +8,12 @@ from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
 from hubel.core.errors import OptionError
 from hubel.models.catalogue import build_model, find
 from hubel.models.stack_table import is_stack_file, read_stack_file
+from hubel.nn.shapes_only import shapes_only
 from hubel.weights.create import is_file_name
 from hubel.weights.model_file import model_path, read_card
 from hubel.weights.own_class import OwnModel
@@ -66,7 +66,7 @@ def untrained(
         parts = [path for path in _NETWORKS if isinstance(_part(model, path), nn.Module)]
         part = f"; its network is .{parts[0]}" if parts else ""
         raise OptionError(f"a model is a module, a name or a path, not {type(model).__name__}{part}")
-    with torch.device("meta"):
+    with shapes_only():
         if is_stack_file(model):
             channels, height, width = given[0] if given else find("stack")[1].shape
             text, size = read_stack_file(Path(model)), (height, width)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from hubel.analysis.tracing import trace
@@ -13,6 +12,7 @@ from hubel.models.catalogue import build_model, find, list_models
 from hubel.models.variant import Stated
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.network import Network
+from hubel.nn.shapes_only import shapes_only
 
 __all__ = ["Fact", "verify", "verify_all"]
 
@@ -53,7 +53,7 @@ def verify(model: str) -> list[Fact]:
     stated = variant.published.facts
     if not stated:
         return []
-    with torch.device("meta"):
+    with shapes_only():
         network = build_model(exact)
     assert isinstance(network, Network | DenseNetwork)
     found: dict[str, int | tuple[int, ...]] = {

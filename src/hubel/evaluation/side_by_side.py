@@ -254,13 +254,12 @@ def _row(
 
 def _cost(card: ModelCard) -> tuple[int | None, int | None]:
     """Return parameters and multiply-adds of the network of a card; None where it is not one of the catalogue."""
-    import torch  # what only evaluates exported files does without
-
-    from hubel.analysis.summary import summarise
+    from hubel.analysis.summary import summarise  # torch: what only evaluates exported files does without
+    from hubel.nn.shapes_only import shapes_only
 
     p = card.preprocess
     try:
-        with torch.device("meta"):
+        with shapes_only():
             found = summarise(card.create().eval(), card.model, [(p.channels, p.height, p.width)])
     except HubelError:
         return None, None

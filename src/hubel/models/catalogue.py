@@ -18,11 +18,11 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.models.variant import InputShape, Variant
+from hubel.nn.shapes_only import shapes_only
 
 __all__ = [
     "ALIASES",
@@ -187,7 +187,7 @@ def paper_of(name: str) -> str:
 
 def count_parameters(name: str) -> int:
     """Count the trainable parameters of a network as published, without allocating it."""
-    with torch.device("meta"):
+    with shapes_only():
         return sum(p.numel() for p in build_model(name).parameters())
 
 

@@ -41,6 +41,7 @@ from hubel.models.neighbours import NeighboursLayout
 from hubel.nn.freezing import ALL, NONE, boundaries, last_stages
 from hubel.nn.narrow_maps import steps_over_map
 from hubel.nn.network import Network
+from hubel.nn.shapes_only import shapes_only
 from hubel.tasks.catalogue import TASKS, find_task
 from hubel.tasks.task import Task
 from hubel.training.contradictions import check_folds, check_policy, check_smallest_batch, check_train_sizes
@@ -168,7 +169,7 @@ def resolve(recipe: Recipe, dataset: Dataset, task: Task, module: nn.Module | No
     usual = task.augment_small if small else task.augment
     policy_name = recipe.data.augment or usual or chosen.variant.augment
     policy = find_policy(policy_name, channels=preprocess.channels, size=min(preprocess.height, preprocess.width))
-    with torch.device("meta") if module is None else nullcontext():
+    with shapes_only() if module is None else nullcontext():
         network = card.create(module)  # refuses options that cannot be built
     if module is not None:
         check_outputs(network, preprocess, len(outputs))

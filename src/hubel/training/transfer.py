@@ -34,6 +34,7 @@ from hubel.features.probe import LeftOut
 from hubel.inference.engines.registry import EngineChoice
 from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
 from hubel.nn.network import Network
+from hubel.nn.shapes_only import shapes_only
 from hubel.tasks.task import FittedHead, LabelledOutputs, validation_mean
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
 from hubel.training.novelty import Unseen
@@ -352,7 +353,7 @@ def check_weights(plan: Plan) -> None:
         WeightsError: as for `pretrained_network`.
     """
     if plan.transfer is not None and isinstance(plan.transfer.weights, Path):
-        with torch.device("meta"):
+        with shapes_only():
             pretrained_network(plan, plan.transfer)
 
 

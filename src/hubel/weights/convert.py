@@ -16,6 +16,7 @@ from hubel.core.shell import shell_command
 from hubel.data.sources.kind import Rooted
 from hubel.models.catalogue import build_model, find
 from hubel.models.variant import InputShape
+from hubel.nn.shapes_only import shapes_only
 from hubel.weights.card import DENSE, ModelCard
 from hubel.weights.create import card_of
 from hubel.weights.foreign import Varying, fit_weights, match_weights, renamed
@@ -96,12 +97,12 @@ def convert_file(
     def build(classes: int | None, channels: int | None) -> torch.nn.Module:
         return build_model(exact, num_classes=classes, in_channels=channels, options=options)
 
-    with torch.device("meta"):
+    with shapes_only():
         named = renamed(exact, build(None, None), found)
     varying = Varying(build)
     number = next((len(named[n]) for n in sorted(varying.classes) if n in named and named[n].ndim), None)
     channels = next((named[n].shape[1] for n in varying.channels if n in named and named[n].ndim == 4), None)
-    with torch.device("meta"):  # no memory is spent on what the file says before all of it fits
+    with shapes_only():  # no memory is spent on what the file says before all of it fits
         _, absent = match_weights(build(number, channels), named, varying)
     if absent := [name for name in absent if not name.startswith("auxiliary.")]:
         train = shell_command("hubel", "train", "PHOTOS", "--model", exact, "--weights", file)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import MismatchError, OptionError, WeightsError
+from hubel.nn.shapes_only import shapes_only
 from hubel.weights.keymaps import key_maps
 from hubel.weights.model_file import first_not_finite
 
@@ -96,7 +97,7 @@ class Varying:
         return self._shapes(2, 3)
 
     def _shapes(self, classes: int, channels: int) -> dict[str, torch.Size]:
-        with torch.device("meta"):
+        with shapes_only():
             return {name: tensor.shape for name, tensor in self._build(classes, channels).state_dict().items()}
 
     def _different(self, classes: int, channels: int) -> dict[str, set[int]]:

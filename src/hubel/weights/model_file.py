@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from hubel.core.errors import ModelFileError, OptionError
 from hubel.core.files import write_atomic
 from hubel.core.shell import shell_command
+from hubel.nn.shapes_only import shapes_only
 from hubel.weights.bounded_json import parse_json
 from hubel.weights.card import ModelCard
 from hubel.weights.own_module import check_answer
@@ -139,7 +140,7 @@ def load_model(path: Path, *, model: nn.Module | None = None) -> tuple[nn.Module
     try:
         if model is not None:
             return _own_network(path, header, card, model), card
-        with torch.device("meta"):
+        with shapes_only():
             network = card.create().eval()
         if problem := misfit(network.state_dict(), header) or too_large(network, card):
             raise OptionError(problem)

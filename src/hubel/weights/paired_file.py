@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.nn.pooled import PooledMaps
+from hubel.nn.shapes_only import shapes_only
 from hubel.weights.bounded_json import parse_json
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import PAIRED, first_not_finite, misfit, save_described, too_large, verified
@@ -91,7 +92,7 @@ def load_paired(path: Path) -> PairedModel:
     described = _described(path, header)
     try:
         card = ModelCard.from_json(described["image"])
-        with torch.device("meta"):
+        with shapes_only():
             network = card.create().eval()
             shape = (1, card.preprocess.channels, card.preprocess.height, card.preprocess.width)
             expected = {_IMAGE + name: tensor for name, tensor in network.state_dict().items()}

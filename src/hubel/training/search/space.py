@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError
 from hubel.core.files import user_path
@@ -19,6 +18,7 @@ from hubel.data.augment import POLICIES, find_policy
 from hubel.models.catalogue import find, list_models
 from hubel.nn.freezing import ALL, boundaries
 from hubel.nn.network import Network
+from hubel.nn.shapes_only import shapes_only
 from hubel.training.initial_weights import SMALL_PIXELS, at_hand
 from hubel.training.plan import Plan
 from hubel.training.recipe import Recipe
@@ -205,7 +205,7 @@ def _tuned_values(plan: Plan) -> dict[str, Values]:
     """Return the values that are tried where training starts from weights."""
     transfer, loop, optimizer = plan.transfer, plan.loop, plan.optimizer
     assert transfer is not None
-    with torch.device("meta"):
+    with shapes_only():
         network = plan.create()
     known = boundaries(network) if isinstance(network, Network) else []
     place = known.index(transfer.lower) if transfer.lower in known else 0

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hubel.models.catalogue import build_model, find
+from hubel.nn.shapes_only import shapes_only
 from hubel.teach.course.lesson import Lesson
 from hubel.teach.course.lessons.history.people import people
 
@@ -56,15 +57,13 @@ def _cost(name: str) -> dict[str, Any]:
 
 def count(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Build each network of the catalogue again, without its weights, and count; yield an event for each."""
-    import torch
-
     from hubel.analysis.tracing import trace
     from hubel.nn.network import Network
 
     for name in NETWORKS:
         if name in _NOT_BUILT:
             continue
-        with torch.device("meta"):
+        with shapes_only():
             network = build_model(name)
         assert isinstance(network, Network), "every one of these is"
         unused = sum(p.numel() for p in network.auxiliary.parameters())

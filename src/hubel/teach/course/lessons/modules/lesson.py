@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 
 from hubel.analysis.summary import Layer, summary
 from hubel.models.catalogue import build_model, find
 from hubel.models.densenet import DenseNetLayout
 from hubel.nn.network import Network
+from hubel.nn.shapes_only import shapes_only
 from hubel.teach.convolution.alternatives import list_alternatives
 from hubel.teach.convolution.arithmetic import Convolution, ConvolutionSettings, make_convolution
 from hubel.teach.course.lesson import Lesson
@@ -143,7 +143,7 @@ def _convolution(layer: Layer) -> Mapping[str, Any]:
 def _auxiliary() -> Mapping[str, Any]:
     """Return what the auxiliary classifiers of GoogLeNet weigh, and where they look."""
     found = summary("googlenet")
-    with torch.device("meta"):
+    with shapes_only():
         network = build_model("googlenet")
     assert isinstance(network, Network)
     maps = find("googlenet")[1].published.maps
