@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hubel.export.onnx_graph import check_answers, onnx_network
 from hubel.inference.answers import answers
 from hubel.inference.dense import DenseModel
 from hubel.inference.engines.registry import installed_onnx_engines, open_onnx
+from hubel.inference.onnx_check import check_graph
 from hubel.inference.onnx_file import described, read_onnx
 from hubel.inference.scores import network_scores
 from hubel.nn.points import pyramid_points
@@ -101,6 +103,17 @@ def test_nothing_is_found_where_nothing_is(engine: str) -> None:
     assert (found[0, :, 5] == -1).all()
     assert (found[1, :, 4] > 0).sum() == 1
     np.testing.assert_allclose(found[1, 0, :4], outputs[1, 7, :4], atol=1e-6)
+
+
+@pytest.mark.parametrize(("points", "allowed"), [(1, True), (POINTS, True), (POINTS + 1, False)])
+def test_the_points_of_an_older_file_are_those_of_its_input(points: int, allowed: bool) -> None:
+    """A detector has those of its pyramid, a localiser one."""
+    model = onnx.load_from_string(says(detector_says(points, 2, 0)))
+    model.graph.node.append(helper.make_node("Identity", ["logits"], ["scores"]))
+    model.graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", points, 7]))
+    refused = contextlib.nullcontext() if allowed else pytest.raises(ValueError, match=r"an output scores")
+    with refused:
+        assert set(check_graph(memoryview(model.SerializeToString()), card_of("boxes", 2))) == {"scores", "logits"}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
