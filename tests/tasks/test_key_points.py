@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,8 @@ def test_a_perfect_model_of_key_points() -> None:
     alone = targets.clone()
     alone[:, 1:, 2] = 0  # one point is given
     assert objective.correct(outputs, alone)[:3].tolist() == pytest.approx([1.0] * 3, abs=0.05)
+    alone[:, 0, 0] += 2 * float(objective.sigmas[0])  # exp(-d² / (2 s² (2 sigma)²)), where the scale s is a pixel
+    assert objective.correct(outputs, alone)[:3].tolist() == pytest.approx([math.exp(-0.5)] * 3, abs=0.1)
     assert objective.losses(outputs, targets)[3] == 0
     assert objective.row("val", 0.5, 0.25) == {"val_loss": 0.5, "val_oks": 0.25}
 
