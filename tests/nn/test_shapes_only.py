@@ -24,6 +24,7 @@ def test_tensors_with_values_are_written() -> None:
     with shapes_only():
         values.fill_(2.0)
         nn.init.constant_(values[:1], 5.0)
+        assert nn.init.kaiming_uniform_(torch.empty(2, 3)).is_meta
         assert torch.zeros(2).fill_(1.0).is_meta
     assert values.tolist() == [5.0, 2.0, 2.0]
     assert torch.zeros(2).fill_(1.0).tolist() == [1.0, 1.0]

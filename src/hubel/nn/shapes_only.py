@@ -31,11 +31,14 @@ def shapes_only() -> Iterator[None]:
 
 
 class _WithoutWriting(TorchFunctionMode):
-    """Leave out initialisation of tensors that have no values."""
+    """Leave out the initialisation of tensors that have no values."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func in _WRITE and args and args[0].is_meta:
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in _WRITE:
+            tensor: Tensor = args[0] if args else kwargs["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **kwargs)
