@@ -19,6 +19,7 @@ from hubel.export.decoded import decoded
 from hubel.export.onnx_graph import check_answers, onnx_network
 from hubel.inference.answers import answers
 from hubel.inference.dense import DenseModel
+from hubel.inference.dense_predictor import DensePredictor
 from hubel.inference.engines.registry import installed_onnx_engines, open_onnx
 from hubel.inference.onnx_check import check_graph
 from hubel.inference.onnx_file import described, read_onnx
@@ -164,3 +165,13 @@ def test_a_file_that_answers_otherwise_is_not_written() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     with pytest.raises(OptionError, match="0 of 3 images have the same boxes as in torch"):
         check_answers(network, card, decoded(onnx_network(other, card), card), pixels)
+
+
+def test_a_file_that_answers_alike_is_written() -> None:
+    torch.manual_seed(0)
+    card = card_of("boxes", 3, options=TINY, shown_score=0.3)
+    network = card.create().eval()
+    torch.nn.init.constant_(network.head.classify.bias, 2.0)  # type: ignore[union-attr, arg-type]
+    pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
+    assert all((rows[:, 4] > 0.3).any() for rows in DensePredictor(network, card).outputs(pixels)), "some are shown"
+    assert check_answers(network, card, decoded(onnx_network(network, card), card), pixels).top1_equal == 3

@@ -185,9 +185,8 @@ def test_what_leads_on_few_images_is_confirmed_on_many(
         return Answers(np.arange(100) < 100 * right)
 
     decision = Decider(
-        study=SimpleNamespace(complete=rows, rows=rows),
+        study=SimpleNamespace(complete=rows, made=rows),
         default=default,
-        sample=100,
         folds=folds,
         forecast=SimpleNamespace(confirmation=lambda params, sample: sample / 5, final=lambda params: 20.0),
         clock=Clock(time.monotonic(), seconds),
@@ -221,7 +220,9 @@ def test_the_first_values_are_those_of_the_default_recipe(plan_of: Callable[...,
     default = space.default
     assert space.recipe(default.params()) == default.recipe
     assert space.settings(default.params()) == {}
-    assert {"resnet20", "efficientnet_lite0"} <= {start.plan.card.model for start in space.starts.values()}
+    sizes = {side for side in (9, 96, 128, 160, 224) if f"efficientnet_lite0 at {side}" in space.starts}
+    assert sizes == {96, 128, 160, 224}, "what is pretrained sees small images enlarged"
+    assert [name for name in space.starts if name.startswith("resnet20")] == ["resnet20 at 9"]
     changed = default.params(lr=1)
     assert space.recipe(changed).optimization.lr == default.values["lr"][1] != plan.optimizer.lr
 
@@ -414,6 +415,20 @@ def test_time_is_the_limit(tiny: Recipe) -> None:
     assert found.seconds == pytest.approx(seconds, abs=1)
 
 
+def test_the_best_trials_are_made_again_on_more_images(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "_DEFAULT_SHARE", 0.0)  # so trials begin with the fewest images
+    monkeypatch.setattr(trials, "_EXPLORING", 0.0)  # and learn from more of them at once
+    found = tuned(quick, trials=8, xo=dataclasses.replace(NOISY, count=500))
+    samples = [row.sample for row in found.trials]
+    assert samples == sorted(samples)
+    assert len(set(samples)) == 2
+    larger = [row.params for row in found.trials if row.sample == samples[-1]]
+    assert larger[0] == found.trials[0].params, "the default recipe comes first"
+    with Path("found/leaderboard.csv").open(newline="") as file:
+        shown = [int(row["images"]) for row in csv.DictReader(file) if row["score"]]
+    assert shown == sorted(shown, reverse=True)
+
+
 def test_a_failing_trial_is_one_line_of_the_leaderboard(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     stop_at(2, monkeypatch, OptionError("no such\nthing"))
     found = tuned(quick)
@@ -488,9 +503,10 @@ def test_the_first_trials_go_from_the_default_to_heads_to_networks(
 ) -> None:
     space = make_space(plan_of(network=Recipe().network))
     study, asked = Study(tmp_path / "trials.jsonl", space, 0), []
+    study.sample = 100
     for _ in range(8):
         params = study.ask()
-        study.tell(params, "complete", score=0.5 + 0.01 * len(asked), seconds=1.0, sample=100)
+        study.tell(params, "complete", score=0.5 + 0.01 * len(asked), seconds=1.0)
         asked.append(space.settings(params))
     assert asked[0] == {}
     heads = [settings.get("freeze") == "all" for settings in asked]
@@ -499,6 +515,13 @@ def test_the_first_trials_go_from_the_default_to_heads_to_networks(
     assert len({json.dumps(settings, sort_keys=True) for settings in asked}) == len(asked)
     assert [row.number for row in Study(tmp_path / "trials.jsonl", space, 0).rows] == list(range(8))
     assert all(row.params[START] in space.starts for row in study.rows)
+    study.sample = 400  # the default recipe and the best trials come again, and are compared among themselves
+    for place, number in enumerate((0, 7, 6, 5, 4)):
+        params = study.ask()
+        assert params == study.rows[number].params
+        study.tell(params, "complete", score=0.9 - 0.01 * place, seconds=1.0)
+        assert [row.number for row in study.complete] == list(range(8, 9 + place))
+    assert study.ask() not in [row.params for row in study.complete]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")

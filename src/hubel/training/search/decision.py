@@ -16,7 +16,7 @@ from hubel.training.search.clock import Clock
 from hubel.training.search.compare import Confirmation, compare
 from hubel.training.search.folds import Folds
 from hubel.training.search.forecast import Forecast
-from hubel.training.search.study import SKIPPED, Study, TrialRow
+from hubel.training.search.study import Study, TrialRow
 from hubel.training.search.trial import GiveUp, Measured, OnEpochOf, pooled_score
 
 __all__ = ["Decider", "Decision", "Measure"]
@@ -61,7 +61,6 @@ class Decider:
     Attributes:
         study: the trials.
         default: settings of the default recipe.
-        sample: number of images that the trials train on.
         folds: of the images.
         forecast: how long trials take.
         clock: the time.
@@ -74,7 +73,6 @@ class Decider:
 
     study: Study
     default: Mapping[str, Any]
-    sample: int
     folds: Folds
     forecast: Forecast
     clock: Clock
@@ -91,42 +89,40 @@ class Decider:
             KeyboardInterrupt: somebody asks to stop.
         """
         complete = self.study.complete
-        default = next((row for row in complete if row.number == 0), None)
+        default = next((row for row in complete if row.params == self.default), None)
         if default is None or default.score is None:
             return Decision(trial=0, reason="the default recipe takes all of the time: there was none to try others")
         better = [row for row in complete if row.score is not None and row.score > default.score]
         if not better:
-            others = len([row for row in self.study.rows if row.number and row.state != SKIPPED])
-            if not others:
+            made = len(self.study.made)
+            if made == 1:
                 return Decision(trial=0, reason="there was no time for another trial than the default recipe")
-            return Decision(trial=0, reason=f"the default recipe is the best of {counted(others + 1, 'trial')}")
+            return Decision(trial=0, reason=f"the default recipe is the best of {counted(made, 'trial')}")
         for best in better:
-            folds, sample = self._confirmation(best.params)
-            if folds:
-                return self._confirm(best, folds, sample)
+            if sample := self._confirmation(best):
+                return self._confirm(best, sample)
         return self._unconfirmed(better[0])
 
     def _unconfirmed(self, best: TrialRow) -> Decision:
         reason = f"trial {best.number} leads, but there was no time to confirm it on other images"
-        if (telling := self.folds.telling(self.sample)) > self.sample:
+        if (telling := self.folds.telling(best.sample)) > best.sample:
             reason = (
-                f"trial {best.number} leads with {self.sample:,} training images, but there was no time to confirm it "
+                f"trial {best.number} leads with {best.sample:,} training images, but there was no time to confirm it "
                 f"with {telling:,}, and what leads with few may not lead with all"
             )
         return Decision(trial=0, reason=reason)
 
-    def _confirmation(self, params: Mapping[str, Any]) -> tuple[int, int]:
-        """Return on how many folds there is time to confirm, and how many images each trains on, as many as fit."""
-        least = self.folds.telling(self.sample)
-        left = self.clock.left - max(self.forecast.final(params), self.forecast.final(self.default))
+    def _confirmation(self, best: TrialRow) -> int:
+        """Return on how many images there is time to train in a fold that confirms; 0 for none."""
+        least = self.folds.telling(best.sample)
+        left = self.clock.left - max(self.forecast.final(best.params), self.forecast.final(self.default))
         for sample in self.folds.samples():
-            pair = self.forecast.confirmation(params, sample) + self.forecast.confirmation(self.default, sample)
-            folds = min(len(self.folds) - 1, int(left / pair))
-            if folds >= 1 and sample >= least:
-                return folds, sample
-        return 0, 0
+            pair = self.forecast.confirmation(best.params, sample) + self.forecast.confirmation(self.default, sample)
+            if pair <= left and sample >= least:
+                return sample
+        return 0
 
-    def _confirm(self, best: TrialRow, folds: int, sample: int) -> Decision:
+    def _confirm(self, best: TrialRow, sample: int) -> Decision:
         pairs: list[tuple[Measured, Measured]] = []
         latest = time.monotonic() + self.clock.left - self.forecast.final(best.params)
 
@@ -135,7 +131,7 @@ class Decider:
             if time.monotonic() > latest:
                 raise GiveUp("pruned", "no time")
 
-        for fold in range(1, folds + 1):
+        for fold in range(1, len(self.folds)):
             if pairs and time.monotonic() + sum(part.seconds for part in pairs[-1]) > latest:
                 break
             try:

@@ -40,6 +40,7 @@ class Folds:
         own_val: rows of the data's own validation images, which select the best epoch in each fold, as in the final
             training.
         held: rows that are set aside, for each fold, in a random order. No two folds share an image, nor a copy of one.
+        val_share: share of the others that selects the best epoch where the data has no validation images.
         seed: of the division, and of the samples.
     """
 
@@ -47,6 +48,7 @@ class Folds:
     rows: Rows
     own_val: Rows
     held: tuple[Rows, ...]
+    val_share: float
     seed: int
 
     @classmethod
@@ -70,7 +72,14 @@ class Folds:
                 else (rest, rest)
             )
             held.append(part[permutation(len(part), plan.loop.seed)])
-        return cls(dataset=plan.dataset, rows=rows, own_val=own_val, held=tuple(held), seed=plan.loop.seed)
+        return cls(
+            dataset=plan.dataset,
+            rows=rows,
+            own_val=own_val,
+            held=tuple(held),
+            val_share=plan.recipe.data.val_share,
+            seed=plan.loop.seed,
+        )
 
     def __len__(self) -> int:
         return len(self.held)
@@ -100,6 +109,10 @@ class Folds:
         """Return how many images measure a trial in which so many teach: more would tell little more, and take time."""
         least, most = _HELD
         return min(min(map(len, self.held)), max(least, min(fit, most)))
+
+    def validated(self, fit: int) -> int:
+        """Return how many images select the best epoch of a trial in which so many teach."""
+        return len(self.own_val) or round(self.val_share * fit)
 
     def data(self, number: int, fit: int | None = None) -> Dataset:
         """Return the dataset of a fold, in which only its images are to be seen.

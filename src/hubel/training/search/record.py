@@ -12,7 +12,7 @@ from hubel.core.errors import CheckpointError
 from hubel.core.files import write_atomic, write_json
 from hubel.core.outputs import RUNS
 from hubel.training.recipe import Recipe
-from hubel.training.search.study import SKIPPED, TrialRow
+from hubel.training.search.study import TrialRow
 
 __all__ = ["BEST", "LEADERBOARD", "SearchFolder", "newest_unfinished_search", "recipe_toml", "settings_text"]
 
@@ -55,15 +55,14 @@ class SearchFolder:
         return state
 
     def write_leaderboard(self, rows: Sequence[TrialRow], settings: Mapping[int, Mapping[str, Any]]) -> None:
-        """Write all trials, the best first.
+        """Write all trials: those on the most images first, and of these the best.
 
         Args:
             rows: the trials.
             settings: of each trial, by its number: what differs from the default recipe.
         """
         table: list[list[Any]] = [["trial", "settings", "score", "seconds", "state", "images", "note"]]
-        shown = [row for row in rows if row.state != SKIPPED]
-        for row in sorted(shown, key=lambda row: (row.score is None, -(row.score or 0.0), row.number)):
+        for row in sorted(rows, key=lambda row: (row.score is None, -row.sample, -(row.score or 0.0), row.number)):
             score = "" if row.score is None else f"{row.score:.6f}"
             changes = settings_text(settings[row.number])
             table.append([row.number, changes, score, f"{row.seconds:.1f}", row.state, row.sample or "", row.note])

@@ -29,6 +29,7 @@ _CHANGES = (
     ("epochs", 2),
 )  # fmt: skip
 _BEST_FEATURES = 2  # starts whose upper stages are tuned, by the scores of their heads
+_LEADERS = 4  # trials that are made again on more images, beside the default recipe
 _SAMPLED = 3  # every third trial after the first ones is the sampler's
 
 
@@ -65,6 +66,9 @@ class Study:
         space: of the settings.
         seed: of the sampler.
 
+    Attributes:
+        sample: number of images that trials train on from now on.
+
     Raises:
         MissingPackageError: Optuna is not installed.
     """
@@ -91,6 +95,7 @@ class Study:
                     _KEPT, n_startup_trials=_COMPARED_WITH, n_warmup_steps=_COMPARED_FROM
                 ),
             )
+        self.sample = 0
         self._space = space
         self._trial: Any = None
         state = optuna.trial.TrialState
@@ -105,9 +110,26 @@ class Study:
         return [TrialRow(**trial.user_attrs[_ROW]) for trial in trials if _ROW in trial.user_attrs]
 
     @property
+    def made(self) -> list[TrialRow]:
+        """Trials that were begun, in order."""
+        return [row for row in self.rows if row.state != SKIPPED]
+
+    @property
     def complete(self) -> list[TrialRow]:
-        """Trials that were measured, the best first; of equal ones the first."""
-        return sorted((row for row in self.rows if row.score is not None), key=lambda row: -(row.score or 0.0))
+        """The measured trials on the most images that the default recipe was measured on, the best first."""
+        return self._ranked(self.sample)
+
+    def leaders(self, sample: int) -> list[dict[str, Any]]:
+        """Return parameters of the trials that are made again on so many images: the default recipe and the best."""
+        default = self._space.default.params()
+        others = [dict(row.params) for row in self._ranked(sample - 1) if row.params != default]
+        return [default, *others[:_LEADERS]]
+
+    def _ranked(self, most: int) -> list[TrialRow]:
+        scored = [row for row in self.rows if row.score is not None and row.sample <= most]
+        default = self._space.default.params()
+        sample = max((row.sample for row in scored if row.params == default), default=0)
+        return sorted((row for row in scored if row.sample == sample), key=lambda row: -(row.score or 0.0))
 
     def ask(self) -> dict[str, Any]:
         """Return the parameters of the next trial, which `tell` ends."""
@@ -141,20 +163,19 @@ class Study:
         score: float | None = None,
         seconds: float = 0.0,
         note: str = "",
-        sample: int = 0,
         measuring: float = 0.0,
     ) -> TrialRow:
         """End the trial under way."""
         states = self._optuna.trial.TrialState
         ends = {"complete": states.COMPLETE, "pruned": states.PRUNED}
         row = TrialRow(
-            number=len([row for row in self.rows if row.state != SKIPPED]),
+            number=len(self.made),
             params=dict(params),
             state=state,
             score=score,
             seconds=round(seconds, 3),
             note=note,
-            sample=sample,
+            sample=self.sample,
             measuring=round(measuring, 3),
         )
         with _quiet():
@@ -183,12 +204,12 @@ class Study:
 
         The default recipe comes first; then the heads on cached features, which are cheap and show what the features
         of a network are worth; then the networks, those with the best features first; then single changes of the best
-        trial so far.
+        trial so far. Where trials learn from more images than before, the leaders of those come first.
         """
-        tried = [dict(row.params) for row in self.rows]
+        tried = [dict(row.params) for row in self.rows if row.sample == self.sample]
         if not tried:
             return self._space.default.params()
-        for params in self._firsts():
+        for params in self.leaders(self.sample) if self._ranked(self.sample - 1) else self._firsts():
             if self._trimmed(params) not in tried:
                 return params
         if len(tried) % _SAMPLED == 0 or not self.complete:

@@ -29,6 +29,8 @@ _DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the
 _CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
 _LOOKED = 0.25  # share of its time after which a trial is judged by its speed
 _SLACK = 1.3  # a trial may take so many times as long as was predicted
+_EXPLORING = 0.4  # share of the time after which trials learn from more images, if there is time for that
+_JUDGED = 200  # validation images: with fewer, three points between two trials are noise, and none is given up for it
 _NOTHING_NEW = 25  # suggestions in a row that were tried already, or take too long
 
 
@@ -84,14 +86,22 @@ class Trials:
             self.remember(row)
 
     def make(self) -> None:
-        """Try settings as long as that is worth it."""
-        self.sample = self.sample or self._first_sample()
-        self.run_folder.tell(
-            f"trials learn on {self.sample:,} images and are compared on {self.folds.measured(self.sample):,} others"
-        )
-        self.save(force=True)
+        """Try settings as long as that is worth it: many on few images, the best of them on more."""
+        sample = self.sample or self._first_sample()
+        while sample:
+            self.sample = self.study.sample = sample
+            self.run_folder.tell(
+                f"trials learn on {sample:,} images and are compared on {self.folds.measured(sample):,} others"
+            )
+            self.save(force=True)
+            sample = self._larger_sample() if self._explore() else 0
+
+    def _explore(self) -> bool:
+        """Try settings on a number of images; return whether there is reason to go on with more of them."""
         vain = 0
         while vain < _NOTHING_NEW and not self._enough():
+            if self._explored and self._larger_sample():
+                return True
             params = self.study.ask()
             if reason := self._not_worth(params):
                 self.study.tell(params, SKIPPED, note=reason)
@@ -99,16 +109,24 @@ class Trials:
                 continue
             vain = 0
             if not self._try(params):
-                return
+                return False
+        return not self._over()
+
+    @property
+    def _explored(self) -> bool:
+        """Whether enough of the time has gone into trials, some of them on so many images."""
+        known = any(row.sample == self.sample for row in self.study.complete)
+        return known and self.clock.spent > _EXPLORING * self.clock.seconds
 
     def _enough(self) -> bool:
-        """Return whether the search is over: by number, by time, or because nothing is left to be won."""
-        made = [row for row in self.study.rows if row.state != SKIPPED]
-        if not made:
-            return False
+        """Return whether no trial of this size follows."""
+        return bool(self.study.made) and (self._over() or not self._room(self.space.default.params()))
+
+    def _over(self) -> bool:
+        """Return whether the search is over, by number or because nothing is left to be won."""
         best = self.study.complete[0].score if self.study.complete else None
         perfect = best is not None and best == self.metric.best
-        return perfect or len(made) == self.most or not self._room(self.space.default.params())
+        return perfect or len(self.study.made) == self.most
 
     def _first_sample(self) -> int:
         """Return how many images the trials train on, so that there is time for several."""
@@ -119,21 +137,32 @@ class Trials:
                 break
         return size
 
+    def _larger_sample(self) -> int:
+        """Return the most images, more than now, on which there is time to try the best trials again; 0 for none."""
+        for size in self.folds.samples():
+            if size <= self.sample:
+                break
+            leaders = self.study.leaders(size)
+            trials = sum(self.forecast.trial(params, size) for params in leaders)
+            if trials + max(self._deciding(params, size) for params in leaders) <= self.clock.left:
+                return size
+        return 0
+
     def _not_worth(self, params: Mapping[str, Any]) -> str:
-        rows = self.study.rows
-        if any(row.params == params and row.state != SKIPPED for row in rows):
+        if any(row.params == params and row.sample == self.sample for row in self.study.made):
             return "tried already"
-        return "" if not rows or self._room(params) else "no time"
+        return "" if not self.study.rows or self._room(params) else "no time"
 
     def _room(self, params: Mapping[str, Any]) -> bool:
         """Return whether there is time for a trial, and for what follows if it is the best one."""
-        return self._needed(params) <= self.clock.left
+        needed = self.forecast.trial(params, self.sample) + self._deciding(params, self.sample)
+        return needed <= self.clock.left
 
-    def _needed(self, params: Mapping[str, Any]) -> float:
-        default, sample, times = self.space.default.params(), self.sample, self.forecast
-        telling = self.folds.telling(sample)
+    def _deciding(self, params: Mapping[str, Any], sample: int) -> float:
+        """Return the seconds of what follows the trials if this one is the best of them."""
+        default, times, telling = self.space.default.params(), self.forecast, self.folds.telling(sample)
         confirming = self._confirming * (times.confirmation(params, telling) + times.confirmation(default, telling))
-        return times.trial(params, sample) + confirming + max(times.final(params), times.final(default))
+        return confirming + max(times.final(params), times.final(default))
 
     @property
     def _confirming(self) -> int:
@@ -141,8 +170,9 @@ class Trials:
 
     def _try(self, params: Mapping[str, Any]) -> bool:
         """Make a trial; return whether the search can go on."""
-        number = len([row for row in self.study.rows if row.state != SKIPPED])
+        number = len(self.study.made)
         first = number == 0
+        judged = self.folds.validated(self.sample) >= _JUDGED
         began = time.monotonic()
         latest = self._latest(params, first=first)
         first_ended = 0.0
@@ -157,12 +187,12 @@ class Trials:
             # What a short time shows is the load of the machine.
             if done < 1 and began + needed > latest and now - began > _LOOKED * (latest - began):
                 raise GiveUp("pruned", f"would have taken {duration(needed)}")
-            if self.study.prune(_epoch_score(row, self.metric), done):
+            if self.study.prune(_epoch_score(row, self.metric), done) and judged:
                 raise GiveUp("pruned", f"behind the others after {row['epoch']:.0f} of {epochs} epochs")
 
         def keep(model: Path, score: float) -> None:
             complete = self.study.complete
-            if not complete or score > (complete[0].score or 0.0):
+            if not complete or complete[0].sample < self.sample or score > (complete[0].score or 0.0):
                 shutil.copyfile(model, self.run_folder.model)
 
         state, score, note, measuring = "complete", None, "", 0.0
@@ -179,9 +209,7 @@ class Trials:
                 raise
             state, note = "failed", " ".join(str(error).split())
         seconds = time.monotonic() - began
-        row = self.study.tell(
-            params, state, score=score, seconds=seconds, note=note, sample=self.sample, measuring=measuring
-        )
+        row = self.study.tell(params, state, score=score, seconds=seconds, note=note, measuring=measuring)
         self.remember(row)
         shutil.rmtree(self.folder.trials, ignore_errors=True)
         self.made(row)
@@ -211,7 +239,7 @@ class Trials:
         smaller = [size for size in self.folds.samples() if size < self.sample]
         if not smaller:
             return False
-        self.sample = smaller[0]
+        self.sample = self.study.sample = smaller[0]
         self.save(force=True)
         shutil.rmtree(self.folder.trials, ignore_errors=True)
         self.run_folder.tell(f"the default recipe takes too long: trials learn on {self.sample:,} images")

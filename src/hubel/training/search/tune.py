@@ -37,7 +37,7 @@ from hubel.training.search.compare import Confirmation
 from hubel.training.search.decision import Decider, Decision
 from hubel.training.search.record import SearchFolder, newest_unfinished_search, settings_text
 from hubel.training.search.space import Space, make_space
-from hubel.training.search.study import SKIPPED, TrialRow, check_optuna
+from hubel.training.search.study import TrialRow, check_optuna
 from hubel.training.search.trials import Trials
 from hubel.training.train import RunResult, data_location, train_planned
 
@@ -260,7 +260,6 @@ class _Search:
         decider = Decider(
             study=self.study,
             default=self.space.default.params(),
-            sample=self.trials.sample,
             folds=self.folds,
             forecast=self.forecast,
             clock=self.clock,
@@ -298,10 +297,7 @@ class _Search:
         return self._result(decision, plan, config, run)
 
     def _params_of(self, number: int) -> Mapping[str, Any]:
-        rows = self.study.rows
-        return next(
-            (row.params for row in rows if row.number == number and row.state != SKIPPED), self.space.default.params()
-        )
+        return next((row.params for row in self.study.made if row.number == number), self.space.default.params())
 
     def _plan_of(self, number: int) -> Plan:
         if number == 0:
@@ -311,7 +307,7 @@ class _Search:
     def _stopped(self) -> TuneResult:
         """Return the best so far."""
         complete = self.study.complete
-        number = complete[0].number if complete else 0
+        number = complete[0].number if complete and complete[0].params != self.space.default.params() else 0
         reason = f"stopped after {counted(len(complete), 'trial')}; trial {number} leads, which is not confirmed"
         if number == 0:
             reason = f"stopped after {counted(len(complete), 'trial')}; the default recipe leads"
@@ -328,7 +324,7 @@ class _Search:
             config=config,
             recipe=plan.pinned,
             metric=self.metric_name,
-            trials=[row for row in self.study.rows if row.state != SKIPPED],
+            trials=self.study.made,
             settings=self._settings(),
             best=decision.trial,
             comparison=decision.comparison,
@@ -359,10 +355,10 @@ class _Search:
         return self.metric_name.replace("_", " ")
 
     def _settings(self) -> dict[int, dict[str, Any]]:
-        return {row.number: self.space.settings(row.params) for row in self.study.rows if row.state != SKIPPED}
+        return {row.number: self.space.settings(row.params) for row in self.study.made}
 
     def _write_leaderboard(self) -> None:
-        self.folder.write_leaderboard(self.study.rows, self._settings())
+        self.folder.write_leaderboard(self.study.made, self._settings())
 
     def _made(self, row: TrialRow) -> None:
         score = row.note if row.score is None else f"{self._metric_text} {row.score:.4f}"
