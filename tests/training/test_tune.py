@@ -35,6 +35,7 @@ from hubel.training.search import trials
 from hubel.training.search import tune as search
 from hubel.training.search.clock import Clock
 from hubel.training.search.compare import compare
+from hubel.training.search.cost import Costs
 from hubel.training.search.decision import Decider
 from hubel.training.search.folds import Folds
 from hubel.training.search.record import recipe_toml
@@ -225,6 +226,16 @@ def test_the_first_values_are_those_of_the_default_recipe(plan_of: Callable[...,
     assert [name for name in space.starts if name.startswith("resnet20")] == ["resnet20 at 9"]
     changed = default.params(lr=1)
     assert space.recipe(changed).optimization.lr == default.values["lr"][1] != plan.optimizer.lr
+
+
+def test_stored_features_cost_nothing_again(plan_of: Callable[..., Plan]) -> None:
+    space = make_space(plan_of(network=Recipe().network))
+    start, costs = space.starts["efficientnet_lite0 at 96"], Costs()
+    params, first = start.params(), costs.training(start, start.params(), 100)
+    costs.record(start, params, 100, 100, seconds=first, measuring=0.1)
+    again = costs.training(start, params, 100)
+    assert again < costs.training(start, params, 200) < first + again, "of the second hundred, features are computed"
+    assert again < costs.training(start, params, 100, other_fold=True), "half of the images are others"
 
 
 def test_settings_of_the_user_are_not_searched(quick: Recipe) -> None:

@@ -95,9 +95,9 @@ class Study:
                     _KEPT, n_startup_trials=_COMPARED_WITH, n_warmup_steps=_COMPARED_FROM
                 ),
             )
-        self.sample = 0
         self._space = space
         self._trial: Any = None
+        self.sample = max((row.sample for row in self.rows), default=0)
         state = optuna.trial.TrialState
         for stale in self._study.get_trials(states=[state.RUNNING]):  # of a process that was killed
             self._study.tell(stale.number, state=state.FAIL)
