@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,7 +132,7 @@ class ModelComparison:
             "here": self.here,
             "there": self.there,
             "difference": self.paired.difference,
-            "interval": list(self.paired.interval),
+            "interval": list(self.paired.interval) if math.isfinite(self.paired.interval.low) else None,
             "p_value": self.paired.p_value,
             "may_be_chance": self.paired.may_be_chance,
             "worse": self.worse,

@@ -183,7 +183,7 @@ class PairedDifference:
 
     Attributes:
         difference: mean of the first model minus that of the second.
-        interval: 95 % interval of the difference.
+        interval: 95 % interval of the difference; infinite for numbers of a single image, which say nothing.
         p_value: of McNemar's exact test; None for numbers other than right and wrong.
         n: number of images.
     """
@@ -232,9 +232,8 @@ def compare_paired(first: ArrayLike, second: ArrayLike) -> PairedDifference:
     if a.dtype != bool:
         differences = a.astype(np.float64) - b
         values = bootstrap(lambda weights: weights @ differences / n, np.ones(n, np.int64))
-        return PairedDifference(
-            difference=float(differences.mean()), interval=percentile_interval(values), p_value=None, n=n
-        )
+        interval = percentile_interval(values) if n > 1 else Interval(-math.inf, math.inf)
+        return PairedDifference(difference=float(differences.mean()), interval=interval, p_value=None, n=n)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     return PairedDifference(
         difference=(only_a - only_b) / n,
