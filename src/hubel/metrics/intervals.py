@@ -13,7 +13,7 @@ give. They know nothing of images of another kind. Three methods suffice:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ __all__ = [
     "mcnemar",
     "percentile_interval",
     "score_interval",
+    "share_intervals",
     "wilson",
 ]
 
@@ -156,6 +157,34 @@ def percentile_interval(values: NDArray[np.float64]) -> Interval:
     """Return the interval that leaves out 2.5 % of the values of `bootstrap`, `(replicates,)`, on each side."""
     low, high = np.quantile(values, _TAILS).tolist()
     return Interval(low, high)
+
+
+def share_intervals(
+    names: Sequence[str], measure: Measure, n: int, *, replicates: int | None = None
+) -> dict[str, Interval]:
+    """Return the 95 % intervals of numbers from 0 to 1 over images, by name: the percentiles of `bootstrap`.
+
+    Draws without a number (NaN), such as the average precision of images without objects, are left out. Where the draws
+    agree, as where no image was wrong, the interval is Wilson's: no number is certain. What is unknown has no interval,
+    nor has a single image.
+
+    Args:
+        names: of the numbers.
+        measure: see `bootstrap`; returns `(b, k)`.
+        n: images.
+        replicates: see `bootstrap`.
+    """
+    if n < 2:
+        return {}
+    values = bootstrap(measure, np.ones(n, np.int64), replicates=replicates)
+    found = {}
+    for name, value, drawn in zip(names, measure(np.ones((1, n)))[0].tolist(), values.T, strict=True):
+        known = drawn[~np.isnan(drawn)]
+        if len(known) and not math.isnan(value):
+            interval = percentile_interval(known)
+            wide = interval.high - interval.low > _NO_ERROR
+            found[name] = interval if wide else score_interval(value, 0.0, n)
+    return found
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
