@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from hubel.analysis.receptive import Field
 from hubel.analysis.tracing import Call, trace
@@ -20,7 +21,7 @@ __all__ = ["PAGE", "Layer", "Summary", "summarise", "summary"]
 PAGE = 60  # rows of a table that is still looked through
 
 _FLOAT_BYTES = 4
-_FREE = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d)  # the identity at inference
+_FREE = (nn.Identity, nn.Flatten, nn.Unflatten, _DropoutNd)  # the identity at inference, but for the shape
 
 
 @dataclass(frozen=True, kw_only=True)
