@@ -20,9 +20,10 @@ from hubel.data.loading import Images
 from hubel.data.samples import Batch, Labelled
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.export.run import export
-from hubel.tasks.regress import RegressionEvaluation, RegressionObjective, measure_regression
+from hubel.tasks.regress import Regression, RegressionEvaluation, RegressionObjective, measure_regression
 from hubel.training.recipe import Recipe
 from hubel.weights.model_file import read_card
+from small_card import CARD
 
 # Whole thousandths: scikit-learn divides by variances so small that the quotient is infinite.
 NUMBERS = arrays(np.float64, st.integers(2, 30), elements=st.integers(-(10**6), 10**6).map(lambda n: n / 1000))
@@ -71,6 +72,13 @@ def test_the_objective_is_the_squared_error_of_standardised_numbers() -> None:
     assert targets.tolist() == [[2.0], [-2.0]]
     assert objective.losses(torch.tensor([[1.0], [1.0]]), targets).tolist() == [1.0, 9.0]
     assert objective.row("val", 0.25, 0.0) == {"val_loss": 0.25, "val_r2": 0.75}
+
+
+@pytest.mark.parametrize("n", [6, 7, 17])
+def test_equal_targets_are_not_divided_by_rounding(n: int) -> None:
+    data: Labelled[Any] = Labelled(None, np.full((n, 1), 0.1))
+    card = Regression().finish_card(CARD, data)
+    assert (card.temperature, card.offset) == (1.0, pytest.approx(0.1))
 
 
 @pytest.fixture

@@ -280,7 +280,7 @@ class Regression(Task):
 
     def finish_card(self, card: ModelCard, train: Labelled[Images]) -> ModelCard:
         """Return the card with mean and deviation of the training targets, which undo the standardisation."""
-        deviation = float(train.targets.std())
+        deviation = float(train.targets.std()) if np.ptp(train.targets) else 0.0  # of equal ones, rounding leaves some
         return replace(card, temperature=1 / deviation if deviation else 1.0, offset=float(train.targets.mean()))
 
     def objective(
