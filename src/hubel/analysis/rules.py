@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hubel.analysis import receptive
-from hubel.analysis.traced import Traced, everywhere, inferred, joined, like, shape_of
+from hubel.analysis.traced import Traced, combined, everywhere, inferred, like, shape_of
 from hubel.core.errors import OptionError
 
 __all__ = ["OF_TORCH"]
@@ -34,7 +34,7 @@ def _binary(x: Any, other: Any, **options: Any) -> Any:
     if isinstance(x, Traced) and isinstance(other, Traced):
         size, other_size = shape_of(x), shape_of(other)
         shape = size if size == other_size else torch.broadcast_shapes(size, other_size)  # type: ignore[no-untyped-call]
-        return joined(shape, (x, other))
+        return combined(shape, (x, other))
     if isinstance(x, Traced) and not isinstance(other, Tensor):
         return x
     return inferred(torch.add, (x, other), {})
@@ -111,7 +111,7 @@ def _cat(tensors: Sequence[Traced], dim: int = 0, **options: Any) -> Any:
     if dim != 1 or len(shapes) != len(tensors) or len({(*s[:1], *s[2:]) for s in shapes}) > 1:
         return inferred(torch.cat, (tensors, dim), options)
     shape = (shapes[0][0], sum(s[1] for s in shapes), *shapes[0][2:])
-    return joined(shape, tensors)
+    return combined(shape, tensors)
 
 
 def _conv2d(

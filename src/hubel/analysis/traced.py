@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 from hubel.analysis import receptive
 from hubel.analysis.receptive import Field
 
-__all__ = ["RULES", "Call", "Traced", "everywhere", "inferred", "joined", "like", "shape_of", "traced"]
+__all__ = ["RULES", "Call", "Traced", "combined", "everywhere", "inferred", "like", "shape_of", "traced"]
 
 Axes = tuple[int, int]
 _OF_MAPS: Axes = (2, 3)  # rows and columns of `(n, c, h, w)`
@@ -122,7 +122,7 @@ def inferred(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
             return value
         if isinstance(value, Traced) and any(value is x for x in inputs):
             return value
-        return joined(value.shape, inputs, value.dtype)
+        return combined(value.shape, inputs, value.dtype)
 
     with torch._C.DisableTorchFunctionSubclass():
         args, kwargs = tree_map(unwrap, (tuple(args), dict(kwargs)))
@@ -130,7 +130,7 @@ def inferred(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
         return tree_map(wrap, result) if inputs else result
 
 
-def joined(shape: Sequence[int], inputs: Sequence[Traced], dtype: torch.dtype = torch.float32) -> Traced:
+def combined(shape: Sequence[int], inputs: Sequence[Traced], dtype: torch.dtype = torch.float32) -> Traced:
     """Create the output of a function whose values keep the places of those inputs that have as many of them."""
     fields: list[Field] = []
     axes, whole = _OF_MAPS, False
