@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 
 from hubel.analysis.receptive import of_image, shifted, union, windowed
+from hubel.analysis.summary import summary
 from hubel.analysis.tracing import trace
 
 
@@ -222,6 +226,103 @@ def test_resizing_layers_against_gradients(layer: nn.Module) -> None:
             assert low < 0 or high > 19, place
         else:
             assert actual == (max(0, low), min(19, high)), place
+
+
+class Applied(nn.Module):
+    """A function between two convolutions of 3x3."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], channels: int = 4) -> None:
+        super().__init__()
+        self.function = function
+        self.first, self.last = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.function(self.first(x)))
+
+
+def nhwc(x: torch.Tensor) -> torch.Tensor:
+    """Norm and linear layer over the channels of each place, as ConvNeXt has them, in channels-last order."""
+    y = F.linear(F.layer_norm(x.permute(0, 2, 3, 1), (4,)), torch.ones(4, 4).to(x).tril())
+    return F.gelu(y * 2 + y).transpose(1, -1).transpose(2, 3)
+
+
+def running_norm(x: torch.Tensor) -> torch.Tensor:
+    return F.instance_norm(x, torch.zeros(4).to(x), torch.ones(4).to(x), use_input_stats=False)
+
+
+@pytest.mark.parametrize(
+    ("function", "channels", "size"),
+    [(nhwc, 4, 5), (lambda x: F.pixel_shuffle(x, 2), 1, 4), (lambda x: F.pixel_unshuffle(x, 2), 16, 8),
+     (lambda x: x.softmax(1), 4, 5), (running_norm, 4, 5)],
+)  # fmt: skip
+def test_functions_that_keep_places(function: Callable[[torch.Tensor], torch.Tensor], channels: int, size: int) -> None:
+    torch.manual_seed(0)
+    network, image = Applied(function, channels).double(), torch.rand(1, 1, 16, 16, dtype=torch.float64)
+    field = trace(network, (1, 16, 16))[-1].field
+    assert field is not None
+    assert (field.rows.size, field.columns.size, field.whole) == (size, size, False)
+    output = network(image.requires_grad_())
+    for place in range(output.shape[2]):
+        (gradient,) = torch.autograd.grad(output[0, 0, place].sum(), image, retain_graph=True)
+        rows = gradient[0, 0].abs().sum(1).nonzero()
+        low, high = field.rows.of(place)
+        assert (int(rows.min()), int(rows.max())) == (max(0, low), min(15, high))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        nn.GroupNorm(2, 4), nn.InstanceNorm2d(4), nn.BatchNorm2d(4, track_running_stats=False),
+        nn.LayerNorm((4, 16, 16)), nn.LayerNorm(16), nn.Softmax(3), nn.LogSoftmax(-2), lambda x: x @ x.mT,
+        lambda x: F.scaled_dot_product_attention(x, x, x), lambda x: torch.fft.fft2(x).real, lambda x: x.flip(3),
+        lambda x: x.cumsum(2),
+    ],
+)  # fmt: skip
+def test_functions_that_mix_places(function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    network, image = Applied(function).eval(), torch.rand(1, 1, 16, 16)
+    field = trace(network, (1, 16, 16))[-1].field
+    assert field is not None
+    assert field.whole
+    (gradient,) = torch.autograd.grad(network(image.requires_grad_())[0, 0, 8, 4].square(), image)
+    for axis, (low, high) in enumerate((field.rows.of(8), field.columns.of(4))):
+        seen = gradient[0, 0].nonzero()[:, axis]
+        if seen.min() < low or seen.max() > high:
+            return
+    pytest.fail("the field of rows and columns is all that it sees")
+
+
+def test_a_linear_layer_over_columns_has_no_places() -> None:
+    assert trace(nn.Sequential(conv(3, padding=1), nn.Linear(16, 16)), (1, 16, 16))[-1].field is None
+
+
+def test_convnext_by_hand() -> None:
+    """Patches of 4, then 7x7 three, three, nine and three times, between them patches of 2."""
+    size, jump = 4, 4
+    for stage, depth in enumerate((3, 3, 9, 3)):
+        if stage:
+            size, jump = size + jump, 2 * jump
+        size += depth * 6 * jump
+    field = summary("convnext_tiny").field
+    assert field is not None
+    assert (field.rows.size, field.rows.jump, field.whole) == (size, jump, False) == (1688, 32, False)
+
+
+def test_the_field_of_a_summary_is_that_of_the_output() -> None:
+    """The last layer may be a branch that sees less."""
+
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.narrow = conv(7, padding=3), conv(1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.wide(x) + self.narrow(x)
+
+    found = summary(Branches(), (1, 16, 16))
+    assert found.field is not None
+    assert found.field.rows.size == 7
+    assert "7 pixels" in str(found)
 
 
 def test_sizes_without_a_common_measure_are_bounded() -> None:

@@ -160,6 +160,17 @@ def test_the_module_is_restored() -> None:
     assert not torch.nn.modules.module._global_forward_pre_hooks
 
 
+def test_lazy_layers_stay_lazy() -> None:
+    network = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(5))
+    found = hubel.summary(network, (3, 13, 13))
+    assert found.params == (3 * 9 * 4 + 4) + (4 * 11 * 11 * 5 + 5)
+    assert found.macs == 3 * 9 * 4 * 121 + 4 * 121 * 5
+    hubel.draw(network, (3, 13, 13))
+    assert isinstance(network[0], nn.LazyConv2d)
+    network(torch.zeros(1, 1, 9, 9)).sum().backward()
+    assert network[2].weight.shape == (5, 4 * 49)
+
+
 class Strange(nn.Module):
     """What users write: functions instead of modules, views, two inputs, a shared layer, parameters of its own."""
 
@@ -333,11 +344,17 @@ def test_what_is_not_counted_is_named() -> None:
     assert to_json(found, found.layers)["not_counted"]["aten._trilinear"] == ["bilinear"]
 
 
+def test_several_processors_leave_nothing_uncounted() -> None:
+    assert not hubel.summary(nn.DataParallel(nn.Conv2d(3, 4, 3)), (3, 8, 8)).not_counted
+
+
 def test_transformer_blocks_and_recurrent_nets_have_shapes() -> None:
     found = hubel.summary(nn.TransformerEncoderLayer(32, 4, 64, batch_first=True), (10, 32))
     assert found.rows[-1].shape == (10, 32)
     assert found.unused == 0
-    assert hubel.summary(nn.Sequential(nn.Flatten(2), nn.LSTM(16, 8)), (3, 4, 4)).params == 4 * 8 * (16 + 8 + 2)
+    found = hubel.summary(nn.Sequential(nn.Flatten(2), nn.LSTM(16, 8, batch_first=True)), (3, 4, 4))
+    assert found.params == 4 * 8 * (16 + 8 + 2)
+    assert (found.rows[-1].shape, found.memory) == ((3, 8), 4 * 3 * 8)
 
 
 class Looks(nn.Module):
@@ -352,6 +369,12 @@ def test_settings_of_any_kind() -> None:
         kernel_size, stride, padding = [3, 5], [1, 2], "same"
 
     assert hubel.summary(Windowed(), (3, 8, 8)).layers[0].detail == "3x5 stride 1x2 pad same"
+
+
+@pytest.mark.parametrize("shape", [3, "3x8x8", (), (3, -1, 8), (3, 0, 8), (3.0, 8, 8)])
+def test_shapes_that_are_none(shape: Any) -> None:
+    with pytest.raises(OptionError, match=r"whole numbers without the batch, such as \(3, 224, 224\), not"):
+        hubel.summary(nn.Conv2d(3, 4, 3), shape)
 
 
 def test_mistakes() -> None:
@@ -388,6 +411,8 @@ def test_memory() -> None:
     """Results in place and those that hand on their input take none."""
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.Dropout(), nn.Flatten(), nn.Linear(72, 3))
     assert [layer.memory for layer in summary(network, (1, 8, 8)).layers] == [4 * 72, 0, 0, 0, 12]
+    passing = nn.Sequential(nn.Unflatten(1, (2, 4)), nn.Dropout1d(), nn.AlphaDropout(), nn.ReLU())
+    assert [layer.memory for layer in summary(passing, (8,)).layers] == [0, 0, 0, 32]
 
 
 def test_listings() -> None:

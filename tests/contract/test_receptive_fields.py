@@ -103,13 +103,13 @@ def test_field_is_that_of_the_gradient(name: str) -> None:
     image.requires_grad_()
     exact = 0
     for map_name, values in network.walk(image):
-        if ".block" in map_name:  # their last one is the stage's map
+        if ".block" in map_name or values.ndim < 4:  # their last one is the stage's map; a list of points is no map
             continue
         field = computed[map_name]
         assert field is not None, map_name
         row, column = values.shape[2] // 2, values.shape[3] // 2
         (gradient,) = torch.autograd.grad(values[0, :, row, column].sum(), image, retain_graph=True)
-        seen = gradient[0].sum(0) > 0
+        seen = gradient[0].abs().sum(0) > 0  # through a norm with its own mean, a pixel may also lower the value
         found = extent(seen.any(1)), extent(seen.any(0))
         if field.whole:
             assert found == ((0, shape.height - 1), (0, shape.width - 1)), map_name

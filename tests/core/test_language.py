@@ -72,7 +72,7 @@ def test_keys_in_the_sources_exist_and_all_are_used() -> None:
 
 
 def test_values_are_never_keys() -> None:
-    found = sentence("run.data", data="report.summary {n} <b>", n=3)
+    found = plural("run.data", 3, data="report.summary {n} <b>")
     assert found == "report.summary {n} <b>: 3 classes"
     assert in_language(found, "ko") == "report.summary {n} <b>: 클래스 3개"
     assert in_language("report.summary", "ko") == "report.summary"

@@ -75,18 +75,21 @@ def test_worse_than_another_model() -> None:
 
 
 def test_errors_of_numbers() -> None:
-    truth = np.arange(50.0)
-
-    def measured(error: float) -> RegressionEvaluation:
+    def measured(error: float, n: int = 50) -> RegressionEvaluation:
+        truth = np.arange(float(n))
         found = truth + error * np.where(truth % 2, 1.0, -1.1)
         metrics = measure_regression(found, truth)
-        return RegressionEvaluation(metrics=metrics, predictions=found, targets=truth, images=Counted(50))
+        return RegressionEvaluation(metrics=metrics, predictions=found, targets=truth, images=Counted(n))
 
     worse = compare_evaluations(measured(2), measured(1), "x")
     assert worse.worse
     assert "mean absolute error 2.1; that of x on the same 50 images is 1.05: a difference of +1.05" in worse.sentence()
     assert not compare_evaluations(measured(1), measured(2), "x").worse
     assert not compare_evaluations(measured(1), measured(1), "x").worse
+    single = compare_evaluations(measured(2, 1), measured(1, 1), "x")
+    assert not single.worse
+    assert "on the same image is 1.1: a difference of +1.1 (95% interval -inf to +inf); it may" in single.sentence()
+    assert json.loads(json.dumps(single.to_json(), allow_nan=False))["interval"] is None
 
 
 def test_mistakes_in_limits() -> None:

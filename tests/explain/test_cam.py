@@ -71,6 +71,21 @@ def test_formulas_pixel_by_pixel(network: nn.Module) -> None:
         assert found.max() > 0
 
 
+def test_grad_cam_plus_plus_of_small_gradients(network: nn.Module) -> None:
+    """Where g is small, alpha is 1/2, not 0: logits in other units give the same map, in these units."""
+    found = []
+    for scale in (1e-3, 1e-6):
+        last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+        with torch.no_grad():
+            last.weight.mul_(1e-3)
+        maps, gradients = maps_and_gradients(network, "stage1")
+        coarse = (np.maximum(gradients, 0).sum((2, 3), keepdims=True) / 2 * maps).sum(1)
+        found.append(grad_cam_plus_plus(network, X, TARGETS, "stage1") / scale)
+        torch.testing.assert_close(found[-1], enlarged(np.maximum(coarse, 0)) / scale, rtol=0.01, atol=1e-4)
+    torch.testing.assert_close(*found, rtol=0.01, atol=1e-4)
+    assert found[0].max() > 0.1
+
+
 def test_eigen_cam_is_the_first_component_of_numpys_svd(network: nn.Module) -> None:
     maps, _ = maps_and_gradients(network, "stage1")
     coarse = []

@@ -164,6 +164,17 @@ def test_intervals_hold_the_numbers() -> None:
     assert 0.05 < interval.high - interval.low < 0.5
 
 
+def test_intervals_where_most_images_have_no_object() -> None:
+    """A draw of images without any object has no average precision; a perfect one of three images is not certain."""
+    truth = [_truth(A), _truth(), _truth(), _truth(A)]
+    found = [_found(A, scores=[0.9]), _found(scores=[]), _found(B, scores=[0.8]), _found(scores=[])]
+    low, high = average_precision_intervals([class_matches(found, truth, 0)])["ap"]
+    assert 0 <= low < measure_detections(found, truth, ["tree"]).ap < high <= 1
+    perfect = average_precision_intervals([class_matches(found[:1] * 3, truth[:1] * 3, 0)])
+    assert perfect["ap50"] == pytest.approx((3 / (3 + 1.959964**2), 1))
+    assert average_precision_intervals([class_matches(found[1:2] * 3, truth[1:2] * 3, 0)]) == {}
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("cases", [range(200), pytest.param(range(200, 1000), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["bbox", "keypoints"])

@@ -293,6 +293,12 @@ def test_wilson_covers_the_truth() -> None:
     assert min(found) > 0.91
 
 
+def test_numbers_of_a_single_image_tell_no_difference() -> None:
+    found = compare_paired([0.9], [0.1])
+    assert (found.difference, found.may_be_chance) == (0.8, True)
+    assert found.in_points() == "+80.0 (-inf to +inf), may be chance"
+
+
 def test_the_paired_difference_covers_the_truth() -> None:
     rng, found = np.random.default_rng(2), []
     for n, only_a, only_b in ((100, 0.1, 0.05), (293, 0.06, 0.03), (1000, 0.05, 0.05)):

@@ -40,6 +40,15 @@ def test_equals_scikit_learn_over_all_images() -> None:
     assert interval.low < metrics.mean_iou < interval.high
 
 
+def test_intervals_of_images_without_pixels_that_count() -> None:
+    """Draws of such images alone have no number; a perfect one of four images is not certain."""
+    zero, nothing = np.zeros((4, 4), np.uint8), np.full((4, 4), 255, np.uint8)
+    counts = np.stack([pixel_confusion(zero, truth, 2) for truth in (zero, nothing, nothing, nothing)])
+    wilson = pytest.approx((4 / (4 + 1.959964**2), 1))
+    assert segmentation_intervals(counts) == {"mean_iou": wilson, "pixel_accuracy": wilson}
+    assert segmentation_intervals(counts[1:]) == {}
+
+
 def test_classes_without_pixels_are_left_out_of_the_mean() -> None:
     mask = np.uint8([[0, 0], [1, 1]])
     metrics = measure_segmentation(pixel_confusion(mask, mask, 3)[None], ["a", "b", "c"])

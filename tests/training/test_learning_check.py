@@ -111,6 +111,14 @@ def test_labels_are_doubted_where_the_network_is_good_enough_to_judge_them(right
     assert all(("check the labels" in line) == labels for line in lines)
 
 
+@pytest.mark.parametrize(("images", "words"), [(1, "with 1 training image"), (1234, "with 1,234 training images")])
+def test_advice_counts_training_images(images: int, words: str) -> None:
+    targets, predicted = np.repeat([0, 1], 4), np.array([0, 0, 0, 0, 1, 1, 0, 0])
+    metrics = measure_classification(np.eye(2)[predicted], targets, ("a", "b"))
+    weak = advice(metrics, {"a": 10, "b": images})[0]
+    assert weak == f"more images of b would help most: its recall is 50.0%, {words}"
+
+
 def test_the_rate_of_deep_networks_falls_with_the_batch() -> None:
     def lr(model: str, batch_size: int) -> float:
         return small_plan(model=model, batch_size=batch_size, size="32").optimizer.lr

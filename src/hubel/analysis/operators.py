@@ -44,7 +44,7 @@ _PRODUCTS = {
     "attention", "bilinear", "cdist", "conv", "convolution", "dot", "einsum", "encoder", "fft", "gru", "linalg",
     "linear", "lstm", "matmul", "mm", "mv", "rnn", "tensordot", "trilinear", "vdot",
 }  # fmt: skip
-_OWN = {"aten", "prim", "prims"}  # namespaces of torch itself
+_OWN = {"aten", "prim", "prims", "profiler"}  # namespaces of torch itself
 
 
 class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from hubel.analysis.receptive import Field
 from hubel.analysis.tracing import Call, trace
@@ -20,7 +21,7 @@ __all__ = ["PAGE", "Layer", "Summary", "summarise", "summary"]
 PAGE = 60  # rows of a table that is still looked through
 
 _FLOAT_BYTES = 4
-_FREE = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d)  # the identity at inference
+_FREE = (nn.Identity, nn.Flatten, nn.Unflatten, _DropoutNd)  # the identity at inference, but for the shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ class Summary:
         bytes: bytes of parameters and buffers.
         not_counted: modules whose multiply-adds are not all known, by the operator that is not counted, such as
             "aten._fft_r2c".
+        output_field: receptive field of the output; None where it is no map.
         description: what the network is, in one line; empty for a module.
     """
 
@@ -81,6 +83,7 @@ class Summary:
     statistics: int
     bytes: int
     not_counted: Mapping[str, tuple[str, ...]]
+    output_field: Field | None = None
     description: str = ""
 
     def __repr__(self) -> str:
@@ -129,8 +132,8 @@ class Summary:
 
     @property
     def field(self) -> Field | None:
-        """Receptive field of the last feature map."""
-        return next((row.field for row in reversed(self.rows) if row.field is not None), None)
+        """Receptive field of the output, or of the last feature map before it."""
+        return self.output_field or next((row.field for row in reversed(self.rows) if row.field is not None), None)
 
     def at_depth(self, depth: int) -> list[Layer]:
         """Return the layers above nesting depth `depth` and the blocks at it; every layer if `depth` is 0."""
@@ -192,6 +195,7 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
     counted: set[int] = set()
     ends: dict[str, int] = {}  # number of rows when the call of a module returned
     not_counted: dict[str, list[str]] = {}
+    output_field = None
     for call in trace(network, *input_shapes, run=_both_parts(network)):
         # Submodules return before their module, so their rows are the last ones.
         start = len(rows)
@@ -209,6 +213,7 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
             params, macs, memory = (sum(getattr(x, name) for x in within) for name in ("params", "macs", "memory"))
             rows.append(replace(_layer(call, params, macs, memory), block=True))
         ends[call.name] = len(rows)
+        output_field = output_field if call.name else call.field
         for operator in sorted(call.not_counted):
             not_counted.setdefault(operator, []).append(call.name or title)
     everything, buffers = list(network.parameters()), list(network.buffers())
@@ -221,6 +226,7 @@ def summarise(network: nn.Module, title: str, input_shapes: Sequence[Sequence[in
         statistics=sum(b.numel() for b in buffers if b.is_floating_point()),
         bytes=sum(t.numel() * t.element_size() for t in [*everything, *buffers]),
         not_counted={operator: tuple(dict.fromkeys(names)) for operator, names in not_counted.items()},
+        output_field=output_field,
     )
 
 

@@ -14,7 +14,10 @@ from torch.utils._pytree import tree_map
 from hubel.analysis import receptive
 from hubel.analysis.receptive import Field
 
-__all__ = ["RULES", "Call", "Traced", "inferred", "joint_field", "like", "shape_of", "traced"]
+__all__ = ["RULES", "Call", "Traced", "combined", "everywhere", "inferred", "like", "shape_of", "traced"]
+
+Axes = tuple[int, int]
+_OF_MAPS: Axes = (2, 3)  # rows and columns of `(n, c, h, w)`
 
 # Rules by torch function; the shapes of other functions are inferred.
 RULES: dict[Any, Callable[..., Any]] = {}
@@ -28,7 +31,7 @@ class Call:
         name: name of the module; empty for the network itself.
         module: the module.
         shape: output shape for one input, without the batch; with the first axis where it is not the batch alone, such
-            as windows of an image. Empty if the output is no tensor.
+            as windows of an image. Of several outputs that of the first; empty if it is no tensor.
         field: receptive field of the output; None where each value depends on the whole image and has no position.
         macs: multiply-adds of convolutions and matrix products in this module, without those of its submodules.
         not_counted: products in this module whose multiply-adds are not known, such as "aten._fft_r2c".
@@ -45,10 +48,22 @@ class Call:
 
 
 class Traced(Tensor):
-    """A tensor on the `meta` device with its receptive field and the module calls under way."""
+    """A tensor on the `meta` device with its receptive field and the module calls under way.
+
+    Attributes:
+        field: receptive field of its values; None where they have no position.
+        axes: which axes are rows and columns: 2 and 3, or others after a permutation.
+        calls: the module calls under way.
+    """
 
     field: Field | None
+    axes: Axes
     calls: list[Call]
+
+    @property
+    def map_field(self) -> Field | None:
+        """The receptive field of maps `(n, c, h, w)`; None for tensors in another order."""
+        return self.field if self.axes == _OF_MAPS else None
 
     @classmethod
     def __torch_function__(
@@ -61,11 +76,17 @@ class Traced(Tensor):
         return inferred(func, args, kwargs or {})
 
 
-def traced(shape: Sequence[int], field: Field | None, calls: list[Call], dtype: torch.dtype = torch.float32) -> Traced:
+def traced(
+    shape: Sequence[int],
+    field: Field | None,
+    calls: list[Call],
+    dtype: torch.dtype = torch.float32,
+    axes: Axes = _OF_MAPS,
+) -> Traced:
     """Create a traced tensor; no operator of the network, so none is counted."""
     with torch._C._DisableTorchDispatch():  # a quarter of the time that it takes under a dispatch mode
         tensor = torch.empty(tuple(shape), dtype=dtype, device="meta").as_subclass(Traced)
-    tensor.field, tensor.calls = field, calls
+    tensor.field, tensor.axes, tensor.calls = field, axes, calls
     return tensor
 
 
@@ -76,8 +97,13 @@ def shape_of(x: Tensor) -> torch.Size:
 
 
 def like(x: Traced, shape: Sequence[int], field: Field | None) -> Traced:
-    """Create a traced tensor of the same forward pass."""
-    return traced(shape, field, x.calls)
+    """Create a traced tensor of the same forward pass, whose rows and columns are the same axes."""
+    return traced(shape, field, x.calls, axes=x.axes)
+
+
+def everywhere(x: Traced) -> Traced:
+    """Return the tensor after a function by which each value depends on those at all places, too."""
+    return x if x.field is None or x.field.whole else like(x, shape_of(x), x.field._replace(whole=True))
 
 
 def inferred(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -96,7 +122,7 @@ def inferred(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
             return value
         if isinstance(value, Traced) and any(value is x for x in inputs):
             return value
-        return traced(value.shape, joint_field(value.shape, inputs), inputs[0].calls, value.dtype)
+        return combined(value.shape, inputs, value.dtype)
 
     with torch._C.DisableTorchFunctionSubclass():
         args, kwargs = tree_map(unwrap, (tuple(args), dict(kwargs)))
@@ -104,16 +130,17 @@ def inferred(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
         return tree_map(wrap, result) if inputs else result
 
 
-def joint_field(shape: Sequence[int], inputs: Sequence[Traced]) -> Field | None:
-    """Return the field of an output whose values keep the positions of the input maps."""
-    aligned, whole = [], False
+def combined(shape: Sequence[int], inputs: Sequence[Traced], dtype: torch.dtype = torch.float32) -> Traced:
+    """Create the output of a function whose values keep the places of those inputs that have as many of them."""
+    fields: list[Field] = []
+    axes, whole = _OF_MAPS, False
     for x in inputs:
-        size = shape_of(x)
-        if len(size) == len(shape) == 4 and size[2:] == tuple(shape)[2:] and x.field is not None:
-            aligned.append(x.field)
+        size, (rows, columns) = shape_of(x), x.axes
+        same = len(size) == len(shape) == 4 and (size[rows], size[columns]) == (shape[rows], shape[columns])
+        if same and x.field is not None and (not fields or x.axes == axes):
+            fields.append(x.field)
+            axes = x.axes
         else:
             whole = True
-    if not aligned:
-        return None
-    field = receptive.union(aligned)
-    return field._replace(whole=True) if whole else field
+    field = receptive.union(fields) if fields else None
+    return traced(shape, field._replace(whole=True) if field and whole else field, inputs[0].calls, dtype, axes)

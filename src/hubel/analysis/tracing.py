@@ -73,6 +73,8 @@ def _recording(names: dict[int, str], running: list[Call], done: list[Call]) -> 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
         if id(module) in names:
             call = running.pop()
+            if isinstance(output, tuple | list) and output:
+                output = output[0]  # of attention and recurrent layers: beside it are weights or a state
             if isinstance(output, Tensor):
                 batch, *rest = shape_of(output) or (1,)
                 call.shape = tuple(rest) if batch == 1 else (batch, *rest)

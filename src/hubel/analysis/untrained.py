@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from hubel.core.errors import OptionError
 from hubel.models.catalogue import build_model, find
@@ -25,7 +27,7 @@ class Untrained(NamedTuple):
     """A network on the `meta` device, or a module that was given.
 
     Attributes:
-        network: the network.
+        network: the network; of a module with lazy layers a copy.
         title: its name, and the file.
         input_shapes: shape of each input without the batch.
         description: what it is, in one line; empty for a module.
@@ -57,11 +59,11 @@ def untrained(
         UnknownNameError: there is no such network.
         ModelFileError: the file is missing or damaged.
     """
-    given = tuple(tuple(shape) for shape in input_shapes)
+    given = tuple(map(_checked_shape, input_shapes))
     if isinstance(model, nn.Module):
         if not given:
             raise OptionError(f"give the shape of the input, such as {verb}(module, (3, 224, 224))")
-        return Untrained(model, type(model).__name__, given, "")
+        return Untrained(_without_lazy(model), type(model).__name__, given, "")
     if not isinstance(model, str | os.PathLike):
         parts = [path for path in _NETWORKS if isinstance(_part(model, path), nn.Module)]
         part = f"; its network is .{parts[0]}" if parts else ""
@@ -83,6 +85,21 @@ def untrained(
         channels, height, width = given[0] if given else variant.shape
         network = build_model(title, in_channels=channels, input_size=(height, width))
     return Untrained(network, title, given or ((channels, height, width),), variant.summary)
+
+
+def _checked_shape(shape: object) -> tuple[int, ...]:
+    sides = tuple(shape) if isinstance(shape, Sequence) else ()
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise OptionError(
+            f"the shape of an input is whole numbers without the batch, such as (3, 224, 224), not {shape!r}"
+        )
+    return sides
+
+
+def _without_lazy(network: nn.Module) -> nn.Module:
+    """Return the network; a copy of one with lazy layers, which a first call would change for good."""
+    lazy = any(isinstance(module, LazyModuleMixin) for module in network.modules())
+    return deepcopy(network) if lazy else network
 
 
 def parse_input_shape(text: str) -> list[tuple[int, ...]]:

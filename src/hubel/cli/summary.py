@@ -56,7 +56,7 @@ def summary(
     else:
         print_table(listing.COLUMNS, map(listing.cells, layers), title=found.title)
         if any(layer.field is not None and layer.field.whole for layer in layers):
-            print("* and every pixel, through averages over whole maps (as in squeeze-and-excitation)\n")
+            print("* and every pixel, through averages over whole maps (as in squeeze-and-excitation and group norm)\n")
         print_table(["", "parameters", "share", "MACs", "share "], listing.bars(found))
         for name, value in listing.totals(found):
             print_line(f"{name:<16} {value}")

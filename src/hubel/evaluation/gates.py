@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,9 +118,10 @@ class ModelComparison:
         scale, form, unit = (100, "{:+.1f}", " points") if shares else (1, "{:+.4g}", "")
         interval = value_range(Interval(scale * pair.interval.low, scale * pair.interval.high), form.format)
         p = "" if pair.p_value is None else f", McNemar's p {pair.p_value:.2g}"
+        images = "image" if pair.n == 1 else f"{pair.n:,} images"
         verdict = "; it may be chance" if pair.may_be_chance else ""
         return (
-            f"{self.name} {here}; that of {self.other} on the same {pair.n:,} images is {there}: a difference of "
+            f"{self.name} {here}; that of {self.other} on the same {images} is {there}: a difference of "
             f"{form.format(scale * pair.difference)}{unit} (95% interval {interval}{p}){verdict}"
         )
 
@@ -131,7 +133,7 @@ class ModelComparison:
             "here": self.here,
             "there": self.there,
             "difference": self.paired.difference,
-            "interval": list(self.paired.interval),
+            "interval": list(self.paired.interval) if math.isfinite(self.paired.interval.low) else None,
             "p_value": self.paired.p_value,
             "may_be_chance": self.paired.may_be_chance,
             "worse": self.worse,

@@ -18,7 +18,6 @@ from hubel.explain.untouched import untouched
 
 __all__ = ["cam", "eigen_cam", "grad_cam", "grad_cam_plus_plus", "layer_cam"]
 
-_TINY = 1e-12
 _TOLERANCE = 1e-3  # relative difference up to which gradients count as equal
 
 
@@ -38,9 +37,8 @@ def grad_cam_plus_plus(network: nn.Module, x: Tensor, targets: Tensor, layer: st
     """
 
     def weigh(maps: Tensor, gradients: Tensor) -> Tensor:
-        square, total = gradients.square(), maps.sum((2, 3), keepdim=True)
-        below = 2 * square + total * gradients * square
-        alpha = torch.where(below.abs() > _TINY, square / below.where(below.abs() > _TINY, 1), 0)
+        below = 2 + maps.sum((2, 3), keepdim=True) * gradients  # of Eq. 19, divided by g², which may vanish
+        alpha = torch.where(below == 0, 0, 1 / below)
         return ((alpha * gradients.relu()).sum((2, 3), keepdim=True) * maps).sum(1).relu()
 
     return _weighted(network, x, targets, layer, weigh)

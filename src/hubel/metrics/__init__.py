@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hubel.metrics.intervals import mcnemar as mcnemar
     from hubel.metrics.intervals import percentile_interval as percentile_interval
     from hubel.metrics.intervals import score_interval as score_interval
+    from hubel.metrics.intervals import share_intervals as share_intervals
     from hubel.metrics.intervals import wilson as wilson
     from hubel.metrics.keypoints import COCO_SIGMAS as COCO_SIGMAS
     from hubel.metrics.keypoints import correct_points as correct_points
@@ -97,6 +98,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "mcnemar",
             "percentile_interval",
             "score_interval",
+            "share_intervals",
             "wilson",
         ),
         "hubel.metrics.keypoints": ("COCO_SIGMAS", "correct_points", "point_rules", "share_correct", "torso_diagonals"),

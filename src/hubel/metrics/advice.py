@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hubel.core.language import sentence
+from hubel.core.language import plural, sentence
 from hubel.metrics.classification import Metrics
 from hubel.metrics.tables import percent
 
@@ -30,8 +30,8 @@ def advice(metrics: Metrics, training_images: Mapping[str, int]) -> list[str]:
     ]
     lines: list[str] = []
     for recall, one in sorted(weak, key=lambda pair: pair[0])[:_SENTENCES]:
-        trained = training_images.get(one.name, 0)
-        lines.append(sentence("advice.weak", name=one.name, recall=percent(recall), n=trained))
+        trained = plural("note.training_images", training_images.get(one.name, 0))
+        lines.append(sentence("advice.weak", name=one.name, recall=percent(recall), trained=trained))
     for true_class, predicted, count in metrics.most_confused(_SENTENCES):
         if count >= _LEAST_MISSED:
             key = "advice.confused_labels" if metrics.top1 >= _GOOD_FIT else "advice.confused"

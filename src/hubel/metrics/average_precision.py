@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hubel.data.annotation import Annotation
 from hubel.inference.box_overlap import box_areas, box_iou
 from hubel.inference.detections import Detections
-from hubel.metrics.intervals import Interval, bootstrap, percentile_interval
+from hubel.metrics.intervals import Interval, share_intervals
 
 __all__ = [
     "RECALLS",
@@ -321,7 +321,4 @@ def average_precision_intervals(each: Sequence[Matches], *, replicates: int = 20
         return np.array([(_mean(curve), _mean(curve[:, 0])) for curve in curves])
 
     images = each[0].objects.shape[1] if each else 0
-    if images < 2:
-        return {}
-    values = bootstrap(measure, np.ones(images, np.int64), replicates=replicates)
-    return {name: percentile_interval(column) for name, column in zip(("ap", "ap50"), values.T, strict=True)}
+    return share_intervals(("ap", "ap50"), measure, images, replicates=replicates)

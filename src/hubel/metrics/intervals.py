@@ -13,7 +13,7 @@ give. They know nothing of images of another kind. Three methods suffice:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +31,7 @@ __all__ = [
     "mcnemar",
     "percentile_interval",
     "score_interval",
+    "share_intervals",
     "wilson",
 ]
 
@@ -158,6 +159,34 @@ def percentile_interval(values: NDArray[np.float64]) -> Interval:
     return Interval(low, high)
 
 
+def share_intervals(
+    names: Sequence[str], measure: Measure, n: int, *, replicates: int | None = None
+) -> dict[str, Interval]:
+    """Return the 95 % intervals of numbers from 0 to 1 over images, by name: the percentiles of `bootstrap`.
+
+    Draws without a number (NaN), such as the average precision of images without objects, are left out. Where the draws
+    agree, as where no image was wrong, the interval is Wilson's: no number is certain. What is unknown has no interval,
+    nor has a single image.
+
+    Args:
+        names: of the numbers.
+        measure: see `bootstrap`; returns `(b, k)`.
+        n: images.
+        replicates: see `bootstrap`.
+    """
+    if n < 2:
+        return {}
+    values = bootstrap(measure, np.ones(n, np.int64), replicates=replicates)
+    found = {}
+    for name, value, drawn in zip(names, measure(np.ones((1, n)))[0].tolist(), values.T, strict=True):
+        known = drawn[~np.isnan(drawn)]
+        if len(known) and not math.isnan(value):
+            interval = percentile_interval(known)
+            wide = interval.high - interval.low > _NO_ERROR
+            found[name] = interval if wide else score_interval(value, 0.0, n)
+    return found
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the p-value, two-sided and exact, of two models on the same images. McNemar 1947, Psychometrika 12.
 
@@ -183,7 +212,7 @@ class PairedDifference:
 
     Attributes:
         difference: mean of the first model minus that of the second.
-        interval: 95 % interval of the difference.
+        interval: 95 % interval of the difference; infinite for numbers of a single image, which say nothing.
         p_value: of McNemar's exact test; None for numbers other than right and wrong.
         n: number of images.
     """
@@ -232,9 +261,8 @@ def compare_paired(first: ArrayLike, second: ArrayLike) -> PairedDifference:
     if a.dtype != bool:
         differences = a.astype(np.float64) - b
         values = bootstrap(lambda weights: weights @ differences / n, np.ones(n, np.int64))
-        return PairedDifference(
-            difference=float(differences.mean()), interval=percentile_interval(values), p_value=None, n=n
-        )
+        interval = percentile_interval(values) if n > 1 else Interval(-math.inf, math.inf)
+        return PairedDifference(difference=float(differences.mean()), interval=interval, p_value=None, n=n)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     return PairedDifference(
         difference=(only_a - only_b) / n,

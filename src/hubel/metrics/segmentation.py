@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hubel.core.errors import DataError
 from hubel.data.annotation import IGNORED
 from hubel.data.augment.opencv import opencv
-from hubel.metrics.intervals import Interval, bootstrap, percentile_interval
+from hubel.metrics.intervals import Interval, share_intervals
 
 __all__ = [
     "SegmentationMetrics",
@@ -138,8 +138,6 @@ def segmentation_intervals(confusions: NDArray[np.int64]) -> dict[str, Interval]
         confusions: that of each image, `(n, c, c)`.
     """
     n, c, _ = confusions.shape
-    if n < 2:
-        return {}
     flat = confusions.reshape(n, -1).astype(np.float64)
 
     def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -149,9 +147,7 @@ def segmentation_intervals(confusions: NDArray[np.int64]) -> dict[str, Interval]
         right, all_pixels = np.trace(totals, axis1=1, axis2=2), totals.sum((1, 2))
         return np.stack([_share(np.where(known, each, 0).sum(1), known.sum(1)), _share(right, all_pixels)], axis=1)
 
-    values = bootstrap(measure, np.ones(n, np.int64))
-    names = ("mean_iou", "pixel_accuracy")
-    return {name: percentile_interval(column) for name, column in zip(names, values.T, strict=True)}
+    return share_intervals(("mean_iou", "pixel_accuracy"), measure, n)
 
 
 def boundary_f1(found: Mask, truth: Mask, classes: int, *, tolerance: float | None = None) -> float:

@@ -93,8 +93,9 @@ class ReconstructionEvaluation(Evaluation):
 
     @cached_property
     def intervals(self) -> Mapping[str, Interval]:
-        """The 95 % interval of the mean squared error."""
-        n = len(self.errors)
+        """The 95 % interval of the mean squared error; none of a single image."""
+        if (n := len(self.errors)) < 2:
+            return {}
         return {"mse": percentile_interval(bootstrap(lambda weights: weights @ self.errors / n, np.ones(n, np.int64)))}
 
     def quality(self) -> Quality:
@@ -110,11 +111,14 @@ class ReconstructionEvaluation(Evaluation):
         """Return the numbers for a terminal: name, value, and 95 % interval."""
         m = self.metrics
         return [
-            (f"mean squared error of a pixel ({split})", f"{m.mse:.4f}", value_range(self.intervals["mse"])),
+            (f"mean squared error of a pixel ({split})", f"{m.mse:.4f}", self._range()),
             ("binary cross-entropy of a pixel", f"{m.bce:.4f}"),
             ("that of a perfect copy", f"{m.entropy:.4f}"),
             ("images", f"{m.n:,}"),
         ]
+
+    def _range(self) -> str:
+        return value_range(self.intervals["mse"]) if self.intervals else ""
 
     def tiles(self) -> list[Tile]:
         """Return the headline numbers of the report."""
@@ -124,7 +128,7 @@ class ReconstructionEvaluation(Evaluation):
                 name=sentence("tile.mse"),
                 value=f"{m.mse:.4f}",
                 meaning=sentence("tile.mse.means"),
-                interval=value_range(self.intervals["mse"]),
+                interval=self._range(),
             ),
             Tile(name=sentence("tile.bce"), value=f"{m.bce:.4f}", meaning=sentence("tile.bce.means")),
             Tile(name=sentence("tile.entropy"), value=f"{m.entropy:.4f}", meaning=sentence("tile.entropy.means")),

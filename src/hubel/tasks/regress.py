@@ -36,6 +36,7 @@ __all__ = ["Regression", "RegressionEvaluation", "RegressionMetrics", "Regressio
 
 _PENALTIES = np.geomspace(1e-3, 1e5, 17)  # of ridge regression on features of unit variance
 _FOLDS = 5
+_ROUNDING = 1e-12  # of a sum of squares: what is left of it where all targets are equal
 _SHOWN = 24  # images on the contact sheet of the largest errors
 
 
@@ -65,15 +66,16 @@ def measure_regression(predictions: NDArray[np.float64], targets: NDArray[np.flo
     errors = predictions - targets
     spread = float(np.square(targets - targets.mean()).sum())
     squares = float(np.square(errors).sum())
-    # Of equal targets nothing is left to be explained: R² is 0 as for a constant, 1 for a perfect prediction.
-    r2 = 1 - squares / spread if spread else float(squares == 0)
+    # Of equal targets nothing is left to be explained: R² is 0 as for a constant, 1 for a perfect prediction. Rounding
+    # may move their mean, so that `spread` alone does not tell.
+    r2 = 1 - squares / spread if np.ptp(targets) else float(squares == 0)
     return RegressionMetrics(n=len(errors), r2=r2, mse=squares / len(errors), mae=float(np.abs(errors).mean()))
 
 
 def weighted_regression(
     weights: NDArray[np.float64], predictions: NDArray[np.float64], targets: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return R², mean squared and mean absolute error of weighted images, `(b, 3)`.
+    """Return R², mean squared and mean absolute error of weighted images, `(b, 3)`; R² is NaN where targets are equal.
 
     Args:
         weights: of the images in each of b cases, `(b, n)`.
@@ -82,10 +84,10 @@ def weighted_regression(
     """
     errors, centred = predictions - targets, targets - targets.mean()
     total = weights.sum(1)
-    squares = weights @ np.square(errors)
-    spread = weights @ np.square(centred) - np.square(weights @ centred) / total
-    with np.errstate(divide="ignore", invalid="ignore"):  # a replicate may be of equal targets
-        r2 = np.where(spread > 0, 1 - squares / spread, squares == 0)
+    squares, scale = weights @ np.square(errors), weights @ np.square(centred)
+    spread = scale - np.square(weights @ centred) / total
+    some = spread > _ROUNDING * scale
+    r2 = np.where(some, 1 - squares / np.where(some, spread, 1), np.nan)
     return np.stack([r2, squares / total, weights @ np.abs(errors) / total], axis=1)
 
 
@@ -148,10 +150,13 @@ class RegressionEvaluation(Evaluation):
 
     @cached_property
     def intervals(self) -> Mapping[str, Interval]:
-        """The 95 % intervals of R² and the errors."""
+        """The 95 % intervals of R² and the errors; none of a single image, nor of R² without unequal targets."""
+        if self.metrics.n < 2:
+            return {}
         ones = np.ones(self.metrics.n, np.int64)
         values = bootstrap(lambda weights: weighted_regression(weights, self.predictions, self.targets), ones)
-        return dict(zip(("r2", "mse", "mae"), map(percentile_interval, values.T), strict=True))
+        known = {name: x[np.isfinite(x)] for name, x in zip(("r2", "mse", "mae"), values.T, strict=True)}
+        return {name: percentile_interval(drawn) for name, drawn in known.items() if len(drawn)}
 
     def quality(self) -> Quality:
         """Return the absolute errors."""
@@ -159,8 +164,11 @@ class RegressionEvaluation(Evaluation):
 
     def headline(self, split: str) -> str:
         """Return R² in one sentence."""
-        m, interval = self.metrics, value_range(self.intervals["r2"], "{:.3f}".format)
-        return sentence("regress.headline", r2=m.r2, interval=interval, n=m.n, split=split_name(split), mae=m.mae)
+        m, sure = self.metrics, self.intervals.get("r2")
+        values = {"r2": m.r2, "n": m.n, "split": split_name(split), "mae": m.mae}
+        if sure is None:
+            return sentence("regress.headline", **values)
+        return sentence("regress.headline_sure", **values, interval=value_range(sure, "{:.3f}".format))
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""
@@ -187,10 +195,13 @@ class RegressionEvaluation(Evaluation):
         ]
 
     def _ranges(self) -> tuple[str, str, str]:
-        """Return the intervals of R², mean absolute and root mean squared error as text."""
-        r2, mse, mae = (self.intervals[name] for name in ("r2", "mse", "mae"))
-        short = "{:.4g}".format
-        return value_range(r2), value_range(mae, short), value_range(Interval(mse.low**0.5, mse.high**0.5), short)
+        """Return the intervals of R², mean absolute and root mean squared error as text; "" for one that is unknown."""
+        found, short = dict(self.intervals), "{:.4g}".format
+        if "mse" in found:
+            found["rmse"] = Interval(found["mse"].low ** 0.5, found["mse"].high ** 0.5)
+        forms = {"r2": "{:.4f}".format, "mae": short, "rmse": short}
+        r2, mae, rmse = (value_range(found[name], form) if name in found else "" for name, form in forms.items())
+        return r2, mae, rmse
 
     def prediction_table(self) -> PredictionTable:
         """Return label, prediction, and the difference of the two."""
@@ -269,7 +280,7 @@ class Regression(Task):
 
     def finish_card(self, card: ModelCard, train: Labelled[Images]) -> ModelCard:
         """Return the card with mean and deviation of the training targets, which undo the standardisation."""
-        deviation = float(train.targets.std())
+        deviation = float(train.targets.std()) if np.ptp(train.targets) else 0.0  # of equal ones, rounding leaves some
         return replace(card, temperature=1 / deviation if deviation else 1.0, offset=float(train.targets.mean()))
 
     def objective(

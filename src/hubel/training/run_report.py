@@ -164,7 +164,7 @@ def evaluate_measured(plan: Plan, network: nn.Module, card: ModelCard, frozen: s
 
 def _data(plan: Plan) -> str:
     name, classes = plan.dataset.name, plan.classes
-    return sentence("run.data", data=name, n=classes) if classes else name
+    return plural("run.data", classes, data=name) if classes else name
 
 
 def _effort(plan: Plan, trained: TrainedModel) -> str:

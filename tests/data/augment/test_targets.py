@@ -13,6 +13,7 @@ from hubel.data.annotation import IGNORED, Annotation
 from hubel.data.augment import (
     POLICIES,
     Augmentation,
+    Policy,
     draw_augmentations,
     transform_annotation,
     transform_boxes,
@@ -173,6 +174,23 @@ def test_a_point_stays_on_its_blob(augmentation: Augmentation) -> None:
     centre = [(seen * (np.arange(120) + 0.5)).sum() / seen.sum(), (seen.T * (np.arange(120) + 0.5)).sum() / seen.sum()]
     (point,) = transform_points(np.array([[58, 78, 2]]), wanted, augmentation, (160, 120))
     assert np.abs(point[:2] - centre).max() < 0.5
+
+
+def test_points_stay_on_their_pixels_in_a_steep_warp() -> None:
+    """A mask that holds its own coordinates says which pixel is seen where a point has gone."""
+    y, x = np.mgrid[:100, :100] + 0.5
+    wanted, points = preprocess(100, 100), np.dstack([x, y, np.ones_like(x)])[20:80:4, 20:80:4].reshape(-1, 3)
+    for most, farthest in ((0.02, 1.1), (0.1, 3.0)):
+        apart = []
+        for key in range(20):
+            (augmentation,) = draw_augmentations(Policy(warp=most), key, 0, np.array([0]))
+            seen = transform_mask(np.dstack([x, y]), wanted, augmentation, (100, 100), outside=-1000)
+            moved = transform_points(points, wanted, augmentation, (100, 100))
+            inside = moved[:, 2] > 0
+            column, row = np.minimum(moved[inside, :2], 99).astype(int).T
+            apart += np.hypot(*(seen[row, column] - points[inside, :2]).T).tolist()
+        assert len(apart) > 4000
+        assert np.quantile(apart, 0.99) < farthest
 
 
 def person() -> Annotation:

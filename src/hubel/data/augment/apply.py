@@ -15,6 +15,7 @@ from hubel.data.augment.colour import apply_colour
 from hubel.data.augment.draws import Augmentation
 from hubel.data.augment.erase import erase_squares
 from hubel.data.augment.geometry import INDICES, resize_matrix, transform_matrix
+from hubel.data.augment.opencv import opencv
 from hubel.data.augment.operation import Matrix
 from hubel.data.augment.sampling import displacement_map, resample, sample_image
 from hubel.data.preprocess import Preprocess
@@ -33,7 +34,7 @@ __all__ = [
 LEAST_INSIDE = 0.1
 
 _POINTS_OF_SIDE = 9  # of a box: between its corners it may become a curve
-_ROUNDS = 12  # of the inversion of displacements; each leaves a part of the error that is their steepness
+_ROUNDS = 16  # of the inversion of displacements; each halves the error where these are flat
 
 
 def input_to_image(preprocess: Preprocess, augmentation: Augmentation, width: int, height: int) -> Matrix:
@@ -256,16 +257,18 @@ def _to_input(
     to_input = np.linalg.inv(input_to_image(preprocess, augmentation, width, height))
     target = _mapped(np.asarray(to_input, np.float64), points)
     displacements = _displacements(augmentation, preprocess)
-    if displacements is None:
+    if displacements is None or not target.size:
         return target
-    # Where p + d(p) is the target: p = target - d(p), again and again.
-    by_pixel = displacement_map(displacements, (preprocess.height, preprocess.width))
-    transformed = target
+    # Where p + d(p) is the target: half way to p = target - d(p), again and again. A whole step overshoots where d is
+    # steep: at a warp of 0.1, it left one point in a hundred 17 pixels of 100 away.
+    cv2, by_pixel = opencv(), displacement_map(displacements, (preprocess.height, preprocess.width))
+    at_least = np.atleast_2d(target)
+    transformed = places = at_least.reshape(-1, *at_least.shape[-2:])
     for _ in range(_ROUNDS):
-        column = np.clip(transformed[..., 0], 0, preprocess.width - 1).astype(np.int64)
-        row = np.clip(transformed[..., 1], 0, preprocess.height - 1).astype(np.int64)
-        transformed = target - by_pixel[row, column]
-    return transformed
+        middles = (transformed - 0.5).astype(np.float32)
+        found = cv2.remap(by_pixel, middles, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        transformed = (transformed + places - found.reshape(places.shape)) / 2
+    return np.asarray(transformed.reshape(target.shape))
 
 
 def _area(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
