@@ -18,7 +18,7 @@ from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.core.files import user_path
 from hubel.data.containers import format_of
 from hubel.data.decode import Decoded, decode, of_pixels
-from hubel.data.pixels import as_array, as_pixels, is_image, is_path, one_image, stack_of_images
+from hubel.data.pixels import as_array, as_pixels, is_image, is_path, is_table, one_image, stack_of_images
 from hubel.data.reading import read_regular
 from hubel.data.sources.kind import Rooted
 from hubel.data.sources.listing import PassedOver, natural_key, passed_over
@@ -72,15 +72,15 @@ def as_inputs(images: Any) -> Iterator[Input]:
         DataError: it is none of these, or a path does not exist.
     """
     array = as_array(images)
-    if is_path(images) or is_image(images):
-        images = [images]
+    if is_path(images) or is_image(images) or (array is not None and not array.ndim):
+        images = [images if array is None else array.item()]
     elif array is not None and array.dtype.kind not in "OUS":
         stack = stack_of_images(images)
         if stack is not None and stack.shape[3:] != (4,):
             yield from (Input(f"images[{number}]", data=pixels) for number, pixels in enumerate(as_pixels(stack)))
             return
         images = [images] if stack is None else list(stack)
-    elif not isinstance(images, Iterable) or isinstance(images, Mapping):
+    elif not isinstance(images, Iterable) or isinstance(images, Mapping) or is_table(images):
         one_image(images, "images")  # which says what an image is
     images = list(images)
     if images and all(map(is_path, images)):
@@ -108,6 +108,8 @@ def collect(
             as inputs that cannot be read.
     """
     skip = PassedOver() if skip is None else skip
+    if any(str(source) == "" for source in sources):
+        raise DataError("the name of an image is empty; the folder that you are in is .")
     found = [(source, _expand(str(source), skip)) for source in sources]
     if not sources or not any(paths or source == "-" for source, paths in found):
         names = ", ".join(map(str, sources)) or "nothing"
