@@ -83,9 +83,9 @@ def test_nothing_is_there(photos: Path, sources: list[str]) -> None:
 def test_an_empty_name_is_not_the_folder_that_one_is_in(photos: Path) -> None:
     """As of a variable of the shell that is not set."""
     for given in ([""], ["photos", ""]):
-        with pytest.raises(DataError, match="the name of an image is empty"):
+        with pytest.raises(OptionError, match=r"a path is empty; the folder that you are in is \."):
             list(collect(given))
-    with pytest.raises(DataError, match="the name of the data is empty"):
+    with pytest.raises(OptionError, match="a path is empty"):
         open_source("")
 
 
@@ -117,6 +117,13 @@ def test_links_are_followed_without_loops(photos: Path) -> None:
         with pytest.raises(DecodeError, match="a link that leads to itself"):
             itself.decode()
     assert skip.counts() == {"links to a folder that they lie in (loop)": 2}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_list_as_powershell_writes_it(photos: Path, encoding: str) -> None:
+    """With a mark, in UTF-16, whose zero bytes end no name."""
+    text = "\ufeffphotos/9.png\r\nphotos/Größe.png\r\n"
+    assert [found.name for found in from_stream(text.encode(encoding))] == ["photos/9.png", "photos/Größe.png"]
 
 
 def test_a_path_in_an_array_without_dimensions(photos: Path) -> None:

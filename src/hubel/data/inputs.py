@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import fnmatch
 import glob
 import os
@@ -106,10 +107,9 @@ def collect(
     Raises:
         DataError: none of the sources exists, or a table has no column of paths. If some sources exist, the others come
             as inputs that cannot be read.
+        OptionError: a source is empty.
     """
     skip = PassedOver() if skip is None else skip
-    if any(str(source) == "" for source in sources):
-        raise DataError("the name of an image is empty; the folder that you are in is .")
     found = [(source, _expand(str(source), skip)) for source in sources]
     if not sources or not any(paths or source == "-" for source, paths in found):
         names = ", ".join(map(str, sources)) or "nothing"
@@ -203,6 +203,9 @@ def _images_in(folder: Path, skip: PassedOver) -> Iterator[Input]:
 
 def _from_stream(stream: BinaryIO) -> Iterator[Input]:
     data = stream.read(_MOST_INPUT).removeprefix(codecs.BOM_UTF8)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # a list that PowerShell wrote
+        with contextlib.suppress(UnicodeDecodeError):
+            data = data.decode("utf-16").encode("utf-8", "surrogatepass")
     if _is_image(data):
         yield Input("-", data=data)
         return

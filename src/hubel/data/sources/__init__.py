@@ -102,8 +102,6 @@ def open_source(
         if hasattr(data, "__len__"):
             raise DataError(f"images and their labels are a tuple (images, labels), not {type(data).__name__}")
         raise DataError(f"data is {'; '.join(kind.name for kind in KINDS)}; not {type(data).__name__}")
-    if data == "":
-        raise DataError("the name of the data is empty; the folder that you are in is .")
     folder = None if root is None else user_path(root)
     return _open(
         SourceRequest(
