@@ -274,6 +274,7 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
         (["cats/cats/1.png"], {("cats", "")}),
         (["cats/2024/1.png"], {("cats", "")}),
         (["cats/2024/may/1.png"], {("cats", "")}),
+        ([f"{'d/' * 300}{name}/1.png" for name in "ab"], {("d", "")}),
         (["cats/1.png", "cats/a/1.png", "cats/b/1.png"], {("cats", "")}),
     ],
 )  # fmt: skip

@@ -211,7 +211,9 @@ def test_what_is_no_label(value: Any, settings: dict[str, Any], message: str) ->
     assert "\n" not in str(caught.value)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="|['\"", exclude_categories=("Cs",)), max_size=4), max_size=5))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="|['\"\0", exclude_categories=("Cs",)), max_size=4), max_size=5)
+)
 def test_a_list_is_what_its_text_is(names: list[str]) -> None:
     found = read(names, multi_label=True)
     assert found == read(found, multi_label=True)  # a label that was read once stays as it is

@@ -29,7 +29,7 @@ def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str
         suffixes: endings of image files, in lower case.
     """
     path = ""
-    while True:
+    for _ in range(_MOST_WRAPPERS):
         tops, _ = _content(root / path, suffixes)
         splits = {top: code for top in tops if (code := split_code(top))}
         if labelled and len(splits) < len(tops):
@@ -39,6 +39,7 @@ def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str
         if not _wraps_a_dataset(root / path, suffixes):
             return {path: 0}
         path = _joined(path, tops[0])
+    return {"": 0}
 
 
 def holds_photos(root: Path, *, labelled: bool = True) -> bool:
