@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from picture_files import SAMPLES
 
 from hubel.core.errors import DataError, DecodeError, OptionError
-from hubel.data.inputs import Input, collect, with_root
+from hubel.data.inputs import Input, as_inputs, collect, with_root
+from hubel.data.sources import open_source
 from hubel.data.sources.listing import PassedOver
 
 
@@ -77,6 +80,15 @@ def test_nothing_is_there(photos: Path, sources: list[str]) -> None:
         list(collect(sources))
 
 
+def test_an_empty_name_is_not_the_folder_that_one_is_in(photos: Path) -> None:
+    """As of a variable of the shell that is not set."""
+    for given in ([""], ["photos", ""]):
+        with pytest.raises(OptionError, match=r"a path is empty; the folder that you are in is \."):
+            list(collect(given))
+    with pytest.raises(OptionError, match="a path is empty"):
+        open_source("")
+
+
 def test_one_missing_file_does_not_stop_the_others(photos: Path) -> None:
     missing, there = collect(["gone.png", "photos/9.png"])
     with pytest.raises(DecodeError, match=r"gone\.png: there is no such file"):
@@ -105,6 +117,26 @@ def test_links_are_followed_without_loops(photos: Path) -> None:
         with pytest.raises(DecodeError, match="a link that leads to itself"):
             itself.decode()
     assert skip.counts() == {"links to a folder that they lie in (loop)": 2}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_list_as_powershell_writes_it(photos: Path, encoding: str) -> None:
+    """With a mark, in UTF-16, whose zero bytes end no name."""
+    text = "\ufeffphotos/9.png\r\nphotos/Größe.png\r\n"
+    assert [found.name for found in from_stream(text.encode(encoding))] == ["photos/9.png", "photos/Größe.png"]
+
+
+def test_a_path_in_an_array_without_dimensions(photos: Path) -> None:
+    assert [found.name for found in as_inputs(np.array("photos/9.png"))] == ["photos/9.png"]
+
+
+def test_a_table_in_python_is_no_list_of_its_columns(photos: Path) -> None:
+    table = pa.table({"image_path": ["photos/9.png"], "label": ["a"]})
+    for given in (table, table.to_pandas()):
+        with pytest.raises(DataError, match=f"images is {type(given).__name__}; an image is a path, an array"):
+            list(as_inputs(given))
+        with pytest.raises(DataError, match=f"or a list of images, not {type(given).__name__}"):
+            open_source((given, ["a"]))
 
 
 def test_files_passed_over_are_counted_by_their_endings(photos: Path) -> None:

@@ -331,6 +331,14 @@ def test_a_name_without_a_format(tmp_path):
         write(JOB, Colours(), [], tmp_path / "answers.txt")
 
 
+def test_names_that_break_lines(tmp_path):
+    """A name with a carriage return alone is quoted, too."""
+    inputs = [Input(name, data=b"no picture") for name in ("a\rb.png", "a\nb.png", "a\r\nb.png", 'a"b,c.png')]
+    write(JOB, Colours(), inputs, tmp_path / "answers.csv")
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [one.name for one in inputs]
+
+
 def test_names_that_are_no_text(tmp_path):
     """Names of files may hold bytes that are no UTF-8, and what CSV and JSON have a meaning for."""
     names = ["caf\udce9.png", 'a,"b".png', "\\udce9.png", "猫\n.png"]

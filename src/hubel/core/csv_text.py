@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["csv_text", "without_formula"]
+__all__ = ["CSV_END", "CsvLines", "csv_text", "without_formula"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a formula begins with, or what hides its beginning
+#: A text with one of these characters is quoted; with "\n" alone a name with "\r" would not be.
+CSV_END = "\r\n"
 
 
-_END = "\r\n"  # a text with one of these characters is quoted; with "\n" alone a name with "\r" would not be
+@dataclass(frozen=True)
+class CsvLines:
+    """A file that `csv.writer` or `csv.DictWriter` with the line end `CSV_END` writes to; its lines end with a newline.
 
+    Attributes:
+        write_line: takes each line.
+    """
 
-class _Lines(list[str]):
-    """Lines of a CSV file that end with a newline alone."""
+    write_line: Callable[[str], Any]
 
     def write(self, line: str) -> None:
-        self.append(line.removesuffix(_END) + "\n")
+        """Take a line as `csv` writes it."""
+        self.write_line(line.removesuffix(CSV_END) + "\n")
 
 
 def csv_text(rows: Iterable[Iterable[Any]], *, formulas: bool = False) -> str:
@@ -28,8 +36,9 @@ def csv_text(rows: Iterable[Iterable[Any]], *, formulas: bool = False) -> str:
         rows: cells of each.
         formulas: leave texts as they are, for tables that programs read back; see `without_formula`.
     """
-    lines = _Lines()
-    csv.writer(lines, lineterminator=_END).writerows(rows if formulas else (map(without_formula, row) for row in rows))
+    lines: list[str] = []
+    writer = csv.writer(CsvLines(lines.append), lineterminator=CSV_END)
+    writer.writerows(rows if formulas else (map(without_formula, row) for row in rows))
     return "".join(lines)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hubel.core.errors import BusyError
+from hubel.core.errors import BusyError, OptionError
 from hubel.core.lock import FileLock
 
 if TYPE_CHECKING:
@@ -71,7 +71,13 @@ def _home() -> Path:
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path that a user gave, with "~" expanded; as it is where a file has this very name, or no user has."""
+    """Return a path that a user gave, with "~" expanded; as it is where a file has this very name, or no user has.
+
+    Raises:
+        OptionError: it is empty, as a variable of the shell that is not set: `Path` takes that for the current folder.
+    """
+    if path == "":
+        raise OptionError("a path is empty; the folder that you are in is .")
     given = Path(path)
     if not os.path.lexists(given):
         with contextlib.suppress(RuntimeError):  # no such user, or no home

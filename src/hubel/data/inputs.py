@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import fnmatch
 import glob
 import os
@@ -18,7 +19,7 @@ from hubel.core.errors import DataError, DecodeError, OptionError
 from hubel.core.files import user_path
 from hubel.data.containers import format_of
 from hubel.data.decode import Decoded, decode, of_pixels
-from hubel.data.pixels import as_array, as_pixels, is_image, is_path, one_image, stack_of_images
+from hubel.data.pixels import as_array, as_pixels, is_image, is_path, is_table, one_image, stack_of_images
 from hubel.data.reading import read_regular
 from hubel.data.sources.kind import Rooted
 from hubel.data.sources.listing import PassedOver, natural_key, passed_over
@@ -72,15 +73,15 @@ def as_inputs(images: Any) -> Iterator[Input]:
         DataError: it is none of these, or a path does not exist.
     """
     array = as_array(images)
-    if is_path(images) or is_image(images):
-        images = [images]
+    if is_path(images) or is_image(images) or (array is not None and not array.ndim):
+        images = [images if array is None else array.item()]
     elif array is not None and array.dtype.kind not in "OUS":
         stack = stack_of_images(images)
         if stack is not None and stack.shape[3:] != (4,):
             yield from (Input(f"images[{number}]", data=pixels) for number, pixels in enumerate(as_pixels(stack)))
             return
         images = [images] if stack is None else list(stack)
-    elif not isinstance(images, Iterable) or isinstance(images, Mapping):
+    elif not isinstance(images, Iterable) or isinstance(images, Mapping) or is_table(images):
         one_image(images, "images")  # which says what an image is
     images = list(images)
     if images and all(map(is_path, images)):
@@ -106,6 +107,7 @@ def collect(
     Raises:
         DataError: none of the sources exists, or a table has no column of paths. If some sources exist, the others come
             as inputs that cannot be read.
+        OptionError: a source is empty.
     """
     skip = PassedOver() if skip is None else skip
     found = [(source, _expand(str(source), skip)) for source in sources]
@@ -201,6 +203,9 @@ def _images_in(folder: Path, skip: PassedOver) -> Iterator[Input]:
 
 def _from_stream(stream: BinaryIO) -> Iterator[Input]:
     data = stream.read(_MOST_INPUT).removeprefix(codecs.BOM_UTF8)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # a list that PowerShell wrote
+        with contextlib.suppress(UnicodeDecodeError):
+            data = data.decode("utf-16").encode("utf-8", "surrogatepass")
     if _is_image(data):
         yield Input("-", data=data)
         return

@@ -13,7 +13,7 @@ from hubel.core.errors import DataError, DecodeError
 from hubel.data.decode import flatten
 from hubel.data.reading import RefusalError
 
-__all__ = ["as_array", "as_pixels", "is_image", "is_path", "one_image", "stack_of_images"]
+__all__ = ["as_array", "as_pixels", "is_image", "is_path", "is_table", "one_image", "stack_of_images"]
 
 _COLOURS = (1, 3, 4)  # values of a pixel: grey, RGB, RGB with opacity
 _FIRST = (1, 3)  # as the first axis, for which 4 images are more likely than 4 values a pixel
@@ -30,6 +30,11 @@ def is_path(value: Any) -> bool:
 def is_image(value: Any) -> bool:
     """Return whether a value is one image: PIL's, encoded bytes, or an open file."""
     return isinstance(value, Image.Image | bytes | bytearray | memoryview) or hasattr(value, "read")
+
+
+def is_table(value: Any) -> bool:
+    """Return whether a value is a table of columns: of pandas, polars or Arrow."""
+    return hasattr(value, "columns")
 
 
 def as_array(value: Any) -> NDArray[Any] | None:
@@ -98,7 +103,8 @@ def one_image(value: Any, name: str) -> bytes | NDArray[np.uint8]:
     except ValueError:
         raise DataError(f"{name} is a list whose parts have different sizes; an image is {_ACCEPTED}") from None
     if array is None or array.dtype.kind in "OUS":
-        raise DataError(f"{name} is {type(value).__name__}; an image is {_ACCEPTED}")
+        kind = type(value).__name__ if array is None else f"an array of {array.dtype}"
+        raise DataError(f"{name} is {kind}; an image is {_ACCEPTED}")
     if array.ndim == 3:
         array = _colours_last(array, 0, is_tensor=_is_tensor(value))
     if array.ndim not in (2, 3):

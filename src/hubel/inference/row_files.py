@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
 
-from hubel.core.csv_text import without_formula
+from hubel.core.csv_text import CSV_END, CsvLines, without_formula
 from hubel.core.errors import OptionError
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def as_line(row: Row) -> bytes:
 
 def write_csv(rows: Iterable[Row], file: TextIO, layout: Layout) -> None:
     """Write a header, and the lines of each row, as they come."""
-    writer = csv.DictWriter(file, layout.columns(), lineterminator="\n")
+    writer = csv.DictWriter(CsvLines(file.write), layout.columns(), lineterminator=CSV_END)
     writer.writeheader()
     for row in rows:
         for line in layout.lines(row):

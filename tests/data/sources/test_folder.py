@@ -267,10 +267,14 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
          {("a", "train"), ("b", "train"), ("b", "val")}),
         (["pets/pets/a/1.png", "pets/pets/b/1.png"], {("a", ""), ("b", "")}),
         (["PetImages/a/1.png", "PetImages/b/sub/1.png"], {("a", ""), ("b", "")}),
+        (["archive (1)/x/PetImages/a/1.png", "archive (1)/x/PetImages/b/1.png"], {("a", ""), ("b", "")}),
+        (["archive/x/train/a/1.png", "archive/x/test/a/1.png"], {("a", "train"), ("a", "test")}),
         # No wrappers: a class of its own, whose images lie deeper.
         (["train/a/1.png", "train/b/1.png", "test/a/sub/1.png"], {("a", "train"), ("b", "train"), ("a", "test")}),
         (["cats/cats/1.png"], {("cats", "")}),
         (["cats/2024/1.png"], {("cats", "")}),
+        (["cats/2024/may/1.png"], {("cats", "")}),
+        ([f"{'d/' * 300}{name}/1.png" for name in "ab"], {("d", "")}),
         (["cats/1.png", "cats/a/1.png", "cats/b/1.png"], {("cats", "")}),
     ],
 )  # fmt: skip
@@ -283,6 +287,19 @@ def test_wrapped_folders_and_names_of_splits(tmp_path: Path, names: list[str], e
 def test_splits_are_never_classes(tmp_path: Path, inner: str) -> None:
     with pytest.raises(DataError, match="found 2 images, but no class folders"):
         made(tmp_path, [f"train_set{inner}/1.png", f"test_set{inner.replace('train', 'test')}/1.png"]).listing()
+
+
+def test_blanks_around_names_do_not_count(tmp_path: Path) -> None:
+    """As in tables of labels."""
+    try:
+        listing = made(tmp_path, ["train/cat /1.png", "train/dog/1.png ", "test/ cat/1.png"]).listing()
+    except OSError:
+        pytest.skip("this file system wants other names")
+    assert sorted((label, split) for _, label, split in rows(listing)) == [
+        ("cat", "test"),
+        ("cat", "train"),
+        ("dog", "train"),
+    ]
 
 
 def test_class_names_are_compared_in_nfc(tmp_path: Path) -> None:

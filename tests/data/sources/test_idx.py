@@ -97,12 +97,48 @@ def test_as_kaggle_packs_it(tmp_path: Path) -> None:
     assert len(open_source(tmp_path).listing()) == 10
 
 
+@pytest.mark.parametrize(
+    "form",
+    ["{}_{}_idx{}_ubyte", "{}-{}.idx{}", "mnist-{}-{}-idx{}-ubyte.bin", "{}-{}", "{}-{}.gz", "x/y/{}-{}-idx{}-ubyte"],
+)
+def test_other_names(tmp_path: Path, form: str) -> None:
+    for split, n in (("train", 6), ("t10k", 4)):
+        images = written(tmp_path, split, n, "")
+        for kind, dimensions in (("images", 3), ("labels", 1)):
+            path = tmp_path / "data" / form.format(split, kind, dimensions)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            put(path, (tmp_path / f"{split}-{kind}-idx{dimensions}-ubyte").read_bytes())
+    (tmp_path / "data" / "train-images.txt").write_text("no data")
+    source = open_source(tmp_path / "data")
+    assert [SPLITS[code] for code in source.listing().split] == ["test"] * 4 + ["train"] * 6
+    assert np.array_equal(source.read(0, ""), images[0])
+
+
+def test_a_download_that_a_browser_has_unpacked(tmp_path: Path) -> None:
+    written(tmp_path, "train", 6, "")
+    for file in list(tmp_path.iterdir()):
+        file.rename(f"{file}.gz")
+    assert len(open_source(tmp_path).listing()) == 6
+
+
+def test_other_files_with_such_names(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "train-images").mkdir()
+    (tmp_path / "train-labels").write_text("a list")
+    assert not is_idx_folder(tmp_path)
+
+
 def test_as_torchvision_keeps_it(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     for end in ("", ".gz"):
         written(tmp_path / "raw", "train", 6, end)
     assert len(open_source(tmp_path).listing()) == 6
     assert len(open_source(tmp_path / "raw").listing()) == 6
+    (tmp_path / "MNIST").mkdir()
+    (tmp_path / "raw").rename(tmp_path / "MNIST" / "raw")
+    assert len(open_source(tmp_path).listing()) == 6
 
 
 @pytest.mark.parametrize("end", ["", ".gz"])
@@ -155,7 +191,7 @@ def test_damage(tmp_path: Path, data: bytes, message: str, end: str) -> None:
 
 def test_damaged_gzip(tmp_path: Path) -> None:
     packed = gzip.compress(GOOD)
-    for data in (GOOD, packed[:-9], packed[:12] + b"\xff" * 8 + packed[20:], packed[:-8] + bytes(8)):
+    for data in (packed[:-9], packed[:12] + b"\xff" * 8 + packed[20:], packed[:-8] + bytes(8)):
         (tmp_path / "f.gz").write_bytes(data)
         with pytest.raises(DataError, match=r"f\.gz cannot be read"):
             read_idx(tmp_path / "f.gz", dimensions=3)

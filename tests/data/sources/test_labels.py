@@ -100,6 +100,18 @@ def read(value: Any, **settings: Any) -> str | None:
         (Pet.FIRST, "1"),
         (["cat"], "cat"),
         (np.array(["cat"]), "cat"),
+        ("['cat']", "cat"),
+        ('["cat "]', "cat"),
+        ("[3.0]", "3"),
+        ("b'cat'", "cat"),
+        (str([np.str_("cat")]), "cat"),
+        ("[sic]", "[sic]"),
+        ("[007]", "[007]"),
+        ("(2020)", "(2020)"),
+        ("'cat'", "'cat'"),
+        ("<NA>", None),
+        ("[]", None),
+        ("[nan]", None),
         ("none", "none"),
         ("NA", "NA"),
         (None, None),
@@ -136,6 +148,14 @@ def test_one_label(value: Any, label: str | None) -> None:
         (("dog", "cat"), "cat|dog"),
         ({"dog", "cat"}, "cat|dog"),
         (np.array(["dog", "cat"]), "cat|dog"),
+        ("['dog', 'cat']", "cat|dog"),
+        ('["dog","cat"]', "cat|dog"),
+        (str(np.array(["dog", "cat"])), "cat|dog"),
+        (str([np.str_("dog's"), np.int64(3)]), "3|dog's"),
+        ("('dog', 'cat')", "cat|dog"),
+        ("{'dog', 'cat'}", "cat|dog"),
+        (str(np.array([2.0, 10])), "2|10"),
+        ("[]", ""),
         ([2, 10, 1.0], "1|2|10"),
         ([b"cat", None, ""], "cat"),
         (DECOMPOSED + "|" + COMPOSED, COMPOSED),
@@ -167,6 +187,9 @@ def test_numbers_with_names(value: Any, label: str | None) -> None:
     [
         (["cat", "dog"], {}, "^t, row 0: cat, dog are several labels; expected one, or --task multi_label$"),
         (np.array([1, 2]), {}, "1, 2 are several labels"),
+        ("['cat', 'dog']", {}, "cat, dog are several labels"),
+        ("[0 1 1]", {"multi_label": True}, "0, 1, 1 repeats a number"),
+        ("c\0at", {}, "'c at' holds a zero byte, which no text has"),
         ([0, 1, 1, 0], {"multi_label": True}, "0, 1, 1, ... repeats a number; expected the classes"),
         ([True, False, True], {"multi_label": True}, "repeats a number"),
         ([["cat"]], {"multi_label": True}, "is a list in a list"),
@@ -188,7 +211,9 @@ def test_what_is_no_label(value: Any, settings: dict[str, Any], message: str) ->
     assert "\n" not in str(caught.value)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="|", exclude_categories=("Cs",)), max_size=4), max_size=5))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="|['\"\0", exclude_categories=("Cs",)), max_size=4), max_size=5)
+)
 def test_a_list_is_what_its_text_is(names: list[str]) -> None:
     found = read(names, multi_label=True)
     assert found == read(found, multi_label=True)  # a label that was read once stays as it is

@@ -166,3 +166,35 @@ def test_real_pictures(shared: Path) -> None:
     assert set(listing.labels) >= {"airplane", "bird", "truck"}
     assert np.bincount(listing.label).tolist() == [1000] * 10
     assert decode(source.read(9999, ""), name="").pixels.shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("kind", [pa.large_binary(), pa.binary_view(), pa.dictionary(pa.int32(), pa.binary())])
+def test_other_types_of_bytes(tmp_path: Path, kind: pa.DataType) -> None:
+    images = [picture(level) for level in (1, 2, 1)]
+    pq.write_table(pa.table({"Image": pa.array(images).cast(kind), "Label": [*"aba"]}), tmp_path / "t.parquet")
+    source = open_source(tmp_path / "t.parquet")
+    assert source.listing().labels == ("a", "b")
+    assert [source.read(row, "") for row in range(3)] == images
+
+
+def test_a_column_of_splits(tmp_path: Path) -> None:
+    """It counts where the name of the file says nothing."""
+    table = pa.table(
+        {"image": [picture(level) for level in range(4)], "label": [*"abab"], "split": ["train", "Test", None, " "]}
+    )
+    for name in ("t", "val-0"):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    splits = [SPLITS[code] for code in open_source(tmp_path).listing().split]
+    assert splits == ["train", "test", "", "", *(["val"] * 4)]
+    pq.write_table(table.set_column(2, "split", [["all"] * 4]), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet, row 0: split is train, val or test, not 'all'"):
+        open_source(tmp_path / "t.parquet").listing()
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_two_columns_of_one_name(tmp_path: Path, images: bool) -> None:
+    first = pa.array([picture(1)] if images else ["a.png"])
+    names = ["image" if images else "image_path", "label", "label"]
+    pq.write_table(pa.Table.from_arrays([first, pa.array(["x"]), pa.array(["y"])], names), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet has 2 columns called label; expected one"):
+        open_source(tmp_path / "t.parquet").listing()

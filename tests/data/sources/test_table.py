@@ -181,6 +181,35 @@ def test_images_come_before_paths(folder: Path) -> None:
     assert not is_path_table(folder / "t.parquet")
 
 
+def test_images_come_before_paths_that_lead_nowhere(folder: Path) -> None:
+    """Such as those of the machine that the images come from."""
+    table = {"image": [SAMPLES["PNG"]], "image_path": ["/mnt/a.png"], "label": ["x"]}
+    pq.write_table(pa.table(table), folder / "t.parquet")
+    assert open_dataset(folder / "t.parquet").labels() == ["x"]
+
+
+def test_images_that_are_not_embedded_are_named_by_their_paths(folder: Path) -> None:
+    images = [{"bytes": None, "path": f"pictures/{name}"} for name in PICTURES]
+    for column in ("image", "image_path"):
+        pq.write_table(pa.table({column: images, "label": [*"xxyy"]}), folder / "t.parquet")
+        dataset = open_dataset(folder / "t.parquet")
+        assert dataset.labels() == [*"xxyy"]
+        assert [dataset.source.read(row, "") for row in range(4)] == [*PICTURES.values()]
+
+
+def test_paths_that_are_no_text(folder: Path) -> None:
+    pq.write_table(pa.table({"image": [[1, 2]], "label": ["x"]}), folder / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet, row 1: the image path is a list; expected text"):
+        open_source(folder / "t.parquet").listing()
+
+
+def test_missing_splits_are_none(folder: Path) -> None:
+    """NaN stands for a missing text in a column of pandas."""
+    names, splits = [f"pictures/{name}" for name in PICTURES], [float("nan")] * 4
+    pq.write_table(pa.table({"image_path": names, "label": [*"xxyy"], "split": splits}), folder / "t.parquet")
+    assert open_dataset(folder / "t.parquet").split_codes().tolist() == [0] * 4
+
+
 ROWS = [("image_path", "label"), *((f"pictures/{n}.png", n * 2) for n in "abcd")]
 
 
@@ -188,11 +217,18 @@ def joined(delimiter: str, end: str = "\n", rows: list[tuple[str, str]] = ROWS) 
     return end.join(delimiter.join(row) for row in rows) + end
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with a mark", "utf-16-be with a mark"])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        *("utf-8", "utf-8-sig", "utf-16", "utf-16-le with a mark", "utf-16-be with a mark"),
+        *("utf-16-le", "utf-16-be", "utf-32", "utf-32-be with a mark"),
+    ],
+)
 @pytest.mark.parametrize(
     "text",
     [
-        joined(","), joined(";"), joined("\t"), joined(", "), joined(",", "\r\n"), joined(";", "\r"),
+        joined(","), joined(";"), joined("\t"), joined("|"), joined(", "), "\n \r\n" + joined(","),
+        joined(",", "\r\n"), joined(";", "\r"),
         "sep=;\r\n" + joined(";", "\r\n"), joined(",") + "\n,\n , \n", joined(",").replace("/", "\\"), joined(" , "),
         joined(", ").replace("aa", '"aa"').replace("pictures/b.png", '"pictures/b.png"'),
     ],
@@ -244,6 +280,26 @@ def test_quotes_and_blank_lines(folder: Path) -> None:
     assert source.listing().labels == ("a, b", "two\nlines", "x")
     with pytest.raises(DecodeError, match=r"none\.png: there is no such file"):
         source.read(2, "none.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (joined(",").replace("bb", '"bb'), 3),
+        ("\n\nsep=,\n" + joined(",").replace("aa", '"a\na"').replace("dd\n", '"dd'), 9),
+    ],
+)
+def test_a_quotation_mark_that_is_never_closed(folder: Path, text: str, line: int) -> None:
+    """It would take the rest of the table for one label."""
+    (folder / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"no readable table: the quotation mark in line {line} is never closed$"):
+        TableSource(folder / "t.csv").listing()
+
+
+def test_places_count_the_lines_before_the_header(folder: Path) -> None:
+    (folder / "t.csv").write_text("\nsep=;\nimage_path;label;split\npictures/a.png;x;never\n")
+    with pytest.raises(DataError, match=r"t\.csv, line 4: split is"):
+        TableSource(folder / "t.csv").listing()
 
 
 def test_short_and_long_lines(folder: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from hubel.core.errors import DataError
-from hubel.data.pixels import as_array, as_pixels, is_image, is_path, one_image, stack_of_images
+from hubel.data.pixels import as_array, as_pixels, is_image, is_path, is_table, one_image, stack_of_images
 from hubel.data.reading import read_regular
 from hubel.data.sources.kind import SourceKind, SourceRequest
 from hubel.data.sources.labels import LabelReader
@@ -121,7 +121,7 @@ def memory_source(
     if array is not None and array.dtype.kind not in "OUS":
         stack = array if array.ndim == 3 else stack_of_images(images)
         return ArraySource(array if stack is None else stack, labels, splits, multi_label=multi_label)
-    if is_path(images) or is_image(images) or not isinstance(images, Iterable):
+    if is_path(images) or is_image(images) or is_table(images) or not isinstance(images, Iterable):
         wanted = "an array (n, h, w) or (n, h, w, 3), or a list of images"
         raise DataError(f"images with labels are {wanted}, not {type(images).__name__}")
     return ListSource(list(images), labels, splits, multi_label=multi_label)
@@ -146,6 +146,7 @@ def column_of(name: str, values: Any, n: int) -> list[Any]:
     Raises:
         DataError: there are more or fewer, or they are not in one dimension.
     """
+    given = values
     if isinstance(values, list | tuple):
         shape: tuple[int, ...] = (len(values),)
     else:
@@ -153,7 +154,8 @@ def column_of(name: str, values: Any, n: int) -> list[Any]:
             values = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
         shape, values = values.shape, values.tolist()
     if shape != (n,):
-        raise DataError(f"{n} images need {n} {name} in one dimension, not an array of shape {shape}")
+        given = f"an array of shape {shape}" if shape else type(given).__name__
+        raise DataError(f"{n} images need {n} {name} in one dimension, not {given}")
     return list(values)
 
 

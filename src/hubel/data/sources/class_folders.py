@@ -17,6 +17,7 @@ from hubel.data.sources.walk import image_files, is_folder, suffix_of, visible_e
 __all__ = ["class_parents", "holds_photos"]
 
 _PIXEL_FILES = EXTENSIONS | {".npy"}
+_MOST_WRAPPERS = 8  # folders in each other, each the only one
 
 
 def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str] = EXTENSIONS) -> dict[str, int]:
@@ -28,7 +29,7 @@ def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str
         suffixes: endings of image files, in lower case.
     """
     path = ""
-    while True:
+    for _ in range(_MOST_WRAPPERS):
         tops, _ = _content(root / path, suffixes)
         splits = {top: code for top in tops if (code := split_code(top))}
         if labelled and len(splits) < len(tops):
@@ -38,6 +39,7 @@ def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str
         if not _wraps_a_dataset(root / path, suffixes):
             return {path: 0}
         path = _joined(path, tops[0])
+    return {"": 0}
 
 
 def holds_photos(root: Path, *, labelled: bool = True) -> bool:
@@ -67,16 +69,21 @@ def _content(folder: Path, suffixes: Collection[str]) -> tuple[list[str], int]:
 
 
 def _wraps_a_dataset(folder: Path, suffixes: Collection[str]) -> bool:
-    """Return whether a folder holds nothing but one folder, in which the dataset is.
+    """Return whether a folder holds nothing but one folder, in which the dataset is, or a few folders in each other.
 
     A folder of a single class looks the same if its images are in one more folder; but then they are all in one.
     """
-    tops, images = _content(folder, suffixes)
-    if len(tops) != 1 or images:
-        return False
-    inner, images = _content(folder / tops[0], suffixes)
-    named = _is_alike(tops[0], folder.resolve().name)
-    return bool(inner) and not images and (named or len(inner) > 1 or any(map(split_code, inner)))
+    for _ in range(_MOST_WRAPPERS):
+        tops, images = _content(folder, suffixes)
+        if len(tops) != 1 or images:
+            return False
+        inner, images = _content(folder / tops[0], suffixes)
+        if not inner or images:
+            return False
+        if _is_alike(tops[0], folder.resolve().name) or len(inner) > 1 or any(map(split_code, inner)):
+            return True
+        folder /= tops[0]
+    return False
 
 
 def _unwrapped(root: Path, path: str, suffixes: Collection[str]) -> str:

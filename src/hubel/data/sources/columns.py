@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
 from hubel.core.random import bits
+from hubel.data.reading import one_line
 from hubel.data.sources.encoded import ColumnPart, EncodedImages, memory_budget
 from hubel.data.sources.features import (
     FeatureSchema,
@@ -23,11 +25,13 @@ from hubel.data.sources.features import (
     features_of,
     image_column,
     label_column,
+    only_column,
 )
 from hubel.data.sources.folder import file_stamp
 from hubel.data.sources.labels import LabelReader
-from hubel.data.sources.listing import Listing, ListingBuilder
+from hubel.data.sources.listing import Listing, ListingBuilder, split_code
 from hubel.data.sources.listing_by_ranks import ListedFiles, list_files
+from hubel.data.sources.table import column_place
 
 __all__ = ["ColumnSource", "Table", "TableFile", "row_stamps"]
 
@@ -141,8 +145,9 @@ class ColumnSource(ABC):
             table = self._open(file.path)
             features = file.features or features_of(table.schema)
             images = list(table.parts(image_column(table.schema, features, file.path)))
-            for row, text in enumerate(self._labels(table, file, features, images)):
-                rows.add(f"{file.name}[{row}]", text, file.split)
+            labels, splits = self._labels(table, file, features, images), _splits(table, file)
+            for row, (text, split) in enumerate(zip(labels, splits, strict=False)):
+                rows.add(f"{file.name}[{row}]", text, split)
             counts.append(len(rows) - before)
             parts += [part.rows for part in images]
         columns = {"parts": np.array(parts, np.int64)}
@@ -180,6 +185,22 @@ class ColumnSource(ABC):
             features = file.features or features_of(table.schema)
             parts += table.parts(image_column(table.schema, features, file.path))
         return EncodedImages(parts, self._root, self._within, memory_budget())
+
+
+def _splits(table: Table, file: TableFile) -> Iterator[int]:
+    """Yield the code of each row's split: that of the file; where it has none, that in the column `split`."""
+    place = column_place(table.schema.names, ("split",))
+    if file.split or place is None:
+        yield from itertools.repeat(file.split)
+        return
+    column = only_column(table.schema.names[place], table.schema.names, file.path)
+    values = (value for part in table.parts(column) for block in part.load() for value in block.to_pylist())
+    for row, value in enumerate(values):
+        text = "" if value is None or value != value else str(value).strip()
+        code = split_code(text) if text else 0
+        if code is None:
+            raise DataError(f"{file.path}, row {row}: split is train, val or test, not {one_line(text)!r}")
+        yield code
 
 
 def _texts(blocks: Iterable[Any], reader: LabelReader) -> Iterator[str | None]:

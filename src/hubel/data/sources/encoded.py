@@ -113,6 +113,8 @@ class EncodedImages:
 def _bytes_and_paths(blocks: Sequence[Any]) -> tuple[Any, Any]:
     import pyarrow as pa
 
+    if pa.types.is_dictionary(blocks[0].type):
+        return pa.chunked_array([block.dictionary_decode() for block in blocks]), None
     if not pa.types.is_struct(blocks[0].type):
         return pa.chunked_array(blocks), None
     columns = [block.flatten() for block in blocks]  # a row that is null as a whole has neither bytes nor path then

@@ -9,10 +9,20 @@ from typing import Any
 from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.labels import LABEL_COLUMNS, checked_names
+from hubel.data.sources.table import column_place
 
-__all__ = ["FeatureSchema", "class_names_of", "features_of", "image_column", "label_column"]
+__all__ = [
+    "IMAGE_COLUMNS",
+    "FeatureSchema",
+    "class_names_of",
+    "features_of",
+    "image_column",
+    "label_column",
+    "only_column",
+]
 
-_IMAGES = ("image", "img", "picture", "jpg", "png")
+#: Usual names of a column of encoded images, the first choice first.
+IMAGE_COLUMNS = ("image", "img", "picture", "jpg", "png")
 
 FeatureSchema = Mapping[str, Any]
 
@@ -32,19 +42,38 @@ def image_column(schema: Any, features: FeatureSchema, where: object) -> str:
     Raises:
         DataError: there is none.
     """
-    import pyarrow as pa
-
-    def holds_images(kind: Any) -> bool:
-        if pa.types.is_struct(kind):
-            kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else None
-        return kind is not None and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-    usable = [name for name in schema.names if holds_images(schema.field(name).type)]
+    usable = [name for name, kind in zip(schema.names, schema.types, strict=True) if _holds_images(kind)]
     declared = [name for name in usable if _kind(features, name) == "Image"]
-    name = _first(_IMAGES, usable) or next(iter([*declared, *usable]), None)
+    name = _first(IMAGE_COLUMNS, usable) or next(iter([*declared, *usable]), None)
     if name is None:
         raise DataError(f"{where} has no column of encoded images; it has {', '.join(schema.names)}")
+    return only_column(name, schema.names, where)
+
+
+def only_column(name: str, present: Sequence[str], where: object) -> str:
+    """Return the name of a column.
+
+    Raises:
+        DataError: several columns have it.
+    """
+    if present.count(name) > 1:
+        raise DataError(f"{where} has {present.count(name)} columns called {one_line(name)}; expected one")
     return name
+
+
+def _holds_images(kind: Any) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        data, path = (kind.get_field_index(name) for name in ("bytes", "path"))
+        if data < 0:
+            return False
+        kind = kind.field(data).type
+        if path >= 0 and pa.types.is_null(kind):  # no image is embedded
+            return True
+    elif pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(holds(kind) for holds in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
 
 
 def label_column(schema: Any, features: FeatureSchema, where: object) -> str:
@@ -61,7 +90,7 @@ def label_column(schema: Any, features: FeatureSchema, where: object) -> str:
         raise DataError(
             f"{where} has no column of labels ({', '.join(LABEL_COLUMNS)}); it has {', '.join(schema.names)}"
         )
-    kind = schema.field(name).type
+    kind = schema.field(only_column(name, schema.names, where)).type
     if pa.types.is_struct(kind) or pa.types.is_map(kind):
         raise DataError(f"{where}: the column {name} holds {one_line(kind)}; expected text, numbers, or lists of them")
     return name
@@ -85,4 +114,5 @@ def _kind(features: FeatureSchema, name: str) -> Any:
 
 
 def _first(wanted: tuple[str, ...], present: Sequence[str]) -> str | None:
-    return next((name for name in wanted if name in present), None)
+    place = column_place(present, wanted)
+    return None if place is None else present[place]

@@ -1,12 +1,14 @@
 """Labels of every source: the value that a table, an archive or an array gives an image becomes the name of a class.
 
 Values mean the same wherever they stand: blanks around a text do not count, texts are compared in Unicode's NFC form,
-1, 1.0 and "1.0" (which tables make of whole numbers beside empty cells) are the class "1". None, NaN and empty text are
-no label. A list is several labels.
+1, 1.0 and "1.0" (which tables make of whole numbers beside empty cells) are the class "1". None, NaN, "<NA>" (which
+pandas writes) and empty text are no label. A list is several labels, also as Python, NumPy or JSON write one:
+"['cat', 'dog']", "['cat' 'dog']", '["cat", "dog"]'.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import unicodedata
 from collections.abc import Sequence, Set
@@ -31,9 +33,20 @@ _MOST_CHARACTERS = 1000  # of a class name
 _INVISIBLE = "\ufeff\u200b\0"  # which `str.strip` leaves at the ends of a text
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
+_NO_TEXT = ("nan", "<na>")
+_QUOTED = r"""b?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_MISSING = dict.fromkeys(("None", "nan", "null"))
+_ITEM = re.compile(rf"{_QUOTED}|[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|True|False|{'|'.join(_MISSING)}")
+_BYTES = re.compile(rf"(?=b){_QUOTED}")
+_BETWEEN = r"(?:\s*,\s*|\s+|(?=[\])}]))"
+# Numbers in other brackets than a list's are more likely a name: (2020).
+_LIST = re.compile(
+    rf"\[\s*(?:(?:{_ITEM.pattern}){_BETWEEN})*\]|\(\s*(?:{_QUOTED}{_BETWEEN})+\)|\{{\s*(?:{_QUOTED}{_BETWEEN})+\}}"
+)
+_SCALAR = re.compile(rf"\bnp\.\w+\(({_QUOTED}|[^()'\"]*)\)")  # as NumPy 2 writes its numbers and texts in a list
 _EXACT = 2**63  # whole floats from here on are written in powers of ten
 _MOST_KNOWN = 4096
-_SHOWN = 3
+_SHOWN, _MOST_SHOWN = 3, 40
 
 
 class _LabelError(ValueError):
@@ -79,7 +92,7 @@ class LabelReader:
         if repeats and value in self._known:
             return self._known[value]
         try:
-            plain = _plain(value)
+            plain = _plain(_unwritten(value))
             text = self._several(plain) if self.multi_label else self._one(plain)
         except _LabelError as error:
             raise DataError(f"{self.where}, {place}: {error}") from None
@@ -147,6 +160,25 @@ def checked_names(names: Any, where: object) -> list[str] | None:
     return texts
 
 
+def _unwritten(value: Any) -> Any:
+    """Return the list, or the bytes, whose spelling in Python or JSON a text is; other values as they are.
+
+    >>> _unwritten("['cat', 'dog']"), _unwritten("[3 4]"), _unwritten("b'cat'"), _unwritten("[sic]")
+    (['cat', 'dog'], [3, 4], b'cat', '[sic]')
+    """
+    if not isinstance(value, str) or not value.strip().endswith(("]", ")", "}", "'", '"')):
+        return value
+    text = _SCALAR.sub(r"\1", value.strip())
+    if not (_BYTES.fullmatch(text) or _LIST.fullmatch(text)):
+        return value
+    try:
+        items = [_MISSING.get(item, item) for item in _ITEM.findall(text)]
+        values = [None if item is None else ast.literal_eval(item) for item in items]
+    except (SyntaxError, ValueError):  # such as 007, which is no number in Python
+        return value
+    return values if text[0] in "[({" else values[0]
+
+
 def _plain(value: Any) -> Any:
     """Return None, text, a list, or a value that is written as a number or as itself."""
     if isinstance(value, Enum):
@@ -159,7 +191,7 @@ def _plain(value: Any) -> Any:
         except UnicodeDecodeError:
             raise _LabelError("bytes that are no UTF-8 text") from None
     if isinstance(value, str):
-        return _clean(value) if value.strip().lower() != "nan" else None
+        return _clean(value) if value.strip().lower() not in _NO_TEXT else None
     if isinstance(value, list | tuple | Set):
         return list(value)
     if value is None or _is_missing(value):
@@ -185,6 +217,8 @@ def _clean(text: str) -> str:
     except UnicodeEncodeError:
         raise _LabelError("half a character, which is no text") from None
     text = unicodedata.normalize("NFC", text.strip().strip(_INVISIBLE).strip())
+    if "\0" in text:
+        raise _LabelError(f"{one_line(text)[:_MOST_SHOWN]!r} holds a zero byte, which no text has")
     match = _WHOLE_FLOAT.fullmatch(text)
     return match[1] if match else text
 

@@ -82,11 +82,13 @@ def class_name(text: str) -> str:
     r"""Return the name of a class as text that can be written anywhere.
 
     It is in Unicode's form NFC, in which a letter with its accent is one letter; bytes that are no UTF-8 are spelt out.
+    Blanks around it do not count, unless there is nothing else.
 
-    >>> class_name("cafe\u0301"), class_name("caf\udce9")
-    ('café', 'caf\\xe9')
+    >>> class_name("cafe\u0301"), class_name("caf\udce9"), class_name("cat ")
+    ('café', 'caf\\xe9', 'cat')
     """
-    return unicodedata.normalize("NFC", text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    plain = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", plain.strip() or plain)
 
 
 def natural_key(text: str) -> tuple[tuple[object, ...], str]:

@@ -16,11 +16,12 @@ from hubel.core.errors import DataError
 from hubel.data.reading import one_line
 from hubel.data.sources.columns import ColumnSource, Table, TableFile
 from hubel.data.sources.encoded import ColumnPart
-from hubel.data.sources.features import features_of, image_column
+from hubel.data.sources.features import IMAGE_COLUMNS, features_of, image_column, only_column
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.layout import holds_files, split_files
+from hubel.data.sources.table import PATH_COLUMNS, column_place
 
-__all__ = ["KIND", "ParquetSource", "column_names", "holds_encoded_images", "is_parquet", "values_of"]
+__all__ = ["KIND", "ParquetSource", "column_names", "is_parquet", "names_images", "values_of"]
 
 
 def is_parquet(path: Path) -> bool:
@@ -39,23 +40,35 @@ def column_names(path: Path) -> list[str]:
     return list(_open(path).schema_arrow.names)
 
 
-def holds_encoded_images(path: Path) -> bool:
-    """Return whether a file has a column of encoded images.
+def names_images(path: Path) -> bool:
+    """Return whether a file has a column of paths, and none of encoded images, beside which paths are names.
 
     Raises:
         DataError: it is no Parquet file.
     """
+    import pyarrow as pa
+
     schema = _open(path).schema_arrow
-    try:
-        image_column(schema, features_of(schema), path)
-    except DataError:
+    if column_place(schema.names, PATH_COLUMNS) is None:
         return False
-    return True
+    try:
+        column = image_column(schema, features_of(schema), path)
+    except DataError:
+        return True
+    named = column_place([column], IMAGE_COLUMNS) is not None or pa.types.is_struct(schema.field(column).type)
+    # Bytes under any other name may be thumbnails, paths, or no images at all.
+    return "image_path" in schema.names and not named
 
 
 def values_of(path: Path, names: Sequence[str | None]) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of the named columns; a column called None holds None."""
+    """Yield the rows of the named columns; a column called None holds None.
+
+    Raises:
+        DataError: several columns have one of the names.
+    """
     file = _open(path)
+    for name in filter(None, names):
+        only_column(name, file.schema_arrow.names, path)
     for batch in file.iter_batches(columns=[name for name in names if name is not None]):
         absent = [None] * batch.num_rows
         yield from zip(*(absent if name is None else batch.column(name).to_pylist() for name in names), strict=True)

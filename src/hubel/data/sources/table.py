@@ -1,8 +1,8 @@
 """A table of image paths: CSV, TSV or Parquet with a column of paths, one of labels and, if there are splits, `split`.
 
 The columns are found by their usual names (`image_path`, `file_name`, ...; `label`, `class`, ...); a column `parent`
-has the parent of each label. Text may be divided by commas, semicolons or tabs, and be UTF-8, UTF-16 or, as Excel
-writes it in Korea, cp949.
+has the parent of each label. Text may be divided by commas, semicolons, tabs or "|", and be UTF-8, UTF-16, UTF-32 or,
+as Excel writes it in Korea, cp949.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import codecs
 import contextlib
 import csv
 import io
+import itertools
 import os
 import re
 import unicodedata
@@ -35,20 +36,24 @@ PATH_COLUMNS = (
     *("file_name", "filename", "image_name", "image_file", "image", "img", "file"),
 )
 _ENDINGS = (".csv", ".tsv")
-_DELIMITERS = (",", ";", "\t")
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_DELIMITERS = (",", ";", "\t", "|")
+_ENCODINGS = {  # by their first bytes: marks, or two letters of a header in UTF-16 without one
+    re.compile(codecs.BOM_UTF8): "utf-8-sig",
+    re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff"): "utf-32",
+    re.compile(rb"\xff\xfe|\xfe\xff"): "utf-16",
+    re.compile(rb"[^\0]\0[^\0]\0"): "utf-16-le",
+    re.compile(rb"\0[^\0]\0[^\0]"): "utf-16-be",
+}
+_END = "\udcff"  # of a text: half a character, of which decoding leaves none
 _MOST_NAMES = 20  # of columns in a message
 
 
 def is_path_table(path: Path) -> bool:
     """Return whether this is a table of image paths."""
     if path.suffix.lower() == ".parquet" and path.is_file():
-        from hubel.data.sources.parquet import column_names, holds_encoded_images
+        from hubel.data.sources.parquet import names_images
 
-        names = column_names(path)
-        return "image_path" in names or (
-            column_place(names, PATH_COLUMNS) is not None and not holds_encoded_images(path)
-        )
+        return names_images(path)
     return path.suffix.lower() in _ENDINGS and path.is_file()
 
 
@@ -141,6 +146,9 @@ class TableSource:
         """Yield the place of each row, its path, its label as it is written, its split, and the label's parent."""
         parquet = self.path.suffix.lower() == ".parquet"
         for place, (path, label, split, parent) in self._parquet_rows() if parquet else self._text_rows(notes):
+            if isinstance(path, list | dict):
+                kind = "a list" if isinstance(path, list) else "parts with names"
+                raise DataError(f"{self.path}, {place}: the image path is {kind}; expected text")
             yield place, _as_text(path), label, _as_text(split).strip(), class_name(_as_text(parent).strip())
 
     def _parquet_rows(self) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -192,11 +200,15 @@ def text_rows(path: Path, notes: list[str]) -> Iterator[tuple[str, list[str]]]:
     try:
         text, note = _decoded(path.read_bytes())
         notes += [f"{path.name} {note}"] if note else []
-        reader, header = _reader(text)
-        yield "line 1", header
+        reader, header, first = _reader(text)
+        yield f"line {first}", header
+        row, begun, line = header, 0, reader.line_num
         for row in reader:
-            if any(field.strip() for field in row):
-                yield f"line {reader.line_num}", row
+            begun, line = line, reader.line_num
+            if row != [_END] and any(field.strip() for field in row):
+                yield f"line {first - 1 + line}", row
+        if row != [_END]:
+            raise csv.Error(f"the quotation mark in line {first + begun} is never closed")
     except (OSError, UnicodeError, csv.Error) as error:
         reason = "its encoding is unknown; save it as UTF-8" if isinstance(error, UnicodeError) else one_line(error)
         raise DataError(f"{path} is no readable table: {reason}") from None
@@ -231,7 +243,7 @@ def column_place(present: Sequence[str], wanted: Sequence[str]) -> int | None:
 def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return os.fsdecode(value)
-    return "" if value is None else str(value)
+    return "" if value is None or value != value else str(value)  # NaN is how pandas writes a missing text
 
 
 def _described(label: str | None, split: int) -> str:
@@ -245,7 +257,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
     Raises:
         UnicodeError: it is text in none of the encodings.
     """
-    encoding = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), "utf-8")
+    encoding = next((encoding for start, encoding in _ENCODINGS.items() if start.match(data)), "utf-8")
     try:
         return data.decode(encoding), ""
     except UnicodeDecodeError:
@@ -259,14 +271,16 @@ def _decoded(data: bytes) -> tuple[str, str]:
     return text, f"is no UTF-8 text; it is read as Korean in the code page cp949: {', '.join(dict.fromkeys(words[:3]))}"
 
 
-def _reader(text: str) -> tuple[Any, list[str]]:
-    """Return a reader of the rows below the header, and the names of the columns.
+def _reader(text: str) -> tuple[Any, list[str], int]:
+    """Return a reader of the rows below the header, the names of the columns, and the number of the header's line.
 
-    The delimiter is the one by which the header has columns of paths and of labels, or the most columns.
+    The delimiter is the one by which the header has columns of paths and of labels, or the most columns. The last row
+    is `[_END]`, unless a quotation mark before it is never closed.
     """
     file = io.StringIO(text, newline="")
-    first = file.readline()
-    start = file.tell() if first.lower().startswith("sep=") else 0  # which Excel writes
+    start, skipped = 0, 0
+    while (line := file.readline()) and (not line.strip() or line.lower().startswith("sep=")):  # which Excel writes
+        start, skipped = file.tell(), skipped + 1
     found = []
     for delimiter in _DELIMITERS:
         file.seek(start)
@@ -277,8 +291,8 @@ def _reader(text: str) -> tuple[Any, list[str]]:
     # A blank after each delimiter is no part of the values, and a quote after it is one.
     blanks = any(name.startswith(" ") for name in header[1:])
     file.seek(start)
-    reader = csv.reader(file, delimiter=delimiter, skipinitialspace=blanks)
-    return reader, next(reader, [])
+    reader = csv.reader(itertools.chain(file, [_END]), delimiter=delimiter, skipinitialspace=blanks)
+    return reader, next(reader, []), skipped + 1
 
 
 KIND = SourceKind(

@@ -102,8 +102,8 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def suffix_of(entry: os.DirEntry[str]) -> str:
-    """Return the ending of a name in lower case, with its dot; "" without one."""
-    return Path(entry.name).suffix.lower()
+    """Return the ending of a name in lower case, with its dot and without blanks after it; "" without one."""
+    return Path(entry.name.rstrip()).suffix.lower()
 
 
 def _entries(folder: str | Path, path: str, skip: PassedOver) -> list[os.DirEntry[str]]:
