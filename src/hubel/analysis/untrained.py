@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import reduce
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +58,10 @@ def untrained(
         UnknownNameError: there is no such network.
         ModelFileError: the file is missing or damaged.
     """
+    for asked in input_shapes:
+        sides = asked if isinstance(asked, Sequence) and all(isinstance(side, Integral) for side in asked) else ()
+        if not sides or (len(sides) != 3 and not isinstance(model, nn.Module)):
+            raise OptionError(f"the shape of an input is (channels, height, width), not {asked!r:.80}")
     given = tuple(tuple(shape) for shape in input_shapes)
     if isinstance(model, nn.Module):
         if not given:

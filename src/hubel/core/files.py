@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hubel.core.errors import BusyError
+from hubel.core.errors import BusyError, OptionError
 from hubel.core.lock import FileLock
 
 if TYPE_CHECKING:
@@ -71,7 +71,14 @@ def _home() -> Path:
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path that a user gave, with "~" expanded; as it is where a file has this very name, or no user has."""
+    """Return a path that a user gave, with "~" expanded; as it is where a file has this very name, or no user has.
+
+    Raises:
+        OptionError: it is empty, as a shell's variable that is not set, which pathlib takes for the current folder; or
+            has a zero character, as no path has.
+    """
+    if not isinstance(path, str | os.PathLike) or (text := os.fspath(path)) == "" or "\0" in text:
+        raise OptionError(f"{' '.join(repr(path).split()):.80} is no path of a file or folder")
     given = Path(path)
     if not os.path.lexists(given):
         with contextlib.suppress(RuntimeError):  # no such user, or no home
