@@ -109,3 +109,15 @@ def test_earlier_results_are_replaced_and_it_is_said(hubel: Call, model: Path, p
         again = hubel(*words)
         assert again.code == 0, again.err
         assert "replaced" in again.err
+
+
+@pytest.mark.parametrize(
+    "words", ["predict RUN |", "data |", "similar RUN | photo.jpg", "embed RUN |", "explain RUN |"]
+)
+def test_an_empty_argument_is_not_the_current_folder(hubel: Call, model: Path, place: Path, words: str) -> None:
+    """As a shell's variable that is not set would have it."""
+    before = contents(place, model)
+    answer = hubel(*("" if word == "|" else word for word in words.replace("RUN", str(model)).split()))
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == f"hubel: an argument of hubel {words.split()[0]} is empty; give a name or a path\n"
+    assert contents(place, model) == before

@@ -55,7 +55,7 @@ def test_a_query_cannot_control_the_page(hubel: Call, model: Path, photos: Path)
 
 
 MISTAKES = {
-    "photos|": "the query is empty; expected words",
+    "photos|": "an argument of hubel search is empty",
     "nowhere|red": "nowhere: no such folder or table",
     "photos|red|--top|0": "--top is at least 1, not 0",
     "photos|red|--json|--csv": "choose one of --json and --csv",

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 from hubel.core import files
+from hubel.core.errors import OptionError
 from hubel.core.files import (
     cache_root,
     folder_bytes,
     is_whole,
     numbered_folder,
     publish_folder,
+    user_path,
     write_atomic,
     write_json,
 )
@@ -215,3 +217,11 @@ def test_cache_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
     assert cache_root() == tmp_path / "local" / "hubel"
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", None, 3, b"photos", np.zeros((2, 2))])
+def test_what_is_no_path(path: Any) -> None:
+    """pathlib takes "" for the current folder."""
+    with pytest.raises(OptionError, match="is no path of a file or folder") as caught:
+        user_path(path)
+    assert "\n" not in str(caught.value)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hubel.core.errors import OptionError
@@ -75,6 +76,11 @@ def test_files_and_folders_are_not_confused() -> None:
     for name, message in (("file", "is a file"), ("", "--out is empty")):
         with pytest.raises(OptionError, match=message):
             output_folder(name, verb="evaluate")
+    for path in (3, b"file", np.zeros((2, 2)), object()):
+        with pytest.raises(OptionError, match="--out is the path of a file, not "):
+            output_file(path, ours=ours)  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match="--out is the path of a folder, not "):
+            output_folder(path, verb="evaluate")  # type: ignore[arg-type]
     with pytest.raises(NotADirectoryError):
         output_file("file/inside", ours=ours)
     with pytest.raises(NotADirectoryError):

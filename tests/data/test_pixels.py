@@ -16,6 +16,7 @@ from PIL import Image
 from hubel.core.errors import DataError, DecodeError
 from hubel.data.decode import decode
 from hubel.data.inputs import as_inputs
+from hubel.data.pixels import one_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 7, 3), np.uint8)
 GREY = RGB[..., 0]
@@ -112,11 +113,21 @@ def test_paths_among_others(tmp_path: Path) -> None:
         (StringIO("text"), "opened as text; open it for reading bytes"),
         ([[[1, 2], [3]]], r"images\[0\] is a list whose parts have different sizes"),
         ([RGB[None]], r"images\[0\] has the shape \(1, 6, 7, 3\)"),
+        (torch.zeros(3, 6, 7).to("meta"), "a tensor that is no array of plain numbers: Cannot copy out of meta"),
+        ([torch.zeros(3, 6, 7).to_sparse()], "a tensor that is no array of plain numbers: can't convert Sparse"),
     ],
 )
 def test_what_is_no_image(given: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         pixels(given)
+
+
+def test_pil_images_without_pixels() -> None:
+    closed = Image.open(BytesIO(encode(RGB, "PNG")))
+    closed.close()
+    for given, reason in ((Image.new("RGB", (0, 8)), "an image without pixels, 0x8"), (closed, "closed")):
+        with pytest.raises(DecodeError, match=reason):
+            one_image(given, "images[0]")
 
 
 def test_bytes_that_are_no_image() -> None:

@@ -28,6 +28,7 @@ from hubel.inference import exported_engine
 from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines, open_onnx
 from hubel.inference.exported import Exported
 from hubel.inference.onnx_file import INPUT, OUTPUTS, described, read_onnx
+from hubel.inference.predictor import load_network
 from hubel.weights.card import ModelCard
 from hubel.weights.model_file import save_model
 from small_card import CARD as SMALL
@@ -133,6 +134,15 @@ def test_the_output_may_be_a_string(folder: Path) -> None:
 def test_equal_models_give_equal_files(folder: Path) -> None:
     first, second = (export(folder / "model.safetensors", folder / f"{n}.onnx").path.read_bytes() for n in "ab")
     assert first == second
+
+
+def test_weights_that_are_too_large_are_named(folder: Path) -> None:
+    """Finite weights whose outputs are not: they differ from the file's by NaN, which says nothing."""
+    network, card = load_network(folder / "model.safetensors")
+    next(network.parameters()).data.fill_(3e38)
+    model = described(onnx_network(network, card), card, {})
+    with pytest.raises(ModelFileError, match="the network's outputs are NaN or infinite"):
+        check_parity(network, card, model, np.full((2, 12, 10, 3), 200, np.uint8))
 
 
 def test_a_file_that_differs_is_not_written(folder: Path) -> None:

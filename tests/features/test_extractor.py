@@ -20,7 +20,7 @@ from torch import nn
 
 import hubel
 from hubel.core.cache import LIMIT_VARIABLE, cache_limit, make_room
-from hubel.core.errors import DecodeError, OptionError
+from hubel.core.errors import DecodeError, ModelFileError, OptionError
 from hubel.core.files import cache_root, folder_bytes
 from hubel.data.augment import find_policy
 from hubel.data.dataset import open_dataset
@@ -788,3 +788,13 @@ def test_a_batch_has_all_views(first: int) -> None:
     for epoch in range(3):
         for batch in numbered(rows=rows).epoch(0, epoch, 40, NONE):
             assert len(np.unique(batch.pixels[:, 0, 0, 0] % 100)) == 3
+
+
+@pytest.mark.parametrize(("weight", "value"), [("running_var", -10.0), ("weight", 3e38)])
+def test_no_feature_is_nan_or_infinite(weight: str, value: float) -> None:
+    """Weights that are finite and make features that are not: infinite ones are not clipped, NaN teaches nothing."""
+    network = make()
+    norm = next(module_ for module_ in network.modules() if isinstance(module_, nn.BatchNorm2d))
+    getattr(norm, weight).data.fill_(value)
+    with pytest.raises(ModelFileError, match="the network's features are NaN or infinite"):
+        frozen(network, boundary="stage1")

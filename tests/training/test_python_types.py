@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import hubel
 import hubel.explain
@@ -17,6 +19,8 @@ from hubel.data.inputs import as_inputs
 from hubel.evaluation.evaluate import evaluate_file
 from hubel.training import run_report
 from hubel.training.recipe import Recipe
+from hubel.weights.model_file import save_model
+from small_card import CARD
 
 X = np.random.default_rng(0).integers(0, 99, (40, 8, 8)).astype(np.uint8)
 Y = np.arange(40) % 2
@@ -61,6 +65,9 @@ def test_settings_of_other_types(settings: dict[str, Any], name: str, value: Any
         ({"epochs": "3"}, "epochs is a whole number, not '3'"),
         ({"epochs": 2.5}, "epochs is a whole number, not 2.5"),
         ({"epochs": True}, "epochs is a whole number, not True"),
+        ({"epochs": np.array([1, 2])}, r"epochs is a whole number, not array\(\[1, 2\]\)"),
+        ({"lr": torch.zeros(2, 2)}, r"lr is a number, not tensor\(\[\[0., 0.\], \[0., 0.\]\]\)"),
+        ({"root": "a\0b"}, "is no path of a file or folder"),
         ({"lr": "fast"}, "lr is a number, not 'fast'"),
         ({"model": 5}, "model is a name, not 5"),
         ({"balance": True}, "balance is a name, not True"),
@@ -180,3 +187,51 @@ def test_sizes_that_are_none() -> None:
     for settings in ({"size": "wide"}, {"size": "8x"}, {"train_size": "8,wide"}):
         with pytest.raises(OptionError, match="size"):
             Recipe(**settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": None}, "device is auto, cpu, cuda, mps, xpu, not 'None'"),
+        ({"device": 0}, "device is auto, cpu, cuda, mps, xpu, not '0'; did you mean cuda:0?"),
+        ({"engine": 3}, "an engine is a name, not 3"),
+        ({"costs": 3}, "3 is no path of a file or folder"),
+    ],
+)
+def test_options_of_load(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    save_model(tmp_path / "model.safetensors", CARD.create().state_dict(), CARD)
+    assert hubel.load(tmp_path, device=torch.device("cpu")).classes == CARD.classes
+    with pytest.raises(OptionError) as caught:
+        hubel.load(tmp_path, **options)
+    assert str(caught.value) == message
+
+
+def test_no_data_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shell's variable that is not set would have it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(X[0]).save(tmp_path / name / "0.png")
+    for call in (lambda: hubel.train("", QUICK), lambda: hubel.tune("", minutes=1), lambda: open_dataset("")):
+        with pytest.raises(OptionError, match="a path is empty"):
+            call()
+    with pytest.raises(OptionError, match="--out is the path of a folder, not 3"):
+        hubel.tune("digits", out=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: hubel.create_model(3), "a network of the catalogue is a name, not 3"),  # type: ignore[arg-type]
+        (lambda: hubel.create_model("lenet5", weights=3), "weights are a name or a path, not 3"),  # type: ignore[arg-type]
+        (lambda: hubel.create_model("lenet5", options="a"), "options of a network are a dict, not 'a'"),  # type: ignore[arg-type]
+        (lambda: hubel.generate(3), "a model is a path or a name, not 3"),  # type: ignore[arg-type]
+        (lambda: hubel.summary("lenet5", 32), "the shape of an input is (channels, height, width), not 32"),  # type: ignore[arg-type]
+        (lambda: hubel.summary("lenet5", (32, 32)), "the shape of an input is (channels, height, width), not (32, 32)"),
+        (lambda: hubel.ImageClassifier("linear", options=3).fit(X, Y), "options of a network are a dict, not 3"),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_other_types(call: Any, message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        call()
+    assert str(caught.value) == message

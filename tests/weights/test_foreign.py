@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import pickle
 import re
+import sys
 import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +231,8 @@ COUNTED = {"n_averaged": torch.tensor(3), "layer1.total_ops": torch.zeros(1), "t
         lambda w: {"model": w, "step": torch.tensor(7), "best": np.float64(0.9), "log": np.zeros(3), "n": np.int64(3)},
         lambda w: {"state_dict": w, "args": argparse.Namespace(lr=0.1, sizes=[1, 2])},
         lambda w: {name: t.half() for name, t in w.items()},
+        lambda w: {"mine": w, "epoch": torch.tensor(4), "class_weights": torch.ones(10)},
+        lambda w: {"ema": {"updates": torch.tensor(4), "module": w}},
     ],
 )
 def test_weights_as_others_save_them(disguise: Callable[[Any], Any], tmp_path: Path) -> None:
@@ -251,6 +255,75 @@ def test_a_file_needs_no_last_layer(tmp_path: Path) -> None:
         convert_file(tmp_path / "file.pth", "resnet20")
     with pytest.raises(MismatchError, match=r"missing: head\.linear\.weight"):
         resnet(tmp_path, {**headless, "backbone.linear.bias": torch.zeros(10)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"linear.bias": torch.zeros(7)}, ["head.linear.bias is (7,) in the file, (10,) in the network"]),
+        ({"linear.weight": torch.zeros(7, 64)}, ["head.linear.weight is (7, 64) in the file, (10, 64) in the network"]),
+        (
+            {"linear.bias": torch.zeros(0), "linear.weight": torch.zeros(0, 64)},
+            [
+                "head.linear.bias is (0,) in the file, (10,) in the network",
+                "head.linear.weight is (0, 64) in the file, (10, 64) in the network",
+            ],
+        ),
+        (
+            {"conv1.weight": torch.zeros(16, 0, 3, 3)},
+            ["stem.0.conv.weight is (16, 0, 3, 3) in the file, (16, 3, 3, 3) in the network"],
+        ),
+    ],
+    ids=["other bias", "other weight", "no classes", "no channels"],
+)
+def test_no_part_stays_random_unsaid(changes: dict[str, torch.Tensor], wrong: list[str], tmp_path: Path) -> None:
+    """A last layer of two numbers of classes, and empty weights: another number of classes does not explain them."""
+    _, named = theirs("resnet20", "akamaster")
+    with pytest.raises(MismatchError) as caught:
+        resnet(tmp_path, {**named, **changes})
+    assert caught.value.lines == [f"other shape: {line}" for line in wrong]
+
+
+def test_names_stay_on_their_line(tmp_path: Path) -> None:
+    _, named = theirs("resnet20", "akamaster")
+    for name, said in (("x\n\x1b[31mred", "x [31mred"), ("y" * 100_000, "y" * 200)):
+        with pytest.raises(MismatchError) as caught:
+            resnet(tmp_path, {**named, name: torch.ones(3)})
+        assert str(caught.value) == f"116 weights fit the network, 1 does not\n  unexpected: {said}"
+
+
+@pytest.mark.parametrize(
+    ("wrap", "words"),
+    [
+        (lambda w: {"student": w, "teacher": w}, r"2 sets of named tensors \(student, teacher\); save one alone"),
+        (lambda w: reduce(lambda inner, _: {"model": inner}, range(2000), w), "no named tensors"),
+    ],
+    ids=["several", "2,000 wrappers"],
+)
+def test_wrappers_that_do_not_tell(wrap: Callable[[Any], Any], words: str, tmp_path: Path) -> None:
+    content = pickled(wrap({"conv1.weight": torch.zeros(1, 1)}))
+    (tmp_path / "file.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=words):
+        read_weights(tmp_path / "file.pth")
+
+
+def pickled(content: Any) -> bytes:
+    """A torch file, however deep its content is nested."""
+    file, limit = io.BytesIO(), sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    try:
+        torch.save(content, file)
+    finally:
+        sys.setrecursionlimit(limit)
+    return file.getvalue()
+
+
+def test_more_tensors_than_any_network_has(tmp_path: Path) -> None:
+    """Each takes a hundred times the room of its bytes, and the time that it takes to be made."""
+    one = torch.ones(1)
+    save_file({f"{number}.weight": one.clone() for number in range(40_000)}, tmp_path / "file.safetensors")
+    with pytest.raises(WeightsError, match="contains 40,000 tensors; 32,768 are the most"):
+        read_weights(tmp_path / "file.safetensors")
 
 
 @pytest.mark.parametrize(

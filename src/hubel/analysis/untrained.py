@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import reduce
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +60,7 @@ def untrained(
         UnknownNameError: there is no such network.
         ModelFileError: the file is missing or damaged.
     """
-    given = tuple(map(_checked_shape, input_shapes))
+    given = tuple(_checked_shape(shape, maps=not isinstance(model, nn.Module)) for shape in input_shapes)
     if isinstance(model, nn.Module):
         if not given:
             raise OptionError(f"give the shape of the input, such as {verb}(module, (3, 224, 224))")
@@ -87,13 +88,12 @@ def untrained(
     return Untrained(network, title, given or ((channels, height, width),), variant.summary)
 
 
-def _checked_shape(shape: object) -> tuple[int, ...]:
+def _checked_shape(shape: object, *, maps: bool) -> tuple[int, ...]:
     sides = tuple(shape) if isinstance(shape, Sequence) else ()
-    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise OptionError(
-            f"the shape of an input is whole numbers without the batch, such as (3, 224, 224), not {shape!r}"
-        )
-    return sides
+    if not sides or not all(isinstance(side, Integral) and side > 0 for side in sides) or (maps and len(sides) != 3):
+        wanted = "(channels, height, width)" if maps else "whole numbers without the batch, such as (3, 224, 224)"
+        raise OptionError(f"the shape of an input is {wanted}, not {shape!r:.80}")
+    return tuple(map(int, sides))
 
 
 def _without_lazy(network: nn.Module) -> nn.Module:

@@ -159,13 +159,16 @@ def _run(tokens: list[str]) -> Any:
 
 
 def _refuse_empty_values(tokens: list[str]) -> None:
-    """Refuse an option with an empty value, such as that of a shell's variable that is not set: '' is no path."""
+    """Refuse an empty argument or value, such as that of a shell's variable that is not set: '' is no path."""
     end = tokens.index("--") if "--" in tokens else len(tokens)
     for token, following in pairwise([*tokens[:end], "."]):
         name, joined, value = token.partition("=")
         empty = not value if joined else not following
         if name.startswith("-") and empty and not name.startswith("--options."):
             raise OptionError(f"{name} is empty; give it a value or leave it out")
+    for before, token in pairwise(tokens):
+        if not token and not before.startswith("--options."):
+            raise OptionError(f"an argument of hubel {tokens[0]} is empty; give a name or a path")
 
 
 def _refuse_assignments(tokens: list[str]) -> None:

@@ -74,10 +74,13 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     """Return a path that a user gave, with "~" expanded; as it is where a file has this very name, or no user has.
 
     Raises:
-        OptionError: it is empty, as a variable of the shell that is not set: `Path` takes that for the current folder.
+        OptionError: it is empty, as a shell's variable that is not set, which pathlib takes for the current folder; or
+            has a zero character, as no path has.
     """
     if path == "":
         raise OptionError("a path is empty; the folder that you are in is .")
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+        raise OptionError(f"{' '.join(repr(path).split()):.80} is no path of a file or folder")
     given = Path(path)
     if not os.path.lexists(given):
         with contextlib.suppress(RuntimeError):  # no such user, or no home

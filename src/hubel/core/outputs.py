@@ -37,12 +37,10 @@ def output_file(
         flag: option that names the file, for the messages.
 
     Raises:
-        OptionError: the path is empty, a folder, an input, or a file that would be lost.
+        OptionError: the path is none, empty, a folder, an input, or a file that would be lost.
         OSError: no file can be made there.
     """
-    if not str(path):
-        raise OptionError(f"{flag} is empty; name a file")
-    path = user_path(path)
+    path = _named(path, "file", flag)
     if is_stream(path):
         return path
     if path.is_dir():
@@ -74,14 +72,12 @@ def output_folder(
         flag: option that names the folder, for the messages.
 
     Raises:
-        OptionError: the path is empty, a file, an input, or a folder with other content.
+        OptionError: the path is none, empty, a file, an input, or a folder with other content.
         OSError: no folder can be made there.
     """
     if path is None:
         return None
-    if not str(path):
-        raise OptionError(f"{flag} is empty; name a folder")
-    path = user_path(path)
+    path = _named(path, "folder", flag)
     if _is_one_of(path, inputs):
         raise OptionError(f"{flag} {path} is the input, which is never written to; name another folder")
     if not path.is_dir():
@@ -94,6 +90,14 @@ def output_folder(
             raise OptionError(f"{flag} {path} holds {content}; name a new or empty folder")
         say(f"{path} holds earlier results, which are replaced")
     return path
+
+
+def _named(path: Any, kind: str, flag: str) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise OptionError(f"{flag} is the path of a {kind}, not {' '.join(repr(path).split()):.80}")
+    if not os.fspath(path):
+        raise OptionError(f"{flag} is empty; name a {kind}")
+    return user_path(path)
 
 
 def make_folder(path: Path | None, *, verb: str, name: str) -> Path:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hubel.core.errors import DataError, DecodeError
 from hubel.data.decode import flatten
-from hubel.data.reading import RefusalError
+from hubel.data.reading import RefusalError, one_line
 
 __all__ = ["as_array", "as_pixels", "is_image", "is_path", "is_table", "one_image", "stack_of_images"]
 
@@ -38,13 +38,20 @@ def is_table(value: Any) -> bool:
 
 
 def as_array(value: Any) -> NDArray[Any] | None:
-    """Return an array, or a tensor of any device, as an array; None for other values."""
+    """Return an array, or a tensor of any device, as an array; None for other values.
+
+    Raises:
+        DataError: it is a tensor without plain numbers: sparse, quantised, or on the meta device.
+    """
     if isinstance(value, np.ndarray):
         return value
     if not _is_tensor(value):
         return None
-    value = value.detach().cpu()
-    return np.asarray((value.float() if value.is_floating_point() else value).numpy())
+    try:
+        plain = value.detach().cpu()
+        return np.asarray((plain.float() if plain.is_floating_point() else plain).numpy())
+    except (RuntimeError, TypeError) as error:
+        raise DataError(f"a tensor that is no array of plain numbers: {one_line(error)}") from None
 
 
 def _is_tensor(value: Any) -> bool:
@@ -83,14 +90,16 @@ def one_image(value: Any, name: str) -> bytes | NDArray[np.uint8]:
     """Return one image as the bytes of its file, or as pixels uint8 `(h, w)` or `(h, w, 3)`.
 
     Raises:
-        DecodeError: a PIL image whose colours have no defined white.
+        DecodeError: a PIL image that cannot be read, without pixels, or whose colours have no defined white.
         DataError: it is no image.
     """
     if isinstance(value, Image.Image):
+        if 0 in value.size:
+            raise DecodeError(name, f"an image without pixels, {value.width}x{value.height}")
         try:
             return flatten(value)
-        except (RefusalError, OSError) as error:
-            raise DecodeError(name, str(error)) from error
+        except (RefusalError, OSError, ValueError) as error:  # the last of a closed one
+            raise DecodeError(name, one_line(error)) from error
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if hasattr(value, "read"):
@@ -99,9 +108,10 @@ def one_image(value: Any, name: str) -> bytes | NDArray[np.uint8]:
             raise DataError(f"{name} is a file opened as text; open it for reading bytes: open(path, 'rb')")
         return data
     try:
-        array = np.asarray(value) if isinstance(value, list | tuple) else as_array(value)
+        array = np.asarray(value) if isinstance(value, list | tuple) else None
     except ValueError:
         raise DataError(f"{name} is a list whose parts have different sizes; an image is {_ACCEPTED}") from None
+    array = as_array(value) if array is None else array
     if array is None or array.dtype.kind in "OUS":
         kind = type(value).__name__ if array is None else f"an array of {array.dtype}"
         raise DataError(f"{name} is {kind}; an image is {_ACCEPTED}")

@@ -23,6 +23,7 @@ from hubel.inference.box_overlap import box_iou
 from hubel.inference.dense_predictor import DensePredictor
 from hubel.inference.engines.registry import open_onnx
 from hubel.inference.fold import folded
+from hubel.inference.forward import reportable
 from hubel.inference.onnx_file import INPUT, NOVELTY, OUTPUTS
 from hubel.inference.quiet import undisturbed
 from hubel.inference.stream import exported_batch_size
@@ -242,13 +243,17 @@ def check_parity(network: nn.Module, card: ModelCard, model: bytes, pixels: NDAr
 
 
 def check_scores(compute: Compute, card: ModelCard, model: bytes, pixels: NDArray[np.uint8]) -> Parity:
-    """Compare the rows of an exported file with those that `compute` returns; see `check_parity`."""
+    """Compare the rows of an exported file with those that `compute` returns; see `check_parity`.
+
+    Raises:
+        ModelFileError: a row is NaN or infinite.
+    """
     run, size = open_onnx("onnxruntime", model, lanes=1), exported_batch_size(card)
     mine: list[NDArray[Any]] = []
     others: list[NDArray[Any]] = []
     for start in range(0, len(pixels), size):
         batch = pixels[start : start + size]
-        mine.append(compute(batch))
+        mine.append(reportable(compute(batch)))
         others.append(run(batch))
     # Numbers in units of the deviation of the training labels; all other scores lie between 0 and 1.
     unit = 1 / card.temperature if card.scores == "identity" else 1.0

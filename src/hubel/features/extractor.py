@@ -34,6 +34,7 @@ from hubel.inference.engines.engine import Precision
 from hubel.inference.engines.frozen import OpenedEngine, open_frozen
 from hubel.inference.engines.registry import EngineChoice
 from hubel.inference.fold import folded
+from hubel.inference.forward import reportable
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.evaluating import evaluating
 from hubel.nn.freezing import ALL, frozen_part
@@ -163,6 +164,9 @@ class FeatureExtractor:
         boundary: where the part ends; see `hubel.nn.freezing.boundaries`. Of a dense network, "all" of its backbone.
         settings: engine, threads, views, type of the values.
         tell: takes a sentence that the user should read.
+
+    Raises:
+        ModelFileError: the network's outputs are NaN or infinite.
     """
 
     def __init__(
@@ -207,6 +211,7 @@ class FeatureExtractor:
         Raises:
             DecodeError: a file that the index knows as good can no longer be read.
             OptionError: there is no room for the cache; see `room_for`.
+            ModelFileError: a feature is NaN or infinite.
         """
         hashes = images.digests
         precision, found = self._find(hashes, views)
@@ -381,7 +386,12 @@ def _lacking(found: Sequence[StoredFeatures]) -> list[int]:
 
 
 def _stored(values: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return outputs `(n, c, h, w)` or `(n, d)` as they are stored: channels last, and within the range of the type."""
+    """Return outputs `(n, c, h, w)` or `(n, d)` as they are stored: channels last, and within the range of the type.
+
+    Raises:
+        ModelFileError: an output is NaN or infinite.
+    """
+    values = reportable(values, "features")
     turned = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
     largest = np.finfo(dtype).max
     return np.clip(turned, -largest, largest).astype(dtype)

@@ -55,7 +55,7 @@ def with_costs(card: ModelCard, file: str | Path | None) -> ModelCard:
         OptionError: the model does not choose one class an image, or the file holds no costs of its classes.
         UnknownNameError: the file names a class that the model does not have.
     """
-    if file is None or file == "":
+    if file is None or (isinstance(file, str) and not file):
         return card
     if str(file) == NO_COSTS:
         return replace(card, costs=None)

@@ -14,12 +14,13 @@ __all__ = ["device_name", "device_of", "has_bfloat16_unit", "pick_device", "pick
 _DEVICES = ("cpu", "cuda", "mps", "xpu")  # a number may follow, as in cuda:1
 
 
-def pick_device(name: str = "auto") -> torch.device:
+def pick_device(name: str | torch.device = "auto") -> torch.device:
     """Return a device by name; "auto" is the first of CUDA, Apple's MPS and the CPU that works here.
 
     Raises:
         OptionError: the device is unknown or absent.
     """
+    name = str(name)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from hubel.inference.stream import batch_size
 from hubel.nn.evaluating import evaluating
 
 __all__ = ["forward", "output_batches", "outputs", "reportable"]
+
+Number = TypeVar("Number", bound=np.floating)
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     # The threads of OpenMP do not live on in a forked child, which would wait for them for ever (libgomp).
@@ -40,7 +43,7 @@ def _outputs(network: nn.Module, x: Tensor) -> NDArray[np.float32]:
         return network(x.to(device)).float().cpu().numpy()  # type: ignore[no-any-return]
 
 
-def reportable(values: NDArray[np.float32], name: str = "outputs") -> NDArray[np.float32]:
+def reportable(values: NDArray[Number], name: str = "outputs") -> NDArray[Number]:
     """Return values that may be reported: weights that are finite can still be so large that these are not.
 
     Args:

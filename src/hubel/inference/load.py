@@ -76,12 +76,14 @@ def load_any(
     """Load a model for prediction, an autoencoder included; arguments and errors as for `load`."""
     if not isinstance(file, str | os.PathLike):
         raise OptionError(f"a model is a path or a name, not {file!r:.80}")
+    if not isinstance(engine, str):
+        raise OptionError(f"an engine is a name, not {engine!r:.80}")
     if model is not None:
         file = OwnModel(file, model)
     if is_exported(file):
         if isinstance(file, OwnModel):
             raise OptionError(f"{file} is an exported file, which needs no module; leave model= out")
-        if device not in ("auto", "cpu"):
+        if str(device) not in ("auto", "cpu"):
             raise OptionError(f"exported files run on the processor; --device {device} is for model files")
         exported = read_onnx(Path(file))
         if exported.card.dense:

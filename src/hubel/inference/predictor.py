@@ -82,8 +82,10 @@ def load_network(model: str | os.PathLike[str]) -> tuple[nn.Module, ModelCard]:
         ModelFileError: the file is missing, damaged, or was not written by hubel.
         UnknownNameError: there is no such network, or there are no such weights.
         WeightsError: the weights cannot be had.
-        OptionError: it is an exported file.
+        OptionError: it is an exported file, or neither a path nor a name.
     """
+    if not isinstance(model, str | os.PathLike):
+        raise OptionError(f"a model is a path or a name, not {model!r:.80}")
     if is_exported(model):
         raise OptionError(f"{model} is an exported file; this needs the model file that it was made from")
     if isinstance(model, OwnModel):

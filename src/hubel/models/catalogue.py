@@ -103,7 +103,10 @@ def find(name: str) -> tuple[str, Variant]:
 
     Raises:
         UnknownNameError: there is no such network; the message suggests the nearest names.
+        OptionError: it is no name.
     """
+    if not isinstance(name, str):
+        raise OptionError(f"a network of the catalogue is a name, not {name!r:.80}")
     exact = ALIASES.get(name, name)
     if exact not in _families():
         raise UnknownNameError("model", name, [*_families(), *ALIASES])

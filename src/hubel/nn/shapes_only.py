@@ -25,9 +25,17 @@ _WRITE: frozenset[Callable[..., Any]] = frozenset(
 
 @contextmanager
 def shapes_only() -> Iterator[None]:
-    """Create tensors on the device `meta` within the block, and leave out what would initialise them."""
-    with torch.device("meta"), _WithoutWriting():
-        yield
+    """Create tensors on the device `meta` within the block, and leave out what would initialise them.
+
+    They are of float32, as model files are, whatever the caller has made the default of torch.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("meta"), _WithoutWriting():
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class _WithoutWriting(TorchFunctionMode):

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from hubel.core.errors import DataError
+from hubel.core.errors import DataError, OptionError
 from hubel.data.sources import Source
 from hubel.data.sources.arrays import column_of, memory_source
 from hubel.inference.predictor import Predictor, load_predictor
@@ -82,6 +82,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: the images or labels cannot be used.
             KeyboardInterrupt: training was stopped by Ctrl-C or SIGTERM.
         """
+        if not isinstance(self.options, Mapping | None):
+            raise OptionError(f"options of a network are a dict, not {self.options!r:.80}")
         recipe, module = with_network(Recipe.of(self.recipe), self.model)
         recipe = recipe.with_settings(
             task="classify",

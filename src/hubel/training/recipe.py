@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,6 +15,7 @@ from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import user_path
 from hubel.core.language import LANGUAGES
 from hubel.core.ranges import check_range
+from hubel.data.reading import one_line
 
 __all__ = [
     "DataSettings",
@@ -91,7 +93,8 @@ def _plain(name: str, value: Any, kind: str) -> Any:
         OptionError: it is of another type.
     """
     if hasattr(value, "item") and not isinstance(value, str):
-        value = value.item()
+        with contextlib.suppress(ValueError, RuntimeError):  # of several numbers
+            value = value.item()
     if kind.startswith("bool") and isinstance(value, bool):
         return value
     if kind.startswith(("int", "float")) and isinstance(value, int | float) and not isinstance(value, bool):
@@ -105,7 +108,7 @@ def _plain(name: str, value: Any, kind: str) -> Any:
     if kind.startswith("dict") and isinstance(value, Mapping):
         return {str(key): _option_text(option) for key, option in value.items()}
     wanted = next(word for start, word in _WORDS.items() if kind.startswith(start))
-    raise OptionError(f"{name} is {wanted}, not {value!r}")
+    raise OptionError(f"{name} is {wanted}, not {one_line(repr(value))}")
 
 
 def _option_text(value: Any) -> str:

@@ -61,6 +61,10 @@ def create_model(
     [2, 4, 8, 16, 32]
     """
     exact, variant = find(name)
+    if not isinstance(weights, str | os.PathLike | None):
+        raise OptionError(f"weights are a name or a path, not {weights!r:.80}")
+    if not isinstance(options, Mapping | None):
+        raise OptionError(f"options of a network are a dict, not {options!r:.80}")
     row = None
     if weights is not None and (is_tag(exact, weights) or not is_file_name(weights)):
         row = find_weights(exact, str(weights))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import MismatchError, OptionError, WeightsError
+from hubel.data.reading import one_line
 from hubel.nn.shapes_only import shapes_only
 from hubel.weights.keymaps import key_maps
 from hubel.weights.model_file import first_not_finite
@@ -108,7 +109,7 @@ class Varying:
     def explains(self, name: str, theirs: torch.Size, ours: torch.Size) -> bool:
         """Tell whether another number of classes or channels explains the difference of two shapes."""
         allowed = self.classes.get(name, set()) | self.channels.get(name, set())
-        return len(theirs) == len(ours) and _different_axes(theirs, ours) <= allowed
+        return 0 not in theirs and len(theirs) == len(ours) and _different_axes(theirs, ours) <= allowed
 
 
 def _different_axes(a: torch.Size, b: torch.Size) -> set[int]:
@@ -146,7 +147,7 @@ def match_weights(
     ours = network.state_dict()
     first = next(iter(ours), "")
     unexpected = [name for name in found.keys() - ours.keys() if not _is_counter(name, found[name])]
-    loaded, unchanged, wrong = {}, [], [f"unexpected: {name}" for name in unexpected]
+    loaded, unchanged, wrong = {}, [], [f"unexpected: {one_line(name)}" for name in unexpected]
     has_auxiliary = any(map(_is_auxiliary, found))
     for name, our in ours.items():
         tensor = found.get(name)
@@ -174,10 +175,22 @@ def match_weights(
         elif varying.explains(name, tensor.shape, our.shape):
             unchanged.append(name)
         else:
-            wrong.append(f"other shape: {name} is {tuple(tensor.shape)} in the file, {tuple(our.shape)} in the network")
+            wrong.append(_other_shape(name, tensor, our))
+    # The last layer is that of the file as a whole, or not at all.
+    if any(name in varying.classes for name in loaded):
+        others = (name for name in unchanged if name in found and name in varying.classes)
+        wrong += [
+            _other_shape(name, found[name], ours[name])
+            for name in others
+            if _different_axes(found[name].shape, ours[name].shape) & varying.classes[name]
+        ]
     if wrong:
         raise MismatchError(len(loaded), sorted(wrong))
     return loaded, unchanged
+
+
+def _other_shape(name: str, theirs: Tensor, ours: Tensor) -> str:
+    return f"other shape: {name} is {tuple(theirs.shape)} in the file, {tuple(ours.shape)} in the network"
 
 
 def _has_head(found: Iterable[str], varying: Varying) -> bool:

@@ -13,6 +13,8 @@ from hubel.weights.bounded_json import parse_json
 
 __all__ = ["read_header"]
 
+_MOST_TENSORS = 2**15  # the deepest network of the catalogue has 7,208
+
 
 def read_header(path: Path) -> dict[str, Any]:
     """Read the header: type, shape and offsets of each tensor by its name, and the texts under "__metadata__".
@@ -31,6 +33,8 @@ def read_header(path: Path) -> dict[str, Any]:
             if length > len(data) - 8:
                 raise ModelFileError(f"{path} is truncated, or is not a safetensors file")
             header = dict(parse_json(data[8 : 8 + length]))
+            if len(header) > _MOST_TENSORS:
+                raise ModelFileError(f"{path} contains {len(header):,} tensors; {_MOST_TENSORS:,} are the most")
             ends = [int(t["data_offsets"][1]) for name, t in header.items() if name != "__metadata__"]
             whole = 8 + length + max(ends, default=0)
             if len(data) != whole:

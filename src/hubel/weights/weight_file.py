@@ -27,6 +27,7 @@ __all__ = ["read_weights"]
 _WRAPPERS = ("state_dict", "model_state_dict", "state_dict_ema", "model_ema", "model", "net", "ema")
 _MAX_FILE = 4 * 2**30  # bytes; the largest network of the catalogue has 0.6, its optimizer twice as many
 _MAX_PICKLE = 4 * 2**20  # bytes, and steps: 30,000 tensors
+_MOST_WRAPPERS = 100  # and other settings that are looked into for one
 _ZIP = b"PK\x03\x04"
 _DIGEST = '"sha256": "'  # in the header of hubel's own files
 
@@ -144,7 +145,10 @@ _PASSED_OVER: list[Any] = [
 def _unwrapped(path: Path, found: Any) -> dict[str, Tensor]:
     """Return the named tensors in a checkpoint; each must be what its file has bytes for."""
     if not (tensors := _state_dict(found, set())):
-        raise WeightsError(f"{path} contains no named tensors; expected the state_dict of a network")
+        several = list(_wrapped(found)) if isinstance(found, Mapping) else []
+        sets = f"{len(several)} sets of named tensors ({one_line(', '.join(map(str, several)))}); save one alone"
+        none = "no named tensors; expected the state_dict of a network"
+        raise WeightsError(f"{path} contains {sets if several else none}")
     for name, tensor in tensors.items():
         if problem := _unusable(tensor):
             raise WeightsError(f"{path}: {one_line(name)} is {problem}; expected weights as plain numbers")
@@ -155,15 +159,21 @@ def _unwrapped(path: Path, found: Any) -> dict[str, Tensor]:
 
 
 def _state_dict(found: Any, seen: set[int]) -> dict[str, Tensor]:
-    """Return the tensors in wrappers of known names, in the mapping itself, or in the only other one that has some."""
-    if not isinstance(found, Mapping) or id(found) in seen:  # a wrapper may contain itself
+    """Return the tensors in wrappers of known names, in the mapping itself, or in the only other one that has more."""
+    if not isinstance(found, Mapping) or id(found) in seen or len(seen) == _MOST_WRAPPERS:  # one may contain itself
         return {}
     seen.add(id(found))
     for name in _WRAPPERS:
         if tensors := _state_dict(found.get(name), seen):
             return tensors
-    wrapped = [value for value in found.values() if isinstance(value, Mapping) and _tensors(value)]
-    return _tensors(found) or (_tensors(wrapped[0]) if len(wrapped) == 1 else {})
+    own, wrapped = _tensors(found), list(_wrapped(found).values())
+    return wrapped[0] if len(wrapped) == 1 and len(wrapped[0]) > len(own) else own  # an epoch is a tensor, too
+
+
+def _wrapped(found: Mapping[Any, Any]) -> dict[Any, dict[str, Tensor]]:
+    """Return the tensors in each mapping inside of one, where there are some."""
+    inside = {name: _tensors(value) for name, value in found.items() if isinstance(value, Mapping)}
+    return {name: tensors for name, tensors in inside.items() if tensors}
 
 
 def _tensors(found: Mapping[Any, Any]) -> dict[str, Tensor]:

@@ -134,7 +134,7 @@ def tune(
         raise OptionError("the time of a search is minutes; leave out max_minutes")
     check_optuna()  # before the images are indexed
     with silence() if quiet else nullcontext():
-        target = output_folder(None if out is None else user_path(out), verb="tune", inputs=(data,))
+        target = output_folder(out, verb="tune", inputs=(data,))
         if target is not None and (target / "tune.json").exists():
             raise CheckpointError(f"{target} already holds a search; resume it with --resume, or choose another folder")
         plan = plan_training(data, base, xo=xo)
