@@ -90,7 +90,11 @@ def untrained(
 
 def _checked_shape(shape: object, *, maps: bool) -> tuple[int, ...]:
     sides = tuple(shape) if isinstance(shape, Sequence) else ()
-    if not sides or not all(isinstance(side, Integral) and side > 0 for side in sides) or (maps and len(sides) != 3):
+    if (
+        not sides
+        or not all(isinstance(side, Integral) and int(side) > 0 for side in sides)
+        or (maps and len(sides) != 3)
+    ):
         wanted = "(channels, height, width)" if maps else "whole numbers without the batch, such as (3, 224, 224)"
         raise OptionError(f"the shape of an input is {wanted}, not {shape!r:.80}")
     return tuple(map(int, sides))

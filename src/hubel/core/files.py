@@ -77,7 +77,7 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         OptionError: it is empty, as a shell's variable that is not set, which pathlib takes for the current folder; or
             has a zero character, as no path has.
     """
-    if path == "":
+    if isinstance(path, str) and not path:
         raise OptionError("a path is empty; the folder that you are in is .")
     if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
         raise OptionError(f"{' '.join(repr(path).split()):.80} is no path of a file or folder")

@@ -159,6 +159,8 @@ def files_of_table(table: Path, root: Path | None = None) -> list[str]:
 
 
 def _expand(source: str, skip: PassedOver) -> list[Path]:
+    if "\0" in source:  # as no file has in its name
+        return []
     path = user_path(source)
     if os.path.lexists(path):
         return [path]

@@ -114,7 +114,7 @@ class Trials:
 
     @property
     def _explored(self) -> bool:
-        """Whether enough of the time has gone into trials, some of them on so many images."""
+        """Enough of the time has gone into trials, some of them on so many images."""
         known = any(row.sample == self.sample for row in self.study.complete)
         return known and self.clock.spent > _EXPLORING * self.clock.seconds
 
