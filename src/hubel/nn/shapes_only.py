@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
+from hubel.nn.torch_defaults import torch_defaults
+
 __all__ = ["shapes_only"]
 
 # What the layers of torch initialise with. Without values there is nothing to write, and torch takes a fifth of the
@@ -29,13 +31,8 @@ def shapes_only() -> Iterator[None]:
 
     They are of float32, as model files are, whatever the caller has made the default of torch.
     """
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.device("meta"), _WithoutWriting():
-            yield
-    finally:
-        torch.set_default_dtype(before)
+    with torch_defaults(), torch.device("meta"), _WithoutWriting():
+        yield
 
 
 class _WithoutWriting(TorchFunctionMode):

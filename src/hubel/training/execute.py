@@ -30,6 +30,7 @@ from hubel.inference.scores import scores
 from hubel.models.neighbours import Neighbours
 from hubel.nn.dense import DenseNetwork
 from hubel.nn.freezing import ALL, NONE
+from hubel.nn.torch_defaults import torch_defaults
 from hubel.tasks.task import LabelledOutputs
 from hubel.training.checkpoint import Checkpoint, load_newest, save
 from hubel.training.cross_fit import cross_fit
@@ -161,11 +162,12 @@ def _with_minutes(plan: Plan, left: float) -> Plan:
 
 @contextmanager
 def training_context(plan: Plan) -> Iterator[None]:
-    """Set threads, gradients and random numbers as training needs them; restore the caller's afterwards."""
+    """Set threads, gradients, random numbers and torch's defaults as training needs them; restore the caller's."""
     before = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
     try:
         with (
+            torch_defaults(),
             torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []),
             torch.inference_mode(False),
             torch.enable_grad(),
