@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -235,6 +237,16 @@ def test_weights_for_timm(name: str, tmp_path: Path) -> None:
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         torch.testing.assert_close(theirs(images), network(images), atol=1e-4, rtol=1e-4)
+
+
+def test_a_copy_in_another_process_predicts_alike(folder: Path) -> None:
+    """As the workers of a DataLoader get it where they are spawned."""
+    model = Exported(export(folder / "model.safetensors").path, engine="onnxruntime")
+    p, random = model.card.preprocess, np.random.default_rng(0)
+    images = list(random.integers(0, 256, (2, p.height, p.width, p.channels), np.uint8))
+    expected = model.predict_proba(images)
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert np.array_equal(other.predict_proba(images), expected)
 
 
 @pytest.mark.peer

@@ -39,6 +39,10 @@ class ExportedEngine:
         if engine != AUTO:
             self.one_lane  # noqa: B018 - errors come now, not with the first image
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what another process opens the file with: runners hold sessions, which stay in theirs."""
+        return {"file": self.file, "engine": self.engine}
+
     @cached_property
     def one_lane(self) -> OnnxRunner:
         """The runner that gives all cores to one batch."""
