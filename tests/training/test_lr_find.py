@@ -56,6 +56,11 @@ def test_a_loss_that_never_falls() -> None:
         _ = RangeTest(rates[:1], np.array([2.0]), exploded=True).suggestion
 
 
+def test_of_few_steps_the_first_is_what_the_loss_falls_from() -> None:
+    test = RangeTest(np.geomspace(1e-3, 1e-1, 7), np.array([2.0, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75]), exploded=False)
+    assert test.rates[0] < test.suggestion < test.rates[-1]
+
+
 def test_each_step_is_that_of_plain_torch(plan_of: MakePlan) -> None:
     """SGD with the rates written out by hand, on the same batches."""
     plan = plan_of(augment="none", momentum=0.0, weight_decay=0.0, batch_size=64)
