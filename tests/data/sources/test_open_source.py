@@ -99,11 +99,15 @@ def test_errors_for_data_that_cannot_be_opened(tmp_path: Path, monkeypatch: pyte
     for name in ("photos.zip", "no/where", str(tmp_path / "gone")):
         with pytest.raises(DataError, match="no such file or folder"):
             open_source(name)
-    (tmp_path / "photos.zip").write_bytes(b"PK")
+    for name in ("photos.zip", "photos.ZIP", "photos.7z", "photos.rar"):
+        (tmp_path / name).write_bytes(b"PK")
+        with pytest.raises(DataError, match=rf"^{name}: hubel does not read .* unpack it, and give the folder$"):
+            open_source(name)
+    (tmp_path / "photos.docx").write_bytes(b"PK")
     with pytest.raises(
-        DataError, match=r"photos\.zip is no dataset that hubel reads; expected .*; a folder of class"
+        DataError, match=r"photos\.docx is no dataset that hubel reads; expected .*; a folder of class"
     ) as e:
-        open_source("photos.zip")
+        open_source("photos.docx")
     assert all(kind.name in str(e.value) for kind in KINDS)
     with pytest.raises(OptionError, match="belong to the dataset xo, not to digits"):
         open_source("digits", xo=XO())

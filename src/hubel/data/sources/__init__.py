@@ -139,8 +139,13 @@ def _open(request: SourceRequest) -> Source:
     return opened
 
 
+PACKED = (".zip", ".7z", ".rar")
+
+
 def _unrecognised(request: SourceRequest) -> DataError | UnknownNameError:
     path = request.path
+    if path.is_file() and path.suffix.lower() in PACKED:
+        return DataError(f"{path}: hubel does not read {path.suffix} files; unpack it, and give the folder")
     if path.exists():
         return DataError(f"{path} is no dataset that hubel reads; expected {'; '.join(kind.name for kind in KINDS)}")
     if path.name == str(request.data) and path.suffix == "":
