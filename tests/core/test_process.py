@@ -19,6 +19,14 @@ def test_tune_respects_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["GOMP_SPINCOUNT"] == "5"
 
 
+def test_variables_of_other_programs_end_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setenv("MPLBACKEND", "nope")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "x")
+    tune_process()
+    assert not {"MPLBACKEND", "SOURCE_DATE_EPOCH"} & os.environ.keys()
+
+
 def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with bar("working", 3) as progress:
         progress.step()

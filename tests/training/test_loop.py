@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from hubel.core.errors import CheckpointError
 from hubel.core.stopping import Stop
 from hubel.data.loading import Images
 from hubel.data.samples import Labelled, network_input
 from hubel.tasks.catalogue import find_task
 from hubel.training import loop as module
+from hubel.training.checkpoint import Checkpoint
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.plan import Plan
 from hubel.training.schedule import Schedule
@@ -65,6 +67,22 @@ def test_a_run_resumed_at_every_step_is_the_same_run(run_of: MakeRun) -> None:
         other.go()
         assert same(other.state(), whole.state())
         assert other.numbers() == whole.numbers()
+
+
+@pytest.mark.parametrize("damage", ["shape", "network", "average", "progress"])
+def test_a_checkpoint_of_another_training_is_refused(run_of: MakeRun, damage: str) -> None:
+    run = run_of(epochs=1, ema=0.9)
+    run.loop.run(Stop())
+    _, saved = run.saved[-1]
+    tensors, progress = {name: dict(group) for name, group in saved.tensors.items()}, dict(saved.progress)
+    if damage == "shape":
+        tensors["network"] = {name: torch.zeros(7) for name in tensors["network"]}
+    elif damage == "progress":
+        progress["unheard_of"] = 1
+    else:
+        del tensors[damage]
+    with pytest.raises(CheckpointError, match=r"of another training .*start a new run$"):
+        run_of(epochs=1, ema=0.9).loop.restore(Checkpoint(tensors, progress))
 
 
 def test_accumulation_goes_on_after_a_resume(run_of: MakeRun) -> None:

@@ -45,6 +45,9 @@ def tune_process() -> None:
     result is there.
     """
     atexit.register(gc.freeze)
+    # matplotlib ends with a ValueError at a value that it does not know. hubel opens no window and dates no figure.
+    for name in ("MPLBACKEND", "SOURCE_DATE_EPOCH"):
+        os.environ.pop(name, None)
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # Waiting threads poll this often before they sleep. libgomp's default of minutes makes two threads slower than one
     # when another program uses a core.

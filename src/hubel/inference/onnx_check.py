@@ -141,18 +141,22 @@ def _check_node(node: memoryview, constants: dict[bytes, NDArray[np.int64]], fil
 
 def _tensor(tensor: memoryview) -> tuple[bytes, NDArray[np.int64]]:
     """Return a tensor's name, and its values if they are whole numbers; it must contain what its shape says."""
-    name, dims, kind, raw = b"", list[int](), 0, memoryview(b"")
+    name, dims, kind, raw, listed = b"", list[int](), 0, memoryview(b""), list[int]()
     for number, content in _allowed(tensor, "tensor", _TENSOR):
         if number == 1:
             dims += varints(content)
         elif number == 2:
             (kind,) = varints(content)
+        elif number == 7:  # whole numbers may stand here instead of in the raw bytes
+            listed += varints(content)
         elif number == 8:
             name = bytes(content)
         elif number == 9:
             raw = content
     if math.prod(dims) > len(tensor):  # an element has a byte at least
         raise ValueError(f"a tensor of shape {dims} in {len(tensor):,} bytes")
+    if listed:
+        return name, np.array(listed, np.uint64).astype(np.int64)
     whole = kind == _INT64 and len(raw) % 8 == 0
     return name, np.frombuffer(raw if whole else b"", "<i8")
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hubel.core.errors import DivergedError
+from hubel.core.errors import CheckpointError, DivergedError
 from hubel.core.group import Group, current_group
 from hubel.core.progress import bar
 from hubel.core.stopping import Stop
@@ -185,13 +185,22 @@ class Loop:
         self._save(number, Checkpoint(groups, asdict(self.progress)))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint of the same plan."""
+        """Go on from a checkpoint of the same plan.
+
+        Raises:
+            CheckpointError: it is one of another plan.
+        """
         trainer = self.trainer
-        trainer.network.load_state_dict(dict(checkpoint.tensors["network"]))
-        load_tensors(trainer.optimizer, checkpoint.tensors["optimizer"])
-        if trainer.average is not None:
-            trainer.average.load_state_dict(dict(checkpoint.tensors["average"]))
-        self.progress = TrainingProgress(**checkpoint.progress)
+        try:
+            trainer.network.load_state_dict(dict(checkpoint.tensors["network"]))
+            load_tensors(trainer.optimizer, checkpoint.tensors["optimizer"])
+            if trainer.average is not None:
+                trainer.average.load_state_dict(dict(checkpoint.tensors["average"]))
+            self.progress = TrainingProgress(**checkpoint.progress)
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            # What torch says of a network has a line for each weight.
+            found = " ".join(" ".join(str(error).splitlines()[:2]).split())
+            raise CheckpointError(f"the checkpoint is of another training ({found:.200}); start a new run") from None
         trainer.parts = self.progress.parts
         if self.progress.best is not None:
             self.progress.best = (self.progress.best[0], self.progress.best[1])

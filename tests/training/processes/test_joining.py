@@ -133,3 +133,11 @@ def test_one_rank_is_asked_to_stop_while_all_validate() -> None:
 def test_a_process_whose_launcher_has_ended_ends_quietly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(join.JOB, str(tmp_path))
     assert worker.main() == 130
+
+
+@pytest.mark.parametrize(("wanted", "most"), [({}, 8), ({"shards": 3}, 3)])
+def test_more_processes_than_shards_are_refused_before_any_is_started(wanted: dict[str, int], most: int) -> None:
+    settings.check_processes(MachineSettings(**wanted), most)
+    settings.check_processes(MachineSettings(fast_reduce=True, **wanted), 9999)
+    with pytest.raises(OptionError, match=f"use {most} processes at most, or --shards 9999"):
+        settings.check_processes(MachineSettings(**wanted), 9999)

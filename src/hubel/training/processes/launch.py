@@ -37,6 +37,7 @@ from hubel.data.sources.builtin import XO
 from hubel.training.processes.join import JOB, RESULT_FILE, is_started, run_of_job
 from hubel.training.processes.on_ray import SIGNALLED, Ended, check_ray, start_on_ray
 from hubel.training.processes.ranks import Ranks
+from hubel.training.processes.settings import check_processes
 from hubel.training.processes.watch import MISTAKE
 from hubel.training.recipe import MachineSettings, Recipe
 
@@ -98,6 +99,7 @@ def launch_training(
     from hubel.training.train import measured_run  # which imports this file
 
     machine = _machine(recipe, out)
+    check_processes(machine, _number(machine))
     ray = machine.launcher == "ray"
     if ray:
         check_ray()

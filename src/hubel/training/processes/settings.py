@@ -15,6 +15,7 @@ from hubel.training.processes.ranks import Ranks
 from hubel.training.recipe import MachineSettings, Recipe
 
 __all__ = [
+    "check_processes",
     "choose_sharding",
     "device_of_rank",
     "engine_of_ranks",
@@ -51,6 +52,20 @@ def choose_sharding(wanted: MachineSettings, batch_size: int) -> Sharding | None
             "--batch-size"
         )
     return Sharding(shards=shards)
+
+
+def check_processes(machine: MachineSettings, number: int) -> None:
+    """Refuse more processes than any batch has shards, before one of them is started.
+
+    Raises:
+        OptionError: there are more.
+    """
+    most = max(shards for _, shards in _SHARDS) if machine.shards is None else machine.shards
+    if number > most and not machine.fast_reduce:
+        raise OptionError(
+            f"{number} processes, but a batch is divided into {counted(most, 'shard')} at most, and each process takes "
+            f"one at least: use {most} processes at most, or --shards {number}"
+        )
 
 
 def check_one_process(recipe: Recipe) -> None:
