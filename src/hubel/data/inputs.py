@@ -131,12 +131,14 @@ def collect(
 def with_root(sources: Sequence[str | Path], root: Path | None) -> list[str | Path | Rooted]:
     """Return sources for `collect`, among them the tables whose paths start at another folder than their own.
 
+    An empty one, which stands for none, is returned as it is.
+
     Raises:
         OptionError: a folder is named, and none of the sources is a table.
     """
     if root is None:
         return list(sources)
-    tables = [is_path_table(user_path(source)) for source in sources]
+    tables = [source != "" and is_path_table(user_path(source)) for source in sources]
     if not any(tables):
         raise OptionError(f"--root {root} is the folder that the paths of a table start at; no table is named")
     return [Rooted(source, root) if table else source for source, table in zip(sources, tables, strict=True)]

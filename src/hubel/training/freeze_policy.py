@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hubel.core.language import Sentence, plural, sentence
 from hubel.nn.freezing import ALL, NONE
 
 __all__ = ["Evidence", "FreezeDecision", "decide_freezing", "holds_norms", "tuning_epochs", "views_for"]
@@ -61,24 +62,26 @@ def decide_freezing(evidence: Evidence, boundaries: tuple[str, ...]) -> FreezeDe
         boundaries: the candidates; one that the user names, or several.
     """
     n, probe, below = evidence.images, evidence.probe, evidence.probe_below
-    shown = f"{n:,} images" + (f" in {evidence.classes} classes" if evidence.classes else "")
-    if probe is not None:
-        shown += f"; cross-validated score of a linear head on the features {probe:.1%}"
-    if below is not None:
-        shown += f", on the maps below the last stages {below:.1%}"
+    shown = {
+        "images": plural("freeze.images", n),
+        "classes": plural("freeze.classes", evidence.classes) if evidence.classes else "",
+        "probe": "" if probe is None else sentence("freeze.probe", score=probe),
+        "below": "" if below is None else sentence("freeze.below", score=below),
+    }
 
-    def decision(boundary: str, reason: str) -> FreezeDecision:
-        return FreezeDecision(boundary=boundary, reason=f"{shown}: {reason}")
+    def decision(boundary: str, key: str) -> FreezeDecision:
+        why = sentence(key, part=_description(boundary))
+        return FreezeDecision(boundary=boundary, reason=sentence("freeze.reason", why=why, **shown))
 
     if len(boundaries) == 1:
-        return decision(boundaries[0], f"{_description(boundaries[0])}, as requested")
+        return decision(boundaries[0], "freeze.requested")
     if probe is not None and probe >= _GOOD_ENOUGH:
-        return decision(ALL, f"nothing is left to be won, {_description(ALL)}")
+        return decision(ALL, "freeze.good_enough")
     if ALL in boundaries and n / max(1, evidence.classes) < _LEAST_PER_CLASS and (probe or 0) >= (below or 0):
-        return decision(ALL, f"too few to tune more than the head, {_description(ALL)}")
+        return decision(ALL, "freeze.few")
     if n >= _ALL_TRAIN:
-        return decision(NONE, "enough images to train all weights")
-    return decision(evidence.last_stages, _description(evidence.last_stages))
+        return decision(NONE, "freeze.many")
+    return decision(evidence.last_stages, "freeze.usual")
 
 
 def holds_norms(images: int) -> bool:
@@ -96,12 +99,10 @@ def views_for(images: int) -> int:
     return _within(_VIEWS, _VIEWED / max(1, images))
 
 
-def _description(boundary: str) -> str:
-    if boundary == NONE:
-        return "all weights train"
-    if boundary == ALL:
-        return "all but the last layer stays frozen"
-    return f"all up to {boundary} stays frozen, and the stages above are tuned with the head"
+def _description(boundary: str) -> Sentence:
+    if boundary in (NONE, ALL):
+        return sentence(f"freeze.part.{boundary}")
+    return sentence("freeze.part.stages", boundary=boundary)
 
 
 def _within(bounds: tuple[int, int], value: float) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from hubel.core.errors import OptionError
-from hubel.core.progress import counted
+from hubel.core.language import plural, sentence
 from hubel.data.augment import Policy
 from hubel.data.loading import Images
 from hubel.data.samples import Labelled, Samples, blank_input
@@ -73,14 +73,13 @@ def freeze_backbone(plan: Plan, network: DenseNetwork) -> FrozenBackbone:
             ),
         )
         train, val, views = stored_maps(plan, extractor, backbone.views)
-    part = "the backbone" if boundary == ALL else f"the backbone up to {boundary}"
-    stored = f"; its maps of {counted(views, 'view')} of each image are computed once" if views else ""
+    stored = plural("freeze.stored", views) if views else ""
     made = TuningPlan(
         boundary=boundary,
         views=views,
         policy=policy,
         hold_norms=False,
         hold_depthwise=False,
-        reason=f"{part} stays frozen, as asked{stored}",
+        reason=sentence(f"freeze.backbone.{'all' if boundary == ALL else 'part'}", boundary=boundary, stored=stored),
     )
     return FrozenBackbone(tuned=tuned, train=train, val=val, plan=made)

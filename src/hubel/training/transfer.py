@@ -89,7 +89,11 @@ class TuningPlan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the decisions as plain JSON values."""
-        return {**asdict(self), "policy": self.policy.to_json(), "reason": note_to_json(self.reason)}
+        return {
+            **asdict(replace(self, reason="")),
+            "policy": self.policy.to_json(),
+            "reason": note_to_json(self.reason),
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TuningPlan:
@@ -228,10 +232,12 @@ def prepare_tuning(
 
     def decide() -> dict[str, Any]:
         if head is not None and late:
-            return {"boundary": ALL, "reason": "--max-minutes leaves no time to tune more than the last layer"}
-        return asdict(decide_freezing(evidence, transfer.boundaries))
+            return {"boundary": ALL, "reason": note_to_json(sentence("freeze.no_time"))}
+        chosen = decide_freezing(evidence, transfer.boundaries)
+        return {"boundary": chosen.boundary, "reason": note_to_json(chosen.reason)}
 
-    decision = FreezeDecision(**group.agree(decide))
+    agreed = group.agree(decide)
+    decision = FreezeDecision(boundary=agreed["boundary"], reason=note_from_json(agreed["reason"]))
     note(decision.reason)
     train: Labelled[Samples] = plan.train
     val: Labelled[Samples] | None = plan.val
