@@ -12,12 +12,11 @@ from pathlib import Path
 
 from hubel.data.containers import EXTENSIONS
 from hubel.data.sources.listing import SPLITS, PassedOver, class_name, is_generic, split_code
-from hubel.data.sources.walk import image_files, is_folder, suffix_of, visible_entries
+from hubel.data.sources.walk import MOST_WRAPPERS, image_files, is_folder, suffix_of, visible_entries
 
 __all__ = ["class_parents", "holds_photos"]
 
 _PIXEL_FILES = EXTENSIONS | {".npy"}
-_MOST_WRAPPERS = 8  # folders in each other, each the only one
 
 
 def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str] = EXTENSIONS) -> dict[str, int]:
@@ -29,7 +28,7 @@ def class_parents(root: Path, *, labelled: bool = True, suffixes: Collection[str
         suffixes: endings of image files, in lower case.
     """
     path = ""
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(MOST_WRAPPERS):
         tops, _ = _content(root / path, suffixes)
         splits = {top: code for top in tops if (code := split_code(top))}
         if labelled and len(splits) < len(tops):
@@ -73,7 +72,7 @@ def _wraps_a_dataset(folder: Path, suffixes: Collection[str]) -> bool:
 
     A folder of a single class looks the same if its images are in one more folder; but then they are all in one.
     """
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(MOST_WRAPPERS):
         tops, images = _content(folder, suffixes)
         if len(tops) != 1 or images:
             return False

@@ -28,7 +28,7 @@ from hubel.core.errors import DataError
 from hubel.data.sources.arrays import ArraySource
 from hubel.data.sources.kind import SourceKind
 from hubel.data.sources.listing import split_code
-from hubel.data.sources.walk import visible_entries
+from hubel.data.sources.walk import MOST_WRAPPERS, visible_entries
 
 __all__ = ["KIND", "is_idx_folder", "open_idx", "read_idx"]
 
@@ -40,7 +40,6 @@ _SPLITS = {"t10k": "test"}  # MNIST's test files: "test, ten thousand"
 _RAW = "raw"  # the folder that torchvision downloads into
 _CODES = {"u1": 8, ">i4": 12}  # of the types
 _MAX_BYTES = 2**32
-_MOST_WRAPPERS = 8  # folders in each other, each the only one
 _GZIP = b"\x1f\x8b"
 
 
@@ -56,7 +55,7 @@ def _idx_files(folder: Path) -> dict[str, Path]:
     download that was unpacked beside itself, counts once.
     """
     found: dict[str, Path] = {}
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(MOST_WRAPPERS):
         entries = sorted(Path(entry.path) for entry in visible_entries(folder))
         folders = [entry for entry in entries if entry.is_dir()]
         inner = [entry for entry in folders if entry.name == _RAW or _usual_name(entry)]

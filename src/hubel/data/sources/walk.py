@@ -15,7 +15,10 @@ from pathlib import Path
 from hubel.data.containers import EXTENSIONS
 from hubel.data.sources.listing import PassedOver, natural_key
 
-__all__ = ["image_files", "is_folder", "suffix_of", "visible_entries"]
+__all__ = ["MOST_WRAPPERS", "image_files", "is_folder", "suffix_of", "visible_entries"]
+
+#: Folders in each other, each the only one, that are looked through for a dataset.
+MOST_WRAPPERS = 8
 
 _OF_THE_SYSTEM = ("Thumbs.db", "desktop.ini", "__MACOSX")
 _FOLDER_ERRORS = {

@@ -67,7 +67,7 @@ class Study:
         seed: of the sampler.
 
     Attributes:
-        sample: number of images that trials train on from now on.
+        sample: number of images that trials train on from now on; 0 as long as that is open.
 
     Raises:
         MissingPackageError: Optuna is not installed.
@@ -97,7 +97,7 @@ class Study:
             )
         self._space = space
         self._trial: Any = None
-        self.sample = max((row.sample for row in self.rows), default=0)
+        self.sample = 0
         state = optuna.trial.TrialState
         for stale in self._study.get_trials(states=[state.RUNNING]):  # of a process that was killed
             self._study.tell(stale.number, state=state.FAIL)

@@ -52,7 +52,6 @@ class Trials:
         clock: the time.
         metric: chooses between models.
         most: number of trials; as many as there is time for if None.
-        sample: number of images that they train on; 0 as long as that is open.
         save: called now and then.
         made: called with each trial that was made.
         folds: of the images.
@@ -67,7 +66,6 @@ class Trials:
     clock: Clock
     metric: Metric
     most: int | None
-    sample: int
     save: Save
     made: Callable[[TrialRow], object]
     folds: Folds = field(init=False)
@@ -85,11 +83,16 @@ class Trials:
         for row in self.study.rows:
             self.remember(row)
 
+    @property
+    def sample(self) -> int:
+        """Number of images that trials train on; 0 as long as that is open."""
+        return self.study.sample
+
     def make(self) -> None:
         """Try settings as long as that is worth it: many on few images, the best of them on more."""
         sample = self.sample or self._first_sample()
         while sample:
-            self.sample = self.study.sample = sample
+            self.study.sample = sample
             self.run_folder.tell(
                 f"trials learn on {sample:,} images and are compared on {self.folds.measured(sample):,} others"
             )
@@ -239,7 +242,7 @@ class Trials:
         smaller = [size for size in self.folds.samples() if size < self.sample]
         if not smaller:
             return False
-        self.sample = self.study.sample = smaller[0]
+        self.study.sample = smaller[0]
         self.save(force=True)
         shutil.rmtree(self.folder.trials, ignore_errors=True)
         self.run_folder.tell(f"the default recipe takes too long: trials learn on {self.sample:,} images")

@@ -237,11 +237,11 @@ class _Search:
             clock=clock,
             metric=self.metric,
             most=state["trials"],
-            sample=state["sample"] or 0,
             save=self._save,
             made=self._made,
         )
         self.study, self.folds, self.forecast = self.trials.study, self.trials.folds, self.trials.forecast
+        self.study.sample = state["sample"] or 0
 
     def run(self) -> TuneResult:
         """Search, confirm, train, measure."""
