@@ -20,10 +20,13 @@ from hubel.core.errors import CheckpointError, DataError, DivergedError, OptionE
 from hubel.data import loading
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.evaluate import evaluate_file
+from hubel.export import export
+from hubel.inference.load import read_any_card
 from hubel.models.convnet import ConvBlock
 from hubel.training import run_report as module
 from hubel.training.recipe import Recipe
 from hubel.training.run_folder import RunFolder, differing_settings, newest_unfinished, summarise_runs
+from hubel.weights.hub_card import hub_card
 from hubel.weights.model_file import load_model, read_card
 from stopping import stop_after
 
@@ -120,6 +123,63 @@ def test_stop_and_go_on(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "resuming after epoch 1, step 1" in (again.folder / "log.txt").read_text()
     with pytest.raises(CheckpointError, match="no unfinished run"):
         hubel.resume()
+
+
+def stopped_run(tiny: Recipe, monkeypatch: pytest.MonkeyPatch, data: str = "xo", after: int = 4) -> RunFolder:
+    with monkeypatch.context() as patched:
+        stop_after(patched, after)
+        return RunFolder(hubel.train(data, tiny, xo=SMALL if data == "xo" else None).folder)
+
+
+def test_a_model_says_that_its_training_has_not_come_to_its_end(
+    tiny: Recipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = stopped_run(tiny, monkeypatch)
+    exported = export(run.model, "stopped.onnx").path
+    for model in (run.model, run.path, exported):
+        capsys.readouterr()
+        hubel.load(model)
+        assert "its training has not come to its end" in capsys.readouterr().err
+        assert "has not come to its end" in hub_card(read_any_card(model))
+    hubel.resume()
+    capsys.readouterr()
+    hubel.load(run.model)
+    assert not capsys.readouterr().err
+    assert "unfinished" not in read_card(run.model).provenance
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "value"),
+    [
+        ("optimization", "optimizer", "adamw"),
+        ("optimization", "lr", 0.5),
+        ("", "seed", 7),
+        ("optimization", "epochs", 9),
+    ],
+)
+def test_a_run_goes_on_only_with_the_settings_that_it_was_begun_with(
+    tiny: Recipe, monkeypatch: pytest.MonkeyPatch, table: str, name: str, value: Any
+) -> None:
+    run = stopped_run(tiny, monkeypatch)
+    config = run.config()
+    (config["recipe"][table] if table else config["recipe"])[name] = value
+    run.write_config(config)
+    with pytest.raises(CheckpointError, match=rf"config\.json has been edited .*{name} was .* and is {value!r}"):
+        hubel.resume(run.path)
+
+
+def test_a_run_may_go_on_with_other_settings_of_the_machine(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = stopped_run(tiny, monkeypatch)
+    config = run.config()
+    config["recipe"]["machine"]["checkpoint_minutes"] = 3.0
+    run.write_config(config)
+    assert hubel.resume(run.path).evaluation is not None
+
+
+def test_settings_nested_without_end(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[" * 200_000)
+    with pytest.raises(CheckpointError, match=r"no readable config\.json"):
+        RunFolder(tmp_path).config()
 
 
 def test_the_newest_unfinished_run_that_has_trained_is_resumed(

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubel.core.errors import OptionError
+from hubel.core.language import sentence
+from hubel.core.notes import Caution
 from hubel.core.packages import missing_package
+from hubel.core.progress import say_notes
 from hubel.core.shell import shell_command
 from hubel.inference.classifier import Classifier
 from hubel.inference.costs import with_costs
@@ -86,6 +89,7 @@ def load_any(
         if str(device) not in ("auto", "cpu"):
             raise OptionError(f"exported files run on the processor; --device {device} is for model files")
         exported = read_onnx(Path(file))
+        _say_unfinished(exported.card, file)
         if exported.card.dense:
             _check_dense(exported.card, tta=tta, costs=costs)
             return DenseExported(exported, engine=engine)
@@ -104,6 +108,7 @@ def load_any(
     except ModuleNotFoundError as error:
         raise missing_package(error) from error
     network, card = load_network(file)
+    _say_unfinished(card, file)
     network = network.to(pick_device(device))
     if card.dense:
         _check_dense(card, tta=tta, costs=costs)
@@ -143,6 +148,11 @@ def load_reconstructor(model: str | Path, *, device: str = "auto", engine: str =
     if not isinstance(loaded, Reconstructor):
         raise OptionError(f"{model} reconstructs no images (its task is {loaded.card.task}); autoencoder_28 does")
     return loaded
+
+
+def _say_unfinished(card: ModelCard, model: object) -> None:
+    if card.unfinished:
+        say_notes([Caution(sentence("note.unfinished", model=str(model)))])
 
 
 def _check_dense(card: ModelCard, *, tta: bool, costs: str | Path | None) -> None:

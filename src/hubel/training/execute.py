@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hubel.audit.drifting.observe import Answers, observe_reference
+from hubel.core.errors import CheckpointError
 from hubel.core.group import alone, current_group
 from hubel.core.language import sentence
 from hubel.core.notes import note_from_json, note_to_json
@@ -45,6 +46,7 @@ from hubel.training.processes.fast import FastTrainer
 from hubel.training.processes.ranks import Ranks
 from hubel.training.processes.sharded import ShardedTrainer
 from hubel.training.processes.state import share_weights, shared_checkpoint
+from hubel.training.recipe import Recipe
 from hubel.training.run_folder import RunFolder
 from hubel.training.trainer import Trainer
 from hubel.training.transfer import TuningPlan, prepare_tuning
@@ -362,7 +364,7 @@ def _cross_fitted(
 def _save(folder: RunFolder, weights: Mapping[str, Tensor], card: ModelCard) -> None:
     """Write the model file of a run; of several processes, rank 0 does."""
     if current_group().first:
-        save_model(folder.model, weights, card)
+        save_model(folder.model, weights, card.marked_unfinished(True))
 
 
 def _open_loop(
@@ -404,9 +406,27 @@ def _open_loop(
     loop = Loop(trainer, train, plan.loop, selection, images_after=after, keep=keep, save=save_checkpoint, tell=tell)
     checkpoint = shared_checkpoint(folder.checkpoints)
     if checkpoint is not None:
+        _check_same_recipe(plan.pinned, checkpoint.progress.get("recipe", {}), folder)
         loop.restore(checkpoint)
         folder.tell(f"resuming after epoch {loop.progress.epoch}, step {loop.progress.step}")
+    loop.progress.recipe = plan.pinned.to_json()
     return loop
+
+
+def _check_same_recipe(now: Recipe, begun: Mapping[str, Any], folder: RunFolder) -> None:
+    """Refuse to go on with other settings than a run was begun with; those of the machine may be others.
+
+    Raises:
+        CheckpointError: config.json has been edited.
+    """
+    if not begun:
+        return
+    before, after = (Recipe.from_json({**values, "machine": {}}).settings() for values in (begun, now.to_json()))
+    edited = [name for name in after if after[name] != before[name]]
+    if edited:
+        was = ", ".join(f"{name} was {before[name]!r} and is {after[name]!r}" for name in edited)
+        config = folder.path / "config.json"
+        raise CheckpointError(f"{config} has been edited since the run began ({was:.200}): undo it, or start a new run")
 
 
 def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedModel:
@@ -418,7 +438,7 @@ def _finished(trained: TrainedModel, plan: Plan, folder: RunFolder) -> TrainedMo
     """
     started, task = time.monotonic(), plan.task
     network, card = load_model(trained.path, model=plan.module)
-    network = network.to(plan.device)
+    network, card = network.to(plan.device), card.marked_unfinished(False)
     logits, unseen, reject = trained.logits, trained.unseen, plan.recipe.network.reject
     own = None  # of the validation images, by the network itself; an engine of the frozen part may have rounded
     if plan.val is not None and logits is None and (task.calibrates(card) or (task.knows_novelty and reject)):

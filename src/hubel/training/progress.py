@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["NO_SCORE", "TrainingProgress"]
 
@@ -28,6 +30,7 @@ class TrainingProgress:
         best: validation score and negative loss of the best epoch.
         best_epoch: its number, from 1; 0 before there is one.
         history: a row of numbers for each finished epoch.
+        recipe: that the run was begun with, in JSON's values; empty in a checkpoint of an earlier hubel.
     """
 
     epochs: int
@@ -43,6 +46,7 @@ class TrainingProgress:
     best: tuple[float, float] | None = None
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def images_per_second(self) -> float:

@@ -47,7 +47,7 @@ class RunFolder:
         """
         try:
             config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             config = None
         if not isinstance(config, dict) or not config.keys() >= _CONFIG:
             raise CheckpointError(f"{self.path} is not the folder of a run: it has no readable config.json of hubel's")

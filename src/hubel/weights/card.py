@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ SCORES = ("softmax", "sigmoid", "identity")
 #: Kinds of output with values at places of the image: scores of each pixel `(classes, h, w)`, boxes, key points.
 DENSE = ("maps", "boxes", "points")
 
+_UNFINISHED = "unfinished"  # in the provenance
 # Fields that files have only where they say something, so that other files stay as they were.
 _ONLY_IF_SET = (
     "tta", "dense", "novelty", "reference", "coverage", "costs", "parents", "shown_score", "skeleton", "conditions",
@@ -153,6 +154,16 @@ class ModelCard:
             f"{self.model} {self.without_classes} and predicts no classes; hubel {shows} shows them, "
             "hubel evaluate MODEL DATA measures it"
         )
+
+    @property
+    def unfinished(self) -> bool:
+        """The training has not come to its end: these are its best weights so far, and nothing is calibrated."""
+        return bool(self.provenance.get(_UNFINISHED))
+
+    def marked_unfinished(self, unfinished: bool) -> ModelCard:
+        """Return the card of a training that is, or is no longer, under way; see `unfinished`."""
+        others = {name: value for name, value in self.provenance.items() if name != _UNFINISHED}
+        return replace(self, provenance={**others, _UNFINISHED: True} if unfinished else others)
 
     @property
     def objects(self) -> tuple[str, ...]:

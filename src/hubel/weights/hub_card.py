@@ -232,6 +232,8 @@ def _limits(card: ModelCard) -> Iterator[str]:
     """Yield what the numbers do not tell, as far as the card knows it."""
     run = card.provenance.get("run", {})
     yield from ["", "## Limits", ""]
+    if card.unfinished:
+        yield "- The training has not come to its end: these are its best weights so far, and nothing is calibrated."
     counts = dict(zip(card.classes, run.get("counts", []), strict=False))
     split = 2 if run.get("images", {}).get("test") else 1
     few = [f"{name} ({numbers[split]})" for name, numbers in counts.items() if numbers[split] < _FEW]
