@@ -105,11 +105,32 @@ def test_a_sample_of_a_fold_has_every_class_and_the_same_images_set_aside(plan_o
     inner = plan_training_of(plan, folds, 1, 20)
     assert len(inner.splits.train) + len(inner.splits.val) == 20
     assert set(inner.train.targets.tolist()) == {0, 1}
-    assert inner.splits.test.tolist() == sorted(folds.held[1].tolist())
+    compared = set(folds.held[0].tolist())
+    unused = set(folds.rows.tolist()) - set(inner.splits.train.tolist()) - set(inner.splits.val.tolist()) - compared
+    assert set(inner.splits.test.tolist()) == unused >= set(folds.held[1].tolist())
     assert list(folds.samples()) == sorted(folds.samples(), reverse=True)
     for number in range(len(folds)):  # as few images as there are classes
         fewest = folds.data(number, 2)
         assert len(set(fewest.labels(fewest.rows("train")))) == 2
+
+
+def test_what_confirms_was_neither_taught_nor_compared_nor_measured_before() -> None:
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (600, 9, 9), np.uint8)
+    images[300:400] = images[:100]  # copies, byte for byte
+    source = ArraySource(images, np.arange(600) % 2, np.repeat([1, 3], [500, 100]))
+    folds = Folds.of(plan_training(source, Recipe(model="linear", threads=1)))
+    digest = folds.dataset.index.digest
+    for fit in folds.samples():
+        gone = set(digest[folds.held[0]].tolist())
+        for number, measured in enumerate(folds.confirming(fit), 1):
+            data = folds.data(number, fit)
+            taught = set(digest[data.rows("train")].tolist())
+            assert sorted(data.rows("test").tolist()) == sorted(measured.tolist())
+            assert not set(digest[measured].tolist()) & (taught | gone)
+            gone |= set(digest[measured].tolist())
+    few = min(folds.samples())
+    assert len(folds.confirming(few)[0]) > 1.5 * len(folds.held[1])  # what does not teach measures
 
 
 def test_the_datas_own_validation_images_stay_what_they_are() -> None:

@@ -21,6 +21,8 @@ from hubel.training.search.trial import GiveUp, Measured, OnEpochOf, pooled_scor
 
 __all__ = ["Decider", "Decision", "Measure"]
 
+_FEWER = 1.5  # so many times fewer images compare nearly as well
+
 
 class Measure(Protocol):
     """Makes a trial of the settings `params` on a fold, and measures it."""
@@ -115,17 +117,19 @@ class Decider:
     def _confirmation(self, best: TrialRow) -> int:
         """Return on how many images there is time to train in a fold that confirms; 0 for none.
 
-        As many as there is time for in two folds, and where there is none for two, in one: that twice as many images
-        compare tells more than that a few more teach.
+        So many that the most images compare, in two folds at most: that twice as many compare tells more than that a
+        few more teach. Where not many fewer compare, more teach.
         """
         least = self.folds.telling(best.sample)
         left = self.clock.left - max(self.forecast.final(best.params), self.forecast.final(self.default))
-        for folds in (2, 1):
-            for sample in self.folds.samples():
-                pair = sum(self.forecast.confirmation(params, sample) for params in (best.params, self.default))
-                if sample >= least and folds * pair <= left:
-                    return sample
-        return 0
+        compared = dict[int, int]()
+        for sample in self.folds.samples():
+            pair = sum(self.forecast.confirmation(params, sample) for params in (best.params, self.default))
+            if sample >= least and pair <= left:
+                folds = self.folds.confirming(sample)[: 2 if 2 * pair <= left else 1]
+                compared[sample] = sum(map(len, folds))
+        enough = max(compared.values(), default=0) / _FEWER
+        return max((sample for sample, images in compared.items() if images >= enough), default=0)
 
     def _confirm(self, best: TrialRow, sample: int) -> Decision:
         pairs: list[tuple[Measured, Measured]] = []

@@ -7,7 +7,7 @@ In each fold other images are set aside and play the part of the test images, so
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ __all__ = ["Folds"]
 Rows = NDArray[np.int64]
 
 _NUMBER = 4
-_HELD = (400, 2_500)  # images set aside that are measured: as many as teach, within these bounds
+_HELD = (400, 2_500)  # images that trials are compared on: as many as teach, within these bounds
+_CONFIRMING = 5_000  # images that measure in a fold that confirms, at most: a difference of a point is beyond noise
 _LEAST_FIT = 100  # images that a trial learns from
 _TELLING = 1 / 3  # of all images that may teach: fewer do not tell what is best for all of them
 _TRAIN, _VAL, _TEST = (SPLITS.index(name) for name in ("train", "val", "test"))
@@ -50,6 +51,7 @@ class Folds:
     held: tuple[Rows, ...]
     val_share: float
     seed: int
+    _confirming: dict[int, list[Rows]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, plan: Plan) -> Folds:
@@ -106,7 +108,7 @@ class Folds:
         return min((size for size in self.samples() if size >= enough), default=self.fit_images)
 
     def measured(self, fit: int) -> int:
-        """Return how many images measure a trial in which so many teach: more would tell little more, and take time."""
+        """Return on how many images trials are compared in which so many teach: more would tell little more."""
         least, most = _HELD
         return min(min(map(len, self.held)), max(least, min(fit, most)))
 
@@ -114,18 +116,37 @@ class Folds:
         """Return how many images select the best epoch of a trial in which so many teach."""
         return len(self.own_val) or round(self.val_share * fit)
 
+    def confirming(self, fit: int) -> list[Rows]:
+        """Return the rows that measure in each fold that confirms, the second and later ones, if so many images teach.
+
+        Those are all that neither teach there, nor were compared on in the first fold, nor measure in an earlier one;
+        nor are copies of such images. What does not teach measures: that costs no training.
+        """
+        if fit not in self._confirming:
+            digests, gone, found = self.dataset.digests, self.held[0], list[Rows]()
+            for number in range(1, len(self)):
+                out = np.concatenate([self._taught(number, fit), gone])
+                left = np.setdiff1d(self.rows, out)
+                left = left[~np.isin(digests(left), digests(out))]
+                found.append(left[permutation(len(left), self.seed)][:_CONFIRMING])
+                gone = np.concatenate([gone, found[-1]])
+            self._confirming[fit] = found
+        return self._confirming[fit]
+
+    def _taught(self, number: int, fit: int) -> Rows:
+        rows = np.setdiff1d(self.rows, self.held[number])
+        return _sample(self.dataset.index.label[rows], rows, fit, self.seed) if fit < self.fit_images else rows
+
     def data(self, number: int, fit: int | None = None) -> Dataset:
         """Return the dataset of a fold, in which only its images are to be seen.
 
         Args:
-            number: of the fold.
+            number: of the fold: trials are compared in the first, the others confirm.
             fit: the most images to train on, drawn at random; all if None.
         """
-        index = self.dataset.index
-        rows = np.setdiff1d(self.rows, self.held[number])
-        if fit is not None and fit < self.fit_images:
-            rows = _sample(index.label[rows], rows, fit, self.seed)
-        held = self.held[number][: self.measured(len(rows))]
+        index, fit = self.dataset.index, self.fit_images if fit is None else fit
+        rows = self._taught(number, fit)
+        held = self.confirming(fit)[number - 1] if number else self.held[0][: self.measured(len(rows))]
         split = np.zeros_like(index.split)
         split[rows], split[self.own_val], split[held] = _TRAIN, _VAL, _TEST
         label = np.where(split > 0, index.label, _UNSEEN).astype(index.label.dtype)

@@ -39,7 +39,7 @@ class Forecast:
 
     def confirmation(self, params: Mapping[str, Any], sample: int) -> float:
         """Return the seconds of a trial on another fold."""
-        start, held = self.space.starts[params[START]], self.folds.measured(sample)
+        start, held = self.space.starts[params[START]], len(self.folds.confirming(sample)[0])
         training = self.costs.training(start, params, sample, other_fold=True)
         return training + self.costs.measuring(start, params, held)
 
