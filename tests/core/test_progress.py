@@ -41,7 +41,7 @@ def test_without_streams(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell closes the streams")
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "1</dev/null", "2</dev/null"])
 def test_files_never_get_the_numbers_of_closed_streams(closed: str) -> None:
     script = (
         "import sys; from hubel.core.process import open_missing_streams; open_missing_streams(); "
@@ -50,3 +50,13 @@ def test_files_never_get_the_numbers_of_closed_streams(closed: str) -> None:
     )
     command = f'"$0" -c "$1" {closed}'
     assert subprocess.run(["sh", "-c", command, sys.executable, script], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_messages_that_no_disk_takes_end_nothing() -> None:
+    script = "from hubel.core.progress import say; say('a message'); print('done')"
+    command = '"$0" -c "$1" 2>/dev/full'
+    found = subprocess.run(
+        ["sh", "-c", command, sys.executable, script], timeout=60, check=True, stdout=subprocess.PIPE
+    )
+    assert found.stdout.split() == [b"done"]

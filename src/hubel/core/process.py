@@ -21,15 +21,23 @@ _LARGE = 8 * 2**20  # bytes; Pillow's blocks of large images have just below 16 
 
 
 def open_missing_streams() -> None:
-    """Open the null device for each standard stream that is closed.
+    """Open the null device for each standard stream that is closed, or that is a file of another use.
 
-    Otherwise the next file that is opened gets its number, and with it what C libraries print to that stream.
+    Otherwise the next file that is opened gets its number, and with it what C libraries print to that stream. It has
+    happened where a shell script calls hubel: the shell's own file, opened to be read, is its standard error then.
     """
     for number in range(3):
         try:
-            os.fstat(number)
-        except OSError:  # the lowest free number is this one
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            if number:
+                os.write(number, b"")
+            else:
+                os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:  # it is open; where it is closed, the lowest free number is this one
+                os.dup2(null, number)
+                os.close(null)
+            os.set_inheritable(number, True)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115

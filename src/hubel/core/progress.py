@@ -95,10 +95,16 @@ class _ToStderr(logging.Handler):
     """Print each message on a line of what is standard error now, if there is one; standard output is for results."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if sys.stderr is not None:
-            line = printable(self.format(record)) + "\n"
+        if sys.stderr is None:
+            return
+        line = printable(self.format(record)) + "\n"
+        try:
             with printing_on_terminal(line):
                 print(line, end="", file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError:  # a full disk, a terminal that is gone: no reason to lose what is being computed
+            return
 
 
 _SILENT = ContextVar("silent", default=False)
