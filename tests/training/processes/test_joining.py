@@ -138,6 +138,16 @@ def test_a_process_whose_launcher_has_ended_ends_quietly(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(("wanted", "most"), [({}, 8), ({"shards": 3}, 3)])
 def test_more_processes_than_shards_are_refused_before_any_is_started(wanted: dict[str, int], most: int) -> None:
     settings.check_processes(MachineSettings(**wanted), most)
-    settings.check_processes(MachineSettings(fast_reduce=True, **wanted), 9999)
+    settings.check_processes(MachineSettings(launcher="ray", fast_reduce=True, **wanted), 9999)  # on many machines
     with pytest.raises(OptionError, match=f"use {most} processes at most, or --shards 9999"):
-        settings.check_processes(MachineSettings(**wanted), 9999)
+        settings.check_processes(MachineSettings(launcher="ray", **wanted), 9999)
+
+
+@pytest.mark.parametrize("wanted", [{"shards": 9999}, {"fast_reduce": True}])
+def test_more_processes_than_memory_are_refused_before_any_is_started(
+    wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "available_memory", lambda: 10 * 2**30)
+    settings.check_processes(MachineSettings(**wanted), 40)
+    with pytest.raises(OptionError, match="this machine holds 40 at most"):
+        settings.check_processes(MachineSettings(**wanted), 41)

@@ -9,7 +9,7 @@ import torch
 from hubel.core.errors import OptionError
 from hubel.core.group import current_group
 from hubel.core.progress import counted
-from hubel.core.resources import usable_cores
+from hubel.core.resources import available_memory, usable_cores
 from hubel.training.plan import Sharding
 from hubel.training.processes.ranks import Ranks
 from hubel.training.recipe import MachineSettings, Recipe
@@ -27,6 +27,7 @@ __all__ = [
 # Least images of a batch, and its shards. Of 16 images, not 32, a step of ResNet-20 takes 1.29 times as long on a
 # processor, one of ResNet-18 1.2 times; below 4, the statistics of a batch norm are mostly noise.
 _SHARDS = ((256, 8), (16, 4), (8, 2), (0, 1))
+_PROCESS = 2**28  # bytes: torch alone
 
 
 def choose_sharding(wanted: MachineSettings, batch_size: int) -> Sharding | None:
@@ -55,11 +56,17 @@ def choose_sharding(wanted: MachineSettings, batch_size: int) -> Sharding | None
 
 
 def check_processes(machine: MachineSettings, number: int) -> None:
-    """Refuse more processes than any batch has shards, before one of them is started.
+    """Refuse more processes than any batch has shards, or this machine memory for, before one of them is started.
 
     Raises:
         OptionError: there are more.
     """
+    held = available_memory() // _PROCESS
+    if number > held and machine.launcher != "ray":
+        raise OptionError(
+            f"{number} processes, each of which takes {_PROCESS / 2**20:.0f} MiB of memory before its first image: "
+            f"this machine holds {held} at most; one for each core or GPU is fastest"
+        )
     most = max(shards for _, shards in _SHARDS) if machine.shards is None else machine.shards
     if number > most and not machine.fast_reduce:
         raise OptionError(
