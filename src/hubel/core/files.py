@@ -26,16 +26,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "MODEL_FILE",
     "atomic_file",
     "cache_root",
     "folder_bytes",
     "fsync_folder",
     "is_stream",
     "is_whole",
+    "model_in",
     "naming_the_file",
     "numbered_folder",
     "publish_folder",
     "remove_leftovers",
+    "sha256_of",
     "short_name",
     "unfinished",
     "user_path",
@@ -43,6 +46,7 @@ __all__ = [
     "write_json",
 ]
 
+MODEL_FILE = "model.safetensors"  # in the folder of a run
 _SUFFIX_BYTES = 8  # random bytes in the name of an unfinished file or folder
 _MOST_NAME_BYTES = 200  # of the name that it is made from: systems allow 255 in all
 _UNFINISHED, _LOCK = ".tmp", ".lock"
@@ -86,6 +90,11 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         with contextlib.suppress(RuntimeError):  # no such user, or no home
             return given.expanduser()
     return given
+
+
+def model_in(path: Path) -> Path:
+    """Return the model file of a folder, such as that of a run, whether it is there or not; any other path as it is."""
+    return path / MODEL_FILE if path.is_dir() else path
 
 
 def numbered_folder(parent: Path, name: str) -> Path:
@@ -299,10 +308,13 @@ def is_whole(folder: Path, *, manifest: str) -> bool:
 
 
 def _matches(path: Path, facts: dict[str, Any]) -> bool:
-    if path.stat().st_size != facts["size"]:
-        return False
+    return bool(path.stat().st_size == facts["size"] and sha256_of(path) == facts["sha256"])
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == str(facts["sha256"])
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def short_name(name: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import HubelError, OptionError
-from hubel.core.files import write_atomic, write_json
+from hubel.core.files import model_in, write_atomic, write_json
 from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import open_dataset
@@ -267,8 +267,7 @@ def _cost(card: ModelCard) -> tuple[int | None, int | None]:
 
 
 def _size_mib(name: str) -> float | None:
-    path = Path(name)
-    file = path / "model.safetensors" if path.is_dir() else path
+    file = model_in(Path(name))
     return file.stat().st_size / _MIB if file.is_file() else None
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import OptionError
+from hubel.core.files import MODEL_FILE
 from hubel.core.outputs import output_file
 from hubel.core.ranges import check_range
 from hubel.core.shell import shell_command
@@ -287,7 +288,7 @@ def _provenance(names: Sequence[str], cards: Sequence[ModelCard]) -> dict[str, A
         "hubel": __version__,
         "members": [
             {
-                "name": Path(name).parent.name if Path(name).name == "model.safetensors" else Path(name).name,
+                "name": Path(name).parent.name if Path(name).name == MODEL_FILE else Path(name).name,
                 "network": card.model,
                 "temperature": card.temperature,
                 **{key: card.provenance[key] for key in _ORIGIN if key in card.provenance},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
 from collections.abc import Generator, Iterable, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubel.core.errors import OptionError
-from hubel.core.files import user_path
+from hubel.core.files import model_in, sha256_of, user_path
 from hubel.core.ranges import check_range
 from hubel.data.inputs import Input
 from hubel.inference.dense import DenseModel
@@ -139,19 +138,13 @@ class BulkJob:
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same when a stopped job is resumed. The engine may be another."""
-        path = Path(self.model)
-        file = path / "model.safetensors" if path.is_dir() else path
-        model = _digest(file) if file.is_file() else self.model
+        file = model_in(Path(self.model))
+        model = sha256_of(file) if file.is_file() else self.model
         decode = {"--debug-decode": self.decoded, "--tta": self.tta}
         priced = user_path(self.costs) if self.costs else Path()
-        costs = {"--costs": _digest(priced) if priced.is_file() else self.costs} if self.costs else {}
+        costs = {"--costs": sha256_of(priced) if priced.is_file() else self.costs} if self.costs else {}
         asked = {"--top": self.top, "--coverage": self.coverage, "--sure": self.sure, "--shard": self.shard}
         return {"model": model, **asked, **decode, **costs}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def local_rows(

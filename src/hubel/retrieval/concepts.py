@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from hubel.core.cache import cache_folder
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.core.files import atomic_file
+from hubel.core.files import atomic_file, model_in, sha256_of
 from hubel.core.vectors import unit
 from hubel.data.preprocess import Preprocess
 from hubel.retrieval.minilm import DIGEST, DIMENSION, load_minilm
@@ -277,7 +277,7 @@ def _described(model: str) -> tuple[tuple[str, ...], Preprocess, Callable[[], st
         except UnknownNameError:  # an alias, a file that is missing: who loads it says so
             pass
         else:
-            return imagenet_classes(), row.preprocess, lambda: _sha256(fetch_weights(row))
+            return imagenet_classes(), row.preprocess, lambda: sha256_of(fetch_weights(row))
     from hubel.inference.load import read_any_card
 
     card = read_any_card(model)
@@ -285,11 +285,4 @@ def _described(model: str) -> tuple[tuple[str, ...], Preprocess, Callable[[], st
         raise OptionError(
             f"{model} predicts no classes; the encoder concepts needs a classifier such as {DEFAULT_MODEL}"
         )
-    path = Path(model)
-    file = path / "model.safetensors" if path.is_dir() else path
-    return card.classes, card.preprocess, partial(_sha256, file)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return card.classes, card.preprocess, partial(sha256_of, model_in(Path(model)))

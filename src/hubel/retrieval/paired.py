@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import ModelFileError
-from hubel.core.files import user_path
+from hubel.core.files import model_in, user_path
 from hubel.core.vectors import unit
 from hubel.data.preprocess import Preprocess
 from hubel.inference.fold import folded
@@ -45,8 +45,7 @@ class PairedEncoder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        found = user_path(path)
-        self._path = found / "model.safetensors" if found.is_dir() else found
+        self._path = model_in(user_path(path))
         self.name = str(path)
         self.digest = paired_digest(self._path)
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hubel.core.errors import DataError, DecodeError, OptionError
-from hubel.core.files import user_path, write_json
+from hubel.core.files import MODEL_FILE, user_path, write_json
 from hubel.core.outputs import make_folder, output_folder
 from hubel.core.progress import bar, counted
 from hubel.core.random import permutation, scalar
@@ -193,7 +193,7 @@ def train_pairs(
         "hubel": __version__,
     }
     save_paired(
-        folder / "model.safetensors",
+        folder / MODEL_FILE,
         PairedModel(
             network=network,
             card=card,
@@ -208,7 +208,7 @@ def train_pairs(
     notes = [*found.notes, *([f"{counted(len(bad), 'row')} left out; the first: {bad[0]}"] if bad else [])]
     return PairsResult(
         folder=folder,
-        model=folder / "model.safetensors",
+        model=folder / MODEL_FILE,
         pairs=len(train),
         held_out=len(held_out),
         texts=by_text,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import BusyError, CheckpointError, HubelError
-from hubel.core.files import write_atomic, write_json
+from hubel.core.files import MODEL_FILE, write_atomic, write_json
 from hubel.core.lock import FileLock
 from hubel.core.outputs import RUNS
 from hubel.core.progress import say
@@ -32,7 +32,7 @@ class RunFolder:
 
     def __init__(self, path: Path, *, quiet: bool = False) -> None:
         self.path, self.quiet = path, quiet
-        self.model = path / "model.safetensors"
+        self.model = path / MODEL_FILE
         self.checkpoints = path / "last"
 
     def write_config(self, config: Mapping[str, Any]) -> None:

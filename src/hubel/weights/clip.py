@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from hubel.core.errors import OptionError, UnknownNameError, WeightsError
-from hubel.core.files import user_path
+from hubel.core.files import sha256_of, user_path
 from hubel.core.progress import say
 from hubel.data.preprocess import Preprocess
 from hubel.models.catalogue import build_model, list_models
@@ -88,9 +88,7 @@ class CLIPFiles:
 
     def digest(self) -> str:
         """Return a hexadecimal digest of everything that the vectors of images depend on."""
-        with self.weights.open("rb") as file:
-            weights = hashlib.file_digest(file, "sha256").hexdigest()
-        return hashlib.sha256(weights.encode() + self.config.read_bytes()).hexdigest()
+        return hashlib.sha256(sha256_of(self.weights).encode() + self.config.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

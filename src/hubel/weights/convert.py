@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from hubel.core.errors import OptionError, WeightsError
+from hubel.core.files import sha256_of
 from hubel.core.outputs import output_file
 from hubel.core.shell import shell_command
 from hubel.data.sources.kind import Rooted
@@ -130,8 +130,7 @@ def convert_file(
 
 
 def _recognised(model: str, file: Path) -> Pretrained | None:
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    digest = sha256_of(file)
     return next((row for row in list_weights(model) if row.sha256 and digest.startswith(row.sha256)), None)
 
 

@@ -7,7 +7,6 @@ The catalogue is `pretrained.csv`: a row for each set of weights, the default se
 from __future__ import annotations
 
 import csv
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -28,7 +27,7 @@ from urllib.request import Request, urlopen
 
 from hubel.core.cache import cache_folder
 from hubel.core.errors import BusyError, UnknownNameError, WeightsError
-from hubel.core.files import cache_root, fsync_folder
+from hubel.core.files import cache_root, fsync_folder, sha256_of
 from hubel.core.lock import FileLock
 from hubel.core.progress import bar, status
 from hubel.core.quiet import quiet_logger
@@ -113,7 +112,7 @@ def fetch_weights(pretrained: Pretrained, *, instead: str = _INSTEAD) -> Path:
     try:
         path = _FETCHERS[pretrained.origin](pretrained)
         stated = pretrained.sha256 or _digest_in_name(path)
-        if not _sha256(path).startswith(stated):
+        if not sha256_of(path).startswith(stated):
             raise WeightsError(f"{path} is damaged: its content does not match its checksum; delete it and try again")
     except WeightsError as error:
         raise WeightsError(f"weights {pretrained.tag!r} of {pretrained.model}: {error}, {instead}") from error
@@ -232,7 +231,7 @@ def _download(url: str, target: Path, sha256: str) -> None:
             os.fsync(file.fileno())
     if (got := part.stat().st_size) < total:
         raise WeightsError(f"the connection broke after {got:,} of {total:,} bytes of {url}; try again to resume")
-    if not _sha256(part).startswith(sha256):
+    if not sha256_of(part).startswith(sha256):
         part.unlink()
         raise WeightsError(f"the download from {url} does not match its checksum; try again")
     part.replace(target)
@@ -261,8 +260,3 @@ def _digest_in_name(path: Path) -> str:
     """Return the SHA-256 by which the hub's cache names a large file; empty for other names."""
     name = path.resolve().name
     return name if re.fullmatch("[0-9a-f]{64}", name) else ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError
-from hubel.core.files import user_path
+from hubel.core.files import model_in, user_path
 from hubel.data.augment import POLICIES, find_policy
 from hubel.models.catalogue import find, list_models
 from hubel.nn.freezing import ALL, boundaries
@@ -309,9 +309,7 @@ def _named(name: str) -> dict[str, Any]:
     """
     if not is_file_name(name):
         return {"model": find(name)[0]}
-    path = user_path(name)
-    if path.is_dir():
-        path = path / "model.safetensors"
+    path = model_in(user_path(name))
     if not path.is_file():
         raise OptionError(f"--models {name}: no such file")
     try:
