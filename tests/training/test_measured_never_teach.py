@@ -18,7 +18,7 @@ from hubel.data.sources import ArraySource
 from hubel.data.taught import Taught
 from hubel.features.extractor import Features
 from hubel.training import execute as execution
-from hubel.training import run_report, transfer
+from hubel.training import fitted_head, run_report, transfer
 from hubel.training.execute import execute
 from hubel.training.loop import Loop
 from hubel.training.recipe import Recipe
@@ -76,12 +76,12 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         found.measured, found.name = evaluation.images.rows, split
         return folder
 
-    monkeypatch.setattr(transfer, "_floats", numbers)
-    wrapped(transfer, "_fit_head", lambda plan, _, network, features, note: head(features.train))
+    monkeypatch.setattr(fitted_head, "_floats", numbers)
+    wrapped(transfer, "fit_head", lambda plan, _, network, features, note: head(features.train))
     wrapped(execution, "_memorise", lambda _, train: found.taught.append(train.images.rows))
     wrapped(Trainer, "step", step)
     wrapped(Loop, "_validate", lambda _, network, val, stop: select(found, val))
-    wrapped(transfer, "_validation_score", lambda logits, plan, val: select(found, val))
+    wrapped(transfer, "validation_score", lambda logits, plan, val: select(found, val))
     wrapped(execution, "_finished", lambda trained, plan, folder: None if plan.val is None else select(found, plan.val))
     monkeypatch.setattr(run_report, "write_evaluation", write)
     monkeypatch.setattr(os, "fsync", lambda _: None)

@@ -26,7 +26,7 @@ from hubel.evaluation.evaluate import evaluate_file
 from hubel.features.extractor import FeatureExtractor
 from hubel.metrics.calibration import fit_temperature
 from hubel.nn.freezing import last_linear
-from hubel.training import cross_fit, execute, transfer
+from hubel.training import cross_fit, execute, fitted_head, transfer
 from hubel.training import run_report as module
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.novelty import Unseen
@@ -170,7 +170,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, best: int) -> None:
         return 1.0, 0.9 if loop.progress.epoch + 1 == best else 0.1
 
     monkeypatch.setattr(Loop, "_validate", validate)
-    monkeypatch.setattr(transfer, "_validation_score", lambda *_: (0.5, -1.0))
+    monkeypatch.setattr(transfer, "validation_score", lambda *_: (0.5, -1.0))
 
 
 # What a run does ------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ def test_tuning_that_ruins_the_network_is_not_kept(recipe: Recipe, data: str, fi
 def test_an_epoch_that_is_as_right_replaces_the_head_if_its_loss_is_lower(
     loss: float, recipe: Recipe, data: str, first: list[dict[str, Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "_validation_score", lambda *_: (0.5, -1.0))
+    monkeypatch.setattr(transfer, "validation_score", lambda *_: (0.5, -1.0))
     monkeypatch.setattr(Loop, "_validate", lambda *_: (loss, 0.5))
     done = hubel.train(data, replace(recipe, freeze="stage2", epochs=1))
     assert equal(state(done.model), first[0]) == (loss > 1)
@@ -580,7 +580,7 @@ def plan_of(names: list[str], tmp_path: Path, **settings: Any) -> Plan:
 
 def test_the_rows_of_the_pretrained_head(tmp_path: Path) -> None:
     plan = plan_of(["goldfish", "Tabby_Cat", "n01440764"], tmp_path)
-    own = transfer._pretrained_head(plan, plan.transfer)
+    own = fitted_head._pretrained_head(plan, plan.transfer)
     assert own is not None
     layer = last_linear(create_model("efficientnet_lite0", weights="default"))
     assert layer is not None
@@ -592,13 +592,13 @@ def test_the_rows_of_the_pretrained_head(tmp_path: Path) -> None:
 
 def test_one_class_that_is_not_imagenet_s(tmp_path: Path) -> None:
     plan = plan_of(["goldfish", "my goldfish"], tmp_path)
-    assert transfer._pretrained_head(plan, plan.transfer) is None
+    assert fitted_head._pretrained_head(plan, plan.transfer) is None
 
 
 def test_weights_of_a_file_have_classes_that_nobody_knows(recipe: Recipe, tmp_path: Path) -> None:
     settings = {"model": "resnet20", "options": OPTIONS, "weights": recipe.transfer.weights}
     plan = plan_of(["goldfish", "tabby cat"], tmp_path, **settings)
-    assert transfer._pretrained_head(plan, plan.transfer) is None
+    assert fitted_head._pretrained_head(plan, plan.transfer) is None
 
 
 # Real photos ----------------------------------------------------------------------------------------------

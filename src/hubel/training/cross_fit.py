@@ -21,18 +21,13 @@ from hubel.evaluation.folds import assign_folds
 from hubel.nn.freezing import ALL
 from hubel.nn.network import Network
 from hubel.tasks.task import LabelledOutputs
+from hubel.training.fitted_head import set_head
+from hubel.training.initial_weights import pretrained_network
 from hubel.training.loop import EpochSelection, Loop
 from hubel.training.novelty import Unseen, unseen_by
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.trainer import Trainer
-from hubel.training.transfer import (
-    TuningPlan,
-    feature_extractor,
-    pretrained_network,
-    set_head,
-    stored_maps,
-    tuned_part,
-)
+from hubel.training.transfer import TuningPlan, feature_extractor, stored_maps, tuned_part
 
 __all__ = ["cross_fit"]
 

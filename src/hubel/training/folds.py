@@ -12,8 +12,8 @@ from hubel.evaluation.folds import FoldsResult, measure_folds, write_folds
 from hubel.features.logits import last_layer_features
 from hubel.inference.engines.registry import EngineChoice
 from hubel.training.execute import TrainedModel
+from hubel.training.initial_weights import pretrained_network
 from hubel.training.plan import Plan
-from hubel.training.transfer import pretrained_network
 
 __all__ = ["measure_run_in_folds"]
 

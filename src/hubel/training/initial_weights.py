@@ -1,4 +1,4 @@
-"""Choose what training starts from: fresh weights, or pretrained ones."""
+"""Choose what training starts from, fresh weights or pretrained ones, and load it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,24 @@ from hubel.data.sources.listing import SPLITS
 from hubel.data.taught import Taught
 from hubel.models.catalogue import options_of
 from hubel.models.variant import Variant
+from hubel.nn.network import Network
+from hubel.nn.shapes_only import shapes_only
+from hubel.training.plan import Plan, TransferPlan
 from hubel.training.recipe import Recipe, TransferSettings, parse_size
-from hubel.weights.create import is_file_name, is_tag
+from hubel.weights.create import create_model, is_file_name, is_tag
 from hubel.weights.model_file import read_card
 from hubel.weights.pretrained import Pretrained, find_weights, list_weights
 
-__all__ = ["SMALL_PIXELS", "InitialWeights", "at_hand", "default_network", "enlarged_size", "find_initial_weights"]
+__all__ = [
+    "SMALL_PIXELS",
+    "InitialWeights",
+    "at_hand",
+    "check_weights",
+    "default_network",
+    "enlarged_size",
+    "find_initial_weights",
+    "pretrained_network",
+]
 
 SMALL_PIXELS = 64  # images of at most so many on both sides are small: a small network learns them in minutes
 _PRETRAINED, _FRESH = "efficientnet_lite0", "convnet"
@@ -166,3 +178,33 @@ def _from_file(path: Path, rows: list[Pretrained], options: dict[str, Any]) -> I
 def _undistorted(row: Pretrained) -> Preprocess:
     """Return the preprocessing of weights, with the largest centre crop of the input's shape."""
     return replace(row.preprocess, resize="crop", crop=1.0)
+
+
+def check_weights(plan: Plan) -> None:
+    """Refuse a file of weights that cannot be read, or does not fit, before a run is begun with it.
+
+    Raises:
+        WeightsError: as for `pretrained_network`.
+    """
+    if plan.transfer is not None and isinstance(plan.transfer.weights, Path):
+        with shapes_only():
+            pretrained_network(plan, plan.transfer)
+
+
+def pretrained_network(plan: Plan, transfer: TransferPlan) -> Network:
+    """Return the network of a plan with its initial weights; its last layer is random.
+
+    Raises:
+        WeightsError: the weights cannot be had.
+    """
+    card = plan.card
+    network = create_model(
+        card.model,
+        weights=transfer.weights,
+        num_classes=len(card.classes),
+        in_channels=card.preprocess.channels,
+        input_size=(card.preprocess.height, card.preprocess.width),
+        options=card.options,
+    )
+    assert isinstance(network, Network), "resolve refuses all others"
+    return network.eval()

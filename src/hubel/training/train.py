@@ -30,6 +30,7 @@ from hubel.plots.notebook import list_html
 from hubel.tasks.task import Evaluation
 from hubel.training.execute import OnEpoch, TrainedModel, execute
 from hubel.training.folds import measure_run_in_folds
+from hubel.training.initial_weights import check_weights
 from hubel.training.named_recipes import claim_record
 from hubel.training.own_network import with_network
 from hubel.training.plan import Plan
@@ -41,7 +42,6 @@ from hubel.training.recipe_file import modern
 from hubel.training.resolve import plan_training
 from hubel.training.run_folder import RunFolder, newest_unfinished
 from hubel.training.run_report import evaluate_run
-from hubel.training.transfer import check_weights
 
 __all__ = ["RunResult", "data_location", "plan_of_run", "resume", "train", "train_planned"]
 

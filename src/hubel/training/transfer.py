@@ -12,12 +12,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -26,39 +24,39 @@ from hubel.core.language import sentence
 from hubel.core.notes import Caution, marked, note_from_json, note_to_json
 from hubel.core.random import permutation
 from hubel.data.augment import Policy
-from hubel.data.loading import Images
 from hubel.data.samples import Labelled, Samples
-from hubel.features.extractor import ExtractorSettings, FeatureExtractor, Features
+from hubel.features.extractor import ExtractorSettings, FeatureExtractor
 from hubel.features.logits import head_logits
-from hubel.features.probe import LeftOut
 from hubel.inference.engines.registry import EngineChoice
-from hubel.nn.freezing import ALL, NONE, Tuned, between, boundaries, last_linear
+from hubel.nn.freezing import ALL, NONE, Tuned, boundaries
 from hubel.nn.network import Network
-from hubel.nn.shapes_only import shapes_only
-from hubel.tasks.task import FittedHead, LabelledOutputs, validation_mean
+from hubel.tasks.task import LabelledOutputs
+from hubel.training.fitted_head import (
+    Score,
+    compute_features,
+    fit_head,
+    fitted,
+    learning_images,
+    left_out_by,
+    unseen_by_head,
+    validation_score,
+)
 from hubel.training.freeze_policy import Evidence, FreezeDecision, decide_freezing, holds_norms
+from hubel.training.initial_weights import pretrained_network
 from hubel.training.novelty import Unseen
 from hubel.training.plan import Plan, TransferPlan
 from hubel.training.progress import NO_SCORE
-from hubel.weights.create import create_model, load_pretrained
-from hubel.weights.imagenet import imagenet_classes, imagenet_synsets
 
 __all__ = [
     "Tuning",
     "TuningPlan",
-    "check_weights",
     "feature_extractor",
     "prepare_tuning",
-    "pretrained_network",
-    "set_head",
     "stored_maps",
     "tuned_part",
 ]
 
-_BATCH = 256  # maps that are averaged at once
 _WARM_UP, _TIMED = 32, 160  # images: the engine is chosen with the first ones, and timed on those up to the second
-
-Score = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,15 +158,6 @@ class _Budget:
         return self.until - current_group().now() - self.seconds_per_measured * self.measured
 
 
-@dataclass(frozen=True)
-class _TrainingFeatures:
-    """Features `(n, d)` of training and validation images, if any, and means of the maps below `(n, c)`."""
-
-    train: NDArray[np.float32]
-    val: NDArray[np.float32] | None
-    below: NDArray[np.float32] | None = None
-
-
 def prepare_tuning(
     plan: Plan, transfer: TransferPlan, save: Callable[[nn.Module], None], tell: Callable[[str], None]
 ) -> Tuning:
@@ -198,26 +187,26 @@ def prepare_tuning(
     if ALL in boundaries(network):
         with _clock(seconds, "frozen part"):
             whole = feature_extractor(network, plan, transfer, ALL, tell)
-            images = _learning_images(plan)
+            images = learning_images(plan)
             direct = transfer.boundaries in ((ALL,), (NONE,)) or not group.agree(lambda: lower.room_for(images, 1))
             if math.isfinite(budget.left):
                 budget.seconds_per_measured = group.agree(
                     lambda: _measuring_seconds(plan, network, ALL if direct else transfer.lower)
                 )
             plan = _affordable(plan, whole if direct else lower, budget, note)
-            features = _features(plan, network, None if direct else lower, whole)
+            features = compute_features(plan, network, None if direct else lower, whole)
         if group.first:  # the others get the head with the weights, and need no more of it
             with _clock(seconds, "linear head"), alone():
-                head = _fit_head(plan, transfer, network, features, note)
+                head = fit_head(plan, transfer, network, features, note)
                 if features.below is not None:
-                    below = _fitted(plan, features.below).score
+                    below = fitted(plan, features.below).score
             save(network)
             accuracy = ""
             if features.val is not None and plan.val is not None:
                 logits = head_logits(network, features.val)
-                score = _validation_score(logits, plan, plan.val)
+                score = validation_score(logits, plan, plan.val)
                 accuracy = f": the head alone scores {score[0]:.1%} on the validation images"
-            unseen = _unseen(head, features, logits)
+            unseen = unseen_by_head(head, features, logits)
             tell(f"a first model is saved{accuracy}")
         first_score, first_loss = group.agree(lambda: score)
         score = (first_score, first_loss)
@@ -264,7 +253,7 @@ def prepare_tuning(
         notes=notes,
         seconds=seconds,
         logits=logits,
-        left_out=None if head is None else _left_out(head, plan.train.targets),
+        left_out=None if head is None else left_out_by(head, plan.train.targets),
         strength=None if head is None else head.strength,
         unseen=unseen,
         minutes_left=budget.left / 60,
@@ -352,144 +341,11 @@ def tuned_part(network: Network, plan: TuningPlan) -> Tuned:
     )
 
 
-def check_weights(plan: Plan) -> None:
-    """Refuse a file of weights that cannot be read, or does not fit, before a run is begun with it.
-
-    Raises:
-        WeightsError: as for `pretrained_network`.
-    """
-    if plan.transfer is not None and isinstance(plan.transfer.weights, Path):
-        with shapes_only():
-            pretrained_network(plan, plan.transfer)
-
-
-def pretrained_network(plan: Plan, transfer: TransferPlan) -> Network:
-    """Return the network of a plan with its initial weights; its last layer is random.
-
-    Raises:
-        WeightsError: the weights cannot be had.
-    """
-    card = plan.card
-    network = create_model(
-        card.model,
-        weights=transfer.weights,
-        num_classes=len(card.classes),
-        in_channels=card.preprocess.channels,
-        input_size=(card.preprocess.height, card.preprocess.width),
-        options=card.options,
-    )
-    assert isinstance(network, Network), "resolve refuses all others"
-    return network.eval()
-
-
-def _features(
-    plan: Plan, network: Network, lower: FeatureExtractor | None, whole: FeatureExtractor
-) -> _TrainingFeatures:
-    """Compute the features of the unchanged images; through the maps that tuning needs later, if any."""
-    images = _learning_images(plan)
-    if lower is None:
-        train, *val = (_floats(whole.maps(split)) for split in images)
-        return _TrainingFeatures(train, val[0] if val else None)
-    maps = [lower.maps(split) for split in images]
-    layers = between(network, lower.boundary, ALL)
-    train, *val = (_floats(whole.maps_above(split, layers)) for split in maps)
-    batches = (batch.pixels.astype(np.float32) for batch in maps[0].in_sequence(_BATCH))
-    below = [pixels.mean((1, 2)) if pixels.ndim == 4 else pixels for pixels in batches]
-    return _TrainingFeatures(train, val[0] if val else None, np.concatenate(below))
-
-
-def _learning_images(plan: Plan) -> list[Images]:
-    """Return the images that train, and those that validate, if any."""
-    return [part.images for part in (plan.train, plan.val) if part is not None]
-
-
-def _floats(features: Features) -> NDArray[np.float32]:
-    return features.take(np.arange(len(features))).astype(np.float32)
-
-
-def _fit_head(
-    plan: Plan, transfer: TransferPlan, network: Network, features: _TrainingFeatures, note: Callable[[str], None]
-) -> FittedHead:
-    """Give the network the head that fits its features best; return it."""
-    targets = plan.train.targets
-    head = _fitted(plan, features.train)
-    if head.score is None:
-        note(sentence("note.no_folds"))
-    else:
-        nearest = plan.task.neighbours_score(features.train, targets, plan.card)
-        beside = "" if nearest is None else sentence("note.beside", score=f"{nearest:.1%}")
-        note(sentence("note.head", score=f"{head.score:.1%}", beside=beside))
-    if own := _pretrained_head(plan, transfer):
-        weight, bias = own
-        accuracy = float(((features.train @ weight.T + bias).argmax(1) == targets).mean())
-        note(sentence("note.imagenet", accuracy=f"{accuracy:.1%}"))
-        if head.score is None or accuracy >= head.score:
-            unseen = LeftOut(np.arange(len(targets)), features.train @ weight.T + bias)  # by a head of other images
-            head = replace(head, weight=weight, bias=bias, score=accuracy, left_out=unseen)
-    set_head(network, head)
-    return head
-
-
-def set_head(network: Network, head: FittedHead) -> None:
-    """Give the last layer of a network the weights of a fitted head."""
-    layer = last_linear(network)
-    assert layer is not None, "boundaries() has found one"
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(head.weight))
-        layer.bias.copy_(torch.from_numpy(head.bias))
-
-
-def _unseen(head: FittedHead, features: _TrainingFeatures, logits: NDArray[np.float32] | None) -> Unseen | None:
-    """Return features and logits of the training images that cross-validation left out, and of validation images."""
-    parts = [] if head.left_out is None else [Unseen(features.train[head.left_out.positions], head.left_out.logits)]
-    if features.val is not None and logits is not None:
-        parts.append(Unseen(features.val, logits))
-    if not parts:
-        return None
-    return Unseen(*(np.concatenate(arrays) for arrays in zip(*map(astuple, parts), strict=True)))
-
-
-def _left_out(head: FittedHead, targets: NDArray[Any]) -> LabelledOutputs | None:
-    if head.left_out is None:
-        return None
-    return LabelledOutputs(outputs=head.left_out.logits, targets=targets[head.left_out.positions])
-
-
-def _fitted(plan: Plan, features: NDArray[np.float32]) -> FittedHead:
-    return plan.task.fit_head(features, plan.train.targets, plan.card, plan.loss, plan.loop.seed)
-
-
-def _pretrained_head(plan: Plan, transfer: TransferPlan) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return the rows of the pretrained head, where the classes are among those that it was trained on."""
-    if not plan.task.exclusive or isinstance(transfer.weights, Path):
-        return None
-    place = {name.casefold(): i for names in (imagenet_classes(), imagenet_synsets()) for i, name in enumerate(names)}
-    names = [name.casefold().replace("_", " ") for name in plan.card.classes]
-    rows = [place[name] for name in names if name in place]
-    if len(rows) < len(names):
-        return None
-    network, _ = load_pretrained(plan.card.model, transfer.weights)
-    layer = last_linear(network) if isinstance(network, Network) else None
-    if layer is None:
-        return None
-    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
-    return weight[rows], bias[rows]
-
-
-def _validation_score(logits: NDArray[np.float32], plan: Plan, val: Labelled[Images]) -> Score:
-    """Return score and negative loss of the head alone on the validation images."""
-    objective = plan.task.objective(plan.loss, plan.card, plan.train.targets, torch.device("cpu"))
-    predicted, targets = torch.from_numpy(logits), torch.from_numpy(val.targets)
-    weights = objective.validation_weights(val.targets)
-    loss = validation_mean(objective.validation_losses(predicted, targets), weights)
-    return validation_mean(objective.correct(predicted, targets), weights), -loss
-
-
 def stored_maps(
     plan: Plan, lower: FeatureExtractor, most: int
 ) -> tuple[Labelled[Samples], Labelled[Samples] | None, int]:
     """Return maps of the boundary and their number of views, as many as the cache has room for; else images and 0."""
-    images = _learning_images(plan)
+    images = learning_images(plan)
     views = current_group().agree(
         lambda: next((number for number in range(most, 0, -1) if lower.room_for(images, number)), 0)
     )
