@@ -26,7 +26,8 @@ from hubel.training.search.trial import GiveUp, Measured, run_trial
 __all__ = ["Trials"]
 
 _DEFAULT_SHARE, _DEFAULT_AT_MOST = 0.06, 0.2  # of the time: what a trial of the default recipe may take
-_CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials
+_CONFIRMING, _FEW = 2, 6  # folds that there should be time for after the search; one after only a few trials,
+_MANY = 1.5  # or where so many times as many images measure as are set aside: those that do not teach
 _LOOKED = 0.25  # share of its time after which a trial is judged by its speed
 _SLACK = 1.3  # a trial may take so many times as long as was predicted
 _EXPLORING = 0.4  # share of the time after which trials learn from more images, if there is time for that
@@ -164,12 +165,12 @@ class Trials:
     def _deciding(self, params: Mapping[str, Any], sample: int) -> float:
         """Return the seconds of what follows the trials if this one is the best of them."""
         default, times, telling = self.space.default.params(), self.forecast, self.folds.telling(sample)
-        confirming = self._confirming * (times.confirmation(params, telling) + times.confirmation(default, telling))
-        return confirming + max(times.final(params), times.final(default))
+        pair = times.confirmation(params, telling) + times.confirmation(default, telling)
+        return self._confirming(telling) * pair + max(times.final(params), times.final(default))
 
-    @property
-    def _confirming(self) -> int:
-        return 1 if len(self.study.complete) < _FEW else _CONFIRMING
+    def _confirming(self, telling: int) -> int:
+        many = len(self.folds.confirming(telling)[0]) >= _MANY * len(self.folds.held[1])
+        return 1 if many or len(self.study.complete) < _FEW else _CONFIRMING
 
     def _try(self, params: Mapping[str, Any]) -> bool:
         """Make a trial; return whether the search can go on."""
@@ -231,8 +232,9 @@ class Trials:
             return now + _DEFAULT_AT_MOST * self.clock.seconds
         default = self.space.default.params()
         telling = self.folds.telling(self.sample)
-        share = 1 + (self._confirming * telling + SLOWER * len(self.folds.rows)) / max(1, self.sample)
-        confirming = self._confirming * self.forecast.confirmation(default, telling)
+        folds = self._confirming(telling)
+        share = 1 + (folds * telling + SLOWER * len(self.folds.rows)) / max(1, self.sample)
+        confirming = folds * self.forecast.confirmation(default, telling)
         left = self.clock.left - self.forecast.after_training(params) - confirming
         # It was said to fit in; that it takes a little longer is no reason to waste what was done.
         return now + max(0.0, left / share, _SLACK * self.forecast.trial(params, self.sample))
