@@ -182,6 +182,15 @@ def _safetensors_files(weights: dict[str, torch.Tensor]) -> Iterator[bytes]:
         ("[1]", "[0, 20000000000]"),
     ):  # fmt: skip
         yield header((entry % (shape, offsets)).encode(), data=bytes(4))
+    first = json.dumps({"dtype": "F32", "shape": [1], "data_offsets": [0, 4]})
+    for pairs in (  # overlapping, doubled, no text, and of a size whose product is past 64 bits
+        f'{{"a": {first}, "b": {first}}}', f'{{"a": {first}, "a": {first}}}', f'{{"a\\ud800": {first}}}',
+        f'{{"a": {first.replace("[1]", "[4294967296, 4294967296]")}}}', f'{{"a": {first.replace("F32", "F64")}}}',
+        f'{{"a": {first}, "__metadata__": {{"hubel": {{}}}}}}', f'{{"a": {first}, "__metadata__": 5}}',
+        f'{{"a": {first}, "__metadata__": {{"hubel": "{"[" * 10**5}"}}}}',
+    ):  # fmt: skip
+        yield header(pairs.encode(), data=bytes(4))
+    yield from (header(f'{{"\xff": {first}}}'.encode("latin-1"), data=bytes(4)), header(first.encode("utf-16")))
     yield from (header(b"[" * 10**6), header(b"{", 2**60), header(b"{}"), header(b"[]"), header(b'{"a": 1}'))
     yield header(b'{"a":' + b"[[]," * 8_000_000 + b"0" + b"]" * 8_000_000 + b"}")
     yield header(b'{"a": "' + b"x" * 40_000_000 + b'"}')

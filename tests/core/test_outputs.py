@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hubel.core.errors import OptionError
+from hubel.core.errors import BusyError, OptionError
 from hubel.core.files import is_stream, write_atomic
-from hubel.core.outputs import make_folder, output_file, output_folder
+from hubel.core.lock import FileLock
+from hubel.core.outputs import holding_folders, make_folder, output_file, output_folder
 
 
 def ours(path: Path) -> bool:
@@ -119,3 +120,24 @@ def test_devices_are_written_to_and_stay(capfd: pytest.CaptureFixture[str]) -> N
     assert is_stream(Path("pipe"))
     Path("file").touch()
     assert not any(is_stream(Path(name)) for name in ("file", ".", "nothing"))
+
+
+def test_two_commands_do_not_mix_their_files_in_one_folder() -> None:
+    with holding_folders():
+        assert make_folder(Path("new"), verb="predict", name="") == Path("new")
+        assert make_folder(Path("new").absolute(), verb="predict", name="") == Path("new").absolute()
+        with pytest.raises(BusyError):
+            FileLock(Path("new/.hubel.lock"))
+    with FileLock(Path("new/.hubel.lock")), holding_folders():
+        with pytest.raises(BusyError, match=r"^new: another process is writing its results there$"):
+            make_folder(Path("new"), verb="predict", name="")
+        assert make_folder(Path("other"), verb="predict", name="") == Path("other")
+    assert sorted(path.name for path in Path().rglob("*")) == [".hubel", ".hubel", "new", "other"]
+
+
+def test_a_folder_that_became_another_verbs_meanwhile() -> None:
+    target = output_folder("new", verb="train")
+    make_folder(Path("new"), verb="evaluate", name="")
+    with pytest.raises(OptionError, match=r"new holds the results of hubel evaluate; name a new or empty folder"):
+        make_folder(target, verb="train", name="")
+    assert Path("new/.hubel").read_text() == "evaluate\n"

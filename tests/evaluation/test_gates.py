@@ -100,7 +100,9 @@ def test_mistakes_in_limits() -> None:
     for text in ("hat", "=0.5", "hat=high", ""):
         with pytest.raises(OptionError, match="--min-recall is CLASS=NUMBER"):
             parse_min_recall([text])
-    assert parse_min_recall(["hat=0.5", "hat=.75", "x = y=1"]) == {"hat": 0.75, "x = y": 1.0}
+    assert parse_min_recall(["hat=.75", "x = y=1"]) == {"hat": 0.75, "x = y": 1.0}
+    with pytest.raises(OptionError, match=r"--min-recall: hat has two limits, 0\.5 and \.75"):
+        parse_min_recall(["hat=0.5", "hat=.75"])
 
 
 @pytest.fixture(scope="module")

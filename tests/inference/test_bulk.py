@@ -261,6 +261,23 @@ def test_another_job_is_refused(changed, words, whole, inputs, tmp_path):
     assert partial_of(output).read_bytes() == whole[1]
 
 
+@pytest.mark.parametrize("head", [b"[" * 100_000 + b"\n", b'{"hubel predict": ' + b"[" * 100_000 + b"\n", b"\0" * 100])
+def test_a_file_that_is_none_of_ours(head, whole, inputs, tmp_path):
+    output = tmp_path / "answers.csv"
+    partial_of(output).write_bytes(head)
+    with pytest.raises(OptionError, match="was not begun by hubel predict"):
+        write(JOB, Colours(), inputs, output, resume=True)
+    assert partial_of(output).read_bytes() == head
+
+
+def test_a_folder_in_the_place_of_the_rows(inputs, tmp_path):
+    output = tmp_path / "answers.csv"
+    partial_of(output).mkdir()
+    for resume in (False, True):
+        with pytest.raises(OptionError, match=r"answers\.csv\.partial is no file; remove it"):
+            write(JOB, Colours(), inputs, output, resume=resume)
+
+
 def test_a_model_is_known_by_its_bytes(tmp_path):
     run, exported = tmp_path / "run", tmp_path / "model.onnx"
     run.mkdir()

@@ -80,7 +80,7 @@ def test_a_column_and_a_file(clothes: Path, tmp_path: Path) -> None:
     [
         ("0,even\n2,evne\nevne,digits\n10,even\n", {}, UnknownNameError, "no class is called '10'"),
         ("0,1\n", {}, OptionError, "1 is a class and the parent of 0"),
-        ("0,a\na,b\nb,a\n", {}, OptionError, "the parents of 0 run in a circle: 0 < a < b < a"),
+        ("0,a\na,b\nb,a\n", {}, OptionError, "the parents run in a circle: a < b < a"),
         ("0,even\n", {"task": "reconstruct"}, OptionError, "a hierarchy needs one class an image"),
     ],
 )

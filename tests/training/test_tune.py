@@ -431,6 +431,105 @@ def test_a_killed_search_goes_on(quick: Recipe, monkeypatch: pytest.MonkeyPatch)
     assert len({json.dumps(dict(row.params), sort_keys=True) for row in whole.trials}) == 3
 
 
+@pytest.fixture
+def stopped(quick: Recipe, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A search that was killed after two trials."""
+    with monkeypatch.context() as patch:
+        stop_at(3, patch, Killed())
+        with pytest.raises(Killed):
+            tuned(quick, trials=3)
+    return Path("found")
+
+
+def test_a_journal_whose_last_line_was_torn(stopped: Path) -> None:
+    """A kill or a full disk leaves a part of a line; the trial under way is made again, the others are not."""
+    journal = stopped / "trials.jsonl"
+    whole = journal.read_bytes()
+    before = [row for row in map(json.loads, whole.splitlines()) if "row" in row.get("user_attr", {})]
+    journal.write_bytes(whole[:-7])
+    found = resume_tuning(stopped, quiet=True)
+    assert [row.number for row in found.trials] == [0, 1, 2]
+    assert [row.seconds for row in found.trials[:2]] == [one["user_attr"]["row"]["seconds"] for one in before]
+    assert [json.loads(line) for line in journal.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        b"no JSON\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"op_code": 99, "worker_id": "x"}\n',
+        b"[" * 100_000 + b"\n",
+        b"\xff\n",
+    ],
+)
+def test_a_damaged_journal(stopped: Path, added: bytes) -> None:
+    with (stopped / "trials.jsonl").open("ab") as file:
+        file.write(added)
+    with pytest.raises(CheckpointError, match=r"trials\.jsonl is damaged \(.*\); start a new search$"):
+        resume_tuning(stopped, quiet=True)
+
+
+def test_a_journal_of_other_networks_or_numbers(stopped: Path) -> None:
+    journal = stopped / "trials.jsonl"
+    text = journal.read_text()
+    for old, new, message in (
+        ("convnet", "resnet20", "a trial of resnet20 .*, which is none of the networks at hand"),
+        ('"seconds":', '"seconds":-', "its trial 0 has other numbers than trials have"),
+        ('"seconds":', '"second":', "unexpected keyword argument 'second'"),
+    ):
+        journal.write_text(text.replace(old, new))
+        with pytest.raises(CheckpointError, match=message):
+            resume_tuning(stopped, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("data", 5, "data is a path or a name, not 5"),
+        ("xo", 5, "xo is a table, not 5"),
+        ("recipe", [], "recipe is a table"),
+        ("minutes", float("inf"), "minutes is a number from 0, not inf"),
+        ("metric", 5, "metric is a text, not 5"),
+        ("models", [5], "models is a list of names"),
+        ("trials", "x", "trials is a whole number, not 'x'"),
+        ("sample", 1.5, "sample is a whole number, not 1.5"),
+        ("fingerprint", None, "fingerprint is a text, not None"),
+        ("spent", float("nan"), "spent is a number from 0, not nan"),
+        ("decision", 5, "decision is a table, not 5"),
+        ("decision", {"trial": 0}, "records do not have the trial that was decided on"),
+        ("decision", {"trial": 9, "reason": "", "comparison": None}, "records do not have the trial"),
+    ],
+)
+def test_a_state_that_was_edited(stopped: Path, name: str, value: Any, message: str) -> None:
+    state = json.loads((stopped / "tune.json").read_text())
+    (stopped / "tune.json").write_text(json.dumps(state | {name: value}))
+    with pytest.raises(CheckpointError, match=message):
+        resume_tuning(stopped, quiet=True)
+    for text in ("", "[" * 100_000, json.dumps(state)[:100]):
+        (stopped / "tune.json").write_text(text)
+        with pytest.raises(CheckpointError, match=r"no readable tune\.json"):
+            resume_tuning(stopped, quiet=True)
+
+
+def test_a_search_that_ended_while_another_one_indexed_its_images(
+    quick: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found the folder empty; the second one must not write over what the first has found."""
+    plan = search.plan_training
+
+    def while_another_one_ends(*words: Any, **named: Any) -> Plan:
+        monkeypatch.setattr(search, "plan_training", plan)
+        tuned(quick, trials=1)
+        return plan(*words, **named)
+
+    monkeypatch.setattr(search, "plan_training", while_another_one_ends)
+    with pytest.raises(CheckpointError, match="already holds a search"):
+        tuned(quick, trials=2)
+    assert json.loads(Path("found/tune.json").read_text())["trials"] == 1
+
+
 def test_a_search_is_not_made_twice_in_a_folder(quick: Recipe) -> None:
     tuned(quick, trials=1)
     with pytest.raises(CheckpointError, match="already holds a search"):

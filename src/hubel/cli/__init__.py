@@ -23,6 +23,7 @@ from hubel.cli.renamed import with_new_names
 from hubel.cli.usage_errors import explain_usage_error
 from hubel.cli.verbs import VERBS
 from hubel.core.errors import HubelError, MismatchError, OptionError
+from hubel.core.outputs import holding_folders
 from hubel.core.packages import missing_package
 from hubel.core.process import open_missing_streams, tune_process
 from hubel.core.shell import shell_command
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with sharing_terminal(), showing(Activity("working")):
+        with sharing_terminal(), showing(Activity("working")), holding_folders():
             status = _run(list(sys.argv[1:] if arguments is None else arguments))
             sys.stdout.flush()
     except HubelError as error:

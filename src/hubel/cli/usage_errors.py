@@ -66,10 +66,13 @@ def _problem(error: CycloptsError, verb: str) -> str:
             flag = error.argument is not None and not error.argument.is_positional_only()
             return f"{verb} needs {name if flag else name.lstrip('-').upper()}"
         case CoercionError(token=token, target_type=kind) if token and kind and error.msg is None:
+            others = [other for other in get_args(kind) if other is not type(None)]
+            if len(others) == 1 and get_origin(kind) is not Literal:  # int | None
+                kind = others[0]
             if get_origin(kind) is Literal:
                 expected = f"one of {', '.join(map(str, get_args(kind)))}"
             else:
-                expected = _KINDS.get(kind, f"a value of the type {kind.__name__}")
+                expected = _KINDS.get(kind) or f"a value of the type {getattr(kind, '__name__', kind)}"
             return f"{_flag(token.keyword or name)} is {expected}, not {token.value!r}{_source(token)}"
     return str(error).rstrip(".")
 

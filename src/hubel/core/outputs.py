@@ -8,18 +8,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hubel.core.errors import OptionError
+from hubel.core.errors import BusyError, OptionError
 from hubel.core.files import is_stream, numbered_folder, user_path
+from hubel.core.lock import FileLock
 from hubel.core.progress import say
 
-__all__ = ["RUNS", "make_folder", "output_file", "output_folder"]
+__all__ = ["RUNS", "holding_folders", "make_folder", "output_file", "output_folder"]
 
 RUNS = Path("runs")
 _RECORD = ".hubel"  # in a folder of results: the verb that made it
+_LOCK = ".hubel.lock"  # beside it, while a command writes there
+
+_held: dict[Path, FileLock] | None = None  # by folder, within `holding_folders`
 
 
 def output_file(
@@ -107,11 +111,35 @@ def make_folder(path: Path | None, *, verb: str, name: str) -> Path:
         path: folder, as `output_folder` returned it; None makes runs/NAME-1, -2, ...
         verb: verb that writes the results.
         name: name of the folder, without its number.
+
+    Raises:
+        BusyError: another command writes there; see `holding_folders`.
+        OptionError: another verb has written there since `output_folder` looked.
     """
     folder = path or numbered_folder(RUNS, name)
     folder.mkdir(parents=True, exist_ok=True)
+    if _held is not None and (place := folder.resolve()) not in _held:
+        try:
+            _held[place] = FileLock(place / _LOCK)
+        except BusyError:
+            raise BusyError(f"{folder}: another process is writing its results there") from None
+    if (maker := _maker(folder)) not in ("", verb):
+        raise OptionError(f"{folder} holds the results of hubel {maker}; name a new or empty folder")
     (folder / _RECORD).write_text(f"{verb}\n", encoding="utf-8")
     return folder
+
+
+@contextlib.contextmanager
+def holding_folders() -> Iterator[None]:
+    """Keep other commands out of the folders that the block makes, to its end: two would mix their files in one."""
+    global _held
+    _held = {}
+    try:
+        yield
+    finally:
+        held, _held = _held, None
+        for lock in held.values():
+            lock.release()
 
 
 def _maker(folder: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import OptionError
+from hubel.core.errors import DataError, OptionError
 from hubel.core.language import find_language, sentence, split_name
 from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
@@ -153,7 +153,7 @@ def evaluate_file(
         evaluation = measure_coverage(evaluation, card, coverage)
     comparison, notes = None, (*dataset.index.notes(), *chosen.notes)
     if rival is not None:
-        comparison = compare_evaluations(evaluation, _evaluate_rival(rival, dataset, rows), str(other))
+        comparison = compare_evaluations(evaluation, _evaluate_rival(rival, str(other), dataset, rows), str(other))
         if seen := int(Taught.read(rival.card.provenance).among(images.digests).sum()):
             notes = (*notes, Caution(sentence("note.unfair", n=seen, model=str(other))))
     others = None if unknown is None else open_dataset(str(unknown), labelled=False)
@@ -232,8 +232,12 @@ def _open_rival(other: str | Path, task: str, device: str, engine: str, *, tta: 
     return rival
 
 
-def _evaluate_rival(rival: Model, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
+def _evaluate_rival(rival: Model, name: str, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
     """Measure a model on the very rows that another one was measured on."""
     task = find_task(rival.card.task)
     images = task.samples(dataset.images(rival.card.preprocess, rows, annotations=task.annotations), rival.card)
-    return task.evaluate(rival, images, task.targets(dataset, rival.card.classes, images.rows))
+    try:
+        targets = task.targets(dataset, rival.card.classes, images.rows)
+    except DataError as error:
+        raise DataError(f"--no-worse-than {name}: {error}") from None
+    return task.evaluate(rival, images, targets)

@@ -68,14 +68,16 @@ def parse_min_recall(texts: Sequence[str]) -> dict[str, float]:
     """Read limits of the recall as the command line has them.
 
     Raises:
-        OptionError: a text is not CLASS=NUMBER.
+        OptionError: a text is not CLASS=NUMBER, or a class has two limits.
 
     >>> parse_min_recall(["shirt=0.9", "a=b=0.5"])
     {'shirt': 0.9, 'a=b': 0.5}
     """
-    found = {}
+    found: dict[str, float] = {}
     for text in texts:
         name, equals, limit = text.rpartition("=")
+        if name in found:
+            raise OptionError(f"--min-recall: {name} has two limits, {found[name]:g} and {limit}")
         try:
             found[name] = float(limit)
         except ValueError:

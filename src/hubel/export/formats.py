@@ -18,6 +18,7 @@ from torch import nn
 
 from hubel.core.errors import ModelFileError, OptionError
 from hubel.core.files import write_atomic
+from hubel.core.lock import FileLock
 from hubel.export.onnx_graph import FromBytes, example_images
 from hubel.inference.fold import folded
 from hubel.inference.onnx_file import read_onnx
@@ -87,8 +88,11 @@ def _openvino(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> N
         model.set_rt_info(json.dumps(card.classes), ["hubel", "classes"])
         made = Path(folder) / "network.xml"
         openvino.save_model(model, made, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):  # last the one that needs the other
-            write_atomic(path.with_suffix(suffix), made.with_suffix(suffix).read_bytes())
+        with FileLock(
+            path.with_name(f".{path.name}.lock")
+        ):  # or one process's weights would lie beside another's graph
+            for suffix in (".bin", ".xml"):  # last the one that needs the other
+                write_atomic(path.with_suffix(suffix), made.with_suffix(suffix).read_bytes())
 
 
 def _is_openvino(path: Path) -> bool:

@@ -98,6 +98,8 @@ def is_finished(output: Path, *, resume: bool) -> bool:
     """
     writer_for(output)
     partial = partial_of(output)
+    if partial.exists() and not partial.is_file():
+        raise OptionError(f"{partial} is no file; remove it")
     if not resume and partial.exists():
         raise OptionError(f"{partial} is there already: a prediction that was stopped; go on by --resume, or remove it")
     if not resume and output.exists():
@@ -207,7 +209,7 @@ def _compare(first: bytes, asked: dict[str, Any], path: Path) -> None:
     """Check that a file was begun for the same job."""
     try:
         begun = dict(json.loads(first)[_HEAD])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise OptionError(f"{path} was not begun by hubel predict") from None
     for name, value in asked.items():
         if begun.get(name) != value:

@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import OptionError, UnknownNameError
 from hubel.core.files import user_path
+from hubel.core.text_files import bounded, read_text
 from hubel.inference.scores import shares
-from hubel.weights.card import ModelCard
+from hubel.weights.card import MOST_COST, ModelCard
 
 __all__ = ["NO_COSTS", "cheapest", "expected_costs", "read_costs", "with_costs"]
 
@@ -73,15 +74,11 @@ def read_costs(path: Path, classes: Sequence[str]) -> tuple[tuple[float, ...], .
         classes: of the model. The file may have them in another order.
 
     Raises:
-        OptionError: the file cannot be read; a class or a cost is missing or there twice, or no number from 0.
+        OptionError: the file cannot be read; a class or a cost is missing or there twice, or no number from 0 to
+            1e12.
         UnknownNameError: there is no such class.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise OptionError(f"--costs {path}: no such file; expected CSV or TOML") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"--costs {path}: cannot be read ({' '.join(str(error).split())})") from None
+    text = read_text(path, named=f"--costs {path}", expected="CSV or TOML")
     read = _read_toml if path.suffix.lower() == ".toml" else _read_csv
     try:
         table = read(text)
@@ -97,7 +94,11 @@ def read_costs(path: Path, classes: Sequence[str]) -> tuple[tuple[float, ...], .
 
 
 def _read_csv(text: str) -> dict[str, dict[str, Any]]:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    try:
+        found = list(csv.reader(io.StringIO(text), strict=True))
+    except csv.Error as error:
+        raise OptionError(f"no CSV ({error})") from None
+    rows = [[cell.strip() for cell in row] for row in found if any(map(str.strip, row))]
     if len(rows) < 2 or len(rows[0]) < 2:
         raise OptionError("expected a header with the predicted classes, and a row for each true class")
     header = rows[0][1:]
@@ -111,12 +112,12 @@ def _read_csv(text: str) -> dict[str, dict[str, Any]]:
 
 def _read_toml(text: str) -> dict[str, dict[str, Any]]:
     try:
-        values = tomllib.loads(text)
-    except ValueError as error:
+        values = bounded(tomllib.loads(text))
+    except (ValueError, RecursionError) as error:
         raise OptionError(f"no TOML: {' '.join(str(error).split())}") from None
     for name, row in values.items():
         if not isinstance(row, Mapping):
-            raise OptionError(f"{name} is a table of costs by predicted class, not {row!r}")
+            raise OptionError(f"{name} is a table of costs by predicted class, not {row!r:.80}")
     return {true: {true: 0, **row} for true, row in values.items()}
 
 
@@ -146,8 +147,11 @@ def _cost(row: Mapping[str, Any], true: str, predicted: str) -> float:
     value = row[predicted]
     try:
         cost = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         cost = math.nan
-    if not 0 <= cost < math.inf:
-        raise OptionError(f"the cost of predicting {predicted} where {true} is true is a number from 0, not {value!r}")
+    if not 0 <= cost <= MOST_COST:
+        raise OptionError(
+            f"the cost of predicting {predicted} where {true} is true is a number from 0 to {MOST_COST:g}, "
+            f"not {value!r:.80}"
+        )
     return cost

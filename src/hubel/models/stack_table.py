@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
+from hubel.core.text_files import read_text
 
 __all__ = [
     "KINDS",
@@ -185,14 +186,7 @@ def read_stack_file(path: str | Path) -> str:
         OptionError: it cannot be read, or is no such table; the message names the layer and its line.
         UnknownNameError: there is no such kind of layer, or no such setting.
     """
-    try:
-        if Path(path).stat().st_size > 4 * _MOST_LETTERS:
-            raise OptionError(f"{path}: a table of layers is a text of at most {_MOST_LETTERS:,} letters")
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise OptionError(f"{path}: no such file; expected a table of layers in TOML or JSON") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    text = read_text(Path(path), named=str(path), expected="a table of layers in TOML or JSON")
     try:
         read_stack(text)
     except HubelError as error:

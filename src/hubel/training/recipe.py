@@ -272,7 +272,9 @@ class DistillationSettings(_Settings):
             object.__setattr__(self, "teacher", ",".join(map(str, teacher)))
         super().__post_init__()
         if self.teacher is not None:
-            object.__setattr__(self, "teacher", ",".join(map(_resolved, _teachers(self.teacher))))
+            if not (names := _teachers(self.teacher)):
+                raise OptionError(f"teacher is a model or several with commas between them, not {self.teacher!r}")
+            object.__setattr__(self, "teacher", ",".join(map(_resolved, names)))
         if self.unlabelled is not None:
             object.__setattr__(self, "unlabelled", _resolved(self.unlabelled))
 
@@ -594,6 +596,8 @@ def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
         for key in value:
             if _TABLE_OF.get(key, name) != name:
                 raise OptionError(f"{key} belongs into the table {_TABLE_OF[key]}, not into {name}")
+            if key in values:
+                raise OptionError(f"{key} is there twice, in the table {name} and outside of it")
         flat |= value
     return flat
 

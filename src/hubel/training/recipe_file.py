@@ -11,6 +11,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from hubel.core.errors import OptionError
+from hubel.core.text_files import bounded, read_text
 from hubel.training.recipe import flattened
 
 __all__ = ["FORMATS", "modern", "read_data", "read_recipe", "read_settings"]
@@ -89,16 +90,10 @@ def read_data(path: Path) -> tuple[str, dict[str, float]]:
 
 
 def _load(path: Path, flag: str = "--config") -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        expected = "settings in TOML, or the config.json of a run"
-        raise OptionError(f"{flag} {path}: no such file; expected {expected}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"{flag} {path}: cannot be read ({' '.join(str(error).split())})") from None
+    text = read_text(path, named=f"{flag} {path}", expected="settings in TOML, or the config.json of a run")
     kind, parse = FORMATS.get(path.suffix.lower(), ("TOML", tomllib.loads))
     try:
-        return parse(text)
+        return bounded(parse(text))
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise OptionError(f"{flag} {path}: no {kind}: {' '.join(str(error).split())}") from None
 

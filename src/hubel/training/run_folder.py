@@ -6,7 +6,6 @@ import contextlib
 import csv
 import importlib.util
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from hubel.core.files import MODEL_FILE, write_atomic, write_json
 from hubel.core.lock import FileLock
 from hubel.core.outputs import RUNS
 from hubel.core.progress import say
+from hubel.core.text_files import read_json
 from hubel.metrics.intervals import Interval, wilson
 from hubel.training.recipe_file import modern
 
@@ -45,10 +45,7 @@ class RunFolder:
         Raises:
             CheckpointError: this is no folder of a run.
         """
-        try:
-            config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            config = None
+        config = read_json(self.path / "config.json")
         if not isinstance(config, dict) or not config.keys() >= _CONFIG:
             raise CheckpointError(f"{self.path} is not the folder of a run: it has no readable config.json of hubel's")
         return config
@@ -173,10 +170,7 @@ def summarise_runs(folder: Path) -> list[RunSummary]:
 
 def _metrics(run: RunFolder) -> dict[str, Any]:
     """Return the numbers in a run's metrics.json, and what was measured; none where it is missing or damaged."""
-    try:
-        found = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
+    found = read_json(run.path / "metrics.json")
     if not isinstance(found, dict):
         return {}
     numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}

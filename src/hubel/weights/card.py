@@ -20,7 +20,7 @@ from hubel.weights.skeleton import Skeleton
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["DENSE", "SCORES", "ModelCard"]
+__all__ = ["DENSE", "MOST_COST", "SCORES", "ModelCard"]
 
 #: Activations of outputs.
 SCORES = ("softmax", "sigmoid", "identity")
@@ -35,6 +35,8 @@ _ONLY_IF_SET = (
 )  # fmt: skip
 # Fields that were measured with the very scores or features of one network, and mean nothing for others.
 _OF_SCORES = ("novelty", "coverage", "reference", "shown_score")
+#: Of a wrong prediction: the sum over all images of the largest datasets stays a number.
+MOST_COST = 1e12
 _MAX_PIXELS = 2**26  # of one input; bounds the memory that a damaged or hostile card can ask for
 
 
@@ -281,5 +283,7 @@ class ModelCard:
 def _check_costs(costs: tuple[tuple[float, ...], ...], classes: int) -> None:
     if len(costs) != classes or any(len(row) != classes for row in costs):
         raise OptionError(f"costs are a square of {classes} rows, one for each class")
-    if not all(isinstance(c, int | float) and not isinstance(c, bool) and 0 <= c < math.inf for r in costs for c in r):
-        raise OptionError("costs are numbers from 0")
+    if not all(
+        isinstance(c, int | float) and not isinstance(c, bool) and 0 <= c <= MOST_COST for r in costs for c in r
+    ):
+        raise OptionError(f"costs are numbers from 0 to {MOST_COST:g}")

@@ -159,7 +159,7 @@ def drift(
 
     Raises:
         OptionError: a setting is out of range, or the model has no reference and `data` is not given.
-        DataError: there are fewer than 10 readable images.
+        DataError: there are fewer than 10 readable images, or were in the training.
         HubelError: the model or the images cannot be read.
     """
     check_range("alpha", alpha, 0, 1)
@@ -169,8 +169,9 @@ def drift(
     inputs = _chosen(list(as_inputs(images)), most, seed)
     preprocess = opened.card.preprocess
     sample, unreadable = observe((input_photo(item, preprocess) for item in inputs), preprocess, opened)
-    if (n := len(sample.appearance)) < _LEAST:
-        raise DataError(f"{counted(n, 'readable image')} are too few to compare; {_LEAST} are the least")
+    for measured, whose in ((sample, ""), (reference.sample, " of the training")):
+        if (n := len(measured.appearance)) < _LEAST:
+            raise DataError(f"{counted(n, 'readable image')}{whose} are too few to compare; {_LEAST} are the least")
     return compare_samples(reference, sample, opened.card, alpha=alpha, seed=seed, unreadable=unreadable)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.text_files import bounded, read_text
 from hubel.data.augment.colour import Axes
 from hubel.data.augment.operation import Operation, Stage
 from hubel.data.augment.operations import OPERATIONS, settings_of
@@ -216,14 +217,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         OptionError: there is no such file, or it is no TOML.
     """
+    text = read_text(path, named=str(path), expected="a table of an augmentation policy")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise OptionError(f"{path}: no such file; expected a table of an augmentation policy") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
-    except tomllib.TOMLDecodeError as error:
+        table: dict[str, Any] = bounded(tomllib.loads(text))
+    except (ValueError, RecursionError) as error:
         raise OptionError(f"{path}: no TOML: {' '.join(str(error).split())}") from None
+    return table
 
 
 def _are_axes(value: Any) -> bool:

@@ -16,6 +16,7 @@ __all__ = ["named_classes", "named_colours"]
 _LISTS = ("classes.txt", "codes.txt", "names.txt", "class_names.txt", "obj.names", "classes.json", "names.json")
 _COLOURS = ("label_colors.txt", "label_colours.txt", "labelmap.txt", "class_dict.csv", "classes.csv", "colors.txt")
 _MOST_BYTES = 2**20
+_MOST_CLASSES = 2**16  # as masks of 16 bits have
 _NUMBERED = re.compile(r"([0-9]+)\s*[:,;=\t ]\s*(\S.*)")
 _COLOUR = re.compile(r"(?<![0-9.])([0-9]{1,3})[\s,;]+([0-9]{1,3})[\s,;]+([0-9]{1,3})(?![0-9.])")
 
@@ -59,12 +60,14 @@ def _text(path: Path) -> str:
 
 def _listed(text: str, *, json_text: bool) -> list[str]:
     if json_text:
-        with contextlib.suppress(ValueError, TypeError, AttributeError):
+        with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
             value = json.loads(text)
             if isinstance(value, dict):
                 if all(isinstance(name, int) for name in value.values()):  # name: number
                     value = {number: name for name, number in value.items()}
-                value = [value.get(str(i), value.get(i, str(i))) for i in range(max(map(int, value), default=-1) + 1)]
+                if (most := max(map(int, value), default=-1)) >= _MOST_CLASSES:
+                    return []
+                value = [value.get(str(i), value.get(i, str(i))) for i in range(most + 1)]
             return [one_line(name).replace("|", "/") for name in value if isinstance(name, str)]
         return []
     lines = [one_line(line) for line in text.splitlines() if line.strip()]

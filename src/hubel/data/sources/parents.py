@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from hubel.core.errors import OptionError
+from hubel.core.text_files import read_text
 from hubel.data.reading import one_line
 from hubel.data.sources.listing import class_name
 
@@ -52,23 +54,19 @@ def read_parents(path: Path) -> dict[str, str]:
         path: a class and its parent in each row, such as `shirt,tops`; with or without the header `class,parent`.
 
     Raises:
-        OptionError: the file cannot be read, a row has more or fewer cells, or a name has two parents.
+        OptionError: the file cannot be read, a row has more or fewer cells, a name has two parents, or parents run in a
+            circle.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise OptionError(f"--parents {path}: no such file; expected CSV with class,parent in each row") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"--parents {path}: cannot be read ({' '.join(str(error).split())})") from None
+    text = read_text(path, named=f"--parents {path}", expected="CSV with class,parent in each row")
     found: dict[str, str] = {}
-    rows = csv.reader(io.StringIO(text))
+    rows = csv.reader(io.StringIO(text), strict=True)
     try:
         for row in rows:
             cells = [class_name(cell.strip()) for cell in row]
             if not any(cells) or (rows.line_num == 1 and tuple(map(str.lower, cells)) == _HEADER):
                 continue
             if len(cells) != 2 or not all(cells):
-                raise OptionError(f"--parents {path}, line {rows.line_num}: expected class,parent, not {row!r}")
+                raise OptionError(f"--parents {path}, line {rows.line_num}: expected class,parent, not {row!r:.80}")
             name, parent = cells
             if found.setdefault(name, parent) != parent:
                 raise OptionError(
@@ -78,4 +76,9 @@ def read_parents(path: Path) -> dict[str, str]:
         raise OptionError(f"--parents {path}: no CSV ({error})") from None
     if not found:
         raise OptionError(f"--parents {path}: holds no rows; expected class,parent in each")
+    try:
+        TopologicalSorter({name: [parent] for name, parent in found.items()}).prepare()
+    except CycleError as error:
+        circle = " < ".join(reversed(error.args[1]))
+        raise OptionError(f"--parents {path}: the parents run in a circle: {circle:.200}") from None
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,43 @@ from hubel.core.csv_text import csv_text
 from hubel.core.errors import CheckpointError
 from hubel.core.files import write_atomic, write_json
 from hubel.core.outputs import RUNS
+from hubel.core.text_files import read_json
 from hubel.training.recipe import Recipe
 from hubel.training.search.study import TrialRow
 
 __all__ = ["BEST", "LEADERBOARD", "SearchFolder", "newest_unfinished_search", "recipe_toml", "settings_text"]
 
 BEST, LEADERBOARD = "best.toml", "leaderboard.csv"
-_STATE, _KEYS = (
-    "tune.json",
-    {"hubel", "data", "recipe", "minutes", "metric", "models", "trials", "sample", "fingerprint", "spent"},
-)
+_STATE = "tune.json"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+
+
+# What the state has: the name of each value, what it is in words, and the test.
+_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "hubel": ("a text", _is_text),
+    "data": ("a path or a name", lambda value: value is None or _is_text(value)),
+    "xo": ("a table", lambda value: value is None or isinstance(value, dict)),
+    "recipe": ("a table", lambda value: isinstance(value, dict)),
+    "minutes": ("a number from 0", _is_number),
+    "metric": ("a text", _is_text),
+    "models": ("a list of names", lambda value: isinstance(value, list) and all(map(_is_text, value))),
+    "trials": ("a whole number", _is_count),
+    "sample": ("a whole number", _is_count),
+    "fingerprint": ("a text", _is_text),
+    "spent": ("a number from 0", _is_number),
+    "decision": ("a table", lambda value: value is None or isinstance(value, dict)),
+}
 
 
 class SearchFolder:
@@ -44,15 +72,27 @@ class SearchFolder:
         """Return what was asked for, and how far the search is.
 
         Raises:
-            CheckpointError: this is no folder of a search.
+            CheckpointError: this is no folder of a search, or its state has been edited and cannot be meant so.
         """
-        try:
-            state = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            state = None
-        if not isinstance(state, dict) or not state.keys() >= _KEYS:
+        state = read_json(self.path / _STATE)
+        state = {"xo": None, "decision": None, **state} if isinstance(state, dict) else {}
+        if not state.keys() >= _VALUES.keys():
             raise CheckpointError(f"{self.path} is not the folder of a search: it has no readable {_STATE} of hubel's")
+        for name, (what, fits) in _VALUES.items():
+            if not fits(state[name]):
+                raise CheckpointError(f"{self.path / _STATE}: {name} is {what}, not {state[name]!r:.80}")
         return state
+
+    def check_new(self) -> None:
+        """Refuse a folder that holds a search.
+
+        Raises:
+            CheckpointError: it does.
+        """
+        if (self.path / _STATE).exists():
+            raise CheckpointError(
+                f"{self.path} already holds a search; resume it with --resume, or choose another folder"
+            )
 
     def write_leaderboard(self, rows: Sequence[TrialRow], settings: Mapping[int, Mapping[str, Any]]) -> None:
         """Write all trials: those on the most images first, and of these the best.

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hubel.core.errors import CheckpointError
 from hubel.core.packages import missing_package
+from hubel.data.reading import one_line
 from hubel.training.search.space import DEPTH, HEAD, START, Space
 
 __all__ = ["SKIPPED", "Study", "TrialRow", "check_optuna"]
@@ -30,6 +32,7 @@ _CHANGES = (
 )  # fmt: skip
 _BEST_FEATURES = 2  # starts whose upper stages are tuned, by the scores of their heads
 _LEADERS = 4  # trials that are made again on more images, beside the default recipe
+_DAMAGE = (LookupError, TypeError, ValueError, AssertionError, AttributeError, RecursionError)  # what Optuna raises
 _SAMPLED = 3  # every third trial after the first ones is the sampler's
 
 
@@ -70,11 +73,19 @@ class Study:
         sample: number of images that trials train on from now on; 0 as long as that is open.
 
     Raises:
+        CheckpointError: the journal is damaged, or of another search.
         MissingPackageError: Optuna is not installed.
     """
 
     def __init__(self, journal: Path, space: Space, seed: int) -> None:
         check_optuna()
+        _cut_torn_line(journal)
+        try:
+            self._open(journal, space, seed)
+        except _DAMAGE as error:
+            raise CheckpointError(f"{journal} is damaged ({one_line(error)}); start a new search") from None
+
+    def _open(self, journal: Path, space: Space, seed: int) -> None:
         with _quiet():
             import optuna
             from optuna.storages import JournalStorage
@@ -102,6 +113,13 @@ class Study:
         for stale in self._study.get_trials(states=[state.RUNNING]):  # of a process that was killed
             self._study.tell(stale.number, state=state.FAIL)
             self._study.enqueue_trial(stale.params or {START: space.default.name})
+        for row in self.rows:
+            if (name := row.params[START]) not in space.starts:
+                raise LookupError(f"it has a trial of {name}, which is none of the networks at hand")
+            if min(row.number, row.seconds, row.sample, row.measuring) < 0 or not isinstance(
+                row.score, int | float | None
+            ):
+                raise ValueError(f"its trial {row.number} has other numbers than trials have")
 
     @property
     def rows(self) -> list[TrialRow]:
@@ -247,6 +265,17 @@ class Study:
             return dict(params)
         keys = {START, *(start.key(name) for name in (DEPTH, _BALANCE) if name in start.values)}
         return {name: value for name, value in params.items() if name in keys}
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """Cut off the last line of a journal if it has no end, as a process leaves it that was killed, or a full disk."""
+    if not journal.exists():
+        return
+    if not journal.is_file():
+        raise CheckpointError(f"{journal} is no file; start a new search")
+    with journal.open("r+b") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def check_optuna() -> None:

@@ -135,13 +135,14 @@ def tune(
     check_optuna()  # before the images are indexed
     with silence() if quiet else nullcontext():
         target = output_folder(out, verb="tune", inputs=(data,))
-        if target is not None and (target / "tune.json").exists():
-            raise CheckpointError(f"{target} already holds a search; resume it with --resume, or choose another folder")
+        if target is not None:
+            SearchFolder(target).check_new()  # before the images are indexed
         plan = plan_training(data, base, xo=xo)
         name, _ = _metric(plan, metric)
         space = make_space(plan, models)
         folder = SearchFolder(make_folder(target, verb="tune", name=f"{plan.dataset.source.name}-tune"))
         with RunFolder(folder.path).lock():
+            folder.check_new()  # another process may have been first
             state = {
                 "hubel": __version__,
                 "data": data_location(data, plan),
@@ -178,12 +179,13 @@ def resume_tuning(
     if minutes is not None:
         check_range("minutes", minutes, _LEAST_MINUTES, _MOST)
     records = SearchFolder(newest_unfinished_search() if folder is None else user_path(folder))
-    state = records.read()
-    if records.finished:
-        raise CheckpointError(f"{records.path} is finished; there is nothing to resume")
-    if state["data"] is None:
-        raise CheckpointError(f"{records.path} was made from arrays, which are gone; only files can be resumed")
+    records.read()  # before a lock is put where no search is
     with silence() if quiet else nullcontext(), RunFolder(records.path).lock():
+        state = records.read()
+        if records.finished:
+            raise CheckpointError(f"{records.path} is finished; there is nothing to resume")
+        if state["data"] is None:
+            raise CheckpointError(f"{records.path} was made from arrays, which are gone; only files can be resumed")
         try:
             base = Recipe.from_json(modern(state["recipe"]))
             xo = XO.from_numbers(state["xo"]) if state["xo"] else None
@@ -254,7 +256,21 @@ class _Search:
                 self._save(force=True)
         except KeyboardInterrupt:
             return self._stopped()
-        return self._finish(Decision.from_json(self.state["decision"]))
+        return self._finish(self._decided())
+
+    def _decided(self) -> Decision:
+        """Return the decision in the records.
+
+        Raises:
+            CheckpointError: they have been edited, or the trial that it takes is gone.
+        """
+        try:
+            decision = Decision.from_json(self.state["decision"])
+        except (LookupError, TypeError, ValueError):
+            decision = None
+        if decision is None or decision.trial not in {0, *(row.number for row in self.study.made)}:
+            raise CheckpointError(f"{self.folder.path}: its records do not have the trial that was decided on")
+        return decision
 
     def _decide(self) -> Decision:
         decider = Decider(
