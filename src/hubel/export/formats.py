@@ -88,9 +88,8 @@ def _openvino(path: Path, network: nn.Module, card: ModelCard, onnx: bytes) -> N
         model.set_rt_info(json.dumps(card.classes), ["hubel", "classes"])
         made = Path(folder) / "network.xml"
         openvino.save_model(model, made, compress_to_fp16=False)
-        with FileLock(
-            path.with_name(f".{path.name}.lock")
-        ):  # or one process's weights would lie beside another's graph
+        # Or one process's weights would lie beside another's graph.
+        with FileLock(path.with_name(f".{path.name}.lock")):
             for suffix in (".bin", ".xml"):  # last the one that needs the other
                 write_atomic(path.with_suffix(suffix), made.with_suffix(suffix).read_bytes())
 
