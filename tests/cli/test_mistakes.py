@@ -82,7 +82,7 @@ COMMAND_LINES = {
     "train nowhere": "nowhere",
     "data nowhere": "nowhere",
     "predict nowhere x.png": "no model file, run or network is called 'nowhere'; none of the ",
-    "predict ./nowhere x.png": "nowhere: no model file",
+    "predict ./nowhere x.png": "nowhere: no such model file",
     "predict resnet20 x.png": "no model with pretrained weights is called 'resnet20'; did you mean",
     "predict vgg16.best x.png": "no set of weights of vgg16 is called 'best'; the known ones are: ",
     "summary resnet20 --csv --json": "choose one of --csv and --json",

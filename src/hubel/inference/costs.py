@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.core.files import user_path
+from hubel.core.files import no_such, user_path
 from hubel.inference.scores import shares
 from hubel.weights.card import ModelCard
 
@@ -79,7 +79,7 @@ def read_costs(path: Path, classes: Sequence[str]) -> tuple[tuple[float, ...], .
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise OptionError(f"--costs {path}: no such file; expected CSV or TOML") from None
+        raise OptionError(f"--costs {no_such(path, 'file', 'CSV or TOML')}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"--costs {path}: cannot be read ({' '.join(str(error).split())})") from None
     read = _read_toml if path.suffix.lower() == ".toml" else _read_csv

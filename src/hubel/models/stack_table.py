@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hubel.core.errors import HubelError, OptionError, UnknownNameError
+from hubel.core.files import no_such
 
 __all__ = [
     "KINDS",
@@ -190,7 +191,7 @@ def read_stack_file(path: str | Path) -> str:
             raise OptionError(f"{path}: a table of layers is a text of at most {_MOST_LETTERS:,} letters")
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise OptionError(f"{path}: no such file; expected a table of layers in TOML or JSON") from None
+        raise OptionError(no_such(path, "file", "a table of layers in TOML or JSON")) from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
     try:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from hubel.core.errors import OptionError
+from hubel.core.files import no_such
 from hubel.training.recipe import flattened
 
 __all__ = ["FORMATS", "modern", "read_data", "read_recipe", "read_settings"]
@@ -93,7 +94,7 @@ def _load(path: Path, flag: str = "--config") -> Any:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         expected = "settings in TOML, or the config.json of a run"
-        raise OptionError(f"{flag} {path}: no such file; expected {expected}") from None
+        raise OptionError(f"{flag} {no_such(path, 'file', expected)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{flag} {path}: cannot be read ({' '.join(str(error).split())})") from None
     kind, parse = FORMATS.get(path.suffix.lower(), ("TOML", tomllib.loads))

@@ -159,7 +159,7 @@ def _train(
         out = output_folder(out, verb="train", inputs=(data,))
     plan = plan_training(data, recipe, xo=xo, module=module)
     check_weights(plan)
-    seconds = {"indexing the images": time.monotonic() - started}
+    seconds = {"start and index of the images": time.monotonic() - started}
     name = f"{plan.dataset.source.name}-{plan.card.model}"
     check_same_data(plan)
     folder = RunFolder(Path(group.agree(lambda: str(make_folder(out, verb="train", name=name)))))
@@ -281,7 +281,7 @@ def _go_on(run: RunFolder, config: Mapping[str, Any], module: nn.Module | None, 
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     plan = plan_of_run(run, config, module)
     check_same_data(plan)
-    return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
+    return _carry_out(run, plan, {"start and index of the images": time.monotonic() - started})
 
 
 def plan_of_run(run: RunFolder, config: Mapping[str, Any], module: nn.Module | None = None) -> Plan:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.files import no_such
 from hubel.data.augment.colour import Axes
 from hubel.data.augment.operation import Operation, Stage
 from hubel.data.augment.operations import OPERATIONS, settings_of
@@ -219,7 +220,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise OptionError(f"{path}: no such file; expected a table of an augmentation policy") from None
+        raise OptionError(no_such(path, "file", "a table of an augmentation policy")) from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
     except tomllib.TOMLDecodeError as error:

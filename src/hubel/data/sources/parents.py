@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 from hubel.core.errors import OptionError
+from hubel.core.files import no_such
 from hubel.data.reading import one_line
 from hubel.data.sources.listing import class_name
 
@@ -57,7 +58,7 @@ def read_parents(path: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise OptionError(f"--parents {path}: no such file; expected CSV with class,parent in each row") from None
+        raise OptionError(f"--parents {no_such(path, 'file', 'CSV with class,parent in each row')}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"--parents {path}: cannot be read ({' '.join(str(error).split())})") from None
     found: dict[str, str] = {}
