@@ -16,8 +16,8 @@ from typing import Any, Self
 from hubel.core.errors import UnknownNameError
 
 __all__ = [
-    "LANGUAGES", "Sentence", "counted_images", "find_language", "in_language", "joined", "plural", "preferred", "sentence",
-    "split_name", "table",
+    "LANGUAGES", "Sentence", "counted_images", "find_language", "in_language", "joined", "plural", "preferred",
+    "sentence", "split_name", "table",
 ]  # fmt: skip
 
 #: Languages of pages and reports; the first is what all else is written in.
