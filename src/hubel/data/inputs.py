@@ -113,7 +113,7 @@ def collect(
     found = [(source, _expand(str(source), skip)) for source in sources]
     if not sources or not any(paths or source == "-" for source, paths in found):
         names = ", ".join(map(str, sources)) or "nothing"
-        raise DataError(no_such(sources[0]) if len(sources) == 1 else f"{names}: no such file or folder")
+        raise DataError(no_such(names) if len(sources) == 1 else f"{names}: no such file or folder")
     for source, paths in found:
         if source == "-" and standard_input is not None:
             yield from _from_stream(standard_input)
