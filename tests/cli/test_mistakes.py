@@ -78,7 +78,7 @@ COMMAND_LINES = {
     "train digits --task reconstruct --size 32": "autoencoder_28 takes images of 28x28 pixels, not 32x32",
     "models zzz*": "no model is called 'zzz*'; none of the ",
     "models lenet6": "no model is called 'lenet6'; did you mean lenet or lenet5 or alexnet?",
-    "train digits --resume": "a resumed run keeps its data and settings; use only --resume and --out",
+    "train digits --resume": "a resumed run keeps its data and settings; use only --resume and --out RUN",
     "train nowhere": "nowhere",
     "data nowhere": "nowhere",
     "predict nowhere x.png": "no model file, run or network is called 'nowhere'; none of the ",
