@@ -127,4 +127,5 @@ def test_one_image_is_counted_as_one() -> None:
     assert (counted_images(1, "test"), counted_images(1200, "labelled")) == ("1 test image", "1,200 labelled images")
     assert in_language(counted_images(1, "test"), "ko") == "테스트 이미지 1장"
     said = plural("classify.headline", 1, split="test", share="100", interval="20.7 to 100%")
-    assert said.startswith("100% of 1 test image is classified correctly") and said.endswith("one image says little.")
+    assert said.startswith("100% of 1 test image is classified correctly")
+    assert said.endswith("one image says little.")
