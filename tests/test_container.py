@@ -87,7 +87,7 @@ def test_what_needs_torch_in_python() -> None:
         "    except hubel.MissingPackageError as error: assert isinstance(error, ImportError); print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.count('pip install "hubel[train]"\n') == 3
+    assert done.stdout.count('pip install "hubel[train]"') == 3
 
 
 def test_copies_what_exists_and_is_not_ignored() -> None:

@@ -55,13 +55,28 @@ def test_train_export_and_predict_reach_nobody(tmp_path: Path) -> None:
     assert [path for path in home.rglob("*") if path.is_file() and "matplotlib" not in str(path)] == []
 
 
-@pytest.mark.parametrize("words", [["predict", "efficientnet_lite0", "x.png"], ["train", "digits"], ["demo"]])
-def test_what_needs_torch_says_so(words: list[str], tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_bytes(b"")
+NEEDS_TORCH = 'hubel: this needs torch, which is not installed: pip install "hubel[train]"'
+NONE = f"{NEEDS_TORCH}; a file made by hubel export needs no torch"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["predict", "efficientnet_lite0", "x.png"], NONE),
+        (["evaluate", "run", "photos"], NONE),
+        (["predict", "model.onx", "x.png"], "hubel: model.onx: no such file; did you mean model.onnx?"),
+        (["evaluate", "model.onx", "photos"], "hubel: model.onx: no such file; did you mean model.onnx?"),
+        (["train", "digits"], NEEDS_TORCH),
+        (["demo"], NEEDS_TORCH),
+    ],
+)
+def test_what_needs_torch_says_so(words: list[str], said: str, tmp_path: Path) -> None:
+    for name in ("x.png", "model.onnx"):
+        (tmp_path / name).write_bytes(b"")
     code = "import sys; sys.modules['torch'] = None; from hubel.cli import main; main(sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == 'hubel: this needs torch, which is not installed: pip install "hubel[train]"\n'
+    assert done.stderr == f"{said}\n"
 
 
 def test_info_without_torch(tmp_path: Path) -> None:

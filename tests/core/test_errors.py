@@ -63,5 +63,7 @@ def test_an_unknown_name() -> None:
     assert many == "no model is called 'nowhere'; none of the 30 known ones is like it; hubel models lists them"
     others = str(UnknownNameError("class", "nowhere", map(str, range(30))))
     assert others == "no class is called 'nowhere'; none of the 30 known ones is like it"
-    error = pickle.loads(pickle.dumps(UnknownNameError("model", "zzz", known)))
+    assert str(UnknownNameError("model", "zzz", known, ["photos"])) == text
+    assert str(UnknownNameError("model", "phtos", known, ["photos"])).endswith("; did you mean photos?")
+    error = pickle.loads(pickle.dumps(UnknownNameError("model", "zzz", known, ["photos"])))
     assert (type(error), str(error)) == (UnknownNameError, text)

@@ -20,6 +20,8 @@ from hubel.core.files import (
     cache_root,
     folder_bytes,
     is_whole,
+    names_beside,
+    no_such,
     numbered_folder,
     publish_folder,
     user_path,
@@ -225,3 +227,16 @@ def test_what_is_no_path(path: Any) -> None:
     with pytest.raises(OptionError, match=r"is no path of a file or folder|a path is empty") as caught:
         user_path(path)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_there_offers_what_is_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "shoes").mkdir(parents=True)
+    (tmp_path / ".hidden").touch()
+    assert names_beside(Path("phtos")) == ["photos"]
+    assert no_such("phtos") == "phtos: no such file or folder; did you mean photos?"
+    shoes = Path("photos") / "shoes"
+    assert no_such("photos/sheos/1.jpg", "file").endswith(f": no such file; did you mean {shoes}?")
+    assert no_such("xyz", "folder", "one with images") == "xyz: no such folder; expected one with images"
+    assert no_such("/nowhere/at/all").endswith(": no such file or folder")
+    assert names_beside(Path("photos", "shoes", "a", "b")) == []

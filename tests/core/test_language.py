@@ -11,6 +11,7 @@ import pytest
 from hubel.core.errors import UnknownNameError
 from hubel.core.language import (
     LANGUAGES,
+    counted_images,
     find_language,
     in_language,
     joined,
@@ -120,3 +121,11 @@ def test_interval_is_a_text_like_any_other() -> None:
 def test_a_split_of_ours_has_a_word_and_any_other_its_name() -> None:
     assert in_language(split_name("validation"), "ko") == table("ko")["split.validation"]
     assert split_name("mine") == "mine"
+
+
+def test_one_image_is_counted_as_one() -> None:
+    assert (counted_images(1, "test"), counted_images(1200, "labelled")) == ("1 test image", "1,200 labelled images")
+    assert in_language(counted_images(1, "test"), "ko") == "테스트 이미지 1장"
+    said = plural("classify.headline", 1, split="test", share="100", interval="20.7 to 100%")
+    assert said.startswith("100% of 1 test image is classified correctly")
+    assert said.endswith("one image says little.")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from picture_files import SAMPLES
 
-from hubel.core.errors import DataError
+from hubel.core.errors import DataError, UnknownNameError
 from hubel.data.dataset import Dataset, open_dataset
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources import ArraySource
@@ -34,6 +34,8 @@ def test_rows_by_split(dataset: Dataset) -> None:
     assert dataset.split_codes().tolist() == OWN
     with pytest.raises(DataError, match="arrays has no split val"):
         open_dataset((PIXELS, LABELS)).rows("val")
+    with pytest.raises(UnknownNameError, match="no split is called 'tst'; did you mean test"):
+        dataset.rows("tst")
 
 
 def test_labels_and_targets(dataset: Dataset) -> None:

@@ -499,7 +499,7 @@ MISTAKES: list[tuple[dict[str, Any], type[HubelError], str]] = [
     ({"models": ["resnt18"]}, UnknownNameError, "did you mean resnet18"),
     ({"models": ["resnet18.a9"]}, UnknownNameError, "a1_in1k"),
     ({"models": ["modle.onnx"]}, ModelFileError, "did you mean model.onnx"),
-    ({"models": ["model.safetensor"]}, ModelFileError, "did you mean model.safetensors"),
+    ({"models": ["model.safetensor"]}, UnknownNameError, "did you mean model.safetensors"),
     ({"models": ["no/where.onnx"]}, ModelFileError, "no such file"),
     ({"models": ["autoencoder_28"]}, OptionError, "reconstructs images and predicts no classes"),
     ({"models": ["knn"]}, OptionError, "consists of its training data"),

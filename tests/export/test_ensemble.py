@@ -255,7 +255,7 @@ def other(**changes: Any) -> Callable[[Path], Path]:
         (other(scores="sigmoid", task="multi_label"), "the task multi_label and .* classify"),
         (lambda folder: folder / "a.safetensors", "at least two different models"),
         (lambda folder: export(folder / "a.safetensors").path, "exported file"),
-        (lambda folder: folder / "nothing.safetensors", "no model file"),
+        (lambda folder: folder / "nothing.safetensors", "no such model file"),
     ],
 )
 def test_what_cannot_be_averaged(

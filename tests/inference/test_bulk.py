@@ -402,7 +402,7 @@ def test_ray(model_file, folder, inputs, tmp_path, monkeypatch):
         gone = replace(job, model=str(tmp_path / "gone.safetensors"))
         classifier = gone.load()
         (tmp_path / "gone.safetensors").unlink()
-        with pytest.raises(HubelError, match=r"Ray: .*gone.safetensors: no model file"):
+        with pytest.raises(HubelError, match=r"Ray: .*gone.safetensors: no such model file"):
             write(gone, classifier, named, tmp_path / "gone.csv")
     finally:
         ray.shutdown()

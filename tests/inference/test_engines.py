@@ -95,7 +95,7 @@ def test_every_engine_computes_what_the_network_computes(name: str, samples: Arr
     engine = fastest(trunk(), samples, images=1, threads=1, engine=name)
     assert str(engine.choice) == name
     assert engine.seconds > 0
-    assert engine.note.startswith(f"{name} was asked for, agreement ")
+    assert engine.note.startswith("agreement with float32 ")
     expected = outputs(trunk(), samples)
     channels_last = np.ascontiguousarray(samples.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     channels_last.flags.writeable = False
@@ -137,7 +137,7 @@ def test_an_engine_that_rounds_too_much_gives_way(
     monkeypatch.setattr(frozen, "LEAST_AGREEMENT", 0.9999999)
     engine = fastest(trunk(), samples, images=1, threads=1, engine=name)
     assert str(engine.choice) == instead
-    assert engine.note.startswith(f"{instead}, because the agreement of {name} is ")
+    assert engine.note.startswith(f"the agreement of {name} with float32 is ")
     found = engine.run(samples)
     np.testing.assert_allclose(found, outputs(trunk(), samples), atol=1e-5, rtol=1e-4)
 
@@ -149,7 +149,7 @@ def test_few_images_are_left_to_torch(samples: Array, monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib, "import_module", imported)
     engine = fastest(trunk(), samples, images=20, threads=1)
     assert engine.choice.engine == "torch"
-    assert engine.note.startswith(f"{engine.choice} for 20 images: torch ")
+    assert engine.note.startswith("torch ")
 
 
 def select(
@@ -198,7 +198,7 @@ NO_INT8 = {name: rate for name, rate in PLAIN.items() if "int8" not in name}
 def test_the_one_that_is_through_first(rates: dict[str, float], images: int, taken: str) -> None:
     found = select(rates, images)
     assert str(found.choice) == found.run == taken
-    assert f"{taken} for {images:,} images: torch 100 images/s" in found.note
+    assert found.note.startswith("torch 100 images/s")
 
 
 @pytest.mark.parametrize("int8", [False, True])

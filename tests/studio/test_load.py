@@ -136,7 +136,7 @@ def test_it_does_not_wait_for_ever(model: Colours) -> None:
 
 
 def test_a_port_that_is_taken(client: Client) -> None:
-    with pytest.raises(OptionError, match=f"cannot listen on 127.0.0.1 port {client.port}"):
+    with pytest.raises(OptionError, match=rf"cannot listen on 127.0.0.1 port {client.port}: [^()]+$"):
         running_server({}, ServerSettings(port=client.port)).__enter__()
 
 

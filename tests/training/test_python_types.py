@@ -17,6 +17,7 @@ from hubel.core.errors import DataError, OptionError, UnknownNameError
 from hubel.data.dataset import open_dataset
 from hubel.data.inputs import as_inputs
 from hubel.evaluation.evaluate import evaluate_file
+from hubel.explain import class_templates, draw_filters, find_method
 from hubel.training import run_report
 from hubel.training.recipe import Recipe
 from hubel.weights.model_file import save_model
@@ -167,8 +168,15 @@ def test_what_a_notebook_shows(tmp_path: Path) -> None:
         (lambda: hubel.summary(3), OptionError, "a model is a module, a name or a path, not int"),
         (lambda: evaluate_file(3, "digits"), OptionError, "model is a path or a name, not int"),
         (lambda: hubel.create_model("lenet5", num_classes="3"), OptionError, "num_classes is a whole number, not '3'"),
+        (lambda: hubel.create_model("lenet5", num_classes=True), OptionError, "num_classes is a whole number, not T"),
+        (lambda: hubel.create_model("lenet5", num_classes=10**23), OptionError, "num_classes is at most 2,147,483,647"),
+        (lambda: hubel.list_models(3), OptionError, "a pattern of names is a text such as .*, not 3"),
         (lambda: hubel.create_model("lenet5", input_size=32), OptionError, r"input_size is \(height, width\).* not 32"),
         (lambda: explain("runs/x", X), OptionError, "a model that hubel.load returns, not str"),
+        (lambda: draw_filters("lenet5"), OptionError, "a model that hubel.load returns, not str"),
+        (lambda: class_templates(3), OptionError, "a model that hubel.load returns, not int"),
+        (lambda: find_method(3), UnknownNameError, "no method is called '3'"),
+        (lambda: hubel.train("digits", "linear"), OptionError, "a network, not a recipe; .* is {'model': 'linear'}"),
         (lambda: collect_all({"a": X}), DataError, "images is dict; an image is"),
         (lambda: hubel.train((X, Y), {"epoch": 3}), UnknownNameError, "did you mean epochs"),
         (lambda: hubel.train((X, Y), QUICK, out=3), OptionError, "out is the path of a folder, not 3"),
@@ -235,3 +243,15 @@ def test_values_of_other_types(call: Any, message: str) -> None:
     with pytest.raises(OptionError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_a_recipe_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "quick.toml").write_text('model = "linear"\nepochs = 3\n')
+    for file in (tmp_path / "quick.toml", str(tmp_path / "quick.toml")):
+        assert Recipe.of(file).optimization.epochs == 3
+
+
+def test_a_path_is_no_list_of_images(tmp_path: Path) -> None:
+    save_model(tmp_path / "m.safetensors", CARD.create().state_dict(), CARD)
+    with pytest.raises(DataError, match=r"hubel.data.collect\(\['a.png'\]\), not one path"):
+        next(hubel.load(tmp_path / "m.safetensors").rank("a.png"))

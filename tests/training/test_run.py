@@ -401,7 +401,7 @@ def test_images_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     log = (done.folder / "log.txt").read_text()
     assert "xo: 86 images to train" in log
     assert "correct" not in log
-    assert f"mean squared error of {metrics['mse']:.4f} a pixel" in log
+    assert f"mean squared error of reconstruction is {metrics['mse']:.4f} a pixel on" in log
     (summary,) = summarise_runs(Path("runs"))
     assert (summary.finished, summary.score, summary.mse) == (True, None, metrics["mse"])
     assert summary.model == "autoencoder_28"

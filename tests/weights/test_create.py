@@ -78,7 +78,7 @@ def test_mistakes(tmp_path: Path) -> None:
         hubel.create_model("linear", features_only=True)
     with pytest.raises(UnknownNameError, match=r"no model file, run or network is called .*did you mean .*resnet50"):
         hubel.load("resnet5O")
-    with pytest.raises(OSError, match="no model file"):
+    with pytest.raises(OSError, match="no such model file"):
         hubel.load("resnet50.safetensors")
 
 

@@ -177,7 +177,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_a_run_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no model file in this folder"):
         model_path(tmp_path)
-    with pytest.raises(ModelFileError, match=r"no model file; expected model\.safetensors or the folder of a run"):
+    with pytest.raises(ModelFileError, match=r"no such model file; expected model\.safetensors or the folder of a run"):
         model_path(tmp_path / "nothing")
 
 

@@ -41,12 +41,15 @@ def bench(
         ("decode", f"{found.decode:,.0f}", "at reduced size where the format allows it"),
         ("decode and augment", f"{found.augmented:,.0f}", f"policy {found.augment}, normalised: the first epoch"),
         ("augment cached images", f"{found.cached:,.0f}", "later epochs, with cached decoded images (--cache)"),
-        ("the network", f"{found.network:,.0f}", f"{found.model}, training all weights, {found.threads} threads"),
+        (
+            "the network",
+            f"{found.network:,.0f}",
+            f"{found.model}, training all weights, {counted(found.threads, 'thread')}",
+        ),
     ]
     height, width = found.size
-    title = (
-        f"{counted(found.images, 'image')} for an input of {height}x{width}, {found.loading_threads} loading threads"
-    )
+    loading = counted(found.loading_threads, "loading thread")
+    title = f"{counted(found.images, 'image')} for an input of {height}x{width}, {loading}"
     print_table(["stage", "images/s", "description"], body, title=title)
     print_line(found.bottleneck)
     return 0

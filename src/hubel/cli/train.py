@@ -64,7 +64,7 @@ def train(
 
     if resume:
         if data or settings is not None or xo:
-            raise OptionError("a resumed run keeps its data and settings; use only --resume and --out")
+            raise OptionError("a resumed run keeps its data and settings; use only --resume and --out RUN")
         return print_training_result(training.resume(out, started=started))
     data, drawn = named_data("train", data, config, xo)
     request = settings.recipe(origin=recipe) if settings else None

@@ -63,7 +63,9 @@ def tune(
 
     if resume:
         if data or settings is not None or metric or models or trials is not None or xo:
-            raise OptionError("a resumed search keeps its data and settings; use only --resume, --out and --minutes")
+            raise OptionError(
+                "a resumed search keeps its data and settings; use only --resume, --out RUN and --minutes"
+            )
         return print_tuning_result(search.resume_tuning(out, minutes=minutes, started=started))
     data, drawn = named_data("tune", data, config, xo)
     return print_tuning_result(

@@ -21,8 +21,9 @@ line prints it and exits with status 2; a user never sees a traceback from a mis
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
+
+from hubel.core.text import alike
 
 __all__ = [
     "BusyError",
@@ -42,7 +43,6 @@ __all__ = [
 
 _MOST_LINES = 20  # lines of weights that do not match
 _MOST_NAMES = 20  # known names that are listed, all of them; of more, only those that are alike
-_NEAREST, _LEAST_LIKENESS = 3, 0.6  # what is less alike helps nobody
 # Of kinds with many names: the command that lists them.
 _LISTED_BY = {
     "model": "hubel models",
@@ -72,24 +72,25 @@ class UnknownNameError(HubelError, LookupError):
         kind: kind of the name, such as "model".
         name: name that was not found.
         known: valid names.
+        beside: other valid names, which are offered where they are alike, and never listed.
 
     >>> print(UnknownNameError("model", "resnet21", ["resnet20", "lenet5"]))
     no model is called 'resnet21'; did you mean resnet20?
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
-        if near := difflib.get_close_matches(name, known, n=_NEAREST, cutoff=_LEAST_LIKENESS):
-            hint = f"did you mean {' or '.join(near)}?"
+    def __init__(self, kind: str, name: str, known: Iterable[str], beside: Iterable[str] = ()) -> None:
+        known, beside = sorted(known), sorted(beside)
+        if hint := alike(name, [*known, *beside]):
+            pass
         elif len(known) <= _MOST_NAMES:
             hint = f"the known ones are: {', '.join(known)}"
         else:
             lister = f"; {_LISTED_BY[kind]} lists them" if kind in _LISTED_BY else ""
             hint = f"none of the {len(known)} known ones is like it{lister}"
         super().__init__(f"no {kind} is called {name!r}; {hint}")
-        self._made_from = (kind, name, known)
+        self._made_from = (kind, name, known, beside)
 
-    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str], list[str]]]:
         return type(self), self._made_from
 
 

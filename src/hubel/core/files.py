@@ -16,11 +16,13 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hubel.core.errors import BusyError, OptionError
 from hubel.core.lock import FileLock
+from hubel.core.text import alike
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +36,9 @@ __all__ = [
     "is_stream",
     "is_whole",
     "model_in",
+    "names_beside",
     "naming_the_file",
+    "no_such",
     "numbered_folder",
     "publish_folder",
     "remove_leftovers",
@@ -49,6 +53,7 @@ __all__ = [
 MODEL_FILE = "model.safetensors"  # in the folder of a run
 _SUFFIX_BYTES = 8  # random bytes in the name of an unfinished file or folder
 _MOST_NAME_BYTES = 200  # of the name that it is made from: systems allow 255 in all
+_MOST_BESIDE = 2000  # names in a folder that are compared with one that is not there
 _UNFINISHED, _LOCK = ".tmp", ".lock"
 _OPEN_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/")  # names of files that are open already
 
@@ -95,6 +100,31 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 def model_in(path: Path) -> Path:
     """Return the model file of a folder, such as that of a run, whether it is there or not; any other path as it is."""
     return path / MODEL_FILE if path.is_dir() else path
+
+
+def names_beside(path: Path) -> list[str]:
+    """Return the names in the folder of a path, without hidden ones; none where it cannot be read."""
+    try:
+        with os.scandir(path.parent) as entries:
+            return [entry.name for entry in islice(entries, _MOST_BESIDE) if not entry.name.startswith(".")]
+    except (OSError, ValueError):
+        return []
+
+
+def no_such(path: str | os.PathLike[str], kind: str = "file or folder", expected: str = "") -> str:
+    """Return the message that nothing is at a path; it offers the names that are like the first part that is missing.
+
+    Args:
+        path: as the user gave it.
+        kind: what it should be.
+        expected: more on this.
+    """
+    missing = Path(path)
+    while missing != missing.parent and not os.path.exists(missing.parent):  # noqa: PTH110 - never raises
+        missing = missing.parent
+    folder = "" if missing.parent == Path() else str(missing.parent)
+    hint = alike(missing.name, names_beside(missing), folder)
+    return "; ".join(filter(None, (f"{path}: no such {kind}", expected and f"expected {expected}", hint)))
 
 
 def numbered_folder(parent: Path, name: str) -> Path:

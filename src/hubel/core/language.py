@@ -16,8 +16,8 @@ from typing import Any, Self
 from hubel.core.errors import UnknownNameError
 
 __all__ = [
-    "LANGUAGES", "Sentence", "find_language", "in_language", "joined", "plural", "preferred", "sentence",
-    "split_name", "table",
+    "LANGUAGES", "Sentence", "counted_images", "find_language", "in_language", "joined", "plural", "preferred",
+    "sentence", "split_name", "table",
 ]  # fmt: skip
 
 #: Languages of pages and reports; the first is what all else is written in.
@@ -102,6 +102,11 @@ def plural(key: str, n: int, **values: Any) -> Sentence:
 def split_name(name: str) -> str:
     """Return the word for the images of a split, such as "test"."""
     return sentence(f"split.{name}") if f"split.{name}" in table(LANGUAGES[0]) else name
+
+
+def counted_images(n: int, split: str) -> Sentence:
+    """Return how many images of a split there are, such as "1 test image"."""
+    return plural("images.of_split", n, split=split_name(split))
 
 
 def joined(*parts: str) -> Sentence:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import OptionError
+from hubel.core.files import no_such
 
 __all__ = ["bounded", "read_json", "read_text"]
 
@@ -15,17 +16,18 @@ _MAX_BYTES = 32 * 2**20
 _MOST_NESTED = 64  # what reads settings later calls itself for each table in another
 
 
-def read_text(path: Path, *, named: str, expected: str) -> str:
+def read_text(path: Path, *, expected: str, flag: str = "") -> str:
     """Return the text of a file that a user names: UTF-8, with or without a byte order mark. A pipe is read, too.
 
     Args:
         path: of the file.
-        named: what messages call it, such as "--costs costs.csv".
         expected: what it should hold, for messages.
+        flag: option that names it.
 
     Raises:
         OptionError: it is missing, cannot be read, is no UTF-8 or has more than 32 MiB.
     """
+    named = f"{flag} {path}".strip()
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
@@ -33,7 +35,7 @@ def read_text(path: Path, *, named: str, expected: str) -> str:
             raise OptionError(f"{named}: more than {_MAX_BYTES:,} bytes; expected {expected}")
         return io.StringIO(content.decode("utf-8-sig"), newline=None).read()  # all ends of lines become "\n"
     except FileNotFoundError:
-        raise OptionError(f"{named}: no such file; expected {expected}") from None
+        raise OptionError(f"{flag} {no_such(path, 'file', expected)}".strip()) from None
     except UnicodeDecodeError as error:
         raise OptionError(f"{named}: cannot be read ({error}); save it as UTF-8") from None
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import DataError
+from hubel.core.errors import DataError, UnknownNameError
 from hubel.core.progress import counted
 from hubel.core.ranges import check_range
 from hubel.data.decode_cache import CacheMode
@@ -83,10 +83,13 @@ class Dataset:
 
         Raises:
             DataError: the data has no such split.
+            UnknownNameError: it is none of the three.
         """
         usable = self.index.usable()
         if split is None:
             return usable
+        if split not in SPLITS:
+            raise UnknownNameError("split", str(split), SPLITS[1:])
         rows: Rows = usable[self.index.split[usable] == SPLITS.index(split)]
         if not len(rows):
             raise DataError(f"{self.name} has no split {split}; use --split all to measure on every image")

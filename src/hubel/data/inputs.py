@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, DecodeError, OptionError
-from hubel.core.files import user_path
+from hubel.core.files import no_such, user_path
 from hubel.data.containers import format_of
 from hubel.data.decode import Decoded, decode, of_pixels
 from hubel.data.pixels import as_array, as_pixels, is_image, is_path, is_table, one_image, stack_of_images
@@ -113,7 +113,7 @@ def collect(
     found = [(source, _expand(str(source), skip)) for source in sources]
     if not sources or not any(paths or source == "-" for source, paths in found):
         names = ", ".join(map(str, sources)) or "nothing"
-        raise DataError(f"{names}: no such file or folder")
+        raise DataError(no_such(names) if len(sources) == 1 else f"{names}: no such file or folder")
     for source, paths in found:
         if source == "-" and standard_input is not None:
             yield from _from_stream(standard_input)

@@ -159,8 +159,10 @@ def as_pixels(images: ArrayLike) -> NDArray[np.uint8]:
         return np.where(pixels, np.uint8(255), np.uint8(0))
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, np.uint8)
-    if pixels.dtype.kind not in "fiu" or not np.isfinite(pixels).all():
-        raise DataError(f"pixels are finite numbers, not {pixels.dtype}")
+    if pixels.dtype.kind not in "fiu":
+        raise DataError(f"pixels are numbers, not {pixels.dtype}")
+    if not np.isfinite(pixels).all():
+        raise DataError("pixels are finite numbers; some of these are NaN or infinite")
     low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
     if pixels.dtype.kind == "f":
         if low < 0 or high > 1:

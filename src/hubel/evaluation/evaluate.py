@@ -20,7 +20,7 @@ from hubel.evaluation.gates import Gates, ModelComparison, compare_evaluations, 
 from hubel.evaluation.notebook import evaluation_html
 from hubel.evaluation.write import evaluation_json, write_evaluation
 from hubel.inference.costs import with_costs
-from hubel.inference.load import load
+from hubel.inference.load import lacking_torch, load
 from hubel.inference.onnx_file import is_exported
 from hubel.inference.tta import VIEWS
 from hubel.metrics.imbalance import prior_fact
@@ -211,9 +211,11 @@ def _open(
     """Return a model of any kind, ready for `Task.evaluate`."""
     if is_exported(model) or engine != "auto":  # which `load` refuses for all others
         return load(model, device=device, tta=tta, engine=engine, costs=costs)
-    from hubel.inference.device import pick_device  # what only evaluates exported files does without
-    from hubel.inference.predictor import load_network
-
+    try:
+        from hubel.inference.device import pick_device  # what only evaluates exported files does without
+        from hubel.inference.predictor import load_network
+    except ModuleNotFoundError as error:
+        raise lacking_torch(model, error) from error
     network, card = load_network(model)
     card = with_costs(card, costs)
     return find_task(card.task).model(network.to(pick_device(device)), card, tta=tta)

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hubel.core.errors import OptionError, UnknownNameError
-from hubel.explain.images import PreparedImage, prepare_images, to_input
+from hubel.core.errors import UnknownNameError
+from hubel.explain.images import PreparedImage, check_predictor, prepare_images, to_input
 from hubel.explain.methods import Method, find_method
 from hubel.explain.occlusion import occlusion_sensitivity
 from hubel.explain.untouched import untouched
@@ -132,8 +132,7 @@ def method_for(predictor: Predictor, name: str) -> Method:
         UnknownNameError: no such method.
         OptionError: this is no model whose network can be looked into, such as an exported file.
     """
-    if not isinstance(predictor, Predictor):
-        raise OptionError(f"what is explained is a model that hubel.load returns, not {type(predictor).__name__}")
+    check_predictor(predictor)
     method = find_method(name)
     if method is occlusion_sensitivity and predictor.card.scores == "sigmoid":
         return partial(occlusion_sensitivity, exclusive=False)

@@ -13,6 +13,7 @@ from hubel.core.errors import OptionError
 from hubel.core.random import permutation
 from hubel.data.samples import blank_input
 from hubel.explain.activation_maximisation import maximise_activation
+from hubel.explain.images import check_predictor
 from hubel.explain.layers import maps_at, section_names
 from hubel.explain.untouched import untouched
 from hubel.explain.wording import legend, words
@@ -61,6 +62,7 @@ def draw_filters(predictor: Predictor, layer: str | None = None, *, units: int =
         units: units of each section, a random sample that is the same each time.
         language: of the captions, en or ko.
     """
+    check_predictor(predictor)
     network, preprocess = predictor.network, predictor.card.preprocess
     x = blank_input(preprocess, device_of(network))
     filters = first_filters(network)

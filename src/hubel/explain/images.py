@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hubel.core.errors import DecodeError
+from hubel.core.errors import DecodeError, OptionError
 from hubel.data.inputs import Input, as_inputs
 from hubel.data.samples import network_input
 from hubel.inference.device import device_of
 from hubel.inference.predictor import Predictor
 
-__all__ = ["PreparedImage", "prepare_image", "prepare_images", "prepare_readable_images", "to_input"]
+__all__ = ["PreparedImage", "check_predictor", "prepare_image", "prepare_images", "prepare_readable_images", "to_input"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,6 +32,16 @@ class PreparedImage:
     name: str
     pixels: NDArray[np.uint8] = field(repr=False)
     aspect: float
+
+
+def check_predictor(predictor: object) -> None:
+    """Check that the network of a model can be looked into.
+
+    Raises:
+        OptionError: this is no such model, as an exported file is none.
+    """
+    if not isinstance(predictor, Predictor):
+        raise OptionError(f"what is explained is a model that hubel.load returns, not {type(predictor).__name__}")
 
 
 def prepare_images(predictor: Predictor, images: Any) -> Iterator[PreparedImage]:
@@ -76,7 +86,15 @@ def prepare_readable_images(
 
 
 def to_input(predictor: Predictor, images: Sequence[PreparedImage]) -> Tensor:
-    """Return the normalised input batch `(n, c, h, w)` of images, on the network's device."""
+    """Return the normalised input batch `(n, c, h, w)` of images, on the network's device.
+
+    Raises:
+        OptionError: this is no model whose network can be looked into, or no prepared image.
+    """
+    check_predictor(predictor)
+    for image in images:
+        if not isinstance(image, PreparedImage):
+            raise OptionError(f"an image here is one of prepare_images(model, images), not {type(image).__name__}")
     pixels = np.stack([image.pixels for image in images])
     return network_input(pixels, predictor.card.preprocess, device_of(predictor.network))
 

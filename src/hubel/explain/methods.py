@@ -36,5 +36,5 @@ def find_method(name: str) -> Method:
         UnknownNameError: there is no such method.
     """
     if name not in METHODS:
-        raise UnknownNameError("method", name, METHODS)
+        raise UnknownNameError("method", str(name), METHODS)
     return METHODS[name]

@@ -13,6 +13,7 @@ from hubel.core.errors import UnknownNameError
 from hubel.data.preprocess import Preprocess
 from hubel.explain.activation_maximisation import maximise_activation
 from hubel.explain.filters import weights_to_image
+from hubel.explain.images import check_predictor
 from hubel.explain.wording import legend, words
 from hubel.inference.predictor import Predictor
 from hubel.plots.tiles import ImageTile, TileRow, draw_tiles
@@ -46,6 +47,7 @@ def class_templates(predictor: Predictor, labels: Sequence[str] = ()) -> dict[st
     Raises:
         UnknownNameError: there is no such class.
     """
+    check_predictor(predictor)
     classes, preprocess = predictor.classes, predictor.card.preprocess
     for label in labels:
         if label not in classes:

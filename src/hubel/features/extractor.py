@@ -303,7 +303,8 @@ class FeatureExtractor:
                 choice=asked,
                 int8=self._int8 or asked is not None,
             )
-            self._tell(f"{self.boundary} frozen, run by {self._engine.choice}: {self._engine.note}")
+            where = "all" if self.boundary == ALL else f"all up to {self.boundary}"
+            self._tell(f"{where} frozen, run by {self._engine.choice}: {self._engine.note}")
         return self._engine
 
     def _on_device(self, x: NDArray[np.float32]) -> NDArray[np.float32]:

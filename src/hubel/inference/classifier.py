@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import DecodeError, ModelFileError, OptionError
+from hubel.core.errors import DataError, DecodeError, ModelFileError, OptionError
 from hubel.data.inputs import Input, as_inputs
 from hubel.inference.costs import cheapest, expected_costs
 from hubel.inference.scores import shares
@@ -254,6 +255,8 @@ class Classifier(abc.ABC):
 
     def _stream(self, inputs: Iterable[Input]) -> Iterator[tuple[Input, NDArray[np.float64] | DecodeError]]:
         """Yield each input with its row, or with the error of reading it."""
+        if isinstance(inputs, str | os.PathLike):
+            raise DataError(f"images here are those of hubel.data.collect([{os.fspath(inputs)!r}]), not one path")
         remaining = iter(inputs)
         first = list(itertools.islice(remaining, MANY))
         compute, lanes = self.for_many(len(first))

@@ -78,7 +78,7 @@ def read_costs(path: Path, classes: Sequence[str]) -> tuple[tuple[float, ...], .
             1e12.
         UnknownNameError: there is no such class.
     """
-    text = read_text(path, named=f"--costs {path}", expected="CSV or TOML")
+    text = read_text(path, flag="--costs", expected="CSV or TOML")
     read = _read_toml if path.suffix.lower() == ".toml" else _read_csv
     try:
         table = read(text)

@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubel.core.errors import OptionError
+from hubel.core.errors import MissingPackageError, ModelFileError, OptionError
+from hubel.core.files import names_beside, no_such
 from hubel.core.language import sentence
 from hubel.core.notes import Caution
 from hubel.core.packages import missing_package
 from hubel.core.progress import say_notes
 from hubel.core.shell import shell_command
+from hubel.core.text import alike
 from hubel.inference.classifier import Classifier
 from hubel.inference.costs import with_costs
 from hubel.inference.dense import DenseModel
@@ -27,7 +29,7 @@ from hubel.weights.own_class import OwnModel
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["load", "load_any", "load_classifier", "load_reconstructor", "read_any_card"]
+__all__ = ["lacking_torch", "load", "load_any", "load_classifier", "load_reconstructor", "read_any_card"]
 
 
 def load(
@@ -106,7 +108,7 @@ def load_any(
         from hubel.inference.forward import forward
         from hubel.inference.predictor import Predictor, load_network
     except ModuleNotFoundError as error:
-        raise missing_package(error) from error
+        raise lacking_torch(file, error) from error
     network, card = load_network(file)
     _say_unfinished(card, file)
     network = network.to(pick_device(device))
@@ -166,6 +168,14 @@ def _priced(classifier: Classifier, costs: str | Path | None) -> Classifier:
     return classifier
 
 
+def lacking_torch(model: str | os.PathLike[str], error: ModuleNotFoundError) -> Exception:
+    """Return the error that a model needs torch; or that there is no such file, where one beside it is called alike."""
+    path = Path(model)
+    if not os.path.lexists(path) and alike(path.name, names_beside(path)):
+        return ModelFileError(no_such(path, "file"))
+    return MissingPackageError(f"{missing_package(error)}; a file made by hubel export needs no torch")
+
+
 def read_any_card(model: str | os.PathLike[str]) -> ModelCard:
     """Return the card of any model, named as for `load`, without its weights.
 
@@ -182,7 +192,7 @@ def read_any_card(model: str | os.PathLike[str]) -> ModelCard:
         from hubel.weights.model_file import model_path, read_card
         from hubel.weights.pretrained import find_weights
     except ModuleNotFoundError as error:
-        raise missing_package(error) from error
+        raise lacking_torch(model, error) from error
     if means_a_file(model):
         return read_card(model_path(Path(model)))
     return card_of(find_weights(*known_network(str(model))))

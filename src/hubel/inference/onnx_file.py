@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import HubelError, ModelFileError
+from hubel.core.files import no_such
 from hubel.data.reading import one_line
 from hubel.inference.onnx_check import ANSWERS, INPUT, NOVELTY, OUTPUTS, check_graph
 from hubel.inference.protobuf import bytes_field, fields
@@ -76,7 +77,7 @@ def read_onnx(path: Path) -> OnnxFile:
         ModelFileError: the file is missing, damaged, was not written by hubel, or has another graph than its card says.
     """
     if not path.is_file():
-        raise ModelFileError(f"{path}: {'a folder, not a .onnx file' if path.exists() else 'no such file'}")
+        raise ModelFileError(f"{path}: a folder, not a .onnx file" if path.exists() else no_such(path, "file"))
     if (size := path.stat().st_size) > _MAX_FILE:
         raise ModelFileError(f"{path} has {size:,} bytes; an ONNX file has {_MAX_FILE:,} at most")
     data = path.read_bytes()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hubel.core.errors import OptionError, UnknownNameError
+from hubel.core.files import names_beside
 from hubel.inference.classifier import Classifier
 from hubel.inference.device import pick_device
 from hubel.inference.fold import folded
@@ -103,5 +104,5 @@ def known_network(model: str) -> tuple[str, str]:
     """
     name, _, tag = model.partition(".")
     if name not in (known := [*list_models(), *ALIASES]):
-        raise UnknownNameError("model file, run or network", model, known)
+        raise UnknownNameError("model file, run or network", model, known, names_beside(Path(model)))
     return find(name)[0], tag or "default"

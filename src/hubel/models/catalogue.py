@@ -65,6 +65,7 @@ FAMILIES = (
     "pose",
 )
 
+_MOST_SIZE = 2**31 - 1  # of classes or channels: what a tensor's size holds on any system
 _MOST_VALUES = 1000  # of one option; bounds the network that an untrusted model file can describe
 
 # Short names of networks.
@@ -89,7 +90,12 @@ def list_models(pattern: str = "*") -> list[str]:
 
     >>> list_models("le*")
     ['lenet5', 'lenet5_modern', 'lenet5_relu']
+
+    Raises:
+        OptionError: the pattern is no text.
     """
+    if not isinstance(pattern, str):
+        raise OptionError(f'a pattern of names is a text such as "*resnet*", not {pattern!r:.80}')
     return sorted((name for name in _families() if fnmatchcase(name, pattern)), key=_natural)
 
 
@@ -141,8 +147,10 @@ def build_model(
     family = _families()[exact][0]
     height, width = variant.shape[1:] if input_size is None else _two_sides(input_size)
     for argument, value in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if value is not None and not isinstance(value, int):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
             raise OptionError(f"{argument} is a whole number, not {value!r:.80}")
+        if value is not None and value > _MOST_SIZE:
+            raise OptionError(f"{argument} is at most {_MOST_SIZE:,}")
     shape = InputShape(variant.shape.channels if in_channels is None else in_channels, height, width)
     if min(shape) < 1:
         raise OptionError(f"an image has at least one channel, row and column, not {'x'.join(map(str, shape))}")
@@ -159,7 +167,8 @@ def build_model(
     try:
         network: nn.Module = family.build(layout, shape, outputs)
     except (RuntimeError, TypeError, OverflowError, MemoryError) as error:  # of torch, for sizes beyond all memory
-        reason = next(iter(str(error).splitlines()), "out of memory")
+        said = str(error)
+        reason = said.splitlines()[0] if said and "allocate" not in said else "out of memory"
         raise OptionError(f"{exact} cannot be built at this size: {reason}") from None
     return network
 

@@ -186,7 +186,7 @@ def read_stack_file(path: str | Path) -> str:
         OptionError: it cannot be read, or is no such table; the message names the layer and its line.
         UnknownNameError: there is no such kind of layer, or no such setting.
     """
-    text = read_text(Path(path), named=str(path), expected="a table of layers in TOML or JSON")
+    text = read_text(Path(path), expected="a table of layers in TOML or JSON")
     try:
         read_stack(text)
     except HubelError as error:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.plots.backend import import_matplotlib
+
 __all__ = ["apply_colour_map", "apply_diverging_colour_map"]
 
 
@@ -14,8 +16,7 @@ def apply_colour_map(
     values: NDArray[Any], name: str = "viridis", low: float = 0.0, high: float | None = None
 ) -> NDArray[np.uint8]:
     """Return numbers `(h, w)` as RGB by a colour map of matplotlib, from `low` to `high` (the maximum if not given)."""
-    from matplotlib import colormaps
-
+    colormaps = import_matplotlib().colormaps
     high = float(np.max(values)) if high is None else high
     share = (np.asarray(values, np.float64) - low) / max(high - low, float(np.finfo(float).tiny))
     return np.asarray(colormaps[name](np.clip(share, 0, 1), bytes=True)[..., :3])

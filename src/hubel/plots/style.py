@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from hubel.core.language import Sentence, in_language
+from hubel.plots.backend import import_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +43,7 @@ MISSING = "\N{WHITE SQUARE}"
 
 def canvas(width: float, height: float, layout: Layout | None = "constrained") -> Figure:
     """Return an empty figure of `width` by `height` inches, not registered with pyplot; notebooks show it."""
+    import_matplotlib()
     from hubel.plots.figure import ShownFigure
 
     return ShownFigure((width, height), dpi=DPI, facecolor="white", layout=layout)
@@ -142,6 +144,7 @@ def _shortened(text: str, limit: float) -> str:
 
 @cache
 def _families() -> list[str]:
+    import_matplotlib()
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}
@@ -151,6 +154,7 @@ def _families() -> list[str]:
 @cache
 def _glyphs(*, fallback: bool) -> frozenset[int]:
     """Return the characters of DejaVu Sans, regular and bold; with `fallback` also those of the other families."""
+    import_matplotlib()
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     def of(family: str, weight: str = "normal") -> frozenset[int]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hubel.core.cache import cache_folder
 from hubel.core.errors import DataError, DecodeError, OptionError
-from hubel.core.files import is_whole, publish_folder, user_path
+from hubel.core.files import is_whole, no_such, publish_folder, user_path
 from hubel.core.progress import bar, status
 from hubel.core.vectors import to_float32
 from hubel.data.inputs import Input, files_of_table
@@ -142,7 +142,7 @@ def index_images(embedder: Embedder, folder: str | Path | Rooted) -> FolderIndex
     elif isinstance(folder, Rooted):
         raise OptionError(f"--root is the folder that the paths of a table start at; {folder} is no table")
     else:
-        raise DataError(f"{folder}: no such folder or table; expected one with images in it, at any depth")
+        raise DataError(no_such(asked, "folder or table", "one with images in it, at any depth"))
     if not found:
         raise DataError("; ".join([f"{folder}: there is no image in this folder", *passed_over(skip.counts())]))
     place = _place(embedder.digest, asked)

@@ -98,7 +98,7 @@ def bound_socket(settings: ServerSettings) -> Iterator[socket.socket]:
     try:
         bound = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]  # which says the address again
         raise OptionError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
     with bound:
         yield bound

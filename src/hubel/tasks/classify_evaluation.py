@@ -124,11 +124,11 @@ class ClassificationEvaluation(ScoresEvaluation):
     def headline(self, split: str) -> str:
         """Return the accuracy in one sentence, with the mean recall of the classes where these are unequal."""
         m = self.metrics
-        values = {"share": percent(m.top1), "n": m.n, "interval": percent_range(self.intervals["top1"])}
+        values = {"share": percent(m.top1), "interval": percent_range(self.intervals["top1"])}
         if not self._unequal:
-            return sentence("classify.headline", split=split_name(split), **values)
+            return plural("classify.headline", m.n, split=split_name(split), **values)
         recall = percent(m.macro_recall)
-        return sentence("classify.headline_unequal", split=split_name(split), recall=recall, **values)
+        return sentence("classify.headline_unequal", n=m.n, split=split_name(split), recall=recall, **values)
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""
@@ -146,25 +146,23 @@ class ClassificationEvaluation(ScoresEvaluation):
             (f"macro F1{self._left_out()}", f"{m.macro_f1:.4f}", value_range(intervals["macro_f1"])),
             ("expected calibration error", f"{m.ece:.4f}"),
             ("images", f"{m.n:,}"),
-            *((sentence(f"row.{key}"), value) for key, value, _ in self._novelty_rows()),
+            *((sentence(f"row.{key}", n=n), value) for key, value, n in self._novelty_rows()),
         ]
 
-    def _novelty_rows(self) -> list[tuple[str, str, str]]:
-        """Return key, value and meaning of the numbers on novelty."""
+    def _novelty_rows(self) -> list[tuple[str, str, int]]:
+        """Return key and value of the numbers on novelty, and the number of images that they are about."""
         found = self.novelty_metrics
         if found is None:
             return []
-        rows: list[tuple[str, str, str]] = [
-            ("called_unknown", f"{percent(found.rejected, 2)}%", sentence("tile.called_unknown.means"))
-        ]
+        rows = [("called_unknown", f"{percent(found.rejected, 2)}%", found.images)]
         if found.found is None or found.auroc is None or found.fpr95 is None:
             return rows
         n = found.unknown_images
         return [
             *rows,
-            ("unknown_found", f"{percent(found.found, 2)}%", sentence("tile.unknown_found.means", n=n)),
-            ("unknown_auroc", f"{found.auroc:.4f}", sentence("tile.unknown_auroc.means")),
-            ("unknown_fpr95", f"{percent(found.fpr95, 2)}%", sentence("tile.unknown_fpr95.means", n=n)),
+            ("unknown_found", f"{percent(found.found, 2)}%", n),
+            ("unknown_auroc", f"{found.auroc:.4f}", n),
+            ("unknown_fpr95", f"{percent(found.fpr95, 2)}%", n),
         ]
 
     def _cost_rows(self) -> list[tuple[str, str, dict[str, str]]]:
@@ -196,8 +194,8 @@ class ClassificationEvaluation(ScoresEvaluation):
             Tile(name=sentence("tile.loss"), value=f"{m.nll:.3f}", meaning=sentence("tile.loss.means")),
             _tile("ece", m.ece),
             *(
-                Tile(name=sentence(f"tile.{key}"), value=value, meaning=text)
-                for key, value, text in self._novelty_rows()
+                Tile(name=sentence(f"tile.{key}"), value=value, meaning=sentence(f"tile.{key}.means", n=n))
+                for key, value, n in self._novelty_rows()
             ),
         ]
 

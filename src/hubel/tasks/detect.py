@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.csv_text import csv_text
-from hubel.core.language import sentence, split_name
+from hubel.core.language import counted_images, sentence
 from hubel.data.annotation import BOXES, Annotation
 from hubel.data.loading import Images
 from hubel.data.samples import Batch, Labelled, Samples
@@ -186,8 +186,7 @@ class DetectionEvaluation(Evaluation):
             ap50=_share(m.ap50),
             interval=sure,
             ap=_share(m.ap),
-            n=m.n,
-            split=split_name(split),
+            images=counted_images(m.n, split),
             objects=int(m.objects.sum()),
         )
 

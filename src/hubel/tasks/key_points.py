@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
-from hubel.core.language import joined, sentence, split_name
+from hubel.core.language import counted_images, joined, sentence
 from hubel.core.progress import counted
 from hubel.data.annotation import POINTS, AnnotatedSource, Annotation
 from hubel.data.dataset import Dataset
@@ -172,8 +172,7 @@ class KeyPointsEvaluation(Evaluation):
             metric=m.name,
             pck=percent(m.pck),
             interval=self._range,
-            n=len(m.correct),
-            split=split_name(split),
+            images=counted_images(len(m.correct), split),
             mean=percent(m.mean_pose or 0.0),
         )
 

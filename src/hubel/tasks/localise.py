@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
-from hubel.core.language import sentence, split_name
+from hubel.core.language import counted_images, sentence
 from hubel.data.annotation import Annotation
 from hubel.data.loading import Images
 from hubel.data.samples import Batch, Labelled, Samples
@@ -152,8 +152,7 @@ class LocalisationEvaluation(Evaluation):
             "localise.headline",
             share=share,
             interval=sure,
-            n=len(self.targets),
-            split=split_name(split),
+            images=counted_images(len(self.targets), split),
             overlap=percent(float(self.overlaps.mean())),
         )
 

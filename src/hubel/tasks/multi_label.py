@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.language import sentence, split_name
+from hubel.core.language import counted_images, sentence
 from hubel.data.loading import Images
 from hubel.metrics.classification import MultiLabelMetrics, measure_multilabel
 from hubel.metrics.classification_intervals import multi_label_intervals
@@ -49,8 +49,8 @@ class MultiLabelEvaluation(ScoresEvaluation):
     def headline(self, split: str) -> str:
         """Return the subset accuracy in one sentence."""
         share, interval = percent(self.metrics.subset_accuracy), percent_range(self.intervals["subset_accuracy"])
-        values = {"share": share, "n": self.metrics.n, "interval": interval}
-        return sentence("multi_label.headline", split=split_name(split), **values)
+        images = counted_images(self.metrics.n, split)
+        return sentence("multi_label.headline", share=share, images=images, interval=interval)
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""

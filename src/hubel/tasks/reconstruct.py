@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import OptionError
-from hubel.core.language import sentence, split_name
+from hubel.core.language import counted_images, sentence
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Images
 from hubel.data.samples import Batch, Labelled, Samples
@@ -105,7 +105,7 @@ class ReconstructionEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return the error in one sentence."""
         m = self.metrics
-        return sentence("reconstruct.headline", n=m.n, split=split_name(split), mse=m.mse)
+        return sentence("reconstruct.headline", images=counted_images(m.n, split), mse=m.mse)
 
     def rows(self, split: str) -> list[tuple[str, ...]]:
         """Return the numbers for a terminal: name, value, and 95 % interval."""

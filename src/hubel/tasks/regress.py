@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
-from hubel.core.language import sentence, split_name
+from hubel.core.language import counted_images, sentence
 from hubel.data.dataset import Dataset
 from hubel.data.loading import Images
 from hubel.data.samples import Batch, Labelled, Samples
@@ -165,7 +165,7 @@ class RegressionEvaluation(Evaluation):
     def headline(self, split: str) -> str:
         """Return R² in one sentence."""
         m, sure = self.metrics, self.intervals.get("r2")
-        values = {"r2": m.r2, "n": m.n, "split": split_name(split), "mae": m.mae}
+        values = {"r2": m.r2, "images": counted_images(m.n, split), "mae": m.mae}
         if sure is None:
             return sentence("regress.headline", **values)
         return sentence("regress.headline_sure", **values, interval=value_range(sure, "{:.3f}".format))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.csv_text import csv_text
-from hubel.core.language import sentence, split_name
+from hubel.core.language import counted_images, sentence
 from hubel.data.annotation import IGNORED, MASKS, AnnotatedSource, Annotation
 from hubel.data.annotation_counts import count_pixels
 from hubel.data.loading import Images
@@ -139,8 +139,7 @@ class SegmentationEvaluation(Evaluation):
             classes=len(m.classes),
             iou=percent(m.mean_iou),
             interval=sure,
-            n=m.n,
-            split=split_name(split),
+            images=counted_images(m.n, split),
             pixels=percent(m.pixel_accuracy),
         )
 

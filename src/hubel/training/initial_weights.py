@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import ModelFileError, OptionError
-from hubel.core.files import user_path
+from hubel.core.files import no_such, user_path
 from hubel.data.dataset import Dataset
 from hubel.data.preprocess import Preprocess
 from hubel.data.sources.listing import SPLITS
@@ -159,7 +159,7 @@ def _installed(row: Pretrained) -> bool:
 
 def _from_file(path: Path, rows: list[Pretrained], options: dict[str, Any]) -> InitialWeights:
     if not path.is_file():
-        raise OptionError(f"--weights {path}: no such file")
+        raise OptionError(f"--weights {no_such(path, 'file')}")
     provenance = {"weights": path.name}
     try:
         card = read_card(path)

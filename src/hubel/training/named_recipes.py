@@ -141,6 +141,10 @@ def find_recipe(name: str) -> NamedRecipe:
     elif name in list_recipes():
         path = _FOLDER / f"{name}.toml"
     else:
+        from hubel.models.catalogue import list_models
+
+        if name in list_models():
+            raise OptionError(f"{name} is a network, not a recipe; the recipe with it is {{'model': {name!r}}}")
         raise UnknownNameError("recipe", name, list_recipes())
     settings, claim = read_recipe(path, "--recipe")
     try:

@@ -75,4 +75,5 @@ def add_novelty(
         reject=float(reject), threshold=fitted.threshold, rank=fitted.directions.shape[1], images=fitted.images
     )
     which = counted(fitted.images, "held-out image")
-    return replace(card, novelty=rule), f'answers "unknown" where an image is newer than {1 - reject:.1%} of {which}'
+    said = f'answers "unknown" where the novelty of an image is above that of {1 - reject:.1%} of {which}'
+    return replace(card, novelty=rule), said

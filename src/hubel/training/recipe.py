@@ -509,8 +509,8 @@ class Recipe:
         return cls(**{**flattened(find_recipe(name).settings), **settings, "origin": name})
 
     @classmethod
-    def of(cls, value: Recipe | Mapping[str, Any] | str | None) -> Recipe:
-        """Return the recipe that a user gives in Python: a recipe, its name, a dict of settings, or None for defaults.
+    def of(cls, value: Recipe | Mapping[str, Any] | str | os.PathLike[str] | None) -> Recipe:
+        """Return the recipe that a user gives in Python: a recipe, its name or file, a dict of settings, or None.
 
         Raises:
             UnknownNameError: there is no such setting.
@@ -523,8 +523,8 @@ class Recipe:
             return value
         if value is None or isinstance(value, Mapping):
             return cls.from_json(value or {})
-        if isinstance(value, str):
-            return cls.named(value)
+        if isinstance(value, str | os.PathLike):
+            return cls.named(os.fspath(value))
         if isinstance(value, int | float):
             raise OptionError(f"a recipe is a hubel.Recipe, its name or a dict of settings, not {value!r:.80}")
         raise OptionError(

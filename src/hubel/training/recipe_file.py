@@ -90,7 +90,7 @@ def read_data(path: Path) -> tuple[str, dict[str, float]]:
 
 
 def _load(path: Path, flag: str = "--config") -> Any:
-    text = read_text(path, named=f"{flag} {path}", expected="settings in TOML, or the config.json of a run")
+    text = read_text(path, flag=flag, expected="settings in TOML, or the config.json of a run")
     kind, parse = FORMATS.get(path.suffix.lower(), ("TOML", tomllib.loads))
     try:
         return bounded(parse(text))

@@ -46,6 +46,7 @@ from hubel.training.run_report import evaluate_run
 __all__ = ["RunResult", "data_location", "plan_of_run", "resume", "train", "train_planned"]
 
 
+_NAMES = 60  # letters of the names of classes that are shown at the start: folders that are none stand out
 _REPORT = 4.0  # seconds of the figures and the page; they count as the rest of a run does
 
 
@@ -99,7 +100,7 @@ class RunResult:
 
 def train(
     data: Any,
-    recipe: Recipe | Mapping[str, Any] | str | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | os.PathLike[str] | None = None,
     *,
     model: str | nn.Module | None = None,
     out: str | Path | None = None,
@@ -113,8 +114,8 @@ def train(
 
     Args:
         data: a folder, table, built-in dataset, or a pair (images, labels); see `hubel.data.open_dataset`.
-        recipe: the settings, as a `Recipe`, a dict or the name of one that `hubel recipes` lists; what they leave open
-            is decided from the data.
+        recipe: the settings, as a `Recipe`, a dict, a file, or the name of one that `hubel recipes` lists; what they
+            leave open is decided from the data.
         model: a network of one's own, any `nn.Module` that gives `(n, classes)`: a copy of it is trained, from the
             weights that it has. Or the name of a network, as in the recipe.
         out: the folder of the run; a new one below `runs/` if not given.
@@ -159,7 +160,7 @@ def _train(
         out = output_folder(out, verb="train", inputs=(data,))
     plan = plan_training(data, recipe, xo=xo, module=module)
     check_weights(plan)
-    seconds = {"indexing the images": time.monotonic() - started}
+    seconds = {"start and index of the images": time.monotonic() - started}
     name = f"{plan.dataset.source.name}-{plan.card.model}"
     check_same_data(plan)
     folder = RunFolder(Path(group.agree(lambda: str(make_folder(out, verb="train", name=name)))))
@@ -281,7 +282,7 @@ def _go_on(run: RunFolder, config: Mapping[str, Any], module: nn.Module | None, 
         raise CheckpointError(f"{run.path} is finished; there is nothing to resume")
     plan = plan_of_run(run, config, module)
     check_same_data(plan)
-    return _carry_out(run, plan, {"indexing the images": time.monotonic() - started})
+    return _carry_out(run, plan, {"start and index of the images": time.monotonic() - started})
 
 
 def plan_of_run(run: RunFolder, config: Mapping[str, Any], module: nn.Module | None = None) -> Plan:
@@ -410,10 +411,11 @@ def _notes(plan: Plan, trained: TrainedModel) -> list[str]:
 def _announce(folder: RunFolder, plan: Plan) -> None:
     for note in warnings_last(plan.notes):
         folder.tell(marked(note))
-    p, splits, classes = plan.preprocess, plan.splits, plan.classes
+    p, splits, names = plan.preprocess, plan.splits, ", ".join(plan.card.classes)
+    shown = f" ({names})" if len(names) <= _NAMES else ""
     folder.tell(
-        f"{plan.dataset.name}: {f'{classes} classes, ' if classes else ''}{len(splits.train):,} images to train, "
-        f"{len(splits.val):,} to validate, {len(splits.test):,} to test; "
+        f"{plan.dataset.name}: {f'{plan.classes} classes{shown}, ' if plan.classes else ''}"
+        f"{len(splits.train):,} images to train, {len(splits.val):,} to validate, {len(splits.test):,} to test; "
         f"input {p.channels}x{p.height}x{p.width} ({p.resize})"
     )
     backbone = f" on {plan.backbone.name} ({plan.backbone.weights})" if plan.backbone else ""

@@ -194,7 +194,7 @@ def _training(card: ModelCard, circumstances: Mapping[str, str]) -> Iterator[str
         ("", "value"),
         [
             ("Starts from", str(origin.get("weights", "random weights"))),
-            *([("Stays as it was", f"the network up to {run['frozen']}")] if run["frozen"] != "none" else []),
+            *([("Stays as it was", _frozen(run["frozen"]))] if run["frozen"] != "none" else []),
             ("Epochs", epochs),
             ("Seed", str(origin.get("seed", ""))),
             ("Settings", settings or "the default ones"),
@@ -253,8 +253,13 @@ def _limits(card: ModelCard) -> Iterator[str]:
     else:
         yield "- Nothing is recorded of its training and its measurement."
     if card.classes and card.scores == "softmax" and len(card.classes) > 1:
-        yield "- Of an image that shows none of its classes, it names one of them nevertheless."
+        unknown = ", and calls it unknown only where it is far from all" if card.novelty else " nevertheless"
+        yield f"- Of an image that shows none of its classes, it names one of them{unknown}."
     yield ""
+
+
+def _frozen(boundary: str) -> str:
+    return "all but the last layer" if boundary == "all" else f"the network up to {boundary}"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from hubel.core.errors import ModelFileError, OptionError
-from hubel.core.files import model_in, write_atomic
+from hubel.core.files import model_in, no_such, write_atomic
 from hubel.core.shell import shell_command
 from hubel.nn.shapes_only import shapes_only
 from hubel.weights.bounded_json import parse_json
@@ -99,8 +99,9 @@ def model_path(path: Path) -> Path:
     """
     file = model_in(path)
     if not file.is_file():
-        inside = " in this folder" if path.is_dir() else ""
-        raise ModelFileError(f"{path}: no model file{inside}; expected model.safetensors or the folder of a run")
+        expected = "model.safetensors or the folder of a run"
+        empty = f"{path}: no model file in this folder; expected {expected}"
+        raise ModelFileError(empty if path.is_dir() else no_such(path, "model file", expected))
     return file
 
 

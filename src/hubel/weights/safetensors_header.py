@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import ModelFileError
+from hubel.core.files import no_such
 from hubel.data.reading import one_line
 from hubel.weights.bounded_json import parse_json
 
@@ -26,7 +27,7 @@ def read_header(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder; expected a model file such as model.safetensors")
     if not path.is_file():
-        raise ModelFileError(f"{path}: no such file")
+        raise ModelFileError(no_such(path, "file"))
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             (length,) = struct.unpack_from("<Q", data)

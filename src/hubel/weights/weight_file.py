@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hubel.core.errors import ModelFileError, WeightsError
+from hubel.core.files import no_such
 from hubel.data.reading import one_line
 from hubel.nn.novelty import NOVELTY_PREFIX
 from hubel.weights.model_file import load_model
@@ -43,7 +44,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         WeightsError: the file cannot be read, is damaged, contains other objects than weights, or no weights.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file")
+        raise WeightsError(no_such(path, "file"))
     if (size := path.stat().st_size) > _MAX_FILE:
         raise WeightsError(f"{path} has {size / 2**30:.1f} GiB; weights of {_MAX_FILE / 2**30:.0f} GiB are the most")
     try:

@@ -64,9 +64,9 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         ([[[np.inf, 0.0]]], "finite numbers"),
         ([[[0, 256]]], "between 0 and 255, not 0 to 256"),
         ([[[-1, 3]]], "not -1 to 3"),
-        ([[["a", "b"]]], "finite numbers"),
-        ([[[1j]]], "finite numbers"),
-        ([[[None]]], "finite numbers"),
+        ([[["a", "b"]]], "pixels are numbers, not <U1"),
+        ([[[1j]]], "pixels are numbers, not complex128"),
+        ([[[None]]], "pixels are numbers, not object"),
         ([[[1, 2]], [[1]]], "different sizes"),
     ],
 )

@@ -316,7 +316,12 @@ def test_class_names_are_compared_in_nfc(tmp_path: Path) -> None:
     ("names", "message"),
     [
         ([], r"found no image in this folder; expected pets/<class>/\*.jpg"),
-        (["1.png", "2.png"], "found 2 images, but no class folders"),
+        (
+            ["1.png", "2.png", "a.mov"],
+            r"found 2 images, but no class folders; expected pets/<class>/\*.jpg; hubel predict takes images without "
+            r"labels; 1 file passed over: not images \(mov\)$",
+        ),
+        (["1.png"], "found 1 image, but no class folders"),
         (["a/readme.txt"], "found no image"),
     ],
 )

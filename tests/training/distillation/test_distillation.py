@@ -326,7 +326,7 @@ def test_images_that_taught_the_teacher_do_not_measure_its_student(photos: Path,
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], Any], dict[str, Any], str]] = {
-    "missing": (lambda at: at / "none.safetensors", {}, r"^--teacher .*none.safetensors: no model file"),
+    "missing": (lambda at: at / "none.safetensors", {}, r"^--teacher .*none.safetensors: no such model file"),
     "no name": (lambda at: "efficientnet_lite7", {}, "^--teacher efficientnet_lite7: no model .* did you mean"),
     "damaged": (lambda at: damaged(teacher_file(at / "t.safetensors")), {}, "^--teacher .* is damaged"),
     "not a model": (lambda at: written(at / "t.safetensors"), {}, "^--teacher .*t.safetensors"),

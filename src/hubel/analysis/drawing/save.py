@@ -13,6 +13,7 @@ from hubel.analysis.drawing.svg import arrow_head
 from hubel.core.errors import OptionError
 from hubel.core.files import write_atomic
 from hubel.core.outputs import output_file
+from hubel.plots.backend import import_matplotlib
 from hubel.plots.figure_files import PNG_TEXT, is_figure
 from hubel.plots.style import canvas, drawable, finish
 
@@ -66,8 +67,7 @@ def drawing_png(shapes: Sequence[Shape], width: float, height: float) -> bytes:
 
 
 def _pdf(shapes: Sequence[Shape], width: float, height: float) -> bytes:
-    import matplotlib
-
+    matplotlib = import_matplotlib()
     buffer = io.BytesIO()
     with matplotlib.rc_context({"pdf.fonttype": 42}):  # text stays text
         about = {"Creator": PNG_TEXT["Software"], "CreationDate": None}

@@ -217,7 +217,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         OptionError: there is no such file, or it is no TOML.
     """
-    text = read_text(path, named=str(path), expected="a table of an augmentation policy")
+    text = read_text(path, expected="a table of an augmentation policy")
     try:
         table: dict[str, Any] = bounded(tomllib.loads(text))
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import DataError, OptionError, UnknownNameError
-from hubel.core.files import user_path
+from hubel.core.files import names_beside, no_such, user_path
 from hubel.data.sources import (
     arrays,
     box_table,
@@ -150,6 +150,9 @@ def _unrecognised(request: SourceRequest) -> DataError | UnknownNameError:
         return DataError(f"{path} is no dataset that hubel reads; expected {'; '.join(kind.name for kind in KINDS)}")
     if path.name == str(request.data) and path.suffix == "":
         return UnknownNameError(
-            "folder, file or built-in dataset", str(request.data), (*builtin.DATA_SETS, shapes.SHAPES)
+            "folder, file or built-in dataset",
+            str(request.data),
+            (*builtin.DATA_SETS, shapes.SHAPES),
+            names_beside(path),
         )
-    return DataError(f"{request.data}: no such file or folder")
+    return DataError(no_such(request.data))

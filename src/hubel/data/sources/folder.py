@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError
+from hubel.core.progress import counted
 from hubel.data.containers import EXTENSIONS
 from hubel.data.reading import read_regular
 from hubel.data.sources.class_folders import class_parents
@@ -27,6 +28,8 @@ from hubel.data.sources.nested_folders import class_folders, holds_classes, link
 from hubel.data.sources.walk import image_files
 
 __all__ = ["KIND", "FolderSource", "file_stamp"]
+
+_LOOSE = "in no class folder"
 
 
 def file_stamp(path: str, status: os.stat_result) -> int:
@@ -93,7 +96,7 @@ class FolderSource:
                 if self._parents == NESTED:
                     link_parents(rows.parents, names, self.root)
             if not classes[folder] and self.labelled:
-                rows.skip("in no class folder", path)
+                rows.skip(_LOOSE, path)
                 loose += 1
             else:
                 rows.add(path, classes[folder], split, file_stamp(path, status))
@@ -101,10 +104,12 @@ class FolderSource:
             rows.notes.append(note)
         listing = rows.build()
         if not len(listing):
-            found = f"{loose} images, but no class folders" if loose else "no image"
+            found = f"{counted(loose, 'image')}, but no class folders" if loose else "no image in this folder"
             expected = f"{self.root.name or 'folder'}/<class>/{self.example}"
-            passed = "".join(f"; {note}" for note in passed_over(listing.skipped))
-            raise DataError(f"{self.root}: found {found} in this folder; expected {expected}{passed}")
+            aside = "; hubel predict takes images without labels" if loose else ""
+            others = {why: n for why, n in listing.skipped.items() if not why.startswith(_LOOSE)}
+            passed = "".join(f"; {note}" for note in passed_over(others))
+            raise DataError(f"{self.root}: found {found}; expected {expected}{aside}{passed}")
         return listing
 
     def read(self, row: int, path: str) -> bytes | NDArray[np.uint8]:

@@ -57,7 +57,7 @@ def read_parents(path: Path) -> dict[str, str]:
         OptionError: the file cannot be read, a row has more or fewer cells, a name has two parents, or parents run in a
             circle.
     """
-    text = read_text(path, named=f"--parents {path}", expected="CSV with class,parent in each row")
+    text = read_text(path, flag="--parents", expected="CSV with class,parent in each row")
     found: dict[str, str] = {}
     rows = csv.reader(io.StringIO(text), strict=True)
     try:

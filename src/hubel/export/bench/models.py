@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.core.errors import HubelError, ModelFileError, OptionError, UnknownNameError, WeightsError
+from hubel.core.errors import HubelError, OptionError, UnknownNameError, WeightsError
+from hubel.core.files import cache_root, names_beside
 from hubel.data.sources.kind import Rooted
 from hubel.export.bench.row import noise_images
 from hubel.inference.engines.registry import ONNX_ENGINES, installed_onnx_engines
@@ -202,7 +202,6 @@ def plan_benchmark(
 
 def _plan_exported(model: str, engines: Sequence[str]) -> BenchmarkPlan:
     path = Path(model)
-    _check_exists(path, ".onnx")
     exported = read_onnx(path)
     if not exported.card.classes:
         raise OptionError(f"{model} reconstructs images and predicts no classes; hubel bench measures classifiers")
@@ -222,16 +221,6 @@ def _plan_exported(model: str, engines: Sequence[str]) -> BenchmarkPlan:
     )
 
 
-def _check_exists(path: Path, *suffixes: str) -> None:
-    """Raise a ModelFileError with the nearest names, if the file is missing and there are similar ones."""
-    if path.exists() or not path.parent.is_dir():
-        return
-    beside = [other.name for other in path.parent.iterdir() if other.suffix.lower() in suffixes or other.is_dir()]
-    if near := difflib.get_close_matches(path.name, sorted(beside), n=3):
-        suggestion = " or ".join(str(path.with_name(name)) for name in near)
-        raise ModelFileError(f"{path}: no such file; did you mean {suggestion}?")
-
-
 def _load_network(model: str) -> tuple[nn.Module, ModelCard, str]:
     """Load a network in evaluation mode; return it, its card, and a remark on its weights, or an empty one."""
     from hubel.inference.predictor import load_network
@@ -240,12 +229,10 @@ def _load_network(model: str) -> tuple[nn.Module, ModelCard, str]:
     from hubel.weights.pretrained import find_weights, list_weights
 
     if means_a_file(model):
-        _check_exists(Path(model), ".safetensors", ".onnx")
         return *load_network(model), ""
     name, _, tag = model.partition(".")
     if name not in (known := [*list_models(), *ALIASES]):
-        _check_exists(Path(model), ".safetensors", ".onnx")
-        raise UnknownNameError("model file, run or network", model, known)
+        raise UnknownNameError("model file, run or network", model, known, names_beside(Path(model)))
     exact, _ = find(name)
     row = find_weights(exact, tag or "default") if tag or list_weights(exact) else None
     if row is not None and _is_local(row):
@@ -259,8 +246,6 @@ def _load_network(model: str) -> tuple[nn.Module, ModelCard, str]:
 
 def _is_local(row: Pretrained) -> bool:
     """Tell whether weights can be loaded without a connection."""
-    from hubel.core.files import cache_root
-
     if row.origin == "url":
         return (cache_root() / "weights" / row.file).is_file()
     if row.origin == "hub":

@@ -42,7 +42,7 @@ class OpenedEngine:
         choice: the engine and its precision.
         run: runs the network.
         seconds: spent on conversion, calibration and timing, also of engines that were not taken.
-        note: one sentence: why this engine.
+        note: why this engine, without its name.
     """
 
     choice: EngineChoice
@@ -149,9 +149,9 @@ def _open_chosen(frozen: FrozenNetwork, choice: EngineChoice) -> tuple[EngineCho
     except Exception as error:
         raise OptionError(f"the engine '{choice}' cannot run this network: {error!r:.200}") from error
     if (agreed := agreement(frozen.exact_outputs, frozen.outputs(run))) >= LEAST_AGREEMENT:
-        return choice, run, f"{choice} was asked for, agreement {agreed:.3f}"
+        return choice, run, f"agreement with float32 {agreed:.3f}"
     exact = _EXACT if choice.precision is Precision.FLOAT32 else EngineChoice(choice.engine)
-    note = f"{exact}, because the agreement of {choice} is {agreed:.3f}, below {LEAST_AGREEMENT}"
+    note = f"the agreement of {choice} with float32 is {agreed:.3f}, below {LEAST_AGREEMENT}"
     return exact, exact.support.open(frozen), note
 
 

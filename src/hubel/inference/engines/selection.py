@@ -50,7 +50,7 @@ class Selection(Generic[Runner]):
         choice: the engine and its precision.
         run: runs the network.
         rates: images per second of every engine that was tried and ran.
-        note: one sentence with the results of all that were tried.
+        note: the results of all that were tried, without the choice.
     """
 
     choice: EngineChoice
@@ -97,7 +97,7 @@ def select_fastest(
         tried.append(f"{candidate.choice} {found:,.0f} with agreement {agreed:.3f}")
         if agreed >= LEAST_AGREEMENT and found > best:
             choice, run, best = candidate.choice, opened, found
-    return Selection(choice=choice, run=run, rates=rates, note=f"{choice} for {images:,} images: {', '.join(tried)}")
+    return Selection(choice=choice, run=run, rates=rates, note=", ".join(tried))
 
 
 def images_per_second(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hubel.core.errors import HubelError, ModelFileError, OptionError
-from hubel.core.files import model_in, user_path
+from hubel.core.files import model_in, no_such, user_path
 from hubel.data.augment import POLICIES, find_policy
 from hubel.models.catalogue import find, list_models
 from hubel.nn.freezing import ALL, boundaries
@@ -311,7 +311,7 @@ def _named(name: str) -> dict[str, Any]:
         return {"model": find(name)[0]}
     path = model_in(user_path(name))
     if not path.is_file():
-        raise OptionError(f"--models {name}: no such file")
+        raise OptionError(f"--models {no_such(path, 'file')}")
     try:
         card = read_card(path)
     except ModelFileError:
