@@ -159,10 +159,16 @@ def shape(*dims: int) -> bytes:
 
 
 FOREIGN = f(13, f(1, b"location") + f(2, b"*/_ORT_MEM_ADDR_/*")) + v(14, 1)
+
+
+def constant(name: bytes, value: bytes) -> bytes:
+    return node(b"Constant", (), name, f(5, f(1, b"value") + f(5, value) + v(20, 4)))
+
+
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "external data": (network(weights=(tensor((3, 2), b"", extra=FOREIGN),)), "field 13"),
     "external data in a constant": (
-        network((*NODES, node(b"Constant", (), b"c", f(5, f(5, tensor((3, 2), b"", extra=FOREIGN)))))), "field 13"
+        network((*NODES, constant(b"c", tensor((3, 2), b"", extra=FOREIGN)))), "field 13"
     ),
     "location alone": (network(weights=(tensor((3, 2), bytes(24), extra=v(14, 1)),)), "field 14"),
     "a loop": (network((*NODES, node(b"Loop", (b"x",), b"l"))), "operator 'Loop'"),
@@ -174,18 +180,27 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "two graphs": (network(model=f(7, b"")), "2 graphs"),
     "no graph": (v(1, 8), "0 graphs"),
     "an operator of another domain": (network((*NODES, node(b"Add", (), b"l", f(7, b"com.microsoft")))), "microsoft"),
-    "expansion": (network((*NODES, node(b"Expand", (b"x", b"s"), b"l"))), "operator 'Expand'"),
-    "tiling": (network((*NODES, node(b"Tile", (b"x", b"s"), b"l"))), "operator 'Tile'"),
+    "expansion": (
+        network((*NODES, node(b"Expand", (b"w", b"s"), b"l")), (WEIGHTS, shape(2**36, 3, 2))), "values of 1,649,267"
+    ),
+    "tiling": (network((*NODES, node(b"Tile", (b"w", b"s"), b"l")), (WEIGHTS, shape(2**36, 1))), "values of 1,649,267"),
     "a filled map": (
-        network((node(b"ConstantOfShape", (b"s",), b"l"),), (shape(2**20, 2**20),)), "fills a map of shape"
+        network((*NODES, node(b"ConstantOfShape", (b"s",), b"l")), (WEIGHTS, shape(2**20, 2**20))),
+        "values of 4,398,046",
     ),
     "a filled map of a constant": (
-        network((node(b"Constant", (), b"s", f(5, f(5, shape(2**31)))), node(b"ConstantOfShape", (b"s",), b"l"))),
-        "fills a map of shape \\[2147483648\\]",
+        network((*NODES, constant(b"s", shape(2**31)), node(b"ConstantOfShape", (b"s",), b"l"))),
+        "values of 8,589,934",
     ),
     "a tensor without its numbers": (network(weights=(tensor((2**15, 2**15), bytes(24)),)), "tensor of shape"),
     "negative sizes": (network(weights=(tensor((2**63 + 5, 2**63 + 5), bytes(24)),)), "tensor of shape"),
-    "another input": (network(ends=(value(b"x", 2, (8, 8, 3)), SCORES, LOGITS)), "inputs x instead of images"),
+    "another input": (
+        network(
+            (NODES[0].replace(b"images", b"photos"), *NODES[1:]),
+            ends=(value(b"photos", 2, (8, 8, 3)), SCORES, LOGITS),
+        ),
+        "inputs photos instead of images",
+    ),
     "another type": (network(ends=(value(b"images", 1, (8, 8, 3)), SCORES, LOGITS)), "an input images of type 1"),
     "another size": (network(ends=(value(b"images", 2, (9, 8, 3)), SCORES, LOGITS)), r"shape \[9, 8, 3\]"),
     "other classes": (network(ends=(IMAGES, value(b"scores", 1, (7,)), LOGITS)), r"shape \[7\].*card has \[2\]"),
@@ -238,7 +253,7 @@ def test_memory_is_bounded(tmp_path: Path, engine: str) -> None:
     """A map that doubles 40 times is refused, long before the machine's memory ends."""
     pytest.importorskip(engine)
     (tmp_path / "m.onnx").write_bytes(doubling(40))
-    with pytest.raises(ModelFileError, match="cannot run this file"):
+    with pytest.raises(ModelFileError, match="bytes for one image"):
         load(tmp_path / "m.onnx", engine=engine).predict_proba(np.zeros((1, 8, 8, 3), np.uint8))
 
 

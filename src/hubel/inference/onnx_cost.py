@@ -1,0 +1,90 @@
+"""Compute what a graph needs before it runs: memory for its values, and operations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hubel.inference.onnx_nodes import Graph, Node, Value
+from hubel.inference.onnx_shapes import infer
+
+__all__ = ["Cost", "cost_of"]
+
+# Operations are multiply-adds of a matrix product. Whatever else is done to an element takes about as long as so many.
+_ELEMENT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a graph needs for some images.
+
+    Attributes:
+        bytes: the most that its values take at once. A value lives from the node that computes it to the last one that
+            reads it; engines compute what depends on constants alone when they open the graph, and keep it.
+        operations: see `_ELEMENT`.
+    """
+
+    bytes: int
+    operations: int
+
+
+def cost_of(graph: Graph, images: Value) -> Cost:
+    """Return what a graph of one input needs for images, uint8 `(n, height, width, channels)`.
+
+    Raises:
+        ValueError: it has an operator that hubel's exports do not have, or one that cannot compute these inputs; or the
+            size of a value depends on the content of an image.
+    """
+    values: dict[str, Value] = {**graph.constants, **dict.fromkeys(graph.inputs, images)}
+    fixed = set(graph.constants) - set(graph.inputs)
+    last = {name: place for place, node in enumerate(graph.nodes) for name in node.inputs}
+    for name in graph.outputs:
+        last[name] = len(graph.nodes)
+    freed = [0] * (len(graph.nodes) + 1)  # bytes, by the place of the node that reads them last
+    alive = most = images.bytes
+    operations = 0
+    for place, node in enumerate(graph.nodes):
+        inputs = [values[name] if name else None for name in node.inputs]
+        made = infer(node, inputs)
+        is_fixed = all(name in fixed for name in node.inputs if name)
+        for name, value in zip(node.outputs, made, strict=False):
+            if name in values:
+                raise ValueError(f"two values {name!r:.100}")
+            values[name] = value
+            alive += value.bytes
+            if is_fixed and node.operator != "DequantizeLinear":  # weights stay in int8 until they are needed
+                fixed.add(name)
+            else:
+                freed[last.get(name, place)] += value.bytes
+        operations += _operations(node, inputs, made)
+        most = max(most, alive)
+        alive -= freed[place]
+    for name in graph.outputs:
+        values[name]
+    return Cost(most, operations)
+
+
+def _operations(node: Node, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> int:
+    given = [value for value in inputs if value is not None]
+    touched = sum(math.prod(value.shape) for value in (*given, *outputs))
+    products = _PRODUCTS.get(node.operator)
+    return _ELEMENT * touched + (products(node, *given) * math.prod(outputs[0].shape) if products else 0)
+
+
+def _window(node: Node, *_: Value) -> int:
+    return _ELEMENT * math.prod(node.numbers("kernel_shape", []))
+
+
+# Multiply-adds for each element of the first output, beyond reading and writing it.
+_PRODUCTS: dict[str, Callable[..., int]] = {
+    "AveragePool": _window,
+    "Conv": lambda _, x, weights, *more: math.prod(weights.shape[1:]),
+    "ConvTranspose": lambda _, x, weights, *more: math.prod(weights.shape[:1] + weights.shape[2:]),
+    "Gemm": lambda _, x, y, *more: max(x.shape),
+    "LRN": lambda node, x: _ELEMENT * node.number("size", 1),
+    "LSTM": lambda node, x, *more: 4 * (x.shape[2] + node.number("hidden_size", 1)),
+    "MatMul": lambda _, x, y: x.shape[-1],
+    "MaxPool": _window,
+    "NonMaxSuppression": lambda _, boxes, *more: _ELEMENT * boxes.shape[1],  # each row is compared with the boxes
+}
