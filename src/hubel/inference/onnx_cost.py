@@ -12,7 +12,8 @@ from hubel.inference.onnx_shapes import infer
 __all__ = ["Cost", "cost_of"]
 
 # Operations are multiply-adds of a matrix product. Whatever else is done to an element takes about as long as so many.
-_ELEMENT = 16
+_ELEMENT = 64
+_STEP = 2**16  # likewise for each number in the state of a recurrent network, whose steps wait for one another
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +68,24 @@ def cost_of(graph: Graph, images: Value) -> Cost:
 
 def _operations(node: Node, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> int:
     given = [value for value in inputs if value is not None]
-    touched = sum(math.prod(value.shape) for value in (*given, *outputs))
+    touched = sum(value.elements for value in (*given, *outputs))
     products = _PRODUCTS.get(node.operator)
-    return _ELEMENT * touched + (products(node, *given) * math.prod(outputs[0].shape) if products else 0)
+    return _ELEMENT * touched + (products(node, outputs[0], *given) if products else 0)
 
 
-def _window(node: Node, *_: Value) -> int:
-    return _ELEMENT * math.prod(node.numbers("kernel_shape", []))
+def _windows(node: Node, y: Value, *_: Value) -> int:
+    return _ELEMENT * y.elements * math.prod(node.numbers("kernel_shape", []))
 
 
-# Multiply-adds for each element of the first output, beyond reading and writing it.
+# What an operator does beyond reading and writing each element, from its first output and its inputs.
 _PRODUCTS: dict[str, Callable[..., int]] = {
-    "AveragePool": _window,
-    "Conv": lambda _, x, weights, *more: math.prod(weights.shape[1:]),
-    "ConvTranspose": lambda _, x, weights, *more: math.prod(weights.shape[:1] + weights.shape[2:]),
-    "Gemm": lambda _, x, y, *more: max(x.shape),
-    "LRN": lambda node, x: _ELEMENT * node.number("size", 1),
-    "LSTM": lambda node, x, *more: 4 * (x.shape[2] + node.number("hidden_size", 1)),
-    "MatMul": lambda _, x, y: x.shape[-1],
-    "MaxPool": _window,
-    "NonMaxSuppression": lambda _, boxes, *more: _ELEMENT * boxes.shape[1],  # each row is compared with the boxes
+    "AveragePool": _windows,
+    "Conv": lambda _, y, x, weights, *more: y.elements * math.prod(weights.shape[1:]),
+    "ConvTranspose": lambda _, y, x, weights, *more: x.elements * math.prod(weights.shape[1:]),
+    "Gemm": lambda _, y, a, b, *more: y.elements * max(a.shape),
+    "LRN": lambda node, y, x: _ELEMENT * y.elements * node.number("size", 1),
+    "LSTM": lambda _, y, x, weights, *more: y.elements * (_STEP + 4 * (weights.shape[2] + y.shape[3])),
+    "MatMul": lambda _, y, a, b: y.elements * a.shape[-1],
+    "MaxPool": _windows,
+    "NonMaxSuppression": lambda _, y, boxes, *more: _ELEMENT * y.elements * boxes.shape[1],
 }

@@ -75,9 +75,14 @@ class Value:
     below: tuple[int, ...] = ()
 
     @property
+    def elements(self) -> int:
+        """Number of its elements."""
+        return math.prod(self.shape)
+
+    @property
     def bytes(self) -> int:
         """Memory that it takes."""
-        return math.prod(self.shape) * KINDS[self.kind].itemsize
+        return self.elements * KINDS[self.kind].itemsize
 
 
 #: A whole number, a float, a text, a list of whole numbers, or a constant.

@@ -53,6 +53,9 @@ _FREE = {
     "alpha", "beta", "bias", "cubic_coeff_a", "epsilon", "extrapolation_value", "gamma", "momentum", "value",
 }  # fmt: skip
 
+# Operators that take vectors without elements, which are shapes of single numbers; others divide by their size.
+_TAKES_NOTHING = {"Cast", "Concat", "ConstantOfShape", "Expand", "Gather", "Identity", "Reshape", "Resize", "Slice"}
+
 Rule = Callable[..., "Value | Sequence[Value]"]
 
 
@@ -66,13 +69,18 @@ def infer(node: Node, inputs: Sequence[Value | None]) -> tuple[Value, ...]:
         raise ValueError(f"the operator {node.operator!r:.100}, which hubel's exports do not have")
     try:
         _check_attributes(node)
+        _require(
+            node.operator in _TAKES_NOTHING or all(value is None or value.elements for value in inputs),
+            "an empty input",
+        )
         with np.errstate(all="ignore"):
             found = _RULES[node.operator](node, *inputs)
         values = (found,) if isinstance(found, Value) else tuple(found)
         _require(len(node.outputs) <= len(values), f"{len(node.outputs)} outputs")
         for value in values:
             _require(len(value.shape) <= _MOST_DIMENSIONS, f"an output of {len(value.shape)} dimensions")
-            _require(value.known is not None or min(value.shape, default=1) > 0, f"an output of shape {value.shape}")
+            sizes, is_vector = value.shape, value.known is not None and len(value.shape) == 1
+            _require(min(sizes, default=1) >= (0 if is_vector else 1), f"an output of shape {sizes}")
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
         reason = str(error) if isinstance(error, _RefusedError) else "inputs that do not belong together"
         raise ValueError(f"an operator {node.operator} with {reason:.200}") from None
@@ -203,9 +211,9 @@ def _least_divisor(y: Value) -> int:
 
 def _quantised(kind: int) -> Rule:
     def rule(node: Node, x: Value, scale: Value, zero: Value | None = None) -> Value:
-        if math.prod(scale.shape) > 1:
+        if scale.elements > 1:
             _require(scale.shape == (x.shape[_axis(node.number("axis", 1), x)],), "scales of another size")
-        _require(zero is None or math.prod(zero.shape) == math.prod(scale.shape), "zero points of another size")
+        _require(zero is None or zero.elements == scale.elements, "zero points of another size")
         return Value(x.shape, kind or (UINT8 if zero is None else zero.kind))
 
     return rule
@@ -311,8 +319,8 @@ def _reshape(_: Node, x: Value, shape: Value) -> Value:
     sizes = [x.shape[place] if size == 0 else size for place, size in enumerate(wanted)]
     _require(min(sizes, default=1) >= -1 and sizes.count(-1) <= 1, "an impossible shape")
     if -1 in sizes:
-        sizes[sizes.index(-1)] = math.prod(x.shape) // max(1, -math.prod(sizes))
-    _require(math.prod(sizes) == math.prod(x.shape), "a shape of another number of elements")
+        sizes[sizes.index(-1)] = x.elements // max(1, -math.prod(sizes))
+    _require(math.prod(sizes) == x.elements, "a shape of another number of elements")
     return _result(sizes, x.kind, lambda known: known.reshape(sizes), x)
 
 
