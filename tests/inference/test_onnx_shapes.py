@@ -81,9 +81,10 @@ ROWS: list[tuple[str, list[Any], dict[str, Any]]] = [
     *(
         (name, [Fed(1, 2, rows, 9)], {"kernel_shape": [k, 3], "strides": [s, 2], "pads": [p, 1] * 2, "ceil_mode": ceil})
         for name in ("AveragePool", "MaxPool")
-        for rows in (7, 8, 9, 10)
-        for k, s, p in ((3, 2, 1), (2, 3, 0), (2, 3, 1), (3, 4, 1), (2, 2, 0))
+        for rows in (2, 7, 8, 9, 10)
+        for k, s, p in ((3, 2, 1), (2, 3, 0), (2, 3, 1), (3, 4, 1), (2, 2, 0), (3, 2, 0))
         for ceil in (0, 1)
+        if rows >= k or ceil
     ),
     ("MaxPool", [X], {"kernel_shape": [2, 2], "dilations": [2, 3]}),
     ("Flatten", [X], {"axis": 3}),

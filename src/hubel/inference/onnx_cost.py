@@ -21,8 +21,9 @@ class Cost:
     """What a graph needs for some images.
 
     Attributes:
-        bytes: the most that its values take at once. A value lives from the node that computes it to the last one that
-            reads it; engines compute what depends on constants alone when they open the graph, and keep it.
+        bytes: the most that the images and its values take at once. A value lives from the node that computes it to the
+            last one that reads it; engines compute what depends on constants alone when they open the graph, and keep
+            it. Constants, which are in the file, do not count.
         operations: see `_ELEMENT`.
     """
 

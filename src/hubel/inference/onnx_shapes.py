@@ -262,10 +262,10 @@ def _windows(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> list[in
         sizes, kernel, strides, dilations, pads[:n], pads[n:], strict=True
     ):
         free = size + before + after - dilation * (k - 1) - 1
-        _require(free >= 0, f"a window of {k} on {size}")
         positions = free // stride + 1
         if node.number("ceil_mode", 0) and free % stride and positions * stride < size + before:
             positions += 1  # its last window starts on the map or before it, and ends behind
+        _require(positions > 0, f"a window of {k} on {size}")
         found.append(positions)
     return found
 
