@@ -62,8 +62,8 @@ def cost_of(graph: Graph, images: Value) -> Cost:
         operations += _operations(node, inputs, made)
         most = max(most, alive)
         alive -= freed[place]
-    for name in graph.outputs:
-        values[name]
+    if missing := graph.outputs.keys() - values.keys():
+        raise ValueError(f"the outputs {', '.join(sorted(missing))} that nothing computes")
     return Cost(most, operations)
 
 

@@ -196,17 +196,18 @@ class _Reader:
         for number, content, _ in fields(message):
             if numbers and number not in numbers:
                 raise ValueError(f"a {name} with field {number}, which hubel's exports do not have")
-            self._count(1)
+            self._left -= 1
+            if self._left < 0:
+                raise ValueError(f"more than {_MOST_FIELDS:,} fields")
             yield number, content
-
-    def _count(self, more: int) -> None:
-        self._left -= more
-        if self._left < 0:
-            raise ValueError(f"more than {_MOST_FIELDS:,} fields")
 
     def _numbers(self, content: memoryview) -> list[int]:
         """Return whole numbers of 64 bits, the highest of which is their sign."""
-        self._count(len(content))
+        if len(content) == 1 and content[0] < 128:  # as most are
+            return [content[0]]
+        self._left -= len(content)
+        if self._left < 0:
+            raise ValueError(f"more than {_MOST_FIELDS:,} fields")
         return [(value & 2**64 - 1) - (value >> 63 << 64) for value in varints(content)]
 
     def version(self, message: memoryview) -> list[int]:
@@ -292,7 +293,7 @@ class _Reader:
             return np.frombuffer(b"".join(contents), dtype)
         numbers = [number for content in contents for number in self._numbers(content)]
         if kind == 10:  # as the whole number with the same bits
-            return np.array(numbers, np.uint16).view(dtype)
+            return np.array(numbers, np.int64).astype(np.uint16).view(dtype)
         return np.array(numbers, np.int64).astype(dtype)
 
     def stated(self, message: memoryview) -> tuple[str, Stated]:
