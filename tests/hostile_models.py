@@ -345,9 +345,9 @@ _GRAPHS: dict[str, tuple[Nodes, dict[str, Any], str]] = {
         {"p": _int64(*[0] * 6, 2000, 2000)},
         "operations for one image",
     ),
-    "20,000 nodes": ([("Abs", "x", {})] * 20_000, {}, "nodes; 8,192 are the most"),
+    "20,000 nodes": ([("Abs", "x", {})] * 20_000, {}, "more than 8,192 nodes"),
     "100,000 inputs": ([("Max", " ".join(["x"] * 100_000), {})], {}, "operators read"),
-    "millions of axes": ([("Transpose", "x", {"perm": [0] * 2_000_000})], {}, "1,048,576 fields"),
+    "millions of axes": ([("Transpose", "x", {"perm": [0] * 2_000_000})], {}, "262,144 fields"),
     "texts": ([("Cast", "x", {"to": 8})], {}, "Cast with to 8"),
     "steps of 0": (
         [("Slice", "x z e z o", {})], {"z": _int64(0), "e": _int64(1), "o": _int64(0)}, "Slice with other axes or steps"

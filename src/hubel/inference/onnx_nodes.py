@@ -53,7 +53,7 @@ _VALUE_FIELD = {1: 2, 2: 3, 3: 4, 4: 5, 6: 7, 7: 8, 8: 9}  # where an attribute 
 # ONNX Runtime takes 9 s to open so many nodes; resnet1202 has 4,244, and a constant that 401 of them read. The time
 # grows with the square of the readers of one value.
 _MOST_NODES, _MOST_READERS = 2**13, 2**9
-_MOST_FIELDS = 2**20  # of a graph, each number of a list counted; takes 2 s
+_MOST_FIELDS = 2**18  # of a graph, bytes of numbers counted; resnet1202 has 2^16
 _MOST_KNOWN = 2**12  # elements of a constant that is read; larger ones are weights
 
 
@@ -139,6 +139,8 @@ def read_graph(model: memoryview) -> Graph:
     for number, content in reader.fields(graphs[0], "graph", _GRAPH):
         if number == 1:
             graph.nodes.append(reader.node(content))
+            if len(graph.nodes) > _MOST_NODES:
+                raise ValueError(f"more than {_MOST_NODES:,} nodes")
         elif number == 5:
             name, constant = reader.tensor(content)
             if name in graph.constants:
@@ -147,8 +149,6 @@ def read_graph(model: memoryview) -> Graph:
         elif number in (11, 12):
             name_and_type = reader.stated(content)
             (graph.inputs if number == 11 else graph.outputs).update([name_and_type])
-    if len(graph.nodes) > _MOST_NODES:
-        raise ValueError(f"{len(graph.nodes):,} nodes; {_MOST_NODES:,} are the most")
     readers = Counter(name for node in graph.nodes for name in node.inputs if name)
     if max(readers.values(), default=0) > _MOST_READERS:
         raise ValueError(f"a value that more than {_MOST_READERS} operators read")
