@@ -345,6 +345,11 @@ _GRAPHS: dict[str, tuple[Nodes, dict[str, Any], str]] = {
         {"p": _int64(*[0] * 6, 2000, 2000)},
         "operations for one image",
     ),
+    "products of large constants": (
+        [("ConstantOfShape", "s", {}), *(("MatMul", f"{chr(97 + i)} a", {}) for i in range(10))],
+        {"s": _int64(1024, 1024)},
+        "operations for one image",
+    ),
     "20,000 nodes": ([("Abs", "x", {})] * 20_000, {}, "more than 8,192 nodes"),
     "100,000 inputs": ([("Max", " ".join(["x"] * 100_000), {})], {}, "operators read"),
     "millions of axes": ([("Transpose", "x", {"perm": [0] * 2_000_000})], {}, "262,144 fields"),

@@ -13,6 +13,7 @@ __all__ = ["Cost", "cost_of"]
 
 # Operations are multiply-adds of a matrix product. Whatever else is done to an element takes about as long as so many.
 _ELEMENT = 64
+_FOLDED = 32  # OpenVINO multiplies constants one number after another
 _STEP = 2**16  # likewise for each number in the state of a recurrent network, whose steps wait for one another
 
 
@@ -59,7 +60,7 @@ def cost_of(graph: Graph, images: Value) -> Cost:
                 fixed.add(name)
             else:
                 freed[last.get(name, place)] += value.bytes
-        operations += _operations(node, inputs, made)
+        operations += _operations(node, inputs, made, folded=is_fixed)
         most = max(most, alive)
         alive -= freed[place]
     if missing := graph.outputs.keys() - values.keys():
@@ -67,11 +68,12 @@ def cost_of(graph: Graph, images: Value) -> Cost:
     return Cost(most, operations)
 
 
-def _operations(node: Node, inputs: Sequence[Value | None], outputs: Sequence[Value]) -> int:
+def _operations(node: Node, inputs: Sequence[Value | None], outputs: Sequence[Value], *, folded: bool) -> int:
     given = [value for value in inputs if value is not None]
     touched = sum(value.elements for value in (*given, *outputs))
     products = _PRODUCTS.get(node.operator)
-    return _ELEMENT * touched + (products(node, outputs[0], *given) if products else 0)
+    slower = _FOLDED if folded else 1
+    return _ELEMENT * touched + (slower * products(node, outputs[0], *given) if products else 0)
 
 
 def _windows(node: Node, y: Value, *_: Value) -> int:
