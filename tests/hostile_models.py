@@ -1,7 +1,8 @@
 """Model files that a stranger might send: 300, made from one small model, each damaged or made to do harm.
 
 `hostile_models(canary)` yields name and content, `sample_of_hostile_models(canary)` those of a few. Whatever runs code
-in one of them creates the file `canary`.
+in one of them creates the file `canary`. `hostile_graphs()` are ONNX files by names that say what is wrong, with a part
+of the line that refuses them: most stopped ONNX Runtime or OpenVINO, hung it, or took gigabytes.
 `COMMANDS` are the command lines that take a model file; each works with one of the `whole_models`, and OTHER is one.
 """
 
@@ -17,9 +18,11 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
@@ -29,7 +32,7 @@ from hubel.inference.onnx_file import described
 from hubel.weights.model_file import _NO_DIGEST, _as_stored
 from small_card import CARD
 
-__all__ = ["COMMANDS", "hostile_models", "sample_of_hostile_models", "whole_models"]
+__all__ = ["COMMANDS", "hostile_graphs", "hostile_models", "sample_of_hostile_models", "whole_models"]
 
 _BUILD = "--model convnet --options.filters 4,8 --options.repeat 1"
 COMMANDS = (
@@ -249,8 +252,143 @@ def _onnx_files() -> Iterator[bytes]:
     yield described(network, replace(CARD, scores="identity", task="regress", classes=("a",)), {})
     yield described(b"", CARD, {})
     yield network
-    shape = helper.make_tensor("shape", TensorProto.INT64, [3], [2**20, 2**10, 2**10])
-    yield changed(lambda model: (model.graph.initializer.append(shape), node("ConstantOfShape", "shape")(model)))
+    yield from (content for content, _ in hostile_graphs().values())
+
+
+Nodes = list[tuple[str, str, dict[str, Any]]]  # operator, names of inputs, attributes; outputs are "a", "b", "c", ...
+
+
+def _int64(*numbers: int) -> Any:
+    return np.array(numbers, np.int64)
+
+
+def _float(*numbers: float) -> Any:
+    return np.array(numbers, np.float32)
+
+
+# By what is wrong: nodes, constants and a part of the line that refuses them. "x" are the images as float32
+# `(n, h, w, c)`, "xi" as int64.
+_GRAPHS: dict[str, tuple[Nodes, dict[str, Any], str]] = {
+    "the least number by -1": ([("Div", "p q", {})], {"p": _int64(-(2**63)), "q": _int64(-1)}, "divisor of 0 or -1"),
+    "the remainder by 0": ([("Mod", "xi q", {})], {"q": _int64(0)}, "divisor of 0 or -1"),
+    "a division by pixels": ([("Div", "xi xi", {})], {}, "divisor that depends on the image"),
+    "a division by a computed -1": (
+        [("Neg", "q", {}), ("Div", "xi a", {})], {"q": _int64(1)}, "divisor of 0 or -1"
+    ),
+    "a map of 4 TiB": ([("ConstantOfShape", "s", {})], {"s": _int64(2**20, 2**10, 2**10)}, "bytes for one image"),
+    "a column by a row": (
+        [("ConstantOfShape", "s", {}), ("ConstantOfShape", "t", {}), ("Add", "a b", {})],
+        {"s": _int64(2**19, 1), "t": _int64(1, 2**19)},
+        "bytes for one image",
+    ),
+    "a product of a column and a row": (
+        [("ConstantOfShape", "s", {}), ("ConstantOfShape", "t", {}), ("MatMul", "a b", {})],
+        {"s": _int64(2**19, 1), "t": _int64(1, 2**19)},
+        "bytes for one image",
+    ),
+    "a map that grows fourfold": (
+        [("Identity", "x", {}), *(("Concat", " ".join(chr(97 + i) * 4), {"axis": 1}) for i in range(20))],
+        {},
+        "bytes for one image",
+    ),
+    "places by the million": (
+        [("ConstantOfShape", "s", {}), ("Cast", "a", {"to": 7}), ("Gather", "x b", {"axis": 2}),
+         ("Gather", "c b", {"axis": 1})],
+        {"s": _int64(2**20)},
+        "bytes for one image",
+    ),
+    "a wide code": ([("OneHot", "xi d v", {})], {"d": _int64(2**36), "v": _float(0, 1)}, "bytes for one image"),
+    "a size from pixels": (
+        [("ReduceMax", "xi", {"keepdims": 0}), ("Unsqueeze", "a z", {}), ("ConstantOfShape", "b", {})],
+        {"z": _int64(0)},
+        "a size that depends on the image",
+    ),
+    "pads of -2^62 and 2^62": (
+        [("Pad", "x p", {})], {"p": _int64(0, 0, 0, -(2**62), 0, 0, 0, 2**62)}, "Pad with pads"
+    ),
+    "pads of the largest number": (
+        [("Pad", "x p", {})], {"p": _int64(0, 0, 2**63 - 1, 0, 0, 0, 2**63 - 1, 0)}, "Pad with pads"
+    ),
+    "an infinite scale": ([("Resize", "x  s", {})], {"s": _float(1, 1, np.inf, 1)}, "Resize with scales"),
+    "a scale of 1e30": ([("Resize", "x  s", {})], {"s": _float(1, 1, 1e30, 1)}, "Resize with scales"),
+    "places beyond a map": (
+        [("Unsqueeze", "xi z", {}), ("GatherND", "x a", {})], {"z": _int64(4)}, "places that may lie beyond a map"
+    ),
+    "places beyond a row": ([("GatherElements", "x xi", {})], {}, "places that may lie beyond a map"),
+    "a negative number of dimensions": (
+        [("GatherND", "x i", {"batch_dims": -100})], {"i": _int64(0)}, "batch_dims -100"
+    ),
+    "strides of 2^62": (
+        [("MaxPool", "x", {"kernel_shape": [2, 2], "strides": [2**62] * 2})], {}, "strides"
+    ),
+    "windows of 2^31 - 1": (
+        [("AveragePool", "x", {"kernel_shape": [2**31 - 1] * 2, "auto_pad": "SAME_UPPER"})], {}, "AveragePool with"
+    ),
+    "dilations and pads of 2^31 - 1": (
+        [("Conv", "x w", {"dilations": [2**31 - 1] * 2, "pads": [2**31 - 1] * 4})],
+        {"w": np.ones((1, 12, 3, 3), np.float32)},
+        "Conv with",
+    ),
+    "a map of no pixels": (
+        [("Slice", "x z z z", {}), ("InstanceNormalization", "a s s", {})],
+        {"z": _int64(0), "s": np.ones(12, np.float32)},
+        "an output of shape",
+    ),
+    "a state of 2^20": (
+        [("Reshape", "x s", {}), ("LSTM", "a w r", {"hidden_size": 2**20})],
+        {"s": _int64(-1, 1, 1), "w": np.ones((1, 16, 1), np.float32), "r": np.ones((1, 16, 4), np.float32)},
+        "hidden_size",
+    ),
+    "a million steps": (
+        [("Pad", "x p", {}), ("Reshape", "a s", {}), ("LSTM", "b w r", {"hidden_size": 4})],
+        {
+            "p": _int64(*[0] * 6, 10_000, 0),
+            "s": _int64(-1, 1, 1),
+            "w": np.ones((1, 16, 1), np.float32),
+            "r": np.ones((1, 16, 4), np.float32),
+        },
+        "operations for one image",
+    ),
+    "windows of a million pixels": (
+        [("Pad", "x p", {}), ("MaxPool", "a", {"kernel_shape": [1000, 1000]})],
+        {"p": _int64(*[0] * 6, 2000, 2000)},
+        "operations for one image",
+    ),
+    "products of large constants": (
+        [("ConstantOfShape", "s", {}), *(("MatMul", f"{chr(97 + i)} a", {}) for i in range(10))],
+        {"s": _int64(1024, 1024)},
+        "operations for one image",
+    ),
+    "20,000 nodes": ([("Abs", "x", {})] * 20_000, {}, "more than 8,192 nodes"),
+    "100,000 inputs": ([("Max", " ".join(["x"] * 100_000), {})], {}, "operators read"),
+    "millions of axes": ([("Transpose", "x", {"perm": [0] * 2_000_000})], {}, "262,144 fields"),
+    "texts": ([("Cast", "x", {"to": 8})], {}, "Cast with to 8"),
+    "steps of 0": (
+        [("Slice", "x z e z o", {})], {"z": _int64(0), "e": _int64(1), "o": _int64(0)}, "Slice with other axes or steps"
+    ),
+}  # fmt: skip
+
+
+@cache
+def hostile_graphs() -> dict[str, tuple[bytes, str]]:
+    """Return content of each file, and a part of the line that refuses it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    network = onnx_network(CARD.create().eval(), CARD)
+    found = {}
+    for name, (nodes, constants, words) in _GRAPHS.items():
+        model = onnx.ModelProto.FromString(network)
+        first = [
+            ("Cast", "images", "x", {"to": TensorProto.FLOAT}),
+            ("Cast", "images", "xi", {"to": TensorProto.INT64}),
+        ]
+        made = [(op, inputs, chr(97 + i) if i < 26 else f"a{i}", extra) for i, (op, inputs, extra) in enumerate(nodes)]
+        for operator, inputs, output, extra in (*first, *made):
+            model.graph.node.append(helper.make_node(operator, inputs.split(" "), [output], **extra))
+        model.graph.initializer.extend(numpy_helper.from_array(value, key) for key, value in constants.items())
+        found[name] = described(model.SerializeToString(), CARD, {}), words
+    return found
 
 
 def _damaged(whole: bytes, n: int) -> Iterator[bytes]:

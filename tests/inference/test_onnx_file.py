@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,9 @@ from hubel.core.errors import ModelFileError
 from hubel.data.preprocess import Preprocess
 from hubel.inference import onnx_file
 from hubel.inference.load import load
+from hubel.inference.onnx_cost import cost_of
 from hubel.inference.onnx_file import described, is_exported, read_onnx
+from hubel.inference.onnx_nodes import UINT8, Value, read_graph
 from hubel.inference.protobuf import bytes_field
 from hubel.weights.card import ModelCard
 
@@ -159,10 +162,16 @@ def shape(*dims: int) -> bytes:
 
 
 FOREIGN = f(13, f(1, b"location") + f(2, b"*/_ORT_MEM_ADDR_/*")) + v(14, 1)
+
+
+def constant(name: bytes, value: bytes) -> bytes:
+    return node(b"Constant", (), name, f(5, f(1, b"value") + f(5, value) + v(20, 4)))
+
+
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "external data": (network(weights=(tensor((3, 2), b"", extra=FOREIGN),)), "field 13"),
     "external data in a constant": (
-        network((*NODES, node(b"Constant", (), b"c", f(5, f(5, tensor((3, 2), b"", extra=FOREIGN)))))), "field 13"
+        network((*NODES, constant(b"c", tensor((3, 2), b"", extra=FOREIGN)))), "field 13"
     ),
     "location alone": (network(weights=(tensor((3, 2), bytes(24), extra=v(14, 1)),)), "field 14"),
     "a loop": (network((*NODES, node(b"Loop", (b"x",), b"l"))), "operator 'Loop'"),
@@ -174,18 +183,27 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "two graphs": (network(model=f(7, b"")), "2 graphs"),
     "no graph": (v(1, 8), "0 graphs"),
     "an operator of another domain": (network((*NODES, node(b"Add", (), b"l", f(7, b"com.microsoft")))), "microsoft"),
-    "expansion": (network((*NODES, node(b"Expand", (b"x", b"s"), b"l"))), "operator 'Expand'"),
-    "tiling": (network((*NODES, node(b"Tile", (b"x", b"s"), b"l"))), "operator 'Tile'"),
+    "expansion": (
+        network((*NODES, node(b"Expand", (b"w", b"s"), b"l")), (WEIGHTS, shape(2**36, 3, 2))), "values of 1,649,267"
+    ),
+    "tiling": (network((*NODES, node(b"Tile", (b"w", b"s"), b"l")), (WEIGHTS, shape(2**36, 1))), "values of 1,649,267"),
     "a filled map": (
-        network((node(b"ConstantOfShape", (b"s",), b"l"),), (shape(2**20, 2**20),)), "fills a map of shape"
+        network((*NODES, node(b"ConstantOfShape", (b"s",), b"l")), (WEIGHTS, shape(2**20, 2**20))),
+        "values of 4,398,046",
     ),
     "a filled map of a constant": (
-        network((node(b"Constant", (), b"s", f(5, f(5, shape(2**31)))), node(b"ConstantOfShape", (b"s",), b"l"))),
-        "fills a map of shape \\[2147483648\\]",
+        network((*NODES, constant(b"s", shape(2**31)), node(b"ConstantOfShape", (b"s",), b"l"))),
+        "values of 8,589,934",
     ),
     "a tensor without its numbers": (network(weights=(tensor((2**15, 2**15), bytes(24)),)), "tensor of shape"),
     "negative sizes": (network(weights=(tensor((2**63 + 5, 2**63 + 5), bytes(24)),)), "tensor of shape"),
-    "another input": (network(ends=(value(b"x", 2, (8, 8, 3)), SCORES, LOGITS)), "inputs x instead of images"),
+    "another input": (
+        network(
+            (NODES[0].replace(b"images", b"photos"), *NODES[1:]),
+            ends=(value(b"photos", 2, (8, 8, 3)), SCORES, LOGITS),
+        ),
+        "inputs photos instead of images",
+    ),
     "another type": (network(ends=(value(b"images", 1, (8, 8, 3)), SCORES, LOGITS)), "an input images of type 1"),
     "another size": (network(ends=(value(b"images", 2, (9, 8, 3)), SCORES, LOGITS)), r"shape \[9, 8, 3\]"),
     "other classes": (network(ends=(IMAGES, value(b"scores", 1, (7,)), LOGITS)), r"shape \[7\].*card has \[2\]"),
@@ -238,27 +256,82 @@ def test_memory_is_bounded(tmp_path: Path, engine: str) -> None:
     """A map that doubles 40 times is refused, long before the machine's memory ends."""
     pytest.importorskip(engine)
     (tmp_path / "m.onnx").write_bytes(doubling(40))
-    with pytest.raises(ModelFileError, match="cannot run this file"):
+    with pytest.raises(ModelFileError, match="bytes for one image"):
         load(tmp_path / "m.onnx", engine=engine).predict_proba(np.zeros((1, 8, 8, 3), np.uint8))
 
 
-@pytest.mark.peer
-def test_openvino_computes_as_many_images_at_once_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    openvino = pytest.importorskip("openvino")
-    from hubel.inference.engines.openvino import maps_of_one_image
-
-    # The images as bytes, then as float32; a map beside the one of twice its size; the last one beside its means.
-    for times, bytes_alive in ((0, 8 * 8 * 3 * 5), (3, 8 * 8 * 3 * 4 * (4 + 8))):
-        assert maps_of_one_image(openvino.Core().read_model(doubling(times))) == bytes_alive
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.peer)])
+def test_as_many_images_are_computed_at_once_as_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    pytest.importorskip(engine)
+    # The images, which stay, as bytes; beside them those in float32 and their means; a map and one of twice its size.
+    for times, bytes_alive in ((0, 8 * 8 * 3 * 5 + 3 * 4), (3, 8 * 8 * 3 * (1 + 4 * (4 + 8)))):
+        images = Value((1, 8, 8, 3), UINT8)
+        assert cost_of(read_graph(memoryview(doubling(times))), images).bytes == bytes_alive
     (tmp_path / "m.onnx").write_bytes(doubling(3))
-    images = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
-    whole = load(tmp_path / "m.onnx", engine="openvino").predict_proba(images)
-    monkeypatch.setattr("hubel.inference.engines.openvino.available_memory", lambda: 4 * bytes_alive)
-    parts = load(tmp_path / "m.onnx", engine="openvino").predict_proba(images)
+    photos = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
+    model = load(tmp_path / "m.onnx", engine=engine)
+    whole, sizes = model.predict_proba(photos), []
+    monkeypatch.setattr("hubel.inference.engines.engine.available_memory", lambda: 4 * bytes_alive)
+    monkeypatch.setattr(
+        "hubel.inference.engines.bounded.cost_of",
+        lambda graph, images: (sizes.append(images.shape[0]), cost_of(graph, images))[1],
+    )
+    parts = load(tmp_path / "m.onnx", engine=engine).predict_proba(photos)
     np.testing.assert_allclose(parts, whole, atol=1e-6)
-    monkeypatch.setattr("hubel.inference.engines.openvino.available_memory", lambda: 2 * bytes_alive - 2)
-    with pytest.raises(ModelFileError, match="needs 9,216 bytes for the maps of one image; 9,215 are the most"):
-        load(tmp_path / "m.onnx", engine="openvino")
+    assert sizes == [7, 3, 1, 2, 4]
+    monkeypatch.setattr("hubel.inference.engines.engine.available_memory", lambda: 2 * bytes_alive - 2)
+    with pytest.raises(ModelFileError, match="values of 9,408 bytes for one image; 9,407 are the most"):
+        load(tmp_path / "m.onnx", engine=engine)
+
+
+def test_a_map_that_grows_with_the_square_of_the_images_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One image needs few bytes, and each part of a batch as many as it needs itself."""
+    twice = f(5, f(1, b"perm") + f(8, varint(1) + varint(0)) + v(20, 7))
+    square = (
+        *NODES[:2],
+        node(b"Transpose", (b"m",), b"t", twice),
+        node(b"MatMul", (b"m", b"t"), b"pairs"),
+        node(b"MatMul", (b"pairs", b"m"), b"same"),
+        node(b"MatMul", (b"same", b"w"), b"logits"),
+        NODES[3],
+    )
+    (tmp_path / "m.onnx").write_bytes(described(network(square), CARD, {}))
+    monkeypatch.setattr("hubel.inference.engines.engine.available_memory", lambda: 2 * 2**20)
+    model, images = load(tmp_path / "m.onnx"), np.zeros((4096, 8, 8, 3), np.uint8)
+    assert model.predict_proba(images).shape == (4096, 2)
+    graph = read_graph(memoryview(network(square)))
+    one, many = (cost_of(graph, Value((n, 8, 8, 3), UINT8)).bytes for n in (1, 4096))
+    assert one < 1024
+    assert many > 4096**2 * 4
+
+
+def test_files_with_too_many_parts_are_refused_soon(tmp_path: Path) -> None:
+    started = time.process_time()
+    for parts, words in (
+        (network(graph=f(13, b"") * 2**21), "more than 262,144 fields"),
+        (
+            network((*NODES, node(b"Transpose", (b"x",), b"l", f(5, f(1, b"perm") + f(8, bytes(2**21)) + v(20, 7))))),
+            "field",
+        ),
+        (network(model=f(14, b"") * 2**17), "damaged"),
+        (network(NODES * 2049), "more than 8,192 nodes"),
+        (network((*NODES, node(b"Max", (b"x",) * 513, b"l"))), "more than 512 operators read"),
+        (
+            network((*NODES, node(b"Add", (b"x", b"b"), b"a"), node(b"Add", (b"x", b"a"), b"b"))),
+            "reads what it computes",
+        ),
+        (network((*NODES, NODES[0])), "two values of one name"),
+        (network((*NODES, node(b"Neg", (b"nothing",), b"l"))), "an input that there is not"),
+        (network()[:2] + network()[2:].replace(v(2, 17), v(2, 18)), "the operators of 18 instead of 17"),
+    ):
+        (tmp_path / "m.onnx").write_bytes(described(parts, CARD, {}))
+        with pytest.raises(ModelFileError, match=words):
+            read_onnx(tmp_path / "m.onnx")
+    assert time.process_time() - started < 30
 
 
 @given(st.binary(max_size=200))

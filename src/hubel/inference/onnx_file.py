@@ -31,6 +31,7 @@ _FORMAT, _CARD_UNPROTECTED = 2, 1
 _METADATA, _KEY, _VALUE = 14, 1, 2  # numbers of fields in onnx.proto: ModelProto, and its StringStringEntryProto
 _PREFIX = "hubel."
 _MAX_FILE = 2**31  # bytes, of a message of protocol buffers
+_MAX_FIELDS = 2**16
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,9 @@ def _entries(path: Path, data: bytes) -> tuple[dict[str, str], dict[str, int]]:
     """Return hubel's entries in the metadata, and their offsets."""
     entries, offsets = {}, {}
     try:
-        for number, value, place in fields(memoryview(data)):
+        for count, (number, value, place) in enumerate(fields(memoryview(data))):
+            if count > _MAX_FIELDS:
+                raise ValueError("too many fields")
             if number == _METADATA:
                 parts = {number: bytes(part).decode() for number, part, _ in fields(value)}
                 if parts[_KEY].startswith(_PREFIX):

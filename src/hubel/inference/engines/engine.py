@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hubel.core.resources import available_memory, usable_cores
+
 if TYPE_CHECKING:
     from hubel.inference.engines.frozen import FrozenNetwork
 
 __all__ = [
-    "MAPS_A_LANE",
     "ConversionStep",
     "Engine",
     "ModuleRunner",
     "ModuleSupport",
     "OnnxRunner",
     "Precision",
+    "maps_memory",
     "missing_packages",
 ]
 
 # Bytes of maps that the graphs of exported files may have at once, a core; VGG-11 needs 800 MiB for 20 images of 224
 # pixels.
-MAPS_A_LANE = 2**30
+_MAPS_A_CORE = 2**30
 
 # Normalised images float32 `(n, c, h, w)`, n >= 1, to outputs float32 `(n, ...)`; for one caller at a time, and for
 # the height and width of the samples that it was made with.
@@ -108,6 +110,11 @@ class Engine:
     def version(self) -> str | None:
         """The version of its package; None where that is not installed."""
         return version(self.package) if importlib.util.find_spec(self.package) else None
+
+
+def maps_memory() -> int:
+    """Return the bytes that the maps of all exported files together may take: at most half of the memory."""
+    return min(_MAPS_A_CORE * usable_cores(), available_memory() // 2)
 
 
 def missing_packages(packages: tuple[str, ...]) -> list[str]:

@@ -15,17 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import ModelFileError
-from hubel.core.resources import available_memory, usable_cores
 from hubel.data.reading import one_line
 from hubel.inference.answers import one_array, read_outputs
 from hubel.inference.engines.engine import (
-    MAPS_A_LANE,
     ConversionStep,
     Engine,
     ModuleRunner,
     ModuleSupport,
     OnnxRunner,
     Precision,
+    maps_memory,
 )
 from hubel.inference.onnx_file import INPUT
 from hubel.inference.quiet import undisturbed
@@ -76,10 +75,9 @@ def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
 @cache
 def _bound_memory(ort: Any) -> None:
     """Bound the memory that all sessions of exported files share; their weights, as large as the file, do not count."""
-    most = min(MAPS_A_LANE * usable_cores(), available_memory() // 2)
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     with contextlib.suppress(RuntimeError):  # the program around has one already
-        ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"max_mem": most}))
+        ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"max_mem": maps_memory()}))
 
 
 def _float32(frozen: FrozenNetwork) -> ModuleRunner:

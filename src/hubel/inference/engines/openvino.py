@@ -15,17 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import ModelFileError
-from hubel.core.resources import available_memory
 from hubel.data.reading import one_line
 from hubel.inference.answers import ALL_OUTPUTS, one_array, read_outputs
 from hubel.inference.engines.engine import (
-    MAPS_A_LANE,
     ConversionStep,
     Engine,
     ModuleRunner,
     ModuleSupport,
     OnnxRunner,
     Precision,
+    maps_memory,
 )
 from hubel.inference.engines.nncf_quantiser import NncfQuantiser
 from hubel.inference.quiet import undisturbed
@@ -81,18 +80,11 @@ def _onnx(model: bytes, lanes: int, threads: int) -> OnnxRunner:
     with undisturbed():
         openvino = importlib.import_module("openvino")
     graph = openvino.Core().read_model(model)
-    most, needed = min(MAPS_A_LANE * threads, available_memory() // 2) // lanes, maps_of_one_image(graph)
+    # It may compute the nodes in another order than the one in which `hubel.inference.onnx_cost` adds values up.
+    most, needed = maps_memory() // lanes, maps_of_one_image(graph)
     if needed > most:
         raise ModelFileError(f"it needs {needed:,} bytes for the maps of one image; {most:,} are the most")
-    run = _open(graph, Precision.FLOAT32, threads, lanes=lanes, settings={"NUM_STREAMS": str(lanes)})
-    at_once = most // max(1, needed)
-
-    def bounded(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if len(images) <= at_once:
-            return run(images)  # type: ignore[no-any-return]
-        return np.concatenate([run(images[start : start + at_once]) for start in range(0, len(images), at_once)])
-
-    return bounded
+    return _open(graph, Precision.FLOAT32, threads, lanes=lanes, settings={"NUM_STREAMS": str(lanes)})  # type: ignore[no-any-return]
 
 
 def maps_of_one_image(graph: Any) -> int:

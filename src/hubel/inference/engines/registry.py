@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from hubel.core.errors import ModelFileError, OptionError, UnknownNameError
 from hubel.core.resources import usable_cores
 from hubel.data.reading import one_line
-from hubel.inference.engines.engine import Engine, ModuleSupport, OnnxRunner, Precision
+from hubel.inference.engines.bounded import within_memory
+from hubel.inference.engines.engine import Engine, ModuleSupport, OnnxRunner, Precision, maps_memory
+from hubel.inference.onnx_nodes import read_graph
 
 __all__ = [
     "AUTO",
@@ -109,6 +111,7 @@ def open_onnx(name: str, model: bytes, *, lanes: int) -> OnnxRunner:
     if engine.version is None or engine.open_onnx is None:
         raise OptionError(f"the engine {name!r} is not installed: pip install {engine.package}")
     try:
-        return engine.open_onnx(model, lanes, usable_cores())
+        graph = read_graph(memoryview(model))
+        return within_memory(engine.open_onnx(model, lanes, usable_cores()), graph, maps_memory() // lanes)
     except Exception as error:  # each has errors of its own
         raise ModelFileError(f"{name} cannot run this file: {one_line(error)}") from error
