@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -218,6 +219,27 @@ def test_a_model_without_the_rule_says_nothing_of_it(tmp_path: Path, photos: lis
     assert "novelty" not in CARD.to_json()
     with pytest.raises(OptionError, match="calls no image unknown"):
         evaluate_file(tmp_path / "model.safetensors", str(photos[0].parent), unknown=photos[0].parent)
+
+
+def test_images_that_are_measured_or_taught_are_not_unknown(folder: Path, photos: list[Path], tmp_path: Path) -> None:
+    for photo, name in zip(photos, (*CARD.classes, *CARD.classes), strict=False):
+        (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, tmp_path / "data" / name)
+    known = len(list((tmp_path / "data").rglob("*.png")))
+    shutil.copytree(tmp_path / "data", tmp_path / "others")
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "others" / "new.png")
+    said = {}
+    for unknown in ("others", "new"):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        shutil.copy(tmp_path / "others" / "new.png", tmp_path / "new")
+        done = evaluate_file(
+            folder / "model.safetensors", str(tmp_path / "data"), unknown=tmp_path / unknown, out=tmp_path / unknown[0]
+        )
+        said[unknown] = [note for note in done.notes if "unknown images" in note]
+    assert said["others"] == [
+        f"{known} of {known + 1} unknown images taught the model or are measured here, so they are not unknown"
+    ]
+    assert not said["new"]
 
 
 def test_the_file_is_read_back_and_its_weights_start_other_networks(folder: Path) -> None:

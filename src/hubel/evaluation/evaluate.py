@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hubel.core.errors import DataError, OptionError
-from hubel.core.language import find_language, sentence, split_name
+from hubel.core.language import find_language, plural, sentence, split_name
 from hubel.core.notes import Caution
 from hubel.core.outputs import make_folder, output_folder
 from hubel.data.dataset import Dataset, open_dataset
@@ -160,6 +160,8 @@ def evaluate_file(
     if others is not None:
         evaluation = task.with_unknown(evaluation, opened, others.images(card.preprocess))
         notes = (*notes, *others.index.notes())
+        if seen := int((taught | Taught.of(images.digests)).among(others.digests()).sum()):
+            notes = (*notes, Caution(plural("note.known", seen, images=len(others.rows()))))
     failed = failed_gates(gates, evaluation, comparison)
     folder = make_folder(out, verb="evaluate", name=f"evaluate-{dataset.name}")
     facts: dict[str, str] = {
