@@ -248,8 +248,14 @@ def test_a_run_whose_settings_were_edited(
     (config["recipe"][table] if table else config)[name] = value
     Path("edited/config.json").write_text(json.dumps(config))
     assert message in line(hubel("train", "--resume", "--out", "edited"))
-    if table and value != 1.5:  # which the command line takes for 1
+    if table:
         assert line(hubel("train", "digits", "--config", "edited/config.json"))
+
+
+@pytest.mark.parametrize("words", [("--epochs", "1.5"), ("--epochs=1.5",), ("--config", "e.toml")])
+def test_a_fraction_is_no_whole_number(hubel: Call, words: tuple[str, ...]) -> None:
+    Path("e.toml").write_text("epochs = 1.5")
+    assert "--epochs is a whole number, not '1.5'" in line(hubel("train", "xo", *words))
 
 
 @pytest.mark.parametrize("split", ["", "test"])

@@ -14,9 +14,9 @@ import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, ArgumentCollection, CoercionError, CycloptsError, Group, Parameter
 from cyclopts.config import Dict
 
 from hubel.cli.renamed import with_new_names
@@ -33,6 +33,7 @@ from hubel.core.version import __version__
 
 __all__ = ["app", "main"]
 
+_FRACTION = re.compile(r"[+-]?[0-9]*\.[0-9]*[1-9][0-9]*")
 _ASSIGNMENT = re.compile(r"[a-z]\w*=[^=]", re.ASCII)
 
 # Exit codes, also in the help of `hubel predict` and `hubel evaluate`.
@@ -148,15 +149,26 @@ def _run(tokens: list[str]) -> Any:
     command = app(tokens)
     if config is not None and recipe is not None:
         raise OptionError("--config and --recipe both bring settings; give one of them")
+    settings, source = dict[str, Any](), config or recipe or ""
     if config is not None:
         from hubel.training.recipe_file import read_settings
 
-        command.config = (Dict(read_settings(Path(config)), source=config, use_commands_as_keys=False),)
+        settings = read_settings(Path(config))
     if recipe is not None:
         from hubel.training.named_recipes import find_recipe
 
-        command.config = (Dict(dict(find_recipe(recipe).settings), source=recipe, use_commands_as_keys=False),)
+        settings = dict(find_recipe(recipe).settings)
+    command.config = (Dict(settings, source=source, use_commands_as_keys=False), _refuse_fractions)
     return command(tokens, exit_on_error=False, print_error=False)
+
+
+def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse a fraction where a whole number belongs, which cyclopts would round."""
+    for argument in arguments:
+        kinds = get_args(argument.hint) or (argument.hint,)
+        for token in argument.tokens if int in kinds and float not in kinds else ():
+            if _FRACTION.fullmatch(token.value):
+                raise CoercionError(argument=argument, token=token, target_type=int)
 
 
 def _refuse_empty_values(tokens: list[str]) -> None:
