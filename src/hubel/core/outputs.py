@@ -17,7 +17,7 @@ from hubel.core.files import is_stream, numbered_folder, user_path
 from hubel.core.lock import FileLock
 from hubel.core.progress import say
 
-__all__ = ["RUNS", "holding_folders", "make_folder", "output_file", "output_folder"]
+__all__ = ["RUNS", "hold_folder", "holding_folders", "make_folder", "output_file", "output_folder"]
 
 RUNS = Path("runs")
 _RECORD = ".hubel"  # in a folder of results: the verb that made it
@@ -118,15 +118,24 @@ def make_folder(path: Path | None, *, verb: str, name: str) -> Path:
     """
     folder = path or numbered_folder(RUNS, name)
     folder.mkdir(parents=True, exist_ok=True)
+    hold_folder(folder)
+    if (maker := _maker(folder)) not in ("", verb):
+        raise OptionError(f"{folder} holds the results of hubel {maker}; name a new or empty folder")
+    (folder / _RECORD).write_text(f"{verb}\n", encoding="utf-8")
+    return folder
+
+
+def hold_folder(folder: Path) -> None:
+    """Keep other commands out of a folder to the end of this one; see `holding_folders`.
+
+    Raises:
+        BusyError: another command writes there.
+    """
     if _held is not None and (place := folder.resolve()) not in _held:
         try:
             _held[place] = FileLock(place / _LOCK)
         except BusyError:
             raise BusyError(f"{folder}: another process is writing its results there") from None
-    if (maker := _maker(folder)) not in ("", verb):
-        raise OptionError(f"{folder} holds the results of hubel {maker}; name a new or empty folder")
-    (folder / _RECORD).write_text(f"{verb}\n", encoding="utf-8")
-    return folder
 
 
 @contextlib.contextmanager

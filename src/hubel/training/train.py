@@ -19,7 +19,7 @@ from hubel.core.errors import CheckpointError, HubelError, OptionError
 from hubel.core.files import remove_leftovers, user_path
 from hubel.core.group import alone, current_group
 from hubel.core.notes import Caution, cautions, marked, warnings_last
-from hubel.core.outputs import make_folder, output_folder
+from hubel.core.outputs import hold_folder, make_folder, output_folder
 from hubel.core.progress import counted, silence
 from hubel.core.shell import shell_command
 from hubel.core.version import __version__
@@ -271,6 +271,8 @@ def _machine_of(run: RunFolder) -> MachineSettings:
 
 def _resume(run: RunFolder, module: nn.Module | None, started: float) -> RunResult:
     with run.lock() if current_group().first else nullcontext():
+        if current_group().first:
+            hold_folder(run.path)
         note_run(run.path)
         if begun_run() is not None and run.finished:  # ended between its last file and its own end
             return RunResult(folder=run.path, model=run.model, rank=current_group().rank)

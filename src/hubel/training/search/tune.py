@@ -20,7 +20,7 @@ from typing import Any, Never
 from hubel.core.errors import CheckpointError, HubelError, OptionError, UnknownNameError
 from hubel.core.files import user_path
 from hubel.core.notes import marked, warnings_last
-from hubel.core.outputs import make_folder, output_folder
+from hubel.core.outputs import hold_folder, make_folder, output_folder
 from hubel.core.progress import counted, duration, silence
 from hubel.core.ranges import check_range
 from hubel.core.version import __version__
@@ -181,6 +181,7 @@ def resume_tuning(
     records = SearchFolder(newest_unfinished_search() if folder is None else user_path(folder))
     records.read()  # before a lock is put where no search is
     with silence() if quiet else nullcontext(), RunFolder(records.path).lock():
+        hold_folder(records.path)
         state = records.read()
         if records.finished:
             raise CheckpointError(f"{records.path} is finished; there is nothing to resume")
