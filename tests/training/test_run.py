@@ -17,6 +17,7 @@ from PIL import Image
 
 import hubel
 from hubel.core.errors import CheckpointError, DataError, DivergedError, OptionError
+from hubel.core.outputs import holding_folders
 from hubel.data import loading
 from hubel.data.sources.builtin import XO
 from hubel.evaluation.evaluate import evaluate_file
@@ -174,6 +175,17 @@ def test_a_run_may_go_on_with_other_settings_of_the_machine(tiny: Recipe, monkey
     config["recipe"]["machine"]["checkpoint_minutes"] = 3.0
     run.write_config(config)
     assert hubel.resume(run.path).evaluation is not None
+
+
+def test_a_lock_that_a_killed_command_left_is_gone_after_the_next(
+    tiny: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stopped_run(tiny, monkeypatch)
+    (run.path / ".hubel.lock").touch()
+    with holding_folders():
+        hubel.resume(run.path)
+        assert (run.path / ".hubel.lock").exists()
+    assert not [path.name for path in run.path.iterdir() if path.suffix == ".lock"]
 
 
 def test_settings_nested_without_end(tmp_path: Path) -> None:
