@@ -19,6 +19,7 @@ from hubel.core.errors import OptionError
 from hubel.core.files import (
     cache_root,
     folder_bytes,
+    glob_existing,
     is_whole,
     names_beside,
     no_such,
@@ -240,3 +241,22 @@ def test_what_is_not_there_offers_what_is_alike(tmp_path: Path, monkeypatch: pyt
     assert no_such("xyz", "folder", "one with images") == "xyz: no such folder; expected one with images"
     assert no_such("/nowhere/at/all").endswith(": no such file or folder")
     assert names_beside(Path("photos", "shoes", "a", "b")) == []
+
+
+def test_a_folder_that_disappears_ends_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process gives a folder its name just when this one looks into it."""
+    for name in ("gone", "kept"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "values.npy").write_bytes(b"1234")
+    scandir = os.scandir
+
+    def disappearing(path: Any = ".") -> Any:
+        if path == tmp_path / "gone" or path == str(tmp_path / "gone"):
+            (tmp_path / "gone").rename(tmp_path / "taken")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", disappearing)
+    assert folder_bytes(tmp_path) == 8
+    (tmp_path / "taken").rename(tmp_path / "gone")
+    assert {path.parent.name for path in glob_existing(tmp_path, "**/*.npy")} == {"taken", "kept"}
+    assert glob_existing(tmp_path / "never", "*") == []

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from hubel.core.errors import OptionError, UnknownNameError
-from hubel.core.files import cache_root, folder_bytes, remove_leftovers
+from hubel.core.files import cache_root, folder_bytes, glob_existing, remove_leftovers
 from hubel.core.progress import say
 
 __all__ = ["KINDS", "LIMIT_VARIABLE", "cache_folder", "cache_limit", "clear_cache", "contents", "make_room"]
@@ -117,7 +117,7 @@ def make_room(kind: str, pattern: str, wanted: int, needed: Collection[Path] = (
         True if there is room; False, with nothing removed, if there cannot be.
     """
     limit = cache_limit(kind)
-    entries = [(_age(path), path, _bytes(path)) for path in cache_folder(kind).glob(pattern)]
+    entries = [(_age(path), path, _bytes(path)) for path in glob_existing(cache_folder(kind), pattern)]
     if wanted + sum(size for _, path, size in entries if path in needed) > limit:
         return False
     held = sum(size for *_, size in entries)

@@ -33,6 +33,7 @@ __all__ = [
     "cache_root",
     "folder_bytes",
     "fsync_folder",
+    "glob_existing",
     "is_stream",
     "is_whole",
     "model_in",
@@ -293,6 +294,16 @@ def _same_file(one: Path, other: Path) -> bool:
     return False
 
 
+def glob_existing(folder: Path, pattern: str) -> list[Path]:
+    """Return the paths in a folder that match a pattern, while other processes write and remove there.
+
+    A folder that disappears ends a search of pathlib's with an error, up to Python 3.12: it is begun anew.
+    """
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            return list(folder.glob(pattern))
+
+
 def remove_leftovers(folder: Path, name: str = "") -> None:
     """Remove unfinished files and folders of killed processes; those of living ones stay.
 
@@ -302,7 +313,7 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
     """
     start = f".{glob.escape(short_name(name))}." if name else "**/.*."
     for suffix in (_UNFINISHED, _LOCK):
-        for found in list(folder.glob(f"{start}{'[0-9a-f]' * 2 * _SUFFIX_BYTES}{suffix}")):
+        for found in glob_existing(folder, f"{start}{'[0-9a-f]' * 2 * _SUFFIX_BYTES}{suffix}"):
             with contextlib.suppress(BusyError, OSError), FileLock(found.with_suffix(_LOCK)) as lock:
                 if lock.certain:
                     _remove(found)
@@ -320,7 +331,7 @@ def _remove(path: Path) -> None:
 def folder_bytes(folder: Path) -> int:
     """Return the total size of all files in a folder, in bytes; 0 if there is no such folder."""
     size = 0
-    for file in folder.rglob("*"):
+    for file in glob_existing(folder, "**/*"):
         with contextlib.suppress(OSError):  # another process may remove it at any time
             size += file.stat().st_size if file.is_file() else 0
     return size

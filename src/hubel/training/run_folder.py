@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.core.errors import BusyError, CheckpointError, HubelError
-from hubel.core.files import MODEL_FILE, write_atomic, write_json
+from hubel.core.files import MODEL_FILE, glob_existing, write_atomic, write_json
 from hubel.core.lock import FileLock
 from hubel.core.outputs import RUNS
 from hubel.core.progress import say
@@ -144,7 +144,7 @@ class RunSummary:
 def summarise_runs(folder: Path) -> list[RunSummary]:
     """Return all runs in a folder, at any depth: by dataset, the best first."""
     found = []
-    for run, config in _runs(folder.rglob("config.json")):
+    for run, config in _runs(glob_existing(folder, "**/config.json")):
         metrics = _metrics(run)
         try:
             settings = modern(config["recipe"])
