@@ -41,7 +41,7 @@ def values_of(model: bytes, images: Value, monkeypatch: pytest.MonkeyPatch) -> d
     """Return what the check infers of each value of a graph."""
     found, infer = dict[str, Value](), onnx_cost.infer
 
-    def noted(node: onnx_cost.Node, inputs: list[Value | None]) -> tuple[Value, ...]:
+    def noted(node: onnx_cost.OnnxNode, inputs: list[Value | None]) -> tuple[Value, ...]:
         made = infer(node, inputs)
         found.update(zip(node.outputs, made, strict=False))
         return made

@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from hubel.inference.onnx_nodes import KINDS, Node, Value
+from hubel.inference.onnx_nodes import KINDS, OnnxNode, Value
 from hubel.inference.onnx_shapes import _RULES, infer
 
 onnx = pytest.importorskip("onnx")
@@ -167,7 +167,7 @@ def inferred(operator: str, inputs: list[Any], attributes: dict[str, Any], outpu
         for name, value in attributes.items()
     }  # fmt: skip
     names = tuple("" if value is None else f"i{place}" for place, value in enumerate(inputs))
-    node = Node(operator, names, tuple(f"o{place}" for place in range(outputs)), values)
+    node = OnnxNode(operator, names, tuple(f"o{place}" for place in range(outputs)), values)
     return infer(node, [stated(value) for value in inputs])
 
 
@@ -275,11 +275,11 @@ def test_places_found_on_a_map_lie_on_it() -> None:
     """Of the largest elements, or of quotients of their places: as detectors decode boxes."""
     _, places = inferred("TopK", [Fed(2, 12), i64(5)], {}, 2)
     assert places.below == (12,)
-    point = infer(Node("Div", ("a", "b"), ("c",), {}), [places, Value((), 7, np.array(3))])[0]
+    point = infer(OnnxNode("Div", ("a", "b"), ("c",), {}), [places, Value((), 7, np.array(3))])[0]
     assert point.below == (4,)
-    column = infer(Node("Unsqueeze", ("a", "b"), ("c",), {}), [point, Value((1,), 7, i64(2))])[0]
+    column = infer(OnnxNode("Unsqueeze", ("a", "b"), ("c",), {}), [point, Value((1,), 7, i64(2))])[0]
     boxes = Value((2, 4, 4), 1)
-    found = infer(Node("GatherND", ("a", "b"), ("c",), {"batch_dims": 1}), [boxes, column])[0]
+    found = infer(OnnxNode("GatherND", ("a", "b"), ("c",), {"batch_dims": 1}), [boxes, column])[0]
     assert found.shape == (2, 5, 4)
     with pytest.raises(ValueError, match="beyond a map"):
-        infer(Node("GatherND", ("a", "b"), ("c",), {"batch_dims": 1}), [Value((2, 3, 4), 1), column])
+        infer(OnnxNode("GatherND", ("a", "b"), ("c",), {"batch_dims": 1}), [Value((2, 3, 4), 1), column])

@@ -61,9 +61,17 @@ class Browser:
     def wait(self, script: str, seconds: float = 20) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + seconds
-        while not self.run(script):
+        while not self._holds(script):
             assert time.monotonic() < end, f"{script} is not true; the page says {self.run('document.body.innerText')}"
             time.sleep(0.05)
+
+    def _holds(self, script: str) -> bool:
+        try:
+            return bool(self.run(script))
+        except AssertionError as error:
+            if "navigated" not in str(error):
+                raise
+            return False  # the page is just being left
 
     def open(self, url: str, width: int, height: int = 900, *, dark: bool = False) -> None:
         """Open a page in a window of this size."""

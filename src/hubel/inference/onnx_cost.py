@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hubel.inference.onnx_nodes import Graph, Node, Value
+from hubel.inference.onnx_nodes import Graph, OnnxNode, Value
 from hubel.inference.onnx_shapes import infer
 
 __all__ = ["Cost", "cost_of"]
@@ -19,7 +19,7 @@ _STEP = 2**16  # likewise for each number in the state of a recurrent network, w
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a graph needs for some images.
+    """The needs of a graph for some images.
 
     Attributes:
         bytes: the most that the images and its values take at once. A value lives from the node that computes it to the
@@ -68,7 +68,7 @@ def cost_of(graph: Graph, images: Value) -> Cost:
     return Cost(most, operations)
 
 
-def _operations(node: Node, inputs: Sequence[Value | None], outputs: Sequence[Value], *, folded: bool) -> int:
+def _operations(node: OnnxNode, inputs: Sequence[Value | None], outputs: Sequence[Value], *, folded: bool) -> int:
     given = [value for value in inputs if value is not None]
     touched = sum(value.elements for value in (*given, *outputs))
     products = _PRODUCTS.get(node.operator)
@@ -76,7 +76,7 @@ def _operations(node: Node, inputs: Sequence[Value | None], outputs: Sequence[Va
     return _ELEMENT * touched + (slower * products(node, outputs[0], *given) if products else 0)
 
 
-def _windows(node: Node, y: Value, *_: Value) -> int:
+def _windows(node: OnnxNode, y: Value, *_: Value) -> int:
     return _ELEMENT * y.elements * math.prod(node.numbers("kernel_shape", []))
 
 

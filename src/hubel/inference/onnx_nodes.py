@@ -26,7 +26,7 @@ __all__ = [
     "UINT8",
     "Attribute",
     "Graph",
-    "Node",
+    "OnnxNode",
     "Stated",
     "Value",
     "read_graph",
@@ -92,7 +92,7 @@ Stated = tuple[int, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class OnnxNode:
     """A node: an operator, the names of its inputs ("" for one that is left out) and outputs, and its attributes."""
 
     operator: str
@@ -113,7 +113,7 @@ class Node:
 class Graph:
     """A graph: nodes, each behind those whose values it reads; constants, inputs and outputs by their names."""
 
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[OnnxNode] = field(default_factory=list)
     constants: dict[str, Value] = field(default_factory=dict)
     inputs: dict[str, Stated] = field(default_factory=dict)
     outputs: dict[str, Stated] = field(default_factory=dict)
@@ -156,14 +156,14 @@ def read_graph(model: memoryview) -> Graph:
     return graph
 
 
-def _in_order(graph: Graph) -> list[Node]:
+def _in_order(graph: Graph) -> list[OnnxNode]:
     """Return the nodes in their order, but each behind those whose values it reads; the quantiser's are not."""
     makers = {name: place for place, node in enumerate(graph.nodes) for name in node.outputs if name}
     named = [name for node in graph.nodes for name in node.outputs if name]
     if len(makers) < len(named) or not makers.keys().isdisjoint((*graph.constants, *graph.inputs)):
         raise ValueError("two values of one name")
     known = {"", *graph.constants, *graph.inputs}
-    open_places, waiting, order = [*range(len(graph.nodes))[::-1]], set[int](), list[Node]()
+    open_places, waiting, order = [*range(len(graph.nodes))[::-1]], set[int](), list[OnnxNode]()
     while open_places:
         place = open_places[-1]
         node = graph.nodes[place]
@@ -220,7 +220,7 @@ class _Reader:
                 (version,) = self._numbers(content)
         return [version] * (domain in _DOMAINS)
 
-    def node(self, message: memoryview) -> Node:
+    def node(self, message: memoryview) -> OnnxNode:
         """Return a node."""
         inputs, outputs, operator, attributes = list[str](), list[str](), "", dict[str, Attribute]()
         for number, content in self.fields(message, "node", _NODE):
@@ -237,7 +237,7 @@ class _Reader:
                 attributes[name] = value
             elif number == 7 and bytes(content) not in _DOMAINS:
                 raise ValueError(f"an operator of {bytes(content)!r:.100}, which hubel's exports do not have")
-        return Node(operator, tuple(inputs), tuple(outputs), attributes)
+        return OnnxNode(operator, tuple(inputs), tuple(outputs), attributes)
 
     def _attribute(self, message: memoryview) -> tuple[str, Attribute]:
         name, kind, found = "", 0, list[tuple[int, memoryview]]()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hubel.inference.onnx_nodes import BOOL, FLOAT32, INT64, KINDS, UINT8, Node, Value
+from hubel.inference.onnx_nodes import BOOL, FLOAT32, INT64, KINDS, UINT8, OnnxNode, Value
 
 __all__ = ["infer"]
 
@@ -59,7 +59,7 @@ _TAKES_NOTHING = {"Cast", "Concat", "ConstantOfShape", "Expand", "Gather", "Iden
 Rule = Callable[..., "Value | Sequence[Value]"]
 
 
-def infer(node: Node, inputs: Sequence[Value | None]) -> tuple[Value, ...]:
+def infer(node: OnnxNode, inputs: Sequence[Value | None]) -> tuple[Value, ...]:
     """Return the values that a node computes from others; None is an input that is left out.
 
     Raises:
@@ -96,7 +96,7 @@ def _require(holds: object, otherwise: str) -> None:
         raise _RefusedError(otherwise)
 
 
-def _check_attributes(node: Node) -> None:
+def _check_attributes(node: OnnxNode) -> None:
     for name, value in node.attributes.items():
         if name not in _FREE:
             _require(name in _ATTRIBUTES, f"the attribute {name!r:.60}")
@@ -133,25 +133,25 @@ def _result(shape: Sequence[int], kind: int, compute: Callable[..., Any] | None 
 def _elementwise(compute: Callable[..., Any] | None = None, kind: int = 0) -> Rule:
     """Return the rule of an operator on values that are stretched to one shape."""
 
-    def rule(_: Node, *values: Value) -> Value:
+    def rule(_: OnnxNode, *values: Value) -> Value:
         shape = np.broadcast_shapes(*(value.shape for value in values))
         return _result(shape, kind or values[-1].kind, compute, *values)
 
     return rule
 
 
-def _same(_: Node, x: Value, *parameters: Value | None) -> Value:
+def _same(_: OnnxNode, x: Value, *parameters: Value | None) -> Value:
     """Apply to an operator that changes the elements of its first input alone."""
     return Value(x.shape, x.kind)
 
 
-def _per_channel(_: Node, x: Value, *parameters: Value) -> list[Value]:
+def _per_channel(_: OnnxNode, x: Value, *parameters: Value) -> list[Value]:
     """Normalise channels; where a training normalises weights, mean and variance follow."""
     _require(len(x.shape) >= 2 and all(p.shape == x.shape[1:2] for p in parameters), "parameters of other channels")
     return [Value(x.shape, x.kind), *(Value(x.shape[1:2], x.kind) for _ in range(2))]
 
 
-def _layer_norm(node: Node, x: Value, *parameters: Value) -> Value:
+def _layer_norm(node: OnnxNode, x: Value, *parameters: Value) -> Value:
     axis = _axis(node.number("axis", -1), x)
     _require(all(p.shape == x.shape[axis:] for p in parameters), "parameters of other sizes")
     return Value(x.shape, x.kind)
@@ -163,29 +163,29 @@ def _axis(axis: int, x: Value, *, beyond: int = 0) -> int:
     return axis % rank
 
 
-def _identity(_: Node, x: Value) -> Value:
+def _identity(_: OnnxNode, x: Value) -> Value:
     return x
 
 
-def _constant(node: Node) -> Value:
+def _constant(node: OnnxNode) -> Value:
     value = node.attributes["value"]
     _require(isinstance(value, Value), "no tensor")
     return value  # type: ignore[no-any-return]
 
 
-def _fill(node: Node, shape: Value) -> Value:
+def _fill(node: OnnxNode, shape: Value) -> Value:
     sizes, value = _whole(shape), node.attributes.get("value", Value((1,), FLOAT32, np.zeros(1, np.float32)))
     _require(value.shape == (1,) and min(sizes, default=1) >= 0, "another shape or value")
     return _result(sizes, value.kind, lambda one: np.broadcast_to(one[0], sizes), value)
 
 
-def _cast(node: Node, x: Value) -> Value:
+def _cast(node: OnnxNode, x: Value) -> Value:
     kind = node.number("to", 0)
     _require(x.known is None or kind in _FLOATS or np.isfinite(x.known).all(), "a number without a whole part")
     return _result(x.shape, kind, lambda known: known, x)
 
 
-def _quotient(_: Node, x: Value, y: Value) -> Value:
+def _quotient(_: OnnxNode, x: Value, y: Value) -> Value:
     """Divide; whole numbers towards 0."""
     shape = np.broadcast_shapes(x.shape, y.shape)
     if y.kind in _FLOATS:
@@ -195,7 +195,7 @@ def _quotient(_: Node, x: Value, y: Value) -> Value:
     return replace(found, below=tuple((most - 1) // least + 1 for most in x.below)) if least > 0 else found
 
 
-def _remainder(_: Node, x: Value, y: Value) -> Value:
+def _remainder(_: OnnxNode, x: Value, y: Value) -> Value:
     _require(y.kind not in _FLOATS, "a remainder that is not whole")
     _least_divisor(y)
     return _result(np.broadcast_shapes(x.shape, y.shape), y.kind, np.mod, x, y)
@@ -210,7 +210,7 @@ def _least_divisor(y: Value) -> int:
 
 
 def _quantised(kind: int) -> Rule:
-    def rule(node: Node, x: Value, scale: Value, zero: Value | None = None) -> Value:
+    def rule(node: OnnxNode, x: Value, scale: Value, zero: Value | None = None) -> Value:
         if scale.elements > 1:
             _require(scale.shape == (x.shape[_axis(node.number("axis", 1), x)],), "scales of another size")
         _require(zero is None or zero.elements == scale.elements, "zero points of another size")
@@ -219,7 +219,7 @@ def _quantised(kind: int) -> Rule:
     return rule
 
 
-def _clip(_: Node, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
+def _clip(_: OnnxNode, x: Value, low: Value | None = None, high: Value | None = None) -> Value:
     limits = [limit for limit in (low, high) if limit is not None]
     _require(all(limit.shape == () for limit in limits), "limits of another shape")
 
@@ -235,23 +235,23 @@ def _reduced(x: Value, axes: Sequence[int], kind: int, *, keep: int) -> Value:
     return Value(tuple(sizes), kind)
 
 
-def _reduction(node: Node, x: Value) -> Value:
+def _reduction(node: OnnxNode, x: Value) -> Value:
     return _reduced(x, node.numbers("axes", []), x.kind, keep=node.number("keepdims", 1))
 
 
-def _sum(node: Node, x: Value, axes: Value | None = None) -> Value:
+def _sum(node: OnnxNode, x: Value, axes: Value | None = None) -> Value:
     chosen = [] if axes is None else _whole(axes)
     if not chosen and node.number("noop_with_empty_axes", 0):
         return Value(x.shape, x.kind)
     return _reduced(x, chosen, x.kind, keep=node.number("keepdims", 1))
 
 
-def _best(node: Node, x: Value) -> Value:
+def _best(node: OnnxNode, x: Value) -> Value:
     axis = _axis(node.number("axis", 0), x)
     return replace(_reduced(x, [axis], INT64, keep=node.number("keepdims", 1)), below=(x.shape[axis],))
 
 
-def _windows(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> list[int]:
+def _windows(node: OnnxNode, sizes: Sequence[int], kernel: Sequence[int]) -> list[int]:
     """Return the numbers of positions of a window on a map of these sizes."""
     n = len(kernel)
     strides, dilations = node.numbers("strides", [1] * n), node.numbers("dilations", [1] * n)
@@ -270,13 +270,13 @@ def _windows(node: Node, sizes: Sequence[int], kernel: Sequence[int]) -> list[in
     return found
 
 
-def _kernel(node: Node, weights: Value) -> list[int]:
+def _kernel(node: OnnxNode, weights: Value) -> list[int]:
     kernel = list(weights.shape[2:])
     _require(kernel and node.numbers("kernel_shape", kernel) == kernel, "a kernel of other sizes than its weights")
     return kernel
 
 
-def _convolution(node: Node, x: Value, weights: Value, bias: Value | None = None) -> Value:
+def _convolution(node: OnnxNode, x: Value, weights: Value, bias: Value | None = None) -> Value:
     n, channels, *sizes = x.shape
     out, each, groups = *weights.shape[:2], node.number("group", 1)
     _require(channels == each * groups and out % groups == 0, "weights of other channels")
@@ -284,7 +284,7 @@ def _convolution(node: Node, x: Value, weights: Value, bias: Value | None = None
     return Value((n, out, *_windows(node, sizes, _kernel(node, weights))), x.kind)
 
 
-def _transposed(node: Node, x: Value, weights: Value, bias: Value | None = None) -> Value:
+def _transposed(node: OnnxNode, x: Value, weights: Value, bias: Value | None = None) -> Value:
     n, channels, *sizes = x.shape
     kernel, groups = _kernel(node, weights), node.number("group", 1)
     out, rank = weights.shape[1] * groups, len(kernel)
@@ -301,7 +301,7 @@ def _transposed(node: Node, x: Value, weights: Value, bias: Value | None = None)
     return Value((n, out, *found), x.kind)
 
 
-def _pool(node: Node, x: Value) -> tuple[Value, Value]:
+def _pool(node: OnnxNode, x: Value) -> tuple[Value, Value]:
     kernel = node.numbers("kernel_shape", [])
     n = len(kernel)
     pads = node.numbers("pads", [0] * 2 * n)
@@ -310,11 +310,11 @@ def _pool(node: Node, x: Value) -> tuple[Value, Value]:
     return Value(shape, x.kind), Value(shape, INT64)
 
 
-def _global_pool(_: Node, x: Value) -> Value:
+def _global_pool(_: OnnxNode, x: Value) -> Value:
     return Value((*x.shape[:2], *(1 for _ in x.shape[2:])), x.kind)
 
 
-def _reshape(_: Node, x: Value, shape: Value) -> Value:
+def _reshape(_: OnnxNode, x: Value, shape: Value) -> Value:
     wanted = _whole(shape)
     sizes = [x.shape[place] if size == 0 else size for place, size in enumerate(wanted)]
     _require(min(sizes, default=1) >= -1 and sizes.count(-1) <= 1, "an impossible shape")
@@ -324,13 +324,13 @@ def _reshape(_: Node, x: Value, shape: Value) -> Value:
     return _result(sizes, x.kind, lambda known: known.reshape(sizes), x)
 
 
-def _flatten(node: Node, x: Value) -> Value:
+def _flatten(node: OnnxNode, x: Value) -> Value:
     axis = node.number("axis", 1)
     place = axis if axis == len(x.shape) else _axis(axis, x)
     return Value((math.prod(x.shape[:place]), math.prod(x.shape[place:])), x.kind)
 
 
-def _squeeze(_: Node, x: Value, axes: Value | None = None) -> Value:
+def _squeeze(_: OnnxNode, x: Value, axes: Value | None = None) -> Value:
     chosen = range(len(x.shape)) if axes is None else {_axis(axis, x) for axis in _whole(axes)}
     gone = {place for place in chosen if axes is not None or x.shape[place] == 1}
     _require(all(x.shape[place] == 1 for place in gone), "axes that are longer than 1")
@@ -338,7 +338,7 @@ def _squeeze(_: Node, x: Value, axes: Value | None = None) -> Value:
     return _result(sizes, x.kind, lambda known: known.reshape(sizes), x)
 
 
-def _unsqueeze(_: Node, x: Value, axes: Value) -> Value:
+def _unsqueeze(_: OnnxNode, x: Value, axes: Value) -> Value:
     wanted = _whole(axes)
     places = {_axis(axis, x, beyond=len(wanted)) for axis in wanted}
     _require(len(places) == len(wanted), "an axis twice")
@@ -349,19 +349,19 @@ def _unsqueeze(_: Node, x: Value, axes: Value) -> Value:
     )
 
 
-def _expand(_: Node, x: Value, shape: Value) -> Value:
+def _expand(_: OnnxNode, x: Value, shape: Value) -> Value:
     sizes = np.broadcast_shapes(x.shape, tuple(_whole(shape)))
     return _result(sizes, x.kind, lambda known: np.broadcast_to(known, sizes), x)
 
 
-def _tile(_: Node, x: Value, repeats: Value) -> Value:
+def _tile(_: OnnxNode, x: Value, repeats: Value) -> Value:
     times = _whole(repeats)
     _require(len(times) == len(x.shape) and min(times, default=1) > 0, f"repeats {times}")
     sizes = [size * more for size, more in zip(x.shape, times, strict=True)]
     return _result(sizes, x.kind, lambda known: np.tile(known, times), x)
 
 
-def _split(node: Node, x: Value, sizes: Value | None = None) -> list[Value]:
+def _split(node: OnnxNode, x: Value, sizes: Value | None = None) -> list[Value]:
     axis, n = _axis(node.number("axis", 0), x), len(node.outputs)
     each = [x.shape[axis] // n] * n if sizes is None else _whole(sizes)
     _require(len(each) == n and sum(each) == x.shape[axis] and min(each) > 0, "parts of other sizes")
@@ -377,13 +377,13 @@ def _split(node: Node, x: Value, sizes: Value | None = None) -> list[Value]:
     ]
 
 
-def _transpose(node: Node, x: Value) -> Value:
+def _transpose(node: OnnxNode, x: Value) -> Value:
     order = node.numbers("perm", [*range(len(x.shape))[::-1]])
     _require(sorted(order) == [*range(len(x.shape))], "an order of other axes")
     return _result([x.shape[place] for place in order], x.kind, lambda known: known.transpose(order), x)
 
 
-def _concat(node: Node, *values: Value) -> Value:
+def _concat(node: OnnxNode, *values: Value) -> Value:
     axis = _axis(node.attributes["axis"], values[0])
     rests = {(value.shape[:axis], value.shape[axis + 1 :]) for value in values}
     _require(len(rests) == 1, "inputs of other sizes")
@@ -393,7 +393,7 @@ def _concat(node: Node, *values: Value) -> Value:
 
 
 def _slice(
-    _: Node, x: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None
+    _: OnnxNode, x: Value, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None
 ) -> Value:
     begin, end = _whole(starts), _whole(ends)
     places = [_axis(axis, x) for axis in (range(len(begin)) if axes is None else _whole(axes))]
@@ -406,7 +406,7 @@ def _slice(
     return _result(sizes, x.kind, lambda known: known[tuple(kept)], x)
 
 
-def _gather(node: Node, x: Value, places: Value) -> Value:
+def _gather(node: OnnxNode, x: Value, places: Value) -> Value:
     axis = _axis(node.number("axis", 0), x)
     if places.known is not None:
         _require(((places.known >= -x.shape[axis]) & (places.known < x.shape[axis])).all(), "a place beyond its axis")
@@ -414,7 +414,7 @@ def _gather(node: Node, x: Value, places: Value) -> Value:
     return _result(sizes, x.kind, lambda known, at: np.take(known, at, axis), x, places)
 
 
-def _gather_elements(node: Node, x: Value, places: Value) -> Value:
+def _gather_elements(node: OnnxNode, x: Value, places: Value) -> Value:
     axis = _axis(node.number("axis", 0), x)
     sizes = zip(places.shape, x.shape, strict=True)
     _require(all(a <= b or place == axis for place, (a, b) in enumerate(sizes)), "more places than there are")
@@ -432,7 +432,7 @@ def _check_places(places: Value, sizes: Sequence[int]) -> None:
     _require(len(below) == len(sizes) and all(map(le, below, sizes)), "places that may lie beyond a map")
 
 
-def _gather_nd(node: Node, x: Value, places: Value) -> Value:
+def _gather_nd(node: OnnxNode, x: Value, places: Value) -> Value:
     batch, depth = node.number("batch_dims", 0), places.shape[-1]
     _require(
         batch < len(places.shape) and batch + depth <= len(x.shape) and places.shape[:batch] == x.shape[:batch],
@@ -442,14 +442,14 @@ def _gather_nd(node: Node, x: Value, places: Value) -> Value:
     return Value((*places.shape[:-1], *x.shape[batch + depth :]), x.kind)
 
 
-def _scatter_nd(_: Node, x: Value, places: Value, updates: Value) -> Value:
+def _scatter_nd(_: OnnxNode, x: Value, places: Value, updates: Value) -> Value:
     depth = places.shape[-1]
     _require(updates.shape == (*places.shape[:-1], *x.shape[depth:]), "updates of another shape")
     _check_places(places, x.shape[:depth])
     return Value(x.shape, x.kind)
 
 
-def _pad(node: Node, x: Value, pads: Value, value: Value | None = None, axes: Value | None = None) -> Value:
+def _pad(node: OnnxNode, x: Value, pads: Value, value: Value | None = None, axes: Value | None = None) -> Value:
     amounts, rank = _whole(pads), len(x.shape)
     _require(axes is None and len(amounts) == 2 * rank, "pads of other axes")
     is_mirror = node.attributes.get("mode") == b"reflect"
@@ -458,7 +458,9 @@ def _pad(node: Node, x: Value, pads: Value, value: Value | None = None, axes: Va
     return Value(tuple(map(sum, zip(x.shape, amounts[:rank], amounts[rank:], strict=True))), x.kind)
 
 
-def _resize(_: Node, x: Value, region: Value | None, scales: Value | None = None, sizes: Value | None = None) -> Value:
+def _resize(
+    _: OnnxNode, x: Value, region: Value | None, scales: Value | None = None, sizes: Value | None = None
+) -> Value:
     _require(region is None or region.shape == (0,), "a region")
     if sizes is not None:
         return _of_rank(_whole(sizes), x)
@@ -472,25 +474,25 @@ def _of_rank(sizes: Sequence[int], x: Value) -> Value:
     return Value(tuple(sizes), x.kind)
 
 
-def _one_hot(node: Node, places: Value, depth: Value, values: Value) -> Value:
+def _one_hot(node: OnnxNode, places: Value, depth: Value, values: Value) -> Value:
     (size,) = _known(depth).reshape(-1).tolist()
     axis = _axis(node.number("axis", -1), places, beyond=1)
     return Value((*places.shape[:axis], int(size), *places.shape[axis:]), values.kind)
 
 
-def _shape(node: Node, x: Value) -> Value:
+def _shape(node: OnnxNode, x: Value) -> Value:
     part = np.array(x.shape[node.number("start", 0) : node.attributes.get("end")], np.int64)
     return Value(part.shape, INT64, part)
 
 
-def _top(node: Node, x: Value, number: Value) -> tuple[Value, Value]:
+def _top(node: OnnxNode, x: Value, number: Value) -> tuple[Value, Value]:
     (k,), axis = _whole(number), _axis(node.number("axis", -1), x)
     _require(1 <= k <= x.shape[axis], f"the {k} largest of {x.shape[axis]}")
     sizes = (*x.shape[:axis], k, *x.shape[axis + 1 :])
     return Value(sizes, x.kind), Value(sizes, INT64, below=(x.shape[axis],))
 
 
-def _suppression(_: Node, boxes: Value, scores: Value, most: Value, *limits: Value | None) -> Value:
+def _suppression(_: OnnxNode, boxes: Value, scores: Value, most: Value, *limits: Value | None) -> Value:
     """Return as many rows as there can be."""
     (n, places, four), (same_n, classes, same_places) = boxes.shape, scores.shape
     _require((n, places, four) == (same_n, same_places, 4), "boxes and scores of other numbers")
@@ -498,7 +500,7 @@ def _suppression(_: Node, boxes: Value, scores: Value, most: Value, *limits: Val
     return Value((n * classes * min(kept, places), 3), INT64, below=(n, classes, places))
 
 
-def _product(_: Node, x: Value, y: Value) -> Value:
+def _product(_: OnnxNode, x: Value, y: Value) -> Value:
     """Multiply matrices as NumPy does."""
     left, right = (x.shape if len(x.shape) > 1 else (1, *x.shape)), (y.shape if len(y.shape) > 1 else (*y.shape, 1))
     _require(left[-1] == right[-2], "matrices of other sizes")
@@ -507,7 +509,7 @@ def _product(_: Node, x: Value, y: Value) -> Value:
     return Value(tuple(sizes), x.kind)
 
 
-def _gemm(node: Node, x: Value, y: Value, bias: Value | None = None) -> Value:
+def _gemm(node: OnnxNode, x: Value, y: Value, bias: Value | None = None) -> Value:
     rows, inner = x.shape[::-1] if node.number("transA", 0) else x.shape
     same, columns = y.shape[::-1] if node.number("transB", 0) else y.shape
     _require(inner == same, "matrices of other sizes")
@@ -516,7 +518,7 @@ def _gemm(node: Node, x: Value, y: Value, bias: Value | None = None) -> Value:
 
 
 def _lstm(
-    node: Node,
+    node: OnnxNode,
     x: Value,
     weights: Value,
     recurrent: Value,
