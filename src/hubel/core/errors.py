@@ -80,18 +80,20 @@ class UnknownNameError(HubelError, LookupError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], beside: Iterable[str] = ()) -> None:
         known, beside = sorted(known), sorted(beside)
-        if hint := alike(name, [*known, *beside]):
-            pass
-        elif len(known) <= _MOST_NAMES:
-            hint = f"the known ones are: {', '.join(known)}"
-        else:
-            lister = f"; {_LISTED_BY[kind]} lists them" if kind in _LISTED_BY else ""
-            hint = f"none of the {len(known)} known ones is like it{lister}"
+        hint = alike(name, [*known, *beside]) or _known_ones(kind, known)
         super().__init__(f"no {kind} is called {name!r}; {hint}")
         self._made_from = (kind, name, known, beside)
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str], list[str]]]:
         return type(self), self._made_from
+
+
+def _known_ones(kind: str, known: Sequence[str]) -> str:
+    """Return the valid names in words; of many, how to list them."""
+    if len(known) <= _MOST_NAMES:
+        return f"the known ones are: {', '.join(known)}"
+    lister = f"; {_LISTED_BY[kind]} lists them" if kind in _LISTED_BY else ""
+    return f"none of the {len(known)} known ones is like it{lister}"
 
 
 class DecodeError(HubelError, OSError):
